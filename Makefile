@@ -1,0 +1,46 @@
+# Two commands need nothing but Python 3.11, pip, git and make: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check format serve clean lock
+
+# Installs exactly what the lock names; done again only when the lock or the package's metadata changes.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("error: python: 3.11 or newer is needed, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/lethe demo
+
+serve: $(READY)
+	$(BIN)/lethe serve
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Resolve the newest versions that pyproject.toml allows, in a clean environment, and write them down.
+lock:
+	rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
+	.lock-venv/bin/pip install --quiet '.[data,dask,postgres,dev]'
+	.lock-venv/bin/pip freeze --exclude lethe-recsys > requirements.lock
+	rm -rf .lock-venv
+
+# Everything the product wrote at run time, but not the environment.
+clean:
+	-$(BIN)/lethe stop
+	rm -rf .lethe data artifacts reports certificates dvc.lock suppression/list.csv .dvc/cache .dvc/tmp .dvc/site-cache

@@ -1,0 +1,1 @@
+"""Prefect flows: when, in what order, what if it fails."""

@@ -1,0 +1,33 @@
+"""Bring the data up to date, then let the gates judge them."""
+
+from __future__ import annotations
+
+from prefect import flow, task
+
+from flows.command import command
+from lethe.config import Params
+from lethe.dvc import repro
+from lethe.validation import validate_dataset
+from lethe.workspace import Workspace
+
+
+@task(name="repro")
+def reproduce() -> None:
+    repro(Workspace.find())
+
+
+@task(name="validate", task_run_name="validate-{dataset}")
+def validate(dataset: str) -> None:
+    validate_dataset(Workspace.find(), dataset)
+
+
+@flow(name="data")
+def data() -> None:
+    """``dvc repro``, then the Great Expectations suites of every dataset; a failed gate stops the flow."""
+    reproduce()
+    for dataset in Params.read(Workspace.find().params).pipeline.datasets:
+        validate(dataset)
+
+
+if __name__ == "__main__":
+    command(data)

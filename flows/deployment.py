@@ -1,0 +1,46 @@
+"""Deploy what is promoted: build the bento, bring it to the running service, test it, go back if it fails."""
+
+from __future__ import annotations
+
+from prefect import flow, task
+
+from flows.command import command
+from lethe.config import Params
+from lethe.registry import Registry
+from lethe.serving.deploy import build_bento, plan, redeploy
+from lethe.workspace import Workspace
+
+
+@task
+def current_models() -> dict[str, str]:
+    """Tag of the current version of every family of params.yaml."""
+    workspace = Workspace.find()
+    registry = Registry(workspace)
+    versions = {family: registry.current(family) for family in Params.read(workspace.params).families}
+    return {family: version.tag for family, version in versions.items() if version}
+
+
+@task
+def build(tags: dict[str, str]) -> str:
+    """The bento of these models."""
+    return build_bento(Workspace.find(), tags)
+
+
+@task
+def deploy(tags: dict[str, str]) -> None:
+    """Redeploy with smoke test and roll-back."""
+    workspace = Workspace.find()
+    redeploy(workspace, plan(workspace, tags))
+
+
+@flow(log_prints=False)
+def deployment() -> str:
+    """Current models → bento → redeploy and smoke test; returns the bento's tag."""
+    tags = current_models()
+    bento = build(tags)
+    deploy(tags)
+    return bento
+
+
+if __name__ == "__main__":
+    command(deployment)

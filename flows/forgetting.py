@@ -1,0 +1,54 @@
+"""Fulfil every accepted forget request: plan, remove rows, data, training, redeployment, purge, certificate."""
+
+from __future__ import annotations
+
+from prefect import flow, task
+
+from flows import training
+from flows.command import command
+from flows.deployment import deployment
+from lethe import fulfilment
+from lethe.workspace import Workspace
+
+
+@task(name="plan")
+def begin() -> fulfilment.Run | None:
+    return fulfilment.begin(Workspace.find())
+
+
+@task(name="remove rows")
+def remove_rows(run: fulfilment.Run) -> None:
+    fulfilment.remove_rows(Workspace.find(), run)
+
+
+@task(name="confirm")
+def confirm(run: fulfilment.Run) -> None:
+    fulfilment.confirm(Workspace.find(), run)
+
+
+@task(name="purge and scan")
+def erase(run: fulfilment.Run) -> fulfilment.Run:
+    return fulfilment.erase(Workspace.find(), run)
+
+
+@task(name="certify")
+def complete(run: fulfilment.Run) -> None:
+    fulfilment.complete(Workspace.find(), run)
+
+
+@flow(name="forgetting")
+def forgetting() -> list[str]:
+    """Ids of the requests that were fulfilled; an interrupted run is taken up where it stopped."""
+    run = begin()
+    if run is None:
+        return []
+    remove_rows(run)
+    training.run(list(run.datasets))
+    deployment()
+    confirm(run)
+    complete(erase(run))
+    return list(run.requests)
+
+
+if __name__ == "__main__":
+    command(forgetting)

@@ -1,0 +1,27 @@
+"""How sub-models become one recommender. ``AGGREGATORS`` is the whole list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lethe.aggregation import attention, identity, mean
+from lethe.aggregation.ensemble import Ensemble, FactorEnsemble, MeanEnsemble, SubModel
+from lethe.config import Section
+from lethe.training import History
+
+
+class Aggregator(NamedTuple):
+    """``fit(sub_models, train, config, stream)`` -> (ensemble, history); ``config`` is a ``Config``."""
+
+    Config: type[Section]
+    fit: Callable[..., tuple[Ensemble, History]]
+
+
+AGGREGATORS: dict[str, Aggregator] = {
+    "identity": Aggregator(identity.Config, identity.fit),
+    "mean": Aggregator(mean.Config, mean.fit),
+    "attention": Aggregator(attention.Config, attention.fit),
+}
+
+__all__ = ["AGGREGATORS", "Aggregator", "Ensemble", "FactorEnsemble", "MeanEnsemble", "SubModel"]

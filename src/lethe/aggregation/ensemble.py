@@ -1,0 +1,176 @@
+"""What evaluation and serving see: one recommender over the whole catalogue, however many sub-models are behind it.
+
+    ensemble.json                 kind, and for "mean" the sub-models: name, model, config
+    users.parquet, items.parquet  the catalogue
+    ensemble.safetensors          "factors": users, items      "mean": counts
+    members/NAME/                 "mean": users.parquet, items.parquet, weights.safetensors of each sub-model
+
+The bytes are a function of the content, and a folder needs nothing outside it.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
+
+from lethe.config import canonical_json
+from lethe.data.catalogue import Catalogue
+from lethe.errors import ArtifactError
+from lethe.models import MODELS, configure
+from lethe.models.base import Model
+
+
+@dataclass(frozen=True)
+class SubModel:
+    """A trained model of one shard and the ids its dense indices stand for."""
+
+    name: str
+    model: Model
+    catalogue: Catalogue
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        """Scores [B, its num_items] float32 of its own dense users [B] int64."""
+        with torch.inference_mode():
+            return self.model.score(torch.from_numpy(users)).numpy()
+
+    def factors(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Its two towers ([its num_users, d], [its num_items, d]) float32, or None."""
+        with torch.inference_mode():
+            factors = self.model.factors()
+        return None if factors is None else (factors[0].numpy(), factors[1].numpy())
+
+
+class Ensemble(ABC):
+    """A recommender over the dense ids of ``catalogue``, that of all training rows."""
+
+    catalogue: Catalogue
+
+    @abstractmethod
+    def score(self, users: np.ndarray) -> np.ndarray:
+        """Scores [B, num_items] float32 of users [B] int64, finite; higher is better."""
+
+    def factors(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Two towers ([num_users, d], [num_items, d]) float32 whose dot product is the score, or None."""
+        return None
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write it into ``folder``."""
+
+    @staticmethod
+    def load(folder: Path) -> Ensemble:
+        """Read what ``save`` wrote; raises ArtifactError where a file is missing or not of an ensemble."""
+        try:
+            description = json.loads((folder / "ensemble.json").read_bytes())
+            return {"factors": FactorEnsemble.read, "mean": MeanEnsemble.read}[description["kind"]](folder, description)
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+            raise ArtifactError(f"ensemble {folder.name[:16]}: not an ensemble ({type(error).__name__})") from None
+
+
+@dataclass(frozen=True)
+class FactorEnsemble(Ensemble):
+    """Two towers: users [num_users, d] and items [num_items, d] float32."""
+
+    catalogue: Catalogue
+    users: np.ndarray
+    items: np.ndarray
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        return self.users[users] @ self.items.T
+
+    def factors(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.users, self.items
+
+    def save(self, folder: Path) -> None:
+        arrays = {"users": np.ascontiguousarray(self.users), "items": np.ascontiguousarray(self.items)}
+        _write(folder, self.catalogue, {"kind": "factors"}, arrays)
+
+    @classmethod
+    def read(cls, folder: Path, description: dict[str, Any]) -> FactorEnsemble:
+        """What ``save`` wrote; ``description`` is ensemble.json."""
+        arrays = load_arrays(folder / "ensemble.safetensors")
+        return cls(Catalogue.read(folder), arrays["users"], arrays["items"])
+
+
+@dataclass(frozen=True)
+class MeanEnsemble(Ensemble):
+    """The mean of the members' scores, each over the users and items it holds; see ``mean.fit``.
+
+    ``counts`` [num_items] int64: training rows of each item.
+    """
+
+    catalogue: Catalogue
+    members: tuple[SubModel, ...]
+    counts: np.ndarray
+
+    @cached_property
+    def _places(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        # For each member: its own index of each user (-1 where it has none), and the index of each of its items.
+        return [
+            (
+                m.catalogue.users.encode(self.catalogue.users.values),
+                self.catalogue.items.encode(m.catalogue.items.values),
+            )
+            for m in self.members
+        ]
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        total = np.zeros((len(users), len(self.counts)), dtype=np.float32)
+        weight = np.zeros_like(total)
+        for member, (own_users, items) in zip(self.members, self._places, strict=True):
+            rows = np.flatnonzero(own_users[users] >= 0)
+            cells = np.ix_(rows, items)
+            total[cells] += member.score(own_users[users[rows]])
+            weight[cells] += 1
+        held = weight > 0
+        scores = np.divide(total, weight, out=total, where=held)
+        # Below the worst held item by as much as keeps popularity apart in float32, the most popular nearest to it.
+        worst = np.where(held, scores, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+        worst[~held.any(axis=1)] = 0
+        step = np.maximum(np.abs(worst), 1)
+        below = worst - step * (2 - self.counts / max(self.counts.max(initial=1), 1))
+        return np.where(held, scores, below).astype(np.float32)
+
+    def save(self, folder: Path) -> None:
+        names = {model: name for name, model in MODELS.items()}
+        described = [
+            {"name": m.name, "model": names[type(m.model)], "config": m.model.config.plain()} for m in self.members
+        ]
+        _write(folder, self.catalogue, {"kind": "mean", "members": described}, {"counts": self.counts})
+        for member in self.members:
+            own = folder / "members" / member.name
+            own.mkdir(parents=True, exist_ok=True)
+            member.catalogue.write(own)
+            state = {name: value.clone().contiguous() for name, value in member.model.state_dict().items()}
+            save_file(state, own / "weights.safetensors")
+
+    @classmethod
+    def read(cls, folder: Path, description: dict[str, Any]) -> MeanEnsemble:
+        """What ``save`` wrote; ``description`` is ensemble.json."""
+        members = []
+        for entry in description["members"]:
+            own = folder / "members" / entry["name"]
+            catalogue = Catalogue.read(own)
+            model = MODELS[entry["model"]](configure(entry["model"], entry["config"]), catalogue.shape)
+            model.load_state_dict(load_file(own / "weights.safetensors"))
+            members.append(SubModel(entry["name"], model.eval(), catalogue))
+        counts = load_arrays(folder / "ensemble.safetensors")["counts"]
+        return cls(Catalogue.read(folder), tuple(members), counts)
+
+
+def _write(folder: Path, catalogue: Catalogue, description: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    catalogue.write(folder)
+    save_arrays(arrays, folder / "ensemble.safetensors")
+    (folder / "ensemble.json").write_bytes(canonical_json(description))

@@ -1,0 +1,30 @@
+"""Identity: the one sub-model itself, for K = 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lethe.aggregation import mean
+from lethe.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
+from lethe.config import Section
+from lethe.data.catalogue import Catalogue
+from lethe.data.interactions import Interactions
+from lethe.errors import ConfigError
+from lethe.random import Stream
+from lethe.training import History
+
+
+class Config(Section):
+    """Nothing to set."""
+
+
+def fit(
+    sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream
+) -> tuple[Ensemble, History]:
+    """The sub-model as an ensemble: its factors alone where it has two towers. Raises ConfigError for K > 1."""
+    if len(sub_models) != 1:
+        raise ConfigError(f"aggregator: identity needs exactly 1 sub-model, got {len(sub_models)}")
+    factors = sub_models[0].factors()
+    if factors is None:
+        return mean.fit(sub_models, train, mean.Config(), stream)
+    return FactorEnsemble(Catalogue.of(train), *factors), []

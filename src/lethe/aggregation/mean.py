@@ -1,0 +1,28 @@
+"""Mean of the scores (SISA): Bourtoule et al., "Machine Unlearning", S&P 2021. For any kind of sub-model.
+
+For a user, an item's score is the mean over the shards that hold both; a shard that lacks one of them takes no weight.
+Items that none of the user's shards holds rank below all the others, by their training counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lethe.aggregation.ensemble import Ensemble, MeanEnsemble, SubModel
+from lethe.config import Section
+from lethe.data.catalogue import Catalogue
+from lethe.data.interactions import Interactions
+from lethe.random import Stream
+from lethe.training import History
+
+
+class Config(Section):
+    """Nothing to set."""
+
+
+def fit(
+    sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream
+) -> tuple[Ensemble, History]:
+    """Nothing is learned: the history is empty."""
+    catalogue = Catalogue.of(train)
+    return MeanEnsemble(catalogue, tuple(sub_models), catalogue.encode(train).item_counts), []

@@ -1,0 +1,223 @@
+"""The ``lethe`` command: thin. Every reporting command takes --json; a fault is one line on standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lethe.errors import LetheError
+from lethe.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+data_app = typer.Typer(no_args_is_help=True, help="Data: add a source, bring the stages up to date, validate.")
+forget_app = typer.Typer(no_args_is_help=True, help="Forget requests: add, plan, run, list.")
+certificate_app = typer.Typer(no_args_is_help=True, help="Certificates of completed requests.")
+app.add_typer(data_app, name="data")
+app.add_typer(forget_app, name="forget")
+app.add_typer(certificate_app, name="certificate")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def main() -> None:
+    """Entry point: errors a user can cause become one line and exit code 1."""
+    try:
+        app()
+    except LetheError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def workspace() -> Workspace:
+    """The workspace around the current folder, its environment set before anything numeric is imported."""
+    found = Workspace.find()
+    os.environ.update(found.environment())
+    return found
+
+
+def run_flow(name: str) -> None:
+    """Run a flow in a process of its own; its one error line and exit code become ours."""
+    from lethe.process import run_flow as run
+
+    if code := run(workspace(), name):
+        raise SystemExit(code)
+
+
+def show(value: Any, as_json: bool, lines: list[str]) -> None:
+    typer.echo(json.dumps(value, indent=1, sort_keys=True) if as_json else "\n".join(lines))
+
+
+@app.command()
+def train() -> None:
+    """Bring the data up to date, train what changed, register each family's winner."""
+    run_flow("training")
+
+
+@app.command()
+def deploy() -> None:
+    """Package what is registered and redeploy the running service, or start one that stays up."""
+    run_flow("deployment")
+    from lethe.serving.deploy import start, status
+
+    if status(workspace()) is None:
+        typer.echo(f"serving on {start(workspace()).url}")
+
+
+@app.command()
+def serve(port: Annotated[int | None, typer.Option(help="Port; default from params.yaml.")] = None) -> None:
+    """Serve what is deployed until interrupted."""
+    from lethe.serving.deploy import start, stop
+
+    found = workspace()
+    server = start(found, port)
+    typer.echo(f"serving on {server.url} (Ctrl-C stops it)")
+    try:
+        while server.process() is not None:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        stop(found)
+
+
+@app.command()
+def stop() -> None:
+    """Stop the running service."""
+    from lethe.serving.deploy import stop
+
+    typer.echo("stopped" if stop(workspace()) else "no service was running")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Data, models, service and requests at a glance."""
+    from lethe.status import status_lines, status_report
+
+    report = status_report(workspace())
+    show(report, as_json, status_lines(report))
+
+
+@app.command()
+def verify(as_json: Json = False) -> None:
+    """Rebuild from the remaining data in a clean folder and compare every digest with what is deployed."""
+    from lethe.verification import verify as run
+    from lethe.verification import write_report
+
+    found = workspace()
+    comparison = run(found, lambda step: typer.echo(f"  rebuilding {step}", err=True))
+    write_report(found, comparison)
+    differing = [f"  {name} differs" for name in comparison.differing]
+    verdict = "equal" if comparison.equal else "different"
+    show(
+        comparison.to_json(), as_json, [f"verify: {verdict} ({len(comparison.compared)} digests compared)", *differing]
+    )
+    if not comparison.equal:
+        raise SystemExit(1)
+
+
+@app.command()
+def demo() -> None:
+    """The whole way on MovieLens latest-small: train, serve, forget a user, verify; writes reports/demo.json."""
+    from lethe.demo import run
+
+    run(workspace())
+
+
+@data_app.command("add")
+def data_add(
+    name: Annotated[str, typer.Argument(help="Name of the dataset: lower case, digits, hyphens.")],
+    path: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder with train and test files.")],
+    user_column: Annotated[str, typer.Option(help="Column with the user's id.")] = "user",
+    item_column: Annotated[str, typer.Option(help="Column with the item's id.")] = "item",
+    rating_column: Annotated[str | None, typer.Option(help="Column with the rating, if any.")] = None,
+    timestamp_column: Annotated[str | None, typer.Option(help="Column with the time, if any.")] = None,
+    separator: Annotated[str, typer.Option(help="Separator of a CSV file.")] = ",",
+) -> None:
+    """Check a source and write its section to params.yaml."""
+    from lethe.datasets import add_dataset
+
+    columns = {"user": user_column, "item": item_column, "rating": rating_column, "timestamp": timestamp_column}
+    add_dataset(workspace(), name, path, columns, separator)
+    typer.echo(f"params.yaml: added datasets.{name}; run dvc repro or lethe train")
+
+
+@data_app.command("repro")
+def data_repro() -> None:
+    """Bring every data stage up to date (dvc repro) and validate."""
+    run_flow("data")
+
+
+@forget_app.command("add")
+def forget_add(
+    user: Annotated[str, typer.Option(help="Id of the user, as in the source.")],
+    item: Annotated[list[str] | None, typer.Option(help="Only the interactions with these items; repeatable.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Dataset; needed if there are several.")] = None,
+    reason: Annotated[str, typer.Option(help="Why: kept in the ledger and on the certificate.")] = "user request",
+    as_json: Json = False,
+) -> None:
+    """Put a request into the ledger; the service answers a whole-user request from popularity at once."""
+    from lethe.fulfilment import submit
+
+    request = submit(workspace(), dataset, user, item or [], reason)
+    held = "" if request.state != "completed" else ": nothing held"
+    show(request.to_json(), as_json, [f"{request.id} {request.state}{held}"])
+
+
+@forget_app.command("run")
+def forget_run(as_json: Json = False) -> None:
+    """Fulfil every accepted request: data, training, redeployment, purge, certificate."""
+    from lethe.fulfilment import ledger, pending
+
+    found = workspace()
+    waiting = [request.id for request in pending(found)]
+    if waiting:
+        run_flow("forgetting")
+    done = [ledger(found).get(request) for request in waiting]
+    show([r.to_json() for r in done], as_json, [f"{r.id} {r.state}" for r in done] or ["nothing to forget"])
+
+
+@forget_app.command("plan")
+def forget_plan(as_json: Json = False) -> None:
+    """What the waiting requests touch: shards, guarantee, due date."""
+    from lethe.fulfilment import current_plan
+    from lethe.unlearning.planner import guarantee
+
+    plan = current_plan(workspace())
+    lines = [f"{len(plan.requests)} requests, due {plan.due:%Y-%m-%d}" if plan.due else "nothing to forget"]
+    for one in plan.families:
+        shards = ", ".join(one.touched) or "none"
+        lines.append(f"{one.served.family}: {one.rows} training rows, shards {shards} of {len(one.shards)}")
+        lines.append(f"  {guarantee(one.served.layout)}")
+    show(plan.to_json(), as_json, lines)
+
+
+@forget_app.command("list")
+def forget_list(as_json: Json = False) -> None:
+    """All requests and their states."""
+    from lethe.fulfilment import ledger
+
+    requests = ledger(workspace()).all()
+    lines = [f"{r.id}  {r.state:<10} {r.kind:<13} due {r.due:%Y-%m-%d}" for r in requests]
+    show([r.to_json() for r in requests], as_json, lines or ["no requests"])
+
+
+@certificate_app.command("check")
+def certificate_check(
+    file: Annotated[Path, typer.Argument(help="The certificate.")],
+    public_key: Annotated[
+        Path | None, typer.Option(help="PEM file of the key you trust; default: the one beside the certificate.")
+    ] = None,
+) -> None:
+    """Check a certificate's signature offline."""
+    from lethe.unlearning.certificate import check, key_beside
+
+    check(file, public_key or key_beside(file))
+    typer.echo("valid")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Tables of interactions, their dense forms, splits and batches."""

@@ -1,0 +1,174 @@
+"""The one table everything else is made of: who interacted with what."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lethe.errors import DataError
+
+COLUMNS = ("user", "item", "rating", "timestamp")
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Aligned columns in canonical order: by user, item, timestamp, rating. Build it with ``Interactions.of``.
+
+    user_ids, item_ids  [n] int64, or object arrays of str: raw ids, as the source has them
+    ratings             [n] float32, or None where the source has none
+    timestamps          [n] int64, or None: seconds, or any integer that grows with time (see the dataset's params)
+    """
+
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    ratings: np.ndarray | None = None
+    timestamps: np.ndarray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        user_ids: np.ndarray,
+        item_ids: np.ndarray,
+        ratings: np.ndarray | None = None,
+        timestamps: np.ndarray | None = None,
+    ) -> Interactions:
+        """Bring columns of any integer, float or string type into canonical types and order.
+
+        Raises DataError if lengths differ, an id is missing, or a rating or timestamp is not a finite number.
+        """
+        columns = {"user": user_ids, "item": item_ids, "rating": ratings, "timestamp": timestamps}
+        lengths = {name: len(column) for name, column in columns.items() if column is not None}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"columns must have one length, got {lengths}")
+        users, items = _ids("user", user_ids), _ids("item", item_ids)
+        stars = None if ratings is None else _numbers("rating", ratings, np.float32)
+        times = None if timestamps is None else _numbers("timestamp", timestamps, np.int64)
+        keys = [k for k in (stars, times) if k is not None] + [_sortable(items), _sortable(users)]
+        order = np.lexsort(keys)
+        return cls(
+            users[order],
+            items[order],
+            None if stars is None else stars[order],
+            None if times is None else times[order],
+        )
+
+    @classmethod
+    def concatenate(cls, *parts: Interactions) -> Interactions:
+        """All rows of tables that have the same columns, in canonical order."""
+        optional = []
+        for name in ("ratings", "timestamps"):
+            columns = [getattr(p, name) for p in parts]
+            optional.append(None if any(c is None for c in columns) else np.concatenate(columns))
+        return cls.of(
+            np.concatenate([p.user_ids for p in parts]), np.concatenate([p.item_ids for p in parts]), *optional
+        )
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    def columns(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The columns that are there, by name, in fixed order."""
+        for name, column in zip(COLUMNS, (self.user_ids, self.item_ids, self.ratings, self.timestamps), strict=True):
+            if column is not None:
+                yield name, column
+
+    def take(self, rows: np.ndarray) -> Interactions:
+        """The rows of a boolean mask, or of increasing positions; both keep the canonical order."""
+        return Interactions(
+            self.user_ids[rows],
+            self.item_ids[rows],
+            None if self.ratings is None else self.ratings[rows],
+            None if self.timestamps is None else self.timestamps[rows],
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of the content (names, types and values of the columns in canonical order), whatever the file."""
+        state = hashlib.sha256()
+        for name, column in self.columns():
+            state.update(f"{name}:{'str' if column.dtype == object else column.dtype.name}:{len(column)};".encode())
+            if column.dtype == object:
+                for value in column:
+                    encoded = value.encode()
+                    state.update(len(encoded).to_bytes(4, "little") + encoded)
+            else:
+                state.update(np.ascontiguousarray(column).tobytes())
+        return state.hexdigest()
+
+    @classmethod
+    def read(cls, path: Path) -> Interactions:
+        """Read a file written by ``write`` (already canonical)."""
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
+        missing = [name for name in ("user", "item") if name not in table.column_names]
+        if missing:
+            raise DataError(f"{path}: column {missing[0]!r} is missing, it has {table.column_names}")
+        column = {name: from_arrow(table[name]) for name in table.column_names}
+        return cls(column["user"], column["item"], column.get("rating"), column.get("timestamp"))
+
+    def write(self, path: Path) -> None:
+        """Write Parquet whose bytes are a function of the content (within one pyarrow version), atomically."""
+        arrays = {
+            name: pa.array(column, pa.string() if column.dtype == object else None) for name, column in self.columns()
+        }
+        write_parquet(pa.table(arrays), path)
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write a table byte-stably: fixed codec, no metadata, one writer; and atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    pq.write_table(
+        table.replace_schema_metadata(None), temporary, compression="zstd", compression_level=3, store_schema=False
+    )
+    os.replace(temporary, path)
+
+
+def to_arrow(column: np.ndarray) -> pa.Array:
+    """A column of numbers, or of text ids."""
+    return pa.array(column, pa.string() if column.dtype == object else None)
+
+
+def from_arrow(column: pa.ChunkedArray) -> np.ndarray:
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return np.array(column.to_pylist(), dtype=object)
+    return column.to_numpy()
+
+
+def _ids(name: str, column: np.ndarray) -> np.ndarray:
+    column = np.asarray(column)
+    if np.issubdtype(column.dtype, np.integer):
+        return column.astype(np.int64)
+    if np.issubdtype(column.dtype, np.floating):
+        missing = int(np.isnan(column).sum())
+        if missing or np.any(column != np.floor(column)):
+            rule = f"{missing} values are missing" if missing else "ids must be integers or text, got fractions"
+            raise DataError(f"Column {name!r}: {rule}")
+        return column.astype(np.int64)
+    missing = sum(v is None or v != v or v == "" for v in column)
+    if missing:
+        raise DataError(f"Column {name!r}: {missing} values are missing")
+    return np.array([str(v) for v in column], dtype=object)
+
+
+def _numbers(name: str, column: np.ndarray, dtype: type) -> np.ndarray:
+    column = np.asarray(column)
+    if not np.issubdtype(column.dtype, np.number):
+        raise DataError(f"Column {name!r} must be numeric, got {column.dtype}")
+    if np.issubdtype(column.dtype, np.floating):
+        bad = int((~np.isfinite(column)).sum())
+        if bad:
+            raise DataError(f"Column {name!r}: {bad} values are missing or not finite")
+    return column.astype(dtype)
+
+
+def _sortable(column: np.ndarray) -> np.ndarray:
+    return np.unique(column, return_inverse=True)[1] if column.dtype == object else column

@@ -1,0 +1,47 @@
+"""Every error Lethe raises on purpose.
+
+LetheError                  anything a user can cause and mend; its text is one line: field, value, rule
+├── ConfigError             a value in params.yaml or a flag
+├── DataError               a table: a missing column, a type, a range, an empty file
+│   └── ValidationError     a gate (Great Expectations) that failed: column, rule, count
+├── ArtifactError           a stored artifact that is missing, foreign or corrupt
+├── RequestError            a forget request that can't be taken
+├── DeploymentError         packaging, start, redeploy or smoke test of the service
+└── NotComparable           digests of two different numeric environments
+
+A bug of ours is an ``AssertionError`` or whatever Python raises; it is never dressed up as one of these.
+"""
+
+from __future__ import annotations
+
+
+class LetheError(Exception):
+    """Base of all errors a user can cause and mend. ``str(error)`` is a single line."""
+
+
+class ConfigError(LetheError):
+    """A value in params.yaml, a tuned-values file, or a flag breaks its rule."""
+
+
+class DataError(LetheError):
+    """A table breaks its rule: a column is missing, has a wrong type, or holds a value out of range."""
+
+
+class ValidationError(DataError):
+    """A validation gate failed. The text names column, rule and count, never a row of a person."""
+
+
+class ArtifactError(LetheError):
+    """A stored artifact is missing, was written by something else, or its bytes differ from its manifest."""
+
+
+class RequestError(LetheError):
+    """A forget request is malformed or can't be accepted."""
+
+
+class DeploymentError(LetheError):
+    """The service could not be packaged, started, reloaded, or failed its smoke test."""
+
+
+class NotComparable(LetheError):
+    """Two digests come from different numeric environments, so neither equality nor difference says anything."""

@@ -1,0 +1,196 @@
+"""Losses as functions of tensors. All are sums over what they are given, never means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from lethe.data.batches import RowBatch
+
+
+def non_sampling(
+    left: Tensor,
+    right: Tensor,
+    batch: RowBatch,
+    *,
+    negative_weights: Tensor,
+    positive_weight: float = 1.0,
+    h: Tensor | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
+    """The weighted square loss over *all* cells of the batch's rows, at the cost of its positives (ENMF, eq. 3.9).
+
+    With ŷ_uv = hᵀ(p_u ⊙ q_v), it is Σ_{u∈B} Σ_v c_uv (y_uv - ŷ_uv)² less its constant Σ c⁺:
+
+        Σ_{u∈B} Σ_{v∈V_u⁺} [(c⁺ - c⁻_v) ŷ_uv² - 2 c⁺ ŷ_uv] + Σ_ij h_i h_j (Σ_{u∈B} p_ui p_uj)(Σ_v c⁻_v q_vi q_vj)
+
+    ``left`` [B, d] is the batch's rows (p), ``right`` [N, d] every column (q); ``batch.columns`` index into ``right``;
+    ``negative_weights`` [N] is c⁻; ``h`` [d] defaults to ones. ``dropout`` is the probability with which an inverted
+    dropout would zero each entry of ``left``: the expectation over its masks is taken exactly, which adds
+    dropout / (1 - dropout) Σ_u Σ_i (h_i p_ui)² [Σ_v c⁻_v q_vi² + Σ_{v∈V_u⁺} (c⁺ - c⁻_v) q_vi²].
+
+    Returns a scalar, differentiable once, with respect to ``left``, ``right`` and ``h``. Sum, no denominator.
+    """
+    # ŷ and both sums see p and h only as their product, so the gradient of h is autograd's.
+    scaled = left if h is None else left * h
+    noise = dropout / (1.0 - dropout)
+    arguments = (scaled, right, batch.indptr, batch.columns, negative_weights, positive_weight, noise)
+    value: Tensor = _NonSampling.apply(*arguments)  # type: ignore[no-untyped-call]
+    return value
+
+
+def negative_weights(counts: Tensor, weight: float, exponent: float | None = None) -> Tensor:
+    """c⁻ of each item from its training counts [N] -> [N] float32.
+
+    Flat ``weight`` without an exponent x; with one, popularity-aware: weight · f^x / Σ f^x, so that ``weight`` is the
+    sum over the items. An item that never occurs then weighs nothing.
+    """
+    if exponent is None:
+        return torch.full((len(counts),), weight, dtype=torch.float32)
+    powers = counts.double().pow(exponent).masked_fill(counts == 0, 0.0)
+    return (weight * powers / powers.sum().clamp_min(1.0)).float()
+
+
+def bpr(positive: Tensor, negative: Tensor) -> Tensor:
+    """-Σ ln σ(ŷ_ui - ŷ_uj) over scores of aligned pairs [B], [B] (Rendle 2009) -> scalar sum."""
+    return functional.softplus(negative - positive).sum()
+
+
+class _NonSampling(torch.autograd.Function):
+    """``non_sampling`` with h folded into ``left``: the forward pass computes the gradients along with the value."""
+
+    @staticmethod
+    def forward(
+        context: Any,
+        left: Tensor,
+        right: Tensor,
+        indptr: Tensor,
+        columns: Tensor,
+        weights: Tensor,
+        positive: float,
+        noise: float,
+    ) -> Tensor:
+        weights = weights.to(right.dtype)
+        weighted = right * weights[:, None]
+        right_gram, left_gram = right.T @ weighted, left.T @ left
+        if noise:
+            right_gram.diagonal().mul_(1.0 + noise)
+        value = (right_gram * left_gram).sum()
+        if noise:
+            left_gram.diagonal().mul_(1.0 + noise)
+        left_grad, right_grad = left @ right_gram, weighted @ left_gram
+        add_positives = _add_positives_compiled if left.device.type == "cpu" else add_positives_portable
+        value = value + add_positives(left, right, indptr, columns, weights, positive, noise, left_grad, right_grad)
+        context.save_for_backward(left_grad.mul_(2.0), right_grad.mul_(2.0))
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        left_grad, right_grad = context.saved_tensors
+        return left_grad * grad, right_grad * grad, None, None, None, None, None
+
+
+def add_positives_portable(
+    left: Tensor,
+    right: Tensor,
+    indptr: Tensor,
+    columns: Tensor,
+    weights: Tensor,
+    positive: float,
+    noise: float,
+    left_grad: Tensor,
+    right_grad: Tensor,
+) -> Tensor:
+    """The positives' part of ``non_sampling`` in plain torch, for any device.
+
+    Adds half the gradients to ``left_grad`` [B, d] and ``right_grad`` [N, d] in place and returns the value, a scalar.
+    On a GPU the order of the sums into ``right_grad`` is not fixed, so its bytes may differ from run to run.
+    """
+    rows = torch.repeat_interleave(indptr.diff())
+
+    def sparse(values: Tensor) -> Tensor:
+        return torch.sparse_csr_tensor(indptr, columns, values, size=(len(left), len(right)), check_invariants=False)
+
+    def add_products(values: Tensor, a: Tensor, b: Tensor, to_left: Tensor, to_right: Tensor) -> None:
+        to_left += sparse(values) @ b
+        to_right.index_add_(0, columns, values[:, None] * a[rows])
+
+    gap = positive - weights[columns]
+    pattern = sparse(torch.zeros_like(gap))
+    scores = torch.sparse.sampled_addmm(pattern, left, right.T, beta=0.0).values()
+    add_products(gap * scores - positive, left, right, left_grad, right_grad)
+    value = (gap * scores * scores - 2.0 * positive * scores).sum()
+    if noise:
+        energy_left, energy_right = torch.zeros_like(left), torch.zeros_like(right)
+        add_products(gap, left * left, right * right, energy_left, energy_right)
+        left_grad += noise * left * energy_left
+        right_grad += noise * right * energy_right
+        value = value + noise * (left * left * energy_left).sum()
+    return value
+
+
+def _add_positives_compiled(
+    left: Tensor,
+    right: Tensor,
+    indptr: Tensor,
+    columns: Tensor,
+    weights: Tensor,
+    positive: float,
+    noise: float,
+    left_grad: Tensor,
+    right_grad: Tensor,
+) -> Tensor:
+    """``add_positives_portable`` on the CPU, in one pass over the positives and in a fixed order."""
+    arrays = [t.detach().contiguous().numpy() for t in (left, right, indptr, columns, weights)]
+    scalars = [arrays[0].dtype.type(x) for x in (positive, noise)]
+    value = _add_positives(*arrays, *scalars, left_grad.numpy(), right_grad.numpy())
+    return torch.tensor(value, dtype=left.dtype)
+
+
+# Sums may be reassociated so that they vectorise; the order is then fixed by the build, and one thread runs it.
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _add_positives(
+    left: np.ndarray,
+    right: np.ndarray,
+    indptr: np.ndarray,
+    columns: np.ndarray,
+    weights: np.ndarray,
+    positive: float,
+    noise: float,
+    left_grad: np.ndarray,
+    right_grad: np.ndarray,
+) -> float:
+    d = left.shape[1]
+    value = 0.0
+    energy = np.empty(d, left.dtype)
+    for b in range(left.shape[0]):
+        p, p_grad = left[b], left_grad[b]
+        energy[:] = 0
+        for k in range(indptr[b], indptr[b + 1]):
+            v = columns[k]
+            q, q_grad = right[v], right_grad[v]
+            score = left.dtype.type(0)
+            for i in range(d):
+                score += p[i] * q[i]
+            gap = positive - weights[v]
+            value += score * (gap * score - positive - positive)
+            slope = gap * score - positive
+            for i in range(d):
+                p_grad[i] += slope * q[i]
+                q_grad[i] += slope * p[i]
+            if noise > 0:
+                for i in range(d):
+                    energy[i] += gap * q[i] * q[i]
+                    q_grad[i] += noise * gap * p[i] * p[i] * q[i]
+        if noise > 0:
+            for i in range(d):
+                value += noise * p[i] * p[i] * energy[i]
+                p_grad[i] += noise * p[i] * energy[i]
+    return value

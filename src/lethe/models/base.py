@@ -1,0 +1,162 @@
+"""The contract every model keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from lethe import losses
+from lethe.config import Section
+from lethe.data.batches import RowBatch, row_batches
+from lethe.data.catalogue import InteractionMatrix, Shape
+from lethe.random import Stream
+
+Probability = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Config(Section):
+    """Base of every model's Config. ``solver`` is "gradient" (``lethe.training.fit``) or the model's own ``solve``."""
+
+    solver: str
+
+
+class GradientConfig(Config):
+    """What the one optimisation loop, ``lethe.training.fit``, reads."""
+
+    solver: str = "gradient"
+    optimizer: Literal["adagrad", "adam", "sgd"] = "adagrad"
+    """adagrad has accumulator 1e-8 and no epsilon: TF1's."""
+    learning_rate: float = Field(0.05, gt=0)
+    epochs: int = Field(100, ge=0)
+    batch_size: int = Field(512, ge=0)
+    """Rows of whatever the model's batches are made of: users, items or interactions. 0: all in one batch."""
+    decay: Literal["constant", "linear"] = "constant"
+    """Learning rate over the epochs: constant, or linear to 0."""
+    patience: int = Field(0, ge=0)
+    """Epochs without a rise of the validation value after which to stop, where one is given. 0: never stop early."""
+
+
+class Model(nn.Module):
+    """A recommender over dense indices.
+
+    Its life: ``Model(config, shape)`` makes empty parameters of the right sizes; ``prepare(data, stream)`` fills them
+    and keeps what it needs of the data; it learns, by the loop or by its ``solve``; ``finish()`` computes what scoring
+    needs. Everything ``score`` reads is in ``state_dict()``, so that ``Model(config, shape).load_state_dict(...)``
+    scores alone. A model holds no optimiser, no files, no device logic.
+    """
+
+    Config: ClassVar[type[Config]]
+    config: Any
+
+    def __init__(self, config: Any, shape: Shape) -> None:
+        super().__init__()
+        self.config = config
+        self.shape = shape
+
+    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
+        """Fill the parameters from ``stream`` and keep what learning needs of ``data``."""
+
+    def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
+        """The batches of one epoch; ``stream`` is the epoch's own. Tensors in them are on the CPU."""
+        raise TypeError(f"{type(self).__name__} does not learn by gradients")
+
+    def loss(self, batch: Any) -> Tensor:
+        """The loss of a batch, a scalar that is summed over the epoch for the learning curve."""
+        raise TypeError(f"{type(self).__name__} does not learn by gradients")
+
+    def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
+        """Learn without gradients, on the CPU: yield the loss after each epoch or sweep of the solver.
+
+        A model that is counted rather than optimised has done all in ``prepare`` and yields nothing.
+        """
+        return iter(())
+
+    def finish(self) -> None:
+        """After learning: compute and keep in buffers what ``score`` needs."""
+
+    def score(self, users: Tensor) -> Tensor:
+        """Preference scores of users [B] int64 for every item -> [B, num_items], finite; higher is better."""
+        left, right = self.factors_or_fail()
+        return left[users] @ right.T
+
+    def factors(self) -> tuple[Tensor, Tensor] | None:
+        """(users [num_users, d], items [num_items, d]) whose dot product is the score, or None if it has no such."""
+        return None
+
+    def factors_or_fail(self) -> tuple[Tensor, Tensor]:
+        """``factors()``; raises TypeError if the model has none."""
+        factors = self.factors()
+        if factors is None:
+            raise TypeError(f"{type(self).__name__} has no two towers")
+        return factors
+
+
+class TwoTower(Model):
+    """A model with one vector for each user and each item, ``users`` [M, d] and ``items`` [N, d].
+
+    Its Config has ``embedding_dim`` and ``init_std``.
+    """
+
+    def __init__(self, config: Any, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.users = nn.Parameter(torch.zeros(shape.num_users, config.embedding_dim))
+        self.items = nn.Parameter(torch.zeros(shape.num_items, config.embedding_dim))
+
+    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
+        normal_(self.users, self.config.init_std, stream.torch("users"))
+        normal_(self.items, self.config.init_std, stream.torch("items"))
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        return self.users.detach(), self.items.detach()
+
+
+class NonSamplingConfig(GradientConfig):
+    """What every model trained on the whole-matrix square loss (``lethe.losses.non_sampling``) reads."""
+
+    embedding_dim: int = Field(64, ge=1)
+    init_std: float = Field(0.01, gt=0)
+    negative_weight: float = Field(0.2, gt=0)
+    """c⁻ of every item; with ``popularity_exponent``, the sum of c⁻ over the items."""
+    popularity_exponent: float | None = None
+    """x in c⁻_v ∝ f_v^x, f_v the item's interactions; null: the same c⁻ for all."""
+    dropout: Probability = 0.5
+    """On the user vectors; the expectation over its masks is taken exactly."""
+
+
+class NonSampling(TwoTower):
+    """A two-tower model that learns by ``square_loss`` over batches of users; its Config is a NonSamplingConfig."""
+
+    negative_weights: Tensor
+
+    def __init__(self, config: Any, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.register_buffer("negative_weights", torch.zeros(shape.num_items), persistent=False)
+
+    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
+        super().prepare(data, stream)
+        config, counts = self.config, torch.from_numpy(data.item_counts)
+        self.negative_weights = losses.negative_weights(counts, config.negative_weight, config.popularity_exponent)
+
+    def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
+        return row_batches(data, self.config.batch_size, stream.numpy("batches"))
+
+    def square_loss(self, users: Tensor, items: Tensor, batch: RowBatch, h: Tensor | None = None) -> Tensor:
+        """``losses.non_sampling`` of the batch's user vectors [B, d] and all item vectors [N, d] -> scalar sum."""
+        return losses.non_sampling(
+            users, items, batch, negative_weights=self.negative_weights, h=h, dropout=self.config.dropout
+        )
+
+    def squared_norm(self, batch: RowBatch) -> Tensor:
+        """Σ‖p_u‖² over the batch and the batch's share of Σ‖q_v‖², so that an epoch's batches sum to the whole."""
+        share = len(batch.rows) / self.shape.num_users
+        return self.users[batch.rows].square().sum() + share * self.items.square().sum()
+
+
+def normal_(parameter: Tensor, std: float, generator: torch.Generator) -> None:
+    """Fill with N(0, std²), drawn on the CPU so that every device starts from the same numbers."""
+    with torch.no_grad():
+        parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype) * std)

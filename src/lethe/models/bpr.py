@@ -1,0 +1,46 @@
+"""BPR: matrix factorisation for Bayesian personalised ranking.
+
+Rendle et al., "BPR: Bayesian Personalized Ranking from Implicit Feedback", UAI 2009.
+
+    min Σ_(u,i,j) -ln σ(p_u·q_i - p_u·q_j) + reg (‖p_u‖² + ‖q_i‖² + ‖q_j‖²) / 2
+
+Deviations: triples are drawn by user first, as RecEraser's program does, not by interaction; the learning rate falls
+linearly to 0, so that the last weights are the best ones and no model choice is needed; items have no bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from lethe.data.catalogue import InteractionMatrix
+from lethe.models import base
+from lethe.random import Stream
+from lethe.solvers.bpr_sgd import bpr_sgd
+
+
+class BPR(base.TwoTower):
+    """score(u, v) = p_u·q_v."""
+
+    class Config(base.Config):
+        solver: Literal["sgd"] = "sgd"
+        embedding_dim: int = Field(64, ge=1)
+        init_std: float = Field(0.1, gt=0)
+        learning_rate: float = Field(0.05, gt=0)
+        """Of the first step; the last one's is 0."""
+        reg: float = Field(0.01, ge=0)
+        epochs: int = Field(120, ge=0)
+        """One epoch has as many triples as there are interactions."""
+
+    def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
+        return bpr_sgd(
+            data,
+            self.users.detach().numpy(),
+            self.items.detach().numpy(),
+            seed=stream.integer("triples"),
+            epochs=self.config.epochs,
+            learning_rate=self.config.learning_rate,
+            reg=self.config.reg,
+        )

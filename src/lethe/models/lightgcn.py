@@ -1,0 +1,94 @@
+"""LightGCN: embeddings smoothed over the user-item graph.
+
+He et al., "LightGCN: Simplifying and Powering Graph Convolution Network for Recommendation", SIGIR 2020.
+
+    E^(l+1) = D^(-1/2) A D^(-1/2) E^(l),      e = mean of E^(0) .. E^(L),      ŷ_uv = e_u·e_v
+
+Deviations from the authors' program: the default loss is the whole-matrix square loss (ENMF, eq. 3.9) on the smoothed
+vectors, which needs one propagation for all users where sampled triples need one for each small batch; ``loss: bpr`` is
+the paper's. Two layers by default, where the paper has three. L2 is on E^(0), as in the paper, over all rows of it with
+the square loss. Losses are sums, not means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from lethe import losses
+from lethe.data.batches import RowBatch, Triples, triple_batches
+from lethe.data.catalogue import InteractionMatrix, Shape
+from lethe.data.graph import Graph, normalized_graph, symmetric_product
+from lethe.models import base
+from lethe.random import Stream
+
+
+class LightGCN(base.NonSampling):
+    """score(u, v) = e_u·e_v, from the smoothed vectors that ``finish`` keeps."""
+
+    class Config(base.NonSamplingConfig):
+        solver: Literal["gradient"] = "gradient"
+        loss: Literal["non-sampling", "bpr"] = "non-sampling"
+        """``negative_weight``, ``popularity_exponent`` and ``dropout`` are the first one's alone."""
+        num_layers: int = Field(2, ge=0)
+        reg: float = Field(0.0, ge=0)
+        """Factor of the L2 on the embeddings before smoothing."""
+        optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
+        learning_rate: float = Field(0.05, gt=0)
+        epochs: int = Field(200, ge=0)
+        batch_size: int = Field(0, ge=0)
+        """Users (non-sampling) or triples (bpr); every batch costs a propagation over the whole graph. 0: all."""
+        decay: Literal["constant", "linear"] = "linear"
+
+    graph_indptr: Tensor
+    graph_columns: Tensor
+    graph_values: Tensor
+
+    def __init__(self, config: Config, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.register_buffer("smooth_users", torch.zeros(shape.num_users, config.embedding_dim))
+        self.register_buffer("smooth_items", torch.zeros(shape.num_items, config.embedding_dim))
+
+    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
+        super().prepare(data, stream)
+        for name, part in normalized_graph(data)._asdict().items():
+            self.register_buffer(f"graph_{name}", part, persistent=False)
+
+    def smooth(self) -> tuple[Tensor, Tensor]:
+        """The mean over layers 0..L -> (users [M, d], items [N, d])."""
+        graph = Graph(self.graph_indptr, self.graph_columns, self.graph_values)
+        layer = torch.cat([self.users, self.items])
+        total = layer
+        for _ in range(self.config.num_layers):
+            layer = symmetric_product(graph, layer)
+            total = total + layer
+        users, items = (total / (self.config.num_layers + 1)).split([self.shape.num_users, self.shape.num_items])
+        return users, items
+
+    def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
+        if self.config.loss == "bpr":
+            return triple_batches(data, self.config.batch_size, stream.numpy("batches"))
+        return super().batches(data, stream)
+
+    def loss(self, batch: RowBatch | Triples) -> Tensor:
+        users, items = self.smooth()
+        reg = self.config.reg
+        if isinstance(batch, RowBatch):
+            return self.square_loss(users[batch.rows], items, batch) + reg * self.squared_norm(batch)
+        # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
+        user = functional.embedding(batch.users, users)
+        positive, negative = (functional.embedding(rows, items) for rows in (batch.positives, batch.negatives))
+        user_norms, item_norms = self.users.square().sum(dim=1), self.items.square().sum(dim=1)
+        norm = user_norms[batch.users].sum() + item_norms[torch.cat([batch.positives, batch.negatives])].sum()
+        return losses.bpr((user * positive).sum(dim=1), (user * negative).sum(dim=1)) + 0.5 * reg * norm
+
+    def finish(self) -> None:
+        self.smooth_users, self.smooth_items = (part.contiguous() for part in self.smooth())
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        return self.smooth_users, self.smooth_items

@@ -1,0 +1,52 @@
+"""WMF: weighted matrix factorisation over all cells.
+
+Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008.
+
+    min Σ_u Σ_v c_uv (y_uv - p_u·q_v)² + reg (Σ‖p_u‖² + Σ‖q_v‖²),      c_uv = 1 if y_uv = 1, else c⁻_v
+
+Deviations from the program that the RecEraser paper trains: its dropout on p_u is integrated out exactly instead of
+sampled, and the default solver is alternating least squares, which has no learning rate, batch or mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from lethe.data.batches import RowBatch
+from lethe.data.catalogue import InteractionMatrix
+from lethe.models import base
+from lethe.random import Stream
+from lethe.solvers.als import als
+
+
+class WMF(base.NonSampling):
+    """score(u, v) = p_u·q_v."""
+
+    class Config(base.NonSamplingConfig):
+        solver: Literal["als", "gradient"] = "als"
+        reg: float = Field(0.0, ge=0)
+        """λ of the L2; the dropout's expectation already holds the vectors back."""
+        sweeps: int = Field(10, ge=0)
+        """als: item rows, then user rows, once each."""
+        steps: int = Field(3, ge=1)
+        """als: conjugate-gradient steps a row."""
+
+    def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
+        config = self.config
+        return als(
+            data,
+            self.users.detach().numpy(),
+            self.items.detach().numpy(),
+            negative_weights=self.negative_weights.numpy(),
+            dropout=config.dropout,
+            reg=config.reg,
+            sweeps=config.sweeps,
+            steps=config.steps,
+        )
+
+    def loss(self, batch: RowBatch) -> Tensor:
+        return self.square_loss(self.users[batch.rows], self.items, batch) + self.config.reg * self.squared_norm(batch)

@@ -1,0 +1,232 @@
+"""From shards to a package: each step a function of its inputs' content, stored under their digest.
+
+shard ──► sub-model ─┐
+shard ──► sub-model ─┼─► ensemble ──► evaluation
+shard ──► sub-model ─┘        └─────► package
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from lethe.aggregation import AGGREGATORS, Ensemble, SubModel
+from lethe.artifacts import Artifact, ArtifactStore
+from lethe.config import Candidate, Params, Section, Sharding, read_yaml
+from lethe.data.catalogue import Catalogue
+from lethe.data.interactions import Interactions
+from lethe.environment import code_digest, numeric_environment
+from lethe.errors import ConfigError, DataError
+from lethe.evaluation import evaluate
+from lethe.models import MODELS, configure
+from lethe.package import write_package
+from lethe.random import Stream
+from lethe.training import pick_device, train
+from lethe.workspace import Workspace
+
+
+class Recipe(Section):
+    """All that decides a candidate besides the data: what a forget run and ``verify`` hold fixed."""
+
+    dataset: str
+    model: str
+    config: dict[str, Any]
+    sharding: str
+    layout: Sharding
+    aggregator: dict[str, Any]
+    seed: int
+    device: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}-{self.sharding}"
+
+
+def recipes(workspace: Workspace, params: Params, family: str) -> list[Recipe]:
+    """The recipes of a family's candidates, with tuned values over defaults. Raises ConfigError."""
+    chosen = params.families[family]
+    return [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
+
+
+def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candidate: Candidate) -> Recipe:
+    """The recipe of one candidate on a dataset. Raises ConfigError."""
+    layout = params.shardings[candidate.sharding]
+    values = dict(params.models.get(candidate.model, {}))
+    tuned = workspace.root / "params" / dataset / f"{candidate.model}.yaml"
+    if tuned.is_file():
+        values |= read_yaml(tuned)
+    aggregator = AGGREGATORS[layout.aggregator]
+    settings = params.aggregators.get(layout.aggregator, {})
+    return Recipe(
+        dataset=dataset,
+        model=candidate.model,
+        config=configure(candidate.model, values).plain(),
+        sharding=candidate.sharding,
+        layout=layout,
+        aggregator=aggregator.Config.parse(settings, f"aggregators.{layout.aggregator}").plain(),
+        seed=params.seed,
+        device=pick_device(params.training.device).type,
+    )
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Builds what a recipe names from the data of a workspace; what an unchanged key already names is re-used."""
+
+    workspace: Workspace
+    recipe: Recipe
+
+    @property
+    def store(self) -> ArtifactStore:
+        return ArtifactStore(self.workspace.artifacts)
+
+    def part(self, part: str) -> Interactions:
+        return Interactions.read(self.workspace.split(self.recipe.dataset, part))
+
+    def shard_names(self) -> list[str]:
+        """Names of the shards that hold rows, in order; an emptied shard trains nothing."""
+        folder = self.workspace.shards(self.recipe.dataset, self.recipe.sharding)
+        names = sorted(path.stem for path in folder.glob("*.parquet") if len(Interactions.read(path)))
+        if not names:
+            raise DataError(f"{folder.relative_to(self.workspace.root)}: no shard holds a row; run the data stages")
+        return names
+
+    def shard(self, name: str) -> Interactions:
+        folder = self.workspace.shards(self.recipe.dataset, self.recipe.sharding)
+        return Interactions.read(folder / f"{name}.parquet")
+
+    def sub_model(self, shard_name: str) -> Artifact:
+        """The sub-model of a shard: a function of the shard's rows, its name, the model's config and the seed."""
+        recipe, rows = self.recipe, self.shard(shard_name)
+        inputs = {
+            "data": rows.digest(),
+            "shard": shard_name,
+            "model": recipe.model,
+            "config": recipe.config,
+            "seed": recipe.seed,
+            "code": code_digest("random", "losses", "training", "solvers", "data", "models"),
+            "environment": numeric_environment(recipe.device),
+        }
+        return self.store.make("sub-model", inputs, lambda folder: self._train(rows, shard_name, folder))
+
+    def _train(self, rows: Interactions, shard_name: str, folder: Path) -> None:
+        recipe = self.recipe
+        catalogue = Catalogue.of(rows)
+        model = MODELS[recipe.model](configure(recipe.model, recipe.config), catalogue.shape)
+        stream = Stream(recipe.seed)("sub-model", recipe.model, shard_name)
+        history = train(model, catalogue.encode(rows), stream, pick_device(recipe.device))
+        save_file(model.state_dict(), folder / "weights.safetensors")
+        catalogue.write(folder)
+        (folder / "history.json").write_text(json.dumps(history))
+
+    def _load(self, name: str, artifact: Artifact) -> SubModel:
+        catalogue = Catalogue.read(artifact.path)
+        model = MODELS[self.recipe.model](configure(self.recipe.model, self.recipe.config), catalogue.shape)
+        model.load_state_dict(load_file(artifact.file("weights.safetensors")))
+        model.eval()
+        return SubModel(name, model, catalogue)
+
+    def ensemble(self, sub_models: dict[str, str]) -> Artifact:
+        """The aggregated recommender of sub-models {shard name: key}, fitted on all remaining training rows."""
+        recipe, rows = self.recipe, self.part("train")
+        artifacts = {name: self.store.get("sub-model", key) for name, key in sorted(sub_models.items())}
+        inputs = {
+            "data": rows.digest(),
+            "sub-models": {name: artifact.digest for name, artifact in artifacts.items()},
+            "aggregator": recipe.layout.aggregator,
+            "config": recipe.aggregator,
+            "seed": recipe.seed,
+            "code": code_digest("random", "losses", "aggregation", "data", "models"),
+            "environment": numeric_environment("cpu"),
+        }
+
+        def write(folder: Path) -> None:
+            aggregator = AGGREGATORS[recipe.layout.aggregator]
+            loaded = [self._load(name, artifact) for name, artifact in artifacts.items()]
+            config = aggregator.Config.parse(recipe.aggregator, "aggregator")
+            stream = Stream(recipe.seed)("aggregator", recipe.layout.aggregator)
+            ensemble, history = aggregator.fit(loaded, rows, config, stream)
+            ensemble.save(folder)
+            (folder / "history.json").write_text(json.dumps(history))
+
+        return self.store.make("ensemble", inputs, write)
+
+    def evaluation(self, ensemble: str, cutoffs: tuple[int, ...]) -> Artifact:
+        """Metrics of an ensemble (by key): file metrics.json {"valid": {...}, "test": {...}}.
+
+        Validation ranks all items but those of train; test all but those of train and validation.
+        """
+        parts = {part: self.part(part) for part in ("train", "valid", "test")}
+        artifact = self.store.get("ensemble", ensemble)
+        inputs = {
+            "ensemble": artifact.digest,
+            "data": {part: rows.digest() for part, rows in parts.items()},
+            "cutoffs": list(cutoffs),
+            "code": code_digest("evaluation"),
+        }
+
+        def write(folder: Path) -> None:
+            metrics = measure(Ensemble.load(artifact.path), parts, cutoffs)
+            (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True))
+
+        return self.store.make("evaluation", inputs, write)
+
+    def package(self, ensemble: str, family: str, guarantee: str) -> Artifact:
+        """What is registered and served: the ensemble (by key), the seen items, and where they came from."""
+        train, valid = self.part("train"), self.part("valid")
+        artifact = self.store.get("ensemble", ensemble)
+        info = {
+            "family": family,
+            "dataset": self.recipe.dataset,
+            "model": self.recipe.model,
+            "sharding": self.recipe.sharding,
+            "recipe": self.recipe.plain(),
+            "guarantee": guarantee,
+            "data_digest": Interactions.read(self.workspace.interactions(self.recipe.dataset)).digest(),
+            "ensemble": {"key": artifact.key, "digest": artifact.digest},
+            "sub_models": artifact.inputs["sub-models"],
+        }
+        seen = Interactions.concatenate(train, valid)
+        inputs = {"info": info, "seen": seen.digest(), "code": code_digest("package")}
+        return self.store.make(
+            "package", inputs, lambda folder: write_package(folder, Ensemble.load(artifact.path), seen, info)
+        )
+
+
+def measure(
+    ensemble: Ensemble, parts: dict[str, Interactions], cutoffs: tuple[int, ...]
+) -> dict[str, dict[str, float]]:
+    """Validation and test metrics of an ensemble on a split."""
+    known = Interactions.concatenate(parts["train"], parts["valid"])
+    return {
+        "valid": evaluate(ensemble.score, ensemble.catalogue, parts["train"], parts["valid"], cutoffs=cutoffs),
+        "test": evaluate(ensemble.score, ensemble.catalogue, known, parts["test"], cutoffs=cutoffs),
+    }
+
+
+def metric(metrics: dict[str, dict[str, float]], name: str) -> float:
+    """A validation metric by name; raises ConfigError where the evaluation doesn't have it."""
+    if name not in metrics["valid"]:
+        raise ConfigError(f"training.metric: {name!r} is not measured; measured are {', '.join(metrics['valid'])}")
+    return metrics["valid"][name]
+
+
+def write_learning_curve(workspace: Workspace, name: str, sub_models: list[Artifact]) -> None:
+    """One CSV a candidate, loss summed over its sub-models: what ``dvc plots`` draws."""
+    totals: dict[int, float] = {}
+    for artifact in sub_models:
+        for row in json.loads(artifact.file("history.json").read_text()):
+            totals[int(row["epoch"])] = totals.get(int(row["epoch"]), 0.0) + row["loss"]
+    path = workspace.reports / "learning_curves" / f"{name}.csv"
+    path.unlink(missing_ok=True)
+    if totals:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["epoch", "loss"])
+            writer.writerows(sorted(totals.items()))

@@ -1,0 +1,42 @@
+"""Our own Python modules as subprocesses, with the workspace's environment and one-line errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from lethe.errors import DataError
+from lethe.workspace import Workspace
+
+
+def run_module(workspace: Workspace, module: str, *arguments: str) -> str:
+    """Run ``python -m module arguments`` in the workspace and return its output. Raises DataError with its fault."""
+    result = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=workspace.root,
+        env=workspace.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if result.returncode != 0:
+        raise DataError(_fault(result.stdout) or f"{module} {' '.join(arguments)}: exit code {result.returncode}")
+    return result.stdout
+
+
+def run_flow(workspace: Workspace, name: str) -> int:
+    """Run the flow module ``flows.<name>``, its output to ours; returns its exit code (it has said its one line)."""
+    # Prefect's temporary server doesn't make the folder of its own database.
+    workspace.prefect_home.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", f"flows.{name}"]
+    return subprocess.run(command, cwd=workspace.root, env=workspace.environment()).returncode
+
+
+def _fault(output: str) -> str:
+    # What we print ourselves is one line "error: ..."; DVC's own errors begin with ERROR.
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    for prefix in ("error: ", "ERROR: "):
+        for line in lines:
+            if line.startswith(prefix):
+                return line.removeprefix(prefix)
+    return lines[-1] if lines else ""

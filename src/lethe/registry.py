@@ -1,0 +1,202 @@
+"""What was promoted: versions of each family in the BentoML model store, and one file that says which is current.
+
+A version is a package artifact stored whole, named by its content: ``lethe-<family>:<first 16 hex of its digest>``.
+``.lethe/registry.json`` is the truth of what is current: {family: [tags in order of promotion, the last is current]}.
+It is replaced atomically and only after the version is complete, so a crash leaves at most an unreferenced copy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from lethe.artifacts import Artifact, ArtifactStore
+from lethe.config import canonical_json
+from lethe.errors import ArtifactError, DeploymentError
+from lethe.workspace import Workspace
+
+PREFIX = "lethe-"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One promoted package: its tag, its artifact (manifest unchecked; see ``Registry.open``) and why it is here."""
+
+    tag: str
+    artifact: Artifact
+    reason: str
+    metrics: dict[str, float]
+
+    @property
+    def digest(self) -> str:
+        return self.artifact.digest
+
+    @property
+    def key(self) -> str:
+        return self.artifact.key
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the package says of itself: family, dataset, recipe, digests."""
+        info: dict[str, Any] = self.artifact.inputs["info"]
+        return info
+
+
+class Registry:
+    """Promote, look up, roll back and retire; safe for several processes."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.pointer = workspace.state / "registry.json"
+        self.artifacts = ArtifactStore(workspace.artifacts)
+
+    def promote(self, family: str, package: Artifact, *, reason: str, metrics: dict[str, float]) -> str:
+        """Store the package and make it the family's current version; what is current already stays as it is.
+
+        A version that is stored already keeps the reason and metrics of its first promotion. Raises ArtifactError if
+        the stored copy differs from the package's manifest.
+        """
+        tag = f"{PREFIX}{family}:{package.digest[:16]}"
+        with self._locked():
+            history = self._history()
+            tags = history.setdefault(family, [])
+            if not self._whole(tag):
+                self._store(tag, package, {"family": family, "reason": reason, "metrics": metrics})
+            if tags[-1:] != [tag]:
+                tags.append(tag)
+                self._write(history)
+        return tag
+
+    def current(self, family: str) -> Version | None:
+        """The version that is to be served, or None before the first promotion."""
+        tags = self._history().get(family)
+        return self.version(tags[-1]) if tags else None
+
+    def families(self) -> list[str]:
+        """The families that have a current version, sorted."""
+        return sorted(family for family, tags in self._history().items() if tags)
+
+    def versions(self, family: str) -> list[Version]:
+        """Every stored version of a family, sorted by tag; unfinished copies are left out."""
+        folder = self._models / f"{PREFIX}{family}"
+        tags = sorted(f"{folder.name}:{path.name}" for path in folder.glob("*") if path.is_dir())
+        return [self.version(tag) for tag in tags if self._whole(tag, check=False)]
+
+    def version(self, tag: str) -> Version:
+        """A stored version by tag; raises DeploymentError if it isn't there."""
+        if not self._whole(tag, check=False):
+            raise DeploymentError(f"model {tag!r} is not in the model store")
+        about = _bentoml(self.workspace).get(tag, _model_store=self._store_of_models()).info.metadata
+        artifact = self.artifacts.open(self.folder(tag), check=False)
+        return Version(tag, artifact, str(about["reason"]), dict(about["metrics"]))
+
+    def folder(self, tag: str) -> Path:
+        """Where a version's files are."""
+        name, _, version = tag.partition(":")
+        return self._models / name / version
+
+    def open(self, tag: str) -> Artifact:
+        """A version's artifact with every file compared to its manifest; raises ArtifactError."""
+        return self.artifacts.open(self.folder(tag))
+
+    def roll_back(self, family: str) -> str:
+        """Make the version before the current one current again; raises DeploymentError if there is none."""
+        with self._locked():
+            history = self._history()
+            earlier = history.get(family, [])[:-1]
+            if not earlier:
+                raise DeploymentError(f"family {family!r} has no earlier version to roll back to")
+            history[family] = earlier
+            self._write(history)
+        return earlier[-1]
+
+    def retire(self, tag: str) -> None:
+        """Delete a version's files; raises DeploymentError for a current or unknown one."""
+        with self._locked():
+            history = self._history()
+            if any(tags[-1:] == [tag] for tags in history.values()):
+                raise DeploymentError(f"model {tag!r} is current: promote another version before retiring it")
+            if not self.folder(tag).is_dir():
+                raise DeploymentError(f"model {tag!r} is not in the model store")
+            # The pointer first: a crash in between leaves files nobody refers to, never a reference to nothing.
+            self._write({family: _without(tags, tag) for family, tags in history.items()})
+            # BentoML's own delete reads every other version and gives up at an unfinished one. The file "latest",
+            # which we never use, is its cache: it is made again when it is missing.
+            shutil.rmtree(self.folder(tag))
+            (self.folder(tag).parent / "latest").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.folder(tag).parent.rmdir()
+
+    def drop(self, family: str) -> None:
+        """Delete a family that is no longer served: its pointer and every version, unfinished copies too."""
+        with self._locked():
+            self._write({name: tags for name, tags in self._history().items() if name != family})
+            shutil.rmtree(self._models / f"{PREFIX}{family}", ignore_errors=True)
+
+    @property
+    def _models(self) -> Path:
+        return self.workspace.bentoml_home / "models"
+
+    def _store_of_models(self) -> Any:
+        from bentoml._internal.models import ModelStore
+
+        self._models.mkdir(parents=True, exist_ok=True)
+        return ModelStore(self._models)
+
+    def _whole(self, tag: str, check: bool = True) -> bool:
+        folder = self.folder(tag)
+        if not ((folder / "model.yaml").is_file() and (folder / "manifest.json").is_file()):
+            return False
+        with contextlib.suppress(ArtifactError):
+            return bool(self.artifacts.open(folder, check=check))
+        return False
+
+    def _store(self, tag: str, package: Artifact, about: dict[str, Any]) -> None:
+        folder = self.folder(tag)
+        shutil.rmtree(folder, ignore_errors=True)
+        # BentoML fills a temporary folder outside the workspace and leaves it there, so it gets no data of people:
+        # it makes the entry, the files are copied in here, the manifest last.
+        with _bentoml(self.workspace).create(tag, metadata=about, _model_store=self._store_of_models()) as entry:
+            temporary = Path(entry.path)
+        shutil.rmtree(temporary, ignore_errors=True)
+        for name in [*sorted(package.files), "manifest.json"]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(package.file(name), folder / name)
+        try:
+            self.open(tag)
+        except ArtifactError:
+            shutil.rmtree(folder)
+            raise
+
+    def _history(self) -> dict[str, list[str]]:
+        return json.loads(self.pointer.read_bytes()) if self.pointer.is_file() else {}
+
+    def _write(self, history: dict[str, list[str]]) -> None:
+        temporary = self.pointer.with_name(f".{self.pointer.name}.tmp")
+        temporary.write_bytes(canonical_json(history))
+        os.replace(temporary, self.pointer)
+
+    def _locked(self) -> FileLock:
+        self.pointer.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.pointer.with_suffix(".lock"))
+
+
+def _without(tags: list[str], gone: str) -> list[str]:
+    kept = [tag for tag in tags if tag != gone]
+    return [tag for place, tag in enumerate(kept) if place == 0 or tag != kept[place - 1]]
+
+
+def _bentoml(workspace: Workspace) -> Any:
+    # BentoML reads these once, when it is first used in a process; without them it would write to the home folder.
+    os.environ.setdefault("BENTOML_HOME", str(workspace.bentoml_home))
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    import bentoml.models
+
+    return bentoml.models

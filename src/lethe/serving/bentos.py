@@ -1,0 +1,114 @@
+"""Bentos: the service's code with the tags of the models it serves, built from bentofile.yaml."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+import yaml
+
+import lethe
+from lethe.artifacts import digest_file
+from lethe.config import Params, digest_json, read_yaml
+from lethe.errors import DeploymentError
+from lethe.serving.deployment import Deployment
+from lethe.workspace import Workspace
+
+NAME = "recommender"
+
+
+def plan(workspace: Workspace, tags: dict[str, str]) -> Deployment:
+    """The deployment that serves these models (family -> tag); the first family of params.yaml is the default one.
+
+    The bento's version is the digest of the code, the template and the models, so the same deployment has one name.
+    Raises DeploymentError if there is nothing to serve.
+    """
+    if not tags:
+        raise DeploymentError("families: none has a promoted model; run the training flow first")
+    params = Params.read(workspace.params)
+    ordered = [family for family in params.families if family in tags] or sorted(tags)
+    template = _template(workspace)
+    settings = {"families": dict(sorted(tags.items())), "default": ordered[0], "max_k": params.serving.max_k}
+    code = {str(path.relative_to(_source())): digest_file(path) for path in _files()}
+    version = digest_json({"settings": settings, "template": digest_file(template), "code": code})[:16]
+    return Deployment.parse({"bento": f"{NAME}:{version}", **settings}, "deployment")
+
+
+def build_bento(workspace: Workspace, tags: dict[str, str]) -> str:
+    """Build the bento of these models (family -> tag) and return its tag; one that is there already is kept.
+
+    Raises DeploymentError with BentoML's last line if the build fails.
+    """
+    deployment = plan(workspace, tags)
+    folder = bento_folder(workspace, deployment.bento)
+    if (folder / "bento.yaml").is_file():
+        return deployment.bento
+    shutil.rmtree(folder, ignore_errors=True)
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=workspace.state, prefix="build-") as name:
+        context = Path(name)
+        for path in _files():
+            copy = context / path.relative_to(_source().parent)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+        deployment.write(context / "deployment.json")
+        bentofile = read_yaml(_template(workspace)) | {"models": sorted(tags.values())}
+        (context / "bentofile.yaml").write_text(yaml.safe_dump(bentofile, sort_keys=False), encoding="utf-8")
+        version = deployment.bento.partition(":")[2]
+        command = [
+            sys.executable,
+            "-m",
+            "bentoml",
+            "build",
+            "--version",
+            version,
+            "--output",
+            "tag",
+            "-f",
+            str(context / "bentofile.yaml"),
+            str(context),
+        ]
+        done = subprocess.run(command, env=workspace.environment(), cwd=context, capture_output=True, text=True)
+    if done.returncode != 0:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        raise DeploymentError(f"bento {deployment.bento}: bentoml build failed: {lines[-1].strip()}")
+    return deployment.bento
+
+
+def bento_folder(workspace: Workspace, tag: str) -> Path:
+    """Where a bento is."""
+    name, _, version = tag.partition(":")
+    return workspace.bentoml_home / "bentos" / name / version
+
+
+def retire_bentos(workspace: Workspace, keep: Collection[str]) -> list[str]:
+    """Delete every bento of the service but the deployed one and those in ``keep``; returns the deleted tags."""
+    if workspace.deployment.is_file():
+        keep = {*keep, Deployment.read(workspace.deployment).bento}
+    folder = workspace.bentoml_home / "bentos" / NAME
+    gone = [path for path in sorted(folder.glob("*")) if path.is_dir() and f"{NAME}:{path.name}" not in keep]
+    for path in gone:
+        shutil.rmtree(path)
+    if gone:
+        # BentoML's cache of its newest version; it is made again when it is missing.
+        (folder / "latest").unlink(missing_ok=True)
+    return [f"{NAME}:{path.name}" for path in gone]
+
+
+def _template(workspace: Workspace) -> Path:
+    path = workspace.root / "bentofile.yaml"
+    if not path.is_file():
+        raise DeploymentError("bentofile.yaml: must be beside params.yaml; it is the template of the service's bento")
+    return path
+
+
+def _source() -> Path:
+    return Path(lethe.__file__).resolve().parent
+
+
+def _files() -> list[Path]:
+    return sorted(p for p in _source().rglob("*") if p.is_file() and "__pycache__" not in p.parts)

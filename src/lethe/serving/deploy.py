@@ -1,0 +1,84 @@
+"""Bring a deployment to the running service without a failed request, and back if it doesn't answer well."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from filelock import FileLock
+
+from lethe.artifacts import ArtifactStore
+from lethe.errors import DeploymentError, LetheError
+from lethe.serving import server as servers
+from lethe.serving.bentos import build_bento, plan, retire_bentos
+from lethe.serving.deployment import Deployment
+from lethe.serving.desk import Desk
+from lethe.serving.server import Server, start, status, stop
+from lethe.serving.suppression import SuppressedUsers
+from lethe.workspace import Workspace
+
+__all__ = ["Server", "build_bento", "plan", "redeploy", "retire_bentos", "smoke_test", "start", "status", "stop"]
+
+Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
+"""(route, request) -> answer; raises LetheError where the service refuses."""
+
+
+def redeploy(workspace: Workspace, deployment: Deployment, timeout: float = 120) -> None:
+    """Serve ``deployment`` from now on.
+
+    First its packages are checked, loaded and asked in this process; a fault here changes nothing. Then the running
+    server (if any) starts new workers on it, and when all of them report it, it is asked over HTTP. If that fails the
+    earlier deployment is restored, in the workers too. Raises DeploymentError with the reason.
+    """
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    with FileLock(workspace.state / "redeploy.lock"):
+        _rehearse(workspace, deployment)
+        server = status(workspace)
+        if server is None:
+            servers.activate(workspace, deployment)
+            return
+        earlier = Deployment.read(workspace.deployment)
+        try:
+            _switch(workspace, server, deployment, timeout)
+            smoke_test(deployment, lambda route, body: server.ask("POST", route, body))
+        except DeploymentError as error:
+            _switch(workspace, server, earlier, timeout)
+            raise DeploymentError(f"{deployment.bento} is not deployed, {earlier.bento} stays: {error}") from None
+
+
+def smoke_test(deployment: Deployment, ask: Ask) -> None:
+    """Ask every family for an unknown user and for a known item; raises DeploymentError at the first wrong answer."""
+    for family, tag in deployment.families.items():
+        popular = ask("/recommend", {"user_id": "nobody (smoke test)", "k": 1, "family": family})
+        if popular["version"] != tag or popular["source"] != "popular" or not popular["items"]:
+            raise DeploymentError(f"smoke test: family {family!r} must answer an unknown user with popular items")
+        item_id = popular["items"][0]["item_id"]
+        similar = ask("/similar_items", {"item_id": item_id, "k": 1, "family": family})
+        if similar["version"] != tag:
+            raise DeploymentError(f"smoke test: family {family!r} must serve {tag}, got {similar['version']}")
+
+
+def _rehearse(workspace: Workspace, deployment: Deployment) -> None:
+    models = workspace.bentoml_home / "models"
+    store = ArtifactStore(workspace.artifacts)
+    try:
+        desk = Desk.load(
+            deployment, lambda tag: store.open(models.joinpath(*tag.split(":"))).path, SuppressedUsers(None)
+        )
+        routes: dict[str, Callable[..., dict[str, Any]]] = {
+            "/recommend": desk.recommend,
+            "/similar_items": desk.similar_items,
+        }
+        smoke_test(deployment, lambda route, body: routes[route](**body))
+    except LetheError as error:
+        raise DeploymentError(f"{deployment.bento} is not deployed: {error}") from None
+
+
+def _switch(workspace: Workspace, server: Server, deployment: Deployment, timeout: float) -> None:
+    leaving = frozenset(server.worker_pids())
+    servers.activate(workspace, deployment)
+    # The main process keeps the socket: it starts new workers, then ends the old ones, which answer what they hold.
+    os.kill(server.pid, signal.SIGHUP)
+    servers.wait_until_served(server, deployment, leaving=leaving, timeout=timeout)

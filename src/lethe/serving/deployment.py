@@ -1,0 +1,47 @@
+"""What a running service serves: pinned versions, one a family. One small JSON file, replaced atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from lethe.config import Section, canonical_json
+from lethe.errors import DeploymentError
+
+
+class Deployment(Section):
+    """Tags only, so that it says nothing about people: of the bento (code) and of each family's model."""
+
+    bento: str
+    families: dict[str, str] = Field(min_length=1)
+    default: str
+    """The family that answers a request that names none."""
+    max_k: int = Field(100, ge=1)
+    """Most items a request may ask for."""
+
+    @model_validator(mode="after")
+    def _default_is_served(self) -> Self:
+        if self.default not in self.families:
+            raise ValueError(f"default {self.default!r} must be one of {', '.join(self.families)}")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a deployment; raises DeploymentError if there is none, ConfigError if it is malformed."""
+        try:
+            return cls.parse(json.loads(path.read_bytes()), path.name)
+        except FileNotFoundError:
+            raise DeploymentError(f"{path.name}: nothing is deployed yet; run the deployment flow first") from None
+        except ValueError:
+            raise DeploymentError(f"{path.name}: not valid JSON; run the deployment flow again") from None
+
+    def write(self, path: Path) -> None:
+        """Replace the file atomically."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_bytes(canonical_json(self.plain()))
+        os.replace(temporary, path)

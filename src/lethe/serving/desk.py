@@ -1,0 +1,85 @@
+"""The answers of the service, without HTTP: families of packages, and who is suppressed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lethe.errors import DataError, LetheError
+from lethe.package import Package, RawId, Scored
+from lethe.serving.deployment import Deployment
+from lethe.serving.suppression import SuppressedUsers
+
+
+class NotServed(LetheError):
+    """What was asked about is not here: an unknown family or item."""
+
+
+class BadRequest(LetheError):
+    """A field of a request breaks its rule."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One package a family, all in memory."""
+
+    deployment: Deployment
+    packages: dict[str, Package]
+    suppressed: SuppressedUsers
+
+    @classmethod
+    def load(cls, deployment: Deployment, folder: Callable[[str], Path], suppressed: SuppressedUsers) -> Desk:
+        """Load the pinned version of every family; ``folder`` finds a model by its tag."""
+        packages = {family: Package.load(folder(tag)) for family, tag in deployment.families.items()}
+        return cls(deployment, packages, suppressed)
+
+    def recommend(self, user_id: RawId, k: int, family: str | None = None) -> dict[str, Any]:
+        """Items for a user. A suppressed user gets the answer of an unknown one, to the letter."""
+        name, package = self._family(family)
+        self._check(k)
+        if self.suppressed.holds(package.info["dataset"], user_id):
+            items, source = package.popular(k), "popular"
+        else:
+            found = package.recommend(user_id, k)
+            items, source = found.items, found.source
+        return {**self._answer(name, items), "source": source, "known": source == "model"}
+
+    def similar_items(self, item_id: RawId, k: int, family: str | None = None) -> dict[str, Any]:
+        """The nearest items of an item; raises NotServed if the family doesn't know it."""
+        name, package = self._family(family)
+        self._check(k)
+        try:
+            return self._answer(name, package.similar_items(item_id, k))
+        except DataError:
+            raise NotServed(f"item_id: {clip(item_id)} must be an item of the family {name!r}") from None
+
+    def describe(self) -> dict[str, Any]:
+        """Version, model, sharding, data digest and guarantee of each family, and the bento."""
+        about = ("model", "sharding", "data_digest", "guarantee")
+        families = {
+            name: {"version": self.deployment.families[name], **{key: package.info[key] for key in about}}
+            for name, package in self.packages.items()
+        }
+        return {"families": families, "bento": self.deployment.bento}
+
+    def _family(self, name: str | None) -> tuple[str, Package]:
+        name = self.deployment.default if name is None else name
+        if name not in self.packages:
+            raise NotServed(f"family: {clip(name)} must be one of {', '.join(self.packages)}")
+        return name, self.packages[name]
+
+    def _check(self, k: int) -> None:
+        if not 1 <= k <= self.deployment.max_k:
+            raise BadRequest(f"k: {k} must be between 1 and {self.deployment.max_k}")
+
+    def _answer(self, family: str, items: Scored) -> dict[str, Any]:
+        scored = [{"item_id": item_id, "score": score} for item_id, score in items]
+        return {"items": scored, "family": family, "version": self.deployment.families[family]}
+
+
+def clip(value: object) -> str:
+    """A value as it was given, in one line of bounded length."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

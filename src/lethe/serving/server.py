@@ -1,0 +1,210 @@
+"""The running service: one BentoML server of our own in the background, found again by its state file."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+from filelock import FileLock
+
+from lethe.config import Params, Serving, canonical_json
+from lethe.errors import DeploymentError
+from lethe.serving.bentos import bento_folder
+from lethe.serving.deployment import Deployment
+from lethe.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server's main process, which starts the workers and holds the socket.
+
+    ``created`` is when it started (seconds since 1970): a process id alone may by now be somebody else's.
+    """
+
+    pid: int
+    created: float
+    host: str
+    port: int
+    workers: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def process(self) -> psutil.Process | None:
+        """The main process, or None if it has ended."""
+        try:
+            process = psutil.Process(self.pid)
+            alive = process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return None
+        return process if alive else None
+
+    def worker_pids(self) -> set[int]:
+        """Process ids of the workers that live now."""
+        process = self.process()
+        return {child.pid for child in process.children()} if process else set()
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None, timeout: float = 30) -> dict[str, Any]:
+        """One request over a fresh connection, so that any worker may take it; raises DeploymentError if refused."""
+        try:
+            answer = httpx.request(method, self.url + path, json=body, timeout=timeout, trust_env=False)
+        except httpx.HTTPError as error:
+            raise DeploymentError(f"{method} {path}: no answer ({type(error).__name__})") from None
+        if answer.status_code != 200:
+            raise DeploymentError(f"{method} {path}: status {answer.status_code}, must be 200")
+        return answer.json()
+
+
+def status(workspace: Workspace) -> Server | None:
+    """The running server, or None."""
+    try:
+        server = Server(**json.loads(workspace.server.read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return server if server.process() else None
+
+
+def start(workspace: Workspace, port: int | None = None, timeout: float = 120) -> Server:
+    """Serve the deployment in the background and return when every worker answers; a running server is kept.
+
+    ``port``: default that of params.yaml; ``timeout`` in seconds. Raises DeploymentError if nothing is deployed, if
+    the port is in use (before anything starts), or if the server ends or isn't ready in time.
+    """
+    settings = Params.read(workspace.params).serving
+    port = settings.port if port is None else port
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    with FileLock(workspace.state / "server.lock"):
+        return _start(workspace, settings, port, timeout)
+
+
+def _start(workspace: Workspace, settings: Serving, port: int, timeout: float) -> Server:
+    running = status(workspace)
+    if running is not None:
+        if running.port != port:
+            raise DeploymentError(f"port: the service already runs on {running.port}; stop it before using {port}")
+        return running
+    deployment = Deployment.read(workspace.deployment)
+    _check_free(settings.host, port)
+    activate(workspace, deployment)
+    log = workspace.state / "logs" / "server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = ["-m", "bentoml", "serve", str(_current(workspace)), "--host", settings.host, "--port", str(port)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=workspace.root,
+            env=_environment(workspace, settings.workers),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    created = psutil.Process(process.pid).create_time()
+    server = Server(process.pid, created, settings.host, port, settings.workers)
+    temporary = workspace.server.with_name(f".{workspace.server.name}.tmp")
+    temporary.write_bytes(canonical_json(asdict(server)))
+    os.replace(temporary, workspace.server)
+    try:
+        wait_until_served(server, deployment, timeout=timeout)
+    except DeploymentError as error:
+        stop(workspace)
+        raise DeploymentError(f"{error}; see {log.relative_to(workspace.root)}") from None
+    return server
+
+
+def stop(workspace: Workspace, timeout: float = 30) -> bool:
+    """Stop the running server, if there is one: requests in progress are answered first. Returns whether one ran."""
+    server = status(workspace)
+    process = server.process() if server else None
+    if process is not None:
+        children = process.children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        _, left = psutil.wait_procs([process, *children], timeout=timeout)
+        for straggler in left:
+            straggler.kill()
+        psutil.wait_procs(left, timeout=5)
+    workspace.server.unlink(missing_ok=True)
+    return process is not None
+
+
+def activate(workspace: Workspace, deployment: Deployment) -> None:
+    """Make workers that start from now on serve ``deployment``; raises DeploymentError if its bento isn't built."""
+    folder = bento_folder(workspace, deployment.bento)
+    if not folder.is_dir():
+        raise DeploymentError(f"bento {deployment.bento!r} is not in the bento store")
+    # The server is started on this link, so its new workers run the code of the new bento and the old one can go.
+    link = _current(workspace)
+    temporary = link.with_name(f".{link.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(folder.relative_to(link.parent))
+    os.replace(temporary, link)
+    deployment.write(workspace.deployment)
+
+
+def wait_until_served(
+    server: Server, deployment: Deployment, *, leaving: frozenset[int] = frozenset(), timeout: float = 120
+) -> None:
+    """Return when every worker reports ``deployment`` and those in ``leaving`` have ended.
+
+    Raises DeploymentError if the server ends or ``timeout`` seconds pass.
+    """
+    ready: set[int] = set()
+
+    def done() -> bool:
+        if server.process() is None:
+            raise DeploymentError("the server ended before it was ready")
+        try:
+            answer = server.ask("GET", "/model", timeout=3)
+        except DeploymentError:
+            return False
+        versions = {family: about["version"] for family, about in answer["families"].items()}
+        if answer["pid"] not in leaving and (answer["bento"], versions) == (deployment.bento, deployment.families):
+            ready.add(answer["pid"])
+        alive = server.worker_pids()
+        return len(ready & alive) >= server.workers and not leaving & alive
+
+    _poll(done, timeout, f"the server was not ready on {deployment.bento} within {timeout:g} s")
+
+
+def _poll(done: Callable[[], bool], timeout: float, failure: str) -> None:
+    end = time.monotonic() + timeout
+    while not done():
+        if time.monotonic() > end:
+            raise DeploymentError(failure)
+        time.sleep(0.05)
+
+
+def _current(workspace: Workspace) -> Path:
+    return workspace.bentoml_home / "current"
+
+
+def _environment(workspace: Workspace, workers: int) -> dict[str, str]:
+    return {
+        **workspace.environment(),
+        "LETHE_DEPLOYMENT": str(workspace.deployment),
+        "LETHE_SUPPRESSED_USERS": str(workspace.serving_suppression),
+        "BENTOML_CONFIG_OPTIONS": f"services.Recommender.workers={workers}",
+    }
+
+
+def _check_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = "is already in use" if error.errno == errno.EADDRINUSE else f"can't be used ({error.strerror})"
+            raise DeploymentError(f"port: {port} on {host} {reason}; stop what holds it or choose another") from None

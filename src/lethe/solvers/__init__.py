@@ -1,0 +1,1 @@
+"""Fast exact solvers and their compiled kernels."""

@@ -1,0 +1,176 @@
+"""Alternating least squares for the whole-matrix square loss: one row at a time, exactly or nearly so.
+
+The objective is that of ``lethe.losses.non_sampling`` with h = 1, its dropout on the user vectors integrated out
+(ρ = dropout / (1 - dropout)), and L2. For a user, with c⁻ the items' negative weights,
+
+    (A + ρ diag A + reg I) p_u = c⁺ Σ_{v∈V_u⁺} q_v,      A = Σ_v c⁻_v q_v q_vᵀ + Σ_{v∈V_u⁺} (c⁺ - c⁻_v) q_v q_vᵀ
+
+and an item's row has the same form with the roles swapped, because E[p̃ p̃ᵀ] = p pᵀ + ρ diag(p²). There is no learning
+rate, no batch and no mask. (Hu, Koren & Volinsky 2008; conjugate gradients as in Takács, Pilászy & Tikk 2011.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numba
+import numpy as np
+
+from lethe.data.catalogue import InteractionMatrix
+
+_FAST = {"reassoc", "contract", "nsz"}
+
+
+def als(
+    data: InteractionMatrix,
+    users: np.ndarray,
+    items: np.ndarray,
+    *,
+    negative_weights: np.ndarray,
+    positive_weight: float = 1.0,
+    dropout: float = 0.0,
+    reg: float = 0.0,
+    sweeps: int = 8,
+    steps: int = 3,
+) -> Iterator[float]:
+    """Run ``sweeps`` sweeps, items first, then users, and yield the objective after each, less its constant.
+
+    ``users`` [num_users, d] and ``items`` [num_items, d] (float32 or float64, contiguous) are changed in place; only
+    the start values of ``users`` matter, ``items`` are a warm start. ``negative_weights`` [num_items] is c⁻. ``steps``
+    conjugate-gradient steps solve each row from its last value; d steps solve it exactly. Rows without positives
+    become zero. One thread, fixed order: the same inputs give the same bytes.
+    """
+    kind = users.dtype.type
+    weights, ones = negative_weights.astype(kind), np.ones(data.num_users, kind)
+    by_item = data.transposed
+    numbers = kind(positive_weight), kind(dropout / (1.0 - dropout)), kind(reg)
+    for _ in range(sweeps):
+        _solve_rows(by_item.indptr, by_item.items, items, users, weights, ones, *numbers, steps)
+        loss = _solve_rows(data.indptr, data.items, users, items, ones, weights, *numbers, steps)
+        yield loss + reg * float(np.square(items, dtype=np.float64).sum())
+
+
+def solve_users(
+    data: InteractionMatrix,
+    users: np.ndarray,
+    items: np.ndarray,
+    *,
+    negative_weights: np.ndarray,
+    positive_weight: float = 1.0,
+    dropout: float = 0.0,
+    reg: float = 0.0,
+    steps: int = 3,
+) -> float:
+    """The users' half of a sweep alone (fold-in): solve every row of ``users`` in place against fixed ``items``.
+
+    Shapes and meanings as in ``als``. Returns the rows' objective, less its constant.
+    """
+    kind = users.dtype.type
+    weights, ones = negative_weights.astype(kind), np.ones(data.num_users, kind)
+    numbers = kind(positive_weight), kind(dropout / (1.0 - dropout)), kind(reg)
+    return float(_solve_rows(data.indptr, data.items, users, items, ones, weights, *numbers, steps))
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def _gram(y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Σ_c weights_c y_c y_cᵀ -> [d, d]."""
+    d = y.shape[1]
+    gram = np.zeros((d, d), y.dtype)
+    for c in range(y.shape[0]):
+        for i in range(d):
+            scale = weights[c] * y[c, i]
+            for j in range(d):
+                gram[i, j] += scale * y[c, j]
+    return gram
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def _solve_rows(
+    indptr: np.ndarray,
+    columns: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    row_weights: np.ndarray,
+    column_weights: np.ndarray,
+    positive: float,
+    noise: float,
+    reg: float,
+    steps: int,
+) -> float:
+    """Solve each row of ``x`` [R, d] against ``y`` [C, d]; the negative weight of a cell is row_weight · column_weight.
+
+    Conjugate gradients with the diagonal as preconditioner. The first pass over a row's positives gives right side,
+    diagonal and residual at once, so a solve makes ``steps`` + 1 passes. Returns Σ_rows (xᵀ M x - 2 xᵀ b).
+    """
+    rows, d = x.shape
+    gram = _gram(y, column_weights)
+    residual, right_side, diagonal = np.empty(d, x.dtype), np.empty(d, x.dtype), np.empty(d, x.dtype)
+    direction, image, extra = np.empty(d, x.dtype), np.empty(d, x.dtype), np.empty(d, x.dtype)
+    value = 0.0
+    for r in range(rows):
+        first, last = indptr[r], indptr[r + 1]
+        solution, weight = x[r], row_weights[r]
+        if first == last:
+            solution[:] = 0
+            continue
+        _dense_product(gram, weight, solution, residual)
+        for i in range(d):
+            residual[i] = -residual[i]
+            right_side[i] = 0
+            diagonal[i] = weight * gram[i, i]
+        for k in range(first, last):
+            c = columns[k]
+            row, gap = y[c], positive - weight * column_weights[c]
+            coefficient = positive - gap * _dot(row, solution)
+            for i in range(d):
+                right_side[i] += positive * row[i]
+                residual[i] += coefficient * row[i]
+                diagonal[i] += gap * row[i] * row[i]
+        for i in range(d):
+            extra[i] = noise * diagonal[i] + reg
+            diagonal[i] += extra[i]
+            residual[i] -= extra[i] * solution[i]
+            direction[i] = residual[i] / diagonal[i] if diagonal[i] > 0 else 0
+        energy = _dot(residual, direction)
+        for _ in range(steps):
+            if energy <= 0:
+                break
+            _dense_product(gram, weight, direction, image)
+            for i in range(d):
+                image[i] += extra[i] * direction[i]
+            for k in range(first, last):
+                c = columns[k]
+                row = y[c]
+                coefficient = (positive - weight * column_weights[c]) * _dot(row, direction)
+                for i in range(d):
+                    image[i] += coefficient * row[i]
+            curvature = _dot(direction, image)
+            if curvature <= 0:
+                break
+            length = energy / curvature
+            previous, energy = energy, x.dtype.type(0)
+            for i in range(d):
+                solution[i] += length * direction[i]
+                residual[i] -= length * image[i]
+                image[i] = residual[i] / diagonal[i] if diagonal[i] > 0 else 0
+                energy += residual[i] * image[i]
+            for i in range(d):
+                direction[i] = image[i] + energy / previous * direction[i]
+        for i in range(d):
+            value -= solution[i] * (right_side[i] + residual[i])
+    return value
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST, inline="always")
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
+    total = a.dtype.type(0)
+    for i in range(a.shape[0]):
+        total += a[i] * b[i]
+    return total
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def _dense_product(gram: np.ndarray, weight: float, vector: np.ndarray, out: np.ndarray) -> None:
+    """out = weight · gram · vector, for a symmetric gram."""
+    for i in range(gram.shape[0]):
+        out[i] = weight * _dot(gram[i], vector)

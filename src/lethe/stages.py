@@ -1,0 +1,173 @@
+"""One function a DVC stage: read, call, write. ``python -m lethe.stages STAGE DATASET [SHARDING]`` runs one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from lethe import sources
+from lethe.config import Params
+from lethe.data.catalogue import Catalogue
+from lethe.data.interactions import Interactions
+from lethe.data.split import PARTS, deduplicate, split
+from lethe.data.suppression import SuppressionList
+from lethe.environment import code_digest
+from lethe.errors import ConfigError, DataError, LetheError
+from lethe.partition import PARTITIONS, Assignment
+from lethe.random import Stream
+from lethe.workspace import Workspace
+
+
+def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
+    """What the source holds now, and which code reads it: a change of either re-runs the stages below."""
+    config = params.datasets[dataset].source
+    found = sources.digest(config, root=workspace.source_root, copy=workspace.source_copy(dataset))
+    found["code"] = code_digest("sources", "data", "partition", "stages", "random")
+    path = workspace.source_digest(dataset)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, sort_keys=True, indent=1) + "\n")
+
+
+def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
+    """Read the source, drop what the suppression list names, write canonical interactions."""
+    config = params.datasets[dataset]
+    suppressed = SuppressionList.read(workspace.suppression)
+    timed = getattr(config.source, "timestamp_unit", "s") != "position"
+    read = sources.read(config.source, root=workspace.source_root, copy=workspace.source_copy(dataset))
+    parts = read if isinstance(read, dict) else {"interactions": read}
+    kept = {
+        name: suppressed.drop(deduplicate(rows, config.duplicates), dataset, timed=timed)
+        for name, rows in parts.items()
+    }
+    if isinstance(read, dict):
+        # A pair may also recur across parts; which part then has it is the split's business.
+        kept["interactions"] = deduplicate(Interactions.concatenate(*kept.values()), config.duplicates)
+    if len(kept["interactions"]) == 0:
+        raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
+    with _fresh(workspace.ingested(dataset)) as folder:
+        for name, rows in kept.items():
+            rows.write(folder / f"{name}.parquet")
+
+
+def split_stage(workspace: Workspace, params: Params, dataset: str) -> None:
+    """Lay each interaction into train, validation or test."""
+    ready = {
+        part: Interactions.read(path)
+        for part in PARTS
+        if (path := workspace.ingested(dataset) / f"{part}.parquet").is_file()
+    }
+    rows = Interactions.read(workspace.interactions(dataset))
+    parts = split(rows, params.datasets[dataset].split, Stream(params.seed)("split", dataset), parts=ready or None)
+    with _fresh(workspace.split(dataset)) as folder:
+        for name in PARTS:
+            parts[name].write(folder / f"{name}.parquet")
+
+
+def assign(workspace: Workspace, params: Params, dataset: str, sharding: str) -> None:
+    """Lay each training row into a shard. An assignment that looked at data stays frozen until its params change."""
+    layout = params.shardings[sharding]
+    rows = Interactions.read(workspace.split(dataset, "train"))
+    partition = PARTITIONS[layout.partition]
+    folder = workspace.assignment(dataset, sharding)
+    epoch = {"sharding": layout.plain(), "seed": params.seed}
+    previous = None
+    if partition.frozen and _begun(folder, epoch):
+        previous = Assignment.read(folder / "assignment.parquet")
+    shards = partition.assign(
+        rows,
+        layout.num_shards,
+        previous,
+        Stream(params.seed)("partition", dataset, sharding),
+        slack=layout.slack,
+        embeddings=_embeddings,
+    )
+    with _fresh(folder) as fresh:
+        Assignment(rows.user_ids, rows.item_ids, shards).write(fresh / "assignment.parquet")
+        (fresh / "epoch.json").write_text(json.dumps(epoch, sort_keys=True) + "\n")
+
+
+def _begun(folder: Path, epoch: dict[str, object]) -> bool:
+    path = folder / "epoch.json"
+    return path.is_file() and json.loads(path.read_text()) == json.loads(json.dumps(epoch))
+
+
+def _embeddings(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray, np.ndarray]:
+    """User and item vectors of a WMF trained on the rows, for the balanced partitions; never stored."""
+    from lethe.models import MODELS, configure
+    from lethe.training import train
+
+    catalogue = Catalogue.of(rows)
+    model = MODELS["wmf"](configure("wmf", {}), catalogue.shape)
+    train(model, catalogue.encode(rows), stream)
+    users, items = model.factors_or_fail()
+    return catalogue, users.detach().numpy(), items.detach().numpy()
+
+
+def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: str) -> None:
+    """One Parquet file a shard: exactly the training rows the assignment lays there."""
+    rows = Interactions.read(workspace.split(dataset, "train"))
+    assignment = Assignment.read(workspace.assignment(dataset, sharding) / "assignment.parquet")
+    count = params.shardings[sharding].num_shards
+    width = max(2, len(str(count - 1)))
+    with _fresh(workspace.shards(dataset, sharding)) as folder:
+        for shard in range(count):
+            rows.take(assignment.shards == shard).write(folder / f"{shard:0{width}d}.parquet")
+
+
+@contextmanager
+def _fresh(folder: Path) -> Iterator[Path]:
+    """A new folder that replaces the old one when all of it is written; after a fault the old one stands."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield new
+        new.chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+STAGES: dict[str, Callable[..., None]] = {
+    "source": source_stage,
+    "ingest": ingest,
+    "split": split_stage,
+    "assign": assign,
+    "shards": shards_stage,
+}
+
+
+def build_data(workspace: Workspace, params: Params, dataset: str, shardings: list[str]) -> None:
+    """All stages of a dataset in order, without DVC: what ``verify`` and tests run in a clean folder."""
+    for stage in (source_stage, ingest, split_stage):
+        stage(workspace, params, dataset)
+    for sharding in shardings:
+        assign(workspace, params, dataset, sharding)
+        shards_stage(workspace, params, dataset, sharding)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one stage; a fault is one line on standard error and exit code 1."""
+    try:
+        workspace = Workspace.find()
+        params = Params.read(workspace.params)
+        name, dataset, *rest = arguments
+        if dataset not in params.datasets:
+            raise ConfigError(f"datasets: unknown {dataset!r}; known: {', '.join(params.datasets)}")
+        STAGES[name](workspace, params, dataset, *rest)
+    except LetheError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

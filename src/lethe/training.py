@@ -1,0 +1,155 @@
+"""How every model learns: ``train`` runs its solver; ``fit`` is the one gradient loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from lethe.data.catalogue import InteractionMatrix
+from lethe.errors import ConfigError
+from lethe.models.base import Model
+from lethe.random import Stream
+
+Row = dict[str, float]
+History = list[Row]
+"""One row an epoch or sweep: {"epoch": 0, "loss": ...}. Deterministic; times are kept elsewhere."""
+
+Progress = Callable[[Row], None]
+Validate = Callable[[Model], float]
+"""The value of a finished model on validation data; higher is better."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One numeric thread in every library: part of the promise that the same inputs give the same bytes.
+
+    It is not undone at the end: the limits belong to the process, and another thread may still be training.
+    """
+    torch.set_num_threads(1)
+    threadpool_limits(limits=1)
+    yield
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the GPU where there is one. Raises ConfigError if cuda is asked for and absent."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("training.device: 'cuda' was asked for, but torch sees no GPU; use auto or cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def train(
+    model: Model,
+    data: InteractionMatrix,
+    stream: Stream,
+    device: torch.device | None = None,
+    *,
+    progress: Progress | None = None,
+    valid: Validate | None = None,
+) -> History:
+    """Train ``model`` on ``data`` by the solver its config names; afterwards it is on the CPU and ready to score.
+
+    ``progress`` is called with each row of the history; ``valid`` is for ``fit``. Only gradients use the device: the
+    solvers are compiled for the CPU.
+    """
+    with one_thread():
+        model.prepare(data, stream("prepare"))
+        if model.config.solver == "gradient":
+            model.to(device or "cpu")
+            history = fit(model, data, stream("train"), progress=progress, valid=valid)
+        else:
+            history = []
+            for epoch, loss in enumerate(model.solve(data, stream("train"))):
+                _record(history, progress, {"epoch": epoch, "loss": loss})
+        model.eval()
+        with torch.no_grad():
+            model.finish()
+        model.to("cpu")
+    return history
+
+
+def fit(
+    model: Model,
+    data: InteractionMatrix,
+    stream: Stream,
+    *,
+    progress: Progress | None = None,
+    valid: Validate | None = None,
+) -> History:
+    """The one optimisation loop: epochs over the model's own batches and loss.
+
+    With ``valid``, each row also has "valid", the model ends with the weights of its best epoch, and it stops after
+    ``config.patience`` epochs without a rise (0: never).
+    """
+    config: Any = model.config
+    optimizer = _optimizer(model, config)
+    device = next(model.parameters()).device
+    history: History = []
+    best: tuple[float, int, dict[str, Tensor]] | None = None
+    for epoch in range(config.epochs):
+        _set_rate(optimizer, config, epoch)
+        model.train()
+        total = 0.0
+        for batch in model.batches(data, stream("epoch", epoch)):
+            optimizer.zero_grad(set_to_none=True)
+            loss = model.loss(_to(batch, device))
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.item()
+        row = {"epoch": epoch, "loss": total}
+        if valid is not None:
+            row["valid"] = _validate(model, valid)
+            if best is None or row["valid"] > best[0]:
+                best = row["valid"], epoch, {name: value.clone() for name, value in model.state_dict().items()}
+        _record(history, progress, row)
+        if best is not None and config.patience and epoch - best[1] >= config.patience:
+            break
+    if best is not None:
+        model.load_state_dict(best[2])
+    return history
+
+
+def _validate(model: Model, valid: Validate) -> float:
+    model.eval()
+    with torch.no_grad():
+        model.finish()
+        return valid(model)
+
+
+def _record(history: History, progress: Progress | None, row: Row) -> None:
+    history.append(row)
+    if progress is not None:
+        progress(row)
+
+
+def _optimizer(model: Model, config: Any) -> torch.optim.Optimizer:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if config.optimizer == "adagrad":
+        # TF1's Adagrad, which the papers' programs use, has no epsilon; a zero accumulator would divide by zero.
+        return torch.optim.Adagrad(
+            parameters, lr=config.learning_rate, initial_accumulator_value=1e-8, eps=1e-20, fused=True
+        )
+    if config.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
+    return torch.optim.SGD(parameters, lr=config.learning_rate)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, config: Any, epoch: int) -> None:
+    scale = 1.0 - epoch / config.epochs if config.decay == "linear" else 1.0
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * scale
+
+
+def _to(batch: Any, device: torch.device) -> Any:
+    if device.type == "cpu":
+        return batch
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, tuple):
+        moved = [_to(part, device) for part in batch]
+        return type(batch)(*moved) if hasattr(batch, "_fields") else tuple(moved)
+    return batch

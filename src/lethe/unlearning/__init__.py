@@ -1,0 +1,1 @@
+"""What exists for forgetting alone: ledger, plan, purge, certificate, verification."""

@@ -1,0 +1,51 @@
+"""Verification's comparison: the digests of what is deployed against those of a rebuild."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lethe.errors import NotComparable
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Which names were compared, and which of them differ or are on one side only."""
+
+    compared: tuple[str, ...]
+    differing: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        return not self.differing
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "result": "equal" if self.equal else "different",
+            "compared": len(self.compared),
+            "differing": list(self.differing),
+        }
+
+
+def compare(
+    deployed: Mapping[str, str],
+    rebuilt: Mapping[str, str],
+    deployed_environment: Mapping[str, Any],
+    rebuilt_environment: Mapping[str, Any],
+) -> Comparison:
+    """Compare digests by name; a name on one side only differs.
+
+    Raises NotComparable where the numeric environments differ: then neither answer would say anything. Nothing
+    compared is a bug of the caller's: it would look like equality.
+    """
+    other = sorted(
+        name
+        for name in {*deployed_environment, *rebuilt_environment}
+        if deployed_environment.get(name) != rebuilt_environment.get(name)
+    )
+    if other:
+        raise NotComparable(f"environment: built in another one, {', '.join(other)} differ; verify where it was built")
+    names = sorted({*deployed, *rebuilt})
+    assert names, "nothing to compare"
+    return Comparison(tuple(names), tuple(name for name in names if deployed.get(name) != rebuilt.get(name)))

@@ -1,0 +1,97 @@
+"""The ledger's tables, and how its database is opened: SQLite with nothing left behind in the file, or PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from lethe.errors import ConfigError
+
+LOCK = 0x4C455448  # PostgreSQL's advisory lock of all who write to the ledger: the chain has one end.
+
+metadata = sa.MetaData()
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("id", sa.Text, unique=True, nullable=False),
+    sa.Column("dataset", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text),
+    sa.Column("subject_digest", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("received", sa.Text, nullable=False),
+    sa.Column("due", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("idempotency_key", sa.Text, unique=True, nullable=False),
+    sa.Column("result", sa.Text),
+)
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("at", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("prev_hash", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+)
+for _change in ("UPDATE", "DELETE"):
+    _sqlite = f"""CREATE TRIGGER events_no_{_change.lower()} BEFORE {_change} ON events
+        BEGIN SELECT RAISE(ABORT, 'events can only be appended'); END"""
+    _postgres = f"""CREATE FUNCTION events_no_{_change.lower()}() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'events can only be appended'; END $$;
+        CREATE TRIGGER events_no_{_change.lower()} BEFORE {_change} ON events
+        FOR EACH ROW EXECUTE FUNCTION events_no_{_change.lower()}()"""
+    for _dialect, _text in (("sqlite", _sqlite), ("postgresql", _postgres)):
+        _trigger = sa.DDL(_text)  # type: ignore[no-untyped-call]
+        sa.event.listen(events, "after_create", _trigger.execute_if(dialect=_dialect))
+
+
+def open_engine(url: str) -> sa.Engine:
+    """An engine for the ledger's database; nothing is connected yet. Raises ConfigError for a URL it can't be."""
+    try:
+        parsed = sa.make_url(url)
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = sa.create_engine(parsed, poolclass=sa.NullPool)
+    except sa.exc.ArgumentError:
+        raise ConfigError("ledger: the URL must be sqlite:///PATH or postgresql://USER@HOST/DATABASE") from None
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"ledger: {error.name} is not installed; install lethe-recsys[postgres]") from None
+    if engine.dialect.name == "sqlite":
+        try:
+            Path(parsed.database or "ledger.sqlite").parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"ledger: {Path(parsed.database or '').parent}: {error.strerror}") from None
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # The driver's own idea of when to begin would take the write lock too late.
+    for pragma in ("busy_timeout = 60000", "journal_mode = DELETE", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Turn what a database driver raises into one line without parameters."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        # The driver's own first line: SQLAlchemy's text would show the parameters, which may be a person's ids.
+        reason = (str(error.orig).splitlines() or ["failed without a word"])[0]
+        raise ConfigError(f"ledger: {reason}") from None

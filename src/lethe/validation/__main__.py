@@ -1,0 +1,93 @@
+"""``python -m lethe.validation DATASET``: every gate of a dataset; exit code 1 and one line where one fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from lethe.config import Params
+from lethe.data.interactions import Interactions
+from lethe.data.split import PARTS
+from lethe.data.suppression import SuppressionList
+from lethe.errors import ConfigError, LetheError
+from lethe.validation.engine import Engine
+from lethe.validation.report import Report, require, summary
+from lethe.validation.suites import validate_interactions, validate_shards, validate_split
+from lethe.workspace import Workspace
+
+
+def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
+    """Run the gates in order up to the first that fails; write the summary, Data Docs and (all passed) the counts.
+
+    An epoch of a dataset begins with the first data that pass; what is counted then is what later data are held
+    against. Removing .lethe/epochs/DATASET.json begins a new one.
+    """
+    epoch_path = workspace.state / "epochs" / f"{dataset}.json"
+    epoch: dict[str, Any] = json.loads(epoch_path.read_bytes()) if epoch_path.is_file() else {"train": {}}
+    docs = workspace.reports / "validation" / "data_docs" / dataset
+    shutil.rmtree(docs, ignore_errors=True)
+    engine = Engine(docs)
+    config = params.datasets[dataset]
+    reports: list[Report] = []
+    fault: str | None = None
+
+    def passed(report: Report) -> None:
+        reports.append(report)
+        require(report)
+
+    try:
+        whole = Interactions.read(workspace.interactions(dataset))
+        timed = getattr(config.source, "timestamp_unit", "s") != "position"
+        suppressed = SuppressionList.read(workspace.suppression).matches(whole, dataset, timed=timed)
+        passed(
+            validate_interactions(
+                whole, config, params.validation, epoch.get("interactions"), suppressed=suppressed, engine=engine
+            )
+        )
+        parts = {part: Interactions.read(workspace.split(dataset, part)) for part in PARTS}
+        passed(validate_split(parts, whole, engine=engine))
+        for sharding in params.pipeline.shardings:
+            layout = params.shardings[sharding]
+            shards = [Interactions.read(p) for p in sorted(workspace.shards(dataset, sharding).glob("*.parquet"))]
+            # Another layout of the same name is another epoch of it.
+            begun = epoch["train"].get(layout.digest())
+            passed(validate_shards(shards, parts["train"], layout, begun, name=f"shards-{sharding}", engine=engine))
+            epoch["train"].setdefault(layout.digest(), len(parts["train"]))
+    except LetheError as error:
+        fault = str(error)
+        raise
+    finally:
+        _write(workspace.reports / "validation" / f"{dataset}.txt", summary(dataset, reports, fault))
+        engine.write_docs()
+    epoch.setdefault("interactions", len(whole))
+    _write(epoch_path, json.dumps(epoch, sort_keys=True, indent=1) + "\n")
+    return reports
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def main(arguments: list[str]) -> int:
+    """Judge one dataset of the workspace around the current folder."""
+    try:
+        workspace = Workspace.find()
+        params = Params.read(workspace.params)
+        if len(arguments) != 1 or arguments[0] not in params.datasets:
+            raise ConfigError(f"dataset: must be one of {', '.join(params.datasets)}, got {' '.join(arguments)!r}")
+        judge(workspace, params, arguments[0])
+    except LetheError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

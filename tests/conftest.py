@@ -1,0 +1,100 @@
+"""Fixtures for all tests: a small workspace with text ids, keys of its own, and nothing of the user's environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from lethe.data.interactions import Interactions
+from lethe.workspace import Workspace
+
+# One numeric thread from the very start, as Workspace.environment() sets it for every process of the product.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_keys(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Secrets of the test run alone; the user's key folder is never touched."""
+    os.environ["LETHE_KEY_DIR"] = str(tmp_path_factory.mktemp("keys"))
+
+
+ROOT = Path(__file__).parent.parent
+
+
+def taste_blocks(users: int = 24, items: int = 20, seed: int = 0) -> Interactions:
+    """Two groups of users, each mostly at home in its half of the items; ids are text, times are seconds."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for user in range(users):
+        half = (user % 2) * (items // 2)
+        for item in rng.choice(items // 2, size=items // 2 - 2, replace=False):
+            rows.append((f"user-{user:03d}", f"item-{half + item:03d}", 1 + (user + int(item)) % 5, 1_000 + len(rows)))
+    user_ids, item_ids, ratings, times = (np.array(column) for column in zip(*rows, strict=True))
+    return Interactions.of(user_ids.astype(object), item_ids.astype(object), ratings, times)
+
+
+def write_csv(rows: Interactions, path: Path) -> None:
+    lines = ["user,item,rating,timestamp"]
+    assert rows.ratings is not None
+    assert rows.timestamps is not None
+    for user, item, rating, time in zip(rows.user_ids, rows.item_ids, rows.ratings, rows.timestamps, strict=True):
+        lines.append(f"{user},{item},{rating:g},{time}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+MODEL_SETTINGS = {
+    "bpr": {"epochs": 8, "embedding_dim": 8},
+    "wmf": {"embedding_dim": 8},
+    "enmf-u": {"epochs": 8, "embedding_dim": 8},
+    "lightgcn": {"epochs": 8, "embedding_dim": 8},
+}
+
+
+def make_workspace(folder: Path, rows: Interactions, models: tuple[str, ...] = ("wmf",)) -> Workspace:
+    """A workspace over a CSV source in ``folder``: shardings whole and user-hash-3, two families."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(rows, folder / "ratings.csv")
+    (folder / "suppression").mkdir()
+    (folder / "suppression" / "README.md").write_text("Suppression list\n")
+    (folder / ".dvc").mkdir()
+    for name in ("dvc.yaml", ".dvc/config", ".dvcignore", "bentofile.yaml"):
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    columns = {"user": "user", "item": "item", "rating": "rating", "timestamp": "timestamp"}
+    params = {
+        "seed": 7,
+        "pipeline": {"datasets": ["tiny"], "shardings": ["whole", "user-hash-3"]},
+        "datasets": {
+            "tiny": {
+                "source": {"kind": "table", "path": "ratings.csv", "columns": columns},
+                "split": {"by": "random", "valid": 0.1, "test": 0.1},
+                "rating": {"min": 1, "max": 5},
+            }
+        },
+        "shardings": {
+            "whole": {"partition": "whole", "num_shards": 1, "aggregator": "identity"},
+            "user-hash-3": {"partition": "user-hash", "num_shards": 3, "aggregator": "attention"},
+        },
+        "families": {
+            "sharded": {"dataset": "tiny", "candidates": [{"model": m, "sharding": "user-hash-3"} for m in models]},
+            "plain": {
+                "dataset": "tiny",
+                "candidates": [{"model": m, "sharding": "whole"} for m in ("mostpop", *models)],
+            },
+        },
+        "models": MODEL_SETTINGS,
+        "aggregators": {"attention": {"steps": 20}},
+        "serving": {"workers": 2},
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return Workspace(folder)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Workspace:
+    """A workspace over two blocks of taste, nothing built yet."""
+    return make_workspace(tmp_path / "workspace", taste_blocks())

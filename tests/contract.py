@@ -1,0 +1,151 @@
+"""What every model in ``MODELS`` promises, as functions of a model's name and the values of its Config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+
+from lethe.data.catalogue import Catalogue, InteractionMatrix, Shape
+from lethe.data.interactions import Interactions
+from lethe.models import MODELS, configure
+from lethe.models.base import Model
+from lethe.random import Stream
+from lethe.training import train
+
+Values = dict[str, Any]
+Law = Callable[[str, Values], None]
+
+IMPERSONAL = {"mostpop"}
+"""Models that give every user the same scores."""
+
+BLOCK_USERS, BLOCK_ITEMS, HELD_OUT = 20, 16, 4
+
+
+def checkerboard(blocks: int = 2) -> Interactions:
+    """Users of each block have 12 of their block's 16 items, so every user lacks 4 that suit and all that don't."""
+    generator = np.random.default_rng(5)
+    users = np.repeat(np.arange(blocks * BLOCK_USERS), BLOCK_ITEMS - HELD_OUT)
+    kept = [generator.permutation(BLOCK_ITEMS)[HELD_OUT:] for _ in range(blocks * BLOCK_USERS)]
+    block = users // BLOCK_USERS
+    # Raw ids with gaps, so that a model that mistakes them for dense ones fails.
+    return Interactions.of(7 * users + 3, 11 * (np.concatenate(kept) + block * BLOCK_ITEMS) + 5)
+
+
+def build(name: str, values: Values, interactions: Interactions, seed: int = 1) -> Model:
+    """Train the model from nothing on one table."""
+    catalogue = Catalogue.of(interactions)
+    model = MODELS[name](configure(name, values), catalogue.shape)
+    train(model, catalogue.encode(interactions), Stream(seed, ("contract",)))
+    return model
+
+
+def weights(model: Model) -> bytes:
+    """The bytes an artifact of the model would have."""
+    return save({key: value.contiguous() for key, value in model.state_dict().items()})
+
+
+def hits_the_checkerboard(name: str, values: Values) -> None:
+    """A user's own block's unseen items rank above every item of the other block."""
+    data = checkerboard()
+    model = build(name, values, data)
+    num_users, num_items = 2 * BLOCK_USERS, 2 * BLOCK_ITEMS
+    scores = model.score(torch.arange(num_users)).numpy()
+    seen = Catalogue.of(data).encode(data).csr().toarray() > 0
+    own = np.equal.outer(np.arange(num_users) // BLOCK_USERS, np.arange(num_items) // BLOCK_ITEMS)
+    unseen = np.where(own & ~seen, scores, np.inf).min(axis=1)
+    other = np.where(own, -np.inf, scores).max(axis=1)
+    if name in IMPERSONAL:
+        assert (scores == scores[0]).all()
+    else:
+        assert (unseen > other).all()
+
+
+def scores_are_finite(name: str, values: Values) -> None:
+    """score() gives [B, num_items] finite numbers for any users, in any order, even repeated."""
+    model = build(name, values, checkerboard())
+    scores = model.score(torch.tensor([3, 0, 3]))
+    assert scores.shape == (3, 2 * BLOCK_ITEMS)
+    assert torch.isfinite(scores).all()
+    assert torch.equal(scores[0], scores[2])
+    assert not scores.requires_grad
+
+
+def factors_make_the_scores(name: str, values: Values) -> None:
+    """Where there are factors, their dot product is the score."""
+    model = build(name, values, checkerboard())
+    factors = model.factors()
+    if factors is not None:
+        users = torch.arange(5)
+        assert torch.allclose(factors[0][users] @ factors[1].T, model.score(users), atol=1e-6)
+
+
+def rebuilds_identically(name: str, values: Values) -> None:
+    """The same inputs give the same bytes, whatever the global generators hold, and leave those alone."""
+    data = checkerboard()
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    first = weights(build(name, values, data))
+    torch.manual_seed(2)
+    np.random.seed(2)  # noqa: NPY002
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].tobytes()  # noqa: NPY002
+    assert weights(build(name, values, data)) == first
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert np.random.get_state()[1].tobytes() == numpy_state  # noqa: NPY002
+
+
+def weights_round_trip(name: str, values: Values) -> None:
+    """A fresh model that loads the weights, and has seen no data, scores the same."""
+    data = checkerboard()
+    model = build(name, values, data)
+    fresh = MODELS[name](configure(name, values), Catalogue.of(data).shape)
+    fresh.load_state_dict(load(weights(model)))
+    fresh.eval()
+    users = torch.arange(2 * BLOCK_USERS)
+    with torch.no_grad():
+        assert torch.equal(fresh.score(users), model.score(users))
+
+
+def forgets(name: str, values: Values) -> None:
+    """After a build that knew a user, a build without them has the bytes of one that never knew them."""
+    data = checkerboard()
+    rest = data.take(data.user_ids != data.user_ids[0])
+    never = weights(build(name, values, rest))
+    known = weights(build(name, values, data))
+    assert weights(build(name, values, Interactions.of(rest.user_ids.copy(), rest.item_ids.copy()))) == never
+    assert known != never
+
+
+def is_alone_in_threads(name: str, values: Values) -> None:
+    """Training beside another training gives the bytes of training alone."""
+    tables = [checkerboard(), checkerboard(blocks=3)]
+    alone = [weights(build(name, values, table)) for table in tables]
+    with ThreadPoolExecutor(2) as pool:
+        beside = list(pool.map(lambda table: weights(build(name, values, table)), tables * 2))
+    assert beside == alone * 2
+
+
+def survives_an_emptied_shard(name: str, values: Values) -> None:
+    """A shard whose last user left, and users without items, still build and score finitely."""
+    empty = build(name, values, Interactions.of(np.empty(0, np.int64), np.empty(0, np.int64)))
+    assert empty.score(torch.empty(0, dtype=torch.int64)).shape == (0, 0)
+    sparse = InteractionMatrix(Shape(4, 3), np.array([0, 1, 1, 1]), np.array([1, 0, 1, 2]))
+    model = MODELS[name](configure(name, values), sparse.shape)
+    train(model, sparse, Stream(1))
+    assert torch.isfinite(model.score(torch.arange(4))).all()
+
+
+LAWS: tuple[Law, ...] = (
+    hits_the_checkerboard,
+    scores_are_finite,
+    factors_make_the_scores,
+    rebuilds_identically,
+    weights_round_trip,
+    forgets,
+    is_alone_in_threads,
+    survives_an_emptied_shard,
+)

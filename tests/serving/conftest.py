@@ -1,0 +1,69 @@
+"""A workspace with two families to serve, small enough to load in no time."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from lethe.aggregation.ensemble import FactorEnsemble
+from lethe.artifacts import ArtifactStore
+from lethe.data.catalogue import Catalogue
+from lethe.data.interactions import Interactions
+from lethe.package import write_package
+from lethe.registry import Registry
+from lethe.workspace import Workspace
+from tests.conftest import ROOT, taste_blocks
+
+ROWS = taste_blocks()
+
+
+def fixed_ensemble(rows: Interactions, seed: int) -> FactorEnsemble:
+    rng = np.random.default_rng(seed)
+    catalogue = Catalogue.of(rows)
+    shape = catalogue.shape
+    return FactorEnsemble(
+        catalogue,
+        rng.normal(size=(shape.num_users, 3)).astype(np.float32),
+        rng.normal(size=(shape.num_items, 3)).astype(np.float32),
+    )
+
+
+def promote(workspace: Workspace, family: str, seed: int) -> str:
+    """Promote a package of that family that is a function of the seed; its tag."""
+    info = {
+        "family": family,
+        "dataset": "tiny",
+        "model": "wmf",
+        "sharding": "whole",
+        "data_digest": f"data-{seed}",
+        "guarantee": "exact",
+    }
+    package = ArtifactStore(workspace.artifacts).make(
+        "package", info, lambda folder: write_package(folder, fixed_ensemble(ROWS, seed), ROWS, info)
+    )
+    return Registry(workspace).promote(family, package, reason="test", metrics={})
+
+
+def make_workspace(folder: Path) -> Workspace:
+    families = {name: {"dataset": "tiny", "candidates": [{"model": "wmf", "sharding": "whole"}]} for name in "ba"}
+    params = {
+        "pipeline": {"datasets": ["tiny"], "shardings": ["whole"]},
+        "datasets": {"tiny": {"source": {"kind": "synthetic"}}},
+        "shardings": {"whole": {"partition": "whole", "num_shards": 1, "aggregator": "identity"}},
+        "families": families,
+        "serving": {"workers": 2, "max_k": 15},
+    }
+    folder.mkdir()
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    shutil.copyfile(ROOT / "bentofile.yaml", folder / "bentofile.yaml")
+    return Workspace(folder)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return make_workspace(tmp_path / "workspace")

@@ -1,0 +1,159 @@
+"""The real server: workers, sockets, signals. One server for the whole file, started by its first test."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lethe.errors import DeploymentError
+from lethe.registry import Registry
+from lethe.serving import deploy
+from lethe.serving.deployment import Deployment
+from lethe.serving.server import Server
+from lethe.workspace import Workspace
+from tests.serving.conftest import make_workspace, promote
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return make_workspace(tmp_path_factory.mktemp("server") / "workspace")
+
+
+@pytest.fixture(scope="module")
+def server(workspace: Workspace) -> Iterator[Server]:
+    released(workspace, {"a": 0, "b": 0})
+    try:
+        yield deploy.start(workspace, port=free_port())
+    finally:
+        deploy.stop(workspace)
+
+
+def released(workspace: Workspace, seeds: dict[str, int]) -> Deployment:
+    """Promote, build and deploy packages of these seeds."""
+    tags = {family: promote(workspace, family, seed) for family, seed in seeds.items()}
+    deployment = deploy.plan(workspace, tags)
+    assert deploy.build_bento(workspace, tags) == deployment.bento
+    deploy.redeploy(workspace, deployment)
+    return deployment
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Customers:
+    """Threads that ask the service over fresh connections for as long as the block lasts, and count what fails."""
+
+    def __init__(self, server: Server) -> None:
+        self.url = f"{server.url}/recommend"
+        self.done = threading.Event()
+        self.answers: list[Any] = []
+        self.threads = [threading.Thread(target=self._ask) for _ in range(3)]
+
+    def _ask(self) -> None:
+        while not self.done.is_set():
+            try:
+                answer = httpx.post(self.url, json={"user_id": "user-003"}, timeout=60, trust_env=False)
+                self.answers.append(answer.status_code)
+            except httpx.HTTPError as error:
+                self.answers.append(error)
+
+    def __enter__(self) -> Customers:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def versions(server: Server) -> dict[str, str]:
+    return {family: about["version"] for family, about in server.ask("GET", "/model")["families"].items()}
+
+
+def test_the_default_family_is_the_first_of_the_parameters(server: Server) -> None:
+    assert server.ask("POST", "/recommend", {"user_id": "user-003"})["family"] == "b"
+
+
+def test_starting_again_keeps_the_running_server(workspace: Workspace, server: Server) -> None:
+    assert deploy.start(workspace, port=server.port) == server
+    assert deploy.status(workspace) == server
+    with pytest.raises(DeploymentError, match=f"already runs on {server.port}"):
+        deploy.start(workspace, port=free_port())
+
+
+def with_models(workspace: Workspace, seed: int) -> Deployment:
+    """What is deployed, with other models: no bento has to be built for it."""
+    tags = {family: promote(workspace, family, seed) for family in "ab"}
+    return Deployment.read(workspace.deployment).model_copy(update={"families": tags})
+
+
+def test_redeploying_under_load_fails_no_request(workspace: Workspace, server: Server) -> None:
+    before = Deployment.read(workspace.deployment)
+    with Customers(server) as customers:
+        after = released(workspace, {"a": 1, "b": 1})
+    assert set(customers.answers) == {200}
+    assert after.bento != before.bento
+    assert versions(server) == after.families
+    assert deploy.retire_bentos(workspace, keep=[]) == [before.bento]
+
+
+def test_a_failed_smoke_test_brings_the_earlier_version_back(
+    workspace: Workspace, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = workspace.deployment.read_bytes()
+    families = versions(server)
+    asked: list[Deployment] = []
+
+    def second_fails(deployment: Deployment, ask: deploy.Ask) -> None:
+        asked.append(deployment)
+        if len(asked) == 2:
+            assert versions(server) == deployment.families
+            raise DeploymentError("smoke test: no")
+
+    monkeypatch.setattr(deploy, "smoke_test", second_fails)
+    with Customers(server) as customers, pytest.raises(DeploymentError, match="stays: smoke test: no"):
+        deploy.redeploy(workspace, with_models(workspace, 2))
+    assert set(customers.answers) == {200}
+    assert workspace.deployment.read_bytes() == before
+    assert [versions(server) for _ in range(8)] == [families] * 8
+
+
+def test_a_corrupt_model_never_reaches_the_server(workspace: Workspace, server: Server) -> None:
+    before, workers = workspace.deployment.read_bytes(), server.worker_pids()
+    deployment = with_models(workspace, 3)
+    (Registry(workspace).folder(deployment.families["a"]) / "seen.safetensors").write_bytes(b"damaged")
+    with pytest.raises(DeploymentError, match=r"'seen\.safetensors' is corrupt"):
+        deploy.redeploy(workspace, deployment)
+    assert (workspace.deployment.read_bytes(), server.worker_pids()) == (before, workers)
+
+
+def test_a_port_in_use_is_named_before_anything_starts(workspace: Workspace, server: Server, tmp_path: Path) -> None:
+    other = make_workspace(tmp_path / "other")
+    Deployment.read(workspace.deployment).write(other.deployment)
+    with pytest.raises(DeploymentError, match=rf"port: {server.port} on 127\.0\.0\.1 is already in use"):
+        deploy.start(other, port=server.port)
+    assert not other.server.exists()
+    assert not (other.state / "logs").exists()
+
+
+def test_stopping_ends_every_process_and_may_be_repeated(workspace: Workspace, server: Server) -> None:
+    assert server.worker_pids()
+    assert deploy.stop(workspace)
+    assert server.process() is None
+    assert deploy.status(workspace) is None
+    with socket.socket() as probe:
+        probe.bind((server.host, server.port))
+    assert not deploy.stop(workspace)
+    assert "user-003" not in (workspace.state / "logs" / "server.log").read_text()

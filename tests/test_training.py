@@ -1,0 +1,96 @@
+"""The one loop: what it records, how it decays, when it stops, which weights it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lethe.data.catalogue import InteractionMatrix, Shape
+from lethe.errors import ConfigError
+from lethe.models import configure
+from lethe.models.base import GradientConfig, Model
+from lethe.models.wmf import WMF
+from lethe.random import Stream
+from lethe.training import fit, pick_device, train
+
+DATA = InteractionMatrix(Shape(2, 2), np.array([0, 1]), np.array([0, 1]))
+
+
+class Slide(Model):
+    """One weight that slides down a constant slope: it tells its own epoch and rate."""
+
+    Config = GradientConfig
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(GradientConfig(optimizer="sgd", learning_rate=0.1, **values), DATA.shape)
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.finished = 0
+
+    def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[tuple[Tensor, ...]]:
+        yield (torch.tensor(1.0), torch.tensor(2.0))
+        yield (torch.tensor(1.0), torch.tensor(0.0))
+
+    def loss(self, batch: tuple[Tensor, ...]) -> Tensor:
+        return self.weight * batch[0] + batch[1]
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+def test_history_sums_the_batches_and_progress_sees_each_row() -> None:
+    seen: list[dict[str, float]] = []
+    history = train(Slide(epochs=2), DATA, Stream(1), progress=seen.append)
+    assert [row["epoch"] for row in history] == [0, 1]
+    # Losses 0 + 2 and -0.1 + 0, then -0.2 + 2 and -0.3 + 0.
+    assert [row["loss"] for row in history] == pytest.approx([1.9, 1.5])
+    assert seen == history
+
+
+def test_linear_decay_ends_near_zero() -> None:
+    model = Slide(epochs=4, decay="linear")
+    fit(model, DATA, Stream(1))
+    assert model.weight.item() == pytest.approx(-0.1 * 2 * (1 + 0.75 + 0.5 + 0.25))
+
+
+def test_validation_keeps_the_best_weights_and_patience_stops() -> None:
+    values = iter([0.1, 0.3, 0.3, 0.2, 0.9])
+    model = Slide(epochs=5, patience=2)
+    history = train(model, DATA, Stream(1), valid=lambda _: next(values))
+    assert [row["valid"] for row in history] == [0.1, 0.3, 0.3, 0.2]
+    assert model.weight.item() == pytest.approx(-0.4)
+    assert model.finished == len(history) + 1
+
+
+def test_without_patience_validation_never_stops() -> None:
+    values = iter([0.9, 0.1, 0.1])
+    model = Slide(epochs=3)
+    assert len(fit(model, DATA, Stream(1), valid=lambda _: next(values))) == 3
+    assert model.weight.item() == pytest.approx(-0.2)
+
+
+def test_solvers_report_through_the_same_history() -> None:
+    seen: list[dict[str, float]] = []
+    model = WMF(configure("wmf", {"sweeps": 3}), DATA.shape)
+    history = train(model, DATA, Stream(1), progress=seen.append)
+    assert [row["epoch"] for row in history] == [0, 1, 2]
+    assert seen == history
+    assert history[-1]["loss"] <= history[0]["loss"]
+
+
+def test_trained_models_are_ready_to_score() -> None:
+    model = Slide(epochs=1)
+    train(model, DATA, Stream(1))
+    assert not model.training
+    assert model.finished == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_asking_for_an_absent_gpu_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"^training\.device: 'cuda' was asked for"):
+        pick_device("cuda")
+    assert pick_device("auto").type == "cpu"
