@@ -7,7 +7,7 @@ from prefect import flow, task
 from flows.command import command
 from lethe.config import Params
 from lethe.registry import Registry
-from lethe.serving.deploy import build_bento, plan, redeploy
+from lethe.serving.deploy import build_bento, redeploy, shipped
 from lethe.workspace import Workspace
 
 
@@ -27,18 +27,17 @@ def build(tags: dict[str, str]) -> str:
 
 
 @task
-def deploy(tags: dict[str, str]) -> None:
+def deploy(bento: str) -> None:
     """Redeploy with smoke test and roll-back."""
     workspace = Workspace.find()
-    redeploy(workspace, plan(workspace, tags))
+    redeploy(workspace, shipped(workspace, bento))
 
 
 @flow(log_prints=False)
 def deployment() -> str:
     """Current models → bento → redeploy and smoke test; returns the bento's tag."""
-    tags = current_models()
-    bento = build(tags)
-    deploy(tags)
+    bento = build(current_models())
+    deploy(bento)
     return bento
 
 

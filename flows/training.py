@@ -55,9 +55,8 @@ def training(datasets: list[str] | None = None) -> dict[str, str]:
 
 def run(datasets: list[str] | None = None) -> dict[str, str]:
     """The flow with as many workers as params.yaml says."""
-    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(
-        max_workers=Params.read(Workspace.find().params).training.workers
-    )
+    workers = Params.read(Workspace.find().params).training.workers
+    runner: Any = ThreadPoolTaskRunner(max_workers=workers)
     return training.with_options(task_runner=runner)(datasets)
 
 

@@ -146,6 +146,10 @@ def write_reports(workspace: Workspace, outcomes: list[Outcome], versions: dict[
         for family, version in versions.items()
     }
     workspace.reports.mkdir(parents=True, exist_ok=True)
+    # A curve of a candidate that wasn't trained this time may have seen what is gone by now.
+    for curve in (workspace.reports / "learning_curves").glob("*.csv"):
+        if curve.stem not in {outcome.job.recipe.name for outcome in outcomes}:
+            curve.unlink()
     (workspace.reports / "metrics.json").write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
     training = {"candidates": rows, "winners": winners}
     (workspace.reports / "training.json").write_text(json.dumps(training, indent=1) + "\n")

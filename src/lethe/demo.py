@@ -24,6 +24,8 @@ from lethe.verification import verify, write_report
 from lethe.workspace import Workspace
 
 console = Console(highlight=False)
+if not console.is_terminal:
+    console = Console(highlight=False, width=120)
 
 
 def run(workspace: Workspace) -> None:
@@ -32,8 +34,11 @@ def run(workspace: Workspace) -> None:
     family = next(iter(params.families))
     dataset = params.families[family].dataset
     clock: dict[str, float] = {}
+    there = _artifacts(workspace)
     with _step(clock, "build", "data, candidates, winners"):
         _flow(workspace, "training")
+    made = _artifacts(workspace) - there
+    console.print(f"{made} artifacts made, {there} were there")
     report: dict[str, Any] = {"dataset": _dataset(workspace, dataset)}
     training = json.loads((workspace.reports / "training.json").read_text())
     report |= {"candidates": training["candidates"], "winners": training["winners"]}
@@ -63,12 +68,15 @@ def run(workspace: Workspace) -> None:
         comparison = verify(workspace, lambda step: console.print(f"  rebuilding {step}"))
         write_report(workspace, comparison)
     report["verify"] = "equal" if comparison.equal else "different"
-    report["seconds"] = {
-        **{name: round(seconds, 2) for name, seconds in clock.items()},
-        "training": round(sum(c["seconds"] for c in report["candidates"]), 2),
-        "retraining": result["seconds"],
-    }
-    report["ratio"] = round(clock["build"] / clock["forget"], 2)
+    report["seconds"] = {name: round(seconds, 2) for name, seconds in clock.items()}
+    # Walls hold Prefect's, DVC's and the gates' own time, and a second demo re-uses artifacts; what making all
+    # candidates' and the retrained artifacts took, whenever that was, is comparable.
+    report["seconds"]["training"] = round(sum(c["seconds"] for c in report["candidates"]), 2)
+    report["seconds"]["retraining"] = result["seconds"]["training"]
+    report["artifacts"] = {"there": there, "made": made}
+    seconds = report["seconds"]
+    walls, work = seconds["build"] / seconds["forget"], seconds["training"] / max(seconds["retraining"], 0.01)
+    report["ratio"] = {"build to forget": round(walls, 2), "training to retraining": round(work, 2)}
     _print_end(report)
     (workspace.reports / "demo.json").write_text(json.dumps(report, indent=1, default=str) + "\n")
     console.print("written: reports/demo.json; `make serve` keeps a service up")
@@ -88,6 +96,10 @@ def _step(clock: dict[str, float], name: str, what: str) -> Iterator[None]:
 def _flow(workspace: Workspace, name: str) -> None:
     if code := run_flow(workspace, name):
         sys.exit(code)
+
+
+def _artifacts(workspace: Workspace) -> int:
+    return sum(1 for _ in workspace.artifacts.glob("*/*/manifest.json"))
 
 
 def _dataset(workspace: Workspace, dataset: str) -> dict[str, Any]:
@@ -165,4 +177,12 @@ def _print_end(report: dict[str, Any]) -> None:
     console.print(f"certificate: {report['certificate']}")
     console.print(f"[bold]verify: {report['verify']}[/]")
     seconds = report["seconds"]
-    console.print(f"full build {seconds['build']:.1f} s, forget {seconds['forget']:.1f} s, ratio {report['ratio']:.2f}")
+    ratio = report["ratio"]
+    console.print(
+        f"full build {seconds['build']:.1f} s ({report['artifacts']['made']} artifacts made), "
+        f"forget {seconds['forget']:.1f} s, ratio {ratio['build to forget']:.2f}"
+    )
+    console.print(
+        f"of that, training all candidates {seconds['training']:.1f} s, retraining for the request "
+        f"{seconds['retraining']:.1f} s, ratio {ratio['training to retraining']:.1f}"
+    )

@@ -2,24 +2,68 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import platform
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 
+ROOT = Path(__file__).parent
+
+TABLES = ("lethe.models", "lethe.aggregation", "lethe.partition")
+"""Packages whose __init__ lists everything of a kind. An entry of such a table is named in the inputs where it counts,
+and the others must not matter: adding a model retrains no other one."""
+
+
 @cache
-def code_digest(*parts: str) -> str:
-    """SHA-256 of our own source files that ``parts`` name, each a module file or a package below src/lethe."""
-    root = Path(__file__).parent
+def code_digest(*modules: str) -> str:
+    """SHA-256 of the source of these modules of ours and of all modules of ours that they import, however deep."""
     state = hashlib.sha256()
-    for part in sorted(parts):
-        path = root / part
-        files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-        for file in files:
-            state.update(f"{file.relative_to(root)}:".encode() + hashlib.sha256(file.read_bytes()).digest())
+    for name in sorted(_closure(modules)):
+        state.update(f"{name}:".encode() + hashlib.sha256(_file(name).read_bytes()).digest())
+    return state.hexdigest()
+
+
+def _closure(modules: tuple[str, ...]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name not in TABLES:
+            found.add(name)
+            waiting += _imports(name)
+    return found
+
+
+def _imports(name: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(_file(name).read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if _ours(alias.name))
+        elif isinstance(node, ast.ImportFrom) and node.module and _ours(node.module):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if _file(inner).is_file() else node.module
+
+
+def _ours(name: str) -> bool:
+    return name.split(".")[0] == "lethe" and _file(name).is_file()
+
+
+def _file(name: str) -> Path:
+    path = ROOT.joinpath(*name.split(".")[1:])
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@cache
+def whole_code_digest() -> str:
+    """SHA-256 of all source files of the package: what a certificate names."""
+    state = hashlib.sha256()
+    for path in sorted(ROOT.rglob("*.py")):
+        state.update(f"{path.relative_to(ROOT)}:".encode() + hashlib.sha256(path.read_bytes()).digest())
     return state.hexdigest()
 
 

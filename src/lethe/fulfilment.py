@@ -19,7 +19,7 @@ from lethe.artifacts import ArtifactStore
 from lethe.config import Params, digest_json
 from lethe.data.interactions import Interactions
 from lethe.data.suppression import Suppressed, SuppressionList, publish_suppressed_users
-from lethe.environment import code_digest, numeric_environment
+from lethe.environment import numeric_environment, whole_code_digest
 from lethe.errors import LetheError, RequestError
 from lethe.keys import subject_digest
 from lethe.pipeline import Builder, Recipe
@@ -217,7 +217,7 @@ def _state(workspace: Workspace) -> dict[str, Any]:
         builder = Builder(workspace, recipe)
         for name in builder.shard_names():
             data[f"{recipe.dataset}/{recipe.sharding}/{name}"] = builder.shard(name).digest()
-    code = {"version": __version__, "digest": code_digest("")}
+    code = {"version": __version__, "digest": whole_code_digest()}
     return {"data": data, "families": families, "code": code, "environment": numeric_environment("cpu")}
 
 

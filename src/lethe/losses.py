@@ -20,6 +20,7 @@ def non_sampling(
     batch: RowBatch,
     *,
     negative_weights: Tensor,
+    row_weights: Tensor | None = None,
     positive_weight: float = 1.0,
     h: Tensor | None = None,
     dropout: float = 0.0,
@@ -31,7 +32,8 @@ def non_sampling(
         Σ_{u∈B} Σ_{v∈V_u⁺} [(c⁺ - c⁻_v) ŷ_uv² - 2 c⁺ ŷ_uv] + Σ_ij h_i h_j (Σ_{u∈B} p_ui p_uj)(Σ_v c⁻_v q_vi q_vj)
 
     ``left`` [B, d] is the batch's rows (p), ``right`` [N, d] every column (q); ``batch.columns`` index into ``right``;
-    ``negative_weights`` [N] is c⁻; ``h`` [d] defaults to ones. ``dropout`` is the probability with which an inverted
+    ``negative_weights`` [N] is c⁻, which ``row_weights`` [B] multiplies where the rows' cells differ in weight (batches
+    of items); ``h`` [d] defaults to ones. ``dropout`` is the probability with which an inverted
     dropout would zero each entry of ``left``: the expectation over its masks is taken exactly, which adds
     dropout / (1 - dropout) Σ_u Σ_i (h_i p_ui)² [Σ_v c⁻_v q_vi² + Σ_{v∈V_u⁺} (c⁺ - c⁻_v) q_vi²].
 
@@ -40,7 +42,8 @@ def non_sampling(
     # ŷ and both sums see p and h only as their product, so the gradient of h is autograd's.
     scaled = left if h is None else left * h
     noise = dropout / (1.0 - dropout)
-    arguments = (scaled, right, batch.indptr, batch.columns, negative_weights, positive_weight, noise)
+    rows = torch.ones(len(left), dtype=left.dtype, device=left.device) if row_weights is None else row_weights
+    arguments = (scaled, right, batch.indptr, batch.columns, rows, negative_weights, positive_weight, noise)
     value: Tensor = _NonSampling.apply(*arguments)  # type: ignore[no-untyped-call]
     return value
 
@@ -62,6 +65,11 @@ def bpr(positive: Tensor, negative: Tensor) -> Tensor:
     return functional.softplus(negative - positive).sum()
 
 
+def log_loss(scores: Tensor, labels: Tensor) -> Tensor:
+    """-Σ [y ln σ(ŷ) + (1 - y) ln(1 - σ(ŷ))] over scores and 0/1 labels [B] -> scalar sum."""
+    return functional.binary_cross_entropy_with_logits(scores, labels, reduction="sum")
+
+
 class _NonSampling(torch.autograd.Function):
     """``non_sampling`` with h folded into ``left``: the forward pass computes the gradients along with the value."""
 
@@ -72,21 +80,23 @@ class _NonSampling(torch.autograd.Function):
         right: Tensor,
         indptr: Tensor,
         columns: Tensor,
+        row_weights: Tensor,
         weights: Tensor,
         positive: float,
         noise: float,
     ) -> Tensor:
-        weights = weights.to(right.dtype)
-        weighted = right * weights[:, None]
-        right_gram, left_gram = right.T @ weighted, left.T @ left
+        row_weights, weights = row_weights.to(left.dtype), weights.to(right.dtype)
+        weighted_left, weighted = left * row_weights[:, None], right * weights[:, None]
+        right_gram, left_gram = right.T @ weighted, left.T @ weighted_left
         if noise:
             right_gram.diagonal().mul_(1.0 + noise)
         value = (right_gram * left_gram).sum()
         if noise:
             left_gram.diagonal().mul_(1.0 + noise)
-        left_grad, right_grad = left @ right_gram, weighted @ left_gram
+        left_grad, right_grad = weighted_left @ right_gram, weighted @ left_gram
         add_positives = _add_positives_compiled if left.device.type == "cpu" else add_positives_portable
-        value = value + add_positives(left, right, indptr, columns, weights, positive, noise, left_grad, right_grad)
+        weighing = row_weights, weights, positive, noise
+        value = value + add_positives(left, right, indptr, columns, *weighing, left_grad, right_grad)
         context.save_for_backward(left_grad.mul_(2.0), right_grad.mul_(2.0))
         return value
 
@@ -94,7 +104,7 @@ class _NonSampling(torch.autograd.Function):
     @once_differentiable
     def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         left_grad, right_grad = context.saved_tensors
-        return left_grad * grad, right_grad * grad, None, None, None, None, None
+        return left_grad * grad, right_grad * grad, *[None] * 6
 
 
 def add_positives_portable(
@@ -102,6 +112,7 @@ def add_positives_portable(
     right: Tensor,
     indptr: Tensor,
     columns: Tensor,
+    row_weights: Tensor,
     weights: Tensor,
     positive: float,
     noise: float,
@@ -122,7 +133,7 @@ def add_positives_portable(
         to_left += sparse(values) @ b
         to_right.index_add_(0, columns, values[:, None] * a[rows])
 
-    gap = positive - weights[columns]
+    gap = positive - row_weights[rows] * weights[columns]
     pattern = sparse(torch.zeros_like(gap))
     scores = torch.sparse.sampled_addmm(pattern, left, right.T, beta=0.0).values()
     add_products(gap * scores - positive, left, right, left_grad, right_grad)
@@ -141,6 +152,7 @@ def _add_positives_compiled(
     right: Tensor,
     indptr: Tensor,
     columns: Tensor,
+    row_weights: Tensor,
     weights: Tensor,
     positive: float,
     noise: float,
@@ -148,7 +160,7 @@ def _add_positives_compiled(
     right_grad: Tensor,
 ) -> Tensor:
     """``add_positives_portable`` on the CPU, in one pass over the positives and in a fixed order."""
-    arrays = [t.detach().contiguous().numpy() for t in (left, right, indptr, columns, weights)]
+    arrays = [t.detach().contiguous().numpy() for t in (left, right, indptr, columns, row_weights, weights)]
     scalars = [arrays[0].dtype.type(x) for x in (positive, noise)]
     value = _add_positives(*arrays, *scalars, left_grad.numpy(), right_grad.numpy())
     return torch.tensor(value, dtype=left.dtype)
@@ -161,6 +173,7 @@ def _add_positives(
     right: np.ndarray,
     indptr: np.ndarray,
     columns: np.ndarray,
+    row_weights: np.ndarray,
     weights: np.ndarray,
     positive: float,
     noise: float,
@@ -179,7 +192,7 @@ def _add_positives(
             score = left.dtype.type(0)
             for i in range(d):
                 score += p[i] * q[i]
-            gap = positive - weights[v]
+            gap = positive - row_weights[b] * weights[v]
             value += score * (gap * score - positive - positive)
             slope = gap * score - positive
             for i in range(d):

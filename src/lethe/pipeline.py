@@ -109,7 +109,7 @@ class Builder:
             "model": recipe.model,
             "config": recipe.config,
             "seed": recipe.seed,
-            "code": code_digest("random", "losses", "training", "solvers", "data", "models"),
+            "code": code_digest("lethe.training", MODELS[recipe.model].__module__),
             "environment": numeric_environment(recipe.device),
         }
         return self.store.make("sub-model", inputs, lambda folder: self._train(rows, shard_name, folder))
@@ -141,7 +141,7 @@ class Builder:
             "aggregator": recipe.layout.aggregator,
             "config": recipe.aggregator,
             "seed": recipe.seed,
-            "code": code_digest("random", "losses", "aggregation", "data", "models"),
+            "code": code_digest(AGGREGATORS[recipe.layout.aggregator].fit.__module__, MODELS[recipe.model].__module__),
             "environment": numeric_environment("cpu"),
         }
 
@@ -167,7 +167,7 @@ class Builder:
             "ensemble": artifact.digest,
             "data": {part: rows.digest() for part, rows in parts.items()},
             "cutoffs": list(cutoffs),
-            "code": code_digest("evaluation"),
+            "code": code_digest("lethe.evaluation.ranking"),
         }
 
         def write(folder: Path) -> None:
@@ -192,7 +192,7 @@ class Builder:
             "sub_models": artifact.inputs["sub-models"],
         }
         seen = Interactions.concatenate(train, valid)
-        inputs = {"info": info, "seen": seen.digest(), "code": code_digest("package")}
+        inputs = {"info": info, "seen": seen.digest(), "code": code_digest("lethe.package")}
         return self.store.make(
             "package", inputs, lambda folder: write_package(folder, Ensemble.load(artifact.path), seen, info)
         )

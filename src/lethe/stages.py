@@ -30,7 +30,7 @@ def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
     """What the source holds now, and which code reads it: a change of either re-runs the stages below."""
     config = params.datasets[dataset].source
     found = sources.digest(config, root=workspace.source_root, copy=workspace.source_copy(dataset))
-    found["code"] = code_digest("sources", "data", "partition", "stages", "random")
+    found["code"] = code_digest("lethe.stages", *(p.assign.__module__ for p in PARTITIONS.values()))
     path = workspace.source_digest(dataset)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, sort_keys=True, indent=1) + "\n")

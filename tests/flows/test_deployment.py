@@ -10,6 +10,7 @@ import yaml
 import flows.deployment
 from flows.deployment import build, current_models, deploy
 from lethe.registry import Registry
+from lethe.serving.bentos import bento_folder, plan
 from lethe.serving.deployment import Deployment
 from lethe.workspace import Workspace
 
@@ -41,15 +42,22 @@ def test_the_current_version_of_every_family_of_the_parameters_is_built_and_depl
     monkeypatch.chdir(tmp_path)
     built: list[dict[str, str]] = []
     deployed: list[Deployment] = []
-    monkeypatch.setattr(flows.deployment, "build_bento", lambda _, tags: built.append(tags) or "recommender:1")
+
+    def build_bento(workspace: Workspace, tags: dict[str, str]) -> str:
+        built.append(tags)
+        deployment = plan(workspace, tags)
+        deployment.write(bento_folder(workspace, deployment.bento) / "src" / "deployment.json")
+        return deployment.bento
+
+    monkeypatch.setattr(flows.deployment, "build_bento", build_bento)
     monkeypatch.setattr(flows.deployment, "redeploy", lambda _, deployment: deployed.append(deployment))
 
     promote(workspace, "first", "old")
     tags = {"first": promote(workspace, "first", "new"), "second": promote(workspace, "second", "new")}
     promote(workspace, "dropped-from-params", "new")
     assert current_models.fn() == tags
-    assert build.fn(tags) == "recommender:1"
-    deploy.fn(tags)
+    bento = build.fn(tags)
+    deploy.fn(bento)
 
     assert built == [tags]
-    assert [(d.families, d.default) for d in deployed] == [(tags, "second")]
+    assert [(d.bento, d.families, d.default) for d in deployed] == [(bento, tags, "second")]

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from lethe.errors import DeploymentError
@@ -16,7 +14,8 @@ def test_a_bento_holds_code_and_pinned_tags_but_no_model(workspace: Workspace) -
     tags = {"a": promote(workspace, "a", 0)}
     bento = deploy.build_bento(workspace, tags)
     folder = bento_folder(workspace, bento)
-    assert json.loads((folder / "src" / "deployment.json").read_text()) == deploy.plan(workspace, tags).plain()
+    assert deploy.shipped(workspace, bento) == deploy.plan(workspace, tags)
+    assert deploy.shipped(workspace, bento).bento == bento
     assert tags["a"] in (folder / "bento.yaml").read_text()
     assert (folder / "src" / "lethe" / "serving" / "service.py").is_file()
     assert not list(folder.rglob("*.safetensors"))
@@ -50,6 +49,8 @@ def test_what_is_missing_is_said(workspace: Workspace) -> None:
     with pytest.raises(DeploymentError, match="nothing is deployed yet"):
         deploy.start(workspace)
     tags = {"a": promote(workspace, "a", 0)}
+    with pytest.raises(DeploymentError, match="not in the bento store"):
+        deploy.shipped(workspace, "recommender:1")
     with pytest.raises(DeploymentError, match="not in the bento store"):
         deploy.redeploy(workspace, deploy.plan(workspace, tags))
     (workspace.root / "bentofile.yaml").unlink()

@@ -37,8 +37,8 @@ def server(workspace: Workspace) -> Iterator[Server]:
 def released(workspace: Workspace, seeds: dict[str, int]) -> Deployment:
     """Promote, build and deploy packages of these seeds."""
     tags = {family: promote(workspace, family, seed) for family, seed in seeds.items()}
-    deployment = deploy.plan(workspace, tags)
-    assert deploy.build_bento(workspace, tags) == deployment.bento
+    deployment = deploy.shipped(workspace, deploy.build_bento(workspace, tags))
+    assert deployment.families == tags
     deploy.redeploy(workspace, deployment)
     return deployment
 
@@ -153,7 +153,7 @@ def test_stopping_ends_every_process_and_may_be_repeated(workspace: Workspace, s
     assert deploy.stop(workspace)
     assert server.process() is None
     assert deploy.status(workspace) is None
-    with socket.socket() as probe:
-        probe.bind((server.host, server.port))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((server.host, server.port))
     assert not deploy.stop(workspace)
     assert "user-003" not in (workspace.state / "logs" / "server.log").read_text()

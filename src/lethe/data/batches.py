@@ -1,4 +1,4 @@
-"""What one step of learning sees: rows with all their columns, or (user, positive, negative) triples.
+"""What one step of learning sees: rows with all their columns, (user, positive, negative) triples, or labelled pairs.
 
 Everything is drawn from the generator handed in and from the data handed in, so a shard's batches are its own. Pairs
 in ``data`` are taken to be distinct, which ``ingest`` guarantees.
@@ -35,6 +35,14 @@ class Triples(NamedTuple):
     negatives: Tensor
 
 
+class Labelled(NamedTuple):
+    """Pairs, of which some occur: users [B] int64, items [B] int64, labels [B] float32, 1 where the pair occurs."""
+
+    users: Tensor
+    items: Tensor
+    labels: Tensor
+
+
 def row_batches(data: InteractionMatrix, batch_size: int, generator: np.random.Generator) -> Iterator[RowBatch]:
     """Every row (user) once, in random order, ``batch_size`` at a time; the last batch may be smaller.
 
@@ -69,6 +77,24 @@ def triple_batches(data: InteractionMatrix, batch_size: int, generator: np.rando
         counts = data.indptr[drawn + 1] - data.indptr[drawn]
         positives = data.items[data.indptr[drawn] + generator.integers(0, counts)]
         yield Triples(*map(torch.from_numpy, (drawn, positives, negatives(data, drawn, generator))))
+
+
+def labelled_batches(
+    data: InteractionMatrix, batch_size: int, num_negatives: int, generator: np.random.Generator
+) -> Iterator[Labelled]:
+    """Every interaction once, in random order, ``batch_size`` at a time, each followed by ``num_negatives`` of its user
+    with uniform items they lack.
+
+    Users who have every item are left out. A batch size of 0 gives all at once.
+    """
+    rows = generator.permutation(np.flatnonzero(np.isin(data.users, choosers(data))))
+    step = batch_size or max(len(rows), 1)
+    for start in range(0, len(rows), step):
+        users, items = data.users[rows[start : start + step]], data.items[rows[start : start + step]]
+        others = np.repeat(users, num_negatives)
+        labels = (np.arange(len(users) + len(others)) < len(users)).astype(np.float32)
+        pairs = np.concatenate([users, others]), np.concatenate([items, negatives(data, others, generator)])
+        yield Labelled(*map(torch.from_numpy, (*pairs, labels)))
 
 
 def choosers(data: InteractionMatrix) -> np.ndarray:

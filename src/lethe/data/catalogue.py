@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,8 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from lethe.data.interactions import Interactions, from_arrow, write_parquet
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Ids:
 def _as_integers(ids: np.ndarray) -> np.ndarray:
     # Text that is no integer can't be in an integer catalogue: the smallest int64 stands for "not there".
     absent = np.iinfo(np.int64).min
-    return np.array([int(v) if str(v).lstrip("-").isdigit() else absent for v in ids], dtype=np.int64)
+    return np.array([int(v) if _INTEGER.fullmatch(str(v)) else absent for v in ids], dtype=np.int64)
 
 
 @dataclass(frozen=True)

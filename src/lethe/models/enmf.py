@@ -1,4 +1,4 @@
-"""ENMF-U: efficient neural matrix factorisation without sampling, user-based.
+"""ENMF-U: efficient neural matrix factorisation without sampling, user-based; and what its siblings share with it.
 
 Chen et al., "Efficient Neural Matrix Factorization without Sampling for Recommendation", TOIS 2020, eq. (3.9) of the
 thesis:
@@ -13,20 +13,21 @@ normal. Every entry of h starts at ``init_std``.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from lethe import losses
 from lethe.data.batches import RowBatch
 from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.models import base
 from lethe.random import Stream
 
 
-class ENMFU(base.NonSampling):
-    """score(u, v) = hᵀ(p_u ⊙ q_v)."""
+class ENMF(base.NonSampling):
+    """score(u, v) = hᵀ(p_u ⊙ q_v), and the two passes in which its loss can be gone through."""
 
     class Config(base.NonSamplingConfig):
         solver: Literal["gradient"] = "gradient"
@@ -40,8 +41,31 @@ class ENMFU(base.NonSampling):
         super().prepare(data, stream)
         nn.init.constant_(self.h, self.config.init_std)
 
-    def loss(self, batch: RowBatch) -> Tensor:
+    def user_loss(self, batch: RowBatch) -> Tensor:
+        """The loss of some users with all items."""
         return self.square_loss(self.users[batch.rows], self.items, batch, self.h)
+
+    def item_loss(self, batch: RowBatch) -> Tensor:
+        """The loss of some items, the rows of ``batch``, with all users.
+
+        The dropout is the same: its expectation is Σ c_uv Σ_i (h_i p_ui q_vi)², which has no sides.
+        """
+        return losses.non_sampling(
+            self.items[batch.rows],
+            self.users,
+            batch,
+            negative_weights=torch.ones_like(self.users[:, 0]),
+            row_weights=self.negative_weights[batch.rows],
+            h=self.h,
+            dropout=self.config.dropout,
+        )
 
     def factors(self) -> tuple[Tensor, Tensor]:
         return (self.users * self.h).detach(), self.items.detach()
+
+
+class ENMFU(ENMF):
+    """ENMF by batches of users."""
+
+    def loss(self, batch: Any) -> Tensor:
+        return self.user_loss(batch)

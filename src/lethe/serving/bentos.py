@@ -79,6 +79,14 @@ def build_bento(workspace: Workspace, tags: dict[str, str]) -> str:
     return deployment.bento
 
 
+def shipped(workspace: Workspace, bento: str) -> Deployment:
+    """The deployment that a built bento carries; raises DeploymentError if the bento isn't in the store."""
+    path = bento_folder(workspace, bento) / "src" / "deployment.json"
+    if not path.is_file():
+        raise DeploymentError(f"bento {bento!r} is not in the bento store")
+    return Deployment.read(path)
+
+
 def bento_folder(workspace: Workspace, tag: str) -> Path:
     """Where a bento is."""
     name, _, version = tag.partition(":")

@@ -12,14 +12,25 @@ from filelock import FileLock
 from lethe.artifacts import ArtifactStore
 from lethe.errors import DeploymentError, LetheError
 from lethe.serving import server as servers
-from lethe.serving.bentos import build_bento, plan, retire_bentos
+from lethe.serving.bentos import build_bento, plan, retire_bentos, shipped
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
 from lethe.serving.server import Server, start, status, stop
 from lethe.serving.suppression import SuppressedUsers
 from lethe.workspace import Workspace
 
-__all__ = ["Server", "build_bento", "plan", "redeploy", "retire_bentos", "smoke_test", "start", "status", "stop"]
+__all__ = [
+    "Server",
+    "build_bento",
+    "plan",
+    "redeploy",
+    "retire_bentos",
+    "shipped",
+    "smoke_test",
+    "start",
+    "status",
+    "stop",
+]
 
 Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
 """(route, request) -> answer; raises LetheError where the service refuses."""

@@ -1,0 +1,129 @@
+"""``python -m benchmarks tables | tune | peers``; from the project's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from lethe.errors import ConfigError, LetheError
+
+ROOT = Path(__file__).parent.parent
+WORK = ROOT / "benchmarks" / "work"
+RESULTS = ROOT / "benchmarks" / "results"
+REPORTS = ROOT / "reports" / "tables"
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Published tables run again; peers side by side.")
+
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", envvar="LETHE_DATA_DIR", help="Folder with the research data, one folder a set.")
+]
+DATA = Path("../shared/data")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+
+@app.command()
+def tables(
+    table: Annotated[str, typer.Option(help="Name of the table.")],
+    seeds: Annotated[int, typer.Option(help="Runs of each row, seeds 1 to N.")] = 5,
+    data_dir: DataDir = DATA,
+    row: Annotated[list[str] | None, typer.Option(help="Only this row; repeatable.")] = None,
+    check: Annotated[bool, typer.Option(help="Run again, re-using nothing, and compare with the committed.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Run a published table again: reports/tables/NAME.{json,md}. A stopped run goes on where it was."""
+    from benchmarks.table import Table, compare, markdown, run_table, summarise, write_report
+
+    chosen = Table.load(table, data_dir).only(row or [])
+    results = run_table(chosen, seeds, None if check else WORK / table, typer.echo)
+    report = summarise(chosen, results, _command())
+    text = markdown(report, chosen.published)
+    write_report(report, text, REPORTS)
+    typer.echo(text)
+    if check:
+        committed = RESULTS / f"{table}.json"
+        if not committed.is_file():
+            raise LetheError(f"--check: no committed {committed.relative_to(ROOT)}; make it with --commit")
+        faults = compare(report, json.loads(committed.read_text(encoding="utf-8")))
+        if faults:
+            raise LetheError(f"--check: {len(faults)} figures outside the seeds' spread: {'; '.join(faults)}")
+        typer.echo("Within the seeds' spread of the committed table.")
+    if commit:
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        for kind in ("json", "md"):
+            shutil.copy(REPORTS / f"{table}.{kind}", RESULTS / f"{table}.{kind}")
+
+
+@app.command()
+def tune(
+    dataset: Annotated[str, typer.Option(help="A data set of the collaborative tables.")],
+    model: Annotated[str, typer.Option(help="Name in MODELS.")],
+    data_dir: DataDir = DATA,
+    trials: Annotated[int, typer.Option(help="Settings to try.")] = 40,
+    seed: Annotated[int, typer.Option()] = 2026,
+    metric: Annotated[str, typer.Option(help="Validation metric.")] = "",
+    grid: Annotated[list[str] | None, typer.Option(help="field=[values] in YAML; repeatable.")] = None,
+    base: Annotated[list[str] | None, typer.Option("--set", help="field=value that stays; repeatable.")] = None,
+) -> None:
+    """Tune a model on a set's validation part, and write params/DATASET/MODEL.yaml."""
+    from benchmarks.collaborative import TUNING
+    from lethe.tuning import Trial, search, write_tuned
+
+    if dataset not in TUNING:
+        raise ConfigError(f"--dataset: unknown data set {dataset!r}; known: {', '.join(TUNING)}")
+    recipe = TUNING[dataset]
+    rows, valid = recipe.parts(data_dir, dataset)
+
+    def say(trial: Trial) -> None:
+        value = "given up" if trial.value is None else f"{trial.value:.5f}"
+        typer.echo(f"{model}  trial {trial.number}  {value}  {trial.values}")
+
+    found = search(
+        model,
+        rows,
+        valid,
+        metric=metric or recipe.metric,
+        trials=trials,
+        seed=seed,
+        storage=WORK / "tuning" / f"{dataset}-{model}.sqlite",
+        base=_assignments("--set", base),
+        grid=_assignments("--grid", grid) or None,
+        progress=say,
+    )
+    write_tuned(ROOT / "params" / dataset / f"{model}.yaml", found, _command(), notes=[f"Table: {recipe.table}."])
+    typer.echo(f"{metric or recipe.metric} {found.value:.5f}: {found.values}")
+
+
+def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:
+    values = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{option}: {text!r} must read field=value")
+        values[name] = yaml.safe_load(value)
+    return values
+
+
+def _command() -> str:
+    return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Run; an error that a user can mend is one line."""
+    # Before anything numeric is imported.
+    os.environ.update(ONE_THREAD)
+    try:
+        app()
+    except LetheError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Rows of the collaborative tables: a model of ``MODELS``, trained and ranked in full on a ready-made split."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from benchmarks.table import Result, Row
+from lethe.config import read_yaml
+from lethe.data.catalogue import Catalogue
+from lethe.data.interactions import Interactions
+from lethe.environment import code_digest
+from lethe.errors import DataError
+from lethe.evaluation import evaluate_users
+from lethe.models import MODELS, configure
+from lethe.models.base import Model
+from lethe.random import Stream
+from lethe.training import train
+
+PARAMS = Path(__file__).parent.parent / "params"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A ready-made split of implicit feedback; ``dataset`` names its folder and the tuned values below params/."""
+
+    dataset: str
+    train: Interactions
+    test: Interactions
+
+    @cached_property
+    def digest(self) -> str:
+        return f"{self.train.digest()}:{self.test.digest()}"
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return Catalogue.of(self.train)
+
+
+def read_part(data_dir: Path, dataset: str, part: str) -> Interactions:
+    """The (user, item) pairs of a part. Raises DataError if it isn't there."""
+    path = data_dir / dataset / f"{part}.parquet"
+    if not path.is_file():
+        raise DataError(f"--data-dir: {path} is not there; name the folder that holds {dataset}/{part}.parquet")
+    table = pq.read_table(path, columns=["user", "item"])
+    return Interactions.of(table["user"].to_numpy(), table["item"].to_numpy())
+
+
+def read_split(data_dir: Path, dataset: str) -> Split:
+    return Split(dataset, read_part(data_dir, dataset, "train"), read_part(data_dir, dataset, "test"))
+
+
+def last_rows(data_dir: Path, dataset: str) -> tuple[Interactions, Interactions]:
+    """Train without the last row of each user in file order, and those rows: validation for leave-one-out."""
+    read_part(data_dir, dataset, "train")
+    table = pq.read_table(data_dir / dataset / "train.parquet", columns=["user", "item"])
+    users, items = table["user"].to_numpy(), table["item"].to_numpy()
+    _, from_end = np.unique(users[::-1], return_index=True)
+    last = np.zeros(len(users), dtype=bool)
+    last[len(users) - 1 - from_end] = True
+    return Interactions.of(users[~last], items[~last]), Interactions.of(users[last], items[last])
+
+
+def rest_rows(data_dir: Path, dataset: str) -> tuple[Interactions, Interactions]:
+    """Train, and the rows in neither train nor test."""
+    return read_part(data_dir, dataset, "train"), read_part(data_dir, dataset, "rest")
+
+
+class Tuning(NamedTuple):
+    """How settings for a data set are chosen: (train, valid) parts, the metric, and the table they are for."""
+
+    parts: Callable[[Path, str], tuple[Interactions, Interactions]]
+    metric: str
+    table: str
+
+
+TUNING = {
+    "ml-1m-loo": Tuning(last_rows, "ndcg@100", "enmf-ml1m"),
+    "ml-1m-receraser": Tuning(rest_rows, "recall@20", "receraser-retrain-ml1m"),
+}
+
+
+def tuned(dataset: str, model: str) -> dict[str, Any]:
+    """The values of params/<dataset>/<model>.yaml; none if there is no such file."""
+    path = PARAMS / dataset / f"{model}.yaml"
+    return dict(read_yaml(path) or {}) if path.is_file() else {}
+
+
+def model_row(
+    label: str,
+    model: str,
+    split: Split,
+    *,
+    cutoffs: Sequence[int],
+    metrics: Sequence[str],
+    values: dict[str, Any] | None = None,
+    masked: bool = True,
+    baseline: bool = True,
+    max_seeds: int | None = None,
+    note: str = "",
+) -> Row:
+    """A row that trains ``model`` with its tuned values, overridden by ``values``.
+
+    ``masked``: items a user has in train are no candidates.
+    """
+    config = configure(model, tuned(split.dataset, model) | (values or {}), f"params.{split.dataset}")
+    nothing = split.train.take(np.zeros(len(split.train), dtype=bool))
+    settings = {
+        "data": split.digest,
+        "model": model,
+        "config": config.plain(),
+        "masked": masked,
+        "cutoffs": list(cutoffs),
+        "metrics": list(metrics),
+        "code": model_code(MODELS[model]),
+    }
+
+    def run(seed: int) -> Result:
+        built = MODELS[model](config, split.catalogue.shape)
+        rows = split.catalogue.encode(split.train)
+        start = time.perf_counter()
+        train(built, rows, Stream(seed)("benchmark", model))
+        seconds = time.perf_counter() - start
+        seen = split.train if masked else nothing
+        users = evaluate_users(
+            lambda chosen: score(built, chosen), split.catalogue, seen, split.test, cutoffs=cutoffs, metrics=metrics
+        )
+        users.pop("cold_users")
+        return Result({name: float(column.mean()) for name, column in users.items()}, seconds, users)
+
+    return Row(label, run, settings, baseline, max_seeds, note)
+
+
+def score(model: Model, users: np.ndarray) -> np.ndarray:
+    """Scores [B, num_items] of dense users [B]."""
+    with torch.no_grad():
+        return model.score(torch.from_numpy(users)).numpy()
+
+
+def model_code(model: type[Model]) -> str:
+    """Digest of the source that a model's result depends on: its own file, what that takes names from, the engine."""
+    taken = {getattr(value, "__module__", None) or "" for value in vars(sys.modules[model.__module__]).values()}
+    own = {name for name in (model.__module__, *taken) if name.startswith(("lethe.models.", "lethe.solvers."))}
+    parts = {name.removeprefix("lethe.").replace(".", "/") for name in own}
+    return code_digest("random", "losses", "training", "data", "evaluation", "models/base", *sorted(parts))

@@ -1,0 +1,269 @@
+"""What a published table is, how its rows are run and resumed, and the report of them.
+
+A table NAME is a module ``benchmarks/NAME.py`` (dashes as underscores) with three names:
+
+    PROTOCOL   str: data, split, candidates, denominators, what the settings were tuned on
+    PUBLISHED  {model: {metric: value}}: the paper's figures; its metrics are the columns of the printed table
+    rows(data_dir: Path) -> list[Row]: reads the data, trains nothing
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lethe.config import canonical_json, digest_json
+from lethe.environment import numeric_environment
+from lethe.errors import ConfigError
+from lethe.evaluation import paired_t_test
+
+TABLES = ("enmf-ml1m", "receraser-retrain-ml1m", "lfm-ml1m")
+ERRORS = ("rmse", "mae")
+"""Metrics of which less is better; of all others more is."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row under one seed."""
+
+    metrics: dict[str, float]
+    seconds: float
+    """Training alone, one thread."""
+    users: dict[str, np.ndarray] = field(default_factory=dict)
+    """{metric: [U]}, aligned over rows and seeds: what the significance test pairs. Without it seeds are paired."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table."""
+
+    model: str
+    """As the paper prints it."""
+    run: Callable[[int], Result]
+    """Seed -> result."""
+    settings: dict[str, Any]
+    """All that decides the result besides the seed (hyper-parameters, digests of data and code): a result is re-used
+    only where they are equal."""
+    baseline: bool = True
+    """Whether the best of a metric may be looked for here when others are tested against it."""
+    max_seeds: int | None = None
+    """For slow rows."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    name: str
+    protocol: str
+    published: dict[str, dict[str, float]]
+    rows: list[Row]
+
+    @classmethod
+    def load(cls, name: str, data_dir: Path) -> Table:
+        """The table of that name over the data in ``data_dir``. Raises ConfigError, DataError."""
+        if name not in TABLES:
+            raise ConfigError(f"--table: unknown table {name!r}; known tables: {', '.join(TABLES)}")
+        module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
+        return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir))
+
+    def only(self, models: Iterable[str]) -> Table:
+        """The table without the other rows; all of them if ``models`` is empty. Raises ConfigError."""
+        known, wanted = [row.model for row in self.rows], list(models)
+        for model in wanted:
+            if model not in known:
+                raise ConfigError(f"--row: unknown row {model!r}; known rows: {', '.join(known)}")
+        kept = [row for row in self.rows if not wanted or row.model in wanted]
+        return Table(self.name, self.protocol, self.published, kept)
+
+
+Say = Callable[[str], None]
+
+
+def run_table(table: Table, seeds: int, work: Path | None, say: Say = print) -> dict[str, list[Result]]:
+    """Results of every row, for seeds 1, 2, ...; those that lie in the folder ``work`` are not made again.
+
+    Raises ConfigError if ``seeds`` < 1.
+    """
+    if seeds < 1:
+        raise ConfigError(f"--seeds: {seeds} must be at least 1")
+    results: dict[str, list[Result]] = {}
+    for row in table.rows:
+        results[row.model] = []
+        for seed in range(1, min(seeds, row.max_seeds or seeds) + 1):
+            result = _resume(row, seed, work)
+            results[row.model].append(result)
+            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in _columns(table, results))
+            say(f"{table.name}  {row.model}  seed {seed}  {figures}  {result.seconds:.1f} s")
+    return results
+
+
+def _resume(row: Row, seed: int, work: Path | None) -> Result:
+    if work is None:
+        return row.run(seed)
+    key = digest_json({"settings": row.settings, "seed": seed, "environment": numeric_environment("cpu")})
+    path = work / f"{key[:32]}.npz"
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as stored:
+            info = json.loads(str(stored["info"]))
+            users = {name.removeprefix("users/"): stored[name] for name in stored.files if name != "info"}
+        return Result(info["metrics"], info["seconds"], users)
+    result = row.run(seed)
+    info = {"model": row.model, "seed": seed, "metrics": result.metrics, "seconds": result.seconds}
+    arrays: dict[str, Any] = {f"users/{name}": column for name, column in result.users.items()}
+    work.mkdir(parents=True, exist_ok=True)
+    # A name that np.load never looks for until it is whole.
+    temporary = path.with_suffix(".part.npz")
+    np.savez_compressed(temporary, info=np.array(canonical_json(info).decode()), **arrays)
+    temporary.replace(path)
+    return result
+
+
+def _columns(table: Table, results: dict[str, list[Result]]) -> list[str]:
+    """Metrics that the paper prints and that were measured, in the paper's order."""
+    printed = dict.fromkeys(metric for figures in table.published.values() for metric in figures)
+    measured = {metric for runs in results.values() for result in runs for metric in result.metrics}
+    return [metric for metric in printed if metric in measured]
+
+
+def summarise(table: Table, results: dict[str, list[Result]], command: str) -> dict[str, Any]:
+    """The report: ours, published, difference; mean, standard deviation and p against the best baseline."""
+    baselines = [row.model for row in table.rows if row.baseline]
+    metrics = dict.fromkeys(metric for runs in results.values() for metric in runs[0].metrics)
+    best = {metric: _best(metric, {name: results[name] for name in baselines}) for metric in metrics}
+    rows = []
+    for row in table.rows:
+        runs = results[row.model]
+        published = table.published.get(row.model, {})
+        rows.append(
+            {
+                "model": row.model,
+                "metrics": {
+                    metric: _figures(metric, runs, published.get(metric), results.get(best[metric] or ""))
+                    for metric in runs[0].metrics
+                },
+                "seconds": round(float(np.median([run.seconds for run in runs])), 3),
+                "seeds": len(runs),
+                "baseline": row.baseline,
+                "note": row.note,
+            }
+        )
+    return {
+        "table": table.name,
+        "protocol": table.protocol,
+        "command": command,
+        "best_baseline": best,
+        "environment": numeric_environment("cpu"),
+        "rows": rows,
+    }
+
+
+def _best(metric: str, results: dict[str, list[Result]]) -> str | None:
+    sign = -1.0 if metric in ERRORS else 1.0
+    means = {name: sign * _mean(metric, runs) for name, runs in results.items() if metric in runs[0].metrics}
+    return max(means, key=lambda name: means[name], default=None)
+
+
+def _mean(metric: str, runs: list[Result]) -> float:
+    return float(np.mean([run.metrics[metric] for run in runs]))
+
+
+def _figures(metric: str, ours: list[Result], published: float | None, best: list[Result] | None) -> dict[str, Any]:
+    mean = _mean(metric, ours)
+    values = [run.metrics[metric] for run in ours]
+    return {
+        "mean": round(mean, 5),
+        "std": round(float(np.std(values, ddof=1)), 5) if len(values) > 1 else 0.0,
+        "published": published,
+        "difference": None if published is None else round(mean - published, 5),
+        "p": None if best is None or best is ours else _p_value(metric, ours, best),
+    }
+
+
+def _p_value(metric: str, ours: list[Result], best: list[Result]) -> float | None:
+    """Paired by user, over each user's mean of the seeds; without users, by seed."""
+    if all(metric in run.users for run in (*ours, *best)):
+        return paired_t_test(*(np.mean([run.users[metric] for run in runs], axis=0) for runs in (ours, best))).p_value
+    pairs = min(len(ours), len(best))
+    if pairs < 2:
+        return None
+    return paired_t_test(*(np.array([run.metrics[metric] for run in runs[:pairs]]) for runs in (ours, best))).p_value
+
+
+def markdown(report: dict[str, Any], published: dict[str, dict[str, float]]) -> str:
+    """The report for people: ours ± deviation, published, difference; * marks p < .05 against the best baseline."""
+    measured = {metric for row in report["rows"] for metric in row["metrics"]}
+    printed = dict.fromkeys(metric for figures in published.values() for metric in figures)
+    columns = [metric for metric in printed if metric in measured]
+    lines = [
+        f"# {report['table']}",
+        "",
+        report["protocol"],
+        "",
+        f"Command: `{report['command']}`. A cell is ours ± standard deviation over the seeds / published (difference);",
+        "\\* differs from the best baseline (in bold) with p < .05, paired by user. Seconds are a median of training",
+        "alone, one thread, and compare within this table only.",
+        "",
+        f"| model | seeds | {' | '.join(columns)} | seconds |",
+        f"| --- | --- |{' --- |' * len(columns)} --- |",
+    ]
+    for row in report["rows"]:
+        cells = [_cell(row, metric, report["best_baseline"].get(metric) == row["model"]) for metric in columns]
+        lines.append(f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} | {row['seconds']:.2f} |")
+    notes = [f"* {row['model']}: {row['note']}" for row in report["rows"] if row["note"]]
+    return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+
+def _cell(row: dict[str, Any], metric: str, best: bool) -> str:
+    figures = row["metrics"].get(metric)
+    if figures is None:
+        return "–"
+    text = _short(figures["mean"])
+    text = f"**{text}**" if best else text
+    if row["seeds"] > 1:
+        text += f" ± {_short(figures['std'])}"
+    if figures["p"] is not None and figures["p"] < 0.05:
+        text += "\\*"
+    if figures["published"] is not None:
+        text += f" / {_short(figures['published'])} ({figures['difference']:+.4f})".replace("0.", ".")
+    return text
+
+
+def _short(value: float) -> str:
+    return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
+
+
+def write_report(report: dict[str, Any], text: str, folder: Path) -> None:
+    """NAME.json and NAME.md in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = report["table"]
+    (folder / f"{name}.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def compare(report: dict[str, Any], committed: dict[str, Any]) -> list[str]:
+    """Where a fresh report lies outside the seeds' spread of a committed one: one line each, empty if nowhere.
+
+    The spread of a figure is three standard deviations and .0005 for the rounding of other machines.
+    """
+    faults = []
+    known = {row["model"]: row["metrics"] for row in committed["rows"]}
+    for row in report["rows"]:
+        if row["model"] not in known:
+            faults.append(f"{row['model']}: not in the committed table")
+            continue
+        for metric, figures in row["metrics"].items():
+            expected = known[row["model"]].get(metric)
+            if expected is None:
+                faults.append(f"{row['model']} {metric}: not in the committed table")
+            elif abs(figures["mean"] - expected["mean"]) > 3 * expected["std"] + 0.0005:
+                faults.append(
+                    f"{row['model']} {metric}: {figures['mean']:.5f}, committed {expected['mean']:.5f}"
+                    f" ± {expected['std']:.5f}"
+                )
+    return faults

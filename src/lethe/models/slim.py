@@ -1,0 +1,46 @@
+"""SLIM: sparse linear methods.
+
+Ning & Karypis, "SLIM: Sparse Linear Methods for Top-N Recommender Systems", ICDM 2011.
+
+    min ½ ‖Y - Y W‖² + ½ l2 ‖W‖² + l1 ‖W‖₁  with  W ≥ 0, W_vv = 0
+
+Every column of W is a problem of its own, solved to a tolerance. Memory is that of the pairs of items that share users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from lethe.data.catalogue import InteractionMatrix
+from lethe.models import base, item_based
+from lethe.random import Stream
+from lethe.solvers.cooccurrence import cooccurrence
+from lethe.solvers.slim import slim
+
+
+class SLIM(item_based.Neighbours):
+    """score(u, v) = Σ_{w∈V_u⁺} W_wv."""
+
+    class Config(base.Config):
+        solver: Literal["coordinate-descent"] = "coordinate-descent"
+        l1: float = Field(2.0, ge=0)
+        """In interactions, as is l2; scikit-learn's ElasticNet divides both by the number of users."""
+        l2: float = Field(50.0, ge=0)
+        sweeps: int = Field(100, ge=1)
+        """At most, for each item."""
+        tolerance: float = Field(1e-4, ge=0)
+        """A pass over an item's column that moves no weight by more ends it."""
+
+    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
+        self.remember(data)
+
+    def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
+        config = self.config
+        weights, loss = slim(
+            cooccurrence(data), l1=config.l1, l2=config.l2, sweeps=config.sweeps, tolerance=config.tolerance
+        )
+        self.keep(weights)
+        yield loss

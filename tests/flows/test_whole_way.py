@@ -1,0 +1,223 @@
+"""The product as its users run it: the real Prefect, DVC, Great Expectations, BentoML, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lethe.artifacts import ArtifactStore
+from lethe.fulfilment import Run, pending
+from lethe.serving import deploy
+from lethe.unlearning import certificate
+from lethe.workspace import Workspace
+from tests.conftest import make_workspace, taste_blocks
+
+USERS = [f"user-{number:03d}" for number in range(24)]
+
+
+def lethe(workspace: Workspace, *arguments: str, code: int = 0) -> str:
+    """Output of a command that must end with ``code``; of one that fails, its standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lethe.cli", *arguments],
+        cwd=workspace.root,
+        env=os.environ | {"LETHE_KEY_DIR": os.environ["LETHE_KEY_DIR"]},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def as_json(workspace: Workspace, *arguments: str) -> Any:
+    return json.loads(lethe(workspace, *arguments, "--json"))
+
+
+def artifacts(workspace: Workspace) -> dict[str, str]:
+    return {artifact.key: artifact.digest for artifact in ArtifactStore(workspace.artifacts).all()}
+
+
+def ask(workspace: Workspace, user: str) -> dict[str, Any]:
+    server = deploy.status(workspace)
+    assert server is not None
+    return server.ask("POST", "/recommend", {"user_id": user, "k": 3})
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    """A trained workspace in a folder without git, its winners served."""
+    workspace = make_workspace(tmp_path_factory.mktemp("whole-way") / "w", taste_blocks())
+    params = yaml.safe_load(workspace.params.read_text())
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        params["serving"]["port"] = probe.getsockname()[1]
+    workspace.params.write_text(yaml.safe_dump(params, sort_keys=False))
+    lethe(workspace, "train")
+    lethe(workspace, "deploy")
+    yield workspace
+    deploy.stop(workspace)
+
+
+def test_training_again_makes_nothing_anew(running: Workspace) -> None:
+    before, stamps = artifacts(running), {p: p.stat().st_mtime_ns for p in running.artifacts.rglob("*")}
+    registered = (running.state / "registry.json").read_bytes()
+    lethe(running, "train")
+    assert artifacts(running) == before
+    assert {p: p.stat().st_mtime_ns for p in running.artifacts.rglob("*")} == stamps
+    assert (running.state / "registry.json").read_bytes() == registered
+
+
+def test_reports_are_what_dvc_shows(running: Workspace) -> None:
+    environment = running.environment()
+    shown = subprocess.run(
+        [sys.executable, "-m", "dvc", "metrics", "show", "--json"],
+        cwd=running.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    metrics = json.loads(shown.stdout)[""]["data"]["reports/metrics.json"]["data"]
+    assert 0 < metrics["sharded"]["wmf-user-hash-3"]["test"]["ndcg@10"] <= 1
+    plots = subprocess.run(
+        [sys.executable, "-m", "dvc", "plots", "show", "--json"],
+        cwd=running.root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "wmf-whole.csv" in plots.stdout
+
+
+def test_a_user_is_forgotten(running: Workspace) -> None:
+    user = USERS[4]
+    before = ask(running, user)
+    assert (before["source"], before["known"]) == ("model", True)
+    request = as_json(running, "forget", "add", "--user", user)
+    assert request["state"] == "accepted"
+    assert ask(running, user)["source"] == "popular", "accepted, so no answer comes from the data any more"
+    plan = as_json(running, "forget", "plan")
+    planned = {f"{family['family']}/{shard}" for family in plan["families"] for shard in family["shards_touched"]}
+    assert len(planned) == 2, "one shard of the sharded family, the only one of the other"
+
+    kept = artifacts(running)
+    (done,) = as_json(running, "forget", "run")
+    assert done["state"] == "completed"
+    result = done["result"]
+    assert set(result["shards_touched"]) == set(result["shards_retrained"]) == planned
+    assert len(result["shards_reused"]) == 2
+    assert set(kept) & set(artifacts(running)), "untouched sub-models are the same artifacts"
+    assert result["scan"]["found"] == 0
+    after = ask(running, user)
+    assert (after["source"], after["known"]) == ("popular", False)
+    assert ask(running, USERS[5])["source"] == "model"
+
+    held = [path for path in running.root.rglob("*") if path.is_file() and user.encode() in path.read_bytes()]
+    assert held == [running.root / "ratings.csv"], "only the source, which is not ours, still names him"
+    path = running.root / result["certificate"]
+    signed = certificate.check(path, certificate.key_beside(path))
+    assert signed.request.id == request["id"]
+    assert any("source of tiny" in place for place in signed.outside_reach)
+    assert as_json(running, "verify")["result"] == "equal"
+
+    again = as_json(running, "forget", "add", "--user", user)
+    assert (again["state"], again["result"]["outcome"]) == ("completed", "nothing held")
+
+
+def test_killed_at_any_moment_the_next_run_finishes(running: Workspace) -> None:
+    """SIGKILL to the whole process group at three places of the way; then one ordinary run."""
+    request = as_json(running, "forget", "add", "--user", USERS[7])
+    for place in ("planned", "executing", "retrained"):
+        environment = os.environ | running.environment()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.forgetting"],
+            cwd=running.root,
+            env=environment,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        _wait_until(running, place, process)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert ask(running, USERS[7])["source"] == "popular"
+    (done,) = as_json(running, "forget", "run")
+    assert (done["id"], done["state"]) == (request["id"], "completed")
+    assert Run.read(running) is None
+    assert as_json(running, "verify")["result"] == "equal"
+    assert not any(USERS[7].encode() in p.read_bytes() for p in running.state.rglob("*") if p.is_file())
+
+
+def _reached(workspace: Workspace, place: str) -> bool:
+    states = {request.state for request in pending(workspace)}
+    if place == "planned":
+        return Run.read(workspace) is not None
+    if place == "executing":
+        return "executing" in states
+    run = Run.read(workspace)
+    made = [a for a in ArtifactStore(workspace.artifacts).all() if a.kind == "ensemble"]
+    return run is not None and any(a.record().get("made", 0) > run.started for a in made)
+
+
+def _wait_until(workspace: Workspace, place: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 240
+    while not _reached(workspace, place):
+        assert process.poll() is None, "the flow ended before it was killed"
+        assert time.monotonic() < end, "the place was not reached"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("forget", "add", "--user", " "), "error: user: an id must not be empty"),
+        (("forget", "add", "--user", "user-001", "--dataset", "nope"), "error: dataset: unknown 'nope'; known: tiny"),
+        (("data", "add", "tiny", "ratings.csv"), "error: datasets.tiny: there already; known: tiny"),
+        (("data", "add", "more", "absent.csv"), "error: path: absent.csv does not exist"),
+        (("data", "add", "more", "ratings.csv", "--user-column", "who"), "column 'who'"),
+        (("certificate", "check", "params.yaml"), "error: "),
+    ],
+)
+def test_bad_input_is_one_line_and_changes_nothing(running: Workspace, arguments: tuple[str, ...], line: str) -> None:
+    before = {p: p.read_bytes() for p in (running.params, running.state / "registry.json")}
+    said = lethe(running, *arguments, code=1)
+    assert line in said
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_failed_gate_stops_the_flow_with_one_line(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "w", taste_blocks())
+    source = workspace.root / "ratings.csv"
+    source.write_text(source.read_text() + "user-000,item-canary,77,1\n")
+    said = lethe(workspace, "data", "repro", code=1)
+    assert said.strip().splitlines()[-1].startswith("error: ")
+    assert "rating" in said
+    assert "user-000" not in said
+    assert "item-canary" not in said
+
+
+def test_a_corrupt_artifact_is_named(running: Workspace) -> None:
+    artifact = next(a for a in ArtifactStore(running.artifacts).all() if a.kind == "sub-model")
+    weights = artifact.file("weights.safetensors")
+    good = weights.read_bytes()
+    try:
+        weights.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        said = lethe(running, "train", code=1)
+    finally:
+        weights.write_bytes(good)
+    assert "weights.safetensors" in said.strip().splitlines()[-1]
+    assert said.strip().splitlines()[-1].startswith("error: artifact sub-model/")
