@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -121,7 +120,7 @@ def model_row(
         "masked": masked,
         "cutoffs": list(cutoffs),
         "metrics": list(metrics),
-        "code": model_code(MODELS[model]),
+        "code": code_digest("lethe.training", "lethe.evaluation.ranking", MODELS[model].__module__),
     }
 
     def run(seed: int) -> Result:
@@ -144,11 +143,3 @@ def score(model: Model, users: np.ndarray) -> np.ndarray:
     """Scores [B, num_items] of dense users [B]."""
     with torch.no_grad():
         return model.score(torch.from_numpy(users)).numpy()
-
-
-def model_code(model: type[Model]) -> str:
-    """Digest of the source that a model's result depends on: its own file, what that takes names from, the engine."""
-    taken = {getattr(value, "__module__", None) or "" for value in vars(sys.modules[model.__module__]).values()}
-    own = {name for name in (model.__module__, *taken) if name.startswith(("lethe.models.", "lethe.solvers."))}
-    parts = {name.removeprefix("lethe.").replace(".", "/") for name in own}
-    return code_digest("random", "losses", "training", "data", "evaluation", "models/base", *sorted(parts))

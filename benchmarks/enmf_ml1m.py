@@ -39,7 +39,7 @@ _SLOW: dict[str, Any] = {"max_seeds": 2, "note": "2 seeds: slow"}
 _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("MostPop", "mostpop", {}),
     ("MostPop, seen items kept", "mostpop", {"masked": False, "note": "items of train stay candidates"}),
-    ("ItemKNN", "itemknn", {}),
+    ("ItemKNN", "item-knn", {}),
     ("BPR", "bpr", {}),
     ("WMF", "wmf", {"values": {"dropout": 0.0}, "note": "alternating least squares with L2, no dropout"}),
     ("ExpoMF", "expomf", {}),

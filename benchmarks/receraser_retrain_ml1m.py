@@ -31,7 +31,7 @@ PUBLISHED = {
 _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("MostPop", "mostpop", {}),
     ("MostPop, seen items kept", "mostpop", {"masked": False, "note": "items of train stay candidates"}),
-    ("ItemKNN", "itemknn", {}),
+    ("ItemKNN", "item-knn", {}),
     ("EASE", "ease", {}),
     ("BPR", "bpr", {"baseline": False}),
     ("WMF", "wmf", {"baseline": False, "note": "alternating least squares, dropout integrated out"}),

@@ -37,8 +37,8 @@ def promote(outcomes: list[Outcome], rebuilt: bool) -> dict[str, str]:
 
 
 def _watch(futures: list[PrefectFuture[str]]) -> None:
-    for _ in tqdm(as_completed(futures), total=len(futures), desc="sub-models", unit="model"):
-        pass
+    for future in tqdm(as_completed(futures), total=len(futures), desc="sub-models", unit="model"):
+        future.result()  # What went wrong in a task is raised here, as itself.
 
 
 @flow(name="training")

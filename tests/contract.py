@@ -1,4 +1,8 @@
-"""What every model in ``MODELS`` promises, as functions of a model's name and the values of its Config."""
+"""What every model in ``MODELS`` promises, as functions of a model's name and the values of its Config.
+
+The laws are the same for all. Only the table differs: to a model of explicit feedback a row says nothing about
+preference, its rating does, so such a model gets a checkerboard that has ratings, low ones too.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from lethe.data.catalogue import Catalogue, InteractionMatrix, Shape
 from lethe.data.interactions import Interactions
 from lethe.models import MODELS, configure
 from lethe.models.base import Model
+from lethe.models.rating import RatingModel
 from lethe.random import Stream
 from lethe.training import train
 
@@ -24,6 +29,20 @@ IMPERSONAL = {"mostpop"}
 """Models that give every user the same scores."""
 
 BLOCK_USERS, BLOCK_ITEMS, HELD_OUT = 20, 16, 4
+
+
+def table(name: str, blocks: int = 2) -> Interactions:
+    """The checkerboard a model of that name learns from."""
+    return rated_checkerboard(blocks) if issubclass(MODELS[name], RatingModel) else checkerboard(blocks)
+
+
+def rated_checkerboard(blocks: int = 2) -> Interactions:
+    """Users rate 12 of each block's 16 items, 5 stars in their own block and 1 elsewhere."""
+    num_users = blocks * BLOCK_USERS
+    order = np.random.default_rng(5).random((num_users, blocks, BLOCK_ITEMS)).argsort(axis=2)
+    users, items = np.nonzero((order >= HELD_OUT).reshape(num_users, blocks * BLOCK_ITEMS))
+    stars = np.where(users // BLOCK_USERS == items // BLOCK_ITEMS, 5, 1)
+    return Interactions.of(7 * users + 3, 11 * items + 5, stars)
 
 
 def checkerboard(blocks: int = 2) -> Interactions:
@@ -51,7 +70,7 @@ def weights(model: Model) -> bytes:
 
 def hits_the_checkerboard(name: str, values: Values) -> None:
     """A user's own block's unseen items rank above every item of the other block."""
-    data = checkerboard()
+    data = table(name)
     model = build(name, values, data)
     num_users, num_items = 2 * BLOCK_USERS, 2 * BLOCK_ITEMS
     scores = model.score(torch.arange(num_users)).numpy()
@@ -67,7 +86,7 @@ def hits_the_checkerboard(name: str, values: Values) -> None:
 
 def scores_are_finite(name: str, values: Values) -> None:
     """score() gives [B, num_items] finite numbers for any users, in any order, even repeated."""
-    model = build(name, values, checkerboard())
+    model = build(name, values, table(name))
     scores = model.score(torch.tensor([3, 0, 3]))
     assert scores.shape == (3, 2 * BLOCK_ITEMS)
     assert torch.isfinite(scores).all()
@@ -77,7 +96,7 @@ def scores_are_finite(name: str, values: Values) -> None:
 
 def factors_make_the_scores(name: str, values: Values) -> None:
     """Where there are factors, their dot product is the score."""
-    model = build(name, values, checkerboard())
+    model = build(name, values, table(name))
     factors = model.factors()
     if factors is not None:
         users = torch.arange(5)
@@ -86,7 +105,7 @@ def factors_make_the_scores(name: str, values: Values) -> None:
 
 def rebuilds_identically(name: str, values: Values) -> None:
     """The same inputs give the same bytes, whatever the global generators hold, and leave those alone."""
-    data = checkerboard()
+    data = table(name)
     torch.manual_seed(1)
     np.random.seed(1)  # noqa: NPY002
     first = weights(build(name, values, data))
@@ -100,7 +119,7 @@ def rebuilds_identically(name: str, values: Values) -> None:
 
 def weights_round_trip(name: str, values: Values) -> None:
     """A fresh model that loads the weights, and has seen no data, scores the same."""
-    data = checkerboard()
+    data = table(name)
     model = build(name, values, data)
     fresh = MODELS[name](configure(name, values), Catalogue.of(data).shape)
     fresh.load_state_dict(load(weights(model)))
@@ -112,28 +131,28 @@ def weights_round_trip(name: str, values: Values) -> None:
 
 def forgets(name: str, values: Values) -> None:
     """After a build that knew a user, a build without them has the bytes of one that never knew them."""
-    data = checkerboard()
+    data = table(name)
     rest = data.take(data.user_ids != data.user_ids[0])
     never = weights(build(name, values, rest))
     known = weights(build(name, values, data))
-    assert weights(build(name, values, Interactions.of(rest.user_ids.copy(), rest.item_ids.copy()))) == never
+    assert weights(build(name, values, rest.take(np.arange(len(rest))))) == never
     assert known != never
 
 
 def is_alone_in_threads(name: str, values: Values) -> None:
     """Training beside another training gives the bytes of training alone."""
-    tables = [checkerboard(), checkerboard(blocks=3)]
-    alone = [weights(build(name, values, table)) for table in tables]
+    tables = [table(name), table(name, blocks=3)]
+    alone = [weights(build(name, values, data)) for data in tables]
     with ThreadPoolExecutor(2) as pool:
-        beside = list(pool.map(lambda table: weights(build(name, values, table)), tables * 2))
+        beside = list(pool.map(lambda data: weights(build(name, values, data)), tables * 2))
     assert beside == alone * 2
 
 
 def survives_an_emptied_shard(name: str, values: Values) -> None:
     """A shard whose last user left, and users without items, still build and score finitely."""
-    empty = build(name, values, Interactions.of(np.empty(0, np.int64), np.empty(0, np.int64)))
+    empty = build(name, values, Interactions.of(*np.empty((3, 0), np.int64)))
     assert empty.score(torch.empty(0, dtype=torch.int64)).shape == (0, 0)
-    sparse = InteractionMatrix(Shape(4, 3), np.array([0, 1, 1, 1]), np.array([1, 0, 1, 2]))
+    sparse = InteractionMatrix(Shape(4, 3), np.array([0, 1, 1, 1]), np.array([1, 0, 1, 2]), np.float32([2, 5, 3, 4]))
     model = MODELS[name](configure(name, values), sparse.shape)
     train(model, sparse, Stream(1))
     assert torch.isfinite(model.score(torch.arange(4))).all()

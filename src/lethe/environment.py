@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-
 ROOT = Path(__file__).parent
 
 TABLES = ("lethe.models", "lethe.aggregation", "lethe.partition")

@@ -167,7 +167,7 @@ def search(
         "space": space,
         "metric": metric,
         "seed": seed,
-        "trials": trials,
+        "whole": _cells(space) <= trials,
         "code": code_digest("lethe.training", "lethe.evaluation.ranking", MODELS[model].__module__),
         "environment": numeric_environment((device or torch.device("cpu")).type),
     }
@@ -179,7 +179,7 @@ def search(
             run.until(trials)
     except Timeout:
         raise ConfigError(f"tuning of {model}: another search holds {storage.name}; wait for it") from None
-    return run.outcome(dict(base or {}), metric)
+    return run.outcome(dict(base or {}), metric, trials)
 
 
 def _space(model: str, start: dict[str, Any], grid: Grid | None) -> dict[str, list[Any]]:
@@ -197,6 +197,10 @@ def _space(model: str, start: dict[str, Any], grid: Grid | None) -> dict[str, li
             for value in values:
                 configure(model, start | {name: value}, "grid")
     return {name: list(dict.fromkeys([start[name], *values])) for name, values in sorted(chosen.items())}
+
+
+def _cells(space: dict[str, list[Any]]) -> int:
+    return math.prod(map(len, space.values()))
 
 
 def _ranking(metric: str, rows: Interactions, valid: Interactions) -> Validate:
@@ -265,7 +269,7 @@ class _Search:
         return {name: self.space[name][place] for name, place in places.items()}
 
     def until(self, trials: int) -> None:
-        cells = math.prod(map(len, self.space.values()))
+        cells = _cells(self.space)
         while (done := len(self.finished())) < min(trials, cells):
             trial = self._ask(done, whole=cells <= trials)
             values = self._values(trial.params)
@@ -326,14 +330,15 @@ class _Search:
             model.finish()
             return self.objective(model)
 
-    def outcome(self, base: dict[str, Any], metric: str) -> Tuned:
-        trials = self.finished()
-        values = [trial.value for trial in trials]
-        scored = [(trial.value, trial) for trial in trials if trial.value is not None]
+    def outcome(self, base: dict[str, Any], metric: str, trials: int) -> Tuned:
+        # An earlier, longer search may have left more.
+        tried = self.finished()[:trials]
+        values = [trial.value for trial in tried]
+        scored = [(trial.value, trial) for trial in tried if trial.value is not None]
         if not scored:
             raise self.error or ConfigError(f"tuning of {self.model}: no trial came to an end")
         value, best = max(scored, key=lambda pair: pair[0])
         chosen = base | best.values
         return Tuned(
-            self.model, chosen, metric, value, values[0], len(trials), sum(v is None for v in values), self.seed
+            self.model, chosen, metric, value, values[0], len(tried), sum(v is None for v in values), self.seed
         )

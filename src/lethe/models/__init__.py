@@ -5,11 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from lethe.errors import ConfigError
+from lethe.models.als import ALS
 from lethe.models.base import Config, Model
+from lethe.models.bias_lfm import BiasLFM
 from lethe.models.bpr import BPR
+from lethe.models.convncf import ConvNCF
+from lethe.models.ease import EASE
+from lethe.models.embedding_dot import EmbeddingDot
 from lethe.models.enmf import ENMFU
+from lethe.models.enmf_a import ENMFA
+from lethe.models.enmf_i import ENMFI
+from lethe.models.expomf import ExpoMF
+from lethe.models.gmf import GMF
+from lethe.models.item_knn import ItemKNN
+from lethe.models.lfm import LFM
 from lethe.models.lightgcn import LightGCN
+from lethe.models.minibatch_lfm import MiniBatchLFM
+from lethe.models.momentum_mf import MomentumMF
 from lethe.models.mostpop import MostPop
+from lethe.models.neumf import NeuMF
+from lethe.models.simplex import SimpleX
+from lethe.models.slim import SLIM
+from lethe.models.ultragcn import UltraGCN
 from lethe.models.wmf import WMF
 
 MODELS: dict[str, type[Model]] = {
@@ -18,6 +35,23 @@ MODELS: dict[str, type[Model]] = {
     "wmf": WMF,
     "enmf-u": ENMFU,
     "lightgcn": LightGCN,
+    "enmf-i": ENMFI,
+    "enmf-a": ENMFA,
+    "item-knn": ItemKNN,
+    "ease": EASE,
+    "slim": SLIM,
+    "expomf": ExpoMF,
+    "gmf": GMF,
+    "neumf": NeuMF,
+    "convncf": ConvNCF,
+    "ultragcn": UltraGCN,
+    "simplex": SimpleX,
+    "lfm": LFM,
+    "bias-lfm": BiasLFM,
+    "minibatch-lfm": MiniBatchLFM,
+    "momentum-mf": MomentumMF,
+    "embedding-dot": EmbeddingDot,
+    "als": ALS,
 }
 
 

@@ -60,10 +60,15 @@ class GMF(base.TwoTower):
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Labelled]:
         return labelled_batches(data, self.config.batch_size, self.config.num_negatives, stream.numpy("batches"))
 
+    def pairs(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """ŷ of aligned users and items [B] -> [B], and Σ (‖p‖² + ‖q‖²) over them."""
+        # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
+        p, q = functional.embedding(users, self.users), functional.embedding(items, self.items)
+        return (p * q) @ self.h, p.square().sum() + q.square().sum()
+
     def loss(self, batch: Labelled) -> Tensor:
-        users, items = functional.embedding(batch.users, self.users), functional.embedding(batch.items, self.items)
-        norm = users.square().sum() + items.square().sum()
-        return losses.log_loss((users * items) @ self.h, batch.labels) + self.config.reg * norm
+        scores, norm = self.pairs(batch.users, batch.items)
+        return losses.log_loss(scores, batch.labels) + self.config.reg * norm
 
     def factors(self) -> tuple[Tensor, Tensor]:
         return (self.users * self.h).detach(), self.items.detach()

@@ -2,15 +2,17 @@
 
 He et al., "Neural Collaborative Filtering", WWW 2017, section 3.4.
 
-    ŷ_uv = hᵀ [p_u ⊙ q_v ; z_L],      z_1 = [p'_u ; q'_v],      z_(l+1) = ReLU(W_l z_l + b_l)
+    ŷ_uv = hᵀ (p_u ⊙ q_v) + gᵀ z_L,      z_1 = [p'_u ; q'_v],      z_(l+1) = ReLU(W_l z_l + b_l)
 
-with the log loss, the sampled pairs and the deviations of ``gmf``; no pre-training of the two parts.
+with the log loss, the sampled pairs and the deviations of ``gmf``; the two parts are not trained beforehand. Every pair
+goes through the perceptron, so scoring a user costs num_items passes.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -25,52 +27,57 @@ from lethe.models.gmf import GMF, SampledConfig
 from lethe.random import Stream
 
 
-class NeuMF(GMF):
-    """score(u, v) = ŷ_uv; every pair goes through the perceptron, so scoring costs num_items passes a user."""
+class NeuMF(base.Model):
+    """score(u, v) = hᵀ (p_u ⊙ q_v) + gᵀ z_L."""
 
     class Config(SampledConfig):
-        layers: tuple[Annotated[int, Field(ge=1)], ...] = Field((64, 32, 16), min_length=1)
-        """Sizes of the perceptron's layers: the input, two vectors of half the first size, and each z above it."""
+        layers: tuple[Annotated[int, Field(ge=2)], ...] = Field((64, 32, 16), min_length=1)
+        """Sizes of z_1 .. z_L; half of the first is each of p' and q'."""
 
-    def __init__(self, config: Any, shape: Shape) -> None:
+    def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__(config, shape)
-        width, *above = config.layers
-        self.deep_users = nn.Parameter(torch.zeros(shape.num_users, width - width // 2))
-        self.deep_items = nn.Parameter(torch.zeros(shape.num_items, width // 2))
-        sizes = list(zip([width, *above], above, strict=False))
-        self.weights = nn.ParameterList(torch.zeros(out, into) for into, out in sizes)
-        self.biases = nn.ParameterList(torch.zeros(out) for _, out in sizes)
-        self.deep_h = nn.Parameter(torch.zeros(config.layers[-1]))
+        self.gmf = GMF(config, shape)
+        into, *above = config.layers
+        self.users = nn.Parameter(torch.zeros(shape.num_users, into // 2))
+        self.items = nn.Parameter(torch.zeros(shape.num_items, into - into // 2))
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for out in above:
+            self.weights.append(torch.zeros(out, into))
+            self.biases.append(torch.zeros(out))
+            into = out
+        self.g = nn.Parameter(torch.zeros(into))
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
-        super().prepare(data, stream)
-        base.normal_(self.deep_users, 0.1, stream.torch("deep users"))
-        base.normal_(self.deep_items, 0.1, stream.torch("deep items"))
-        for place, weight in enumerate(self.weights):
-            # He's scale keeps the size of what passes a layer of ReLUs.
-            base.normal_(weight, math.sqrt(2 / weight.shape[1]), stream.torch("layer", place))
-        base.normal_(self.deep_h, math.sqrt(1 / len(self.deep_h)), stream.torch("deep h"))
+        self.gmf.prepare(data, stream("gmf"))
+        base.normal_(self.users, self.config.init_std, stream.torch("users"))
+        base.normal_(self.items, self.config.init_std, stream.torch("items"))
+        for layer, weight in enumerate(self.weights):
+            # This scale keeps the size of what passes a layer of ReLUs (He et al. 2015).
+            base.normal_(weight, math.sqrt(2 / weight.shape[1]), stream.torch("layer", layer))
+        base.normal_(self.g, math.sqrt(1 / len(self.g)), stream.torch("g"))
 
-    def deep(self, users: Tensor, items: Tensor) -> Tensor:
-        """The perceptron's part of ŷ for vectors [..., d'] of users and items that broadcast -> [...]."""
-        parts = torch.broadcast_tensors(users[..., :1], items[..., :1])[0].shape[:-1]
-        z = torch.cat([users.expand(*parts, -1), items.expand(*parts, -1)], dim=-1)
-        for weight, bias in zip(self.weights, self.biases, strict=True):
-            z = functional.relu(functional.linear(z, weight, bias))
-        return z @ self.deep_h
+    def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Labelled]:
+        return self.gmf.batches(data, stream)
 
     def loss(self, batch: Labelled) -> Tensor:
-        users, items = functional.embedding(batch.users, self.users), functional.embedding(batch.items, self.items)
-        deep_users = functional.embedding(batch.users, self.deep_users)
-        deep_items = functional.embedding(batch.items, self.deep_items)
-        norm = sum(part.square().sum() for part in (users, items, deep_users, deep_items))
-        scores = (users * items) @ self.h + self.deep(deep_users, deep_items)
+        scores, norm = self.gmf.pairs(batch.users, batch.items)
+        p, q = functional.embedding(batch.users, self.users), functional.embedding(batch.items, self.items)
+        scores, norm = scores + self.perceptron(p, q), norm + p.square().sum() + q.square().sum()
         return losses.log_loss(scores, batch.labels) + self.config.reg * norm
 
-    def score(self, users: Tensor) -> Tensor:
-        with torch.no_grad():
-            rows = [self.items @ (self.users[user] * self.h) + self._deep_row(user) for user in users]
-        return torch.stack(rows) if rows else torch.zeros(0, self.shape.num_items)
+    def perceptron(self, p: Tensor, q: Tensor) -> Tensor:
+        """gᵀ z_L of aligned p' [B, d'] and q' [B, d''] -> [B]."""
+        z = torch.cat([p, q], dim=1)
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            z = functional.relu(functional.linear(z, weight, bias))
+        return z @ self.g
 
-    def factors(self) -> None:  # type: ignore[override]
-        return None
+    def score(self, users: Tensor) -> Tensor:
+        left, right = self.gmf.factors()
+        scores = torch.empty(len(users), self.shape.num_items)
+        with torch.no_grad():
+            # User by user: the perceptron's layers of many users at once would not fit the memory.
+            for row, user in enumerate(users.tolist()):
+                p = self.users[user].expand(self.shape.num_items, -1)
+                scores[row] = right @ left[user] + self.perceptron(p, self.items)
+        return scores

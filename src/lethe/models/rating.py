@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -13,23 +14,29 @@ from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.errors import DataError
 from lethe.models import base
 from lethe.random import Stream
+from lethe.solvers.rating_sgd import Factors, rating_sgd
 
 
-class RatingConfig(base.Config):
-    """What every two-tower rating model reads."""
+class SGDConfig(base.Config):
+    """What every rating model that learns by ``rating_sgd`` reads."""
 
+    solver: Literal["sgd"] = "sgd"
     embedding_dim: int = Field(64, ge=1)
-    init_std: float = Field(0.1, gt=0)
-    """Of each coordinate, in square roots of a star."""
-    reg: float = Field(0.02, ge=0)
-    """λ of the L2; the model's docstring says what it multiplies."""
+    init_std: float = Field(0.02, gt=0)
+    """Of each coordinate of the start vectors, in square roots of a star."""
+    learning_rate: float = Field(0.02, gt=0)
+    reg: float = Field(0.07, ge=0)
+    """λ: of each rating's two rows, so that a row's own L2 grows with its ratings."""
+    epochs: int = Field(60, ge=0)
+    decay: Literal["constant", "linear"] = "linear"
+    """Learning rate over the epochs: constant, or linear to 0."""
 
 
 class RatingModel(base.TwoTower):
     """r̂_ui = p_u·q_i, or, where ``biased``, μ + b_u + b_i + p_u·q_i; in stars.
 
     μ is the mean of the training ratings. ``user_offsets`` [M] and ``item_offsets`` [N] are b_u and b_i, learned, where
-    ``biased``; elsewhere the means of r - μ over the user's, the item's ratings, which only answer for cold cells.
+    ``biased``; elsewhere the means of r - μ over the user's and the item's ratings, which only answer for cold cells.
     """
 
     biased: ClassVar[bool] = False
@@ -38,7 +45,7 @@ class RatingModel(base.TwoTower):
     user_offsets: Tensor
     item_offsets: Tensor
 
-    def __init__(self, config: RatingConfig, shape: Shape) -> None:
+    def __init__(self, config: Any, shape: Shape) -> None:
         super().__init__(config, shape)
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("bounds", torch.zeros(2))
@@ -46,25 +53,46 @@ class RatingModel(base.TwoTower):
         self.register_buffer("item_offsets", torch.zeros(shape.num_items))
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
-        """Start values: noise where ``biased``, else around such vectors that every product is μ.
+        """Raises DataError where the data have no ratings."""
+        if data.ratings is None:
+            raise DataError(f"column 'rating': missing, {type(self).__name__} learns from ratings")
+        if len(data):
+            ratings = data.ratings.astype(np.float64)
+            self.mean.fill_(ratings.mean())
+            self.bounds.copy_(torch.tensor([ratings.min(), ratings.max()]))
+            if not self.biased:
+                self.user_offsets.copy_(_means(data.users, ratings - ratings.mean(), data.num_users))
+                self.item_offsets.copy_(_means(data.items, ratings - ratings.mean(), data.num_items))
+        self.start(stream)
 
-        Raises DataError where the data have no ratings.
-        """
-        super().prepare(data, stream)
-        ratings = ratings_of(data).astype(np.float64)
-        if len(ratings) == 0:
-            return
-        mean = ratings.mean()
-        self.mean.fill_(mean)
-        self.bounds.copy_(torch.tensor([ratings.min(), ratings.max()]))
-        if self.biased:
-            return
-        self.user_offsets.copy_(_means(data.users, ratings - mean, data.num_users))
-        self.item_offsets.copy_(_means(data.items, ratings - mean, data.num_items))
-        centre = np.sqrt(abs(mean) / self.config.embedding_dim)
-        with torch.no_grad():
-            self.users += np.copysign(centre, mean)
-            self.items += centre
+    def start(self, stream: Stream) -> None:
+        """Fill the vectors: N(0, init_std²), and where not ``biased`` around such vectors that every product is μ."""
+        for name, vectors in (("users", self.users), ("items", self.items)):
+            base.normal_(vectors, self.config.init_std, stream.torch(name))
+        if not self.biased:
+            centre = float(self.mean.abs() / self.config.embedding_dim) ** 0.5
+            with torch.no_grad():
+                self.users.add_(np.copysign(centre, float(self.mean)))
+                self.items.add_(centre)
+
+    def descend(self, data: InteractionMatrix, stream: Stream, *, batch_size: int) -> Iterator[float]:
+        """``rating_sgd`` by an SGDConfig."""
+        config = self.config
+        factors = Factors(
+            *(vectors.detach().numpy() for vectors in (self.users, self.items, self.user_offsets, self.item_offsets)),
+            mean=float(self.mean),
+            biased=self.biased,
+        )
+        return rating_sgd(
+            data,
+            factors,
+            stream,
+            epochs=config.epochs,
+            learning_rate=config.learning_rate,
+            reg=config.reg,
+            batch_size=batch_size,
+            decay=config.decay,
+        )
 
     def predict(self, users: Tensor, items: Tensor) -> Tensor:
         """Ratings of cells, users [n] and items [n] int64, -1 where unknown -> [n], in stars.
@@ -72,16 +100,11 @@ class RatingModel(base.TwoTower):
         A cold cell is answered by μ plus the offset of the side that is known. All are clipped to the range of the
         training ratings; ``score`` is not, so that it keeps apart what would be clipped together.
         """
-        known_users, known_items = users >= 0, items >= 0
-        # A place of its own for the unknown is not needed: what row 0 says there is overwritten.
-        left, right = users.clamp(min=0), items.clamp(min=0)
-        offsets = (
-            self.mean + _taken(self.user_offsets, left, known_users) + _taken(self.item_offsets, right, known_items)
-        )
-        warm = known_users & known_items
-        products = torch.zeros(len(users))
-        products[warm] = (self.users.detach()[left[warm]] * self.items.detach()[right[warm]]).sum(1)
-        ratings = offsets + products if self.biased else torch.where(warm, products, offsets)
+        users, items = users.to(self.mean.device), items.to(self.mean.device)
+        ratings = self.mean + _offsets(self.user_offsets, users) + _offsets(self.item_offsets, items)
+        warm = (users >= 0) & (items >= 0)
+        products = (self.users.detach()[users[warm]] * self.items.detach()[items[warm]]).sum(dim=1)
+        ratings[warm] = ratings[warm] + products if self.biased else products
         return ratings.clamp(self.bounds[0], self.bounds[1])
 
     def factors(self) -> tuple[Tensor, Tensor]:
@@ -94,17 +117,15 @@ class RatingModel(base.TwoTower):
         return torch.cat([users, user_part], dim=1), torch.cat([items, item_part], dim=1)
 
 
-def ratings_of(data: InteractionMatrix) -> np.ndarray:
-    """The ratings [n] float32; raises DataError where there are none."""
-    if data.ratings is None:
-        raise DataError("column 'rating': missing, a rating model needs it")
-    return data.ratings
-
-
 def _means(rows: np.ndarray, values: np.ndarray, num_rows: int) -> Tensor:
     """The mean of each row's values, 0 for a row without any -> [num_rows] float64."""
-    return torch.from_numpy(np.bincount(rows, values, num_rows) / np.maximum(np.bincount(rows, minlength=num_rows), 1))
+    counts = np.bincount(rows, minlength=num_rows)
+    return torch.from_numpy(np.bincount(rows, values, num_rows) / np.maximum(counts, 1))
 
 
-def _taken(offsets: Tensor, places: Tensor, known: Tensor) -> Tensor:
-    return torch.where(known, offsets[places], 0.0) if len(offsets) else torch.zeros(len(places))
+def _offsets(offsets: Tensor, places: Tensor) -> Tensor:
+    """The offset of each place [n], 0 for a place of -1 -> [n]."""
+    known = places >= 0
+    taken = offsets.new_zeros(len(places))
+    taken[known] = offsets[places[known]]
+    return taken

@@ -1,0 +1,40 @@
+"""ALS: matrix factorisation of ratings by alternating least squares, an exact ridge regression a row.
+
+Zhou et al., "Large-Scale Parallel Collaborative Filtering for the Netflix Prize", AAIM 2008.
+
+    min Σ_(u,i) (r_ui - p_u·q_i)² + reg (‖p_u‖² + ‖q_i‖²)
+
+It is LFM's objective, the sum going over the ratings; there is no learning rate and no order. Implicit feedback has
+its own in WMF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from lethe.data.catalogue import InteractionMatrix
+from lethe.models import base
+from lethe.models.rating import RatingModel
+from lethe.random import Stream
+from lethe.solvers.rating_als import rating_als
+
+
+class ALS(RatingModel):
+    """r̂_ui = p_u·q_i."""
+
+    class Config(base.Config):
+        solver: Literal["als"] = "als"
+        embedding_dim: int = Field(32, ge=1)
+        init_std: float = Field(0.1, gt=0)
+        """Of each coordinate of the start vectors, in square roots of a star."""
+        reg: float = Field(0.07, gt=0)
+        """λ: of each rating's two rows, so that a row's own L2 grows with its ratings."""
+        sweeps: int = Field(15, ge=0)
+        """Item rows, then user rows, once each."""
+
+    def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
+        users, items = self.users.detach().numpy(), self.items.detach().numpy()
+        return rating_als(data, users, items, reg=self.config.reg, sweeps=self.config.sweeps)
