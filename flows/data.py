@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow, task
 
-from flows.command import command
+from flows.command import alone, command
 from lethe.config import Params
 from lethe.dvc import repro
 from lethe.validation import validate_dataset
@@ -22,6 +22,7 @@ def validate(dataset: str) -> None:
 
 
 @flow(name="data")
+@alone
 def data() -> None:
     """``dvc repro``, then the Great Expectations suites of every dataset; a failed gate stops the flow."""
     reproduce()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect import flow, task
 
-from flows.command import command
+from flows.command import alone, command
 from lethe.config import Params
 from lethe.registry import Registry
 from lethe.serving.deploy import build_bento, redeploy, shipped
@@ -33,7 +33,8 @@ def deploy(bento: str) -> None:
     redeploy(workspace, shipped(workspace, bento))
 
 
-@flow(log_prints=False)
+@flow(name="deployment")
+@alone
 def deployment() -> str:
     """Current models → bento → redeploy and smoke test; returns the bento's tag."""
     bento = build(current_models())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow, task
 
 from flows import training
-from flows.command import command
+from flows.command import alone, command
 from flows.deployment import deployment
 from lethe import fulfilment
 from lethe.workspace import Workspace
@@ -37,6 +37,7 @@ def complete(run: fulfilment.Run) -> None:
 
 
 @flow(name="forgetting")
+@alone
 def forgetting() -> list[str]:
     """Ids of the requests that were fulfilled; an interrupted run is taken up where it stopped."""
     run = begin()

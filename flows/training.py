@@ -9,7 +9,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 from tqdm import tqdm
 
-from flows.command import command
+from flows.command import alone, command
 from flows.data import data
 from lethe.candidates import Job, Outcome, finish, jobs, promote_winners
 from lethe.config import Params
@@ -42,6 +42,7 @@ def _watch(futures: list[PrefectFuture[str]]) -> None:
 
 
 @flow(name="training")
+@alone
 def training(datasets: list[str] | None = None) -> dict[str, str]:
     """With ``datasets``: rebuild and replace what is served from them (after a forget request), nothing else."""
     workspace = Workspace.find()

@@ -152,7 +152,9 @@ def survives_an_emptied_shard(name: str, values: Values) -> None:
     """A shard whose last user left, and users without items, still build and score finitely."""
     empty = build(name, values, Interactions.of(*np.empty((3, 0), np.int64)))
     assert empty.score(torch.empty(0, dtype=torch.int64)).shape == (0, 0)
-    sparse = InteractionMatrix(Shape(4, 3), np.array([0, 1, 1, 1]), np.array([1, 0, 1, 2]), np.float32([2, 5, 3, 4]))
+    sparse = InteractionMatrix(
+        Shape(4, 3), np.array([0, 1, 1, 1]), np.array([1, 0, 1, 2]), np.array([2, 5, 3, 4], np.float32)
+    )
     model = MODELS[name](configure(name, values), sparse.shape)
     train(model, sparse, Stream(1))
     assert torch.isfinite(model.score(torch.arange(4))).all()

@@ -66,6 +66,23 @@ def test_validation_keeps_the_best_weights_and_patience_stops() -> None:
     assert model.finished == len(history) + 1
 
 
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_with_one_line(loss: float) -> None:
+    model = Slide(epochs=3)
+    model.loss = lambda batch: model.weight * batch[0] + (loss if model.weight < -0.3 else 0.0)  # type: ignore[method-assign]
+    seen: list[dict[str, float]] = []
+    with pytest.raises(ConfigError, match=rf"^Slide: the loss is {loss} in epoch 2 at learning_rate 0\.1; lower it"):
+        train(model, DATA, Stream(1), progress=seen.append, valid=lambda _: 1.0)
+    assert [row["epoch"] for row in seen] == [0, 1]
+
+
+def test_a_solver_that_diverges_stops_too() -> None:
+    model = WMF(configure("wmf", {"sweeps": 3}), DATA.shape)
+    model.solve = lambda data, stream: iter([1.0, float("nan")])  # type: ignore[method-assign]
+    with pytest.raises(ConfigError, match=r"^WMF: the loss is nan in epoch 1; raise reg"):
+        train(model, DATA, Stream(1))
+
+
 def test_without_patience_validation_never_stops() -> None:
     values = iter([0.9, 0.1, 0.1])
     model = Slide(epochs=3)

@@ -81,6 +81,10 @@ def promote_winners(
         family: promote(workspace, params, choose(workspace, params, candidates), rebuilt=rebuilt)
         for family, candidates in by_family.items()
     }
+    if not rebuilt:
+        registry = Registry(workspace)
+        for family in set(registry.families()) - set(params.families):
+            registry.drop(family)
     write_reports(workspace, outcomes, versions)
     return versions
 

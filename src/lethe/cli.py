@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -99,6 +100,15 @@ def status(as_json: Json = False) -> None:
 
     report = status_report(workspace())
     show(report, as_json, status_lines(report))
+
+
+@app.command()
+def env() -> None:
+    """Print the workspace's environment as shell exports, for tools started by hand: eval "$(lethe env)"."""
+    found = Workspace.find()
+    for name, value in sorted(found.environment().items()):
+        if os.environ.get(name) != value:
+            typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 @app.command()

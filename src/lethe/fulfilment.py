@@ -53,11 +53,13 @@ def submit(
     name = dataset or known[0]
     book = ledger(workspace)
     due = params.forgetting.due_days
+    path = workspace.interactions(name)
+    if not path.is_file():
+        raise RequestError(f"dataset: {name} has no data yet, so nobody can tell what it holds; run lethe train first")
     request, created = book.add(name, user, items, reason, datasets=known, due_days=due)
     if not created and request.state != "received":
         return request
-    path = workspace.interactions(name)
-    if not path.is_file() or holds(Interactions.read(path), request) == 0:
+    if holds(Interactions.read(path), request) == 0:
         return book.nothing_held(request.id)
     # Hidden first, accepted then: from acceptance on, no answer comes from data whose erasure was accepted.
     _hide(workspace, [*pending(workspace), request])

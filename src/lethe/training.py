@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -64,6 +65,7 @@ def train(
         else:
             history = []
             for epoch, loss in enumerate(model.solve(data, stream("train"))):
+                _check(model, epoch, loss)
                 _record(history, progress, {"epoch": epoch, "loss": loss})
         model.eval()
         with torch.no_grad():
@@ -81,6 +83,8 @@ def fit(
     valid: Validate | None = None,
 ) -> History:
     """The one optimisation loop: epochs over the model's own batches and loss.
+
+    Raises ConfigError, naming model, epoch and learning rate, where an epoch's loss is not a finite number.
 
     With ``valid``, each row also has "valid", the model ends with the weights of its best epoch, and it stops after
     ``config.patience`` epochs without a rise (0: never).
@@ -100,6 +104,7 @@ def fit(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.item()
+        _check(model, epoch, total)
         row = {"epoch": epoch, "loss": total}
         if valid is not None:
             row["valid"] = _validate(model, valid)
@@ -111,6 +116,17 @@ def fit(
     if best is not None:
         model.load_state_dict(best[2])
     return history
+
+
+def _check(model: Model, epoch: int, loss: float) -> None:
+    """Raises ConfigError for a loss that is not a finite number."""
+    if math.isfinite(loss):
+        return
+    rate = getattr(model.config, "learning_rate", None)
+    where = f"{type(model).__name__}: the loss is {loss} in epoch {epoch}"
+    if rate is None:
+        raise ConfigError(f"{where}; raise reg, or start from smaller vectors (init_std)")
+    raise ConfigError(f"{where} at learning_rate {rate}; lower it, or start from smaller vectors (init_std)")
 
 
 def _validate(model: Model, valid: Validate) -> float:

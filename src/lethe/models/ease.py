@@ -46,7 +46,7 @@ class EASE(item_based.ItemBased):
         self.remember(data)
         if data.num_items:
             gram = cooccurrence(data).astype(self.config.precision).toarray()
-            self.weights = torch.from_numpy(closed_form(gram, self.config.reg).astype(np.float32))
+            self.weights = torch.from_numpy(closed_form(gram, self.config.reg).astype(np.float32, order="C"))
 
     def score(self, users: Tensor) -> Tensor:
         indptr, items = self.histories(users)

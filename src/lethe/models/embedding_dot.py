@@ -52,9 +52,9 @@ class EmbeddingDot(RatingModel):
         assert data.ratings is not None
         order = torch.randperm(len(data), generator=stream.torch("batches"))
         columns = [torch.from_numpy(column)[order] for column in (data.users, data.items, data.ratings)]
-        if len(data):
-            for parts in zip(*(column.split(self.config.batch_size or len(data)) for column in columns), strict=True):
-                yield RatingBatch(*parts)
+        step = self.config.batch_size or max(len(data), 1)
+        for start in range(0, len(data), step):
+            yield RatingBatch(*(column[start : start + step] for column in columns))
 
     def loss(self, batch: RatingBatch) -> Tensor:
         users = torch.nn.functional.embedding(batch.users, self.users)

@@ -12,7 +12,7 @@ instead of a d × d factorisation, and responsibilities are made anew for each r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +21,8 @@ from lethe.data.catalogue import InteractionMatrix
 from lethe.models import base
 from lethe.random import Stream
 from lethe.solvers.expomf import expomf
+
+AtLeastOne = Annotated[float, Field(ge=1)]
 
 
 class ExpoMF(base.TwoTower):
@@ -36,7 +38,7 @@ class ExpoMF(base.TwoTower):
         """λ_θ / λ_y = λ_β / λ_y: L2 of a row, in interactions."""
         initial_exposure: float = Field(0.01, gt=0, lt=1)
         """μ of every item at the start."""
-        prior: tuple[float, float] = (1.0, 1.0)
+        prior: tuple[AtLeastOne, AtLeastOne] = (1.0, 1.0)
         """α₁, α₂ of the exposures' beta distribution."""
         sweeps: int = Field(10, ge=0)
         steps: int = Field(3, ge=1)

@@ -2,11 +2,14 @@
 
 The PyTorch matrix-factorisation article (Aakanksha NS, 2020):
 
-    min mean (r_ui - p_u·q_i)² + reg (‖P‖² + ‖Q‖²);     v ← 0.9 v + 0.1 g,  θ ← θ - α v,  start uniform(0, R_max + 1) / K
+    min mean (r_ui - p_u·q_i)² + reg (‖P‖² + ‖Q‖²);     v ← 0.9 v + 0.1 g,  θ ← θ - α v
+
+from uniform(0, R_max + 1) / K, R_max the highest rating and K the embedding size.
 
 Deviation: α is ``learning_rate`` over the loss's steepness, which grows with the largest share of the ratings that
-one row has and with the size of a rating, so that one value suits data of any size and scale. The article's plain 0.01
-leaves the vectors where they started: the train MSE it reports, 6.03, is above the variance of its ratings.
+one row has and with the size of a rating, so that one value suits data of any size, with up to ten stars.
+The article's plain 0.01 leaves the vectors where they started: the train MSE it reports, 6.03, is above the variance
+of its ratings.
 """
 
 from __future__ import annotations

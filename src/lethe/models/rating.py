@@ -79,7 +79,10 @@ class RatingModel(base.TwoTower):
         """``rating_sgd`` by an SGDConfig."""
         config = self.config
         factors = Factors(
-            *(vectors.detach().numpy() for vectors in (self.users, self.items, self.user_offsets, self.item_offsets)),
+            self.users.detach().numpy(),
+            self.items.detach().numpy(),
+            self.user_offsets.numpy(),
+            self.item_offsets.numpy(),
             mean=float(self.mean),
             biased=self.biased,
         )

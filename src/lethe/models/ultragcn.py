@@ -16,7 +16,7 @@ epoch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ from lethe.models import base
 from lethe.random import Stream
 from lethe.solvers.cooccurrence import cooccurrence, largest
 
+Weight = Annotated[float, Field(ge=0)]
+
 
 class UltraGCN(base.TwoTower):
     """score(u, v) = p_u·q_v."""
@@ -38,9 +40,9 @@ class UltraGCN(base.TwoTower):
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
         init_std: float = Field(0.01, gt=0)
-        positive_weights: tuple[float, float] = (1e-7, 1.0)
+        positive_weights: tuple[Weight, Weight] = (1e-7, 1.0)
         """w₁, w₂."""
-        negative_weights: tuple[float, float] = (1e-7, 1.0)
+        negative_weights: tuple[Weight, Weight] = (1e-7, 1.0)
         """w₃, w₄."""
         negative_weight: float = Field(100.0, gt=0)
         """γ: of all of a user's lacked items together, against one interaction."""

@@ -69,7 +69,7 @@ def _solve_rows(
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
 def _solve(lower: np.ndarray, right_side: np.ndarray, out: np.ndarray) -> None:
-    """out = A⁻¹ right_side, A positive definite with its lower triangle in ``lower``, which becomes its Cholesky factor."""
+    """out = A⁻¹ right_side for a positive definite A, whose lower triangle ``lower`` becomes its Cholesky factor."""
     # Written out: for systems this small a library call costs as much, and its bytes may depend on its threads.
     d = len(out)
     for i in range(d):

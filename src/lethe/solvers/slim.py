@@ -12,14 +12,14 @@ def slim(gram: sp.csr_array, *, l1: float, l2: float, sweeps: int, tolerance: fl
 
         argmin_{w ≥ 0, w_v = 0}  ½ ‖y_v - Y w‖² + ½ l2 ‖w‖² + l1 ‖w‖₁
 
-    ``gram`` is YᵀY with sorted indices; Y itself isn't needed, because YᵀY w can be carried along as w changes (Friedman,
-    Hastie & Tibshirani 2010, "covariance updates"). Of a column, only items that share users with v can have weight: the
-    others stay 0. After a pass over all of them, passes go over those with weight until nothing moves, then over all
-    again, and it ends when that moves no weight by ``tolerance`` or after ``sweeps`` passes.
+    ``gram`` is YᵀY with sorted indices; Y itself isn't needed, because Yᵀ(y_v - Y w) can be carried along as w changes (Friedman, Hastie &
+    Tibshirani 2010, "covariance updates"). In a column only items that share users with v can have weight. Passes over
+    all of those, most similar first, alternate with passes over the few that have weight, until a pass over all moves
+    no weight by more than ``tolerance``, or after ``sweeps`` of them.
     """
     size = gram.shape[0]
     indptr, rows, values, loss = _columns(
-        gram.indptr.astype(np.int64), gram.indices.astype(np.int64), gram.data, l1, l2, sweeps, tolerance
+        gram.indptr.astype(np.int64), gram.indices.astype(np.int32), gram.data, l1, l2, sweeps, tolerance
     )
     return sp.csc_array((values, rows, indptr), shape=(size, size)).tocsr(), loss
 
@@ -35,22 +35,23 @@ def _columns(
             if columns[k] == item:
                 norms[item] = gram[k]
     out_indptr = np.zeros(size + 1, np.int64)
-    out_rows, out_values = np.empty(max(len(gram) // 8, 16), np.int64), np.empty(max(len(gram) // 8, 16), np.float32)
+    out_rows, out_values = np.empty(16 * size, np.int64), np.empty(16 * size, np.float32)
     weights, slopes = np.zeros(size), np.zeros(size)
     loss = 0.0
     for target in range(size):
-        own = columns[indptr[target] : indptr[target + 1]]
-        # slopes = Yᵀ(y - Y w) at w = 0; it is kept up at every item, so also where it is never read.
+        first, last = indptr[target], indptr[target + 1]
+        own = columns[first:last]
+        # slopes = Yᵀ(y - Y w), kept up for every item.
         slopes[:] = 0
-        for k in range(indptr[target], indptr[target + 1]):
+        for k in range(first, last):
             slopes[columns[k]] = gram[k]
-        full = True
+        order = own[np.argsort(-gram[first:last] / (norms[own] + l2), kind="mergesort")]
         for _ in range(sweeps):
             moved = 0.0
-            for item in own:
-                old = weights[item]
-                if item == target or (old == 0 and not full):
+            for item in order:
+                if item == target:
                     continue
+                old = weights[item]
                 new = max(slopes[item] + norms[item] * old - l1, 0.0) / (norms[item] + l2)
                 if new != old:
                     weights[item] = new
@@ -58,13 +59,11 @@ def _columns(
                     for k in range(indptr[item], indptr[item + 1]):
                         slopes[columns[k]] -= gram[k] * (new - old)
             if moved <= tolerance:
-                if full:
-                    break
-                full = True
-            else:
-                full = False
+                break
+            active = order[weights[order] > 0]
+            _settle(indptr, columns, gram, active, weights, slopes, l1, l2, sweeps, tolerance)
         count = out_indptr[target]
-        for k in range(indptr[target], indptr[target + 1]):
+        for k in range(first, last):
             item = columns[k]
             weight = weights[item]
             if weight > 0:
@@ -78,3 +77,47 @@ def _columns(
                 weights[item] = 0
         out_indptr[target + 1] = count
     return out_indptr, out_rows[: out_indptr[size]].copy(), out_values[: out_indptr[size]].copy(), loss
+
+
+@numba.njit(nogil=True, cache=True)
+def _settle(
+    indptr: np.ndarray,
+    columns: np.ndarray,
+    gram: np.ndarray,
+    active: np.ndarray,
+    weights: np.ndarray,
+    slopes: np.ndarray,
+    l1: float,
+    l2: float,
+    sweeps: int,
+    tolerance: float,
+) -> None:
+    """Descend over the ``active`` items alone, on their own small Gram matrix, then bring ``slopes`` up to date."""
+    count = len(active)
+    small, before = np.zeros((count, count)), weights[active]
+    for place in range(count):
+        first, last = indptr[active[place]], indptr[active[place] + 1]
+        row = columns[first:last]
+        for other in range(count):
+            k = np.searchsorted(row, active[other])
+            if k < len(row) and row[k] == active[other]:
+                small[place, other] = gram[first + k]
+    current, inner = before.copy(), slopes[active]
+    for _ in range(sweeps):
+        moved = 0.0
+        for place in range(count):
+            old, norm = current[place], small[place, place]
+            new = max(inner[place] + norm * old - l1, 0.0) / (norm + l2)
+            if new != old:
+                current[place] = new
+                moved = max(moved, abs(new - old))
+                for other in range(count):
+                    inner[other] -= small[place, other] * (new - old)
+        if moved <= tolerance:
+            break
+    for place in range(count):
+        change = current[place] - before[place]
+        weights[active[place]] = current[place]
+        if change != 0:
+            for k in range(indptr[active[place]], indptr[active[place] + 1]):
+                slopes[columns[k]] -= gram[k] * change

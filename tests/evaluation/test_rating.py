@@ -1,0 +1,67 @@
+"""Errors of ratings against sums by hand and scikit-learn; cold rows count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import mean_absolute_error, root_mean_squared_error
+
+from lethe.data.catalogue import Catalogue
+from lethe.data.interactions import Interactions
+from lethe.errors import DataError
+from lethe.evaluation import rating
+from lethe.evaluation.rating import evaluate_ratings
+
+TRAIN = Catalogue.of(Interactions.of(np.array([10, 20, 30]), np.array([1, 2, 3])))
+
+
+def held_out(*rows: tuple[int, int, float]) -> Interactions:
+    users, items, stars = np.array(rows).T
+    return Interactions.of(users, items, stars)
+
+
+def test_by_hand_with_cold_users_and_items() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def predict(users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        asked.extend(zip(users.tolist(), items.tolist(), strict=True))
+        return np.full(len(users), 3.0)
+
+    # Two rows of one unknown user, three of two unknown items; errors 2, -2, 1, 0, 1.
+    table = held_out((10, 1, 5), (20, 8, 1), (30, 9, 4), (40, 3, 3), (40, 9, 4))
+    assert evaluate_ratings(predict, TRAIN, table) == {
+        "rmse": pytest.approx(np.sqrt(10 / 5)),
+        "mae": pytest.approx(6 / 5),
+        "cold_users": 1.0,
+        "cold_items": 2.0,
+    }
+    assert asked == [(0, 0), (1, -1), (2, -1), (-1, 2), (-1, -1)]
+
+
+def test_errors_of_opposite_signs_do_not_cancel_in_the_mae() -> None:
+    table = held_out((10, 1, 5), (20, 1, 1))
+    assert evaluate_ratings(lambda users, items: np.full(len(users), 3.0), TRAIN, table)["mae"] == 2.0
+
+
+def test_against_scikit_learn_over_several_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rating, "BLOCK", 7)
+    generator = np.random.default_rng(0)
+    users, items = np.divmod(generator.permutation(100)[:50], 10)
+    table = Interactions.of(users, items, generator.integers(1, 6, 50))
+    guesses = generator.normal(3, 1, (10, 10))
+    catalogue = Catalogue.of(Interactions.of(*np.divmod(np.arange(100), 10)))
+    found = evaluate_ratings(lambda u, i: guesses[u, i], catalogue, table)
+    guessed = guesses[table.user_ids, table.item_ids]
+    assert found["rmse"] == pytest.approx(root_mean_squared_error(table.ratings, guessed))
+    assert found["mae"] == pytest.approx(mean_absolute_error(table.ratings, guessed))
+    assert found["cold_users"] == found["cold_items"] == 0
+
+
+def test_what_cannot_be_measured_is_named() -> None:
+    table = held_out((10, 1, 5), (20, 1, 1))
+    with pytest.raises(DataError, match="0 rows, must be at least 1"):
+        evaluate_ratings(lambda users, items: users, TRAIN, table.take(np.zeros(2, bool)))
+    with pytest.raises(DataError, match="column 'rating' is missing"):
+        evaluate_ratings(lambda users, items: users, TRAIN, Interactions.of(np.array([10]), np.array([1])))
+    with pytest.raises(DataError, match="1 of the first 2 rows are not finite"):
+        evaluate_ratings(lambda users, items: np.array([3.0, np.nan]), TRAIN, table)
