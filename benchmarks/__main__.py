@@ -55,9 +55,7 @@ def tables(
             raise LetheError(f"--check: {len(faults)} figures outside the seeds' spread: {'; '.join(faults)}")
         typer.echo("Within the seeds' spread of the committed table.")
     if commit:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        for kind in ("json", "md"):
-            shutil.copy(REPORTS / f"{table}.{kind}", RESULTS / f"{table}.{kind}")
+        _commit(table)
 
 
 @app.command()
@@ -100,6 +98,25 @@ def tune(
     typer.echo(f"{metric or recipe.metric} {found.value:.5f}: {found.values}")
 
 
+@app.command()
+def peers(
+    only: Annotated[list[str] | None, typer.Option(help="evaluation, epoch, implicit, lenskit, recbole.")] = None,
+    data_dir: DataDir = DATA,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Run other programs and ours in turn on ml-1m-receraser and print the ratios: reports/tables/peers.{json,md}."""
+    from benchmarks.collaborative import read_split
+    from benchmarks.side_by_side import PARTS, report
+
+    for name in only or []:
+        if name not in PARTS:
+            raise ConfigError(f"--only: unknown part {name!r}; known parts: {', '.join(PARTS)}")
+    found = report(read_split(data_dir, "ml-1m-receraser"), WORK, only or list(PARTS), _command(), typer.echo)
+    write_report(found, found["text"], REPORTS)
+    if commit:
+        _commit("peers")
+
+
 def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:
     values = {}
     for text in texts or []:
@@ -108,6 +125,12 @@ def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:
             raise ConfigError(f"{option}: {text!r} must read field=value")
         values[name] = yaml.safe_load(value)
     return values
+
+
+def _commit(name: str) -> None:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for kind in ("json", "md"):
+        shutil.copy(REPORTS / f"{name}.{kind}", RESULTS / f"{name}.{kind}")
 
 
 def _command() -> str:

@@ -79,7 +79,7 @@ def test_a_loss_that_is_no_number_stops_with_one_line(loss: float) -> None:
 def test_a_solver_that_diverges_stops_too() -> None:
     model = WMF(configure("wmf", {"sweeps": 3}), DATA.shape)
     model.solve = lambda data, stream: iter([1.0, float("nan")])  # type: ignore[method-assign]
-    with pytest.raises(ConfigError, match=r"^WMF: the loss is nan in epoch 1; raise reg"):
+    with pytest.raises(ConfigError, match=r"^WMF: the loss is nan in epoch 1 of solver als; lower"):
         train(model, DATA, Stream(1))
 
 

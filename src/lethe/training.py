@@ -65,7 +65,7 @@ def train(
         else:
             history = []
             for epoch, loss in enumerate(model.solve(data, stream("train"))):
-                _check(model, epoch, loss)
+                _check(model, epoch, loss, f"of solver {model.config.solver}")
                 _record(history, progress, {"epoch": epoch, "loss": loss})
         model.eval()
         with torch.no_grad():
@@ -104,7 +104,7 @@ def fit(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.item()
-        _check(model, epoch, total)
+        _check(model, epoch, total, f"at learning_rate {config.learning_rate}")
         row = {"epoch": epoch, "loss": total}
         if valid is not None:
             row["valid"] = _validate(model, valid)
@@ -118,15 +118,11 @@ def fit(
     return history
 
 
-def _check(model: Model, epoch: int, loss: float) -> None:
-    """Raises ConfigError for a loss that is not a finite number."""
-    if math.isfinite(loss):
-        return
-    rate = getattr(model.config, "learning_rate", None)
-    where = f"{type(model).__name__}: the loss is {loss} in epoch {epoch}"
-    if rate is None:
-        raise ConfigError(f"{where}; raise reg, or start from smaller vectors (init_std)")
-    raise ConfigError(f"{where} at learning_rate {rate}; lower it, or start from smaller vectors (init_std)")
+def _check(model: Model, epoch: int, loss: float, where: str) -> None:
+    """Raises ConfigError for a loss that is not a finite number; ``where`` says how it was learning."""
+    if not math.isfinite(loss):
+        hint = "lower the learning rate, raise reg, or start from smaller vectors (init_std)"
+        raise ConfigError(f"{type(model).__name__}: the loss is {loss} in epoch {epoch} {where}; {hint}")
 
 
 def _validate(model: Model, valid: Validate) -> float:

@@ -1,0 +1,205 @@
+"""Other programs, each in an environment of its own, beside ours: same data, same quality, one thread, interleaved."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.collaborative import Split
+from benchmarks.kernels import Ratio, ours_per_epoch
+from lethe.errors import LetheError
+from lethe.evaluation import evaluate
+from lethe.models import MODELS, configure
+from lethe.random import Stream
+from lethe.training import Row, train
+
+DRIVERS = Path(__file__).parent / "drivers"
+QUALITY = 0.25
+"""recall@20 on ml-1m-receraser, hits/|test|: what a tuned solver of this objective reaches."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    name: str
+    packages: tuple[str, ...]
+    driver: str
+    rounds: int
+    """How often it saves its factors: sweeps or epochs."""
+    with_needs: bool = True
+    """Whether pip installs what its packages ask for, or these alone."""
+
+
+PEERS = {
+    "implicit": Peer("implicit", ("implicit==0.7.3",), "implicit_als.py", 14),
+    "lenskit": Peer("LensKit", ("lenskit==2025.8.1",), "lenskit_als.py", 14),
+    "recbole": Peer(
+        "RecBole",
+        # Its own needs are older than what they now install as; ray, which it also asks for, is for its tuning alone.
+        (
+            *("recbole==1.2.1", "numpy<2", "scipy<1.13", "pandas<3", "scikit-learn<1.6", "setuptools<81"),
+            *("colorlog==4.7.2", "colorama==0.4.4", "thop", "tabulate", "texttable", "plotly", "narwhals"),
+            *("tensorboard", "tensorboard-data-server", "absl-py", "grpcio", "markdown", "protobuf", "werkzeug"),
+        ),
+        "recbole_enmf.py",
+        40,
+        with_needs=False,
+    ),
+}
+
+
+class Snapshot(NamedTuple):
+    """Factors after so many seconds of training."""
+
+    seconds: float
+    users: np.ndarray
+    items: np.ndarray
+
+
+def install(peer: Peer, work: Path) -> Path:
+    """The Python of the peer's environment, made at first use below ``work``. Raises LetheError if pip fails.
+
+    What we have (torch above all) is seen from there, so that it isn't downloaded again.
+    """
+    folder = work / "peers" / peer.name.lower()
+    python = folder / "bin" / "python"
+    if (folder / "ready").is_file():
+        return python
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    inside = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True, capture_output=True, text=True
+    )
+    (Path(inside.stdout.strip()) / "zz_shared.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    needs = [] if peer.with_needs else ["--no-deps"]
+    done = subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *needs, *peer.packages],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise LetheError(f"peer {peer.name}: pip could not install it: {_last_line(done.stderr)}")
+    (folder / "ready").touch()
+    return python
+
+
+def run_peer(peer: Peer, work: Path, split: Split, rounds: int) -> tuple[list[Snapshot], Path]:
+    """Train the peer; its snapshots and the folder of whatever else it wrote. Raises LetheError if it fails."""
+    python = install(peer, work)
+    out = work / "peers" / f"{peer.name.lower()}-out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    rows, tests = split.catalogue.encode(split.train), split.catalogue.encode(split.test)
+    np.savez(
+        out / "data.npz",
+        indptr=rows.indptr,
+        items=rows.items,
+        test_indptr=tests.indptr,
+        test_items=tests.items,
+        shape=[rows.num_users, rows.num_items],
+        known_items=np.arange(rows.num_items),
+    )
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS")
+    environment = os.environ | dict.fromkeys(names, "1") | {"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"}
+    done = subprocess.run(
+        [python, DRIVERS / peer.driver, out / "data.npz", out, str(rounds)],
+        cwd=out,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise LetheError(f"peer {peer.name}: its run failed: {_last_line(done.stderr)}")
+    snapshots = []
+    for path in sorted(out.glob("[0-9]*.npz")):
+        with np.load(path) as stored:
+            snapshots.append(Snapshot(float(stored["seconds"]), stored["users"], stored["items"]))
+    return snapshots, out
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no message"])[-1]
+
+
+def run_ours(split: Split, sweeps: int = 14) -> list[Snapshot]:
+    """WMF by alternating least squares with its tuned values, a snapshot a sweep; preparation counts."""
+    from benchmarks.collaborative import tuned
+
+    config = configure("wmf", tuned(split.dataset, "wmf") | {"sweeps": sweeps})
+    rows = split.catalogue.encode(split.train)
+    model = MODELS["wmf"](config, rows.shape)
+    snapshots: list[Snapshot] = []
+    spent, start = 0.0, time.perf_counter()
+
+    def keep(row: Row) -> None:
+        nonlocal spent, start
+        spent += time.perf_counter() - start
+        users, items = (part.numpy().copy() for part in model.factors_or_fail())
+        snapshots.append(Snapshot(spent, users, items))
+        start = time.perf_counter()
+
+    train(model, rows, Stream(1), progress=keep)
+    return snapshots
+
+
+def recall(split: Split, snapshot: Snapshot) -> float:
+    """recall@20 on test."""
+    return evaluate(
+        lambda users: snapshot.users[users] @ snapshot.items.T,
+        split.catalogue,
+        split.train,
+        split.test,
+        cutoffs=(20,),
+        metrics=("recall",),
+    )["recall@20"]
+
+
+def seconds_to(split: Split, snapshots: list[Snapshot], quality: float) -> float:
+    """Training seconds until recall@20 first reaches ``quality``; infinite if it never does."""
+    return next((s.seconds for s in snapshots if recall(split, s) >= quality), float("inf"))
+
+
+def solver_ratios(split: Split, work: Path, name: str, goal: float, *, times: int = 3) -> list[Ratio]:
+    """Time to the same quality as a peer's alternating least squares."""
+    peer = PEERS[name]
+    install(peer, work)
+    run_ours(split, 1)
+    theirs, ours = [], []
+    for _ in range(times):
+        theirs.append(seconds_to(split, run_peer(peer, work, split, peer.rounds)[0], QUALITY))
+        ours.append(seconds_to(split, run_ours(split), QUALITY))
+    what = f"time to recall@20 ≥ {QUALITY}"
+    return [Ratio(what, f"{peer.name} ALS, tuned", float(np.median(ours)), float(np.median(theirs)), goal)]
+
+
+def recbole_ratios(split: Split, work: Path, evaluation: Callable[[], float], *, epochs: int = 40) -> list[Ratio]:
+    """An epoch, the time to its own plateau, and evaluation, against RecBole's ENMF; it runs once, for minutes.
+
+    ``evaluation`` gives the seconds of one evaluation of ours.
+    """
+    peer = PEERS["recbole"]
+    rows = split.catalogue.encode(split.train)
+    ours_per_epoch(rows, 1)
+    before = ours_per_epoch(rows, 5)
+    ranked_before = evaluation()
+    snapshots, out = run_peer(peer, work, split, epochs)
+    epoch = float(np.median(np.diff([0.0, *(s.seconds for s in snapshots)])))
+    values = [recall(split, s) for s in snapshots]
+    plateau = max(values) - 0.001
+    theirs = next(s.seconds for s, value in zip(snapshots, values, strict=True) if value >= plateau)
+    ours = seconds_to(split, run_ours(split), max(values))
+    ranked = float((out / "evaluation.txt").read_text())
+    return [
+        Ratio("epoch of eq. (3.9), fused", "RecBole ENMF", (before + ours_per_epoch(rows, 5)) / 2, epoch, 150),
+        Ratio(f"time to its plateau, recall@20 {max(values):.4f}", "RecBole ENMF", ours, theirs, 500),
+        Ratio("evaluation, all users", "RecBole's default", (ranked_before + evaluation()) / 2, ranked, 20),
+    ]
