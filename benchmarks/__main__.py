@@ -106,13 +106,15 @@ def peers(
 ) -> None:
     """Run other programs and ours in turn on ml-1m-receraser and print the ratios: reports/tables/peers.{json,md}."""
     from benchmarks.collaborative import read_split
-    from benchmarks.side_by_side import PARTS, report
+    from benchmarks.peers import PARTS, compare_all
+    from benchmarks.table import write_report
 
     for name in only or []:
         if name not in PARTS:
             raise ConfigError(f"--only: unknown part {name!r}; known parts: {', '.join(PARTS)}")
-    found = report(read_split(data_dir, "ml-1m-receraser"), WORK, only or list(PARTS), _command(), typer.echo)
-    write_report(found, found["text"], REPORTS)
+    split = read_split(data_dir, "ml-1m-receraser")
+    report, text = compare_all(split, WORK, only or list(PARTS), _command(), typer.echo)
+    write_report(report, text, REPORTS)
     if commit:
         _commit("peers")
 

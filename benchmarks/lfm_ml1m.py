@@ -1,8 +1,11 @@
-"""The rating table on MovieLens-1M: LFM, BiasLFM, MiniBatchLFM and its batch sizes; ``python -m benchmarks.lfm_ml1m``
-tunes a model for it."""
+"""The rating table on MovieLens-1M: LFM, BiasLFM, MiniBatchLFM and its batch sizes.
+
+``python -m benchmarks.lfm_ml1m tune | ratios`` tunes a model for it, and sets its times in proportion.
+"""
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
@@ -32,12 +35,13 @@ from lethe.training import train
 DATASET = "ml-1m"
 PARAMS = Path(__file__).parent.parent / "params" / DATASET
 PROTOCOL = (
-    "MovieLens-1M, 80/20 at random by key, one split for all seeds. The published rows have the paper's learning rate,"
-    " epochs and batch size; it does not state the embedding size, the start and λ, which are 64, N(0, .1²) and the best"
-    " of .02, .05, .1 on validation. Tuned rows: all settings tuned on validation, a tenth of the 80 %, with the rest of"
-    " it as train; the final models learn from the whole 80 %. Nothing was chosen on test. Predictions are clipped to the"
-    " range of the training ratings, in all rows; rows of cold users and items are predicted and counted. MAE is"
-    " mean |r - r̂|, the paper's formula (its listing takes |mean (r - r̂)|). Seconds are of the processor."
+    "MovieLens-1M, 80/20 at random by key, one split for all seeds. The published rows have the paper's learning"
+    " rate, epochs and batch size; it does not state the embedding size, the start and λ, which are 64, N(0, .1²) and"
+    " the best of .02, .05, .1 on validation. Tuned rows: all settings tuned on validation, a tenth of the 80 %, with"
+    " the rest of it as train; the final models learn from the whole 80 %. Nothing was chosen on test. Predictions are"
+    " clipped to the range of the training ratings, in all rows; rows of cold users and items are predicted and"
+    " counted. MAE is mean |r - r̂|, the paper's formula (its listing takes |mean (r - r̂)|). Seconds are of the"
+    " processor."
 )
 _FIGURES = {
     "LFM": (0.956, 0.782),
@@ -49,8 +53,8 @@ _FIGURES = {
     "MiniBatchLFM, batch 2048": (0.941, 0.753),
 }
 PUBLISHED = {model: dict(zip(("rmse", "mae"), figures, strict=True)) for model, figures in _FIGURES.items()}
-RATIOS = {"one rating a step, compiled": "LFM", "one rating a step, interpreted": "LFM, interpreted"}
-"""What a row's seconds are set against: these rows' seconds over its own. The paper's 25.5 is of the second kind."""
+ONE_A_STEP = {"compiled": "LFM", "interpreted": "LFM, interpreted"}
+"""The rows of one-rating-a-step SGD that other rows' times are set against. The paper's 25.5 is against the second."""
 
 _ALPHA = {64: 0.0015, 128: 0.0013, 512: 0.0016, 1024: 0.0018, 2048: 0.0001}
 """The paper's learning rate for each batch size."""
@@ -212,6 +216,23 @@ def _code(model: str) -> str:
     return code_digest("lethe.training", "lethe.evaluation.rating", MODELS[model].__module__)
 
 
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+
+@app.command()
+def ratios() -> None:
+    """Print how many times as long as each row one-rating-a-step SGD took, from the table's last report."""
+    from benchmarks.__main__ import REPORTS
+
+    report = json.loads((REPORTS / "lfm-ml1m.json").read_text(encoding="utf-8"))
+    seconds = {row["model"]: row["seconds"] for row in report["rows"]}
+    known = {kind: row for kind, row in ONE_A_STEP.items() if row in seconds}
+    for model, own in seconds.items():
+        compared = (f"{seconds[row] / own:8.2f} x {kind}" for kind, row in known.items())
+        typer.echo(f"{model:26} {own:9.2f} s  {'  '.join(compared)}")
+
+
+@app.command()
 def tune(
     model: Annotated[str, typer.Argument(help=f"One of {', '.join(TUNED.values())}.")],
     data_dir: Annotated[Path, typer.Option("--data-dir", envvar="LETHE_DATA_DIR")] = Path("../shared/data"),
@@ -245,4 +266,4 @@ def tune(
 
 
 if __name__ == "__main__":
-    typer.run(tune)
+    app()

@@ -8,15 +8,23 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.collaborative import Split
-from benchmarks.kernels import Ratio, ours_per_epoch
+from benchmarks.collaborative import Split, tuned
+from benchmarks.kernels import (
+    Ratio,
+    epoch_ratios,
+    evaluation_ratios,
+    ours_per_epoch,
+    seconds_of_evaluation,
+    table_of,
+)
+from lethe.environment import numeric_environment
 from lethe.errors import LetheError
 from lethe.evaluation import evaluate
 from lethe.models import MODELS, configure
@@ -77,7 +85,10 @@ def install(peer: Peer, work: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     inside = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True, capture_output=True, text=True
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     (Path(inside.stdout.strip()) / "zz_shared.pth").write_text(sysconfig.get_path("purelib") + "\n")
     needs = [] if peer.with_needs else ["--no-deps"]
@@ -132,8 +143,6 @@ def _last_line(text: str) -> str:
 
 def run_ours(split: Split, sweeps: int = 14) -> list[Snapshot]:
     """WMF by alternating least squares with its tuned values, a snapshot a sweep; preparation counts."""
-    from benchmarks.collaborative import tuned
-
     config = configure("wmf", tuned(split.dataset, "wmf") | {"sweeps": sweeps})
     rows = split.catalogue.encode(split.train)
     model = MODELS["wmf"](config, rows.shape)
@@ -181,17 +190,15 @@ def solver_ratios(split: Split, work: Path, name: str, goal: float, *, times: in
     return [Ratio(what, f"{peer.name} ALS, tuned", float(np.median(ours)), float(np.median(theirs)), goal)]
 
 
-def recbole_ratios(split: Split, work: Path, evaluation: Callable[[], float], *, epochs: int = 40) -> list[Ratio]:
-    """An epoch, the time to its own plateau, and evaluation, against RecBole's ENMF; it runs once, for minutes.
-
-    ``evaluation`` gives the seconds of one evaluation of ours.
-    """
+def recbole_ratios(split: Split, work: Path) -> list[Ratio]:
+    """An epoch, the time to its own plateau, and evaluation, against RecBole's ENMF; it runs once, for minutes."""
     peer = PEERS["recbole"]
+    install(peer, work)
     rows = split.catalogue.encode(split.train)
     ours_per_epoch(rows, 1)
     before = ours_per_epoch(rows, 5)
-    ranked_before = evaluation()
-    snapshots, out = run_peer(peer, work, split, epochs)
+    ranked_before = seconds_of_evaluation(split)
+    snapshots, out = run_peer(peer, work, split, peer.rounds)
     epoch = float(np.median(np.diff([0.0, *(s.seconds for s in snapshots)])))
     values = [recall(split, s) for s in snapshots]
     plateau = max(values) - 0.001
@@ -201,5 +208,38 @@ def recbole_ratios(split: Split, work: Path, evaluation: Callable[[], float], *,
     return [
         Ratio("epoch of eq. (3.9), fused", "RecBole ENMF", (before + ours_per_epoch(rows, 5)) / 2, epoch, 150),
         Ratio(f"time to its plateau, recall@20 {max(values):.4f}", "RecBole ENMF", ours, theirs, 500),
-        Ratio("evaluation, all users", "RecBole's default", (ranked_before + evaluation()) / 2, ranked, 20),
+        Ratio(
+            "evaluation, all users", "RecBole's default", (ranked_before + seconds_of_evaluation(split)) / 2, ranked, 20
+        ),
     ]
+
+
+Part = Callable[[Split, Path], list[Ratio]]
+
+PARTS: dict[str, Part] = {
+    "evaluation": lambda split, work: evaluation_ratios(split),
+    "epoch": lambda split, work: epoch_ratios(split),
+    "implicit": lambda split, work: solver_ratios(split, work, "implicit", 4),
+    "lenskit": lambda split, work: solver_ratios(split, work, "lenskit", 8),
+    "recbole": recbole_ratios,
+}
+
+
+def compare_all(
+    split: Split, work: Path, parts: Sequence[str], command: str, say: Callable[[str], None]
+) -> tuple[dict[str, Any], str]:
+    """Run the parts one after another -> (report, Markdown)."""
+    ratios: list[Ratio] = []
+    for part in parts:
+        found = PARTS[part](split, work)
+        ratios += found
+        for ratio in found:
+            say(ratio.line())
+    protocol = (
+        f"{split.dataset}: one thread each, run in turn on one machine; medians. Only the ratios mean anything."
+        " recall@20 is hits/|test|, measured by our evaluation for all."
+    )
+    rows = [{**asdict(ratio), "ratio": round(ratio.ratio, 2)} for ratio in ratios]
+    report = {"table": "peers", "protocol": protocol, "command": command, "rows": rows}
+    text = f"# peers\n\n{protocol}\n\nCommand: `{command}`.\n\n{table_of(ratios)}"
+    return report | {"environment": numeric_environment("cpu")}, text

@@ -71,7 +71,9 @@ def test_a_loss_that_is_no_number_stops_with_one_line(loss: float) -> None:
     model = Slide(epochs=3)
     model.loss = lambda batch: model.weight * batch[0] + (loss if model.weight < -0.3 else 0.0)  # type: ignore[method-assign]
     seen: list[dict[str, float]] = []
-    with pytest.raises(ConfigError, match=rf"^Slide: the loss is {loss} in epoch 2 at learning_rate 0\.1; lower it"):
+    with pytest.raises(
+        ConfigError, match=rf"^Slide: the loss is {loss} in epoch 2 at learning_rate 0\.1; lower the learning rate"
+    ):
         train(model, DATA, Stream(1), progress=seen.append, valid=lambda _: 1.0)
     assert [row["epoch"] for row in seen] == [0, 1]
 

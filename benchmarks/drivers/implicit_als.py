@@ -22,7 +22,7 @@ with threadpool_limits(limits=1):
     )
     spent, start = 0.0, time.perf_counter()
 
-    def snapshot(sweep, *_):
+    def snapshot(sweep: int, *_: object) -> None:
         global spent, start
         spent += time.perf_counter() - start
         np.savez(out / f"{sweep:03d}.npz", users=model.user_factors, items=model.item_factors, seconds=spent)

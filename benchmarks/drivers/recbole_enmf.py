@@ -20,12 +20,11 @@ torch.set_num_threads(1)
 logging.disable(logging.WARNING)
 folder = out / "ml"
 folder.mkdir(exist_ok=True)
-for part in ("train", "test"):
-    users = np.repeat(np.arange(data["shape"][0]), np.diff(data["indptr" if part == "train" else "test_indptr"]))
-    items = data["items" if part == "train" else "test_items"]
-    for name in ("train",) if part == "train" else ("valid", "test"):
-        lines = "\n".join(f"{user}\t{item}" for user, item in zip(users, items, strict=True))
-        (folder / f"ml.{name}.inter").write_text(f"user_id:token\titem_id:token\n{lines}\n")
+for part, prefix, rows in (("train", "", None), ("test", "test_", None), ("valid", "test_", 100)):
+    counts = np.diff(data[f"{prefix}indptr"])
+    pairs = zip(np.repeat(np.arange(len(counts)), counts)[:rows], data[f"{prefix}items"][:rows], strict=True)
+    lines = "\n".join(f"{user}\t{item}" for user, item in pairs)
+    (folder / f"ml.{part}.inter").write_text(f"user_id:token\titem_id:token\n{lines}\n")
 config = Config(
     model="ENMF",
     dataset="ml",
@@ -51,16 +50,16 @@ train_data, _, test_data = data_preparation(config, dataset)
 model = ENMF(config, train_data.dataset)
 trainer = Trainer(config, model)
 # Tokens are strings of our dense ids, and 0 is the padding.
-users = torch.tensor([dataset.token2id("user_id", str(user)) for user in range(data["shape"][0])])
-items = torch.tensor([dataset.token2id("item_id", str(item)) for item in data["known_items"]])
+user_rows = torch.tensor([dataset.token2id("user_id", str(user)) for user in range(data["shape"][0])])
+item_rows = torch.tensor([dataset.token2id("item_id", str(item)) for item in data["known_items"]])
 spent = 0.0
 for epoch in range(epochs):
     start = time.perf_counter()
     trainer._train_epoch(train_data, epoch, show_progress=False)
     spent += time.perf_counter() - start
     with torch.no_grad():
-        left = (model.user_embedding.weight * model.H_i.weight[:, 0])[users]
-        right = model.item_embedding.weight[items]
+        left = (model.user_embedding.weight * model.H_i.weight[:, 0])[user_rows]
+        right = model.item_embedding.weight[item_rows]
     np.savez(out / f"{epoch:03d}.npz", users=left.numpy(), items=right.numpy(), seconds=spent)
 model.eval()
 start = time.perf_counter()

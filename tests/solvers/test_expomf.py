@@ -26,7 +26,10 @@ def expected_exposure(users: np.ndarray, items: np.ndarray, mu: np.ndarray, y: n
 
 def ridge(a: np.ndarray, y: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.stack(
-        [np.linalg.solve(other.T @ (w[:, None] * other) + REG * np.eye(DIM), other.T @ (w * t)) for w, t in zip(a, y, strict=True)]
+        [
+            np.linalg.solve(other.T @ (w[:, None] * other) + REG * np.eye(DIM), other.T @ (w * t))
+            for w, t in zip(a, y, strict=True)
+        ]
     )
 
 

@@ -5,8 +5,8 @@ Liang, Charlin, McInerney & Blei, "Modeling User Exposure in Recommendation", WW
     a_uv ~ Bernoulli(μ_v),      y_uv | a_uv = 1 ~ N(p_u·q_v, λ_y⁻¹),      y_uv | a_uv = 0 is 0
 
 by expectation maximisation: a_uv's expectation for every cell, then weighted least squares for p and q, then μ_v, which
-has a Beta(α₁, α₂) prior. Deviations from the authors' program: a few warm-started conjugate-gradient steps solve each row
-instead of a d × d factorisation, and responsibilities are made anew for each row rather than stored.
+has a Beta(α₁, α₂) prior. Deviations from the authors' program: a few warm-started conjugate-gradient steps solve each
+row instead of a d × d factorisation, and responsibilities are made anew for each row rather than stored.
 """
 
 from __future__ import annotations

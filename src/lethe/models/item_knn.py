@@ -1,7 +1,7 @@
 """ItemKNN: the items most like the user's own, by cosine.
 
-Sarwar et al., "Item-based Collaborative Filtering Recommendation Algorithms", WWW 2001; Deshpande & Karypis, "Item-based
-Top-N Recommendation Algorithms", TOIS 2004.
+Sarwar et al., "Item-based Collaborative Filtering Recommendation Algorithms", WWW 2001; Deshpande & Karypis,
+"Item-based Top-N Recommendation Algorithms", TOIS 2004.
 
     score(u, v) = Σ_{w∈V_u⁺} s_wv [w among the ``neighbours`` most like v],      s_wv = n_wv / (√(n_w n_v) + shrinkage)
 

@@ -12,10 +12,10 @@ def slim(gram: sp.csr_array, *, l1: float, l2: float, sweeps: int, tolerance: fl
 
         argmin_{w ≥ 0, w_v = 0}  ½ ‖y_v - Y w‖² + ½ l2 ‖w‖² + l1 ‖w‖₁
 
-    ``gram`` is YᵀY with sorted indices; Y itself isn't needed, because Yᵀ(y_v - Y w) can be carried along as w changes (Friedman, Hastie &
-    Tibshirani 2010, "covariance updates"). In a column only items that share users with v can have weight. Passes over
-    all of those, most similar first, alternate with passes over the few that have weight, until a pass over all moves
-    no weight by more than ``tolerance``, or after ``sweeps`` of them.
+    ``gram`` is YᵀY with sorted indices; Y itself isn't needed, because Yᵀ(y_v - Y w) can be carried along as w changes
+    (Friedman, Hastie & Tibshirani 2010, "covariance updates"). In a column only items that share users with v can have
+    weight. Passes over all of those, most similar first, alternate with passes over the few that have weight, until a
+    pass over all moves no weight by more than ``tolerance``, or after ``sweeps`` of them.
     """
     size = gram.shape[0]
     indptr, rows, values, loss = _columns(

@@ -1,0 +1,20 @@
+"""A forget request from the command line to its certificate: the steps of ``flows/forgetting.py`` as functions."""
+
+from lethe.fulfilment.completion import complete
+from lethe.fulfilment.erasure import erase
+from lethe.fulfilment.intake import current_plan, ledger, pending, submit
+from lethe.fulfilment.run import Run, begin, confirm, remove_rows, suppress
+
+__all__ = [
+    "Run",
+    "begin",
+    "complete",
+    "confirm",
+    "current_plan",
+    "erase",
+    "ledger",
+    "pending",
+    "remove_rows",
+    "submit",
+    "suppress",
+]

@@ -1,0 +1,139 @@
+"""A batch of requests on its way: planned, its rows removed, what was rebuilt confirmed.
+
+A run's own record, .lethe/run.json, is written before anything changes and holds digests only. Every step can be
+repeated, so that a run that was killed goes on with the same requests where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lethe.data.interactions import Interactions
+from lethe.data.suppression import Suppressed, SuppressionList
+from lethe.errors import LetheError
+from lethe.fulfilment.intake import ledger
+from lethe.fulfilment.served import served, served_recipes, state_of
+from lethe.registry import Registry
+from lethe.unlearning.ledger import Ledger
+from lethe.unlearning.planner import plan
+from lethe.unlearning.requests import ForgetRequest, holds
+from lethe.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Run:
+    """One batch of requests on its way; digests and names only."""
+
+    requests: tuple[str, ...]
+    datasets: tuple[str, ...]
+    plan: dict[str, Any]
+    before: dict[str, Any]
+    started: float
+    ended: dict[str, Any] | None = None
+
+    @classmethod
+    def read(cls, workspace: Workspace) -> Run | None:
+        path = workspace.state / "run.json"
+        if not path.is_file():
+            return None
+        values = json.loads(path.read_text())
+        return cls(**{**values, "requests": tuple(values["requests"]), "datasets": tuple(values["datasets"])})
+
+    def write(self, workspace: Workspace) -> Run:
+        temporary = workspace.state / ".run.json.tmp"
+        temporary.write_text(json.dumps(asdict(self)))
+        os.replace(temporary, workspace.state / "run.json")
+        return self
+
+
+def begin(workspace: Workspace) -> Run | None:
+    """The interrupted run, or a new one over every accepted request; None if there is nothing to do."""
+    run = Run.read(workspace)
+    book = ledger(workspace)
+    if run is None:
+        waiting = [request for request in book.pending() if _still_held(workspace, book, request)]
+        if not waiting:
+            return None
+        run = Run(
+            requests=tuple(request.id for request in waiting),
+            datasets=tuple(sorted({request.dataset for request in waiting})),
+            plan=plan(workspace, waiting, served(workspace)).to_json(),
+            before=state_of(workspace),
+            started=time.time(),
+        ).write(workspace)
+    for request in map(book.get, run.requests):
+        if request.state == "accepted":
+            book.advance(request.id, "planned", touched=touched(run))
+    return run
+
+
+def _still_held(workspace: Workspace, book: Ledger, request: ForgetRequest) -> bool:
+    if request.state not in ("accepted", "planned"):
+        return True
+    if holds(Interactions.read(workspace.interactions(request.dataset)), request):
+        return True
+    # An earlier run took the same rows with it.
+    book.nothing_held(request.id)
+    return False
+
+
+def touched(run: Run) -> list[str]:
+    return [f"{f['family']}/{shard}" for f in run.plan["families"] for shard in f["shards_touched"]]
+
+
+def remove_rows(workspace: Workspace, run: Run) -> None:
+    """Keyed digests join the suppression list; our own copies of sources are rewritten without the rows."""
+    book = ledger(workspace)
+    for request in map(book.get, run.requests):
+        if request.state == "planned":
+            request = book.advance(request.id, "executing")
+        if request.user is not None:
+            suppress(workspace, request.dataset, [(request.user, request.items)], request.received.timestamp())
+
+
+def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, Sequence[str]]], at: float) -> None:
+    """Put users (or, with items, their interactions) on the suppression list, and rewrite our source copy."""
+    entries: list[Suppressed] = []
+    for user, items in subjects:
+        entries += [Suppressed.interaction(dataset, user, item, int(at)) for item in items]
+        entries += [] if items else [Suppressed.user(dataset, user, int(at))]
+    listed = SuppressionList.read(workspace.suppression).add(entries)
+    copy = workspace.source_copy(dataset)
+    if copy.is_file():
+        listed.drop(Interactions.read(copy), dataset).write(copy)
+
+
+def confirm(workspace: Workspace, run: Run) -> None:
+    """No served version may come from other data than what remains; then the requests are verified.
+
+    Raises LetheError if one does, or if rows of a request are still there.
+    """
+    book = ledger(workspace)
+    remaining = {d: Interactions.read(workspace.interactions(d)) for d in run.datasets}
+    requests = [book.get(id) for id in run.requests]
+    for request in requests:
+        left = holds(_not_newer(remaining[request.dataset], request), request)
+        if left:
+            raise LetheError(f"{request.id}: {left} rows are still in the data after removal, there must be none")
+    registry = Registry(workspace)
+    for family, recipe in served_recipes(workspace).items():
+        version = registry.current(family)
+        if version is None or recipe.dataset not in remaining:
+            continue
+        if version.info["data_digest"] != remaining[recipe.dataset].digest():
+            raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
+    for request in requests:
+        if request.state == "executing":
+            book.advance(request.id, "verified")
+
+
+def _not_newer(rows: Interactions, request: ForgetRequest) -> Interactions:
+    # A person may come back: what a user did after asking is new data.
+    if request.kind != "user" or rows.timestamps is None:
+        return rows
+    return rows.take(rows.timestamps <= request.received.timestamp())
