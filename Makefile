@@ -21,7 +21,7 @@ serve: $(READY)
 	$(BIN)/lethe serve
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check .

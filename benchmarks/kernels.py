@@ -1,6 +1,7 @@
 """Speed of an epoch of eq. (3.9) and of full-ranking evaluation, beside what most programs do; one thread.
 
-Ratios between methods that ran side by side, interleaved, on the same data; absolute times of a machine say little.
+Ratios between methods that ran in turn on the same data, in seconds of the processor, which a busy machine changes
+little.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ BATCH, DIM, WEIGHT, DROPOUT, RATE = 512, 64, 0.2, 0.3, 0.05
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times faster ours is than ``against``; medians over interleaved rounds, in seconds."""
+    """How many times faster ours is than ``against``; medians over interleaved rounds, in seconds of the processor."""
 
     what: str
     against: str
@@ -96,7 +97,7 @@ def ours_per_epoch(data: InteractionMatrix, epochs: int) -> float:
     ends: list[float] = []
 
     def mark(row: Row) -> None:
-        ends.append(time.perf_counter())
+        ends.append(time.process_time())
 
     train(model, data, Stream(1), progress=mark)
     return (ends[-1] - ends[0]) / epochs
@@ -138,13 +139,13 @@ class Padded:
 
     def epoch(self) -> float:
         """Seconds of one epoch."""
-        start = time.perf_counter()
+        start = time.process_time()
         order = torch.randperm(len(self.users), generator=self.generator)
         for rows in torch.split(order, BATCH):
             self.optimizer.zero_grad()
             self.loss(rows).backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     def loss(self, rows: Tensor) -> Tensor:
         """Eq. (3.9) of users ``rows`` [B], with h = 1, as padded tensors [B, longest, d]."""
@@ -195,9 +196,9 @@ def _trained(split: Split) -> Model:
 
 
 def _timed(way: Callable[[], dict[str, float]]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     way()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def _evaluate_ours(model: Model, split: Split, cutoff: int) -> dict[str, float]:

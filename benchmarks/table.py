@@ -34,7 +34,7 @@ class Result:
 
     metrics: dict[str, float]
     seconds: float
-    """Training alone, one thread."""
+    """Of the processor, training alone, one thread: a busy machine changes them little."""
     users: dict[str, np.ndarray] = field(default_factory=dict)
     """{metric: [U]}, aligned over rows and seeds: what the significance test pairs. Without it seeds are paired."""
 
@@ -206,8 +206,8 @@ def markdown(report: dict[str, Any], published: dict[str, dict[str, float]]) -> 
         report["protocol"],
         "",
         f"Command: `{report['command']}`. A cell is ours ± standard deviation over the seeds / published (difference);",
-        "\\* differs from the best baseline (in bold) with p < .05, paired by user. Seconds are a median of training",
-        "alone, one thread, and compare within this table only.",
+        "\\* differs from the best baseline (in bold) with p < .05, paired by user. Seconds are of the processor, a median",
+        "of training alone, one thread, and compare within this table only.",
         "",
         f"| model | seeds | {' | '.join(columns)} | seconds |",
         f"| --- | --- |{' --- |' * len(columns)} --- |",

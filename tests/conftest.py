@@ -78,6 +78,7 @@ def make_workspace(folder: Path, rows: Interactions, models: tuple[str, ...] = (
         "shardings": {
             "whole": {"partition": "whole", "num_shards": 1, "aggregator": "identity"},
             "user-hash-3": {"partition": "user-hash", "num_shards": 3, "aggregator": "attention"},
+            "mean-3": {"partition": "user-hash", "num_shards": 3, "aggregator": "mean"},
         },
         "families": {
             "sharded": {"dataset": "tiny", "candidates": [{"model": m, "sharding": "user-hash-3"} for m in models]},

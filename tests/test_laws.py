@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 
 from lethe.config import Candidate, Params
+from lethe.data.catalogue import Shape
 from lethe.data.interactions import Interactions
 from lethe.fulfilment import suppress
-from lethe.models import MODELS
+from lethe.models import MODELS, configure
 from lethe.pipeline import Builder, candidate_recipe
 from lethe.stages import build_data
 from lethe.workspace import Workspace
 from tests.conftest import make_workspace, taste_blocks
 
-TWO_TOWERS = [name for name in MODELS if name != "mostpop"]
-SHARDINGS = {"user-hash-3": "attention", "whole": "identity"}
+TWO_TOWERS = [
+    name for name, model in MODELS.items() if model(configure(name, {}), Shape(2, 2)).factors() is not None
+]
 
 
 def build(workspace: Workspace, model: str, sharding: str) -> dict[str, str]:
@@ -44,7 +46,8 @@ def without(rows: Interactions, *users: str) -> Interactions:
 
 
 def cases() -> list[tuple[str, str]]:
-    return [("mostpop", "whole")] + [(model, sharding) for model in TWO_TOWERS for sharding in SHARDINGS]
+    sharded = [(model, "user-hash-3" if model in TWO_TOWERS else "mean-3") for model in MODELS]
+    return [*sharded, ("mostpop", "whole"), ("wmf", "whole"), ("wmf", "mean-3")]
 
 
 @pytest.mark.parametrize(("model", "sharding"), cases())
@@ -82,14 +85,15 @@ def test_order_of_requests_leaves_no_trace(tmp_path: Path) -> None:
     assert results[0] == results[1] == results[2]
 
 
-@pytest.mark.parametrize("model", TWO_TOWERS)
+@pytest.mark.parametrize("model", MODELS)
 def test_isolation_a_shard_alone_has_the_bytes_of_the_full_build(model: str, tmp_path: Path) -> None:
     full = make_workspace(tmp_path / "full", taste_blocks(), (model,))
-    digests = build(full, model, "user-hash-3")
+    sharding = "user-hash-3" if model in TWO_TOWERS else "mean-3"
+    digests = build(full, model, sharding)
     alone = make_workspace(tmp_path / "alone", taste_blocks(), (model,))
     params = Params.read(alone.params)
-    build_data(alone, params, "tiny", ["user-hash-3"])
-    candidate = Candidate(model=model, sharding="user-hash-3")
+    build_data(alone, params, "tiny", [sharding])
+    candidate = Candidate(model=model, sharding=sharding)
     builder = Builder(alone, candidate_recipe(alone, params, "tiny", candidate))
     names = builder.shard_names()
     # Backwards, side by side in threads: neither order nor company may show in the bytes.

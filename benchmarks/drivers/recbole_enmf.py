@@ -54,14 +54,14 @@ user_rows = torch.tensor([dataset.token2id("user_id", str(user)) for user in ran
 item_rows = torch.tensor([dataset.token2id("item_id", str(item)) for item in data["known_items"]])
 spent = 0.0
 for epoch in range(epochs):
-    start = time.perf_counter()
+    start = time.process_time()
     trainer._train_epoch(train_data, epoch, show_progress=False)
-    spent += time.perf_counter() - start
+    spent += time.process_time() - start
     with torch.no_grad():
         left = (model.user_embedding.weight * model.H_i.weight[:, 0])[user_rows]
         right = model.item_embedding.weight[item_rows]
     np.savez(out / f"{epoch:03d}.npz", users=left.numpy(), items=right.numpy(), seconds=spent)
 model.eval()
-start = time.perf_counter()
+start = time.process_time()
 trainer.evaluate(test_data, load_best_model=False)
-(out / "evaluation.txt").write_text(f"{time.perf_counter() - start}\n")
+(out / "evaluation.txt").write_text(f"{time.process_time() - start}\n")

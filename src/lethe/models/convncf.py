@@ -30,7 +30,7 @@ from lethe.random import Stream
 from lethe.solvers.bpr_sgd import bpr_sgd
 
 
-class ConvNCF(base.TwoTower):
+class ConvNCF(base.Model):
     """score(u, v) = wᵀ E_L."""
 
     class Config(base.GradientConfig):
@@ -62,6 +62,8 @@ class ConvNCF(base.TwoTower):
 
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__(config, shape)
+        self.users = nn.Parameter(torch.zeros(shape.num_users, config.embedding_dim))
+        self.items = nn.Parameter(torch.zeros(shape.num_items, config.embedding_dim))
         self.kernels, self.biases = nn.ParameterList(), nn.ParameterList()
         for layer in range(int(math.log2(config.embedding_dim))):
             self.kernels.append(torch.zeros(2, 2, config.channels if layer else 1, config.channels))
@@ -69,8 +71,9 @@ class ConvNCF(base.TwoTower):
         self.w = nn.Parameter(torch.zeros(config.channels))
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
-        super().prepare(data, stream)
         config = self.config
+        base.normal_(self.users, config.init_std, stream.torch("users"))
+        base.normal_(self.items, config.init_std, stream.torch("items"))
         tables = self.users.detach().numpy(), self.items.detach().numpy()
         for _ in bpr_sgd(
             data,

@@ -34,11 +34,11 @@ class SimpleX(base.TwoTower):
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
         init_std: float = Field(0.1, gt=0)
-        own_share: float = Field(0.5, ge=0, le=1)
-        """g, of the user's own vector against that of their items."""
+        own_share: float = Field(0.0, ge=0, le=1)
+        """g, of the user's own vector against that of their items; at 0 a user is their items alone."""
         margin: float = Field(0.4, ge=-1, le=1)
         """m: cosines of lacked items up to it cost nothing."""
-        negative_weight: float = Field(100.0, gt=0)
+        negative_weight: float = Field(30.0, gt=0)
         """w: of all of a user's lacked items together, against one interaction."""
         reg: float = Field(0.0, ge=0)
         optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
