@@ -236,9 +236,8 @@ def compare_all(
         for ratio in found:
             say(ratio.line())
     protocol = (
-        f"{split.dataset}: one thread each, run in turn on one machine; medians of seconds of the processor. Only the ratios mean"
-        " anything."
-        " recall@20 is hits/|test|, measured by our evaluation for all."
+        f"{split.dataset}: one thread each, run in turn on one machine; medians of seconds of the processor. Only the"
+        " ratios mean anything. recall@20 is hits/|test|, measured by our evaluation for all."
     )
     rows = [{**asdict(ratio), "ratio": round(ratio.ratio, 2)} for ratio in ratios]
     report = {"table": "peers", "protocol": protocol, "command": command, "rows": rows}

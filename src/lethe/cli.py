@@ -112,6 +112,34 @@ def env() -> None:
 
 
 @app.command()
+def tune(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    dataset: Annotated[str, typer.Argument(help="Name of the dataset.")],
+    trials: Annotated[int, typer.Option(help="Settings to try; a stopped search goes on where it was.")] = 40,
+    metric: Annotated[str | None, typer.Option(help="Validation metric; default: training.metric.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Search a model's hyper-parameters on the validation part; writes params/DATASET/MODEL.yaml."""
+    found = workspace()
+
+    from lethe.config import Params
+    from lethe.tuning import Trial
+    from lethe.tuning import tune as run
+
+    command = shlex.join(["lethe", "tune", model, dataset, "--trials", str(trials)])
+    command += f" --metric {metric}" if metric else ""
+    params = Params.read(found.params)
+
+    def told(trial: Trial) -> None:
+        value = "given up" if trial.value is None else f"{trial.value:.4f}"
+        typer.echo(f"  trial {trial.number}: {value}", err=True)
+
+    tuned = run(found, params, model, dataset, command=command, trials=trials, metric=metric, progress=told)
+    report = {"model": model, "dataset": dataset, "metric": tuned.metric, "value": tuned.value, "values": tuned.values}
+    show(report, as_json, [f"{tuned.metric} {tuned.value:.4f} with {tuned.values}; see params/{dataset}/{model}.yaml"])
+
+
+@app.command()
 def verify(as_json: Json = False) -> None:
     """Rebuild from the remaining data in a clean folder and compare every digest with what is deployed."""
     from lethe.verification import verify as run

@@ -236,9 +236,9 @@ class Dataset(Section):
 class Sharding(Section):
     """How rows are laid into shards and how the sub-models are put together again."""
 
-    partition: Literal["whole", "user-hash", "interaction-hash", "ubp", "ibp", "inbp"]
+    partition: Literal["whole", "user-hash", "interaction-hash", "ubp", "ibp", "inbp", "graph-lpa", "graph-bekm"]
     num_shards: int = Field(ge=1)
-    aggregator: Literal["identity", "mean", "attention"]
+    aggregator: Literal["identity", "mean", "static", "attention", "stacked", "refit"]
     slack: float = Field(1.2, ge=1)
     """Cap of a shard in the balanced partitions: ceil(slack * rows / num_shards)."""
 

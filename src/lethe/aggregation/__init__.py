@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lethe.aggregation import attention, identity, mean
+from lethe.aggregation import attention, identity, mean, refit, stacked, static
 from lethe.aggregation.ensemble import Ensemble, FactorEnsemble, MeanEnsemble, SubModel
 from lethe.config import Section
 from lethe.training import History
@@ -21,7 +21,10 @@ class Aggregator(NamedTuple):
 AGGREGATORS: dict[str, Aggregator] = {
     "identity": Aggregator(identity.Config, identity.fit),
     "mean": Aggregator(mean.Config, mean.fit),
+    "static": Aggregator(static.Config, static.fit),
     "attention": Aggregator(attention.Config, attention.fit),
+    "stacked": Aggregator(stacked.Config, stacked.fit),
+    "refit": Aggregator(refit.Config, refit.fit),
 }
 
 __all__ = ["AGGREGATORS", "Aggregator", "Ensemble", "FactorEnsemble", "MeanEnsemble", "SubModel"]

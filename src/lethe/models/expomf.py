@@ -32,9 +32,9 @@ class ExpoMF(base.TwoTower):
         solver: Literal["em"] = "em"
         embedding_dim: int = Field(64, ge=1)
         init_std: float = Field(0.1, gt=0)
-        precision: float = Field(1.0, gt=0)
+        precision: float = Field(3.0, gt=0)
         """λ_y of the ratings' normal distribution."""
-        reg: float = Field(1.0, gt=0)
+        reg: float = Field(10.0, gt=0)
         """λ_θ / λ_y = λ_β / λ_y: L2 of a row, in interactions."""
         initial_exposure: float = Field(0.01, gt=0, lt=1)
         """μ of every item at the start."""

@@ -31,9 +31,9 @@ class SampledConfig(base.GradientConfig):
     solver: Literal["gradient"] = "gradient"
     embedding_dim: int = Field(64, ge=1)
     init_std: float = Field(0.01, gt=0)
-    num_negatives: int = Field(4, ge=1)
+    num_negatives: int = Field(8, ge=1)
     """Lacked items drawn for each interaction, anew in every epoch."""
-    reg: float = Field(0.01, ge=0)
+    reg: float = Field(0.02, ge=0)
     """Factor of the L2 on the two vectors of each pair."""
     optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
     learning_rate: float = Field(0.005, gt=0)

@@ -40,19 +40,19 @@ class UltraGCN(base.TwoTower):
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
         init_std: float = Field(0.01, gt=0)
-        positive_weights: tuple[Weight, Weight] = (1e-7, 1.0)
+        positive_weights: tuple[Weight, Weight] = (1.0, 1.0)
         """w₁, w₂."""
-        negative_weights: tuple[Weight, Weight] = (1e-7, 1.0)
+        negative_weights: tuple[Weight, Weight] = (1.0, 1.0)
         """w₃, w₄."""
-        negative_weight: float = Field(100.0, gt=0)
+        negative_weight: float = Field(30.0, gt=0)
         """γ: of all of a user's lacked items together, against one interaction."""
-        item_weight: float = Field(1.0, ge=0)
+        item_weight: float = Field(0.3, ge=0)
         """λ of the item-item constraint."""
         neighbours: int = Field(10, ge=1)
         """|S_v|."""
-        reg: float = Field(0.01, ge=0)
+        reg: float = Field(1.0, ge=0)
         optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
-        learning_rate: float = Field(0.005, gt=0)
+        learning_rate: float = Field(0.02, gt=0)
         epochs: int = Field(60, ge=0)
         batch_size: int = Field(64, ge=0)
         """Users."""

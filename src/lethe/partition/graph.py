@@ -1,0 +1,110 @@
+"""Balanced clusters of users in the user-item graph: by label propagation (BLPA) or by embeddings (BEKM), GraphEraser.
+
+Chen et al., "Graph Unlearning", CCS 2022, section 4, with users as nodes and items as the ties between them. All rows of
+a user are in one shard of at most cap = ceil(slack · n / K) rows. The result looked at all rows, so it is frozen for an
+epoch; what follows an earlier assignment is as in ``ubp``.
+
+Deviations: two users' tie is a walk of two steps (a user, one of their items, one of its users), so that an item which
+everyone has ties nobody; room is counted in interactions, theirs in nodes; as in ``balanced``, users who might find
+every shard too full are laid first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from lethe.data.catalogue import Catalogue
+from lethe.data.interactions import Interactions
+from lethe.errors import ConfigError
+from lethe.partition.assignment import Assignment, Embeddings
+from lethe.partition.balanced import ROUNDS, _cap, _check, _fill, ubp
+from lethe.random import Stream
+
+LAYERS = 3
+"""BEKM: a user's embedding is the mean of 0 to this many steps through the graph."""
+
+
+def blpa(
+    interactions: Interactions,
+    num_shards: int,
+    previous: Assignment | None,
+    stream: Stream,
+    *,
+    slack: float,
+    embeddings: Embeddings,
+) -> np.ndarray:
+    """Users join the shard that most of their neighbours are in, the most tied first, while it has room.
+
+    From a random start, until nothing moves or ROUNDS rounds. No embeddings are trained.
+    """
+    if previous is not None:
+        return ubp(interactions, num_shards, previous, stream, slack=slack, embeddings=embeddings)
+    catalogue = Catalogue.of(interactions)
+    data = catalogue.encode(interactions)
+    _check(data.num_users, num_shards, "users")
+    incidence, sizes, cap = data.csr(), np.diff(data.indptr), _cap(len(data), num_shards, slack)
+    shards = _place(stream.numpy("start").random((data.num_users, num_shards)), sizes, cap)
+    for _ in range(ROUNDS):
+        moved = _place(_ties(incidence, shards, num_shards), sizes, cap)
+        if np.array_equal(moved, shards):
+            break
+        shards = moved
+    return shards[data.users]
+
+
+def bekm(
+    interactions: Interactions,
+    num_shards: int,
+    previous: Assignment | None,
+    stream: Stream,
+    *,
+    slack: float,
+    embeddings: Embeddings,
+) -> np.ndarray:
+    """Balanced k-means, as in ``ubp``, on embeddings that know the graph: the pre-trained ones spread through it."""
+
+    def spread(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray, np.ndarray]:
+        catalogue, users, items = embeddings(rows, stream)
+        return catalogue, *_spread(catalogue.encode(rows).csr(), users, items)
+
+    return ubp(interactions, num_shards, previous, stream, slack=slack, embeddings=spread)
+
+
+def _place(ties: np.ndarray, sizes: np.ndarray, cap: int) -> np.ndarray:
+    """Shards [m] of users with ``ties`` [m, K] to the shards and ``sizes`` [m] rows each, strongest tie first."""
+    num_shards = ties.shape[1]
+    # However full the others leave the shards, a user smaller than this finds room in one of them.
+    safe = (num_shards * (cap + 1) - sizes.sum()) / max(num_shards - 1, 1)
+    urgency = np.repeat(np.where((sizes < safe) | (num_shards == 1), 0, sizes), num_shards)
+    shards = _fill(np.lexsort((-ties.ravel(), -urgency)), sizes, num_shards, cap)
+    if (shards < 0).any():
+        raise ConfigError(
+            f"slack: {num_shards} shards of at most {cap} interactions can't hold users of up to {sizes.max()}; "
+            "it must be larger, or num_shards smaller"
+        )
+    return shards
+
+
+def _ties(incidence: sp.csr_array, shards: np.ndarray, num_shards: int) -> np.ndarray:
+    """For each user, how many of the two-step walks from their items end in each shard -> [num_users, K].
+
+    A walk back to the user says nothing about where they belong, and is left out.
+    """
+    users = np.arange(len(shards))
+    members = np.zeros((len(shards), num_shards), np.float32)
+    members[users, shards] = 1
+    degrees = incidence.sum(axis=0)
+    ties = incidence @ ((incidence.T @ members) / degrees[:, None])
+    ties[users, shards] -= incidence @ (1 / degrees)
+    return ties
+
+
+def _spread(incidence: sp.csr_array, users: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of 0 to LAYERS steps of D^(-1/2) A D^(-1/2) from users [M, d] and items [N, d]: as in LightGCN."""
+    left, right = (1 / np.sqrt(incidence.sum(axis=axis))[:, None] for axis in (1, 0))
+    totals = users, items
+    for _ in range(LAYERS):
+        users, items = left * (incidence @ (right * items)), right * (incidence.T @ (left * users))
+        totals = totals[0] + users, totals[1] + items
+    return totals[0] / (LAYERS + 1), totals[1] / (LAYERS + 1)

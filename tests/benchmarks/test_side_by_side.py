@@ -1,0 +1,88 @@
+"""What the speed comparisons compare computes the same thing, and the ratios say which way they go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import kernels, peers
+from benchmarks.collaborative import Split
+from benchmarks.kernels import Padded, Ratio
+from benchmarks.peers import Peer, Snapshot
+from lethe.data.batches import RowBatch
+from lethe.errors import LetheError
+from lethe.losses import non_sampling
+from tests.conftest import taste_blocks
+
+
+@pytest.fixture
+def split() -> Split:
+    rows = taste_blocks(users=30, items=60)
+    held = np.arange(len(rows)) % 5 == 0
+    return Split("tiny", rows.take(~held), rows.take(held))
+
+
+def test_the_padded_reference_has_our_loss(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "DROPOUT", 0.0)
+    data = split.catalogue.encode(split.train)
+    padded = Padded(data)
+    everyone = torch.arange(data.num_users)
+    batch = RowBatch(everyone, torch.from_numpy(data.indptr), torch.from_numpy(data.items))
+    weights = torch.full((data.num_items,), kernels.WEIGHT)
+    ours = non_sampling(padded.users, padded.items[:-1], batch, negative_weights=weights)
+    theirs = padded.loss(everyone)
+    assert theirs.item() == pytest.approx(ours.item(), rel=1e-4)
+    gradients = [torch.autograd.grad(loss, [padded.users, padded.items]) for loss in (ours, theirs)]
+    for mine, reference in zip(*gradients, strict=True):
+        assert torch.allclose(mine, reference, rtol=1e-3, atol=1e-6)
+
+
+def test_all_ways_of_evaluating_agree(split: Split) -> None:
+    """``evaluation_ratios`` itself fails where they do not."""
+    ratios = kernels.evaluation_ratios(split, rounds=1, cutoff=5)
+    assert [ratio.goal for ratio in ratios] == [5, 2]
+    assert all(ratio.ours > 0 and ratio.theirs > 0 for ratio in ratios)
+
+
+def test_epochs_are_timed(split: Split) -> None:
+    assert [ratio.goal for ratio in kernels.epoch_ratios(split, rounds=1, epochs=1)] == [150, 100]
+
+
+def test_a_ratio_is_how_many_times_faster_ours_is() -> None:
+    ratio = Ratio("an epoch", "them", ours=0.5, theirs=2.0, goal=5.0)
+    assert ratio.ratio == 4.0
+    assert ratio.line() == "| an epoch | them | 0.5000 | 2.0000 | 4.0 | 5 (not met) |"
+
+
+def test_seconds_are_those_of_the_first_snapshot_good_enough(split: Split) -> None:
+    snapshots = peers.run_ours(split, 3)
+    assert [s.seconds for s in snapshots] == sorted(s.seconds for s in snapshots)
+    blind = Snapshot(0.0, np.zeros_like(snapshots[-1].users), snapshots[-1].items)
+    quality = peers.recall(split, snapshots[-1])
+    assert peers.recall(split, blind) < quality
+    assert peers.seconds_to(split, [blind, snapshots[-1]], quality) == snapshots[-1].seconds
+    assert peers.seconds_to(split, snapshots, 1.1) == float("inf")
+
+
+def test_a_peer_is_run_in_its_own_process(split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver gets the data by file and leaves its factors; what it dies of is one line."""
+    driver = tmp_path / "driver.py"
+    driver.write_text(
+        "import sys, numpy as np\n"
+        "data = np.load(sys.argv[1])\n"
+        "for n in range(int(sys.argv[3])):\n"
+        "    np.savez(f'{sys.argv[2]}/{n:03d}.npz', users=np.ones((data['shape'][0], 1)),"
+        " items=np.bincount(data['items'])[:, None], seconds=n)\n"
+    )
+    monkeypatch.setattr(peers, "DRIVERS", tmp_path)
+    monkeypatch.setattr(peers, "install", lambda peer, work: peers.sys.executable)
+    peer = Peer("Popularity", (), "driver.py", 2)
+    snapshots, _ = peers.run_peer(peer, tmp_path, split, 2)
+    assert [s.seconds for s in snapshots] == [0.0, 1.0]
+    assert snapshots[0].items[:, 0].sum() == len(split.train)
+    driver.write_text("raise SystemExit('no such\\nmachine')\n")
+    with pytest.raises(LetheError, match=r"^peer Popularity: its run failed: machine$"):
+        peers.run_peer(peer, tmp_path, split, 2)
