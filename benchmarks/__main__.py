@@ -66,6 +66,7 @@ def tune(
     trials: Annotated[int, typer.Option(help="Settings to try.")] = 40,
     seed: Annotated[int, typer.Option()] = 2026,
     metric: Annotated[str, typer.Option(help="Validation metric.")] = "",
+    name: Annotated[str, typer.Option(help="Of the file, if not the model's: for one row of a table.")] = "",
     grid: Annotated[list[str] | None, typer.Option(help="field=[values] in YAML; repeatable.")] = None,
     base: Annotated[list[str] | None, typer.Option("--set", help="field=value that stays; repeatable.")] = None,
 ) -> None:
@@ -89,12 +90,14 @@ def tune(
         metric=metric or recipe.metric,
         trials=trials,
         seed=seed,
-        storage=WORK / "tuning" / f"{dataset}-{model}.sqlite",
+        storage=WORK / "tuning" / f"{dataset}-{name or model}.sqlite",
         base=_assignments("--set", base),
         grid=_assignments("--grid", grid) or None,
         progress=say,
     )
-    write_tuned(ROOT / "params" / dataset / f"{model}.yaml", found, _command(), notes=[f"Table: {recipe.table}."])
+    write_tuned(
+        ROOT / "params" / dataset / f"{name or model}.yaml", found, _command(), notes=[f"Table: {recipe.table}."]
+    )
     typer.echo(f"{metric or recipe.metric} {found.value:.5f}: {found.values}")
 
 

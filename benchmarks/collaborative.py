@@ -83,7 +83,7 @@ class Tuning(NamedTuple):
 
 
 TUNING = {
-    "ml-1m-loo": Tuning(last_rows, "ndcg@100", "enmf-ml1m"),
+    "ml-1m-loo": Tuning(last_rows, "hr@100", "enmf-ml1m"),
     "ml-1m-receraser": Tuning(rest_rows, "recall@20", "receraser-retrain-ml1m"),
 }
 
@@ -101,19 +101,19 @@ def model_row(
     *,
     cutoffs: Sequence[int],
     metrics: Sequence[str],
-    values: dict[str, Any] | None = None,
+    settings: str = "",
     masked: bool = True,
     baseline: bool = True,
     max_seeds: int | None = None,
     note: str = "",
 ) -> Row:
-    """A row that trains ``model`` with its tuned values, overridden by ``values``.
+    """A row that trains ``model`` with its tuned values, or with those of the file ``settings``.
 
     ``masked``: items a user has in train are no candidates.
     """
-    config = configure(model, tuned(split.dataset, model) | (values or {}), f"params.{split.dataset}")
+    config = configure(model, tuned(split.dataset, settings or model), f"params.{split.dataset}")
     nothing = split.train.take(np.zeros(len(split.train), dtype=bool))
-    settings = {
+    decides = {
         "data": split.digest,
         "model": model,
         "config": config.plain(),
@@ -136,7 +136,7 @@ def model_row(
         users.pop("cold_users")
         return Result({name: float(column.mean()) for name, column in users.items()}, seconds, users)
 
-    return Row(label, run, settings, baseline, max_seeds, note)
+    return Row(label, run, decides, baseline, max_seeds, note)
 
 
 def score(model: Model, users: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("MostPop, seen items kept", "mostpop", {"masked": False, "note": "items of train stay candidates"}),
     ("ItemKNN", "item-knn", {}),
     ("BPR", "bpr", {}),
-    ("WMF", "wmf", {"values": {"dropout": 0.0}, "note": "alternating least squares with L2, no dropout"}),
+    ("WMF", "wmf", {"settings": "wmf-l2", "note": "alternating least squares with L2, no dropout"}),
     ("ExpoMF", "expomf", {}),
     ("GMF", "gmf", _SLOW),
     ("NCF", "neumf", _SLOW),
@@ -58,7 +58,6 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
         "ENMF, exact solver",
         "wmf",
         {
-            "values": {"negative_weight": 0.5, "dropout": 0.2, "reg": 0.0, "sweeps": 10},
             "baseline": False,
             "note": "ENMF's objective, dropout integrated out, by alternating least squares (model wmf)",
         },

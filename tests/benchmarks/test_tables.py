@@ -46,7 +46,9 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("WORK", "RESULTS", "REPORTS"):
         monkeypatch.setattr(command, name, tmp_path / name.lower())
     monkeypatch.setattr(command, "ROOT", tmp_path)
-    monkeypatch.setattr(collaborative, "tuned", lambda dataset, model: {"wmf": {"sweeps": 2}}.get(model, {}))
+    monkeypatch.setattr(
+        collaborative, "tuned", lambda dataset, model: {"wmf": {"sweeps": 2}, "others": {"sweeps": 3}}.get(model, {})
+    )
     return tmp_path
 
 
@@ -100,7 +102,7 @@ def test_settings_name_what_decides_a_row(data_dir: Path, room: Path) -> None:
         return collaborative.model_row("WMF", "wmf", split, cutoffs=(5,), metrics=("hr",), **options).settings  # type: ignore[arg-type]
 
     assert settings() == settings()
-    assert settings(values={"dropout": 0.1}) != settings()
+    assert settings(settings="others") != settings()
     assert settings(masked=False) != settings()
 
 

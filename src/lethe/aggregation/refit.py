@@ -1,8 +1,8 @@
 """Refit, for two-tower sub-models: bring the shards into one space, then a few exact sweeps over all rows. Ours.
 
-The start is the sub-models' vectors after rebalancing and orthogonal Procrustes (``align``), each entity's mean weighted
-by how many of its rows a shard saw. Alternating least squares (``lethe.solvers.als``) then goes on from there on all
-remaining rows: a few sweeps do what takes many from a random start.
+The start is the sub-models' vectors after rebalancing and orthogonal Procrustes (``align``), each entity's mean
+weighted by how many of its rows a shard saw. Alternating least squares (``lethe.solvers.als``) then goes on from there
+on all remaining rows: a few sweeps do what takes many from a random start.
 """
 
 from __future__ import annotations

@@ -34,7 +34,6 @@ from lethe.random import Stream
 from lethe.solvers.als import solve_users
 from lethe.training import History
 
-
 STEPS = 16
 """Conjugate-gradient steps of a user's solve: more don't change it in float32."""
 
@@ -80,18 +79,18 @@ def item_space(users: Tower, items: Tower, dim: int) -> np.ndarray:
 
     The eigenproblem is on the smaller side of B. The largest entry of each column is positive.
     """
-    stacked = np.zeros((items.num_entities, len(users.bounds) - 1, users.vectors.shape[1]))
+    blocks = np.zeros((items.num_entities, len(users.bounds) - 1, users.vectors.shape[1]))
     parts = zip(itertools.pairwise(users.bounds), itertools.pairwise(items.bounds), strict=True)
     for shard, ((first, last), (start, end)) in enumerate(parts):
         values, vectors = scipy.linalg.eigh(users.vectors[first:last].T @ users.vectors[first:last])
         root = vectors * np.sqrt(np.maximum(values, 0))
-        stacked[items.entities[start:end], shard] = items.vectors[start:end] @ root
-    stacked = stacked.reshape(items.num_entities, -1)  # [N, K d]
+        blocks[items.entities[start:end], shard] = items.vectors[start:end] @ root
+    stacked = blocks.reshape(items.num_entities, -1)  # [N, K d]
     wide = stacked.shape[1] > stacked.shape[0]
     gram = stacked @ stacked.T if wide else stacked.T @ stacked
     first = max(len(gram) - dim, 0)
     values, vectors = scipy.linalg.eigh(gram, subset_by_index=(first, len(gram) - 1))
-    # What rounding leaves of zero is no direction; the largest always is one.
+    # What rounding leaves of zero is no direction.
     real = values > values[-1] * len(gram) * np.finfo(float).eps
     values, vectors = values[real][::-1], vectors[:, real][:, ::-1]
     space = (vectors if wide else stacked @ vectors / np.sqrt(values)) * values**0.25
@@ -106,7 +105,7 @@ def equalize(space: np.ndarray) -> np.ndarray:
     """
     dim = space.shape[1]
     gram, rotation = space.T @ space, np.eye(dim)
-    mean = np.trace(gram) / dim
+    mean = np.trace(gram) / max(dim, 1)
     for _ in range(dim - 1):
         squares = np.diag(gram)
         pair = [squares.argmax(), squares.argmin()]

@@ -4,11 +4,12 @@ Chen et al., "Graph Unlearning", CCS 2022, section 5 (learning-based aggregation
 
     score(u, v) = Σ_i w_i p^i_u · q^i_v   over the shards that hold both u and v,   w ≥ 0
 
-Deviations: the weights are the exact minimum of the whole-matrix square loss (eq. 3.9) over all remaining rows, which is
-a quadratic function of them, so that nothing is sampled and there is no learning rate; they needn't sum to 1, because
+Deviations: the weights are the exact minimum of the whole-matrix square loss (eq. 3.9) over all remaining rows, a
+quadratic function of them, so that nothing is sampled and there is no learning rate; they needn't sum to 1, because
 that loss fixes the scale; a shard that does not hold a user or item takes no weight there.
 
-The combined towers are the weighted shards' side by side, K · d wide.
+The combined towers are the weighted shards' side by side, K · d wide. Where each user is in one shard, a weight scales
+all scores of a user alike: then the order of what a shard holds is that of the mean.
 """
 
 from __future__ import annotations

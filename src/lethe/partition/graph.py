@@ -1,11 +1,12 @@
 """Balanced clusters of users in the user-item graph: by label propagation (BLPA) or by embeddings (BEKM), GraphEraser.
 
-Chen et al., "Graph Unlearning", CCS 2022, section 4, with users as nodes and items as the ties between them. All rows of
-a user are in one shard of at most cap = ceil(slack · n / K) rows. The result looked at all rows, so it is frozen for an
-epoch; what follows an earlier assignment is as in ``ubp``.
+Chen et al., "Graph Unlearning", CCS 2022, section 4, with users as nodes and items as the ties between them. All rows
+of a user are in one shard of at most cap = ceil(slack · n / K) rows. The result looked at all rows, so it is frozen for
+an epoch; what follows an earlier assignment is as in ``ubp``.
 
 Deviations: two users' tie is a walk of two steps (a user, one of their items, one of its users), so that an item which
-everyone has ties nobody; room is counted in interactions, theirs in nodes; as in ``balanced``, users who might find
+everyone has ties nobody; ties to a shard are counted per row it holds, because mere counts draw everyone to the largest
+shards and empty the others; room is counted in interactions, theirs in nodes; as in ``balanced``, users who might find
 every shard too full are laid first.
 """
 
@@ -34,7 +35,7 @@ def blpa(
     slack: float,
     embeddings: Embeddings,
 ) -> np.ndarray:
-    """Users join the shard that most of their neighbours are in, the most tied first, while it has room.
+    """Users join the shard that they are most tied to, the strongest tie first, while it has room.
 
     From a random start, until nothing moves or ROUNDS rounds. No embeddings are trained.
     """
@@ -87,7 +88,7 @@ def _place(ties: np.ndarray, sizes: np.ndarray, cap: int) -> np.ndarray:
 
 
 def _ties(incidence: sp.csr_array, shards: np.ndarray, num_shards: int) -> np.ndarray:
-    """For each user, how many of the two-step walks from their items end in each shard -> [num_users, K].
+    """For each user, the walks user - item - user that end in a shard, over the shard's rows -> [num_users, K].
 
     A walk back to the user says nothing about where they belong, and is left out.
     """
@@ -97,7 +98,7 @@ def _ties(incidence: sp.csr_array, shards: np.ndarray, num_shards: int) -> np.nd
     degrees = incidence.sum(axis=0)
     ties = incidence @ ((incidence.T @ members) / degrees[:, None])
     ties[users, shards] -= incidence @ (1 / degrees)
-    return ties
+    return ties / np.maximum(incidence.sum(axis=1) @ members, 1)
 
 
 def _spread(incidence: sp.csr_array, users: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
