@@ -22,9 +22,7 @@ from lethe.stages import build_data
 from lethe.workspace import Workspace
 from tests.conftest import make_workspace, taste_blocks
 
-TWO_TOWERS = [
-    name for name, model in MODELS.items() if model(configure(name, {}), Shape(2, 2)).factors() is not None
-]
+TWO_TOWERS = [name for name, model in MODELS.items() if model(configure(name, {}), Shape(2, 2)).factors() is not None]
 
 
 def build(workspace: Workspace, model: str, sharding: str) -> dict[str, str]:
