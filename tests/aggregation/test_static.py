@@ -93,6 +93,14 @@ def test_a_shard_that_only_misleads_has_no_weight() -> None:
     np.testing.assert_allclose(ensemble.score(np.arange(30)), without.score(np.arange(30)), atol=1e-5)
 
 
+def test_shards_that_predict_alike_share_the_weight() -> None:
+    rows = rows_of()
+    sub_models = members(rows, by_row(rows))
+    twice, _ = fit([*sub_models, *sub_models], rows, 0.2)
+    once, _ = fit(sub_models, rows, 0.2)
+    np.testing.assert_allclose(twice.score(np.arange(30)), once.score(np.arange(30)), atol=1e-4)
+
+
 def test_the_scale_of_a_shard_does_not_matter() -> None:
     rows = rows_of()
     plain, scaled = (fit(members(rows, by_row(rows), spoil), rows, 0.2)[0] for spoil in (1.0, 50.0))

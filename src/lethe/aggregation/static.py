@@ -66,15 +66,17 @@ def learn(
     A_ij = c⁻ Σ_uv s_i s_j + (1 - c⁻) Σ_{uv∈data} s_i s_j,   b_i = Σ_{uv∈data} s_i,   s_i = p^i_u · q^i_v.
     """
     num_shards, dim = users.shape[1:]
-    flat = [tower.reshape(len(tower), -1) for tower in (users, items)]
+    # In float64: shards that predict alike must not make A indefinite.
+    flat = [tower.reshape(len(tower), -1).astype(np.float64) for tower in (users, items)]
     # Σ_uv s_i s_j is the sum of all entries of (P_iᵀ P_j) ∘ (Q_iᵀ Q_j): no cell is ever scored.
-    products = np.multiply(*(tower.T @ tower for tower in flat), dtype=np.float64)
+    products = np.multiply(*(tower.T @ tower for tower in flat))
     everywhere = products.reshape(num_shards, dim, num_shards, dim).sum(axis=(1, 3))
     held = np.einsum("ukd,ukd->uk", users, users) > 0
     on_data, linear = _moments(users, items, held, data.users, data.items)
     quadratic = negative_weight * everywhere + (1 - negative_weight) * on_data
     # wᵀ A w - 2 bᵀ w = ‖L w - y‖² - ‖y‖² with A = LᵀL, Lᵀ y = b: non-negative least squares. The ridge is rounding's.
-    ridge = np.eye(num_shards) * (np.trace(quadratic) * np.finfo(np.float32).eps + np.finfo(np.float32).tiny)
+    single = np.finfo(np.float32)
+    ridge = np.diag(np.diag(quadratic) * single.eps + single.tiny)
     factor = scipy.linalg.cholesky(quadratic + ridge)
     weights, _ = scipy.optimize.nnls(factor, scipy.linalg.solve_triangular(factor, linear, trans="T"))
     return weights.astype(np.float32), float(weights @ quadratic @ weights - 2 * linear @ weights)

@@ -7,8 +7,9 @@ He et al., "Outer Product-based Neural Collaborative Filtering", IJCAI 2018.
 where each K_l is a 2 × 2 convolution of stride 2, so that log₂(d) of them leave one cell. As in the paper the vectors
 are those of a matrix factorisation trained with BPR first. Deviations: two channels of each layer start as the positive
 and the negative part of the sum along the diagonal, whose difference at the end is p_u·q_v, so the start scores as that
-factorisation does and learning can only go on from there; the default vectors and channels (16 and 8 for 64 and 32) are
-for a CPU. Scoring a user costs num_items passes through the layers.
+factorisation does; the default vectors and channels (16 and 8 for 64 and 32) are for a CPU, and the learning after the
+factorisation is short, because on small data it fits train and loses validation. Scoring a user costs num_items passes
+through the layers.
 """
 
 from __future__ import annotations
@@ -41,13 +42,12 @@ class ConvNCF(base.Model):
         """Of each layer."""
         init_std: float = Field(0.1, gt=0)
         """Of the vectors before the factorisation, and of the convolutions."""
-        pretrain_epochs: int = Field(60, ge=0)
+        pretrain_epochs: int = Field(120, ge=0)
         """Of the factorisation, each of as many triples as there are interactions, at the rate ``pretrain_rate``."""
         pretrain_rate: float = Field(0.05, gt=0)
-        reg: float = Field(0.01, ge=0)
+        reg: float = Field(0.03, ge=0)
         """Factor of half the L2 on the three vectors of each triple, before and after."""
-        optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
-        learning_rate: float = Field(0.001, gt=0)
+        learning_rate: float = Field(0.002, gt=0)
         epochs: int = Field(5, ge=0)
         batch_size: int = Field(1024, ge=0)
         """Triples."""
