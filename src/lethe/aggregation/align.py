@@ -47,7 +47,15 @@ def stack(sub_models: Sequence[SubModel], train: Interactions) -> tuple[Tower, T
     Raises ConfigError for a sub-model without two towers, or of another size.
     """
     catalogue = Catalogue.of(train)
-    places = [(s.catalogue.users.encode(train.user_ids), s.catalogue.items.encode(train.item_ids)) for s in sub_models]
+    # Ids are looked up once each, not once a row.
+    rows = catalogue.encode(train)
+    places = [
+        (
+            s.catalogue.users.encode(catalogue.users.values)[rows.users],
+            s.catalogue.items.encode(catalogue.items.values)[rows.items],
+        )
+        for s in sub_models
+    ]
     holds = np.array([(users >= 0) & (items >= 0) for users, items in places])
     share = 1.0 / np.maximum(holds.sum(axis=0), 1)
     users, items = _Stack(catalogue.users), _Stack(catalogue.items)
@@ -58,8 +66,10 @@ def stack(sub_models: Sequence[SubModel], train: Interactions) -> tuple[Tower, T
                 f"aggregator: needs sub-models with two towers, {type(sub_model.model).__name__} has none"
             )
         left, right = (tower.astype(np.float64) for tower in factors)
-        lengths = [np.maximum(np.linalg.norm(tower, axis=0), np.finfo(float).tiny) for tower in (left, right)]
-        balance = np.sqrt(lengths[1] / lengths[0])
+        lengths = [np.linalg.norm(tower, axis=0) for tower in (left, right)]
+        # A dimension that is nothing in one tower can't be made equally long, and scores nothing.
+        both = np.minimum(*lengths) > 0
+        balance = np.sqrt(np.divide(lengths[1], lengths[0], out=np.ones_like(lengths[0]), where=both))
         users.add(left * balance, sub_model.catalogue.users, np.bincount(place[0][held], share[held], len(left)))
         items.add(right / balance, sub_model.catalogue.items, np.bincount(place[1][held], share[held], len(right)))
     return users.tower(), items.tower()

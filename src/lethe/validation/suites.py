@@ -18,7 +18,7 @@ from lethe.validation.report import Report
 if TYPE_CHECKING:
     import pandas as pd
 
-BALANCED = ("ubp", "ibp", "inbp")
+BALANCED = ("ubp", "ibp", "inbp", "graph-lpa", "graph-bekm")
 """Partitions that promise a largest shard."""
 
 
