@@ -80,7 +80,9 @@ def test_no_shard_is_over_its_cap(name, pairs, num_shards, slack):
     except ConfigError:
         # Refused only where whole entities may really not fit, never for single rows.
         assert name != "inbp"
-        largest = np.unique(rows.user_ids if name in ("ubp", "graph-lpa", "graph-bekm") else rows.item_ids, return_counts=True)[1].max()
+        largest = np.unique(
+            rows.user_ids if name in ("ubp", "graph-lpa", "graph-bekm") else rows.item_ids, return_counts=True
+        )[1].max()
         assert largest * (num_shards - 1) >= num_shards * (cap + 1) - len(rows)
     else:
         assert sizes.max() <= cap

@@ -36,7 +36,7 @@ def submit(
     book = ledger(workspace)
     due = params.forgetting.due_days
     path = workspace.interactions(name)
-    if not path.is_file():
+    if name in known and not path.is_file():
         raise RequestError(f"dataset: {name} has no data yet, so nobody can tell what it holds; run lethe train first")
     request, created = book.add(name, user, items, reason, datasets=known, due_days=due)
     if not created and request.state != "received":

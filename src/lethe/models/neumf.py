@@ -31,7 +31,7 @@ class NeuMF(base.Model):
     """score(u, v) = hᵀ (p_u ⊙ q_v) + gᵀ z_L."""
 
     class Config(SampledConfig):
-        layers: tuple[Annotated[int, Field(ge=2)], ...] = Field((64, 32, 16), min_length=1)
+        layers: tuple[Annotated[int, Field(ge=2)], ...] = Field((32, 16), min_length=1)
         """Sizes of z_1 .. z_L; half of the first is each of p' and q'."""
 
     def __init__(self, config: Config, shape: Shape) -> None:

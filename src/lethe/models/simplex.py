@@ -33,7 +33,7 @@ class SimpleX(base.TwoTower):
     class Config(base.GradientConfig):
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
-        init_std: float = Field(0.1, gt=0)
+        init_std: float = Field(0.03, gt=0)
         own_share: float = Field(0.0, ge=0, le=1)
         """g, of the user's own vector against that of their items; at 0 a user is their items alone."""
         margin: float = Field(0.4, ge=-1, le=1)
