@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -42,6 +43,8 @@ def alone(run: Callable[P, R]) -> Callable[P, R]:
 
 def command(run: Callable[[], object]) -> None:
     """Run a flow; an error a user can mend is one line on standard error and exit code 1."""
+    # Prefect's queue of events says at exit what it still holds: noise after our one line.
+    logging.getLogger("EventsWorker").setLevel(logging.CRITICAL)
     try:
         run()
     except LetheError as error:
