@@ -26,7 +26,7 @@ from lethe.evaluation import evaluate
 from lethe.models import MODELS, configure
 from lethe.package import write_package
 from lethe.random import Stream
-from lethe.training import pick_device, train
+from lethe.training import pick_device, progress_bar, train
 from lethe.workspace import Workspace
 
 
@@ -112,14 +112,19 @@ class Builder:
             "code": code_digest("lethe.training", MODELS[recipe.model].__module__),
             "environment": numeric_environment(recipe.device),
         }
-        return self.store.make("sub-model", inputs, lambda folder: self._train(rows, shard_name, folder))
+        saved = self.store.checkpoint("sub-model", inputs)
+        artifact = self.store.make("sub-model", inputs, lambda folder: self._train(rows, shard_name, folder, saved))
+        saved.unlink(missing_ok=True)
+        return artifact
 
-    def _train(self, rows: Interactions, shard_name: str, folder: Path) -> None:
+    def _train(self, rows: Interactions, shard_name: str, folder: Path, saved: Path) -> None:
         recipe = self.recipe
         catalogue = Catalogue.of(rows)
         model = MODELS[recipe.model](configure(recipe.model, recipe.config), catalogue.shape)
         stream = Stream(recipe.seed)("sub-model", recipe.model, shard_name)
-        history = train(model, catalogue.encode(rows), stream, pick_device(recipe.device))
+        device = pick_device(recipe.device)
+        with progress_bar(f"{recipe.model} {shard_name}", model.config) as progress:
+            history = train(model, catalogue.encode(rows), stream, device, progress=progress, saved=saved)
         save_file(model.state_dict(), folder / "weights.safetensors")
         catalogue.write(folder)
         (folder / "history.json").write_text(json.dumps(history))
