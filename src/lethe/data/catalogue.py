@@ -157,6 +157,13 @@ class InteractionMatrix:
         return np.bincount(self.items, minlength=self.num_items).astype(np.int64)
 
     @cached_property
+    def lacked_before(self) -> np.ndarray:
+        """[n] int64, increasing where pairs are distinct: user · (num_items + 1) + how many items that the user lacks
+        come before the row's own. Searched to draw what a user lacks (see ``lethe.data.batches.negatives``)."""
+        own_before = np.arange(len(self)) - self.indptr[self.users]
+        return self.users * (self.num_items + 1) + self.items - own_before
+
+    @cached_property
     def transposed(self) -> InteractionMatrix:
         """The same rows with the roles of users and items swapped (item-major order)."""
         # Rows are sorted by user: a counting sort by item, which is stable, leaves them sorted by (item, user).
