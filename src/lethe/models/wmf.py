@@ -5,7 +5,8 @@ Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", 
     min Σ_u Σ_v c_uv (y_uv - p_u·q_v)² + reg (Σ‖p_u‖² + Σ‖q_v‖²),      c_uv = 1 if y_uv = 1, else c⁻_v
 
 Deviations from the program that the RecEraser paper trains: its dropout on p_u is integrated out exactly instead of
-sampled, and the default solver is alternating least squares, which has no learning rate, batch or mask.
+sampled, and the default solver is alternating least squares, which has no learning rate, batch or mask, from the
+leading singular vectors of the data.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from lethe.data.catalogue import InteractionMatrix
 from lethe.models import base
 from lethe.random import Stream
 from lethe.solvers.als import als
+from lethe.solvers.spectral import turn_to_spectrum
 
 
 class WMF(base.NonSampling):
@@ -34,13 +36,16 @@ class WMF(base.NonSampling):
         """als: item rows, then user rows, once each."""
         steps: int = Field(3, ge=1)
         """als: conjugate-gradient steps a row."""
+        power_iterations: int = Field(3, ge=0)
+        """als: before the first sweep, towards the leading singular vectors of the data. 0: from random vectors."""
 
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
-        config = self.config
+        config, users, items = self.config, self.users.detach().numpy(), self.items.detach().numpy()
+        turn_to_spectrum(data, users, config.power_iterations)
         return als(
             data,
-            self.users.detach().numpy(),
-            self.items.detach().numpy(),
+            users,
+            items,
             negative_weights=self.negative_weights.numpy(),
             dropout=config.dropout,
             reg=config.reg,
