@@ -16,6 +16,7 @@ from typing import Literal
 
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
 from lethe.data.batches import RowBatch
 from lethe.data.catalogue import InteractionMatrix
@@ -54,4 +55,5 @@ class WMF(base.NonSampling):
         )
 
     def loss(self, batch: RowBatch) -> Tensor:
-        return self.square_loss(self.users[batch.rows], self.items, batch) + self.config.reg * self.squared_norm(batch)
+        loss = self.square_loss(functional.embedding(batch.rows, self.users), self.items, batch)
+        return loss + self.config.reg * self.squared_norm(batch) if self.config.reg else loss
