@@ -122,7 +122,7 @@ def add_positives_portable(
     """The positives' part of ``non_sampling`` in plain torch, for any device.
 
     Adds half the gradients to ``left_grad`` [B, d] and ``right_grad`` [N, d] in place and returns the value, a scalar.
-    Sums are products of a sparse matrix, by rows for ``left_grad`` and by columns for ``right_grad``, so that nothing is
+    Sums are products of a sparse matrix, by rows for ``left_grad`` and by columns for ``right_grad``: nothing is
     scattered. On a GPU the order of these sums is the library's, and its bytes may differ from run to run.
     """
     shape = len(left), len(right)

@@ -48,7 +48,7 @@ def test_one_iteration_is_one_product_to_and_fro() -> None:
     values, vectors = np.linalg.eigh(items.T @ items)
     expected = incidence @ items @ vectors / np.sqrt(values)
     expected *= np.sqrt(USERS / np.square(expected).sum())
-    # The basis of the orthonormal columns is free; what is added to the old values spans the same, with the same lengths.
+    # The basis of the orthonormal columns is free; what is added spans the same, with the same lengths.
     added = users - before
     assert added @ added.T == pytest.approx(expected @ expected.T, abs=1e-9)
 

@@ -158,7 +158,10 @@ def _product(
     vector: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """out = weight · gram · vector + Σ_{c∈own} (positive - weight · column_weight_c) (y_c · vector) y_c, gram symmetric."""
+    """out = weight · gram · vector + Σ_{c∈own} (positive - weight · column_weight_c) (y_c · vector) y_c.
+
+    ``gram`` is symmetric.
+    """
     d = len(vector)
     out[:] = 0
     for j in range(0, d // 4 * 4, 4):
