@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from lethe.data.interactions import Interactions, from_arrow, write_parquet
+from lethe.data.side import NO_SIDE, Side
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
@@ -99,10 +100,19 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Shape:
-    """How many of each kind of thing a model has rows for."""
+    """How many of each kind of thing a model has rows for; what a dataset has no table of is 0."""
 
     num_users: int
     num_items: int
+    num_friends: int = 0
+    """Users as targets of links, in a vocabulary of their own."""
+    num_user_features: int = 0
+    num_item_features: int = 0
+    """Distinct (field, value) pairs of each side; a numeric field is one."""
+    num_contexts: int = 0
+    """Distinct (field, value) pairs of the context fields."""
+    num_relations: int = 0
+    num_entities: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,6 +120,9 @@ class InteractionMatrix:
     """Interactions in dense indices, sorted by (user, item): what a model learns from.
 
     users, items  [n] int64      ratings  [n] float32 or None      timestamps  [n] int64 or None
+    contexts      [n, number of context fields] int64 or None: the dense context of each field of a row
+
+    Pairs are distinct, except under contexts: there a pair may occur once in each context.
     """
 
     shape: Shape
@@ -117,6 +130,8 @@ class InteractionMatrix:
     items: np.ndarray
     ratings: np.ndarray | None = None
     timestamps: np.ndarray | None = None
+    contexts: np.ndarray | None = None
+    side: Side = NO_SIDE
 
     def __len__(self) -> int:
         return len(self.users)
