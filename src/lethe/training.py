@@ -57,6 +57,7 @@ def train(
     ``progress`` is called with each row of the history; ``valid`` is for ``fit``. Only gradients use the device: the
     solvers are compiled for the CPU.
     """
+    _check_needs(model, data)
     with one_thread():
         model.prepare(data, stream("prepare"))
         if model.config.solver == "gradient":
@@ -116,6 +117,14 @@ def fit(
     if best is not None:
         model.load_state_dict(best[2])
     return history
+
+
+def _check_needs(model: Model, data: InteractionMatrix) -> None:
+    """Raises ConfigError for a table that the model can't learn without. An empty table is one: a shard may hold none."""
+    for table in sorted(model.needs):
+        found = getattr(data.side if hasattr(data.side, table) else data, table)
+        if found is None or (isinstance(found, dict) and not found):
+            raise ConfigError(f"{type(model).__name__}: needs {table}, and the dataset has none")
 
 
 def _check(model: Model, epoch: int, loss: float, where: str) -> None:

@@ -62,6 +62,8 @@ class Model(nn.Module):
     """
 
     Config: ClassVar[type[Config]]
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What it can't learn without: names of fields of ``Side``, "contexts", "timestamps"; ``train`` checks."""
     accepts: ClassVar[frozenset[str]] = frozenset()
     """Fields of ``Given`` that ``score_given`` looks at."""
     config: Any
