@@ -9,6 +9,8 @@ from lethe.models.als import ALS
 from lethe.models.base import Config, Model
 from lethe.models.bias_lfm import BiasLFM
 from lethe.models.bpr import BPR
+from lethe.models.collective_behaviours import CollectiveBehaviours
+from lethe.models.collective_social import CollectiveSocial
 from lethe.models.convncf import ConvNCF
 from lethe.models.ease import EASE
 from lethe.models.embedding_dot import EmbeddingDot
@@ -52,6 +54,8 @@ MODELS: dict[str, type[Model]] = {
     "momentum-mf": MomentumMF,
     "embedding-dot": EmbeddingDot,
     "als": ALS,
+    "collective-social": CollectiveSocial,
+    "collective-behaviours": CollectiveBehaviours,
 }
 
 
