@@ -13,6 +13,7 @@ from lethe.models.collective_behaviours import CollectiveBehaviours
 from lethe.models.collective_social import CollectiveSocial
 from lethe.models.convncf import ConvNCF
 from lethe.models.ease import EASE
+from lethe.models.eatnn import EATNN
 from lethe.models.embedding_dot import EmbeddingDot
 from lethe.models.enmf import ENMFU
 from lethe.models.enmf_a import ENMFA
@@ -56,6 +57,7 @@ MODELS: dict[str, type[Model]] = {
     "als": ALS,
     "collective-social": CollectiveSocial,
     "collective-behaviours": CollectiveBehaviours,
+    "eatnn": EATNN,
 }
 
 
