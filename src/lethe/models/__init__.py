@@ -14,6 +14,7 @@ from lethe.models.collective_social import CollectiveSocial
 from lethe.models.convncf import ConvNCF
 from lethe.models.ease import EASE
 from lethe.models.eatnn import EATNN
+from lethe.models.ehcf import EHCF
 from lethe.models.embedding_dot import EmbeddingDot
 from lethe.models.enmf import ENMFU
 from lethe.models.enmf_a import ENMFA
@@ -58,6 +59,7 @@ MODELS: dict[str, type[Model]] = {
     "collective-social": CollectiveSocial,
     "collective-behaviours": CollectiveBehaviours,
     "eatnn": EATNN,
+    "ehcf": EHCF,
 }
 
 
