@@ -20,6 +20,7 @@ from lethe.models.enmf import ENMFU
 from lethe.models.enmf_a import ENMFA
 from lethe.models.enmf_i import ENMFI
 from lethe.models.expomf import ExpoMF
+from lethe.models.ghcf import GHCF
 from lethe.models.gmf import GMF
 from lethe.models.item_knn import ItemKNN
 from lethe.models.lfm import LFM
@@ -60,6 +61,7 @@ MODELS: dict[str, type[Model]] = {
     "collective-behaviours": CollectiveBehaviours,
     "eatnn": EATNN,
     "ehcf": EHCF,
+    "ghcf": GHCF,
 }
 
 
