@@ -9,13 +9,18 @@ from lethe.models.als import ALS
 from lethe.models.base import Config, Model
 from lethe.models.bias_lfm import BiasLFM
 from lethe.models.bpr import BPR
+from lethe.models.collective_behaviours import CollectiveBehaviours
+from lethe.models.collective_social import CollectiveSocial
 from lethe.models.convncf import ConvNCF
 from lethe.models.ease import EASE
+from lethe.models.eatnn import EATNN
+from lethe.models.ehcf import EHCF
 from lethe.models.embedding_dot import EmbeddingDot
 from lethe.models.enmf import ENMFU
 from lethe.models.enmf_a import ENMFA
 from lethe.models.enmf_i import ENMFI
 from lethe.models.expomf import ExpoMF
+from lethe.models.ghcf import GHCF
 from lethe.models.gmf import GMF
 from lethe.models.item_knn import ItemKNN
 from lethe.models.lfm import LFM
@@ -52,6 +57,11 @@ MODELS: dict[str, type[Model]] = {
     "momentum-mf": MomentumMF,
     "embedding-dot": EmbeddingDot,
     "als": ALS,
+    "collective-social": CollectiveSocial,
+    "collective-behaviours": CollectiveBehaviours,
+    "eatnn": EATNN,
+    "ehcf": EHCF,
+    "ghcf": GHCF,
 }
 
 
