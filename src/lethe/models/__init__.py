@@ -15,6 +15,7 @@ from lethe.models.embedding_dot import EmbeddingDot
 from lethe.models.enmf import ENMFU
 from lethe.models.enmf_a import ENMFA
 from lethe.models.enmf_i import ENMFI
+from lethe.models.ensfm import ENSFM
 from lethe.models.expomf import ExpoMF
 from lethe.models.gmf import GMF
 from lethe.models.item_knn import ItemKNN
@@ -52,6 +53,7 @@ MODELS: dict[str, type[Model]] = {
     "momentum-mf": MomentumMF,
     "embedding-dot": EmbeddingDot,
     "als": ALS,
+    "ensfm": ENSFM,
 }
 
 
