@@ -9,6 +9,9 @@ from lethe.models.als import ALS
 from lethe.models.base import Config, Model
 from lethe.models.bias_lfm import BiasLFM
 from lethe.models.bpr import BPR
+from lethe.models.collective_behaviours import CollectiveBehaviours
+from lethe.models.collective_graph import CollectiveGraph
+from lethe.models.collective_social import CollectiveSocial
 from lethe.models.convncf import ConvNCF
 from lethe.models.ease import EASE
 from lethe.models.embedding_dot import EmbeddingDot
@@ -19,6 +22,7 @@ from lethe.models.ensfm import ENSFM
 from lethe.models.expomf import ExpoMF
 from lethe.models.gmf import GMF
 from lethe.models.item_knn import ItemKNN
+from lethe.models.jnskr import JNSKR
 from lethe.models.lfm import LFM
 from lethe.models.lightgcn import LightGCN
 from lethe.models.minibatch_lfm import MiniBatchLFM
@@ -54,6 +58,10 @@ MODELS: dict[str, type[Model]] = {
     "embedding-dot": EmbeddingDot,
     "als": ALS,
     "ensfm": ENSFM,
+    "collective-social": CollectiveSocial,
+    "collective-behaviours": CollectiveBehaviours,
+    "collective-graph": CollectiveGraph,
+    "jnskr": JNSKR,
 }
 
 
