@@ -120,13 +120,17 @@ class JNSKR(base.NonSampling):
                 yield Batch(task, batch, _facts(triples, batch.rows.numpy()))
 
     def loss(self, batch: Batch) -> Tensor:
-        rows, config = batch.positives.rows, self.config
         value = self.h.new_zeros(())
         if batch.task != "graph":
-            value = value + self._recommendation_loss(batch)
-        if batch.task != "recommend" and config.graph_weight:
-            value = value + config.graph_weight * self._graph_loss(rows, batch.facts)
-        share = len(rows) / self.shape.num_items
+            value = value + self._recommendation_loss(batch) + self._norm(batch.positives.rows)
+        if batch.task != "recommend" and self.config.graph_weight:
+            value = value + self.config.graph_weight * self._graph_loss(batch.positives.rows, batch.facts)
+        return value
+
+    def _norm(self, rows: Tensor) -> Tensor | float:
+        """λ‖Θ‖²: the items ``rows``, and their share of all else, so that an epoch's batches sum to the whole."""
+        config, share = self.config, len(rows) / self.shape.num_items
+        value: Tensor | float = 0.0
         if config.reg:
             others = sum(table.square().sum() for table in (self.users, self.entities, self.relations))
             value = value + config.reg * (self.items[rows].square().sum() + share * others)
