@@ -172,8 +172,8 @@ def is_alone_in_threads(name: str, values: Values) -> None:
 
 def goes_on_where_it_was_stopped(name: str, values: Values) -> None:
     """Training that was stopped, whatever its checkpoint holds, ends in the bytes and the curve of one that wasn't."""
-    data = table(name)
-    config, catalogue = configure(name, values), Catalogue.of(data)
+    config = configure(name, values)
+    catalogue, data = encode(name, table(name))
 
     def run(saved: Path | None = None, stop_after: int | None = None) -> tuple[bytes, History]:
         model = MODELS[name](config, catalogue.shape)
@@ -182,7 +182,7 @@ def goes_on_where_it_was_stopped(name: str, values: Values) -> None:
             if row["epoch"] == stop_after:
                 raise KeyboardInterrupt
 
-        history = train(model, catalogue.encode(data), Stream(1), saved=saved, progress=watch)
+        history = train(model, data, Stream(1), saved=saved, progress=watch)
         return weights(model), history
 
     whole = run()
