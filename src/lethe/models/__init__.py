@@ -17,6 +17,7 @@ from lethe.models.enmf_a import ENMFA
 from lethe.models.enmf_i import ENMFI
 from lethe.models.expomf import ExpoMF
 from lethe.models.gmf import GMF
+from lethe.models.gru4rec import GRU4Rec
 from lethe.models.item_knn import ItemKNN
 from lethe.models.lfm import LFM
 from lethe.models.lightgcn import LightGCN
@@ -52,6 +53,7 @@ MODELS: dict[str, type[Model]] = {
     "momentum-mf": MomentumMF,
     "embedding-dot": EmbeddingDot,
     "als": ALS,
+    "gru4rec": GRU4Rec,
 }
 
 
