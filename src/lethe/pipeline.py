@@ -20,6 +20,7 @@ from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config import Candidate, Params, Section, Sharding, read_yaml
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
+from lethe.data.tables import SideTables, content_digest, digest_beside
 from lethe.environment import code_digest, numeric_environment
 from lethe.errors import ConfigError, DataError
 from lethe.evaluation import evaluate
@@ -100,11 +101,14 @@ class Builder:
         folder = self.workspace.shards(self.recipe.dataset, self.recipe.sharding)
         return Interactions.read(folder / f"{name}.parquet")
 
+    def shard_side(self, name: str) -> SideTables:
+        return SideTables.read(self.workspace.shard_side(self.recipe.dataset, self.recipe.sharding, name))
+
     def sub_model(self, shard_name: str) -> Artifact:
-        """The sub-model of a shard: a function of the shard's rows, its name, the model's config and the seed."""
-        recipe, rows = self.recipe, self.shard(shard_name)
+        """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed."""
+        recipe, rows, tables = self.recipe, self.shard(shard_name), self.shard_side(shard_name)
         inputs = {
-            "data": rows.digest(),
+            "data": content_digest(rows, tables),
             "shard": shard_name,
             "model": recipe.model,
             "config": recipe.config,
@@ -112,14 +116,14 @@ class Builder:
             "code": code_digest("lethe.training", MODELS[recipe.model].__module__),
             "environment": numeric_environment(recipe.device),
         }
-        return self.store.make("sub-model", inputs, lambda folder: self._train(rows, shard_name, folder))
+        return self.store.make("sub-model", inputs, lambda folder: self._train(rows, tables, shard_name, folder))
 
-    def _train(self, rows: Interactions, shard_name: str, folder: Path) -> None:
+    def _train(self, rows: Interactions, tables: SideTables, shard_name: str, folder: Path) -> None:
         recipe = self.recipe
-        catalogue = Catalogue.of(rows)
+        catalogue = Catalogue.of(rows, tables)
         model = MODELS[recipe.model](configure(recipe.model, recipe.config), catalogue.shape)
         stream = Stream(recipe.seed)("sub-model", recipe.model, shard_name)
-        history = train(model, catalogue.encode(rows), stream, pick_device(recipe.device))
+        history = train(model, catalogue.encode(rows, tables), stream, pick_device(recipe.device))
         save_file(model.state_dict(), folder / "weights.safetensors")
         catalogue.write(folder)
         (folder / "history.json").write_text(json.dumps(history))
@@ -187,7 +191,7 @@ class Builder:
             "sharding": self.recipe.sharding,
             "recipe": self.recipe.plain(),
             "guarantee": guarantee,
-            "data_digest": Interactions.read(self.workspace.interactions(self.recipe.dataset)).digest(),
+            "data_digest": digest_beside(self.workspace.interactions(self.recipe.dataset)),
             "ensemble": {"key": artifact.key, "digest": artifact.digest},
             "sub_models": artifact.inputs["sub-models"],
         }

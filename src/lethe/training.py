@@ -120,7 +120,7 @@ def fit(
 
 
 def _check_needs(model: Model, data: InteractionMatrix) -> None:
-    """Raises ConfigError for a table that the model can't learn without. An empty table is one: a shard may hold none."""
+    """Raises ConfigError for a table that the model can't learn without. An empty one will do."""
     for table in sorted(model.needs):
         found = getattr(data.side if hasattr(data.side, table) else data, table)
         if found is None or (isinstance(found, dict) and not found):

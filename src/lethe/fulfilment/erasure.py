@@ -9,6 +9,7 @@ from typing import Any
 from lethe.artifacts import ArtifactStore
 from lethe.config import Params
 from lethe.data.interactions import Interactions
+from lethe.data.tables import digest_beside
 from lethe.errors import LetheError
 from lethe.fulfilment.intake import ledger
 from lethe.fulfilment.run import Run
@@ -101,7 +102,7 @@ def live_artifacts(workspace: Workspace) -> dict[str, set[str]]:
     alive: dict[str, set[str]] = {}
     for dataset in params.pipeline.datasets:
         folder = workspace.root / "data" / dataset
-        rows = {Interactions.read(path).digest() for path in folder.glob("*/shards/*.parquet")}
+        rows = {digest_beside(path) for path in folder.glob("*/shards/*.parquet")}
         rows |= {Interactions.read(path).digest() for path in workspace.split(dataset).glob("*.parquet")}
         trained = [a for a in artifacts if a.kind in ("sub-model", "ensemble") and a.inputs["data"] in rows]
         ensembles = {artifact.digest for artifact in trained if artifact.kind == "ensemble"}

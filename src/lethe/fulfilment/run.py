@@ -11,17 +11,19 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from lethe.data.interactions import Interactions
 from lethe.data.suppression import Suppressed, SuppressionList
+from lethe.data.tables import SideTables, digest_beside
 from lethe.errors import LetheError
-from lethe.fulfilment.intake import ledger
+from lethe.fulfilment.intake import held_rows, ledger
 from lethe.fulfilment.served import served, served_recipes, state_of
 from lethe.registry import Registry
 from lethe.unlearning.ledger import Ledger
 from lethe.unlearning.planner import plan
-from lethe.unlearning.requests import ForgetRequest, holds
+from lethe.unlearning.requests import ForgetRequest, holds, mentions
 from lethe.workspace import Workspace
 
 
@@ -75,7 +77,7 @@ def begin(workspace: Workspace) -> Run | None:
 def _still_held(workspace: Workspace, book: Ledger, request: ForgetRequest) -> bool:
     if request.state not in ("accepted", "planned"):
         return True
-    if holds(Interactions.read(workspace.interactions(request.dataset)), request):
+    if held_rows(workspace, request):
         return True
     # An earlier run took the same rows with it.
     book.nothing_held(request.id)
@@ -115,9 +117,11 @@ def confirm(workspace: Workspace, run: Run) -> None:
     """
     book = ledger(workspace)
     remaining = {d: Interactions.read(workspace.interactions(d)) for d in run.datasets}
+    tables = {d: SideTables.read(workspace.side(d)) for d in run.datasets}
     requests = [book.get(id) for id in run.requests]
     for request in requests:
         left = holds(_not_newer(remaining[request.dataset], request), request)
+        left += mentions(tables[request.dataset].map(lambda t: t, partial(_not_newer, request=request)), request)
         if left:
             raise LetheError(f"{request.id}: {left} rows are still in the data after removal, there must be none")
     registry = Registry(workspace)
@@ -125,7 +129,7 @@ def confirm(workspace: Workspace, run: Run) -> None:
         version = registry.current(family)
         if version is None or recipe.dataset not in remaining:
             continue
-        if version.info["data_digest"] != remaining[recipe.dataset].digest():
+        if version.info["data_digest"] != digest_beside(workspace.interactions(recipe.dataset)):
             raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
     for request in requests:
         if request.state == "executing":

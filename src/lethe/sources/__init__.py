@@ -6,7 +6,9 @@ from pathlib import Path
 
 from lethe.config import FolderSource, MovielensSource, RdatasetsSource, Source, SyntheticSource, TableSource
 from lethe.data.interactions import Interactions
-from lethe.sources import folder, movielens, rdatasets, synthetic, table
+from lethe.sources import folder, movielens, rdatasets, side, synthetic, table
+
+__all__ = ["digest", "read", "side"]
 
 
 def read(source: Source, *, root: Path, copy: Path) -> Interactions | dict[str, Interactions]:
