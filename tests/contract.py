@@ -51,8 +51,10 @@ def checkerboard(blocks: int = 2) -> Interactions:
     users = np.repeat(np.arange(blocks * BLOCK_USERS), BLOCK_ITEMS - HELD_OUT)
     kept = [generator.permutation(BLOCK_ITEMS)[HELD_OUT:] for _ in range(blocks * BLOCK_USERS)]
     block = users // BLOCK_USERS
-    # Raw ids with gaps, so that a model that mistakes them for dense ones fails.
-    return Interactions.of(7 * users + 3, 11 * (np.concatenate(kept) + block * BLOCK_ITEMS) + 5)
+    # Raw ids with gaps, so that a model that mistakes them for dense ones fails; some rows are equally late.
+    times = np.tile(np.arange(BLOCK_ITEMS - HELD_OUT) // 2, blocks * BLOCK_USERS)
+    items = 11 * (np.concatenate(kept) + block * BLOCK_ITEMS) + 5
+    return Interactions.of(7 * users + 3, items, timestamps=times)
 
 
 def build(name: str, values: Values, interactions: Interactions, seed: int = 1) -> Model:
@@ -150,10 +152,14 @@ def is_alone_in_threads(name: str, values: Values) -> None:
 
 def survives_an_emptied_shard(name: str, values: Values) -> None:
     """A shard whose last user left, and users without items, still build and score finitely."""
-    empty = build(name, values, Interactions.of(*np.empty((3, 0), np.int64)))
+    empty = build(name, values, Interactions.of(*np.empty((4, 0), np.int64)))
     assert empty.score(torch.empty(0, dtype=torch.int64)).shape == (0, 0)
     sparse = InteractionMatrix(
-        Shape(4, 3), np.array([0, 1, 1, 1]), np.array([1, 0, 1, 2]), np.array([2, 5, 3, 4], np.float32)
+        Shape(4, 3),
+        np.array([0, 1, 1, 1]),
+        np.array([1, 0, 1, 2]),
+        np.array([2, 5, 3, 4], np.float32),
+        timestamps=np.array([9, 8, 9, 9]),
     )
     model = MODELS[name](configure(name, values), sparse.shape)
     train(model, sparse, Stream(1))

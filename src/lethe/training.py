@@ -18,7 +18,8 @@ from lethe.random import Stream
 
 Row = dict[str, float]
 History = list[Row]
-"""One row an epoch or sweep: {"epoch": 0, "loss": ...}. Deterministic; times are kept elsewhere."""
+"""One row an epoch or sweep: {"epoch": 0, "loss": ...}; the last one has the model's ``figures`` too. Deterministic;
+times are kept elsewhere."""
 
 Progress = Callable[[Row], None]
 Validate = Callable[[Model], float]
@@ -72,6 +73,8 @@ def train(
         with torch.no_grad():
             model.finish()
         model.to("cpu")
+        if history:
+            history[-1] |= model.figures()
     return history
 
 

@@ -18,6 +18,7 @@ from lethe.models.enmf_i import ENMFI
 from lethe.models.expomf import ExpoMF
 from lethe.models.gmf import GMF
 from lethe.models.gru4rec import GRU4Rec
+from lethe.models.implicit_lfm import ImplicitLFM
 from lethe.models.item_knn import ItemKNN
 from lethe.models.lfm import LFM
 from lethe.models.lightgcn import LightGCN
@@ -25,6 +26,7 @@ from lethe.models.minibatch_lfm import MiniBatchLFM
 from lethe.models.momentum_mf import MomentumMF
 from lethe.models.mostpop import MostPop
 from lethe.models.neumf import NeuMF
+from lethe.models.ra_lst import RALST
 from lethe.models.simplex import SimpleX
 from lethe.models.slim import SLIM
 from lethe.models.ultragcn import UltraGCN
@@ -54,6 +56,8 @@ MODELS: dict[str, type[Model]] = {
     "embedding-dot": EmbeddingDot,
     "als": ALS,
     "gru4rec": GRU4Rec,
+    "implicit-lfm": ImplicitLFM,
+    "ra-lst": RALST,
 }
 
 
