@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load, save
 
-from lethe.data.catalogue import Catalogue, InteractionMatrix, Shape
+from lethe.data.catalogue import Catalogue, InteractionMatrix
 from lethe.data.interactions import Interactions
+from lethe.data.tables import SideTables
 from lethe.models import MODELS, configure
 from lethe.models.base import Model
 from lethe.models.rating import RatingModel
 from lethe.random import Stream
 from lethe.training import train
+from tests.side import in_order, in_situations, side_tables, sparse_side
 
 Values = dict[str, Any]
 Law = Callable[[str, Values], None]
@@ -32,8 +35,11 @@ BLOCK_USERS, BLOCK_ITEMS, HELD_OUT = 20, 16, 4
 
 
 def table(name: str, blocks: int = 2) -> Interactions:
-    """The checkerboard a model of that name learns from."""
-    return rated_checkerboard(blocks) if issubclass(MODELS[name], RatingModel) else checkerboard(blocks)
+    """The checkerboard a model of that name learns from, in time or in contexts where the model needs such."""
+    rows = rated_checkerboard(blocks) if issubclass(MODELS[name], RatingModel) else checkerboard(blocks)
+    if "timestamps" in MODELS[name].needs:
+        rows = in_order(rows)
+    return in_situations(rows) if "contexts" in MODELS[name].needs else rows
 
 
 def rated_checkerboard(blocks: int = 2) -> Interactions:
@@ -51,18 +57,27 @@ def checkerboard(blocks: int = 2) -> Interactions:
     users = np.repeat(np.arange(blocks * BLOCK_USERS), BLOCK_ITEMS - HELD_OUT)
     kept = [generator.permutation(BLOCK_ITEMS)[HELD_OUT:] for _ in range(blocks * BLOCK_USERS)]
     block = users // BLOCK_USERS
-    # Raw ids with gaps, so that a model that mistakes them for dense ones fails; some rows are equally late.
-    times = np.tile(np.arange(BLOCK_ITEMS - HELD_OUT) // 2, blocks * BLOCK_USERS)
-    items = 11 * (np.concatenate(kept) + block * BLOCK_ITEMS) + 5
-    return Interactions.of(7 * users + 3, items, timestamps=times)
+    # Raw ids with gaps, so that a model that mistakes them for dense ones fails.
+    return Interactions.of(7 * users + 3, 11 * (np.concatenate(kept) + block * BLOCK_ITEMS) + 5)
 
 
 def build(name: str, values: Values, interactions: Interactions, seed: int = 1) -> Model:
     """Train the model from nothing on one table."""
-    catalogue = Catalogue.of(interactions)
+    catalogue, data = encode(name, interactions)
     model = MODELS[name](configure(name, values), catalogue.shape)
-    train(model, catalogue.encode(interactions), Stream(seed, ("contract",)))
+    train(model, data, Stream(seed, ("contract",)))
     return model
+
+
+def encode(name: str, interactions: Interactions) -> tuple[Catalogue, InteractionMatrix]:
+    """A table and the side tables that the model needs, dense."""
+    tables = side_tables(interactions)
+    needed = SideTables(
+        {kind: side for kind, side in tables.tables.items() if kind in MODELS[name].needs},
+        tables.behaviours if "behaviours" in MODELS[name].needs else {},
+    )
+    catalogue = Catalogue.of(interactions, needed)
+    return catalogue, catalogue.encode(interactions, needed)
 
 
 def weights(model: Model) -> bytes:
@@ -123,7 +138,7 @@ def weights_round_trip(name: str, values: Values) -> None:
     """A fresh model that loads the weights, and has seen no data, scores the same."""
     data = table(name)
     model = build(name, values, data)
-    fresh = MODELS[name](configure(name, values), Catalogue.of(data).shape)
+    fresh = MODELS[name](configure(name, values), encode(name, data)[0].shape)
     fresh.load_state_dict(load(weights(model)))
     fresh.eval()
     users = torch.arange(2 * BLOCK_USERS)
@@ -152,14 +167,18 @@ def is_alone_in_threads(name: str, values: Values) -> None:
 
 def survives_an_emptied_shard(name: str, values: Values) -> None:
     """A shard whose last user left, and users without items, still build and score finitely."""
-    empty = build(name, values, Interactions.of(*np.empty((4, 0), np.int64)))
+    empty = build(name, values, Interactions.of(*np.empty((3, 0), np.int64)))
     assert empty.score(torch.empty(0, dtype=torch.int64)).shape == (0, 0)
+    shape, side = sparse_side()
+    users, items = np.array([0, 1, 1, 1]), np.array([1, 0, 1, 2])
     sparse = InteractionMatrix(
-        Shape(4, 3),
-        np.array([0, 1, 1, 1]),
-        np.array([1, 0, 1, 2]),
+        replace(shape, num_contexts=2),
+        users,
+        items,
         np.array([2, 5, 3, 4], np.float32),
-        timestamps=np.array([9, 8, 9, 9]),
+        np.arange(4),
+        np.array([[0], [1], [0], [1]]) if "contexts" in MODELS[name].needs else None,
+        side,
     )
     model = MODELS[name](configure(name, values), sparse.shape)
     train(model, sparse, Stream(1))

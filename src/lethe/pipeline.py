@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.torch import load_file, save_file
 
-from lethe.aggregation import AGGREGATORS, Ensemble, SubModel
+from lethe.aggregation import AGGREGATORS, Asked, Ensemble, SubModel
 from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config import Candidate, Params, Section, Sharding, read_yaml
 from lethe.data.catalogue import Catalogue
@@ -23,7 +24,7 @@ from lethe.data.interactions import Interactions
 from lethe.data.tables import SideTables, content_digest, digest_beside
 from lethe.environment import code_digest, numeric_environment
 from lethe.errors import ConfigError, DataError
-from lethe.evaluation import evaluate
+from lethe.evaluation import evaluate, evaluate_situations, means
 from lethe.models import MODELS, configure
 from lethe.package import write_package
 from lethe.random import Stream
@@ -208,9 +209,19 @@ def measure(
     """Validation and test metrics of an ensemble on a split."""
     known = Interactions.concatenate(parts["train"], parts["valid"])
     return {
-        "valid": evaluate(ensemble.score, ensemble.catalogue, parts["train"], parts["valid"], cutoffs=cutoffs),
-        "test": evaluate(ensemble.score, ensemble.catalogue, known, parts["test"], cutoffs=cutoffs),
+        "valid": _rank(ensemble, parts["train"], parts["valid"], cutoffs),
+        "test": _rank(ensemble, known, parts["test"], cutoffs),
     }
+
+
+def _rank(ensemble: Ensemble, seen: Interactions, held_out: Interactions, cutoffs: tuple[int, ...]) -> dict[str, float]:
+    if not held_out.contexts:
+        return evaluate(ensemble.score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs)
+
+    def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
+        return ensemble.score(users, Asked(contexts))
+
+    return means(evaluate_situations(score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs))
 
 
 def metric(metrics: dict[str, dict[str, float]], name: str) -> float:
