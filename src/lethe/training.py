@@ -94,6 +94,8 @@ def train(
         with torch.no_grad():
             model.finish()
         model.to("cpu")
+        if history:
+            history[-1] |= model.figures()
     return history
 
 
