@@ -42,11 +42,11 @@ def workspace() -> Workspace:
     return found
 
 
-def run_flow(name: str) -> None:
+def run_flow(name: str, *arguments: str) -> None:
     """Run a flow in a process of its own; its one error line and exit code become ours."""
     from lethe.process import run_flow as run
 
-    if code := run(workspace(), name):
+    if code := run(workspace(), name, *arguments):
         raise SystemExit(code)
 
 
@@ -68,6 +68,19 @@ def deploy() -> None:
 
     if status(workspace()) is None:
         typer.echo(f"serving on {start(workspace()).url}")
+
+
+@app.command()
+def rollback(
+    family: Annotated[str, typer.Argument(help="The served slot.")],
+    to: Annotated[str | None, typer.Option(help="Tag of an earlier version; default: the one before.")] = None,
+) -> None:
+    """Serve an earlier version again, if it was built after the last completed forget request."""
+    run_flow("rollback", family, *([to] if to else []))
+    from lethe.registry import Registry
+
+    current = Registry(workspace()).current(family)
+    typer.echo(f"{family}: {current.tag if current else 'nothing'}")
 
 
 @app.command()

@@ -149,7 +149,7 @@ def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) ->
     for one in both:
         for state in ("accepted", "planned", "executing", "verified"):
             ledger.advance(one.id, state)
-        ledger.erase(one.id)
+        ledger.erase([one.id])
     after = scan(places(), needles)
     assert after.found == 0, after.to_json()
     assert set(after.places) == set(removed)

@@ -3,6 +3,7 @@
 from lethe.fulfilment.completion import complete
 from lethe.fulfilment.erasure import erase
 from lethe.fulfilment.intake import current_plan, ledger, pending, submit
+from lethe.fulfilment.rollback import roll_back
 from lethe.fulfilment.run import Run, begin, confirm, remove_rows, suppress
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ledger",
     "pending",
     "remove_rows",
+    "roll_back",
     "submit",
     "suppress",
 ]

@@ -28,7 +28,7 @@ def erase(workspace: Workspace, run: Run) -> Run:
         workspace,
         artifacts=live_artifacts(workspace),
         ledger=book,
-        retire_models=lambda: _retire_models(workspace),
+        retire_models=lambda: _retire_models(workspace, run),
         retire_bentos=lambda: len(deploy.retire_bentos(workspace, ())),
     )
     needles = needles_of(workspace, book, run)
@@ -51,7 +51,7 @@ def must_be_clean(scan: purge.Scan) -> None:
 
 def needles_of(workspace: Workspace, book: Ledger, run: Run) -> list[Needles]:
     """What must be gone: the subjects, and every digest of before that is of nothing now."""
-    requests = [book.get(id) for id in run.requests]
+    requests = book.get_all(run.requests)
     after = state_of(workspace)
     old = _digests(run.before) - _digests(after)
     return [
@@ -62,22 +62,21 @@ def needles_of(workspace: Workspace, book: Ledger, run: Run) -> list[Needles]:
 
 def _digests(state: dict[str, Any]) -> set[str]:
     families = state["families"].values()
-    versions = {one["digest"] for one in families} | {
-        digest for one in families for digest in one["sub_models"].values()
-    }
-    return versions | set(state["data"].values())
+    digests = set(state["data"].values())
+    for one in families:
+        digests |= {one["digest"], one["ensemble"], *one["sub_models"].values()}
+    return digests
 
 
-def _retire_models(workspace: Workspace) -> int:
+def _retire_models(workspace: Workspace, run: Run) -> int:
+    """A version of the run's datasets that isn't made of what remains saw what is forgotten, served or not."""
     registry = Registry(workspace)
-    gone = 0
-    for family in registry.families():
-        current = registry.current(family)
-        for version in registry.versions(family):
-            if current is not None and version.tag != current.tag:
-                registry.retire(version.tag)
-                gone += 1
-    return gone
+    remaining = {dataset: Interactions.read(workspace.interactions(dataset)).digest() for dataset in run.datasets}
+    versions = [version for family in registry.families() for version in registry.versions(family)]
+    old = [v for v in versions if v.info["data_digest"] != remaining.get(v.info["dataset"], v.info["data_digest"])]
+    for version in old:
+        registry.retire(version.tag)
+    return len(old) + registry.discard_unfinished()
 
 
 def _sources_outside(workspace: Workspace, run: Run) -> list[str]:
@@ -95,8 +94,7 @@ def live_artifacts(workspace: Workspace) -> dict[str, set[str]]:
     A sub-model lives while a shard with its rows does, also that of a candidate that didn't win: it saw nothing else.
     """
     params = Params.read(workspace.params)
-    registry = Registry(workspace)
-    served = {version.key for family in registry.families() if (version := registry.current(family)) is not None}
+    served = {version.key for version in Registry(workspace).served().values()}
     artifacts = list(ArtifactStore(workspace.artifacts).all())
     alive: dict[str, set[str]] = {}
     for dataset in params.pipeline.datasets:
