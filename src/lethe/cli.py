@@ -8,12 +8,15 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lethe.errors import LetheError
 from lethe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from lethe.unlearning.planner import Plan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Data: add a source, bring the stages up to date, validate.")
@@ -52,6 +55,17 @@ def run_flow(name: str, *arguments: str) -> None:
 
 def show(value: Any, as_json: bool, lines: list[str]) -> None:
     typer.echo(json.dumps(value, indent=1, sort_keys=True) if as_json else "\n".join(lines))
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    from lethe.unlearning.planner import guarantee
+
+    lines = [f"{len(plan.requests)} requests, due {plan.due:%Y-%m-%d}" if plan.due else "nothing to forget"]
+    for one in plan.families:
+        shards = ", ".join(one.touched) or "none"
+        lines.append(f"{one.served.family}: {one.rows} training rows, shards {shards} of {len(one.shards)}")
+        lines.append(f"  {guarantee(one.served.layout)}")
+    return lines
 
 
 @app.command()
@@ -219,11 +233,20 @@ def forget_add(
 
 
 @forget_app.command("run")
-def forget_run(as_json: Json = False) -> None:
+def forget_run(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell the plan, and bytes per store.")] = False,
+    as_json: Json = False,
+) -> None:
     """Fulfil every accepted request: data, training, redeployment, purge, certificate."""
-    from lethe.fulfilment import ledger, pending
+    from lethe.fulfilment import current_plan, forecast, ledger, pending
 
     found = workspace()
+    if dry_run:
+        plan, places = current_plan(found), forecast(found)
+        lines = [f"{'store':<20} {'bytes':>14} {'touched':>14}"]
+        lines += [f"{one['store']:<20} {one['bytes']:>14,} {one['held']:>14,}" for one in places]
+        show(plan.to_json() | {"stores": places}, as_json, [*plan_lines(plan), *lines])
+        return
     waiting = [request.id for request in pending(found)]
     if waiting:
         run_flow("forgetting")
@@ -235,15 +258,9 @@ def forget_run(as_json: Json = False) -> None:
 def forget_plan(as_json: Json = False) -> None:
     """What the waiting requests touch: shards, guarantee, due date."""
     from lethe.fulfilment import current_plan
-    from lethe.unlearning.planner import guarantee
 
     plan = current_plan(workspace())
-    lines = [f"{len(plan.requests)} requests, due {plan.due:%Y-%m-%d}" if plan.due else "nothing to forget"]
-    for one in plan.families:
-        shards = ", ".join(one.touched) or "none"
-        lines.append(f"{one.served.family}: {one.rows} training rows, shards {shards} of {len(one.shards)}")
-        lines.append(f"  {guarantee(one.served.layout)}")
-    show(plan.to_json(), as_json, lines)
+    show(plan.to_json(), as_json, plan_lines(plan))
 
 
 @forget_app.command("list")

@@ -166,6 +166,10 @@ class Registry:
             with contextlib.suppress(OSError):
                 self.folder(tag).parent.rmdir()
 
+    def is_retired(self, tag: str) -> bool:
+        """Whether a version of this tag was retired."""
+        return any(tag in tags for tags in self._tombstones().values())
+
     def discard_unfinished(self) -> int:
         """Delete what interrupted promotions left in the model store; returns how many there were."""
         with self._locked():

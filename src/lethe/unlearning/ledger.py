@@ -87,6 +87,14 @@ class Ledger:
         """The files of an SQLite ledger, its journal included; none of a server's."""
         return sorted(self.path.parent.glob(f"{self.path.name}*")) if self.path else []
 
+    def size(self) -> int:
+        """Bytes it takes up."""
+        if self.path is not None:
+            return sum(path.stat().st_size for path in self.files())
+        with self._transaction() as connection:
+            tables = ("requests", "events")
+            return sum(connection.execute(sa.select(sa.func.pg_total_relation_size(t))).scalar_one() for t in tables)
+
     # --- reading -------------------------------------------------------------------------------------------------
 
     def get(self, id: str) -> ForgetRequest:
