@@ -9,7 +9,8 @@ from typing import Any
 from lethe.aggregation import Ensemble
 from lethe.artifacts import ArtifactStore
 from lethe.config import Params
-from lethe.pipeline import Builder, Recipe, measure, metric, recipes, write_learning_curve
+from lethe.models import rates
+from lethe.pipeline import Builder, Recipe, judged_by, measure, merit, metric, recipes, write_learning_curve
 from lethe.registry import Registry, Version
 from lethe.unlearning.planner import guarantee
 from lethe.workspace import Workspace
@@ -64,8 +65,9 @@ def finish(workspace: Workspace, params: Params, job: Job, sub_models: dict[str,
 
 
 def choose(workspace: Workspace, params: Params, outcomes: list[Outcome]) -> Outcome:
-    """The candidate with the highest validation metric; the first listed wins a tie."""
-    return max(outcomes, key=lambda outcome: metric(outcome.metrics(workspace), params.training.metric))
+    """The candidate with the best validation metric; the first listed wins a tie."""
+    name = judged_by(params, outcomes[0].job.recipe.model)
+    return max(outcomes, key=lambda outcome: merit(metric(outcome.metrics(workspace), name), name))
 
 
 def promote_winners(
@@ -96,17 +98,17 @@ def promote(workspace: Workspace, params: Params, winner: Outcome, *, rebuilt: b
     current = registry.current(family)
     if current is not None and current.digest == package.digest:
         return current
-    metrics = winner.metrics(workspace)
-    new = metric(metrics, params.training.metric)
+    metrics, name = winner.metrics(workspace), judged_by(params, winner.job.recipe.model)
+    new = metric(metrics, name)
     if rebuilt:
         reason = "rebuilt from the remaining data"
     elif current is None:
-        reason = f"first of its family, validation {params.training.metric} {new:.4f}"
+        reason = f"first of its family, validation {name} {new:.4f}"
     else:
         old = _served_metric(workspace, params, builder, registry, current)
-        if old >= new:
+        if merit(old, name) >= merit(new, name):
             return current
-        reason = f"validation {params.training.metric} {new:.4f} beats {old:.4f}"
+        reason = f"validation {name} {new:.4f} beats {old:.4f}"
     registry.promote(family, package, reason=reason, metrics=metrics["valid"])
     promoted = registry.current(family)
     assert promoted is not None
@@ -118,7 +120,9 @@ def _served_metric(
 ) -> float:
     ensemble = Ensemble.load(registry.folder(current.tag) / "ensemble")
     parts = {part: builder.part(part) for part in ("train", "valid", "test")}
-    return metric(measure(ensemble, parts, params.evaluation.cutoffs), params.training.metric)
+    model = builder.recipe.model
+    metrics = measure(ensemble, parts, params.evaluation.cutoffs, ratings=rates(model))
+    return metric(metrics, judged_by(params, model))
 
 
 def write_reports(workspace: Workspace, outcomes: list[Outcome], versions: dict[str, Version]) -> None:

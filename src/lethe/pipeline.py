@@ -24,8 +24,15 @@ from lethe.data.interactions import Interactions
 from lethe.data.tables import SideTables, content_digest, digest_beside
 from lethe.environment import code_digest, numeric_environment
 from lethe.errors import ConfigError, DataError
-from lethe.evaluation import evaluate, evaluate_situations, means
-from lethe.models import MODELS, configure
+from lethe.evaluation import (
+    ERRORS,
+    evaluate,
+    evaluate_ratings,
+    evaluate_situations,
+    means,
+    predict_by_scores,
+)
+from lethe.models import MODELS, configure, rates
 from lethe.package import write_package
 from lethe.random import Stream
 from lethe.training import pick_device, progress_bar, train
@@ -52,7 +59,14 @@ class Recipe(Section):
 def recipes(workspace: Workspace, params: Params, family: str) -> list[Recipe]:
     """The recipes of a family's candidates, with tuned values over defaults. Raises ConfigError."""
     chosen = params.families[family]
-    return [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
+    found = [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
+    kinds = {rates(recipe.model): recipe.model for recipe in found}
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"families.{family}.candidates: {kinds[True]!r} learns ratings and {kinds[False]!r} preferences, which no"
+            " metric compares; give each kind a family of its own"
+        )
+    return found
 
 
 def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candidate: Candidate) -> Recipe:
@@ -179,11 +193,12 @@ class Builder:
             "ensemble": artifact.digest,
             "data": {part: rows.digest() for part, rows in parts.items()},
             "cutoffs": list(cutoffs),
-            "code": code_digest("lethe.evaluation.ranking"),
+            "ratings": rates(self.recipe.model),
+            "code": code_digest("lethe.evaluation.ranking", "lethe.evaluation.rating"),
         }
 
         def write(folder: Path) -> None:
-            metrics = measure(Ensemble.load(artifact.path), parts, cutoffs)
+            metrics = measure(Ensemble.load(artifact.path), parts, cutoffs, ratings=rates(self.recipe.model))
             (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True))
 
         return self.store.make("evaluation", inputs, write)
@@ -211,9 +226,12 @@ class Builder:
 
 
 def measure(
-    ensemble: Ensemble, parts: dict[str, Interactions], cutoffs: tuple[int, ...]
+    ensemble: Ensemble, parts: dict[str, Interactions], cutoffs: tuple[int, ...], *, ratings: bool = False
 ) -> dict[str, dict[str, float]]:
-    """Validation and test metrics of an ensemble on a split."""
+    """Validation and test metrics of an ensemble on a split: of rankings, or (``ratings``) errors of ratings."""
+    if ratings:
+        predict = predict_by_scores(ensemble.score, ensemble.catalogue, parts["train"])
+        return {part: evaluate_ratings(predict, ensemble.catalogue, parts[part]) for part in ("valid", "test")}
     known = Interactions.concatenate(parts["train"], parts["valid"])
     return {
         "valid": _rank(ensemble, parts["train"], parts["valid"], cutoffs),
@@ -231,11 +249,21 @@ def _rank(ensemble: Ensemble, seen: Interactions, held_out: Interactions, cutoff
     return means(evaluate_situations(score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs))
 
 
+def judged_by(params: Params, model: str) -> str:
+    """The validation metric that decides between models of its kind."""
+    return params.training.rating_metric if rates(model) else params.training.metric
+
+
 def metric(metrics: dict[str, dict[str, float]], name: str) -> float:
     """A validation metric by name; raises ConfigError where the evaluation doesn't have it."""
     if name not in metrics["valid"]:
         raise ConfigError(f"training.metric: {name!r} is not measured; measured are {', '.join(metrics['valid'])}")
     return metrics["valid"][name]
+
+
+def merit(value: float, name: str) -> float:
+    """The value of a metric such that higher is better."""
+    return -value if name in ERRORS else value
 
 
 def write_learning_curve(workspace: Workspace, name: str, sub_models: list[Artifact]) -> None:
