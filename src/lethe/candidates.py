@@ -10,7 +10,7 @@ from lethe.aggregation import Ensemble
 from lethe.artifacts import ArtifactStore
 from lethe.config import Params
 from lethe.models import rates
-from lethe.pipeline import Builder, Recipe, judged_by, measure, merit, metric, recipes, write_learning_curve
+from lethe.pipeline import Builder, Recipe, judged_by, measure, merit, recipes, write_learning_curve
 from lethe.registry import Registry, Version
 from lethe.unlearning.planner import guarantee
 from lethe.workspace import Workspace
@@ -67,7 +67,7 @@ def finish(workspace: Workspace, params: Params, job: Job, sub_models: dict[str,
 def choose(workspace: Workspace, params: Params, outcomes: list[Outcome]) -> Outcome:
     """The candidate with the best validation metric; the first listed wins a tie."""
     name = judged_by(params, outcomes[0].job.recipe.model)
-    return max(outcomes, key=lambda outcome: merit(metric(outcome.metrics(workspace), name), name))
+    return max(outcomes, key=lambda outcome: merit(outcome.metrics(workspace)["valid"][name], name))
 
 
 def promote_winners(
@@ -99,7 +99,7 @@ def promote(workspace: Workspace, params: Params, winner: Outcome, *, rebuilt: b
     if current is not None and current.digest == package.digest:
         return current
     metrics, name = winner.metrics(workspace), judged_by(params, winner.job.recipe.model)
-    new = metric(metrics, name)
+    new = metrics["valid"][name]
     if rebuilt:
         reason = "rebuilt from the remaining data"
     elif current is None:
@@ -122,7 +122,7 @@ def _served_metric(
     parts = {part: builder.part(part) for part in ("train", "valid", "test")}
     model = builder.recipe.model
     metrics = measure(ensemble, parts, params.evaluation.cutoffs, ratings=rates(model))
-    return metric(metrics, judged_by(params, model))
+    return metrics["valid"][judged_by(params, model)]
 
 
 def write_reports(workspace: Workspace, outcomes: list[Outcome], versions: dict[str, Version]) -> None:

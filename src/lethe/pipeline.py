@@ -32,6 +32,7 @@ from lethe.evaluation import (
     means,
     predict_by_scores,
 )
+from lethe.evaluation.ranking import DEFAULT_METRICS
 from lethe.models import MODELS, configure, rates
 from lethe.package import write_package
 from lethe.random import Stream
@@ -66,6 +67,7 @@ def recipes(workspace: Workspace, params: Params, family: str) -> list[Recipe]:
             f"families.{family}.candidates: {kinds[True]!r} learns ratings and {kinds[False]!r} preferences, which no"
             " metric compares; give each kind a family of its own"
         )
+    judged_by(params, found[0].model)
     return found
 
 
@@ -250,15 +252,15 @@ def _rank(ensemble: Ensemble, seen: Interactions, held_out: Interactions, cutoff
 
 
 def judged_by(params: Params, model: str) -> str:
-    """The validation metric that decides between models of its kind."""
-    return params.training.rating_metric if rates(model) else params.training.metric
-
-
-def metric(metrics: dict[str, dict[str, float]], name: str) -> float:
-    """A validation metric by name; raises ConfigError where the evaluation doesn't have it."""
-    if name not in metrics["valid"]:
-        raise ConfigError(f"training.metric: {name!r} is not measured; measured are {', '.join(metrics['valid'])}")
-    return metrics["valid"][name]
+    """The validation metric that decides between models of its kind. Raises ConfigError if it isn't measured."""
+    if rates(model):
+        return params.training.rating_metric
+    measured = [f"{name}@{cutoff}" for name in DEFAULT_METRICS for cutoff in params.evaluation.cutoffs]
+    if params.training.metric not in measured:
+        raise ConfigError(
+            f"training.metric: {params.training.metric!r} is not measured; measured are {', '.join(measured)}"
+        )
+    return params.training.metric
 
 
 def merit(value: float, name: str) -> float:
