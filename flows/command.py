@@ -8,8 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from filelock import FileLock, Timeout
-
+from lethe import process
 from lethe.errors import LetheError
 from lethe.workspace import Workspace
 
@@ -18,25 +17,12 @@ R = TypeVar("R")
 
 
 def alone(run: Callable[P, R]) -> Callable[P, R]:
-    """Run while no other flow does: a forget run beside a training would purge what the training is building.
-
-    A flow that another one calls shares its lock. One that finds a stranger at work says so and waits.
-    """
+    """Run while no other flow does; a flow that another one calls shares its lock (see lethe.process)."""
 
     @functools.wraps(run)
     def waiting(*args: P.args, **kwargs: P.kwargs) -> R:
-        workspace = Workspace.find()
-        workspace.state.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(workspace.state / "flow.lock", thread_local=False, is_singleton=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print("waiting: another flow is running in this workspace", file=sys.stderr)
-            lock.acquire()
-        try:
+        with process.alone(Workspace.find()):
             return run(*args, **kwargs)
-        finally:
-            lock.release()
 
     return waiting
 

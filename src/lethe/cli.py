@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Data: add a source, bring the stages up to date, validate.")
 forget_app = typer.Typer(no_args_is_help=True, help="Forget requests: add, plan, run, list.")
+audit_app = typer.Typer(no_args_is_help=True, help="Audits: of everything held, of what a model lets on.")
 certificate_app = typer.Typer(no_args_is_help=True, help="Certificates of completed requests.")
 app.add_typer(data_app, name="data")
 app.add_typer(forget_app, name="forget")
 app.add_typer(certificate_app, name="certificate")
+app.add_typer(audit_app, name="audit")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -167,13 +169,16 @@ def tune(
 
 
 @app.command()
-def verify(as_json: Json = False) -> None:
+def verify(
+    sample: Annotated[int | None, typer.Option(min=1, help="Only so many sub-models, others each day.")] = None,
+    as_json: Json = False,
+) -> None:
     """Rebuild from the remaining data in a clean folder and compare every digest with what is deployed."""
     from lethe.verification import verify as run
     from lethe.verification import write_report
 
     found = workspace()
-    comparison = run(found, lambda step: typer.echo(f"  rebuilding {step}", err=True))
+    comparison = run(found, lambda step: typer.echo(f"  rebuilding {step}", err=True), sample=sample)
     write_report(found, comparison)
     differing = [f"  {name} differs" for name in comparison.differing]
     verdict = "equal" if comparison.equal else "different"
@@ -285,6 +290,19 @@ def certificate_check(
 
     check(file, public_key or key_beside(file))
     typer.echo("valid")
+
+
+@audit_app.command("run")
+def audit_run(as_json: Json = False) -> None:
+    """Search every store, rebuild a sample, check log and certificates; the first difference is an error."""
+    run_flow("audit")
+    report = json.loads((workspace().reports / "audit.json").read_text())
+    scan, rebuilt = report["scan"], report["rebuild"]
+    line = (
+        f"audit: {scan['found']} found in {scan['stores']} stores, {rebuilt['compared']} digests {rebuilt['result']}, "
+        f"{report['log']['events']} events and {report['log']['certificates']} certificates whole"
+    )
+    show(report, as_json, [line])
 
 
 if __name__ == "__main__":
