@@ -7,7 +7,7 @@ from typing import Any
 from prefect import flow, task
 
 from flows.command import alone, command
-from lethe import audit as checks
+from lethe.audit import daily as checks
 from lethe.workspace import Workspace
 
 

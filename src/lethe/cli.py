@@ -305,5 +305,29 @@ def audit_run(as_json: Json = False) -> None:
     show(report, as_json, [line])
 
 
+@audit_app.command("membership")
+def audit_membership(
+    users: Annotated[int | None, typer.Option(min=2, help="Users to forget, and as many never shown.")] = None,
+    seed: Annotated[int, typer.Option(help="Which users.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Forget sampled users in a clean folder and try to tell them from users never seen; exit code 1 at an alarm."""
+    from lethe.audit.membership import audit_membership as run
+    from lethe.audit.membership import write_report
+
+    found = workspace()
+    report = run(found, users, seed, lambda step: typer.echo(f"  {step}", err=True))
+    write_report(found, report)
+    lines = [f"{report['users']} users forgotten, {report['users']} never seen; 0.5 is chance"]
+    for family, looks in report["families"].items():
+        for signal, after in looks["after"].items():
+            texts = [f"{a['auc']:.3f} [{a['low']:.3f}, {a['high']:.3f}]" for a in (looks["before"][signal], after)]
+            lines.append(f"{family}, {signal}: before {texts[0]}, after {texts[1]}")
+    lines.append("alarm: after forgetting, an interval is above chance" if report["alarm"] else "no alarm")
+    show(report, as_json, lines)
+    if report["alarm"]:
+        raise SystemExit(1)
+
+
 if __name__ == "__main__":
     main()

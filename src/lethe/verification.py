@@ -47,7 +47,7 @@ def verify(
         deployed = deployed_digests(workspace, served)
         workspace.temporary.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="verify-") as folder:
-            rebuild = _Rebuild(workspace, _clean_workspace(workspace, params, Path(folder)), served, progress)
+            rebuild = _Rebuild(workspace, clean_workspace(workspace, params, Path(folder)), served, progress)
             if sample is None:
                 return compare(deployed, rebuild.data(params) | rebuild.everything())
             chosen = _sample(deployed, sample, date.today().toordinal() if seed is None else seed)
@@ -83,7 +83,7 @@ def data_digests(workspace: Workspace, served: Mapping[str, Version]) -> dict[st
     return {name: Interactions.read(path).digest() for name, path in files.items()}
 
 
-def _clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Workspace:
+def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Workspace:
     """A folder with the parameters, the suppression list, our own source copies and the frozen assignments."""
     clean = Workspace(folder, sources=workspace.source_root)
     copies = [workspace.params, workspace.root / "params", workspace.suppression]

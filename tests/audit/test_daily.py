@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lethe import audit
 from lethe.artifacts import ArtifactStore
+from lethe.audit import daily as audit
 from lethe.data.interactions import Interactions
 from lethe.errors import LetheError
 from lethe.fulfilment import ledger

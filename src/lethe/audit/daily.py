@@ -1,4 +1,4 @@
-"""The audit: what must hold on any day, whoever did what since; each check raises LetheError at the first difference.
+"""What must hold on any day, whoever did what since; each check raises LetheError at the first difference.
 
 After completion the ids of the forgotten are gone, so the stores are searched by the keyed digests of the suppression
 list: every id that stands where an id stands is digested and looked up.
