@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from lethe.data.interactions import Interactions
+from lethe.data.tables import NO_TABLES, SideTables
 from lethe.workspace import Workspace
 from tests.postgres import PostgresServer, new_database
+from tests.side import write_side
 
 # One numeric thread from the very start, as Workspace.environment() sets it for every process of the product.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -74,8 +76,10 @@ MODEL_SETTINGS = {
 }
 
 
-def make_workspace(folder: Path, rows: Interactions, models: tuple[str, ...] = ("wmf",)) -> Workspace:
-    """A workspace over a CSV source in ``folder``: shardings whole and user-hash-3, two families."""
+def make_workspace(
+    folder: Path, rows: Interactions, models: tuple[str, ...] = ("wmf",), tables: SideTables = NO_TABLES
+) -> Workspace:
+    """A workspace over CSV sources in ``folder``: shardings whole and user-hash-3, two families."""
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(rows, folder / "ratings.csv")
     (folder / "suppression").mkdir()
@@ -92,6 +96,7 @@ def make_workspace(folder: Path, rows: Interactions, models: tuple[str, ...] = (
                 "source": {"kind": "table", "path": "ratings.csv", "columns": columns},
                 "split": {"by": "random", "valid": 0.1, "test": 0.1},
                 "rating": {"min": 1, "max": 5},
+                "side": write_side(tables, folder),
             }
         },
         "shardings": {

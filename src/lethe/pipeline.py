@@ -13,20 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.torch import load_file, save_file
 
-from lethe.aggregation import AGGREGATORS, Ensemble, SubModel
+from lethe.aggregation import AGGREGATORS, Asked, Ensemble, SubModel
 from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config import Candidate, Params, Section, Sharding, read_yaml
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
+from lethe.data.tables import SideTables, content_digest, digest_beside
 from lethe.environment import code_digest, numeric_environment
 from lethe.errors import ConfigError, DataError
-from lethe.evaluation import evaluate
+from lethe.evaluation import evaluate, evaluate_situations, means
 from lethe.models import MODELS, configure
 from lethe.package import write_package
 from lethe.random import Stream
-from lethe.training import pick_device, train
+from lethe.training import pick_device, progress_bar, train
 from lethe.workspace import Workspace
 
 
@@ -100,11 +102,14 @@ class Builder:
         folder = self.workspace.shards(self.recipe.dataset, self.recipe.sharding)
         return Interactions.read(folder / f"{name}.parquet")
 
+    def shard_side(self, name: str) -> SideTables:
+        return SideTables.read(self.workspace.shard_side(self.recipe.dataset, self.recipe.sharding, name))
+
     def sub_model(self, shard_name: str) -> Artifact:
-        """The sub-model of a shard: a function of the shard's rows, its name, the model's config and the seed."""
-        recipe, rows = self.recipe, self.shard(shard_name)
+        """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed."""
+        recipe, rows, tables = self.recipe, self.shard(shard_name), self.shard_side(shard_name)
         inputs = {
-            "data": rows.digest(),
+            "data": content_digest(rows, tables),
             "shard": shard_name,
             "model": recipe.model,
             "config": recipe.config,
@@ -112,14 +117,21 @@ class Builder:
             "code": code_digest("lethe.training", MODELS[recipe.model].__module__),
             "environment": numeric_environment(recipe.device),
         }
-        return self.store.make("sub-model", inputs, lambda folder: self._train(rows, shard_name, folder))
+        saved = self.store.checkpoint("sub-model", inputs)
+        artifact = self.store.make(
+            "sub-model", inputs, lambda folder: self._train(rows, tables, shard_name, folder, saved)
+        )
+        saved.unlink(missing_ok=True)
+        return artifact
 
-    def _train(self, rows: Interactions, shard_name: str, folder: Path) -> None:
+    def _train(self, rows: Interactions, tables: SideTables, shard_name: str, folder: Path, saved: Path) -> None:
         recipe = self.recipe
-        catalogue = Catalogue.of(rows)
+        catalogue = Catalogue.of(rows, tables)
         model = MODELS[recipe.model](configure(recipe.model, recipe.config), catalogue.shape)
         stream = Stream(recipe.seed)("sub-model", recipe.model, shard_name)
-        history = train(model, catalogue.encode(rows), stream, pick_device(recipe.device))
+        device = pick_device(recipe.device)
+        with progress_bar(f"{recipe.model} {shard_name}", model.config) as progress:
+            history = train(model, catalogue.encode(rows, tables), stream, device, progress=progress, saved=saved)
         save_file(model.state_dict(), folder / "weights.safetensors")
         catalogue.write(folder)
         (folder / "history.json").write_text(json.dumps(history))
@@ -187,7 +199,7 @@ class Builder:
             "sharding": self.recipe.sharding,
             "recipe": self.recipe.plain(),
             "guarantee": guarantee,
-            "data_digest": Interactions.read(self.workspace.interactions(self.recipe.dataset)).digest(),
+            "data_digest": digest_beside(self.workspace.interactions(self.recipe.dataset)),
             "ensemble": {"key": artifact.key, "digest": artifact.digest},
             "sub_models": artifact.inputs["sub-models"],
         }
@@ -204,9 +216,19 @@ def measure(
     """Validation and test metrics of an ensemble on a split."""
     known = Interactions.concatenate(parts["train"], parts["valid"])
     return {
-        "valid": evaluate(ensemble.score, ensemble.catalogue, parts["train"], parts["valid"], cutoffs=cutoffs),
-        "test": evaluate(ensemble.score, ensemble.catalogue, known, parts["test"], cutoffs=cutoffs),
+        "valid": _rank(ensemble, parts["train"], parts["valid"], cutoffs),
+        "test": _rank(ensemble, known, parts["test"], cutoffs),
     }
+
+
+def _rank(ensemble: Ensemble, seen: Interactions, held_out: Interactions, cutoffs: tuple[int, ...]) -> dict[str, float]:
+    if not held_out.contexts:
+        return evaluate(ensemble.score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs)
+
+    def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
+        return ensemble.score(users, Asked(contexts))
+
+    return means(evaluate_situations(score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs))
 
 
 def metric(metrics: dict[str, dict[str, float]], name: str) -> float:

@@ -19,6 +19,7 @@ from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
 from lethe.data.split import PARTS, deduplicate, split
 from lethe.data.suppression import SuppressionList
+from lethe.data.tables import SideTables, known_links
 from lethe.environment import code_digest
 from lethe.errors import ConfigError, DataError, LetheError
 from lethe.partition import PARTITIONS, Assignment
@@ -30,6 +31,7 @@ def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
     """What the source holds now, and which code reads it: a change of either re-runs the stages below."""
     config = params.datasets[dataset].source
     found = sources.digest(config, root=workspace.source_root, copy=workspace.source_copy(dataset))
+    found |= sources.side.digests(params.datasets[dataset].side, root=workspace.source_root)
     found["code"] = code_digest("lethe.stages", *(p.assign.__module__ for p in PARTITIONS.values()))
     path = workspace.source_digest(dataset)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +39,7 @@ def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
 
 
 def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
-    """Read the source, drop what the suppression list names, write canonical interactions."""
+    """Read the source and its side tables, drop what the suppression list names, write all in canonical form."""
     config = params.datasets[dataset]
     suppressed = SuppressionList.read(workspace.suppression)
     timed = getattr(config.source, "timestamp_unit", "s") != "position"
@@ -52,9 +54,15 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
         kept["interactions"] = deduplicate(Interactions.concatenate(*kept.values()), config.duplicates)
     if len(kept["interactions"]) == 0:
         raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
+    everything = Interactions.concatenate(*parts.values())
+    strict = all(entry.dataset != dataset for entry in suppressed.entries)
+    tables = sources.read_side(config, everything, root=workspace.source_root, strict=strict)
+    tables = tables.map(lambda table: table, lambda rows: deduplicate(rows, "latest"))
+    tables = known_links(suppressed.drop_side(tables, dataset, timed=timed), kept["interactions"])
     with _fresh(workspace.ingested(dataset)) as folder:
         for name, rows in kept.items():
             rows.write(folder / f"{name}.parquet")
+        tables.write(folder / "side")
 
 
 def split_stage(workspace: Workspace, params: Params, dataset: str) -> None:
@@ -112,14 +120,21 @@ def _embeddings(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarr
 
 
 def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: str) -> None:
-    """One Parquet file a shard: exactly the training rows the assignment lays there."""
+    """One Parquet file a shard: exactly the training rows the assignment lays there; and the side tables' rows that
+    belong to its users and items, in ``side`` below them."""
     rows = Interactions.read(workspace.split(dataset, "train"))
     assignment = Assignment.read(workspace.assignment(dataset, sharding) / "assignment.parquet")
     count = params.shardings[sharding].num_shards
     width = max(2, len(str(count - 1)))
+    tables = SideTables.read(workspace.side(dataset))
+    if params.datasets[dataset].side.clean:
+        held_out = [Interactions.read(workspace.split(dataset, part)) for part in ("valid", "test")]
+        tables = tables.without_pairs(held_out)
     with _fresh(workspace.shards(dataset, sharding)) as folder:
         for shard in range(count):
-            rows.take(assignment.shards == shard).write(folder / f"{shard:0{width}d}.parquet")
+            name, own = f"{shard:0{width}d}", rows.take(assignment.shards == shard)
+            own.write(folder / f"{name}.parquet")
+            tables.of_rows(own).write(folder / "side" / name)
 
 
 @contextmanager

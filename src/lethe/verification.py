@@ -14,8 +14,8 @@ from typing import Any
 
 from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config import Params
-from lethe.data.interactions import Interactions
 from lethe.data.split import PARTS
+from lethe.data.tables import digest_beside
 from lethe.errors import ArtifactError
 from lethe.partition import PARTITIONS
 from lethe.pipeline import Builder
@@ -80,7 +80,7 @@ def data_digests(workspace: Workspace, served: Mapping[str, Version]) -> dict[st
         files |= {f"{recipe.dataset}/split/{part}": workspace.split(recipe.dataset, part) for part in PARTS}
         for path in sorted(workspace.shards(recipe.dataset, recipe.sharding).glob("*.parquet")):
             files[f"{recipe.dataset}/{recipe.sharding}/shard/{path.stem}"] = path
-    return {name: Interactions.read(path).digest() for name, path in files.items()}
+    return {name: digest_beside(path) for name, path in files.items()}
 
 
 def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Workspace:

@@ -54,6 +54,10 @@ class Workspace:
     def interactions(self, dataset: str) -> Path:
         return self.ingested(dataset) / "interactions.parquet"
 
+    def side(self, dataset: str) -> Path:
+        """The folder of a dataset's side tables."""
+        return self.ingested(dataset) / "side"
+
     def split(self, dataset: str, part: str | None = None) -> Path:
         """The folder of a dataset's split, or its train, valid or test file."""
         folder = self.root / "data" / dataset / "split"
@@ -65,6 +69,10 @@ class Workspace:
 
     def shards(self, dataset: str, sharding: str) -> Path:
         return self.root / "data" / dataset / sharding / "shards"
+
+    def shard_side(self, dataset: str, sharding: str, shard: str) -> Path:
+        """The folder of a shard's side tables."""
+        return self.shards(dataset, sharding) / "side" / shard
 
     @property
     def artifacts(self) -> Path:

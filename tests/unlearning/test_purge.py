@@ -8,8 +8,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from lethe.artifacts import ArtifactStore, digest_file
 from lethe.data.catalogue import Catalogue
@@ -114,6 +116,9 @@ def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) ->
     plant_copies(workspace)
     abandoned = workspace.artifacts / "sub-model" / ".building-x"
     abandoned.mkdir()
+    checkpoint = workspace.artifacts / "checkpoint" / f"{artifact_of(workspace, 'other')}.safetensors"
+    checkpoint.parent.mkdir()
+    save_file({"model/users": np.zeros((2, 1), np.float32)}, checkpoint)
     (workspace.root / "data" / "ml" / ".interactions.parquet.tmp").write_text(CANARY)
     bento = workspace.bentoml_home / "bentos" / "recommender" / "old"
 
@@ -164,6 +169,7 @@ def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) ->
     assert set(after.places) == set(removed)
 
     assert not abandoned.exists()
+    assert not checkpoint.exists(), "not even one of what is in use"
     with closing(sqlite3.connect(workspace.prefect_home / "prefect.db")) as connection:
         assert connection.execute("SELECT id FROM flow_run").fetchall() == [("run",)]
     assert (workspace.reports / "metrics.json").is_file()

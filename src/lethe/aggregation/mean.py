@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from lethe.aggregation.ensemble import Ensemble, MeanEnsemble, SubModel
 from lethe.config import Section
-from lethe.data.catalogue import Catalogue
+from lethe.data.catalogue import Catalogue, Ids
 from lethe.data.interactions import Interactions
 from lethe.random import Stream
 from lethe.training import History
@@ -24,5 +26,8 @@ def fit(
     sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream
 ) -> tuple[Ensemble, History]:
     """Nothing is learned: the history is empty."""
-    catalogue = Catalogue.of(train)
+    whole = Catalogue.of(train)
+    # Side tables may have told a shard of items that no training row names.
+    items = Ids.of(np.concatenate([whole.items.values, *(one.catalogue.items.values for one in sub_models)]))
+    catalogue = Catalogue(whole.users, items)
     return MeanEnsemble(catalogue, tuple(sub_models), catalogue.encode(train).item_counts), []

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from lethe.data.interactions import Interactions
+from lethe.data.tables import digest_beside
 from lethe.errors import LetheError
 from lethe.fulfilment.intake import current_plan, ledger
 from lethe.fulfilment.lineage import live_artifacts
@@ -106,7 +107,7 @@ def _digests(state: dict[str, Any]) -> set[str]:
 def _retire_models(workspace: Workspace, run: Run) -> int:
     """A version of the run's datasets that isn't made of what remains saw what is forgotten, served or not."""
     registry = Registry(workspace)
-    remaining = {dataset: Interactions.read(workspace.interactions(dataset)).digest() for dataset in run.datasets}
+    remaining = {dataset: digest_beside(workspace.interactions(dataset)) for dataset in run.datasets}
     versions = [version for family in registry.families() for version in registry.versions(family)]
     old = [v for v in versions if v.info["data_digest"] != remaining.get(v.info["dataset"], v.info["data_digest"])]
     for version in old:

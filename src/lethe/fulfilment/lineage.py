@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from lethe.artifacts import Artifact, ArtifactStore, digest_file
 from lethe.config import Params
 from lethe.data.interactions import Interactions
+from lethe.data.tables import digest_beside
 from lethe.registry import Registry
 from lethe.workspace import Workspace
 
@@ -68,5 +69,5 @@ def _tables(workspace: Workspace, dataset: str) -> set[str]:
     for path in (workspace.root / "data" / dataset).rglob("*.parquet"):
         digests.add(digest_file(path))
         if {"user", "item"} <= set(pq.read_schema(path).names):
-            digests.add(Interactions.read(path).digest())
+            digests |= {Interactions.read(path).digest(), digest_beside(path)}
     return digests

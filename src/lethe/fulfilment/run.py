@@ -11,17 +11,19 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from lethe.data.interactions import Interactions
 from lethe.data.suppression import Suppressed, SuppressionList
+from lethe.data.tables import SideTables, digest_beside
 from lethe.errors import LetheError
-from lethe.fulfilment.intake import ledger
+from lethe.fulfilment.intake import held_rows, ledger
 from lethe.fulfilment.served import served, state_of
 from lethe.registry import Registry
 from lethe.unlearning.ledger import Ledger
 from lethe.unlearning.planner import plan
-from lethe.unlearning.requests import ForgetRequest, State, holds
+from lethe.unlearning.requests import ForgetRequest, State, holds, mentions
 from lethe.workspace import Workspace
 
 
@@ -80,7 +82,7 @@ def _advance(book: Ledger, run: Run, since: State, state: State, **detail: Any) 
 def _still_held(workspace: Workspace, book: Ledger, request: ForgetRequest) -> bool:
     if request.state not in ("accepted", "planned"):
         return True
-    if holds(Interactions.read(workspace.interactions(request.dataset)), request):
+    if held_rows(workspace, request):
         return True
     # An earlier run took the same rows with it.
     book.nothing_held(request.id)
@@ -128,13 +130,15 @@ def confirm(workspace: Workspace, run: Run) -> None:
     """
     book = ledger(workspace)
     remaining = {d: Interactions.read(workspace.interactions(d)) for d in run.datasets}
+    tables = {d: SideTables.read(workspace.side(d)) for d in run.datasets}
     for request in book.get_all(run.requests):
         left = holds(_not_newer(remaining[request.dataset], request), request)
+        left += mentions(tables[request.dataset].map(lambda t: t, partial(_not_newer, request=request)), request)
         if left:
             raise LetheError(f"{request.id}: {left} rows are still in the data after removal, there must be none")
     for family, version in Registry(workspace).served().items():
         dataset = version.info["dataset"]
-        if dataset in remaining and version.info["data_digest"] != remaining[dataset].digest():
+        if dataset in remaining and version.info["data_digest"] != digest_beside(workspace.interactions(dataset)):
             raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
     _advance(book, run, "executing", "verified")
 

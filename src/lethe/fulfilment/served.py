@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lethe import __version__
-from lethe.data.interactions import Interactions
+from lethe.data.tables import digest_beside
 from lethe.environment import numeric_environment, whole_code_digest
 from lethe.pipeline import Builder
 from lethe.registry import Registry
@@ -32,9 +32,10 @@ def state_of(workspace: Workspace) -> dict[str, Any]:
             "sub_models": info["sub_models"],
         }
         path = workspace.interactions(recipe.dataset)
-        data[recipe.dataset] = Interactions.read(path).digest()
+        data[recipe.dataset] = digest_beside(path)
         builder = Builder(workspace, recipe)
         for name in builder.shard_names():
-            data[f"{recipe.dataset}/{recipe.sharding}/{name}"] = builder.shard(name).digest()
+            shard = builder.workspace.shards(recipe.dataset, recipe.sharding) / f"{name}.parquet"
+            data[f"{recipe.dataset}/{recipe.sharding}/{name}"] = digest_beside(shard)
     code = {"version": __version__, "digest": whole_code_digest()}
     return {"data": data, "families": families, "code": code, "environment": numeric_environment("cpu")}

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from lethe.config import Sharding
+from lethe.data.tables import SideTables
 from lethe.partition import PARTITIONS
-from lethe.unlearning.requests import ForgetRequest
+from lethe.unlearning.requests import ForgetRequest, mentions
 from lethe.workspace import Workspace
 
 
@@ -97,7 +98,7 @@ class Plan:
 
 
 def plan(workspace: Workspace, requests: Sequence[ForgetRequest], served: Sequence[Served]) -> Plan:
-    """Look the subjects up in the shard tables of every served family of their datasets.
+    """Look the subjects up in the shard tables, side tables included, of every served family of their datasets.
 
     A user whose rows are all in validation or test touches no shard; what is made of them is rebuilt all the same.
     """
@@ -113,9 +114,14 @@ def _family(workspace: Workspace, requests: Sequence[ForgetRequest], served: Ser
     return FamilyPlan(
         served,
         shards=tuple(held),
-        touched=tuple(shard for shard, rows in held.items() if rows),
+        touched=tuple(path.stem for path in tables if held[path.stem] or _mentioned(path, mine)),
         rows=sum(held.values()),
     )
+
+
+def _mentioned(path: Path, requests: Sequence[ForgetRequest]) -> bool:
+    tables = SideTables.read(path.parent / "side" / path.stem)
+    return any(mentions(tables, request) for request in requests)
 
 
 def _held(path: Path, requests: Sequence[ForgetRequest]) -> int:

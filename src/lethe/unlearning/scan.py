@@ -70,7 +70,7 @@ def _find_in_parquet(path: Path, content: bytes, needles: Needles) -> str | None
             if needles.as_text.found_in(values.encode()):
                 return "text"
     # A stored list of users has one column, "id"; one of items has the same, and the same small integers.
-    people = (*USER_COLUMNS, "id") if path.name == "users.parquet" else USER_COLUMNS
+    people = (*USER_COLUMNS, "id") if path.name in ("users.parquet", "friends.parquet") else USER_COLUMNS
     items = next((_column(table, name) for name in ITEM_COLUMNS if name in table.column_names), None)
     # Every column of people: a link names two.
     for users in (_column(table, name) for name in people if name in table.column_names):
