@@ -28,10 +28,14 @@ def alone(run: Callable[P, R]) -> Callable[P, R]:
 
 
 def command(run: Callable[[], object]) -> None:
-    """Run a flow; an error a user can mend is one line on standard error and exit code 1."""
+    """Run a flow; an error a user can mend, a full or read-only disk among them, is one line on standard error and exit
+    code 1."""
     # Prefect's queue of events says at exit what it still holds: noise after our one line.
     logging.getLogger("EventsWorker").setLevel(logging.CRITICAL)
     try:
         run()
     except LetheError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}{error.strerror or str(error).splitlines()[0]}")

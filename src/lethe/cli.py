@@ -243,7 +243,7 @@ def forget_run(
     as_json: Json = False,
 ) -> None:
     """Fulfil every accepted request: data, training, redeployment, purge, certificate."""
-    from lethe.fulfilment import current_plan, forecast, ledger, pending
+    from lethe.fulfilment import Run, current_plan, forecast, ledger, pending
 
     found = workspace()
     if dry_run:
@@ -253,7 +253,7 @@ def forget_run(
         show(plan.to_json() | {"stores": places}, as_json, [*plan_lines(plan), *lines])
         return
     waiting = [request.id for request in pending(found)]
-    if waiting:
+    if waiting or Run.read(found) is not None:
         run_flow("forgetting")
     done = [ledger(found).get(request) for request in waiting]
     show([r.to_json() for r in done], as_json, [f"{r.id} {r.state}" for r in done] or ["nothing to forget"])
