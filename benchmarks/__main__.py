@@ -143,6 +143,26 @@ def faults(
     _report("faults", storms.summary(killed, other, _command()), as_json, commit)
 
 
+@app.command()
+def erasure(
+    requests: Annotated[int, typer.Option(help="Queued requests of the batch.")] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Canaries in every store before and after forgetting, and a long queue: reports/tables/erasure.{json,md}."""
+    from benchmarks import erasure as runs
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    with tempfile.TemporaryDirectory(prefix="lethe-erasure-") as folder:
+        found = runs.canaries(Path(folder), say)
+        queued = runs.queue(Path(folder), requests, say)
+    flat = {key: value for key, value in queued.items() if key not in ("verify", "completed")}
+    report = {"command": _command(), **found, **flat, "queue": queued}
+    _report("erasure", report, as_json, commit)
+
+
 def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
     """Write a report of plain figures, its long lists left out of the text."""
     from benchmarks.table import write_report
