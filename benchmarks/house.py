@@ -46,11 +46,13 @@ def make_workspace(folder: Path, users: int = 60, items: int = 40, each: int = 1
     (folder / ".dvc").mkdir()
     for name in ("dvc.yaml", ".dvc/config", ".dvcignore", "bentofile.yaml"):
         shutil.copyfile(ROOT / name, folder / name)
+    source = {"kind": "table", "path": "ratings.csv", "ids": "text"}
     whole = {"partition": "whole", "num_shards": 1, "aggregator": "identity"}
     sharded = {"partition": "user-hash", "num_shards": 3, "aggregator": "stacked"}
     params = {
+        "seed": 1,
         "pipeline": {"datasets": [DATASET], "shardings": ["whole", "user-hash-3"]},
-        "datasets": {DATASET: {"source": {"kind": "table", "path": "ratings.csv", "ids": "text"}}},
+        "datasets": {DATASET: {"source": source, "split": {"by": "random", "valid": 0.1, "test": 0.1}}},
         "shardings": {"whole": whole, "user-hash-3": sharded},
         "families": {
             "sharded": {"dataset": DATASET, "candidates": [{"model": "wmf", "sharding": "user-hash-3"}]},
