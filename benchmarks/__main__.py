@@ -139,7 +139,7 @@ def faults(
         workspace = make_workspace(Path(folder) / "workspace")
         with serving(workspace):
             killed = storms.storm(workspace, say=say)
-            other = storms.others(workspace, len(killed["requests"]), say)
+            other = storms.others(workspace, len(killed["requests"]), say=say)
     _report("faults", storms.summary(killed, other, _command()), as_json, commit)
 
 

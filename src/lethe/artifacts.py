@@ -77,6 +77,8 @@ class ArtifactStore:
             raise ArtifactError(f"artifact {path.name[:12]}: no manifest in {path.parent.name}") from None
         except (ValueError, KeyError, TypeError):
             raise ArtifactError(f"artifact {path.name[:12]}: manifest.json is not a manifest") from None
+        if check and artifact.key != self.key(artifact.kind, artifact.inputs):
+            raise ArtifactError(f"artifact {artifact.kind}/{artifact.key[:12]}: its manifest was changed")
         for name, expected in artifact.files.items() if check else ():
             file = path / name
             actual = digest_file(file) if file.is_file() else "missing"
