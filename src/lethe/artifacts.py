@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from lethe.config import canonical_json, digest_json
 from lethe.errors import ArtifactError
 
@@ -116,6 +118,9 @@ class ArtifactStore:
                 # Another writer was first; both wrote the same bytes, so theirs serves.
                 if not (parent / key).is_dir():
                     raise
+        except SafetensorError as error:
+            # A full disk, told in words of its own.
+            raise OSError(f"artifact {kind}/{key[:12]}: {error}") from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return self.open(parent / key, check=False)
