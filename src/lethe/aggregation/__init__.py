@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lethe.aggregation import attention, identity, mean, refit, stacked, static
-from lethe.aggregation.ensemble import Ensemble, FactorEnsemble, MeanEnsemble, SubModel
+from lethe.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
 from lethe.config import Section
 from lethe.training import History
 
@@ -27,4 +27,4 @@ AGGREGATORS: dict[str, Aggregator] = {
     "refit": Aggregator(refit.Config, refit.fit),
 }
 
-__all__ = ["AGGREGATORS", "Aggregator", "Ensemble", "FactorEnsemble", "MeanEnsemble", "SubModel"]
+__all__ = ["AGGREGATORS", "Aggregator", "Ensemble", "FactorEnsemble", "SubModel", "WeightedEnsemble"]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lethe.aggregation.ensemble import Ensemble, MeanEnsemble, SubModel
+import numpy as np
+
+from lethe.aggregation.ensemble import SubModel, WeightedEnsemble
 from lethe.config import Section
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
@@ -22,7 +24,8 @@ class Config(Section):
 
 def fit(
     sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream
-) -> tuple[Ensemble, History]:
+) -> tuple[WeightedEnsemble, History]:
     """Nothing is learned: the history is empty."""
     catalogue = Catalogue.of(train)
-    return MeanEnsemble(catalogue, tuple(sub_models), catalogue.encode(train).item_counts), []
+    weights = np.ones(len(sub_models), np.float32)
+    return WeightedEnsemble(catalogue, tuple(sub_models), catalogue.encode(train).item_counts, weights), []
