@@ -238,7 +238,7 @@ class Sharding(Section):
 
     partition: Literal["whole", "user-hash", "interaction-hash", "ubp", "ibp", "inbp", "graph-lpa", "graph-bekm"]
     num_shards: int = Field(ge=1)
-    aggregator: Literal["identity", "mean", "static", "attention", "stacked", "refit"]
+    aggregator: Literal["identity", "mean", "static", "attention", "stacked", "refit", "ease"]
     slack: float = Field(1.2, ge=1)
     """Cap of a shard in the balanced partitions: ceil(slack * rows / num_shards)."""
 
@@ -247,6 +247,8 @@ class Sharding(Section):
         whole = (self.partition == "whole", self.num_shards == 1, self.aggregator == "identity")
         if any(whole) and not all(whole):
             raise ValueError("partition 'whole', num_shards 1 and aggregator 'identity' go together")
+        if self.aggregator == "ease" and self.partition in ("interaction-hash", "ibp", "inbp"):
+            raise ValueError(f"aggregator 'ease' needs all rows of a user in one shard, not partition {self.partition}")
         return self
 
 

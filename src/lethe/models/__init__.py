@@ -10,6 +10,7 @@ from lethe.models.base import Config, Model
 from lethe.models.bias_lfm import BiasLFM
 from lethe.models.bpr import BPR
 from lethe.models.convncf import ConvNCF
+from lethe.models.cooccurrence import Cooccurrence
 from lethe.models.ease import EASE
 from lethe.models.embedding_dot import EmbeddingDot
 from lethe.models.enmf import ENMFU
@@ -39,6 +40,7 @@ MODELS: dict[str, type[Model]] = {
     "enmf-a": ENMFA,
     "item-knn": ItemKNN,
     "ease": EASE,
+    "cooccurrence": Cooccurrence,
     "slim": SLIM,
     "expomf": ExpoMF,
     "gmf": GMF,
