@@ -114,7 +114,7 @@ class Builder:
         }
         return self.store.make("sub-model", inputs, lambda folder: self._train(rows, shard_name, folder))
 
-    def _train(self, rows: Interactions, shard_name: str, folder: Path) -> None:
+    def _train(self, rows: Interactions, shard_name: str, folder: Path) -> dict[str, Any]:
         recipe = self.recipe
         catalogue = Catalogue.of(rows)
         model = MODELS[recipe.model](configure(recipe.model, recipe.config), catalogue.shape)
@@ -123,6 +123,7 @@ class Builder:
         save_file(model.state_dict(), folder / "weights.safetensors")
         catalogue.write(folder)
         (folder / "history.json").write_text(json.dumps(history))
+        return {"rows": len(rows)}
 
     def _load(self, name: str, artifact: Artifact) -> SubModel:
         catalogue = Catalogue.read(artifact.path)
@@ -145,7 +146,7 @@ class Builder:
             "environment": numeric_environment("cpu"),
         }
 
-        def write(folder: Path) -> None:
+        def write(folder: Path) -> dict[str, Any]:
             aggregator = AGGREGATORS[recipe.layout.aggregator]
             loaded = [self._load(name, artifact) for name, artifact in artifacts.items()]
             config = aggregator.Config.parse(recipe.aggregator, "aggregator")
@@ -153,6 +154,7 @@ class Builder:
             ensemble, history = aggregator.fit(loaded, rows, config, stream)
             ensemble.save(folder)
             (folder / "history.json").write_text(json.dumps(history))
+            return {"rows": len(rows)}
 
         return self.store.make("ensemble", inputs, write)
 
