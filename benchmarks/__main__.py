@@ -105,25 +105,22 @@ def tune(
 
 @app.command()
 def tune_shards(
-    row: Annotated[list[str], typer.Option(help="Rows of receraser-ml1m, as MODEL METHOD; repeatable.")],
+    method: Annotated[list[str], typer.Option(help="Methods of receraser-ml1m, for WMF; repeatable.")],
     data_dir: DataDir = DATA,
 ) -> None:
-    """Tune a sharded row on the validation part, and write params/DATASET/MODEL-PARTITION-AGGREGATOR.yaml."""
+    """Tune WMF's rows of receraser-ml1m on the validation part, and write params/DATASET/PARTITION-AGGREGATOR.yaml."""
     from benchmarks import receraser_ml1m as table
     from benchmarks.collaborative import TUNING, read_split
     from benchmarks.sharded import TUNING_SEED, tune, write_settings
 
     split = read_split(data_dir, table.DATASET)
     _, valid = TUNING[table.DATASET].parts(data_dir, table.DATASET)
-    for label in row:
-        model, _, method = label.partition(" ")
-        if model not in table.MODELS or method not in table.METHODS:
-            raise ConfigError(
-                f"--row: {label!r} must be one of {', '.join(table.MODELS)}, then one of {'; '.join(table.METHODS)}"
-            )
-        kind = table.kind(model, method)
+    for label in method:
+        if label not in table.METHODS:
+            raise ConfigError(f"--method: unknown method {label!r}; known methods: {'; '.join(table.METHODS)}")
+        kind = table.kind("WMF", label)
         chosen, value, first, tried = tune(split, valid, kind, table.grid(kind), typer.echo)
-        command = shlex.join(["python", "-m", "benchmarks", "tune-shards", "--row", label])
+        command = shlex.join(["python", "-m", "benchmarks", "tune-shards", "--method", label])
         figures = f"Validation recall@20 {value:.5f}, {first:.5f} at the start; {tried} settings, seed {TUNING_SEED}."
         write_settings(split, kind, chosen, [command, figures, "Table: receraser-ml1m."])
         typer.echo(f"{label}  {figures}  {chosen}")

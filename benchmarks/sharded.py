@@ -1,7 +1,7 @@
 """Rows of the unlearning tables: shards, sub-models and an aggregator, built by the product's own stages and Builder.
 
-A room is a workspace of one seed below benchmarks/work: what rows have in common (assignments, sub-models) is made once,
-by its key, as in the product.
+A room is a workspace of one seed below benchmarks/work: what rows have in common (assignments, sub-models) is made
+once, by its key, as in the product.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def values(split: Split, kind: Kind) -> Values:
     """{"model": ..., "aggregator": ...}: the model's tuned values, and over them those of the kind's own file."""
     own = tuned(split.dataset, kind.settings) if kind.settings else {}
     return {
-        "model": tuned(split.dataset, kind.model) | (own.get("model") or {}),
-        "aggregator": own.get("aggregator") or {},
+        "model": tuned(split.dataset, kind.model) | own.get("models", {}).get(kind.model, {}),
+        "aggregator": own.get("aggregator", {}),
     }
 
 
@@ -210,7 +210,7 @@ def write_settings(split: Split, kind: Kind, chosen: Values, lines: Sequence[str
     """params/<dataset>/<settings>.yaml: what the row has over its model's own file."""
     base = tuned(split.dataset, kind.model)
     own = {
-        "model": {name: value for name, value in chosen["model"].items() if base.get(name) != value},
+        "models": {kind.model: {name: value for name, value in chosen["model"].items() if base.get(name) != value}},
         "aggregator": chosen["aggregator"],
     }
     path = PARAMS / split.dataset / f"{kind.settings}.yaml"
