@@ -13,10 +13,10 @@ PROTOCOL = (
     "MovieLens-1M, 80/20 split of the RecEraser paper, K = 10; every item not in the user's train rows is a candidate;"
     " recall@K is hits/|test|, the paper's denominator. Published figures are under InBP; the partition of ours stands"
     " below. SISA: interactions at random (by key). Settings are tuned on the 80,016 ratings in neither train nor test,"
-    " never on test: WMF's rows each by the same walk (benchmarks/README.md); under BPR and LightGCN an aggregator has"
-    " the values tuned with WMF, sub-models have those tuned whole. The final models learn from train alone. Five seeds"
-    " for WMF and EASE, two for BPR and LightGCN. Times: all sub-models, the mean shard, the aggregator; a deletion"
-    " that touches one shard costs the last two."
+    " never on test: WMF's five methods by the same walk (tune-shards), their user-hash rows with the values of UBP;"
+    " under BPR and LightGCN an aggregator has the values tuned with WMF, sub-models have those tuned whole. The final"
+    " models learn from train alone. Five seeds for WMF and EASE, two for BPR and LightGCN. Times: all"
+    " sub-models, the mean shard, the aggregator; a deletion that touches one shard costs the last two."
 )
 _FIGURES = {
     "BPR Retrain": (0.1510, 0.2389, 0.4005, 0.3412, 0.3368, 0.3669),
@@ -51,12 +51,12 @@ METHODS = {
 
 
 GRID: dict[str, dict[str, tuple[float, ...]]] = {
-    "wmf": {"model.dropout": (0.2, 0.3, 0.4, 0.5, 0.6), "model.negative_weight": (0.1, 0.2, 0.4)},
+    "wmf": {"model.dropout": (0.2, 0.3, 0.5, 0.7), "model.negative_weight": (0.1, 0.4)},
     "mean": {},
-    "static": {"aggregator.negative_weight": (0.05, 0.2, 0.8)},
-    "attention": {"aggregator.dropout": (0.3, 0.4, 0.5), "aggregator.negative_weight": (0.1, 0.2, 0.3)},
-    "stacked": {"aggregator.dropout": (0.3, 0.4, 0.5), "aggregator.negative_weight": (0.1, 0.2, 0.3)},
-    "refit": {"aggregator.dropout": (0.3, 0.4, 0.5), "aggregator.negative_weight": (0.1, 0.2, 0.3)},
+    "static": {"aggregator.negative_weight": (0.05, 0.8)},
+    "attention": {"aggregator.dropout": (0.2, 0.4, 0.5), "aggregator.negative_weight": (0.1, 0.3)},
+    "stacked": {"aggregator.dropout": (0.2, 0.4, 0.5), "aggregator.negative_weight": (0.1, 0.3)},
+    "refit": {"aggregator.dropout": (0.2, 0.4, 0.5), "aggregator.negative_weight": (0.1, 0.3)},
 }
 """Fields that a row's walk goes through: its model's and its aggregator's."""
 
@@ -66,9 +66,9 @@ def grid(kind: Kind) -> dict[str, tuple[float, ...]]:
 
 
 def kind(model: str, method: str) -> Kind:
-    """The kind of a row, by labels. An aggregator's settings are those tuned with WMF under the same partition."""
+    """The kind of a row, by labels. An aggregator's settings are those tuned with WMF, under UBP where there is one."""
     partition, aggregator = METHODS[method]
-    return Kind(MODELS[model], partition, aggregator, settings=f"{partition}-{aggregator}")
+    return Kind(MODELS[model], partition, aggregator, settings=f"shards-{aggregator}")
 
 
 def rows(data_dir: Path) -> list[Row]:

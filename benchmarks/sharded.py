@@ -173,7 +173,7 @@ def tune(
     say: Any,
     metric: str = "recall@20",
 ) -> tuple[Values, float, float, int]:
-    """Walk the grid, one field after the other, each at the best of those before it, then once more.
+    """Walk the grid, one field after the other, each at the best of those before it.
 
     Fields read "model.dropout" or "aggregator.steps". Returns (what differs from the start, its validation value, the
     value at the start, settings tried). Deterministic, and every sub-model is trained once.
@@ -191,12 +191,8 @@ def tune(
         return tried[key]
 
     best, first = start, value(start)
-    for _ in range(2):
-        before = best
-        for field, options in grid.items():
-            best = max([best, *_with(best, field, options)], key=value)
-        if best == before:
-            break
+    for field, options in grid.items():
+        best = max([best, *_with(best, field, options)], key=value)
     return best, value(best), first, len(tried)
 
 
