@@ -9,7 +9,7 @@ from typing import Any
 from lethe.aggregation import Ensemble
 from lethe.artifacts import ArtifactStore
 from lethe.config import Params
-from lethe.pipeline import Builder, Recipe, measure, metric, recipes, write_learning_curve
+from lethe.pipeline import Builder, Recipe, measure, metric, recipes, stages_before, write_learning_curve
 from lethe.registry import Registry, Version
 from lethe.unlearning.planner import guarantee
 from lethe.workspace import Workspace
@@ -61,7 +61,8 @@ def finish(workspace: Workspace, params: Params, job: Job, sub_models: dict[str,
     ensemble = builder.ensemble(sub_models)
     evaluation = builder.evaluation(ensemble.key, params.evaluation.cutoffs)
     write_learning_curve(workspace, job.recipe.name, trained)
-    seconds = sum(artifact.record().get("seconds", 0.0) for artifact in (*trained, ensemble, evaluation))
+    stages = [stage for artifact in trained for stage in stages_before(builder.store, artifact)]
+    seconds = sum(artifact.record().get("seconds", 0.0) for artifact in (*stages, *trained, ensemble, evaluation))
     return Outcome(job, sub_models, ensemble.key, evaluation.key, round(seconds, 3))
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 from safetensors.torch import load_file, save_file
 
 from lethe.aggregation import AGGREGATORS, Ensemble, SubModel
@@ -24,9 +26,11 @@ from lethe.environment import code_digest, numeric_environment
 from lethe.errors import ConfigError, DataError
 from lethe.evaluation import evaluate
 from lethe.models import MODELS, configure
+from lethe.models.base import Config
 from lethe.package import write_package
 from lethe.random import Stream
-from lethe.training import pick_device, train
+from lethe.slices import going_on, stage_config, write_stage
+from lethe.training import pick_device, progress_bar, train
 from lethe.workspace import Workspace
 
 
@@ -62,10 +66,13 @@ def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candida
         values |= read_yaml(tuned)
     aggregator = AGGREGATORS[layout.aggregator]
     settings = params.aggregators.get(layout.aggregator, {})
+    config = configure(candidate.model, values)
+    if layout.slices > 1:
+        stage_config(config, layout.slices, candidate.model)
     return Recipe(
         dataset=dataset,
         model=candidate.model,
-        config=configure(candidate.model, values).plain(),
+        config=config.plain(),
         sharding=candidate.sharding,
         layout=layout,
         aggregator=aggregator.Config.parse(settings, f"aggregators.{layout.aggregator}").plain(),
@@ -100,34 +107,91 @@ class Builder:
         folder = self.workspace.shards(self.recipe.dataset, self.recipe.sharding)
         return Interactions.read(folder / f"{name}.parquet")
 
+    def slices(self, name: str) -> np.ndarray:
+        """The slice of each row of a shard -> [n] int64; raises DataError where it was not laid in slices."""
+        path = self.workspace.shards(self.recipe.dataset, self.recipe.sharding) / f"{name}.parquet"
+        if "slice" not in (table := pq.read_table(path)).column_names:
+            raise DataError(f"shard {name} of {self.recipe.sharding}: column 'slice' is missing; run the data stages")
+        return table["slice"].to_numpy()
+
     def sub_model(self, shard_name: str) -> Artifact:
-        """The sub-model of a shard: a function of the shard's rows, its name, the model's config and the seed."""
-        recipe, rows = self.recipe, self.shard(shard_name)
-        inputs = {
+        """The sub-model of a shard: a function of the shard's rows, its name, the model's config and the seed.
+
+        Of a shard in slices it is the last of its stages (``lethe.slices``), whose artifacts are the restart points.
+        """
+        rows, count = self.shard(shard_name), self.recipe.layout.slices
+        if count == 1:
+            return self._make("sub-model", rows, shard_name, self.config)
+        config, slices = stage_config(self.config, count, self.recipe.model), self.slices(shard_name)
+        made = None
+        for stage in range(count):
+            known = slices <= stage
+            if known.any():
+                kind = "sub-model" if stage == count - 1 else "stage"
+                made = self._make(kind, rows.take(known), shard_name, config, stage, made)
+        assert made is not None, "a shard that holds no row trains nothing"
+        return made
+
+    @property
+    def config(self) -> Config:
+        return configure(self.recipe.model, self.recipe.config)
+
+    def _make(
+        self,
+        kind: str,
+        rows: Interactions,
+        shard_name: str,
+        config: Config,
+        stage: int | None = None,
+        before: Artifact | None = None,
+    ) -> Artifact:
+        recipe = self.recipe
+        modules = ["lethe.training", MODELS[recipe.model].__module__, *(["lethe.slices"] if stage is not None else [])]
+        inputs: dict[str, Any] = {
             "data": rows.digest(),
             "shard": shard_name,
             "model": recipe.model,
-            "config": recipe.config,
+            "config": config.plain(),
             "seed": recipe.seed,
-            "code": code_digest("lethe.training", MODELS[recipe.model].__module__),
+            "code": code_digest(*modules),
             "environment": numeric_environment(recipe.device),
         }
-        return self.store.make("sub-model", inputs, lambda folder: self._train(rows, shard_name, folder))
-
-    def _train(self, rows: Interactions, shard_name: str, folder: Path) -> dict[str, Any]:
-        recipe = self.recipe
-        catalogue = Catalogue.of(rows)
-        model = MODELS[recipe.model](configure(recipe.model, recipe.config), catalogue.shape)
+        if stage is not None:
+            begun = None if before is None else {"key": before.key, "digest": before.digest}
+            inputs |= {"stage": stage, "before": begun}
         stream = Stream(recipe.seed)("sub-model", recipe.model, shard_name)
-        history = train(model, catalogue.encode(rows), stream, pick_device(recipe.device))
-        save_file(model.state_dict(), folder / "weights.safetensors")
-        catalogue.write(folder)
-        (folder / "history.json").write_text(json.dumps(history))
-        return {"rows": len(rows)}
+        saved = self.store.checkpoint(kind, inputs)
+
+        def write(folder: Path) -> dict[str, Any]:
+            catalogue = Catalogue.of(rows)
+            model = MODELS[recipe.model](config, catalogue.shape)
+            history = train(
+                model,
+                catalogue.encode(rows),
+                stream if stage is None else stream("stage", stage),
+                pick_device(recipe.device),
+                progress=progress,
+                saved=saved,
+                begin=None if before is None else going_on(before.path, catalogue),
+            )
+            if kind == "stage":
+                write_stage(folder, saved, model)
+            else:
+                save_file(model.state_dict(), folder / "weights.safetensors")
+            catalogue.write(folder)
+            earlier = [] if before is None else json.loads(before.file("history.json").read_text())
+            history = [*earlier, *({**row, "epoch": row["epoch"] + len(earlier)} for row in history)]
+            (folder / "history.json").write_text(json.dumps(history))
+            return {"rows": len(rows)}
+
+        with progress_bar(f"{recipe.model} {shard_name}", config) as progress:
+            artifact = self.store.make(kind, inputs, write)
+        saved.unlink(missing_ok=True)
+        return artifact
 
     def _load(self, name: str, artifact: Artifact) -> SubModel:
         catalogue = Catalogue.read(artifact.path)
-        model = MODELS[self.recipe.model](configure(self.recipe.model, self.recipe.config), catalogue.shape)
+        model = MODELS[self.recipe.model](self.config, catalogue.shape)
         model.load_state_dict(load_file(artifact.file("weights.safetensors")))
         model.eval()
         return SubModel(name, model, catalogue)
@@ -198,6 +262,16 @@ class Builder:
         return self.store.make(
             "package", inputs, lambda folder: write_package(folder, Ensemble.load(artifact.path), seen, info)
         )
+
+
+def stages_before(store: ArtifactStore, sub_model: Artifact) -> list[Artifact]:
+    """The stored stages that a sub-model in slices went on from, the last first; none for another sub-model."""
+    found: list[Artifact] = []
+    before = sub_model.inputs.get("before")
+    while before is not None and (path := store.root / "stage" / before["key"]).is_dir():
+        found.append(store.open(path, check=False))
+        before = found[-1].inputs["before"]
+    return found
 
 
 def measure(

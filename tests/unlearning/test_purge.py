@@ -6,8 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 
 from lethe.artifacts import ArtifactStore, digest_file
 from lethe.data.catalogue import Catalogue
@@ -107,6 +109,9 @@ def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) ->
     plant_copies(workspace)
     abandoned = workspace.artifacts / "sub-model" / ".building-x"
     abandoned.mkdir()
+    checkpoint = workspace.artifacts / "checkpoint" / f"{artifact_of(workspace, 'other')}.safetensors"
+    checkpoint.parent.mkdir()
+    save_file({"model/users": np.zeros((2, 1), np.float32)}, checkpoint)
     (workspace.root / "data" / "ml" / ".interactions.parquet.tmp").write_text(CANARY)
     bento = workspace.bentoml_home / "bentos" / "recommender" / "old"
 
@@ -155,6 +160,7 @@ def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) ->
     assert set(after.places) == set(removed)
 
     assert not abandoned.exists()
+    assert not checkpoint.exists(), "not even one of what is in use"
     assert (workspace.reports / "metrics.json").is_file()
     assert (workspace.state / "logs" / "server.log").read_bytes() == b""
     assert other_version.is_dir()

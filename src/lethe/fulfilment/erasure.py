@@ -13,6 +13,7 @@ from lethe.errors import LetheError
 from lethe.fulfilment.intake import ledger
 from lethe.fulfilment.run import Run
 from lethe.fulfilment.served import state_of
+from lethe.pipeline import stages_before
 from lethe.registry import Registry
 from lethe.serving import deploy
 from lethe.unlearning import purge
@@ -86,6 +87,7 @@ def _sources_outside(workspace: Workspace, run: Run) -> list[str]:
         source = json.loads(workspace.source_digest(dataset).read_text())
         if source["reach"] == "outside":
             found.append(f"source of {dataset} ({source['kind']}): only read; its owner has to remove the rows there")
+        found += [f"{name}: its table is only read" for name in source if name.startswith("placement of ")]
     return found
 
 
@@ -97,13 +99,15 @@ def live_artifacts(workspace: Workspace) -> dict[str, set[str]]:
     params = Params.read(workspace.params)
     registry = Registry(workspace)
     served = {version.key for family in registry.families() if (version := registry.current(family)) is not None}
-    artifacts = list(ArtifactStore(workspace.artifacts).all())
+    store = ArtifactStore(workspace.artifacts)
+    artifacts = list(store.all())
     alive: dict[str, set[str]] = {}
     for dataset in params.pipeline.datasets:
         folder = workspace.root / "data" / dataset
         rows = {Interactions.read(path).digest() for path in folder.glob("*/shards/*.parquet")}
         rows |= {Interactions.read(path).digest() for path in workspace.split(dataset).glob("*.parquet")}
         trained = [a for a in artifacts if a.kind in ("sub-model", "ensemble") and a.inputs["data"] in rows]
+        trained += [stage for artifact in trained for stage in stages_before(store, artifact)]
         ensembles = {artifact.digest for artifact in trained if artifact.kind == "ensemble"}
         keys = {artifact.key for artifact in trained}
         for artifact in artifacts:

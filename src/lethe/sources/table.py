@@ -24,7 +24,7 @@ def read(path: Path, how: TableFormat) -> Interactions:
     Raises DataError with file, column and rule where a column is missing, empty in places, or of a wrong type.
     """
     wanted = {role: name for role, name in how.columns if name is not None}
-    table = _load(path, list(wanted.values()), how.separator)
+    table = _load(path, list(dict.fromkeys(wanted.values())), how.separator)
     if table.num_rows == 0:
         raise DataError(f"{path.name}: it has no rows, at least 1 is needed")
     columns = {role: table[name] for role, name in wanted.items()}

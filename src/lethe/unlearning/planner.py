@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from lethe.config import Sharding
-from lethe.partition import PARTITIONS
+from lethe.partition import frozen
 from lethe.unlearning.requests import ForgetRequest
 from lethe.workspace import Workspace
 
 
 def guarantee(sharding: Sharding) -> str:
     """What the certificate promises under this sharding."""
-    if not PARTITIONS[sharding.partition].frozen:
+    if not frozen(sharding):
         return "unconditional: equal to never having had the data"
     return "given the frozen assignment: equal to the pipeline run with that assignment and without the data"
 
@@ -30,10 +30,10 @@ def residues(sharding: Sharding) -> list[str]:
         "the kind of model and its hyper-parameters were chosen on this epoch's data; "
         "ends when the choice is made anew in the next epoch"
     ]
-    if not PARTITIONS[sharding.partition].frozen:
+    if not frozen(sharding):
         return choices
     assigned = (
-        "the shards that other rows lie in were assigned while the data were there; "
+        "the shards and slices that other rows lie in were assigned while the data were there; "
         "ends when the next epoch begins with a new partition"
     )
     return [assigned, *choices]
