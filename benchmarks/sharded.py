@@ -7,7 +7,8 @@ once, by its key, as in the product.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,18 @@ TUNING_SEED = 2026
 
 @dataclass(frozen=True)
 class Kind:
-    """What is built: a model under a sharding. ``settings`` names a file of params/<dataset>, see ``values``."""
+    """What is built: a model under a sharding.
+
+    ``settings`` names a file of params/<dataset>, see ``values``; with ``whole`` sub-models have the values that the
+    model was tuned to as a whole, whatever that file says of them.
+    """
 
     model: str
     partition: str = "whole"
     aggregator: str = "identity"
     num_shards: int = 10
     settings: str = ""
+    whole: bool = False
 
     @property
     def layout(self) -> Sharding:
@@ -66,8 +72,9 @@ Values = dict[str, dict[str, Any]]
 def values(split: Split, kind: Kind) -> Values:
     """{"model": ..., "aggregator": ...}: the model's tuned values, and over them those of the kind's own file."""
     own = tuned(split.dataset, kind.settings) if kind.settings else {}
+    models = {} if kind.whole else own.get("models", {})
     return {
-        "model": tuned(split.dataset, kind.model) | own.get("models", {}).get(kind.model, {}),
+        "model": tuned(split.dataset, kind.model) | models.get(kind.model, {}),
         "aggregator": own.get("aggregator", {}),
     }
 
@@ -95,12 +102,15 @@ def _laying(kind: Kind) -> str:
     return PARTITIONS[kind.partition].assign.__module__
 
 
-def room(split: Split, kind: Kind, seed: int) -> Workspace:
-    """A workspace with the split's training rows laid into shards."""
+def room(split: Split, kind: Kind, seed: int, before: Split | None = None) -> Workspace:
+    """A workspace with the split's training rows laid into shards, under the assignment that ``before`` began with."""
     layer = digest_json([split.train.digest(), code_digest(_laying(kind), MODELS["wmf"].__module__)])
     workspace = Workspace(ROOMS / f"{split.dataset}-{seed}-{layer[:12]}")
     if not workspace.shards(split.dataset, kind.room).is_dir():
         split.train.write(workspace.split(split.dataset, "train"))
+        if before is not None:
+            begun = room(before, kind, seed).assignment(split.dataset, kind.room)
+            shutil.copytree(begun, workspace.assignment(split.dataset, kind.room), dirs_exist_ok=True)
         dataset = {"source": {"kind": "folder", "path": "."}, "split": {"by": "ready"}}
         params = Params.parse(
             {
@@ -119,9 +129,11 @@ def room(split: Split, kind: Kind, seed: int) -> Workspace:
     return workspace
 
 
-def build(split: Split, kind: Kind, chosen: Values, seed: int) -> tuple[Builder, dict[str, Artifact], Artifact]:
+def build(
+    split: Split, kind: Kind, chosen: Values, seed: int, *, before: Split | None = None
+) -> tuple[Builder, dict[str, Artifact], Artifact]:
     """(the builder, sub-models by shard, ensemble); nothing is trained twice."""
-    builder = Builder(room(split, kind, seed), recipe(split, kind, chosen, seed))
+    builder = Builder(room(split, kind, seed, before), recipe(split, kind, chosen, seed))
     sub_models = {name: builder.sub_model(name) for name in builder.shard_names()}
     return builder, sub_models, builder.ensemble({name: artifact.key for name, artifact in sub_models.items()})
 
@@ -150,11 +162,49 @@ def sharded_row(
         aggregator = ensemble.record()["cpu_seconds"]
         builder.store.remove(ensemble)
         times = {"sub-models": sum(shards), "one shard": float(np.mean(shards)), "aggregator": aggregator}
-        means = {name: float(column.mean()) for name, column in users.items()}
+        means = {name: float(column.mean()) for name, column in users.items()} | _laid(builder)
         return Result(means, sum(shards) + aggregator, times, users)
 
     where = f"partition {kind.partition}, K = {kind.layout.num_shards}, aggregator {kind.aggregator}"
     return Row(label, run, decides, baseline, max_seeds, f"{where}{'; ' if note else ''}{note}")
+
+
+def _laid(builder: Builder) -> dict[str, float]:
+    """How many shards a user lies in, and the largest shard's share of the rows, in mean shards."""
+    shards = [builder.shard(name) for name in builder.shard_names()]
+    users = sum(len(np.unique(shard.user_ids)) for shard in shards)
+    rows = [len(shard) for shard in shards]
+    everyone = len(np.unique(np.concatenate([shard.user_ids for shard in shards])))
+    return {"shards/user": users / everyone, "largest shard": max(rows) / float(np.mean(rows))}
+
+
+def grouped_bars(
+    report: dict[str, Any],
+    axes: Any,
+    groups: Iterable[str],
+    members: Sequence[str],
+    metrics: Sequence[str] = ("recall@20",),
+) -> None:
+    """A group of bars for each of ``groups``: rows named "GROUP, MEMBER", each with its metrics; Retrain is a line."""
+    by_name = {row["model"]: row["metrics"] for row in report["rows"]}
+    groups, bars = list(groups), [(member, metric) for member in members for metric in metrics]
+    width = 0.8 / len(bars)
+    for place, (member, metric) in enumerate(bars):
+        held = [
+            (x, by_name[name][metric]) for x, group in enumerate(groups) if (name := f"{group}, {member}") in by_name
+        ]
+        axes.bar(
+            [x + (place - (len(bars) - 1) / 2) * width for x, _ in held],
+            [figures["mean"] for _, figures in held],
+            width,
+            yerr=[figures["std"] for _, figures in held],
+            label=member if len(metrics) == 1 else f"{metric} {member}",
+        )
+    if "Retrain" in by_name:
+        axes.axhline(by_name["Retrain"]["recall@20"]["mean"], color="grey", linewidth=0.8, label="Retrain")
+    axes.set_xticks(range(len(groups)), groups, rotation=20 if len(groups) > 5 else 0)
+    axes.set_ylabel("recall@20")
+    axes.legend(ncols=3, fontsize=7, loc="lower right")
 
 
 def columns(*names: str) -> dict[str, dict[str, float | None]]:

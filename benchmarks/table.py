@@ -31,6 +31,10 @@ TABLES = (
     "receraser-retrain-ml1m",
     "lfm-ml1m",
     "receraser-ml1m",
+    "aggregators",
+    "partitions",
+    "num-shards",
+    "activity-groups",
 )
 ERRORS = ("rmse", "mae")
 """Metrics of which less is better; of all others more is."""
