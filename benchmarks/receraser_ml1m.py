@@ -50,7 +50,7 @@ METHODS = {
 
 
 GRID: dict[str, dict[str, tuple[float, ...]]] = {
-    "wmf": {"model.dropout": (0.2, 0.3, 0.5, 0.7), "model.negative_weight": (0.1, 0.4)},
+    "wmf": {"model.dropout": (0.3, 0.5, 0.7, 0.8, 0.9), "model.negative_weight": (0.03, 0.1, 0.4)},
     "mean": {},
     "static": {"aggregator.negative_weight": (0.05, 0.8)},
     "attention": {"aggregator.dropout": (0.2, 0.4)},
