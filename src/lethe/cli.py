@@ -220,17 +220,11 @@ def forget_run(as_json: Json = False) -> None:
 
 @forget_app.command("plan")
 def forget_plan(as_json: Json = False) -> None:
-    """What the waiting requests touch: shards, guarantee, due date."""
+    """What the waiting requests touch and cost: shards, seconds, guarantee, due date, and other shardings' costs."""
     from lethe.fulfilment import current_plan
-    from lethe.unlearning.planner import guarantee
 
     plan = current_plan(workspace())
-    lines = [f"{len(plan.requests)} requests, due {plan.due:%Y-%m-%d}" if plan.due else "nothing to forget"]
-    for one in plan.families:
-        shards = ", ".join(one.touched) or "none"
-        lines.append(f"{one.served.family}: {one.rows} training rows, shards {shards} of {len(one.shards)}")
-        lines.append(f"  {guarantee(one.served.layout)}")
-    show(plan.to_json(), as_json, lines)
+    show(plan.to_json(), as_json, plan.lines())
 
 
 @forget_app.command("list")

@@ -236,9 +236,10 @@ class Builder:
             "code": code_digest("lethe.evaluation.ranking"),
         }
 
-        def write(folder: Path) -> None:
+        def write(folder: Path) -> dict[str, Any]:
             metrics = measure(Ensemble.load(artifact.path), parts, cutoffs)
             (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True))
+            return {"rows": len(parts["train"])}
 
         return self.store.make("evaluation", inputs, write)
 
@@ -259,9 +260,12 @@ class Builder:
         }
         seen = Interactions.concatenate(train, valid)
         inputs = {"info": info, "seen": seen.digest(), "code": code_digest("lethe.package")}
-        return self.store.make(
-            "package", inputs, lambda folder: write_package(folder, Ensemble.load(artifact.path), seen, info)
-        )
+
+        def write(folder: Path) -> dict[str, Any]:
+            write_package(folder, Ensemble.load(artifact.path), seen, info)
+            return {"rows": len(train)}
+
+        return self.store.make("package", inputs, write)
 
 
 def stages_before(store: ArtifactStore, sub_model: Artifact) -> list[Artifact]:

@@ -20,8 +20,7 @@ def served_recipes(workspace: Workspace) -> dict[str, Recipe]:
 
 
 def served(workspace: Workspace) -> list[Served]:
-    recipes = served_recipes(workspace)
-    return [Served(family, r.dataset, r.sharding, r.layout) for family, r in recipes.items()]
+    return [Served(family, recipe) for family, recipe in served_recipes(workspace).items()]
 
 
 def state_of(workspace: Workspace) -> dict[str, Any]:
