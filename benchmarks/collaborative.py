@@ -134,7 +134,7 @@ def model_row(
             lambda chosen: score(built, chosen), split.catalogue, seen, split.test, cutoffs=cutoffs, metrics=metrics
         )
         users.pop("cold_users")
-        return Result({name: float(column.mean()) for name, column in users.items()}, seconds, users)
+        return Result({name: float(column.mean()) for name, column in users.items()}, seconds, users=users)
 
     return Row(label, run, decides, baseline, max_seeds, note)
 

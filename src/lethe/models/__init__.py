@@ -13,6 +13,7 @@ from lethe.models.collective_behaviours import CollectiveBehaviours
 from lethe.models.collective_graph import CollectiveGraph
 from lethe.models.collective_social import CollectiveSocial
 from lethe.models.convncf import ConvNCF
+from lethe.models.cooccurrence import Cooccurrence
 from lethe.models.ease import EASE
 from lethe.models.eatnn import EATNN
 from lethe.models.ehcf import EHCF
@@ -50,6 +51,7 @@ MODELS: dict[str, type[Model]] = {
     "enmf-a": ENMFA,
     "item-knn": ItemKNN,
     "ease": EASE,
+    "cooccurrence": Cooccurrence,
     "slim": SLIM,
     "expomf": ExpoMF,
     "gmf": GMF,
