@@ -374,10 +374,12 @@ class Training(Section):
     """Sub-models trained at once."""
     metric: str = "ndcg@10"
     """Validation metric that chooses a family's winner and decides promotion."""
+    rating_metric: Literal["rmse", "mae"] = "rmse"
+    """The same for a family of models of ratings; less is better."""
 
 
 class Evaluation(Section):
-    cutoffs: tuple[int, ...] = (10, 20, 50)
+    cutoffs: tuple[Annotated[int, Field(ge=1)], ...] = Field((10, 20, 50), min_length=1)
 
 
 class Validation(Section):

@@ -24,9 +24,11 @@ from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
 from lethe.environment import code_digest, numeric_environment
 from lethe.errors import ConfigError, LetheError
-from lethe.evaluation import evaluate
-from lethe.models import MODELS, configure
+from lethe.evaluation import ERRORS, evaluate, evaluate_ratings
+from lethe.models import MODELS, configure, rates
 from lethe.models.base import GradientConfig, Model
+from lethe.models.rating import RatingModel
+from lethe.pipeline import judged_by
 from lethe.random import Stream
 from lethe.training import Row, Validate, pick_device, train
 from lethe.workspace import Workspace
@@ -103,7 +105,7 @@ def tune(
         model,
         parts["train"],
         parts["valid"],
-        metric=metric or params.training.metric,
+        metric=metric or judged_by(params, model),
         trials=trials,
         seed=params.seed,
         storage=workspace.state / "tuning" / f"{dataset}-{model}.sqlite",
@@ -149,18 +151,20 @@ def search(
 ) -> Tuned:
     """The best of ``trials`` settings for ``model``, learnt from ``rows`` and measured on ``valid``.
 
-    ``metric`` is a ranking metric such as ``recall@10``; with ``objective`` (a trained model -> value, higher is
-    better) it is only that function's name. ``base`` holds settings that stay. Finished trials are kept in the SQLite
-    file ``storage`` and never run again, unless data, code, grid or anything else that decides them changed. Raises
-    ConfigError for an unknown model, field or metric, for ``trials`` < 1, or if another search uses the file, and the
-    last trial's LetheError if every trial failed.
+    ``metric`` is one such as ``recall@10``, or for a model of ratings ``rmse`` or ``mae`` (the outcome's is then -rmse,
+    so that higher is better); with ``objective`` (a trained model -> value, higher is better) it is only that
+    function's name. ``base`` holds settings that stay. Finished trials are kept in the SQLite file ``storage`` and
+    never run again, unless data, code, grid or anything else that decides them changed. Raises ConfigError for an
+    unknown model, field or metric, for ``trials`` < 1, or if another search uses the file, and the last trial's
+    LetheError if every trial failed.
     """
     start = configure(model, dict(base or {})).plain()
     space = _space(model, start, grid)
     if trials < 1:
         raise ConfigError(f"trials: {trials} must be at least 1")
     if objective is None:
-        objective = _ranking(metric, rows, valid)
+        objective = (_errors if rates(model) else _ranking)(metric, rows, valid)
+        metric = f"-{metric}" if rates(model) else metric
     identity = {
         "data": [rows.digest(), valid.digest()],
         "start": start,
@@ -212,6 +216,19 @@ def _ranking(metric: str, rows: Interactions, valid: Interactions) -> Validate:
     def measure(model: Model) -> float:
         score = lambda users: model.score(torch.from_numpy(users).to(_device(model))).cpu().numpy()  # noqa: E731
         return evaluate(score, catalogue, rows, valid, cutoffs=(int(cutoff),), metrics=(name,))[metric]
+
+    return measure
+
+
+def _errors(metric: str, rows: Interactions, valid: Interactions) -> Validate:
+    if metric not in ERRORS:
+        raise ConfigError(f"metric: {metric!r} does not judge ratings; known are {', '.join(ERRORS)}")
+    catalogue = Catalogue.of(rows)
+
+    def measure(model: Model) -> float:
+        assert isinstance(model, RatingModel)
+        predict = lambda users, items: model.predict(torch.from_numpy(users), torch.from_numpy(items)).cpu().numpy()  # noqa: E731
+        return -evaluate_ratings(predict, catalogue, valid)[metric]
 
     return measure
 
