@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -145,6 +146,59 @@ def peers(
     write_report(report, text, REPORTS)
     if commit:
         _commit("peers")
+
+
+@app.command()
+def faults(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Kill a forget run at every point, and every other fault: reports/tables/faults.{json,md}."""
+    from benchmarks import faults as storms
+    from benchmarks.house import make_workspace, prefect_server, serving
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    with tempfile.TemporaryDirectory(prefix="lethe-faults-") as folder, prefect_server():
+        workspace = make_workspace(Path(folder) / "workspace")
+        with serving(workspace):
+            killed = storms.storm(workspace, say=say)
+            other = storms.others(workspace, len(killed["requests"]), say)
+    _report("faults", storms.summary(killed, other, _command()), as_json, commit)
+
+
+@app.command()
+def erasure(
+    requests: Annotated[int, typer.Option(help="Queued requests of the batch.")] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Canaries in every store before and after forgetting, and a long queue: reports/tables/erasure.{json,md}."""
+    from benchmarks import erasure as runs
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    with tempfile.TemporaryDirectory(prefix="lethe-erasure-") as folder:
+        found = runs.canaries(Path(folder), say)
+        queued = runs.queue(Path(folder), requests, say)
+    flat = {key: value for key, value in queued.items() if key not in ("verify", "completed")}
+    report = {"command": _command(), **found, **flat, "queue": queued}
+    _report("erasure", report, as_json, commit)
+
+
+def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
+    """Write a report of plain figures, its long lists left out of the text."""
+    from benchmarks.table import write_report
+
+    lines = [f"# {name}", "", f"`{report['command']}`", "", "| | |", "| --- | --- |"]
+    lines += [f"| {key} | {value} |" for key, value in report.items() if not isinstance(value, list | dict | str)]
+    text = "\n".join(lines) + "\n"
+    write_report(report | {"table": name}, text, REPORTS)
+    typer.echo(json.dumps(report, indent=1) if as_json else text)
+    if commit:
+        _commit(name)
 
 
 def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:

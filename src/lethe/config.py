@@ -409,6 +409,13 @@ class Forgetting(Section):
     """Share of the best validation metric within which the candidate that forgets most cheaply wins."""
 
 
+class Audit(Section):
+    sample: int = Field(2, ge=1)
+    """Sub-models that an audit rebuilds."""
+    users: int = Field(50, ge=2)
+    """Users that the membership audit forgets, and as many that it never shows."""
+
+
 class Pipeline(Section):
     """The matrix of dvc.yaml: every dataset is split, every dataset is laid out in every sharding."""
 
@@ -431,6 +438,7 @@ class Params(Section):
     validation: Validation = Validation()
     serving: Serving = Serving()
     forgetting: Forgetting = Forgetting()
+    audit: Audit = Audit()
 
     @model_validator(mode="after")
     def _names_exist(self) -> Params:
