@@ -19,7 +19,7 @@ from tests.conftest import taste_blocks
 @pytest.fixture
 def split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Split:
     """Two blocks of taste; nothing tuned, and rooms of its own."""
-    rows = taste_blocks(users=60, items=24)
+    rows = taste_blocks(users=60, items=60)
     users, items = (np.unique(ids, return_inverse=True)[1] for ids in (rows.user_ids, rows.item_ids))
     # Some users are far more active than others.
     kept = np.random.default_rng(2).random(len(users)) < 0.4 + 0.6 * (users / 60)
@@ -48,7 +48,7 @@ def test_the_tables_have_the_papers_figures_and_the_issues_rows(tmp_path: Path) 
 def test_ease_by_counts_is_ease_and_a_partition_is_measured(split: Split) -> None:
     whole = sharded_row("EASE", split, Kind("ease")).run(1)
     counts = sharded_row("EASE by counts", split, Kind("cooccurrence", "user-hash", "ease", 3)).run(1)
-    assert counts.metrics["recall@10"] == whole.metrics["recall@10"] > 0.2
+    assert counts.metrics["recall@10"] == whole.metrics["recall@10"] > 0.1
     assert counts.metrics["shards/user"] == 1
     by_row = sharded_row("random", split, Kind("wmf", "interaction-hash", "mean", 3)).run(1)
     assert 1 < by_row.metrics["shards/user"] <= 3
@@ -92,7 +92,8 @@ def test_a_deletion_costs_the_shards_it_touches(split: Split, monkeypatch: pytes
     assert together.metrics["shards touched"] == len(held)
 
 
-def test_groups_are_quarters_of_the_users_who_stay(split: Split) -> None:
+def test_groups_are_quarters_of_the_users_who_stay(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity_groups, "LEAVING", 0.4)
     kind = Kind("wmf", "user-hash", "stacked", 3)
     before, after = (activity_groups._row("x", split, kind, after=after).run(1) for after in (False, True))
     for result in (before, after):
