@@ -201,6 +201,23 @@ def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> N
         _commit(name)
 
 
+@app.command()
+def scale(
+    rows: Annotated[int, typer.Option(help="Interactions to make.")] = 10_000_000,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Seconds and peak memory of every partition on made interactions: reports/tables/partition-scale.{json,md}."""
+    from benchmarks.scale import measure, report
+    from benchmarks.table import write_report
+
+    figures = measure(rows, WORK / f"scale-{rows}", typer.echo)
+    made, text = report(rows, figures, _command())
+    write_report(made, text, REPORTS)
+    typer.echo(text)
+    if commit:
+        _commit("partition-scale")
+
+
 def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:
     values = {}
     for text in texts or []:

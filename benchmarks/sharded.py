@@ -52,18 +52,18 @@ class Kind:
     num_shards: int = 10
     settings: str = ""
     whole: bool = False
+    slices: int = 1
 
     @property
     def layout(self) -> Sharding:
         shards = 1 if self.partition == "whole" else self.num_shards
-        return Sharding.parse(
-            {"partition": self.partition, "num_shards": shards, "aggregator": self.aggregator}, "sharding"
-        )
+        values = {"partition": self.partition, "num_shards": shards, "aggregator": self.aggregator}
+        return Sharding.parse(values | {"slices": self.slices}, "sharding")
 
     @property
     def room(self) -> str:
         """The name of the sharding in the workspace: aggregators of the same shards share them."""
-        return f"{self.partition}-{self.layout.num_shards}"
+        return f"{self.partition}-{self.layout.num_shards}" + (f"-{self.slices}" if self.slices > 1 else "")
 
 
 Values = dict[str, dict[str, Any]]

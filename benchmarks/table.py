@@ -35,6 +35,7 @@ TABLES = (
     "partitions",
     "num-shards",
     "activity-groups",
+    "forget-cost",
 )
 ERRORS = ("rmse", "mae")
 """Metrics of which less is better; of all others more is."""

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from safetensors.torch import load_file, save_file
 
-from lethe.aggregation import AGGREGATORS, Asked, Ensemble, SubModel
+from lethe.aggregation import AGGREGATORS, Asked, Ensemble, SubModel, check
 from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config import Candidate, Params, Section, Sharding, read_yaml
 from lethe.data.catalogue import Catalogue
@@ -84,6 +84,7 @@ def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candida
     aggregator = AGGREGATORS[layout.aggregator]
     settings = params.aggregators.get(layout.aggregator, {})
     config = configure(candidate.model, values)
+    check(layout.aggregator, candidate.model, config)
     if layout.slices > 1:
         # Only users and items go on from stage to stage: a vocabulary of a side table would have to grow too.
         if beside := MODELS[candidate.model].needs - {"timestamps"}:

@@ -97,7 +97,7 @@ def assign(workspace: Workspace, params: Params, dataset: str, sharding: str) ->
     if frozen(layout) and _begun(folder, epoch):
         previous = Assignment.read(folder / "assignment.parquet")
     shards = PARTITIONS[layout.partition].assign(
-        rows, layout.num_shards, previous, stream, slack=layout.slack, embeddings=_embeddings
+        rows, layout.num_shards, previous, stream, slack=layout.slack, embeddings=pretrain
     )
     slices = None
     if layout.slices > 1:
@@ -113,7 +113,7 @@ def _begun(folder: Path, epoch: dict[str, object]) -> bool:
     return path.is_file() and json.loads(path.read_text()) == json.loads(json.dumps(epoch))
 
 
-def _embeddings(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray, np.ndarray]:
+def pretrain(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray, np.ndarray]:
     """User and item vectors of a WMF trained on the rows, for the balanced partitions; never stored."""
     from lethe.models import MODELS, configure
     from lethe.training import train
