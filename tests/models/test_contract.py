@@ -12,6 +12,9 @@ VARIANTS: list[tuple[str, Values]] = [(name, {}) for name in MODELS] + [
     ("wmf", {"negative_weight": 4.0, "popularity_exponent": 0.5, "reg": 0.1}),
     ("enmf-u", {"batch_size": 7, "epochs": 60}),
     ("lightgcn", {"loss": "bpr", "reg": 0.001, "epochs": 60}),
+    ("eatnn", {"batch_size": 7, "attention": False, "reg": 0.001, "epochs": 60}),
+    ("ehcf", {"batch_size": 7, "transfer": False, "joint": False, "epochs": 90}),
+    ("ghcf", {"num_layers": 1, "node_dropout": 0.1, "batch_size": 15, "epochs": 60}),
 ]
 
 
