@@ -61,10 +61,15 @@ def row_batches(data: InteractionMatrix, batch_size: int, generator: np.random.G
 
 def rows_of(data: InteractionMatrix, rows: np.ndarray) -> RowBatch:
     """Some rows [B] int64 of ``data``, in the order given."""
-    lengths = np.diff(data.indptr)[rows]
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    places = np.arange(indptr[-1]) + np.repeat(data.indptr[rows] - indptr[:-1], lengths)
+    indptr, places = ragged_rows(data.indptr, rows)
     return RowBatch(*map(torch.from_numpy, (rows, indptr, data.items[places])))
+
+
+def ragged_rows(indptr: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Some ``rows`` [B] of a ragged table: (their own indptr [B + 1] int64, places of their entries in the table)."""
+    lengths = indptr[rows + 1] - indptr[rows]
+    own = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return own, np.arange(own[-1]) + np.repeat(indptr[rows] - own[:-1], lengths)
 
 
 def triple_batches(data: InteractionMatrix, batch_size: int, generator: np.random.Generator) -> Iterator[Triples]:
