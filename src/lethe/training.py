@@ -58,6 +58,8 @@ def train(
     solvers are compiled for the CPU.
     """
     _check_needs(model, data)
+    if data.contexts is not None and "contexts" not in model.accepts:
+        data = data.distinct()
     with one_thread():
         model.prepare(data, stream("prepare"))
         if model.config.solver == "gradient":

@@ -254,6 +254,19 @@ class InteractionMatrix:
             None if self.timestamps is None else self.timestamps[order],
         )
 
+    def distinct(self) -> InteractionMatrix:
+        """Each (user, item) once, whatever the context; of ratings and timestamps the first row's."""
+        new = np.ones(len(self), dtype=bool)
+        new[1:] = (self.users[1:] != self.users[:-1]) | (self.items[1:] != self.items[:-1])
+        return InteractionMatrix(
+            self.shape,
+            self.users[new],
+            self.items[new],
+            None if self.ratings is None else self.ratings[new],
+            None if self.timestamps is None else self.timestamps[new],
+            side=self.side,
+        )
+
     def csr(self) -> sp.csr_array:
         """[num_users, num_items] of ones (float32); a pair that occurs twice is one."""
         matrix = sp.csr_array(
