@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -119,16 +119,19 @@ def model_row(
     cutoffs: Sequence[int],
     metrics: Sequence[str],
     settings: str = "",
+    values: Mapping[str, Any] | None = None,
     masked: bool = True,
     baseline: bool = True,
     max_seeds: int | None = None,
     note: str = "",
 ) -> Row:
-    """A row that trains ``model`` with its tuned values, or with those of the file ``settings``.
+    """A row that trains ``model`` with its tuned values, or with those of the file ``settings``; ``values`` go over
+    either.
 
     ``masked``: items a user has in train are no candidates.
     """
-    config = configure(model, tuned(split.dataset, settings or model), f"params.{split.dataset}")
+    chosen = tuned(split.dataset, settings or model) | dict(values or {})
+    config = configure(model, chosen, f"params.{split.dataset}")
     decides = {
         "data": split.digest,
         "model": model,
