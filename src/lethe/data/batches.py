@@ -120,7 +120,5 @@ def negatives(data: InteractionMatrix, users: np.ndarray, generator: np.random.G
     """
     counts = data.indptr[users + 1] - data.indptr[users]
     ranks = generator.integers(0, data.num_items - counts)
-    lacked_before = data.items - (np.arange(len(data)) - data.indptr[data.users])
-    span = data.num_items + 1
-    places = np.searchsorted(data.users * span + lacked_before, users * span + ranks, side="right")
+    places = np.searchsorted(data.lacked_before, users * (data.num_items + 1) + ranks, side="right")
     return ranks + places - data.indptr[users]

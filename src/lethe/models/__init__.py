@@ -24,6 +24,8 @@ from lethe.models.ensfm import ENSFM
 from lethe.models.expomf import ExpoMF
 from lethe.models.ghcf import GHCF
 from lethe.models.gmf import GMF
+from lethe.models.gru4rec import GRU4Rec
+from lethe.models.implicit_lfm import ImplicitLFM
 from lethe.models.item_knn import ItemKNN
 from lethe.models.jnskr import JNSKR
 from lethe.models.lfm import LFM
@@ -32,6 +34,7 @@ from lethe.models.minibatch_lfm import MiniBatchLFM
 from lethe.models.momentum_mf import MomentumMF
 from lethe.models.mostpop import MostPop
 from lethe.models.neumf import NeuMF
+from lethe.models.ra_lst import RALST
 from lethe.models.simplex import SimpleX
 from lethe.models.slim import SLIM
 from lethe.models.ultragcn import UltraGCN
@@ -68,6 +71,9 @@ MODELS: dict[str, type[Model]] = {
     "ghcf": GHCF,
     "collective-graph": CollectiveGraph,
     "jnskr": JNSKR,
+    "gru4rec": GRU4Rec,
+    "implicit-lfm": ImplicitLFM,
+    "ra-lst": RALST,
 }
 
 
