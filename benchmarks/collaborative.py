@@ -119,16 +119,17 @@ def model_row(
     cutoffs: Sequence[int],
     metrics: Sequence[str],
     settings: str = "",
+    change: dict[str, Any] | None = None,
     masked: bool = True,
     baseline: bool = True,
     max_seeds: int | None = None,
     note: str = "",
 ) -> Row:
-    """A row that trains ``model`` with its tuned values, or with those of the file ``settings``.
+    """A row that trains ``model`` with its tuned values, or with those of the file ``settings``, but for ``change``.
 
     ``masked``: items a user has in train are no candidates.
     """
-    config = configure(model, tuned(split.dataset, settings or model), f"params.{split.dataset}")
+    config = configure(model, tuned(split.dataset, settings or model) | (change or {}), f"params.{split.dataset}")
     decides = {
         "data": split.digest,
         "model": model,

@@ -3,7 +3,8 @@
 A table NAME is a module ``benchmarks/NAME.py`` (dashes as underscores) with three names:
 
     PROTOCOL   str: data, split, candidates, denominators, what the settings were tuned on
-    PUBLISHED  {model: {metric: value}}: the paper's figures; its metrics are the columns of the printed table
+    PUBLISHED  {model: {metric: value}}: the paper's figures; its metrics are the columns of the printed table. Columns
+               that no paper has are the metrics of a model "" of it
     rows(data_dir: Path) -> list[Row]: reads the data, trains nothing
 """
 
@@ -23,7 +24,16 @@ from lethe.environment import numeric_environment
 from lethe.errors import ConfigError
 from lethe.evaluation import paired_t_test
 
-TABLES = ("enmf-ml1m", "receraser-retrain-ml1m", "lfm-ml1m")
+TABLES = (
+    "enmf-ml1m",
+    "receraser-retrain-ml1m",
+    "lfm-ml1m",
+    "ensfm-frappe",
+    "ensfm-ml1m",
+    "jnskr-amazon-book",
+    "knowledge-book-crossing",
+    "knowledge-ml1m",
+)
 ERRORS = ("rmse", "mae")
 """Metrics of which less is better; of all others more is."""
 

@@ -12,6 +12,7 @@ from lethe.models.bpr import BPR
 from lethe.models.collective_behaviours import CollectiveBehaviours
 from lethe.models.collective_graph import CollectiveGraph
 from lethe.models.collective_social import CollectiveSocial
+from lethe.models.context_history import ContextHistory
 from lethe.models.convncf import ConvNCF
 from lethe.models.ease import EASE
 from lethe.models.embedding_dot import EmbeddingDot
@@ -62,6 +63,7 @@ MODELS: dict[str, type[Model]] = {
     "collective-behaviours": CollectiveBehaviours,
     "collective-graph": CollectiveGraph,
     "jnskr": JNSKR,
+    "context-history": ContextHistory,
 }
 
 
