@@ -43,8 +43,13 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
         {"masked": False, "note": "items of train stay candidates; the paper's MostPop row is this one"},
     ),
     ("ENMF", "enmf-u", {"note": "without contexts; a pair counts once for each of its train rows"}),
+    ("ENMF, exact solver", "wmf", {"note": "ENMF's objective by alternating least squares (model wmf)"}),
     ("ENSFM", "ensfm", {"baseline": False}),
-    ("Collective", "wmf", {"note": "exact solver, without contexts (model wmf); rows as for ENMF"}),
+    (
+        "Context history",
+        "context-history",
+        {"baseline": False, "note": "contexts plus history: own rows weighed by equal contexts, over exact factors"},
+    ),
 ]
 
 

@@ -35,8 +35,12 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("MostPop", "mostpop", {}),
     ("MostPop, seen items kept", "mostpop", {"masked": False, "note": "items of train stay candidates"}),
     ("ENMF", "enmf-u", {"note": "without features"}),
+    (
+        "ENMF, exact solver",
+        "wmf",
+        {"baseline": False, "note": "without features; ENMF's objective by alternating least squares (model wmf)"},
+    ),
     ("ENSFM", "ensfm", {"baseline": False}),
-    ("Collective", "wmf", {"baseline": False, "note": "exact solver, without features (model wmf)"}),
 ]
 
 
