@@ -11,7 +11,7 @@ and, if it has them,
     plot(report, axes)   draws a figure of the report, NAME.svg beside it
     AGAINST              names of rows that every row is tested against besides the best baseline
 
-A table that no paper has names its columns in PUBLISHED all the same, with None for figures.
+Columns that no paper has stand under the model "", with None for figures.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ TABLES = (
     "multibehaviour-taobao-mb",
     "multibehaviour-taobao-mb-clean",
     "multibehaviour-beibei",
+    "ensfm-frappe",
+    "ensfm-ml1m",
+    "jnskr-amazon-book",
+    "knowledge-book-crossing",
+    "knowledge-ml1m",
 )
 ERRORS = ("rmse", "mae")
 """Metrics of which less is better; of all others more is."""
