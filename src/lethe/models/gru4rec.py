@@ -61,7 +61,7 @@ class GRU4Rec(base.Model):
         epochs: int = Field(6, ge=0)
         batch_size: int = Field(128, ge=1)
         """Slots: sequences side by side."""
-        num_steps: int = Field(16, ge=1)
+        num_steps: int = Field(8, ge=1)
         """Steps of a batch, through which gradients go back."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"timestamps"})
