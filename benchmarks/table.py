@@ -3,7 +3,8 @@
 A table NAME is a module ``benchmarks/NAME.py`` (dashes as underscores) with three names:
 
     PROTOCOL   str: data, split, candidates, denominators, what the settings were tuned on
-    PUBLISHED  {model: {metric: value}}: the paper's figures; its metrics are the columns of the printed table
+    PUBLISHED  {model: {metric: value}}: the paper's figures, None where it has none; its metrics are the columns of the
+               printed table
     rows(data_dir: Path) -> list[Row]: reads the data, trains nothing
 """
 
@@ -23,7 +24,7 @@ from lethe.environment import numeric_environment
 from lethe.errors import ConfigError
 from lethe.evaluation import paired_t_test
 
-TABLES = ("enmf-ml1m", "receraser-retrain-ml1m", "lfm-ml1m")
+TABLES = ("enmf-ml1m", "receraser-retrain-ml1m", "lfm-ml1m", "ralst-ml1m")
 ERRORS = ("rmse", "mae")
 """Metrics of which less is better; of all others more is."""
 
@@ -61,7 +62,7 @@ class Row:
 class Table:
     name: str
     protocol: str
-    published: dict[str, dict[str, float]]
+    published: dict[str, dict[str, float | None]]
     rows: list[Row]
 
     @classmethod
@@ -98,7 +99,8 @@ def run_table(table: Table, seeds: int, work: Path | None, say: Say = print) -> 
         for seed in range(1, min(seeds, row.max_seeds or seeds) + 1):
             result = _resume(row, seed, work)
             results[row.model].append(result)
-            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in _columns(table, results))
+            known = [metric for metric in _columns(table, results) if metric in result.metrics]
+            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in known)
             say(f"{table.name}  {row.model}  seed {seed}  {figures}  {result.seconds:.1f} s")
     return results
 
@@ -195,7 +197,7 @@ def _p_value(metric: str, ours: list[Result], best: list[Result]) -> float | Non
     return paired_t_test(*(np.array([run.metrics[metric] for run in runs[:pairs]]) for runs in (ours, best))).p_value
 
 
-def markdown(report: dict[str, Any], published: dict[str, dict[str, float]]) -> str:
+def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None]]) -> str:
     """The report for people: ours ± deviation, published, difference; * marks p < .05 against the best baseline."""
     measured = {metric for row in report["rows"] for metric in row["metrics"]}
     printed = dict.fromkeys(metric for figures in published.values() for metric in figures)
