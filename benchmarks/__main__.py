@@ -60,7 +60,7 @@ def tables(
 
 @app.command()
 def tune(
-    dataset: Annotated[str, typer.Option(help="A data set of the collaborative tables.")],
+    dataset: Annotated[str, typer.Option(help="A data set of the ranking tables.")],
     model: Annotated[str, typer.Option(help="Name in MODELS.")],
     data_dir: DataDir = DATA,
     trials: Annotated[int, typer.Option(help="Settings to try.")] = 40,
@@ -71,12 +71,13 @@ def tune(
     base: Annotated[list[str] | None, typer.Option("--set", help="field=value that stays; repeatable.")] = None,
 ) -> None:
     """Tune a model on a set's validation part, and write params/DATASET/MODEL.yaml."""
-    from benchmarks.collaborative import TUNING
+    from benchmarks import collaborative, side_data
     from lethe.tuning import Trial, search, write_tuned
 
-    if dataset not in TUNING:
-        raise ConfigError(f"--dataset: unknown data set {dataset!r}; known: {', '.join(TUNING)}")
-    recipe = TUNING[dataset]
+    known = collaborative.TUNING | side_data.TUNING
+    if dataset not in known:
+        raise ConfigError(f"--dataset: unknown data set {dataset!r}; known: {', '.join(known)}")
+    recipe = known[dataset]
     rows, valid = recipe.parts(data_dir, dataset)
 
     def say(trial: Trial) -> None:
@@ -94,6 +95,7 @@ def tune(
         base=_assignments("--set", base),
         grid=_assignments("--grid", grid) or None,
         progress=say,
+        tables=recipe.tables(data_dir),
     )
     write_tuned(
         ROOT / "params" / dataset / f"{name or model}.yaml", found, _command(), notes=[f"Table: {recipe.table}."]

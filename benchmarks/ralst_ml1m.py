@@ -38,6 +38,7 @@ PROTOCOL = (
     " scaling, so its figures are comparable in their order alone; its NDCG stands beside that of 100 candidates. A"
     " user's own history can't serve as a trivial rule here: no pair occurs twice."
 )
+AGAINST = ("MostPop", "ENMF, exact solver")
 CUTOFF, CANDIDATES = 10, 100
 _FULL, _SAMPLED = f"ndcg@{CUTOFF}", f"ndcg@{CUTOFF} of {CANDIDATES}"
 PUBLISHED: dict[str, dict[str, float | None]] = {

@@ -3,9 +3,12 @@
 A table NAME is a module ``benchmarks/NAME.py`` (dashes as underscores) with three names:
 
     PROTOCOL   str: data, split, candidates, denominators, what the settings were tuned on
-    PUBLISHED  {model: {metric: value}}: the paper's figures, None where it has none; its metrics are the columns of the
-               printed table
+    PUBLISHED  {model: {metric: value or None}}: the paper's figures; its metrics are the columns of the printed table
     rows(data_dir: Path) -> list[Row]: reads the data, trains nothing
+
+and, where every row is to be tested against some rows besides the best baseline,
+
+    AGAINST    names of those rows
 """
 
 from __future__ import annotations
@@ -24,7 +27,16 @@ from lethe.environment import numeric_environment
 from lethe.errors import ConfigError
 from lethe.evaluation import paired_t_test
 
-TABLES = ("enmf-ml1m", "receraser-retrain-ml1m", "lfm-ml1m", "ralst-ml1m")
+TABLES = (
+    "enmf-ml1m",
+    "receraser-retrain-ml1m",
+    "lfm-ml1m",
+    "ralst-ml1m",
+    "eatnn-ciao",
+    "multibehaviour-taobao-mb",
+    "multibehaviour-taobao-mb-clean",
+    "multibehaviour-beibei",
+)
 ERRORS = ("rmse", "mae")
 """Metrics of which less is better; of all others more is."""
 
@@ -64,6 +76,7 @@ class Table:
     protocol: str
     published: dict[str, dict[str, float | None]]
     rows: list[Row]
+    against: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, name: str, data_dir: Path) -> Table:
@@ -71,7 +84,8 @@ class Table:
         if name not in TABLES:
             raise ConfigError(f"--table: unknown table {name!r}; known tables: {', '.join(TABLES)}")
         module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
-        return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir))
+        against = getattr(module, "AGAINST", ())
+        return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir), against)
 
     def only(self, models: Iterable[str]) -> Table:
         """The table without the other rows; all of them if ``models`` is empty. Raises ConfigError."""
@@ -80,7 +94,7 @@ class Table:
             if model not in known:
                 raise ConfigError(f"--row: unknown row {model!r}; known rows: {', '.join(known)}")
         kept = [row for row in self.rows if not wanted or row.model in wanted]
-        return Table(self.name, self.protocol, self.published, kept)
+        return Table(self.name, self.protocol, self.published, kept, self.against)
 
 
 Say = Callable[[str], None]
@@ -141,6 +155,7 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
     rows = []
     for row in table.rows:
         runs = results[row.model]
+        others = [name for name in table.against if name in results and name != row.model]
         published = table.published.get(row.model, {})
         rows.append(
             {
@@ -152,6 +167,12 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
                 "seconds": round(float(np.median([run.seconds for run in runs])), 3),
                 "seeds": len(runs),
                 "baseline": row.baseline,
+                "against": {
+                    name: {
+                        m: _p_value(m, runs, results[name]) for m in runs[0].metrics if m in results[name][0].metrics
+                    }
+                    for name in others
+                },
                 "note": row.note,
             }
         )
@@ -217,8 +238,25 @@ def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None
     for row in report["rows"]:
         cells = [_cell(row, metric, report["best_baseline"].get(metric) == row["model"]) for metric in columns]
         lines.append(f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} | {row['seconds']:.2f} |")
+    lines += _tests(report, columns)
     notes = [f"* {row['model']}: {row['note']}" for row in report["rows"] if row["note"]]
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+
+def _tests(report: dict[str, Any], columns: list[str]) -> list[str]:
+    """A table of p-values against single rows, where any were asked for."""
+    lines = [
+        f"| {row['model']} against {other} | {' | '.join(_p(p.get(metric)) for metric in columns)} |"
+        for row in report["rows"]
+        for other, p in row.get("against", {}).items()
+    ]
+    if not lines:
+        return []
+    return ["", f"| p, paired | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}", *lines]
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}"
 
 
 def _cell(row: dict[str, Any], metric: str, best: bool) -> str:

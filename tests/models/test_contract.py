@@ -19,6 +19,9 @@ VARIANTS: list[tuple[str, Values]] = [(name, SMALL.get(name, {})) for name in MO
     ("gru4rec", _GRU | {"num_layers": 2, "num_negatives": 0}),
     ("ra-lst", _GRU | {"long": _LFM, "theta": 0.7}),
     ("lightgcn", {"loss": "bpr", "reg": 0.001, "epochs": 60}),
+    ("eatnn", {"batch_size": 7, "attention": False, "reg": 0.001, "epochs": 60}),
+    ("ehcf", {"batch_size": 7, "transfer": False, "joint": False, "epochs": 90}),
+    ("ghcf", {"num_layers": 1, "node_dropout": 0.1, "batch_size": 15, "epochs": 60}),
 ]
 
 
