@@ -32,6 +32,7 @@ TABLES = (
     "receraser-retrain-ml1m",
     "lfm-ml1m",
     "ralst-ml1m",
+    "seconds-to-best",
     "eatnn-ciao",
     "multibehaviour-taobao-mb",
     "multibehaviour-taobao-mb-clean",
