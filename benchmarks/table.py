@@ -40,6 +40,8 @@ TABLES = (
     "num-shards",
     "activity-groups",
     "forget-cost",
+    "ralst-ml1m",
+    "seconds-to-best",
     "eatnn-ciao",
     "multibehaviour-taobao-mb",
     "multibehaviour-taobao-mb-clean",
@@ -129,7 +131,8 @@ def run_table(table: Table, seeds: int, work: Path | None, say: Say = print) -> 
         for seed in range(1, min(seeds, row.max_seeds or seeds) + 1):
             result = _resume(row, seed, work)
             results[row.model].append(result)
-            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in _columns(table, results))
+            known = [metric for metric in _columns(table, results) if metric in result.metrics]
+            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in known)
             say(f"{table.name}  {row.model}  seed {seed}  {figures}  {result.seconds:.1f} s")
     return results
 
