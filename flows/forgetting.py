@@ -12,8 +12,8 @@ from lethe.workspace import Workspace
 
 
 @task(name="plan")
-def begin() -> fulfilment.Run | None:
-    return fulfilment.begin(Workspace.find())
+def begin(scheduled: bool) -> fulfilment.Run | None:
+    return fulfilment.begin(Workspace.find(), scheduled=scheduled)
 
 
 @task(name="remove rows")
@@ -38,11 +38,11 @@ def complete(run: fulfilment.Run) -> None:
 
 @flow(name="forgetting")
 @alone
-def forgetting() -> list[str]:
+def forgetting(scheduled: bool = False) -> list[str]:
     """Ids of the requests that were fulfilled; an interrupted run is taken up where it stopped, then a new one begins
-    over whatever waits."""
+    over whatever waits. A ``scheduled`` run may let requests wait for others, up to the earliest due date."""
     done: list[str] = []
-    while (run := begin()) is not None:
+    while (run := begin(scheduled)) is not None:
         remove_rows(run)
         training.run(list(run.datasets))
         deployment()

@@ -17,7 +17,7 @@ from lethe.config import Params
 from lethe.data.split import PARTS
 from lethe.data.tables import digest_beside
 from lethe.errors import ArtifactError
-from lethe.partition import PARTITIONS
+from lethe.partition import frozen
 from lethe.pipeline import Builder
 from lethe.process import alone
 from lethe.random import Stream
@@ -89,7 +89,7 @@ def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Works
     copies = [workspace.params, workspace.root / "params", workspace.suppression]
     copies += [workspace.source_copy(dataset) for dataset in params.pipeline.datasets]
     for sharding, layout in params.shardings.items():
-        if PARTITIONS[layout.partition].frozen:
+        if frozen(layout):
             copies += [workspace.assignment(dataset, sharding) for dataset in params.pipeline.datasets]
     for source in copies:
         target = folder / source.relative_to(workspace.root)
