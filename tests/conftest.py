@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import yaml
 from lethe.data.interactions import Interactions
 from lethe.data.tables import NO_TABLES, SideTables
 from lethe.workspace import Workspace
+from tests.postgres import PostgresServer, new_database
 from tests.side import write_side
 
 # One numeric thread from the very start, as Workspace.environment() sets it for every process of the product.
@@ -23,6 +25,23 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 def _own_keys(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Secrets of the test run alone; the user's key folder is never touched."""
     os.environ["LETHE_KEY_DIR"] = str(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of a real PostgreSQL server, started for this session as an unprivileged user; skips where there is none."""
+    try:
+        server = PostgresServer.start()
+    except LookupError as why:
+        pytest.skip(str(why))
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """URL of an empty database."""
+    return new_database(postgres_server)
 
 
 ROOT = Path(__file__).parent.parent

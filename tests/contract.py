@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from safetensors.torch import load, save
 
+from lethe import training
 from lethe.data.catalogue import Catalogue, InteractionMatrix
 from lethe.data.interactions import Interactions
 from lethe.data.tables import SideTables
@@ -22,7 +27,7 @@ from lethe.models import MODELS, configure
 from lethe.models.base import Model
 from lethe.models.rating import RatingModel
 from lethe.random import Stream
-from lethe.training import train
+from lethe.training import History, Row, train
 from tests.side import in_order, in_situations, side_tables, sparse_side
 
 Values = dict[str, Any]
@@ -165,6 +170,31 @@ def is_alone_in_threads(name: str, values: Values) -> None:
     assert beside == alone * 2
 
 
+def goes_on_where_it_was_stopped(name: str, values: Values) -> None:
+    """Training that was stopped, whatever its checkpoint holds, ends in the bytes and the curve of one that wasn't."""
+    config = configure(name, values)
+    catalogue, data = encode(name, table(name))
+
+    def run(saved: Path | None = None, stop_after: int | None = None) -> tuple[bytes, History]:
+        model = MODELS[name](config, catalogue.shape)
+
+        def watch(row: Row) -> None:
+            if row["epoch"] == stop_after:
+                raise KeyboardInterrupt
+
+        history = train(model, data, Stream(1), saved=saved, progress=watch)
+        return weights(model), history
+
+    whole = run()
+    epochs = len(whole[1])
+    with TemporaryDirectory() as folder, patch.object(training, "CHECKPOINT_SECONDS", 0.0):
+        saved = Path(folder) / "checkpoint"
+        for stop in sorted({1, epochs // 2, epochs - 1}):
+            with suppress(KeyboardInterrupt):
+                run(saved, stop_after=stop)
+        assert run(saved) == whole
+
+
 def survives_an_emptied_shard(name: str, values: Values) -> None:
     """A shard whose last user left, and users without items, still build and score finitely."""
     empty = build(name, values, table(name).take(np.empty(0, np.int64)))
@@ -193,5 +223,6 @@ LAWS: tuple[Law, ...] = (
     weights_round_trip,
     forgets,
     is_alone_in_threads,
+    goes_on_where_it_was_stopped,
     survives_an_emptied_shard,
 )

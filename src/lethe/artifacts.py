@@ -118,6 +118,13 @@ class ArtifactStore:
             shutil.rmtree(folder, ignore_errors=True)
         return self.open(parent / key, check=False)
 
+    def checkpoint(self, kind: str, inputs: dict[str, Any]) -> Path:
+        """A file for the state of a making that takes long, to go on from where it is killed.
+
+        It is no artifact: whoever makes the artifact deletes it, and a purge takes what was left.
+        """
+        return self.root / "checkpoint" / f"{self.key(kind, inputs)}.safetensors"
+
     def all(self) -> Iterator[Artifact]:
         """Every stored artifact, in order of kind and key, unchecked."""
         for path in sorted(self.root.glob("*/*/manifest.json")):

@@ -8,12 +8,15 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lethe.errors import LetheError
 from lethe.workspace import Workspace
+
+if TYPE_CHECKING:
+    from lethe.unlearning.planner import Plan
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Data: add a source, bring the stages up to date, validate.")
@@ -42,16 +45,27 @@ def workspace() -> Workspace:
     return found
 
 
-def run_flow(name: str) -> None:
+def run_flow(name: str, *arguments: str) -> None:
     """Run a flow in a process of its own; its one error line and exit code become ours."""
     from lethe.process import run_flow as run
 
-    if code := run(workspace(), name):
+    if code := run(workspace(), name, *arguments):
         raise SystemExit(code)
 
 
 def show(value: Any, as_json: bool, lines: list[str]) -> None:
     typer.echo(json.dumps(value, indent=1, sort_keys=True) if as_json else "\n".join(lines))
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    from lethe.unlearning.planner import guarantee
+
+    lines = [f"{len(plan.requests)} requests, due {plan.due:%Y-%m-%d}" if plan.due else "nothing to forget"]
+    for one in plan.families:
+        shards = ", ".join(one.touched) or "none"
+        lines.append(f"{one.served.family}: {one.rows} training rows, shards {shards} of {len(one.shards)}")
+        lines.append(f"  {guarantee(one.served.layout)}")
+    return lines
 
 
 @app.command()
@@ -68,6 +82,19 @@ def deploy() -> None:
 
     if status(workspace()) is None:
         typer.echo(f"serving on {start(workspace()).url}")
+
+
+@app.command()
+def rollback(
+    family: Annotated[str, typer.Argument(help="The served slot.")],
+    to: Annotated[str | None, typer.Option(help="Tag of an earlier version; default: the one before.")] = None,
+) -> None:
+    """Serve an earlier version again, if it was built after the last completed forget request."""
+    run_flow("rollback", family, *([to] if to else []))
+    from lethe.registry import Registry
+
+    current = Registry(workspace()).current(family)
+    typer.echo(f"{family}: {current.tag if current else 'nothing'}")
 
 
 @app.command()
@@ -206,11 +233,20 @@ def forget_add(
 
 
 @forget_app.command("run")
-def forget_run(as_json: Json = False) -> None:
+def forget_run(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell the plan, and bytes per store.")] = False,
+    as_json: Json = False,
+) -> None:
     """Fulfil every accepted request: data, training, redeployment, purge, certificate."""
-    from lethe.fulfilment import ledger, pending
+    from lethe.fulfilment import current_plan, forecast, ledger, pending
 
     found = workspace()
+    if dry_run:
+        plan, places = current_plan(found), forecast(found)
+        lines = [f"{'store':<20} {'bytes':>14} {'touched':>14}"]
+        lines += [f"{one['store']:<20} {one['bytes']:>14,} {one['held']:>14,}" for one in places]
+        show(plan.to_json() | {"stores": places}, as_json, [*plan_lines(plan), *lines])
+        return
     waiting = [request.id for request in pending(found)]
     if waiting:
         run_flow("forgetting")
@@ -222,15 +258,9 @@ def forget_run(as_json: Json = False) -> None:
 def forget_plan(as_json: Json = False) -> None:
     """What the waiting requests touch: shards, guarantee, due date."""
     from lethe.fulfilment import current_plan
-    from lethe.unlearning.planner import guarantee
 
     plan = current_plan(workspace())
-    lines = [f"{len(plan.requests)} requests, due {plan.due:%Y-%m-%d}" if plan.due else "nothing to forget"]
-    for one in plan.families:
-        shards = ", ".join(one.touched) or "none"
-        lines.append(f"{one.served.family}: {one.rows} training rows, shards {shards} of {len(one.shards)}")
-        lines.append(f"  {guarantee(one.served.layout)}")
-    show(plan.to_json(), as_json, lines)
+    show(plan.to_json(), as_json, plan_lines(plan))
 
 
 @forget_app.command("list")

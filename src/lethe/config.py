@@ -137,7 +137,7 @@ class FolderSource(TableFormat):
 
 
 class SyntheticSource(Section):
-    """Generated interactions with known ground truth (two-tower tastes, popularity)."""
+    """Generated interactions with known ground truth (two-tower tastes, popularity), and what stands beside them."""
 
     kind: Literal["synthetic"]
     users: int = Field(200, ge=1)
@@ -145,6 +145,10 @@ class SyntheticSource(Section):
     interactions_per_user: int = Field(20, ge=1)
     rank: int = Field(4, ge=1)
     seed: int = 0
+    side: bool = False
+    """With links, behaviours view and cart, features of both sides and triples, all of which tell of the tastes."""
+    contexts: bool = False
+    """Half of each user's interactions in the context field daytime: morning, half: evening."""
 
     @model_validator(mode="after")
     def _enough_items(self) -> SyntheticSource:
@@ -300,6 +304,8 @@ class Dataset(Section):
     def _ready_means_folder(self) -> Dataset:
         if self.split.by == "ready" and self.source.kind != "folder":
             raise ValueError("split 'ready' needs source kind 'folder'")
+        if self.source.kind == "synthetic" and self.side != SideSources(clean=self.side.clean):
+            raise ValueError("side tables from files can't stand beside source 'synthetic', which makes its own")
         return self
 
 

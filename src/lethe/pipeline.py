@@ -28,7 +28,7 @@ from lethe.evaluation import evaluate, evaluate_situations, means
 from lethe.models import MODELS, configure
 from lethe.package import write_package
 from lethe.random import Stream
-from lethe.training import pick_device, train
+from lethe.training import pick_device, progress_bar, train
 from lethe.workspace import Workspace
 
 
@@ -117,14 +117,21 @@ class Builder:
             "code": code_digest("lethe.training", MODELS[recipe.model].__module__),
             "environment": numeric_environment(recipe.device),
         }
-        return self.store.make("sub-model", inputs, lambda folder: self._train(rows, tables, shard_name, folder))
+        saved = self.store.checkpoint("sub-model", inputs)
+        artifact = self.store.make(
+            "sub-model", inputs, lambda folder: self._train(rows, tables, shard_name, folder, saved)
+        )
+        saved.unlink(missing_ok=True)
+        return artifact
 
-    def _train(self, rows: Interactions, tables: SideTables, shard_name: str, folder: Path) -> None:
+    def _train(self, rows: Interactions, tables: SideTables, shard_name: str, folder: Path, saved: Path) -> None:
         recipe = self.recipe
         catalogue = Catalogue.of(rows, tables)
         model = MODELS[recipe.model](configure(recipe.model, recipe.config), catalogue.shape)
         stream = Stream(recipe.seed)("sub-model", recipe.model, shard_name)
-        history = train(model, catalogue.encode(rows, tables), stream, pick_device(recipe.device))
+        device = pick_device(recipe.device)
+        with progress_bar(f"{recipe.model} {shard_name}", model.config) as progress:
+            history = train(model, catalogue.encode(rows, tables), stream, device, progress=progress, saved=saved)
         save_file(model.state_dict(), folder / "weights.safetensors")
         catalogue.write(folder)
         (folder / "history.json").write_text(json.dumps(history))

@@ -56,7 +56,7 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
         raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
     everything = Interactions.concatenate(*parts.values())
     strict = all(entry.dataset != dataset for entry in suppressed.entries)
-    tables = sources.side.read(config.side, everything, root=workspace.source_root, strict=strict)
+    tables = sources.read_side(config, everything, root=workspace.source_root, strict=strict)
     tables = tables.map(lambda table: table, lambda rows: deduplicate(rows, "latest"))
     tables = known_links(suppressed.drop_side(tables, dataset, timed=timed), kept["interactions"])
     with _fresh(workspace.ingested(dataset)) as folder:

@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
+from tqdm import tqdm
 
+from lethe import checkpoint
+from lethe.checkpoint import Best, History, Row
 from lethe.data.catalogue import InteractionMatrix
 from lethe.errors import ConfigError
 from lethe.models.base import Model
 from lethe.random import Stream
 
-Row = dict[str, float]
-History = list[Row]
-"""One row an epoch or sweep: {"epoch": 0, "loss": ...}. Deterministic; times are kept elsewhere."""
+__all__ = ["History", "Progress", "Row", "Validate", "fit", "one_thread", "pick_device", "progress_bar", "train"]
 
 Progress = Callable[[Row], None]
 Validate = Callable[[Model], float]
 """The value of a finished model on validation data; higher is better."""
+
+CHECKPOINT_SECONDS = 60.0
+"""Between two checkpoints, at the least. Only what a killed training loses depends on it."""
+
+
+@contextmanager
+def progress_bar(name: str, config: Any) -> Iterator[Progress]:
+    """The epochs that are done, for a person who waits: on a terminal only, and after five seconds."""
+    total = getattr(config, "epochs", None) or getattr(config, "sweeps", None)
+    with tqdm(total=total, desc=name, unit="epoch", delay=5, leave=False, disable=None) as bar:
+
+        def show(row: Row) -> None:
+            # Epochs of a training that is gone on with were done before.
+            bar.update(int(row["epoch"]) + 1 - bar.n)
+
+        yield show
 
 
 @contextmanager
@@ -51,18 +70,21 @@ def train(
     *,
     progress: Progress | None = None,
     valid: Validate | None = None,
+    saved: Path | None = None,
 ) -> History:
     """Train ``model`` on ``data`` by the solver its config names; afterwards it is on the CPU and ready to score.
 
-    ``progress`` is called with each row of the history; ``valid`` is for ``fit``. Only gradients use the device: the
-    solvers are compiled for the CPU.
+    ``progress`` is called with each row of the history; ``valid`` and ``saved`` are for ``fit``. Only gradients use
+    the device: the solvers are compiled for the CPU.
     """
     _check_needs(model, data)
+    if data.contexts is not None and "contexts" not in model.accepts:
+        data = data.distinct()
     with one_thread():
         model.prepare(data, stream("prepare"))
         if model.config.solver == "gradient":
             model.to(device or "cpu")
-            history = fit(model, data, stream("train"), progress=progress, valid=valid)
+            history = fit(model, data, stream("train"), progress=progress, valid=valid, saved=saved)
         else:
             history = []
             for epoch, loss in enumerate(model.solve(data, stream("train"))):
@@ -72,6 +94,8 @@ def train(
         with torch.no_grad():
             model.finish()
         model.to("cpu")
+        if history:
+            history[-1] |= model.figures()
     return history
 
 
@@ -82,6 +106,7 @@ def fit(
     *,
     progress: Progress | None = None,
     valid: Validate | None = None,
+    saved: Path | None = None,
 ) -> History:
     """The one optimisation loop: epochs over the model's own batches and loss.
 
@@ -89,13 +114,21 @@ def fit(
 
     With ``valid``, each row also has "valid", the model ends with the weights of its best epoch, and it stops after
     ``config.patience`` epochs without a rise (0: never).
+
+    With ``saved``, it goes on from the ``lethe.checkpoint`` of that path where there is one, and writes one there after
+    the last epoch and, at most every ``CHECKPOINT_SECONDS``, between epochs. Stopped and gone on with, it ends in the
+    bytes of a training that was never stopped. ``progress`` sees only the epochs that are run.
     """
     config: Any = model.config
     optimizer = _optimizer(model, config)
     device = next(model.parameters()).device
     history: History = []
-    best: tuple[float, int, dict[str, Tensor]] | None = None
-    for epoch in range(config.epochs):
+    best: Best | None = None
+    if saved is not None and (before := checkpoint.load(saved, model, optimizer)) is not None:
+        history, best = before
+    written = time.monotonic()
+    while not _ended(config, history, best):
+        epoch = len(history)
         _set_rate(optimizer, config, epoch)
         model.train()
         total = 0.0
@@ -109,13 +142,15 @@ def fit(
         row = {"epoch": epoch, "loss": total}
         if valid is not None:
             row["valid"] = _validate(model, valid)
-            if best is None or row["valid"] > best[0]:
-                best = row["valid"], epoch, {name: value.clone() for name, value in model.state_dict().items()}
+            if best is None or row["valid"] > best.value:
+                best = Best(row["valid"], epoch, {name: value.clone() for name, value in model.state_dict().items()})
         _record(history, progress, row)
-        if best is not None and config.patience and epoch - best[1] >= config.patience:
-            break
+        due = time.monotonic() - written >= CHECKPOINT_SECONDS or _ended(config, history, best)
+        if saved is not None and due:
+            checkpoint.save(saved, model, optimizer, history, best)
+            written = time.monotonic()
     if best is not None:
-        model.load_state_dict(best[2])
+        model.load_state_dict(best.weights)
     return history
 
 
@@ -125,6 +160,12 @@ def _check_needs(model: Model, data: InteractionMatrix) -> None:
         found = getattr(data.side if hasattr(data.side, table) else data, table)
         if found is None or (isinstance(found, dict) and not found):
             raise ConfigError(f"{type(model).__name__}: needs {table}, and the dataset has none")
+
+
+def _ended(config: Any, history: History, best: Best | None) -> bool:
+    """Whether all epochs are done, or the validation value hasn't risen for ``config.patience`` of them."""
+    waited = 0 if best is None else len(history) - 1 - best.epoch
+    return len(history) >= config.epochs or 0 < config.patience <= waited
 
 
 def _check(model: Model, epoch: int, loss: float, where: str) -> None:

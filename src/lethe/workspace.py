@@ -92,6 +92,11 @@ class Workspace:
         return self.root / ".lethe"
 
     @property
+    def temporary(self) -> Path:
+        """Temporary files, in one place so that what an interrupted process left can be emptied and searched."""
+        return self.state / "tmp"
+
+    @property
     def prefect_home(self) -> Path:
         return self.state / "prefect"
 

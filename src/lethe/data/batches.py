@@ -56,9 +56,13 @@ def row_batches(data: InteractionMatrix, batch_size: int, generator: np.random.G
         return
     order = generator.permutation(data.num_users)
     for start in range(0, data.num_users, batch_size):
-        rows = order[start : start + batch_size]
-        indptr, places = ragged_rows(data.indptr, rows)
-        yield RowBatch(*map(torch.from_numpy, (rows, indptr, data.items[places])))
+        yield rows_of(data, order[start : start + batch_size])
+
+
+def rows_of(data: InteractionMatrix, rows: np.ndarray) -> RowBatch:
+    """Some rows [B] int64 of ``data``, in the order given."""
+    indptr, places = ragged_rows(data.indptr, rows)
+    return RowBatch(*map(torch.from_numpy, (rows, indptr, data.items[places])))
 
 
 def ragged_rows(indptr: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -116,7 +120,5 @@ def negatives(data: InteractionMatrix, users: np.ndarray, generator: np.random.G
     """
     counts = data.indptr[users + 1] - data.indptr[users]
     ranks = generator.integers(0, data.num_items - counts)
-    lacked_before = data.items - (np.arange(len(data)) - data.indptr[data.users])
-    span = data.num_items + 1
-    places = np.searchsorted(data.users * span + lacked_before, users * span + ranks, side="right")
+    places = np.searchsorted(data.lacked_before, users * (data.num_items + 1) + ranks, side="right")
     return ranks + places - data.indptr[users]

@@ -45,9 +45,26 @@ class Ids:
             return np.full(len(ids), -1, dtype=np.int64)
         if (ids.dtype == object) != (self.values.dtype == object):
             ids = ids.astype(str).astype(object) if self.values.dtype == object else _as_integers(ids)
+        if self._places is not None:
+            # What lies outside is clipped to an end, where -1 stands; so does a difference that overflows.
+            with np.errstate(over="ignore"):
+                return self._places.take(ids.astype(np.int64, copy=False) - (self.values[0] - 1), mode="clip")
         places = np.searchsorted(self.values, ids)
         places[places == len(self.values)] = 0
         return np.where(self.values[places] == ids, places, -1).astype(np.int64)
+
+    @cached_property
+    def _places(self) -> np.ndarray | None:
+        """The index of every integer from one below the smallest id to one above the largest, -1 where it is no id.
+
+        None where ids are text, or so far apart that the table would outgrow them.
+        """
+        if self.values.dtype == object or int(self.values[-1]) - int(self.values[0]) > 8 * len(self.values):
+            return None
+        low = self.values[0]
+        places = np.full(self.values[-1] - low + 3, -1, dtype=np.int64)
+        places[self.values - low + 1] = np.arange(len(self.values))
+        return places
 
     def decode(self, indices: np.ndarray) -> np.ndarray:
         """Dense indices -> raw ids."""
@@ -243,15 +260,37 @@ class InteractionMatrix:
         return np.bincount(self.items, minlength=self.num_items).astype(np.int64)
 
     @cached_property
+    def lacked_before(self) -> np.ndarray:
+        """[n] int64, increasing where pairs are distinct: user · (num_items + 1) + how many items that the user lacks
+        come before the row's own. Searched to draw what a user lacks (see ``lethe.data.batches.negatives``)."""
+        own_before = np.arange(len(self)) - self.indptr[self.users]
+        return self.users * (self.num_items + 1) + self.items - own_before
+
+    @cached_property
     def transposed(self) -> InteractionMatrix:
         """The same rows with the roles of users and items swapped (item-major order)."""
-        order = np.lexsort((self.users, self.items))
+        # Rows are sorted by user: a counting sort by item, which is stable, leaves them sorted by (item, user).
+        places = sp.csr_array((np.arange(len(self)), self.items, self.indptr), shape=(self.num_users, self.num_items))
+        order = places.tocsc().data
         return InteractionMatrix(
             Shape(self.num_items, self.num_users),
             self.items[order],
             self.users[order],
             None if self.ratings is None else self.ratings[order],
             None if self.timestamps is None else self.timestamps[order],
+        )
+
+    def distinct(self) -> InteractionMatrix:
+        """Each (user, item) once, whatever the context; of ratings and timestamps the first row's."""
+        new = np.ones(len(self), dtype=bool)
+        new[1:] = (self.users[1:] != self.users[:-1]) | (self.items[1:] != self.items[:-1])
+        return InteractionMatrix(
+            self.shape,
+            self.users[new],
+            self.items[new],
+            None if self.ratings is None else self.ratings[new],
+            None if self.timestamps is None else self.timestamps[new],
+            side=self.side,
         )
 
     def csr(self) -> sp.csr_array:

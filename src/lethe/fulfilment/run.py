@@ -19,11 +19,11 @@ from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.data.tables import SideTables, digest_beside
 from lethe.errors import LetheError
 from lethe.fulfilment.intake import held_rows, ledger
-from lethe.fulfilment.served import served, served_recipes, state_of
+from lethe.fulfilment.served import served, state_of
 from lethe.registry import Registry
 from lethe.unlearning.ledger import Ledger
 from lethe.unlearning.planner import plan
-from lethe.unlearning.requests import ForgetRequest, holds, mentions
+from lethe.unlearning.requests import ForgetRequest, State, holds, mentions
 from lethe.workspace import Workspace
 
 
@@ -68,10 +68,15 @@ def begin(workspace: Workspace) -> Run | None:
             before=state_of(workspace),
             started=time.time(),
         ).write(workspace)
-    for request in map(book.get, run.requests):
-        if request.state == "accepted":
-            book.advance(request.id, "planned", touched=touched(run))
+    _advance(book, run, "accepted", "planned", touched=touched(run))
     return run
+
+
+def _advance(book: Ledger, run: Run, since: State, state: State, **detail: Any) -> None:
+    """Bring those of the run that are still in one state into the next: an earlier run may have done so."""
+    waiting = [request.id for request in book.get_all(run.requests) if request.state == since]
+    if waiting:
+        book.advance_all(waiting, state, **detail)
 
 
 def _still_held(workspace: Workspace, book: Ledger, request: ForgetRequest) -> bool:
@@ -91,19 +96,27 @@ def touched(run: Run) -> list[str]:
 def remove_rows(workspace: Workspace, run: Run) -> None:
     """Keyed digests join the suppression list; our own copies of sources are rewritten without the rows."""
     book = ledger(workspace)
-    for request in map(book.get, run.requests):
-        if request.state == "planned":
-            request = book.advance(request.id, "executing")
-        if request.user is not None:
-            suppress(workspace, request.dataset, [(request.user, request.items)], request.received.timestamp())
+    _advance(book, run, "planned", "executing")
+    requests = [request for request in book.get_all(run.requests) if request.user is not None]
+    for dataset in run.datasets:
+        mine = [request for request in requests if request.dataset == dataset]
+        entries = [_entries(dataset, str(r.user), r.items, r.received.timestamp()) for r in mine]
+        _take_out(workspace, dataset, [entry for some in entries for entry in some])
 
 
 def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, Sequence[str]]], at: float) -> None:
     """Put users (or, with items, their interactions) on the suppression list, and rewrite our source copy."""
-    entries: list[Suppressed] = []
-    for user, items in subjects:
-        entries += [Suppressed.interaction(dataset, user, item, int(at)) for item in items]
-        entries += [] if items else [Suppressed.user(dataset, user, int(at))]
+    entries = [_entries(dataset, user, items, at) for user, items in subjects]
+    _take_out(workspace, dataset, [entry for some in entries for entry in some])
+
+
+def _entries(dataset: str, user: str, items: Sequence[str], at: float) -> list[Suppressed]:
+    if not items:
+        return [Suppressed.user(dataset, user, int(at))]
+    return [Suppressed.interaction(dataset, user, item, int(at)) for item in items]
+
+
+def _take_out(workspace: Workspace, dataset: str, entries: list[Suppressed]) -> None:
     listed = SuppressionList.read(workspace.suppression).add(entries)
     copy = workspace.source_copy(dataset)
     if copy.is_file():
@@ -118,22 +131,16 @@ def confirm(workspace: Workspace, run: Run) -> None:
     book = ledger(workspace)
     remaining = {d: Interactions.read(workspace.interactions(d)) for d in run.datasets}
     tables = {d: SideTables.read(workspace.side(d)) for d in run.datasets}
-    requests = [book.get(id) for id in run.requests]
-    for request in requests:
+    for request in book.get_all(run.requests):
         left = holds(_not_newer(remaining[request.dataset], request), request)
         left += mentions(tables[request.dataset].map(lambda t: t, partial(_not_newer, request=request)), request)
         if left:
             raise LetheError(f"{request.id}: {left} rows are still in the data after removal, there must be none")
-    registry = Registry(workspace)
-    for family, recipe in served_recipes(workspace).items():
-        version = registry.current(family)
-        if version is None or recipe.dataset not in remaining:
-            continue
-        if version.info["data_digest"] != digest_beside(workspace.interactions(recipe.dataset)):
+    for family, version in Registry(workspace).served().items():
+        dataset = version.info["dataset"]
+        if dataset in remaining and version.info["data_digest"] != digest_beside(workspace.interactions(dataset)):
             raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
-    for request in requests:
-        if request.state == "executing":
-            book.advance(request.id, "verified")
+    _advance(book, run, "executing", "verified")
 
 
 def _not_newer(rows: Interactions, request: ForgetRequest) -> Interactions:

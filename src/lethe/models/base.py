@@ -94,6 +94,10 @@ class Model(nn.Module):
     def finish(self) -> None:
         """After learning: compute and keep in buffers what ``score`` needs."""
 
+    def figures(self) -> dict[str, float]:
+        """After ``finish``: what it learned that people want to read, by name. ``train`` puts it in the last row."""
+        return {}
+
     def score(self, users: Tensor) -> Tensor:
         """Preference scores of users [B] int64 for every item -> [B, num_items], finite; higher is better."""
         left, right = self.factors_or_fail()
