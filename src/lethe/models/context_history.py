@@ -67,7 +67,8 @@ class ContextHistory(WMF):
         _vote(*(part.cpu().numpy() for part in (*rows, users, contexts)), self.config.sharpness, votes.numpy())
         return scores + self.config.history_weight * votes.to(scores.device).log1p()
 
-    def factors(self) -> None:
+    def factors(self) -> None:  # type: ignore[override]
+        """None: votes are no product of a user and an item."""
         return None
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
