@@ -18,6 +18,10 @@ VARIANTS: list[tuple[str, Values]] = [(name, SMALL.get(name, {})) for name in MO
     ("enmf-u", {"batch_size": 7, "epochs": 60}),
     ("gru4rec", _GRU | {"num_layers": 2, "num_negatives": 0, "num_steps": 3}),
     ("ra-lst", _GRU | {"long": _LFM, "theta": 0.7}),
+    ("jnskr", {"training": "alternating", "attention": False, "reg": 0.001, "batch_size": 7, "epochs": 60}),
+    ("jnskr", {"negative_weight": 4.0, "popularity_exponent": 0.5, "graph_weight": 0.0, "epochs": 60}),
+    ("collective-graph", {"negative_weight": 4.0, "popularity_exponent": 0.5, "graph_weight": 0.0}),
+    ("ensfm", {"batch_size": 7, "epochs": 60, "popularity_exponent": 0.5, "negative_weight": 4.0}),
     ("lightgcn", {"loss": "bpr", "reg": 0.001, "epochs": 60}),
 ]
 
