@@ -40,7 +40,7 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("ENMF", "enmf-u", {**_TWO, "note": "by gradient; 2 seeds: slow"}),
     ("ENMF, exact solver", "wmf", {"note": "ENMF's objective by alternating least squares (model wmf)"}),
     ("JNSKR", "jnskr", {**_TWO, "baseline": False, "note": "untyped links; 2 seeds: slow"}),
-    ("JNSKR, no KG loss", "jnskr", {**_TWO, "baseline": False, "change": {"graph_weight": 0.0}}),
+    ("JNSKR, no KG loss", "jnskr", {**_TWO, "baseline": False, "values": {"graph_weight": 0.0}}),
     ("Collective", "collective-graph", {"baseline": False, "note": "untyped links, exact solver"}),
 ]
 

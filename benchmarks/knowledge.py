@@ -18,9 +18,9 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("ENMF", "enmf-u", {"note": "by gradient"}),
     ("ENMF, exact solver", "wmf", {"note": "ENMF's objective by alternating least squares (model wmf)"}),
     ("JNSKR", "jnskr", {"baseline": False}),
-    ("JNSKR, no KG loss", "jnskr", {**_ABLATION, "change": {"graph_weight": 0.0}, "note": "2 seeds"}),
-    ("JNSKR, no attention", "jnskr", {**_ABLATION, "change": {"attention": False}, "note": "2 seeds: fixed weights"}),
-    ("JNSKR, alternating", "jnskr", {**_ABLATION, "change": {"training": "alternating"}, "note": "2 seeds"}),
+    ("JNSKR, no KG loss", "jnskr", {**_ABLATION, "values": {"graph_weight": 0.0}, "note": "2 seeds"}),
+    ("JNSKR, no attention", "jnskr", {**_ABLATION, "values": {"attention": False}, "note": "2 seeds: fixed weights"}),
+    ("JNSKR, alternating", "jnskr", {**_ABLATION, "values": {"training": "alternating"}, "note": "2 seeds"}),
     ("Collective", "collective-graph", {"baseline": False, "note": "exact solver"}),
 ]
 

@@ -114,6 +114,45 @@ def ml1m_graph(data_dir: Path) -> Split:
     return _keyed("ml-1m-kg", pairs, _triples(known["item"], known["relation"], known["tail"]))
 
 
+def ciao(data_dir: Path) -> Split:
+    """Reviews and whom the reviewers trust; the authors' program masks train alone, so valid is not kept here."""
+    trust = read_table(data_dir, "ciao-eatnn", "trust")
+    trust = trust[trust["user"] != trust["friend"]]
+    links = SideTable.of("links", user=trust["user"].to_numpy(), friend=trust["friend"].to_numpy())
+    parts = (read_part(data_dir, "ciao-eatnn", part) for part in ("train", "test"))
+    return Split("ciao-eatnn", *parts, SideTables({"links": links}))
+
+
+def ciao_rows(data_dir: Path, dataset: str) -> tuple[Interactions, Interactions]:
+    """The set's own train and valid."""
+    return read_part(data_dir, "ciao-eatnn", "train"), read_part(data_dir, "ciao-eatnn", "valid")
+
+
+def purchases(data_dir: Path, dataset: str) -> Split:
+    """Purchases, one of each user held out, and what else was done; DATASET-clean leaves out of the other behaviours
+    the pairs of test and validation, which tell the answer."""
+    name = dataset.removesuffix("-clean")
+    train, test = (read_part(data_dir, name, f"buy_{part}") for part in ("train", "test"))
+    others = {"taobao-mb": ("view", "cart"), "beibei-buy-cart": ("cart",)}[name]
+    tables = SideTables({}, {other: read_part(data_dir, name, other) for other in others})
+    if dataset != name:
+        tables = tables.without_pairs([test, purchase_rows(data_dir, name)[1]])
+    return Split(dataset, train, test, tables)
+
+
+def purchase_rows(data_dir: Path, dataset: str) -> tuple[Interactions, Interactions]:
+    """Train without one purchase of each user, and those: the set's own, else the last in file order of who has two."""
+    name = dataset.removesuffix("-clean")
+    rows = read_table(data_dir, name, "buy_train")
+    if name == "taobao-mb":
+        held = rows.merge(read_table(data_dir, name, "buy_valid"), how="left", indicator=True)["_merge"] == "both"
+    else:
+        held = ~rows.duplicated("user", keep="last") & rows.duplicated("user", keep=False)
+    parts = (rows[~held], rows[held])
+    train, valid = (Interactions.of(part["user"].to_numpy(), part["item"].to_numpy()) for part in parts)
+    return train, valid
+
+
 def _keyed(dataset: str, pairs: pd.DataFrame, tables: SideTables) -> Split:
     """80 % train, 10 % valid, 10 % test, by the key of each pair."""
     rows = Interactions.of(pairs["user"].to_numpy(), pairs["item"].to_numpy())
@@ -154,4 +193,13 @@ TUNING = {
         keyed_rows, "recall@20", "knowledge-book-crossing", lambda folder: book_crossing(folder).tables
     ),
     "ml-1m-kg": Tuning(keyed_rows, "recall@20", "knowledge-ml1m", lambda folder: ml1m_graph(folder).tables),
+    "ciao-eatnn": Tuning(ciao_rows, "recall_min@50", "eatnn-ciao", lambda folder: ciao(folder).tables),
+    **{
+        name: Tuning(purchase_rows, "hr@100", table, lambda folder, name=name: purchases(folder, name).tables)
+        for name, table in (
+            ("taobao-mb", "multibehaviour-taobao-mb"),
+            ("taobao-mb-clean", "multibehaviour-taobao-mb-clean"),
+            ("beibei-buy-cart", "multibehaviour-beibei"),
+        )
+    },
 }
