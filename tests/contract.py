@@ -197,7 +197,7 @@ def goes_on_where_it_was_stopped(name: str, values: Values) -> None:
 
 def survives_an_emptied_shard(name: str, values: Values) -> None:
     """A shard whose last user left, and users without items, still build and score finitely."""
-    empty = build(name, values, Interactions.of(*np.empty((4, 0), np.int64)))
+    empty = build(name, values, table(name).take(np.empty(0, np.int64)))
     assert empty.score(torch.empty(0, dtype=torch.int64)).shape == (0, 0)
     shape, side = sparse_side()
     users, items = np.array([0, 1, 1, 1]), np.array([1, 0, 1, 2])

@@ -21,7 +21,7 @@ VARIANTS: list[tuple[str, Values]] = [(name, SMALL.get(name, {})) for name in MO
     ("lightgcn", {"loss": "bpr", "reg": 0.001, "epochs": 60}),
     ("eatnn", {"batch_size": 7, "attention": False, "reg": 0.001, "epochs": 60}),
     ("ehcf", {"batch_size": 7, "transfer": False, "joint": False, "epochs": 90}),
-    ("ghcf", {"num_layers": 1, "node_dropout": 0.1, "batch_size": 15, "epochs": 60}),
+    ("ghcf", {"num_layers": 1, "start": "normal", "learning_rate": 0.05, "node_dropout": 0.1, "batch_size": 15}),
 ]
 
 

@@ -11,7 +11,8 @@ the same relation vector in both directions. A behaviour of weight μ = 0 has no
 Deviations from the authors' program: one step is the whole graph and all users by default, where theirs propagates the
 whole graph for every 256 users; λ is of E^(0) rather than of the smoothed vectors; the program's weighing of the
 behaviours' messages by μ is ``weigh_messages``; node dropout drops all that a node sends, in one step, rather than
-single edges; start vectors are normal, matrices start near the identity.
+single edges; the start is the exact solution without graphs rather than random, and W = I + Ŵ/d starts near the
+identity, so that a step of Adam moves no layer far.
 """
 
 from __future__ import annotations
@@ -58,16 +59,17 @@ class GHCF(MultiBehaviour):
         weigh_messages: bool = True
         """Whether a behaviour's messages count by its μ, or all the same."""
         negative_weight: float = Field(0.02, gt=0)
-        dropout: base.Probability = 0.0
+        dropout: base.Probability = 0.2
         """On the smoothed user vectors, integrated out."""
-        message_dropout: base.Probability = 0.2
+        message_dropout: base.Probability = 0.1
         """On each entry of each layer's vectors."""
         node_dropout: base.Probability = 0.0
         """On all messages of a node, anew in each layer."""
         reg: float = Field(0.0, ge=0)
         """λ of the vectors before smoothing."""
         optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
-        epochs: int = Field(200, ge=0)
+        learning_rate: float = Field(0.01, gt=0)
+        epochs: int = Field(60, ge=0)
         batch_size: int = Field(0, ge=0)
         """Users; every batch costs a propagation over all graphs. 0: all."""
         decay: Literal["constant", "linear"] = "linear"

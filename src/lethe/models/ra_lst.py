@@ -116,7 +116,7 @@ class RALST(base.Model):
     def factors(self) -> tuple[Tensor, Tensor]:
         """Both parts' towers side by side, each user's scaled, and one dimension for what the least scores take off."""
         weights = torch.stack([self.theta, 1 - self.theta])[:, None] / (self.ranges[:, 1] - self.ranges[:, 0])
-        users, items = zip(self.short.factors(), self.long.factors(), strict=True)
+        users, items = zip(self.short.factors_or_fail(), self.long.factors_or_fail(), strict=True)
         shift = -(weights * self.ranges[:, 0]).sum(dim=0)
         scaled = [tower * weight[:, None] for tower, weight in zip(users, weights, strict=True)]
         return torch.cat([*scaled, shift[:, None]], dim=1), torch.cat([*items, torch.ones_like(items[0][:, :1])], dim=1)
