@@ -38,13 +38,15 @@ def tables(
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
     """Run a published table again: reports/tables/NAME.{json,md}. A stopped run goes on where it was."""
-    from benchmarks.table import Table, compare, markdown, run_table, summarise, write_report
+    from benchmarks.table import Table, compare, draw, markdown, run_table, summarise, write_report
 
     chosen = Table.load(table, data_dir).only(row or [])
     results = run_table(chosen, seeds, None if check else WORK / table, typer.echo)
     report = summarise(chosen, results, _command())
     text = markdown(report, chosen.published)
     write_report(report, text, REPORTS)
+    if chosen.plot is not None:
+        draw(report, chosen.plot, REPORTS)
     typer.echo(text)
     if check:
         committed = RESULTS / f"{table}.json"
@@ -104,6 +106,29 @@ def tune(
 
 
 @app.command()
+def tune_shards(
+    method: Annotated[list[str], typer.Option(help="Methods of receraser-ml1m, for WMF; repeatable.")],
+    data_dir: DataDir = DATA,
+) -> None:
+    """Tune WMF's rows of receraser-ml1m on the validation part, and write params/DATASET/PARTITION-AGGREGATOR.yaml."""
+    from benchmarks import receraser_ml1m as table
+    from benchmarks.collaborative import TUNING, read_split
+    from benchmarks.sharded import TUNING_SEED, tune, write_settings
+
+    split = read_split(data_dir, table.DATASET)
+    _, valid = TUNING[table.DATASET].parts(data_dir, table.DATASET)
+    for label in method:
+        if label not in table.METHODS:
+            raise ConfigError(f"--method: unknown method {label!r}; known methods: {'; '.join(table.METHODS)}")
+        kind = table.kind("WMF", label)
+        chosen, value, first, tried = tune(split, valid, kind, table.grid(kind), typer.echo)
+        command = shlex.join(["python", "-m", "benchmarks", "tune-shards", "--method", label])
+        figures = f"Validation recall@20 {value:.5f}, {first:.5f} at the start; {tried} settings, seed {TUNING_SEED}."
+        write_settings(split, kind, chosen, [command, figures, "Table: receraser-ml1m."])
+        typer.echo(f"{label}  {figures}  {chosen}")
+
+
+@app.command()
 def peers(
     only: Annotated[list[str] | None, typer.Option(help="evaluation, epoch, implicit, lenskit, recbole.")] = None,
     data_dir: DataDir = DATA,
@@ -136,8 +161,8 @@ def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:
 
 def _commit(name: str) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
-    for kind in ("json", "md"):
-        shutil.copy(REPORTS / f"{name}.{kind}", RESULTS / f"{name}.{kind}")
+    for path in sorted(REPORTS.glob(f"{name}.*")):
+        shutil.copy(path, RESULTS / path.name)
 
 
 def _command() -> str:

@@ -153,7 +153,7 @@ def model_row(
             return score(built, users, split.catalogue.encode_contexts(contexts))
 
         users = ranked(split, scores, cutoffs=cutoffs, metrics=metrics, masked=masked)
-        return Result({name: float(column.mean()) for name, column in users.items()}, seconds, users)
+        return Result({name: float(column.mean()) for name, column in users.items()}, seconds, users=users)
 
     return Row(label, run, decides, baseline, max_seeds, note)
 

@@ -6,9 +6,12 @@ A table NAME is a module ``benchmarks/NAME.py`` (dashes as underscores) with thr
     PUBLISHED  {model: {metric: value or None}}: the paper's figures; its metrics are the columns of the printed table
     rows(data_dir: Path) -> list[Row]: reads the data, trains nothing
 
-and, where every row is to be tested against some rows besides the best baseline,
+and, if it has them,
 
-    AGAINST    names of those rows
+    AGAINST    names of rows that every row is tested against besides the best baseline
+    plot(report, axes): draw a figure of the report, NAME.svg beside it
+
+A table that no paper has names its columns in PUBLISHED all the same, with None for figures.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,11 @@ TABLES = (
     "multibehaviour-taobao-mb",
     "multibehaviour-taobao-mb-clean",
     "multibehaviour-beibei",
+    "receraser-ml1m",
+    "aggregators",
+    "partitions",
+    "num-shards",
+    "activity-groups",
 )
 ERRORS = ("rmse", "mae")
 """Metrics of which less is better; of all others more is."""
@@ -47,6 +55,8 @@ class Result:
     metrics: dict[str, float]
     seconds: float
     """Of the processor, training alone, one thread: a busy machine changes them little."""
+    times: dict[str, float] = field(default_factory=dict)
+    """{name: seconds of the processor}: parts of them; columns of their own, never compared with a committed table."""
     users: dict[str, np.ndarray] = field(default_factory=dict)
     """{metric: [U]}, aligned over rows and seeds: what the significance test pairs. Without it seeds are paired."""
 
@@ -76,6 +86,7 @@ class Table:
     published: dict[str, dict[str, float | None]]
     rows: list[Row]
     against: tuple[str, ...] = ()
+    plot: Callable[[dict[str, Any], Any], None] | None = None
 
     @classmethod
     def load(cls, name: str, data_dir: Path) -> Table:
@@ -83,8 +94,8 @@ class Table:
         if name not in TABLES:
             raise ConfigError(f"--table: unknown table {name!r}; known tables: {', '.join(TABLES)}")
         module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
-        against = getattr(module, "AGAINST", ())
-        return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir), against)
+        options = {"against": getattr(module, "AGAINST", ()), "plot": getattr(module, "plot", None)}
+        return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir), **options)
 
     def only(self, models: Iterable[str]) -> Table:
         """The table without the other rows; all of them if ``models`` is empty. Raises ConfigError."""
@@ -93,7 +104,7 @@ class Table:
             if model not in known:
                 raise ConfigError(f"--row: unknown row {model!r}; known rows: {', '.join(known)}")
         kept = [row for row in self.rows if not wanted or row.model in wanted]
-        return Table(self.name, self.protocol, self.published, kept, self.against)
+        return replace(self, rows=kept)
 
 
 Say = Callable[[str], None]
@@ -126,9 +137,15 @@ def _resume(row: Row, seed: int, work: Path | None) -> Result:
         with np.load(path, allow_pickle=False) as stored:
             info = json.loads(str(stored["info"]))
             users = {name.removeprefix("users/"): stored[name] for name in stored.files if name != "info"}
-        return Result(info["metrics"], info["seconds"], users)
+        return Result(info["metrics"], info["seconds"], info.get("times", {}), users)
     result = row.run(seed)
-    info = {"model": row.model, "seed": seed, "metrics": result.metrics, "seconds": result.seconds}
+    info = {
+        "model": row.model,
+        "seed": seed,
+        "metrics": result.metrics,
+        "seconds": result.seconds,
+        "times": result.times,
+    }
     arrays: dict[str, Any] = {f"users/{name}": column for name, column in result.users.items()}
     work.mkdir(parents=True, exist_ok=True)
     # A name that np.load never looks for until it is whole.
@@ -163,6 +180,9 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
                     for metric in runs[0].metrics
                 },
                 "seconds": round(float(np.median([run.seconds for run in runs])), 3),
+                "times": {
+                    name: round(float(np.median([run.times[name] for run in runs])), 3) for name in runs[0].times
+                },
                 "seeds": len(runs),
                 "baseline": row.baseline,
                 "against": {
@@ -221,6 +241,7 @@ def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None
     measured = {metric for row in report["rows"] for metric in row["metrics"]}
     printed = dict.fromkeys(metric for figures in published.values() for metric in figures)
     columns = [metric for metric in printed if metric in measured]
+    times = list(dict.fromkeys(name for row in report["rows"] for name in row["times"]))
     lines = [
         f"# {report['table']}",
         "",
@@ -230,11 +251,12 @@ def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None
         "\\* differs from the best baseline (in bold) with p < .05, paired by user. Seconds are of the processor, a",
         "median of training alone, one thread, and compare within this table only.",
         "",
-        f"| model | seeds | {' | '.join(columns)} | seconds |",
-        f"| --- | --- |{' --- |' * len(columns)} --- |",
+        f"| model | seeds | {' | '.join([*columns, *times, 'seconds'])} |",
+        f"| --- | --- |{' --- |' * (len(columns) + len(times) + 1)}",
     ]
     for row in report["rows"]:
         cells = [_cell(row, metric, report["best_baseline"].get(metric) == row["model"]) for metric in columns]
+        cells += [f"{row['times'][name]:.2f}" if name in row["times"] else "–" for name in times]
         lines.append(f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} | {row['seconds']:.2f} |")
     lines += _tests(report, columns)
     notes = [f"* {row['model']}: {row['note']}" for row in report["rows"] if row["note"]]
@@ -282,6 +304,20 @@ def write_report(report: dict[str, Any], text: str, folder: Path) -> None:
     name = report["table"]
     (folder / f"{name}.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def draw(report: dict[str, Any], plot: Callable[[dict[str, Any], Any], None], folder: Path) -> None:
+    """NAME.svg in ``folder``: small, and the same bytes for the same report."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    with pyplot.rc_context({"svg.hashsalt": report["table"], "svg.fonttype": "none", "font.size": 9}):
+        figure, axes = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
+        plot(report, axes)
+        figure.savefig(folder / f"{report['table']}.svg", metadata={"Date": None})
+        pyplot.close(figure)
 
 
 def compare(report: dict[str, Any], committed: dict[str, Any]) -> list[str]:

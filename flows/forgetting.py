@@ -12,8 +12,8 @@ from lethe.workspace import Workspace
 
 
 @task(name="plan")
-def begin() -> fulfilment.Run | None:
-    return fulfilment.begin(Workspace.find())
+def begin(scheduled: bool) -> fulfilment.Run | None:
+    return fulfilment.begin(Workspace.find(), scheduled=scheduled)
 
 
 @task(name="remove rows")
@@ -38,9 +38,12 @@ def complete(run: fulfilment.Run) -> None:
 
 @flow(name="forgetting")
 @alone
-def forgetting() -> list[str]:
-    """Ids of the requests that were fulfilled; an interrupted run is taken up where it stopped."""
-    run = begin()
+def forgetting(scheduled: bool = False) -> list[str]:
+    """Ids of the requests that were fulfilled; an interrupted run is taken up where it stopped.
+
+    A ``scheduled`` run may let requests wait for others, up to the earliest due date.
+    """
+    run = begin(scheduled)
     if run is None:
         return []
     remove_rows(run)

@@ -142,8 +142,9 @@ def test_forgetting_a_user_touches_the_shards_of_who_chose_them_and_no_other(tmp
     holding = holders(gone)
     book = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     request, _ = book.add("tiny", gone, datasets=["tiny"], due_days=30)
-    layout = Params.read(workspace.params).shardings["user-hash-3"]
-    planned = plan(workspace, [request], [Served("sharded", "tiny", "user-hash-3", layout)])
+    candidate = Candidate(model="wmf", sharding="user-hash-3")
+    recipe = candidate_recipe(workspace, Params.read(workspace.params), "tiny", candidate)
+    planned = plan(workspace, [request], [Served("sharded", recipe)])
     assert set(planned.families[0].touched) == holding
     suppress(workspace, "tiny", [(gone, ())], time.time())
     after = build(workspace, "wmf", "user-hash-3")

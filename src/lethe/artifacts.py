@@ -44,7 +44,7 @@ class Artifact:
         return self.path / name
 
     def record(self) -> dict[str, Any]:
-        """Seconds and time of making; empty if it was lost."""
+        """Seconds of making, by the clock and of the processor, and when that was; empty if it was lost."""
         path = self.path / "record.json"
         return json.loads(path.read_text()) if path.is_file() else {}
 
@@ -100,13 +100,14 @@ class ArtifactStore:
         parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".building-", dir=parent))
         try:
-            start = time.perf_counter()
+            start, worked = time.perf_counter(), time.thread_time()
             extra = write(folder) or {}
-            seconds = time.perf_counter() - start
+            seconds, processor = time.perf_counter() - start, time.thread_time() - worked
             files = {str(p.relative_to(folder)): digest_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
             manifest = {"kind": kind, "key": key, "inputs": inputs, "files": files}
             (folder / "manifest.json").write_bytes(canonical_json(manifest))
-            record = {"seconds": round(seconds, 4), "made": time.time(), **extra}
+            times = {"seconds": round(seconds, 4), "cpu_seconds": round(processor, 4), "made": time.time()}
+            record = {**times, **extra}
             (folder / "record.json").write_text(json.dumps(record))
             try:
                 os.replace(folder, parent / key)

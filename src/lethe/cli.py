@@ -16,7 +16,7 @@ from lethe.errors import LetheError
 from lethe.workspace import Workspace
 
 if TYPE_CHECKING:
-    from lethe.unlearning.planner import Plan
+    pass
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Data: add a source, bring the stages up to date, validate.")
@@ -55,17 +55,6 @@ def run_flow(name: str, *arguments: str) -> None:
 
 def show(value: Any, as_json: bool, lines: list[str]) -> None:
     typer.echo(json.dumps(value, indent=1, sort_keys=True) if as_json else "\n".join(lines))
-
-
-def plan_lines(plan: Plan) -> list[str]:
-    from lethe.unlearning.planner import guarantee
-
-    lines = [f"{len(plan.requests)} requests, due {plan.due:%Y-%m-%d}" if plan.due else "nothing to forget"]
-    for one in plan.families:
-        shards = ", ".join(one.touched) or "none"
-        lines.append(f"{one.served.family}: {one.rows} training rows, shards {shards} of {len(one.shards)}")
-        lines.append(f"  {guarantee(one.served.layout)}")
-    return lines
 
 
 @app.command()
@@ -245,7 +234,7 @@ def forget_run(
         plan, places = current_plan(found), forecast(found)
         lines = [f"{'store':<20} {'bytes':>14} {'touched':>14}"]
         lines += [f"{one['store']:<20} {one['bytes']:>14,} {one['held']:>14,}" for one in places]
-        show(plan.to_json() | {"stores": places}, as_json, [*plan_lines(plan), *lines])
+        show(plan.to_json() | {"stores": places}, as_json, [*plan.lines(), *lines])
         return
     waiting = [request.id for request in pending(found)]
     if waiting:
@@ -256,11 +245,11 @@ def forget_run(
 
 @forget_app.command("plan")
 def forget_plan(as_json: Json = False) -> None:
-    """What the waiting requests touch: shards, guarantee, due date."""
+    """What the waiting requests touch and cost: shards, seconds, guarantee, due date, and other shardings' costs."""
     from lethe.fulfilment import current_plan
 
     plan = current_plan(workspace())
-    show(plan.to_json(), as_json, plan_lines(plan))
+    show(plan.to_json(), as_json, plan.lines())
 
 
 @forget_app.command("list")

@@ -309,20 +309,50 @@ class Dataset(Section):
         return self
 
 
+class ColumnPlacement(Section):
+    """Users whose value in a table of yours reaches a bound lie in the last slice. The file is only read."""
+
+    by: Literal["column"]
+    path: str
+    """CSV or Parquet, one line a user; relative to the workspace."""
+    column: str
+    at_least: float
+    user: str = "user"
+
+
+class RequestPlacement(Section):
+    """Users who have asked to forget interactions before lie in the last slice; fixed when an epoch begins."""
+
+    by: Literal["requests"]
+    at_least: int = Field(1, ge=1)
+    """Interactions that the suppression list names."""
+
+
+Placement = Annotated[ColumnPlacement | RequestPlacement, Field(discriminator="by")]
+
+
 class Sharding(Section):
     """How rows are laid into shards and how the sub-models are put together again."""
 
     partition: Literal["whole", "user-hash", "interaction-hash", "ubp", "ibp", "inbp", "graph-lpa", "graph-bekm"]
     num_shards: int = Field(ge=1)
-    aggregator: Literal["identity", "mean", "static", "attention", "stacked", "refit"]
+    aggregator: Literal["identity", "mean", "static", "attention", "stacked", "refit", "ease"]
     slack: float = Field(1.2, ge=1)
     """Cap of a shard in the balanced partitions: ceil(slack * rows / num_shards)."""
+    slices: int = Field(1, ge=1)
+    """Restart points inside a shard: it learns slice after slice, and a deletion goes back to the touched one."""
+    placement: Placement | None = None
+    """Who lies in the last slice, where a deletion costs least; without it a user's slice is by keyed hash."""
 
     @model_validator(mode="after")
     def _whole_is_one_shard(self) -> Sharding:
         whole = (self.partition == "whole", self.num_shards == 1, self.aggregator == "identity")
         if any(whole) and not all(whole):
             raise ValueError("partition 'whole', num_shards 1 and aggregator 'identity' go together")
+        if self.placement is not None and self.slices == 1:
+            raise ValueError("placement needs at least 2 slices")
+        if self.aggregator == "ease" and self.partition in ("interaction-hash", "ibp", "inbp"):
+            raise ValueError(f"aggregator 'ease' needs all rows of a user in one shard, not partition {self.partition}")
         return self
 
 
@@ -344,10 +374,12 @@ class Training(Section):
     """Sub-models trained at once."""
     metric: str = "ndcg@10"
     """Validation metric that chooses a family's winner and decides promotion."""
+    rating_metric: Literal["rmse", "mae"] = "rmse"
+    """The same for a family of models of ratings; less is better."""
 
 
 class Evaluation(Section):
-    cutoffs: tuple[int, ...] = (10, 20, 50)
+    cutoffs: tuple[Annotated[int, Field(ge=1)], ...] = Field((10, 20, 50), min_length=1)
 
 
 class Validation(Section):
@@ -367,6 +399,14 @@ class Serving(Section):
 
 class Forgetting(Section):
     due_days: int = Field(30, ge=1)
+    batch: Literal["at-once", "until-due"] = "at-once"
+    """When a scheduled run fulfils what waits: each time, or together, as late as the earliest due date allows."""
+    lead_hours: float = Field(24.0, ge=0)
+    """Time kept in hand before that date; no less than the schedule's interval."""
+    expected_requests: int = Field(0, ge=0)
+    """Whole-user requests expected in a batch. With 0 a family's winner is the most accurate, whatever it costs."""
+    accuracy_given_up: Fraction = 0.0
+    """Share of the best validation metric within which the candidate that forgets most cheaply wins."""
 
 
 class Pipeline(Section):

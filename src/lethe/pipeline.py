@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from safetensors.torch import load_file, save_file
 
 from lethe.aggregation import AGGREGATORS, Asked, Ensemble, SubModel
@@ -24,10 +25,20 @@ from lethe.data.interactions import Interactions
 from lethe.data.tables import SideTables, content_digest, digest_beside
 from lethe.environment import code_digest, numeric_environment
 from lethe.errors import ConfigError, DataError
-from lethe.evaluation import evaluate, evaluate_situations, means
-from lethe.models import MODELS, configure
+from lethe.evaluation import (
+    ERRORS,
+    evaluate,
+    evaluate_ratings,
+    evaluate_situations,
+    means,
+    predict_by_scores,
+)
+from lethe.evaluation.ranking import DEFAULT_METRICS
+from lethe.models import MODELS, configure, rates
+from lethe.models.base import Config
 from lethe.package import write_package
 from lethe.random import Stream
+from lethe.slices import going_on, stage_config, write_stage
 from lethe.training import pick_device, progress_bar, train
 from lethe.workspace import Workspace
 
@@ -52,7 +63,15 @@ class Recipe(Section):
 def recipes(workspace: Workspace, params: Params, family: str) -> list[Recipe]:
     """The recipes of a family's candidates, with tuned values over defaults. Raises ConfigError."""
     chosen = params.families[family]
-    return [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
+    found = [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
+    kinds = {rates(recipe.model): recipe.model for recipe in found}
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"families.{family}.candidates: {kinds[True]!r} learns ratings and {kinds[False]!r} preferences, which no"
+            " metric compares; give each kind a family of its own"
+        )
+    judged_by(params, found[0].model)
+    return found
 
 
 def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candidate: Candidate) -> Recipe:
@@ -64,10 +83,16 @@ def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candida
         values |= read_yaml(tuned)
     aggregator = AGGREGATORS[layout.aggregator]
     settings = params.aggregators.get(layout.aggregator, {})
+    config = configure(candidate.model, values)
+    if layout.slices > 1:
+        # Only users and items go on from stage to stage: a vocabulary of a side table would have to grow too.
+        if beside := MODELS[candidate.model].needs - {"timestamps"}:
+            raise ConfigError(f"slices: {layout.slices}, but {candidate.model!r} needs {min(beside)}; must be 1")
+        stage_config(config, layout.slices, candidate.model)
     return Recipe(
         dataset=dataset,
         model=candidate.model,
-        config=configure(candidate.model, values).plain(),
+        config=config.plain(),
         sharding=candidate.sharding,
         layout=layout,
         aggregator=aggregator.Config.parse(settings, f"aggregators.{layout.aggregator}").plain(),
@@ -105,40 +130,91 @@ class Builder:
     def shard_side(self, name: str) -> SideTables:
         return SideTables.read(self.workspace.shard_side(self.recipe.dataset, self.recipe.sharding, name))
 
+    def slices(self, name: str) -> np.ndarray:
+        """The slice of each row of a shard -> [n] int64; raises DataError where it was not laid in slices."""
+        path = self.workspace.shards(self.recipe.dataset, self.recipe.sharding) / f"{name}.parquet"
+        if "slice" not in (table := pq.read_table(path)).column_names:
+            raise DataError(f"shard {name} of {self.recipe.sharding}: column 'slice' is missing; run the data stages")
+        return table["slice"].to_numpy()
+
     def sub_model(self, shard_name: str) -> Artifact:
-        """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed."""
-        recipe, rows, tables = self.recipe, self.shard(shard_name), self.shard_side(shard_name)
-        inputs = {
+        """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed.
+
+        Of a shard in slices it is the last of its stages (``lethe.slices``), whose artifacts are the restart points.
+        """
+        rows, count = self.shard(shard_name), self.recipe.layout.slices
+        if count == 1:
+            return self._make("sub-model", rows, shard_name, self.config)
+        config, slices = stage_config(self.config, count, self.recipe.model), self.slices(shard_name)
+        made = None
+        for stage in range(count):
+            known = slices <= stage
+            if known.any():
+                kind = "sub-model" if stage == count - 1 else "stage"
+                made = self._make(kind, rows.take(known), shard_name, config, stage, made)
+        assert made is not None, "a shard that holds no row trains nothing"
+        return made
+
+    @property
+    def config(self) -> Config:
+        return configure(self.recipe.model, self.recipe.config)
+
+    def _make(
+        self,
+        kind: str,
+        rows: Interactions,
+        shard_name: str,
+        config: Config,
+        stage: int | None = None,
+        before: Artifact | None = None,
+    ) -> Artifact:
+        recipe, tables = self.recipe, self.shard_side(shard_name).of_rows(rows)
+        modules = ["lethe.training", MODELS[recipe.model].__module__, *(["lethe.slices"] if stage is not None else [])]
+        inputs: dict[str, Any] = {
             "data": content_digest(rows, tables),
             "shard": shard_name,
             "model": recipe.model,
-            "config": recipe.config,
+            "config": config.plain(),
             "seed": recipe.seed,
-            "code": code_digest("lethe.training", MODELS[recipe.model].__module__),
+            "code": code_digest(*modules),
             "environment": numeric_environment(recipe.device),
         }
-        saved = self.store.checkpoint("sub-model", inputs)
-        artifact = self.store.make(
-            "sub-model", inputs, lambda folder: self._train(rows, tables, shard_name, folder, saved)
-        )
+        if stage is not None:
+            begun = None if before is None else {"key": before.key, "digest": before.digest}
+            inputs |= {"stage": stage, "before": begun}
+        stream = Stream(recipe.seed)("sub-model", recipe.model, shard_name)
+        saved = self.store.checkpoint(kind, inputs)
+
+        def write(folder: Path) -> dict[str, Any]:
+            catalogue = Catalogue.of(rows, tables)
+            model = MODELS[recipe.model](config, catalogue.shape)
+            history = train(
+                model,
+                catalogue.encode(rows, tables),
+                stream if stage is None else stream("stage", stage),
+                pick_device(recipe.device),
+                progress=progress,
+                saved=saved,
+                begin=None if before is None else going_on(before.path, catalogue),
+            )
+            if kind == "stage":
+                write_stage(folder, saved, model)
+            else:
+                save_file(model.state_dict(), folder / "weights.safetensors")
+            catalogue.write(folder)
+            earlier = [] if before is None else json.loads(before.file("history.json").read_text())
+            history = [*earlier, *({**row, "epoch": row["epoch"] + len(earlier)} for row in history)]
+            (folder / "history.json").write_text(json.dumps(history))
+            return {"rows": len(rows)}
+
+        with progress_bar(f"{recipe.model} {shard_name}", config) as progress:
+            artifact = self.store.make(kind, inputs, write)
         saved.unlink(missing_ok=True)
         return artifact
 
-    def _train(self, rows: Interactions, tables: SideTables, shard_name: str, folder: Path, saved: Path) -> None:
-        recipe = self.recipe
-        catalogue = Catalogue.of(rows, tables)
-        model = MODELS[recipe.model](configure(recipe.model, recipe.config), catalogue.shape)
-        stream = Stream(recipe.seed)("sub-model", recipe.model, shard_name)
-        device = pick_device(recipe.device)
-        with progress_bar(f"{recipe.model} {shard_name}", model.config) as progress:
-            history = train(model, catalogue.encode(rows, tables), stream, device, progress=progress, saved=saved)
-        save_file(model.state_dict(), folder / "weights.safetensors")
-        catalogue.write(folder)
-        (folder / "history.json").write_text(json.dumps(history))
-
     def _load(self, name: str, artifact: Artifact) -> SubModel:
         catalogue = Catalogue.read(artifact.path)
-        model = MODELS[self.recipe.model](configure(self.recipe.model, self.recipe.config), catalogue.shape)
+        model = MODELS[self.recipe.model](self.config, catalogue.shape)
         model.load_state_dict(load_file(artifact.file("weights.safetensors")))
         model.eval()
         return SubModel(name, model, catalogue)
@@ -157,7 +233,7 @@ class Builder:
             "environment": numeric_environment("cpu"),
         }
 
-        def write(folder: Path) -> None:
+        def write(folder: Path) -> dict[str, Any]:
             aggregator = AGGREGATORS[recipe.layout.aggregator]
             loaded = [self._load(name, artifact) for name, artifact in artifacts.items()]
             config = aggregator.Config.parse(recipe.aggregator, "aggregator")
@@ -165,6 +241,7 @@ class Builder:
             ensemble, history = aggregator.fit(loaded, rows, config, stream)
             ensemble.save(folder)
             (folder / "history.json").write_text(json.dumps(history))
+            return {"rows": len(rows)}
 
         return self.store.make("ensemble", inputs, write)
 
@@ -179,12 +256,14 @@ class Builder:
             "ensemble": artifact.digest,
             "data": {part: rows.digest() for part, rows in parts.items()},
             "cutoffs": list(cutoffs),
-            "code": code_digest("lethe.evaluation.ranking"),
+            "ratings": rates(self.recipe.model),
+            "code": code_digest("lethe.evaluation.ranking", "lethe.evaluation.rating"),
         }
 
-        def write(folder: Path) -> None:
-            metrics = measure(Ensemble.load(artifact.path), parts, cutoffs)
+        def write(folder: Path) -> dict[str, Any]:
+            metrics = measure(Ensemble.load(artifact.path), parts, cutoffs, ratings=rates(self.recipe.model))
             (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True))
+            return {"rows": len(parts["train"])}
 
         return self.store.make("evaluation", inputs, write)
 
@@ -205,15 +284,31 @@ class Builder:
         }
         seen = Interactions.concatenate(train, valid)
         inputs = {"info": info, "seen": seen.digest(), "code": code_digest("lethe.package")}
-        return self.store.make(
-            "package", inputs, lambda folder: write_package(folder, Ensemble.load(artifact.path), seen, info)
-        )
+
+        def write(folder: Path) -> dict[str, Any]:
+            write_package(folder, Ensemble.load(artifact.path), seen, info)
+            return {"rows": len(train)}
+
+        return self.store.make("package", inputs, write)
+
+
+def stages_before(store: ArtifactStore, sub_model: Artifact) -> list[Artifact]:
+    """The stored stages that a sub-model in slices went on from, the last first; none for another sub-model."""
+    found: list[Artifact] = []
+    before = sub_model.inputs.get("before")
+    while before is not None and (path := store.root / "stage" / before["key"]).is_dir():
+        found.append(store.open(path, check=False))
+        before = found[-1].inputs["before"]
+    return found
 
 
 def measure(
-    ensemble: Ensemble, parts: dict[str, Interactions], cutoffs: tuple[int, ...]
+    ensemble: Ensemble, parts: dict[str, Interactions], cutoffs: tuple[int, ...], *, ratings: bool = False
 ) -> dict[str, dict[str, float]]:
-    """Validation and test metrics of an ensemble on a split."""
+    """Validation and test metrics of an ensemble on a split: of rankings, or (``ratings``) errors of ratings."""
+    if ratings:
+        predict = predict_by_scores(ensemble.score, ensemble.catalogue, parts["train"])
+        return {part: evaluate_ratings(predict, ensemble.catalogue, parts[part]) for part in ("valid", "test")}
     known = Interactions.concatenate(parts["train"], parts["valid"])
     return {
         "valid": _rank(ensemble, parts["train"], parts["valid"], cutoffs),
@@ -231,11 +326,21 @@ def _rank(ensemble: Ensemble, seen: Interactions, held_out: Interactions, cutoff
     return means(evaluate_situations(score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs))
 
 
-def metric(metrics: dict[str, dict[str, float]], name: str) -> float:
-    """A validation metric by name; raises ConfigError where the evaluation doesn't have it."""
-    if name not in metrics["valid"]:
-        raise ConfigError(f"training.metric: {name!r} is not measured; measured are {', '.join(metrics['valid'])}")
-    return metrics["valid"][name]
+def judged_by(params: Params, model: str) -> str:
+    """The validation metric that decides between models of its kind. Raises ConfigError if it isn't measured."""
+    if rates(model):
+        return params.training.rating_metric
+    measured = [f"{name}@{cutoff}" for name in DEFAULT_METRICS for cutoff in params.evaluation.cutoffs]
+    if params.training.metric not in measured:
+        raise ConfigError(
+            f"training.metric: {params.training.metric!r} is not measured; measured are {', '.join(measured)}"
+        )
+    return params.training.metric
+
+
+def merit(value: float, name: str) -> float:
+    """The value of a metric such that higher is better."""
+    return -value if name in ERRORS else value
 
 
 def write_learning_curve(workspace: Workspace, name: str, sub_models: list[Artifact]) -> None:

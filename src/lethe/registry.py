@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,16 @@ _TOO_OLD = "were built before the last completed forget request and are gone for
 
 @dataclass(frozen=True)
 class Version:
-    """One promoted package: its tag, its artifact (manifest unchecked; see ``Registry.open``) and why it is here."""
+    """One promoted package: its tag, its artifact (manifest unchecked; see ``Registry.open``) and why it is here.
+
+    ``choice``: the rule that made it a winner, and the figures it was weighed by.
+    """
 
     tag: str
     artifact: Artifact
     reason: str
     metrics: dict[str, float]
+    choice: dict[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -66,10 +70,18 @@ class Registry:
         self.tombstones = workspace.state / "tombstones.json"
         self.artifacts = ArtifactStore(workspace.artifacts)
 
-    def promote(self, family: str, package: Artifact, *, reason: str, metrics: dict[str, float]) -> str:
+    def promote(
+        self,
+        family: str,
+        package: Artifact,
+        *,
+        reason: str,
+        metrics: dict[str, float],
+        choice: dict[str, Any] | None = None,
+    ) -> str:
         """Store the package and make it the family's current version; what is current already stays as it is.
 
-        A version that is stored already keeps the reason and metrics of its first promotion. Raises ArtifactError if
+        A version that is stored already keeps what was said at its first promotion. Raises ArtifactError if
         the stored copy differs from the package's manifest, DeploymentError if the version was retired.
         """
         tag = f"{PREFIX}{family}:{package.digest[:16]}"
@@ -79,7 +91,8 @@ class Registry:
             if tag in self._tombstones().get(family, []):
                 raise DeploymentError(f"model {tag!r} can't be promoted: such versions {_TOO_OLD}")
             if not self._whole(tag):
-                self._store(tag, package, {"family": family, "reason": reason, "metrics": metrics})
+                about = {"family": family, "reason": reason, "metrics": metrics, "choice": choice or {}}
+                self._store(tag, package, about)
             if tags[-1:] != [tag]:
                 tags.append(tag)
                 self._write(self.pointer, history)
@@ -111,7 +124,7 @@ class Registry:
             raise DeploymentError(f"model {tag!r} is not in the model store")
         about = _bentoml(self.workspace).get(tag, _model_store=self._store_of_models()).info.metadata
         artifact = self.artifacts.open(self.folder(tag), check=False)
-        return Version(tag, artifact, str(about["reason"]), dict(about["metrics"]))
+        return Version(tag, artifact, str(about["reason"]), dict(about["metrics"]), dict(about.get("choice", {})))
 
     def folder(self, tag: str) -> Path:
         """Where a version's files are."""

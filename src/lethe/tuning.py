@@ -26,9 +26,11 @@ from lethe.data.interactions import Interactions
 from lethe.data.tables import NO_TABLES, SideTables, content_digest
 from lethe.environment import code_digest, numeric_environment
 from lethe.errors import ConfigError, LetheError
-from lethe.evaluation import evaluate_situations, evaluate_users
-from lethe.models import MODELS, configure
+from lethe.evaluation import ERRORS, evaluate_ratings, evaluate_situations, evaluate_users
+from lethe.models import MODELS, configure, rates
 from lethe.models.base import Given, GradientConfig, Model
+from lethe.models.rating import RatingModel
+from lethe.pipeline import judged_by
 from lethe.random import Stream
 from lethe.training import Row, Validate, pick_device, train
 from lethe.workspace import Workspace
@@ -105,7 +107,7 @@ def tune(
         model,
         parts["train"],
         parts["valid"],
-        metric=metric or params.training.metric,
+        metric=metric or judged_by(params, model),
         trials=trials,
         seed=params.seed,
         storage=workspace.state / "tuning" / f"{dataset}-{model}.sqlite",
@@ -152,11 +154,12 @@ def search(
 ) -> Tuned:
     """The best of ``trials`` settings for ``model``, learnt from ``rows`` and measured on ``valid``.
 
-    ``metric`` is a ranking metric such as ``recall@10``; with ``objective`` (a trained model -> value, higher is
-    better) it is only that function's name. ``base`` holds settings that stay. Finished trials are kept in the SQLite
-    file ``storage`` and never run again, unless data, code, grid or anything else that decides them changed. Raises
-    ConfigError for an unknown model, field or metric, for ``trials`` < 1, or if another search uses the file, and the
-    last trial's LetheError if every trial failed. ``tables`` is what is known beside the rows.
+    ``metric`` is one such as ``recall@10``, or for a model of ratings ``rmse`` or ``mae`` (the outcome's is then -rmse,
+    so that higher is better); with ``objective`` (a trained model -> value, higher is better) it is only that
+    function's name. ``base`` holds settings that stay. Finished trials are kept in the SQLite file ``storage`` and
+    never run again, unless data, code, grid or anything else that decides them changed. Raises ConfigError for an
+    unknown model, field or metric, for ``trials`` < 1, or if another search uses the file, and the last trial's
+    LetheError if every trial failed. ``tables`` is what is known beside the rows.
     """
     tables = tables.of_rows(rows) if tables else tables
     start = configure(model, dict(base or {})).plain()
@@ -164,7 +167,8 @@ def search(
     if trials < 1:
         raise ConfigError(f"trials: {trials} must be at least 1")
     if objective is None:
-        objective = _ranking(metric, rows, valid, tables)
+        objective = _errors(metric, rows, valid) if rates(model) else _ranking(metric, rows, valid, tables)
+        metric = f"-{metric}" if rates(model) else metric
     identity = {
         "data": [content_digest(rows, tables), valid.digest()],
         "start": start,
@@ -225,6 +229,19 @@ def _ranking(metric: str, rows: Interactions, valid: Interactions, tables: SideT
         else:
             values = evaluate_users(lambda users: score(users, {}), catalogue, rows, valid, **options)
         return float(values[metric].mean())
+
+    return measure
+
+
+def _errors(metric: str, rows: Interactions, valid: Interactions) -> Validate:
+    if metric not in ERRORS:
+        raise ConfigError(f"metric: {metric!r} does not judge ratings; known are {', '.join(ERRORS)}")
+    catalogue = Catalogue.of(rows)
+
+    def measure(model: Model) -> float:
+        assert isinstance(model, RatingModel)
+        predict = lambda users, items: model.predict(torch.from_numpy(users), torch.from_numpy(items)).cpu().numpy()  # noqa: E731
+        return -evaluate_ratings(predict, catalogue, valid)[metric]
 
     return measure
 

@@ -15,7 +15,7 @@ from lethe.data.split import PARTS
 from lethe.data.tables import digest_beside
 from lethe.environment import numeric_environment
 from lethe.errors import ArtifactError
-from lethe.partition import PARTITIONS
+from lethe.partition import frozen
 from lethe.pipeline import Builder, Recipe
 from lethe.registry import Registry
 from lethe.stages import build_data
@@ -75,7 +75,7 @@ def _clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Work
     copies = [workspace.params, workspace.root / "params", workspace.suppression]
     copies += [workspace.source_copy(dataset) for dataset in params.pipeline.datasets]
     for sharding, layout in params.shardings.items():
-        if PARTITIONS[layout.partition].frozen:
+        if frozen(layout):
             copies += [workspace.assignment(dataset, sharding) for dataset in params.pipeline.datasets]
     for source in copies:
         target = folder / source.relative_to(workspace.root)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lethe.aggregation import attention, identity, mean, refit, stacked, static
-from lethe.aggregation.ensemble import Asked, Ensemble, FactorEnsemble, MeanEnsemble, SubModel
+from lethe.aggregation import attention, ease, identity, mean, refit, stacked, static
+from lethe.aggregation.ensemble import Asked, Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
 from lethe.config import Section
 from lethe.training import History
 
@@ -25,6 +25,7 @@ AGGREGATORS: dict[str, Aggregator] = {
     "attention": Aggregator(attention.Config, attention.fit),
     "stacked": Aggregator(stacked.Config, stacked.fit),
     "refit": Aggregator(refit.Config, refit.fit),
+    "ease": Aggregator(ease.Config, ease.fit),
 }
 
-__all__ = ["AGGREGATORS", "Aggregator", "Asked", "Ensemble", "FactorEnsemble", "MeanEnsemble", "SubModel"]
+__all__ = ["AGGREGATORS", "Aggregator", "Asked", "Ensemble", "FactorEnsemble", "SubModel", "WeightedEnsemble"]

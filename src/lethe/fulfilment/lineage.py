@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from lethe.artifacts import Artifact, ArtifactStore, digest_file
 from lethe.config import Params
 from lethe.data.interactions import Interactions
-from lethe.data.tables import digest_beside
+from lethe.data.tables import SideTables, content_digest, digest_beside
 from lethe.registry import Registry
 from lethe.workspace import Workspace
 
@@ -63,11 +65,22 @@ def _digests(value: Any) -> Iterator[str]:
         yield value
 
 
+def _stages(path: Path, rows: Interactions) -> set[str]:
+    """What each stage of a shard in slices learns from (``lethe.slices``)."""
+    table = pq.read_table(path)
+    if "slice" not in table.column_names:
+        return set()
+    slices, tables = table["slice"].to_numpy(), SideTables.read(path.parent / "side" / path.stem)
+    parts = (rows.take(slices <= last) for last in np.unique(slices))
+    return {content_digest(part, tables.of_rows(part)) for part in parts}
+
+
 def _tables(workspace: Workspace, dataset: str) -> set[str]:
     """Digests of every table of a dataset: of its bytes, and of its content where it holds interactions."""
     digests: set[str] = set()
     for path in (workspace.root / "data" / dataset).rglob("*.parquet"):
         digests.add(digest_file(path))
         if {"user", "item"} <= set(pq.read_schema(path).names):
-            digests |= {Interactions.read(path).digest(), digest_beside(path)}
+            rows = Interactions.read(path)
+            digests |= {rows.digest(), digest_beside(path)} | _stages(path, rows)
     return digests

@@ -13,6 +13,7 @@ from lethe.models.collective_behaviours import CollectiveBehaviours
 from lethe.models.collective_graph import CollectiveGraph
 from lethe.models.collective_social import CollectiveSocial
 from lethe.models.convncf import ConvNCF
+from lethe.models.cooccurrence import Cooccurrence
 from lethe.models.ease import EASE
 from lethe.models.eatnn import EATNN
 from lethe.models.ehcf import EHCF
@@ -35,6 +36,7 @@ from lethe.models.momentum_mf import MomentumMF
 from lethe.models.mostpop import MostPop
 from lethe.models.neumf import NeuMF
 from lethe.models.ra_lst import RALST
+from lethe.models.rating import RatingModel
 from lethe.models.simplex import SimpleX
 from lethe.models.slim import SLIM
 from lethe.models.ultragcn import UltraGCN
@@ -50,6 +52,7 @@ MODELS: dict[str, type[Model]] = {
     "enmf-a": ENMFA,
     "item-knn": ItemKNN,
     "ease": EASE,
+    "cooccurrence": Cooccurrence,
     "slim": SLIM,
     "expomf": ExpoMF,
     "gmf": GMF,
@@ -75,6 +78,11 @@ MODELS: dict[str, type[Model]] = {
     "implicit-lfm": ImplicitLFM,
     "ra-lst": RALST,
 }
+
+
+def rates(name: str) -> bool:
+    """Whether a model of that name learns ratings, so that errors judge it, rather than preferences."""
+    return issubclass(MODELS[name], RatingModel)
 
 
 def configure(name: str, values: dict[str, Any], where: str = "models") -> Config:
