@@ -36,7 +36,7 @@ format: $(READY)
 # Resolve the newest versions that pyproject.toml allows, in a clean environment, and write them down.
 lock:
 	rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
-	.lock-venv/bin/pip install --quiet '.[data,dask,postgres,dev]'
+	.lock-venv/bin/pip install --quiet '.[data,dask,postgres,s3,dev]'
 	.lock-venv/bin/pip freeze --exclude lethe-recsys > requirements.lock
 	rm -rf .lock-venv
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ import pytest
 import yaml
 
 from lethe.data.interactions import Interactions
+from lethe.data.tables import NO_TABLES, SideTables
 from lethe.workspace import Workspace
+from tests.postgres import PostgresServer, new_database
+from tests.side import write_side
 
 # One numeric thread from the very start, as Workspace.environment() sets it for every process of the product.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -21,6 +25,23 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 def _own_keys(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Secrets of the test run alone; the user's key folder is never touched."""
     os.environ["LETHE_KEY_DIR"] = str(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """URL of a real PostgreSQL server, started for this session as an unprivileged user; skips where there is none."""
+    try:
+        server = PostgresServer.start()
+    except LookupError as why:
+        pytest.skip(str(why))
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> str:
+    """URL of an empty database."""
+    return new_database(postgres_server)
 
 
 ROOT = Path(__file__).parent.parent
@@ -55,8 +76,10 @@ MODEL_SETTINGS = {
 }
 
 
-def make_workspace(folder: Path, rows: Interactions, models: tuple[str, ...] = ("wmf",)) -> Workspace:
-    """A workspace over a CSV source in ``folder``: shardings whole and user-hash-3, two families."""
+def make_workspace(
+    folder: Path, rows: Interactions, models: tuple[str, ...] = ("wmf",), tables: SideTables = NO_TABLES
+) -> Workspace:
+    """A workspace over CSV sources in ``folder``: shardings whole and user-hash-3, two families."""
     folder.mkdir(parents=True, exist_ok=True)
     write_csv(rows, folder / "ratings.csv")
     (folder / "suppression").mkdir()
@@ -73,6 +96,7 @@ def make_workspace(folder: Path, rows: Interactions, models: tuple[str, ...] = (
                 "source": {"kind": "table", "path": "ratings.csv", "columns": columns},
                 "split": {"by": "random", "valid": 0.1, "test": 0.1},
                 "rating": {"min": 1, "max": 5},
+                "side": write_side(tables, folder),
             }
         },
         "shardings": {

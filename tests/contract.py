@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -19,13 +20,15 @@ import torch
 from safetensors.torch import load, save
 
 from lethe import training
-from lethe.data.catalogue import Catalogue, InteractionMatrix, Shape
+from lethe.data.catalogue import Catalogue, InteractionMatrix
 from lethe.data.interactions import Interactions
+from lethe.data.tables import SideTables
 from lethe.models import MODELS, configure
 from lethe.models.base import Model
 from lethe.models.rating import RatingModel
 from lethe.random import Stream
 from lethe.training import History, Row, train
+from tests.side import in_order, in_situations, side_tables, sparse_side
 
 Values = dict[str, Any]
 Law = Callable[[str, Values], None]
@@ -37,8 +40,11 @@ BLOCK_USERS, BLOCK_ITEMS, HELD_OUT = 20, 16, 4
 
 
 def table(name: str, blocks: int = 2) -> Interactions:
-    """The checkerboard a model of that name learns from."""
-    return rated_checkerboard(blocks) if issubclass(MODELS[name], RatingModel) else checkerboard(blocks)
+    """The checkerboard a model of that name learns from, in time or in contexts where the model needs such."""
+    rows = rated_checkerboard(blocks) if issubclass(MODELS[name], RatingModel) else checkerboard(blocks)
+    if "timestamps" in MODELS[name].needs:
+        rows = in_order(rows)
+    return in_situations(rows) if "contexts" in MODELS[name].needs else rows
 
 
 def rated_checkerboard(blocks: int = 2) -> Interactions:
@@ -62,10 +68,21 @@ def checkerboard(blocks: int = 2) -> Interactions:
 
 def build(name: str, values: Values, interactions: Interactions, seed: int = 1) -> Model:
     """Train the model from nothing on one table."""
-    catalogue = Catalogue.of(interactions)
+    catalogue, data = encode(name, interactions)
     model = MODELS[name](configure(name, values), catalogue.shape)
-    train(model, catalogue.encode(interactions), Stream(seed, ("contract",)))
+    train(model, data, Stream(seed, ("contract",)))
     return model
+
+
+def encode(name: str, interactions: Interactions) -> tuple[Catalogue, InteractionMatrix]:
+    """A table and the side tables that the model needs, dense."""
+    tables = side_tables(interactions)
+    needed = SideTables(
+        {kind: side for kind, side in tables.tables.items() if kind in MODELS[name].needs},
+        tables.behaviours if "behaviours" in MODELS[name].needs else {},
+    )
+    catalogue = Catalogue.of(interactions, needed)
+    return catalogue, catalogue.encode(interactions, needed)
 
 
 def weights(model: Model) -> bytes:
@@ -126,7 +143,7 @@ def weights_round_trip(name: str, values: Values) -> None:
     """A fresh model that loads the weights, and has seen no data, scores the same."""
     data = table(name)
     model = build(name, values, data)
-    fresh = MODELS[name](configure(name, values), Catalogue.of(data).shape)
+    fresh = MODELS[name](configure(name, values), encode(name, data)[0].shape)
     fresh.load_state_dict(load(weights(model)))
     fresh.eval()
     users = torch.arange(2 * BLOCK_USERS)
@@ -155,8 +172,8 @@ def is_alone_in_threads(name: str, values: Values) -> None:
 
 def goes_on_where_it_was_stopped(name: str, values: Values) -> None:
     """Training that was stopped, whatever its checkpoint holds, ends in the bytes and the curve of one that wasn't."""
-    data = table(name)
-    config, catalogue = configure(name, values), Catalogue.of(data)
+    config = configure(name, values)
+    catalogue, data = encode(name, table(name))
 
     def run(saved: Path | None = None, stop_after: int | None = None) -> tuple[bytes, History]:
         model = MODELS[name](config, catalogue.shape)
@@ -165,7 +182,7 @@ def goes_on_where_it_was_stopped(name: str, values: Values) -> None:
             if row["epoch"] == stop_after:
                 raise KeyboardInterrupt
 
-        history = train(model, catalogue.encode(data), Stream(1), saved=saved, progress=watch)
+        history = train(model, data, Stream(1), saved=saved, progress=watch)
         return weights(model), history
 
     whole = run()
@@ -182,8 +199,16 @@ def survives_an_emptied_shard(name: str, values: Values) -> None:
     """A shard whose last user left, and users without items, still build and score finitely."""
     empty = build(name, values, Interactions.of(*np.empty((3, 0), np.int64)))
     assert empty.score(torch.empty(0, dtype=torch.int64)).shape == (0, 0)
+    shape, side = sparse_side()
+    users, items = np.array([0, 1, 1, 1]), np.array([1, 0, 1, 2])
     sparse = InteractionMatrix(
-        Shape(4, 3), np.array([0, 1, 1, 1]), np.array([1, 0, 1, 2]), np.array([2, 5, 3, 4], np.float32)
+        replace(shape, num_contexts=2),
+        users,
+        items,
+        np.array([2, 5, 3, 4], np.float32),
+        np.arange(4),
+        np.array([[0], [1], [0], [1]]) if "contexts" in MODELS[name].needs else None,
+        side,
     )
     model = MODELS[name](configure(name, values), sparse.shape)
     train(model, sparse, Stream(1))

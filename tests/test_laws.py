@@ -10,17 +10,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from lethe.config import Candidate, Params
 from lethe.data.catalogue import Shape
 from lethe.data.interactions import Interactions
+from lethe.data.tables import NO_TABLES, SideTables, digest_beside
 from lethe.fulfilment import suppress
 from lethe.models import MODELS, configure
 from lethe.pipeline import Builder, candidate_recipe
 from lethe.stages import build_data
+from lethe.unlearning.ledger import Ledger
+from lethe.unlearning.planner import Served, plan
 from lethe.workspace import Workspace
 from tests.conftest import make_workspace, taste_blocks
+from tests.side import side_tables, without_user
 
 TWO_TOWERS = [name for name, model in MODELS.items() if model(configure(name, {}), Shape(2, 2)).factors() is not None]
 
@@ -35,8 +40,14 @@ def build(workspace: Workspace, model: str, sharding: str) -> dict[str, str]:
     digests = {f"sub-model/{name}": artifact.digest for name, artifact in sub_models.items()}
     digests |= {"ensemble": ensemble.digest, "package": builder.package(ensemble.key, "family", "text").digest}
     for path in sorted((workspace.root / "data").rglob("*.parquet")):
-        digests[str(path.relative_to(workspace.root))] = Interactions.read(path).digest()
+        if "side" not in path.parts:
+            digests[str(path.relative_to(workspace.root))] = digest_beside(path)
     return digests
+
+
+def tables_for(model: str, rows: Interactions) -> SideTables:
+    """Side tables for a model that needs any."""
+    return side_tables(rows) if MODELS[model].needs - {"timestamps"} else NO_TABLES
 
 
 def without(rows: Interactions, *users: str) -> Interactions:
@@ -51,11 +62,13 @@ def cases() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("model", "sharding"), cases())
 def test_equality_forgetting_a_user_is_never_having_had_him(model: str, sharding: str, tmp_path: Path) -> None:
     rows, gone = taste_blocks(), "user-004"
-    forgetful = make_workspace(tmp_path / "forgetful", rows, (model,))
+    tables = tables_for(model, rows)
+    forgetful = make_workspace(tmp_path / "forgetful", rows, (model,), tables)
     before = build(forgetful, model, sharding)
     suppress(forgetful, "tiny", [(gone, ())], time.time())
     after = build(forgetful, model, sharding)
-    never = build(make_workspace(tmp_path / "never", without(rows, gone), (model,)), model, sharding)
+    rest = without_user(tables, gone)
+    never = build(make_workspace(tmp_path / "never", without(rows, gone), (model,), rest), model, sharding)
     assert after == never
     assert after["package"] != before["package"]
 
@@ -85,10 +98,11 @@ def test_order_of_requests_leaves_no_trace(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_isolation_a_shard_alone_has_the_bytes_of_the_full_build(model: str, tmp_path: Path) -> None:
-    full = make_workspace(tmp_path / "full", taste_blocks(), (model,))
+    tables = tables_for(model, taste_blocks())
+    full = make_workspace(tmp_path / "full", taste_blocks(), (model,), tables)
     sharding = "user-hash-3" if model in TWO_TOWERS else "mean-3"
     digests = build(full, model, sharding)
-    alone = make_workspace(tmp_path / "alone", taste_blocks(), (model,))
+    alone = make_workspace(tmp_path / "alone", taste_blocks(), (model,), tables)
     params = Params.read(alone.params)
     build_data(alone, params, "tiny", [sharding])
     candidate = Candidate(model=model, sharding=sharding)
@@ -111,6 +125,34 @@ def test_isolation_only_the_touched_shard_changes(tmp_path: Path) -> None:
     after = build(workspace, "wmf", "user-hash-3")
     changed = {name for name in before if name.startswith("sub-model/") and before[name] != after.get(name)}
     assert changed == {f"sub-model/{holder}"}
+
+
+def test_forgetting_a_user_touches_the_shards_of_who_chose_them_and_no_other(tmp_path: Path) -> None:
+    rows = taste_blocks()
+    tables = side_tables(rows)
+    workspace = make_workspace(tmp_path / "w", rows, ("wmf",), tables)
+    before = build(workspace, "wmf", "user-hash-3")
+    links, folder = tables.tables["links"], workspace.shards("tiny", "user-hash-3")
+
+    def holders(user: str) -> set[str]:
+        concerned = {user, *links["user"][links["friend"] == user]}
+        return {p.stem for p in folder.glob("*.parquet") if concerned & set(Interactions.read(p).user_ids)}
+
+    gone = next(user for user in np.unique(rows.user_ids) if len(holders(user)) == 2)
+    holding = holders(gone)
+    book = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    request, _ = book.add("tiny", gone, datasets=["tiny"], due_days=30)
+    layout = Params.read(workspace.params).shardings["user-hash-3"]
+    planned = plan(workspace, [request], [Served("sharded", "tiny", "user-hash-3", layout)])
+    assert set(planned.families[0].touched) == holding
+    suppress(workspace, "tiny", [(gone, ())], time.time())
+    after = build(workspace, "wmf", "user-hash-3")
+    assert {n for n in before if n.startswith("sub-model/") and before[n] != after[n]} == {
+        f"sub-model/{shard}" for shard in holding
+    }
+    for path in (workspace.root / "data").rglob("side/**/*.parquet"):
+        assert gone.encode() not in path.read_bytes()
+        assert all(gone not in column.to_pylist() for column in pq.read_table(path).columns)
 
 
 def test_locality_deleting_a_user_moves_nobody_else(tmp_path: Path) -> None:

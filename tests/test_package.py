@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lethe.aggregation.ensemble import FactorEnsemble
+from lethe.aggregation.ensemble import NOTHING, Asked, FactorEnsemble
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
 from lethe.errors import ArtifactError, DataError
@@ -24,7 +24,9 @@ class Fixed:
     scores: np.ndarray
     item_factors: np.ndarray | None = None
 
-    def score(self, users: np.ndarray) -> np.ndarray:
+    accepts: frozenset[str] = frozenset()
+
+    def score(self, users: np.ndarray, asked: Asked = NOTHING) -> np.ndarray:
         return self.scores[users]
 
     def factors(self) -> tuple[np.ndarray, np.ndarray] | None:

@@ -91,6 +91,37 @@ def test_the_current_version_is_not_retired(registry: Registry) -> None:
         registry.roll_back("plain")
 
 
+def test_a_retired_version_is_a_tombstone(registry: Registry) -> None:
+    old, older = promote(registry, "old"), promote(registry, "older")
+    assert registry.roll_back("plain") == old
+    promote(registry, "new")
+    registry.retire(old)
+    registry.retire(older)
+    for refused in (lambda: registry.roll_back("plain", old), lambda: promote(registry, "old")):
+        with pytest.raises(DeploymentError, match="were built before the last completed forget request"):
+            refused()
+    with pytest.raises(DeploymentError, match="no earlier version to roll back to; 2 older ones were built before"):
+        registry.roll_back("plain")
+    assert old not in {version.tag for version in registry.versions("plain")}
+    with pytest.raises(DeploymentError, match=r"'lethe-plain:\.\./x' is no earlier version of family 'plain'"):
+        registry.roll_back("plain", "lethe-plain:../x")
+
+
+def test_roll_back_to_a_named_version_forgets_those_after_it(registry: Registry) -> None:
+    tags = [promote(registry, content) for content in "abcd"]
+    assert registry.roll_back("plain", tags[1]) == tags[1]
+    assert registry.roll_back("plain") == tags[0]
+
+
+def test_what_an_interrupted_promotion_left_can_be_discarded(registry: Registry) -> None:
+    whole, unfinished = promote(registry, "a"), promote(registry, "b")
+    (registry.folder(unfinished) / "manifest.json").unlink()
+    assert registry.discard_unfinished() == 1
+    assert not registry.folder(unfinished).exists()
+    assert registry.folder(whole).is_dir()
+    assert registry.discard_unfinished() == 0
+
+
 def test_retiring_between_two_promotions_of_the_same_leaves_no_step_back(registry: Registry) -> None:
     first = promote(registry, "a")
     between = promote(registry, "b")

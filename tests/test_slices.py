@@ -18,7 +18,7 @@ from lethe.data.interactions import Interactions
 from lethe.data.suppression import SuppressionList
 from lethe.errors import ConfigError, DataError
 from lethe.fulfilment import suppress
-from lethe.fulfilment.erasure import live_artifacts
+from lethe.fulfilment.lineage import live_artifacts
 from lethe.models import MODELS, configure
 from lethe.partition import Assignment, frozen, lay_slices
 from lethe.pipeline import Builder, candidate_recipe, stages_before

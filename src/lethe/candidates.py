@@ -34,10 +34,8 @@ def jobs(workspace: Workspace, params: Params, datasets: list[str] | None = None
     the recipe it was promoted with, because neither the winner nor its hyper-parameters are decided anew."""
     if datasets is None:
         return [Job(family, recipe) for family in params.families for recipe in recipes(workspace, params, family)]
-    registry = Registry(workspace)
-    served = {family: registry.current(family) for family in registry.families()}
-    recorded = {f: Recipe.parse(v.info["recipe"], f"registry.{f}") for f, v in served.items() if v is not None}
-    return [Job(family, recipe) for family, recipe in recorded.items() if recipe.dataset in datasets]
+    served = {family: version.recipe for family, version in Registry(workspace).served().items()}
+    return [Job(family, recipe) for family, recipe in served.items() if recipe.dataset in datasets]
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from lethe.errors import ArtifactError
 
 Row = dict[str, float]
 History = list[Row]
-"""One row an epoch or sweep: {"epoch": 0, "loss": ...}. Deterministic; times are kept elsewhere."""
+"""One row an epoch or sweep: {"epoch": 0, "loss": ...}; the last one has the model's ``figures`` too. Deterministic;
+times are kept elsewhere."""
 
 
 class Best(NamedTuple):

@@ -8,12 +8,15 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lethe.errors import LetheError
 from lethe.workspace import Workspace
+
+if TYPE_CHECKING:
+    pass
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Data: add a source, bring the stages up to date, validate.")
@@ -42,11 +45,11 @@ def workspace() -> Workspace:
     return found
 
 
-def run_flow(name: str) -> None:
+def run_flow(name: str, *arguments: str) -> None:
     """Run a flow in a process of its own; its one error line and exit code become ours."""
     from lethe.process import run_flow as run
 
-    if code := run(workspace(), name):
+    if code := run(workspace(), name, *arguments):
         raise SystemExit(code)
 
 
@@ -68,6 +71,19 @@ def deploy() -> None:
 
     if status(workspace()) is None:
         typer.echo(f"serving on {start(workspace()).url}")
+
+
+@app.command()
+def rollback(
+    family: Annotated[str, typer.Argument(help="The served slot.")],
+    to: Annotated[str | None, typer.Option(help="Tag of an earlier version; default: the one before.")] = None,
+) -> None:
+    """Serve an earlier version again, if it was built after the last completed forget request."""
+    run_flow("rollback", family, *([to] if to else []))
+    from lethe.registry import Registry
+
+    current = Registry(workspace()).current(family)
+    typer.echo(f"{family}: {current.tag if current else 'nothing'}")
 
 
 @app.command()
@@ -206,11 +222,20 @@ def forget_add(
 
 
 @forget_app.command("run")
-def forget_run(as_json: Json = False) -> None:
+def forget_run(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell the plan, and bytes per store.")] = False,
+    as_json: Json = False,
+) -> None:
     """Fulfil every accepted request: data, training, redeployment, purge, certificate."""
-    from lethe.fulfilment import ledger, pending
+    from lethe.fulfilment import current_plan, forecast, ledger, pending
 
     found = workspace()
+    if dry_run:
+        plan, places = current_plan(found), forecast(found)
+        lines = [f"{'store':<20} {'bytes':>14} {'touched':>14}"]
+        lines += [f"{one['store']:<20} {one['bytes']:>14,} {one['held']:>14,}" for one in places]
+        show(plan.to_json() | {"stores": places}, as_json, [*plan.lines(), *lines])
+        return
     waiting = [request.id for request in pending(found)]
     if waiting:
         run_flow("forgetting")

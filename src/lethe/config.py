@@ -85,6 +85,8 @@ class Columns(Section):
     item: str = "item"
     rating: str | None = None
     timestamp: str | None = None
+    context: tuple[Name, ...] = ()
+    """Columns that say in what situation: a pair may recur in another one. An empty value is a value, "missing"."""
 
 
 class RdatasetsSource(Section):
@@ -135,7 +137,7 @@ class FolderSource(TableFormat):
 
 
 class SyntheticSource(Section):
-    """Generated interactions with known ground truth (two-tower tastes, popularity)."""
+    """Generated interactions with known ground truth (two-tower tastes, popularity), and what stands beside them."""
 
     kind: Literal["synthetic"]
     users: int = Field(200, ge=1)
@@ -143,6 +145,10 @@ class SyntheticSource(Section):
     interactions_per_user: int = Field(20, ge=1)
     rank: int = Field(4, ge=1)
     seed: int = 0
+    side: bool = False
+    """With links, behaviours view and cart, features of both sides and triples, all of which tell of the tastes."""
+    contexts: bool = False
+    """Half of each user's interactions in the context field daytime: morning, half: evening."""
 
     @model_validator(mode="after")
     def _enough_items(self) -> SyntheticSource:
@@ -154,6 +160,73 @@ class SyntheticSource(Section):
 Source = Annotated[
     RdatasetsSource | MovielensSource | TableSource | FolderSource | SyntheticSource, Field(discriminator="kind")
 ]
+
+
+# --- side tables -------------------------------------------------------------------------------------------------
+
+
+class LinksSource(Section):
+    """A table of links: a user and whom they chose. Repeated links are one; others can only be dropped or refused."""
+
+    path: str
+    user: str = "user"
+    friend: str = "friend"
+    separator: str = Field(",", min_length=1, max_length=1)
+    invalid: Literal["error", "drop"] = "error"
+    """Links to oneself, and of users without interactions. Once something has been forgotten the latter are dropped."""
+
+
+class BehaviourSource(TableFormat):
+    """A table of another behaviour (view, cart) of the same users; the interactions are the target behaviour."""
+
+    path: str
+
+
+class FeatureField(Section):
+    """How a column is read: one category a row, several in one text, or a number."""
+
+    kind: Literal["category", "categories", "number"] = "category"
+    separator: str = "|"
+    """Between the categories of one text."""
+
+
+class FeaturesSource(Section):
+    """A table of features, one row a user or item (or several: their values join). An empty value is no feature."""
+
+    path: str
+    key: str | None = None
+    """The id's column; null: user or item."""
+    fields: dict[str, FeatureField] = Field(min_length=1)
+    separator: str = Field(",", min_length=1, max_length=1)
+
+
+class TriplesSource(Section):
+    """A table of facts (head, relation, tail). Facts whose head or tail is no item are left out, and counted."""
+
+    path: str
+    head: str = "head"
+    relation: str = "relation"
+    tail: str = "tail"
+    items: str | None = None
+    """A table that says which entity an item is; null: items are entities by the same id."""
+    item: str = "item"
+    entity: str = "entity"
+    separator: str = Field(",", min_length=1, max_length=1)
+
+
+class SideSources(Section):
+    """Tables beside the interactions. A relative path is below the workspace."""
+
+    links: LinksSource | None = None
+    behaviours: dict[Name, BehaviourSource] = {}
+    clean: bool = True
+    """Leave pairs of the validation and test parts out of the other behaviours, which would tell the answer."""
+    user_features: FeaturesSource | None = None
+    item_features: FeaturesSource | None = None
+    triples: TriplesSource | None = None
+
+
+# --- splits ------------------------------------------------------------------------------------------------------
 
 
 class Fractions(Section):
@@ -221,6 +294,7 @@ class Bounds(Section):
 
 class Dataset(Section):
     source: Source
+    side: SideSources = SideSources()
     split: Split = RandomSplit()
     rating: Bounds = Bounds()
     duplicates: Literal["error", "latest"] = "error"
@@ -230,6 +304,8 @@ class Dataset(Section):
     def _ready_means_folder(self) -> Dataset:
         if self.split.by == "ready" and self.source.kind != "folder":
             raise ValueError("split 'ready' needs source kind 'folder'")
+        if self.source.kind == "synthetic" and self.side != SideSources(clean=self.side.clean):
+            raise ValueError("side tables from files can't stand beside source 'synthetic', which makes its own")
         return self
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ import scipy.sparse as sp
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from lethe.aggregation.ensemble import Ensemble
+from lethe.aggregation.ensemble import Asked, Ensemble
 from lethe.config import canonical_json
 from lethe.data.catalogue import Ids
 from lethe.data.interactions import Interactions
@@ -64,14 +65,37 @@ class Package:
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise ArtifactError(f"package {folder.name[:16]}: not a package ({type(error).__name__})") from None
 
-    def recommend(self, user_id: RawId, k: int) -> Recommendation:
-        """The best ``k`` items the user has not seen (fewer if fewer are left); popular ones for an unknown user."""
+    def recommend(
+        self,
+        user_id: RawId,
+        k: int,
+        *,
+        context: dict[str, RawId] | None = None,
+        history: Sequence[RawId] | None = None,
+    ) -> Recommendation:
+        """The best ``k`` items the user has not seen (fewer if fewer are left); popular ones for an unknown user.
+
+        ``context`` {field: value} is the situation, ``history`` the latest items, oldest first: a model that follows
+        histories answers an unknown user by it. In ``history`` only items of the catalogue count. Raises DataError
+        where the model looks at no such thing.
+        """
+        for name, given in (("contexts", context), ("history", history)):
+            if given is not None and name not in self.ensemble.accepts:
+                raise DataError(f"{name.removesuffix('s')}: model {self.info['model']} looks at none, leave it out")
+        items = self.ensemble.catalogue.items
         user = _dense(self.ensemble.catalogue.users, user_id)
-        if user < 0:
+        followed = [place for place in (_dense(items, item) for item in history or ()) if place >= 0]
+        asked = Asked(
+            {name: np.array([str(value)], dtype=object) for name, value in (context or {}).items()},
+            None if history is None else [items.decode(np.array(followed, dtype=np.int64))],
+        )
+        if user < 0 and not followed:
             return Recommendation(self.popular(k), "popular")
-        scores = self.ensemble.score(np.array([user], dtype=np.int64))[0]
+        scores = self.ensemble.score(np.array([user], dtype=np.int64), asked)[0]
         unseen = np.ones(len(scores), dtype=bool)
-        unseen[self.items[self.indptr[user] : self.indptr[user + 1]]] = False
+        unseen[followed] = False
+        if user >= 0:
+            unseen[self.items[self.indptr[user] : self.indptr[user + 1]]] = False
         return Recommendation(self._best(scores, k, unseen), "model")
 
     def similar_items(self, item_id: RawId, k: int) -> Scored:

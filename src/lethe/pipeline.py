@@ -17,19 +17,20 @@ import numpy as np
 import pyarrow.parquet as pq
 from safetensors.torch import load_file, save_file
 
-from lethe.aggregation import AGGREGATORS, Ensemble, SubModel, check
+from lethe.aggregation import AGGREGATORS, Asked, Ensemble, SubModel, check
 from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config import Candidate, Params, Section, Sharding, read_yaml
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
+from lethe.data.tables import SideTables, content_digest, digest_beside
 from lethe.environment import code_digest, numeric_environment
 from lethe.errors import ConfigError, DataError
-from lethe.evaluation import evaluate
+from lethe.evaluation import evaluate, evaluate_situations, means
 from lethe.models import MODELS, configure
 from lethe.models.base import Config
 from lethe.package import write_package
 from lethe.random import Stream
-from lethe.slices import going_on, stage_config, write_stage
+from lethe.slices import going_on, stage_config, stage_rows, write_stage
 from lethe.training import pick_device, progress_bar, train
 from lethe.workspace import Workspace
 
@@ -108,6 +109,9 @@ class Builder:
         folder = self.workspace.shards(self.recipe.dataset, self.recipe.sharding)
         return Interactions.read(folder / f"{name}.parquet")
 
+    def shard_side(self, name: str) -> SideTables:
+        return SideTables.read(self.workspace.shard_side(self.recipe.dataset, self.recipe.sharding, name))
+
     def slices(self, name: str) -> np.ndarray:
         """The slice of each row of a shard -> [n] int64; raises DataError where it was not laid in slices."""
         path = self.workspace.shards(self.recipe.dataset, self.recipe.sharding) / f"{name}.parquet"
@@ -116,20 +120,20 @@ class Builder:
         return table["slice"].to_numpy()
 
     def sub_model(self, shard_name: str) -> Artifact:
-        """The sub-model of a shard: a function of the shard's rows, its name, the model's config and the seed.
+        """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed.
 
         Of a shard in slices it is the last of its stages (``lethe.slices``), whose artifacts are the restart points.
         """
-        rows, count = self.shard(shard_name), self.recipe.layout.slices
+        rows, tables, count = self.shard(shard_name), self.shard_side(shard_name), self.recipe.layout.slices
         if count == 1:
-            return self._make("sub-model", rows, shard_name, self.config)
+            return self._make("sub-model", rows, tables, shard_name, self.config)
         config, slices = stage_config(self.config, count, self.recipe.model), self.slices(shard_name)
         made = None
         for stage in range(count):
-            known = slices <= stage
-            if known.any():
+            known, beside = stage_rows(rows, tables, slices, stage)
+            if len(known):
                 kind = "sub-model" if stage == count - 1 else "stage"
-                made = self._make(kind, rows.take(known), shard_name, config, stage, made)
+                made = self._make(kind, known, beside, shard_name, config, stage, made)
         assert made is not None, "a shard that holds no row trains nothing"
         return made
 
@@ -141,6 +145,7 @@ class Builder:
         self,
         kind: str,
         rows: Interactions,
+        tables: SideTables,
         shard_name: str,
         config: Config,
         stage: int | None = None,
@@ -149,7 +154,7 @@ class Builder:
         recipe = self.recipe
         modules = ["lethe.training", MODELS[recipe.model].__module__, *(["lethe.slices"] if stage is not None else [])]
         inputs: dict[str, Any] = {
-            "data": rows.digest(),
+            "data": content_digest(rows, tables),
             "shard": shard_name,
             "model": recipe.model,
             "config": config.plain(),
@@ -164,11 +169,11 @@ class Builder:
         saved = self.store.checkpoint(kind, inputs)
 
         def write(folder: Path) -> dict[str, Any]:
-            catalogue = Catalogue.of(rows)
+            catalogue = Catalogue.of(rows, tables)
             model = MODELS[recipe.model](config, catalogue.shape)
             history = train(
                 model,
-                catalogue.encode(rows),
+                catalogue.encode(rows, tables),
                 stream if stage is None else stream("stage", stage),
                 pick_device(recipe.device),
                 progress=progress,
@@ -255,7 +260,7 @@ class Builder:
             "sharding": self.recipe.sharding,
             "recipe": self.recipe.plain(),
             "guarantee": guarantee,
-            "data_digest": Interactions.read(self.workspace.interactions(self.recipe.dataset)).digest(),
+            "data_digest": digest_beside(self.workspace.interactions(self.recipe.dataset)),
             "ensemble": {"key": artifact.key, "digest": artifact.digest},
             "sub_models": artifact.inputs["sub-models"],
         }
@@ -285,9 +290,19 @@ def measure(
     """Validation and test metrics of an ensemble on a split."""
     known = Interactions.concatenate(parts["train"], parts["valid"])
     return {
-        "valid": evaluate(ensemble.score, ensemble.catalogue, parts["train"], parts["valid"], cutoffs=cutoffs),
-        "test": evaluate(ensemble.score, ensemble.catalogue, known, parts["test"], cutoffs=cutoffs),
+        "valid": _rank(ensemble, parts["train"], parts["valid"], cutoffs),
+        "test": _rank(ensemble, known, parts["test"], cutoffs),
     }
+
+
+def _rank(ensemble: Ensemble, seen: Interactions, held_out: Interactions, cutoffs: tuple[int, ...]) -> dict[str, float]:
+    if not held_out.contexts:
+        return evaluate(ensemble.score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs)
+
+    def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
+        return ensemble.score(users, Asked(contexts))
+
+    return means(evaluate_situations(score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs))
 
 
 def metric(metrics: dict[str, dict[str, float]], name: str) -> float:

@@ -24,11 +24,11 @@ def run_module(workspace: Workspace, module: str, *arguments: str) -> str:
     return result.stdout
 
 
-def run_flow(workspace: Workspace, name: str) -> int:
+def run_flow(workspace: Workspace, name: str, *arguments: str) -> int:
     """Run the flow module ``flows.<name>``, its output to ours; returns its exit code (it has said its one line)."""
     # Prefect's temporary server doesn't make the folder of its own database.
     workspace.prefect_home.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", f"flows.{name}"]
+    command = [sys.executable, "-m", f"flows.{name}", *arguments]
     return subprocess.run(command, cwd=workspace.root, env=workspace.environment()).returncode
 
 

@@ -3,6 +3,7 @@
 A version is a package artifact stored whole, named by its content: ``lethe-<family>:<first 16 hex of its digest>``.
 ``.lethe/registry.json`` is the truth of what is current: {family: [tags in order of promotion, the last is current]}.
 It is replaced atomically and only after the version is complete, so a crash leaves at most an unreferenced copy.
+``.lethe/tombstones.json`` remembers the tags of retired versions {family: [tags]}: none of them can come back.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from filelock import FileLock
 from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config import canonical_json
 from lethe.errors import ArtifactError, DeploymentError
+from lethe.pipeline import Recipe
 from lethe.workspace import Workspace
 
 PREFIX = "lethe-"
+_TOO_OLD = "were built before the last completed forget request and are gone for good"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ class Version:
         info: dict[str, Any] = self.artifact.inputs["info"]
         return info
 
+    @property
+    def recipe(self) -> Recipe:
+        """All that decided it besides the data."""
+        return Recipe.parse(self.info["recipe"], f"model {self.tag}")
+
 
 class Registry:
     """Promote, look up, roll back and retire; safe for several processes."""
@@ -59,6 +67,7 @@ class Registry:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.pointer = workspace.state / "registry.json"
+        self.tombstones = workspace.state / "tombstones.json"
         self.artifacts = ArtifactStore(workspace.artifacts)
 
     def promote(
@@ -72,19 +81,21 @@ class Registry:
     ) -> str:
         """Store the package and make it the family's current version; what is current already stays as it is.
 
-        A version that is stored already keeps what was said at its first promotion. Raises ArtifactError if
-        the stored copy differs from the package's manifest.
+        A version that is stored already keeps what was said at its first promotion. Raises ArtifactError if the stored
+        copy differs from the package's manifest, DeploymentError if the version was retired.
         """
         tag = f"{PREFIX}{family}:{package.digest[:16]}"
         with self._locked():
             history = self._history()
             tags = history.setdefault(family, [])
+            if tag in self._tombstones().get(family, []):
+                raise DeploymentError(f"model {tag!r} can't be promoted: such versions {_TOO_OLD}")
             if not self._whole(tag):
                 about = {"family": family, "reason": reason, "metrics": metrics, "choice": choice or {}}
                 self._store(tag, package, about)
             if tags[-1:] != [tag]:
                 tags.append(tag)
-                self._write(history)
+                self._write(self.pointer, history)
         return tag
 
     def current(self, family: str) -> Version | None:
@@ -95,6 +106,11 @@ class Registry:
     def families(self) -> list[str]:
         """The families that have a current version, sorted."""
         return sorted(family for family, tags in self._history().items() if tags)
+
+    def served(self) -> dict[str, Version]:
+        """What is to be served: {family: its current version}, sorted."""
+        history = self._history()
+        return {family: self.version(tags[-1]) for family, tags in sorted(history.items()) if tags}
 
     def versions(self, family: str) -> list[Version]:
         """Every stored version of a family, sorted by tag; unfinished copies are left out."""
@@ -119,27 +135,43 @@ class Registry:
         """A version's artifact with every file compared to its manifest; raises ArtifactError."""
         return self.artifacts.open(self.folder(tag))
 
-    def roll_back(self, family: str) -> str:
-        """Make the version before the current one current again; raises DeploymentError if there is none."""
+    def roll_back(self, family: str, to: str | None = None) -> str:
+        """Make an earlier version (default: the one before) current again and return its tag.
+
+        Raises DeploymentError if there is none, or if it was retired: a version that saw what is forgotten by now.
+        """
         with self._locked():
-            history = self._history()
+            history, gone = self._history(), self._tombstones().get(family, [])
             earlier = history.get(family, [])[:-1]
-            if not earlier:
-                raise DeploymentError(f"family {family!r} has no earlier version to roll back to")
-            history[family] = earlier
-            self._write(history)
-        return earlier[-1]
+            if to is None and earlier:
+                to = earlier[-1]
+            if to is None:
+                older = f"; {len(gone)} older ones {_TOO_OLD}" if gone else ""
+                raise DeploymentError(f"family {family!r} has no earlier version to roll back to{older}")
+            if to in gone:
+                raise DeploymentError(f"model {to!r} can't be rolled back to: such versions {_TOO_OLD}")
+            if to not in earlier:
+                known = ", ".join(earlier) or "none"
+                raise DeploymentError(f"model {to!r} is no earlier version of family {family!r}; there are: {known}")
+            history[family] = earlier[: len(earlier) - earlier[::-1].index(to)]
+            self._write(self.pointer, history)
+        return to
 
     def retire(self, tag: str) -> None:
-        """Delete a version's files; raises DeploymentError for a current or unknown one."""
+        """Delete a version for good and keep its tag as a tombstone; raises DeploymentError for a current or unknown
+        one."""
         with self._locked():
             history = self._history()
             if any(tags[-1:] == [tag] for tags in history.values()):
                 raise DeploymentError(f"model {tag!r} is current: promote another version before retiring it")
             if not self.folder(tag).is_dir():
                 raise DeploymentError(f"model {tag!r} is not in the model store")
+            tombstones = self._tombstones()
+            family = tag.partition(":")[0].removeprefix(PREFIX)
+            tombstones[family] = sorted({*tombstones.get(family, []), tag})
+            self._write(self.tombstones, tombstones)
             # The pointer first: a crash in between leaves files nobody refers to, never a reference to nothing.
-            self._write({family: _without(tags, tag) for family, tags in history.items()})
+            self._write(self.pointer, {family: _without(tags, tag) for family, tags in history.items()})
             # BentoML's own delete reads every other version and gives up at an unfinished one. The file "latest",
             # which we never use, is its cache: it is made again when it is missing.
             shutil.rmtree(self.folder(tag))
@@ -147,10 +179,23 @@ class Registry:
             with contextlib.suppress(OSError):
                 self.folder(tag).parent.rmdir()
 
+    def is_retired(self, tag: str) -> bool:
+        """Whether a version of this tag was retired."""
+        return any(tag in tags for tags in self._tombstones().values())
+
+    def discard_unfinished(self) -> int:
+        """Delete what interrupted promotions left in the model store; returns how many there were."""
+        with self._locked():
+            found = [path for path in self._models.glob(f"{PREFIX}*/*") if path.is_dir()]
+            unfinished = [path for path in found if not self._whole(f"{path.parent.name}:{path.name}", check=False)]
+            for path in unfinished:
+                shutil.rmtree(path)
+        return len(unfinished)
+
     def drop(self, family: str) -> None:
         """Delete a family that is no longer served: its pointer and every version, unfinished copies too."""
         with self._locked():
-            self._write({name: tags for name, tags in self._history().items() if name != family})
+            self._write(self.pointer, {name: tags for name, tags in self._history().items() if name != family})
             shutil.rmtree(self._models / f"{PREFIX}{family}", ignore_errors=True)
 
     @property
@@ -191,10 +236,13 @@ class Registry:
     def _history(self) -> dict[str, list[str]]:
         return json.loads(self.pointer.read_bytes()) if self.pointer.is_file() else {}
 
-    def _write(self, history: dict[str, list[str]]) -> None:
-        temporary = self.pointer.with_name(f".{self.pointer.name}.tmp")
-        temporary.write_bytes(canonical_json(history))
-        os.replace(temporary, self.pointer)
+    def _tombstones(self) -> dict[str, list[str]]:
+        return json.loads(self.tombstones.read_bytes()) if self.tombstones.is_file() else {}
+
+    def _write(self, path: Path, tags: dict[str, list[str]]) -> None:
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_bytes(canonical_json(tags))
+        os.replace(temporary, path)
 
     def _locked(self) -> FileLock:
         self.pointer.parent.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ from lethe.data.catalogue import Catalogue, Ids
 from lethe.data.interactions import Interactions, to_arrow, write_parquet
 from lethe.data.split import PARTS, deduplicate, split
 from lethe.data.suppression import SuppressionList
+from lethe.data.tables import SideTables, known_links
 from lethe.environment import code_digest
 from lethe.errors import ConfigError, DataError, LetheError
 from lethe.keys import subject_digest
@@ -34,6 +35,7 @@ def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
     """What the source holds now, and which code reads it: a change of either re-runs the stages below."""
     config = params.datasets[dataset].source
     found = sources.digest(config, root=workspace.source_root, copy=workspace.source_copy(dataset))
+    found |= sources.side.digests(params.datasets[dataset].side, root=workspace.source_root)
     for name, layout in params.shardings.items():
         if isinstance(layout.placement, ColumnPlacement):
             found[f"placement of {name}"] = table.digest(workspace.source_root / layout.placement.path)
@@ -44,7 +46,7 @@ def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
 
 
 def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
-    """Read the source, drop what the suppression list names, write canonical interactions."""
+    """Read the source and its side tables, drop what the suppression list names, write all in canonical form."""
     config = params.datasets[dataset]
     suppressed = SuppressionList.read(workspace.suppression)
     timed = getattr(config.source, "timestamp_unit", "s") != "position"
@@ -59,9 +61,15 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
         kept["interactions"] = deduplicate(Interactions.concatenate(*kept.values()), config.duplicates)
     if len(kept["interactions"]) == 0:
         raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
+    everything = Interactions.concatenate(*parts.values())
+    strict = all(entry.dataset != dataset for entry in suppressed.entries)
+    tables = sources.read_side(config, everything, root=workspace.source_root, strict=strict)
+    tables = tables.map(lambda table: table, lambda rows: deduplicate(rows, "latest"))
+    tables = known_links(suppressed.drop_side(tables, dataset, timed=timed), kept["interactions"])
     with _fresh(workspace.ingested(dataset)) as folder:
         for name, rows in kept.items():
             rows.write(folder / f"{name}.parquet")
+        tables.write(folder / "side")
 
 
 def split_stage(workspace: Workspace, params: Params, dataset: str) -> None:
@@ -138,20 +146,25 @@ def _leaving(workspace: Workspace, placement: Placement | None, dataset: str, ro
 
 
 def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: str) -> None:
-    """One Parquet file a shard: exactly the training rows the assignment lays there."""
+    """One Parquet file a shard: exactly the training rows the assignment lays there; and the side tables' rows that
+    belong to its users and items, in ``side`` below them."""
     rows = Interactions.read(workspace.split(dataset, "train"))
     assignment = Assignment.read(workspace.assignment(dataset, sharding) / "assignment.parquet")
     count = params.shardings[sharding].num_shards
     width = max(2, len(str(count - 1)))
+    tables = SideTables.read(workspace.side(dataset))
+    if params.datasets[dataset].side.clean:
+        held_out = [Interactions.read(workspace.split(dataset, part)) for part in ("valid", "test")]
+        tables = tables.without_pairs(held_out)
     with _fresh(workspace.shards(dataset, sharding)) as folder:
         for shard in range(count):
-            held = assignment.shards == shard
-            path = folder / f"{shard:0{width}d}.parquet"
-            if assignment.slices is None:
-                rows.take(held).write(path)
-            else:
-                columns = {name: to_arrow(column) for name, column in rows.take(held).columns()}
-                write_parquet(pa.table({**columns, "slice": assignment.slices[held]}), path)
+            name, held = f"{shard:0{width}d}", assignment.shards == shard
+            own, slices = rows.take(held), assignment.slices
+            columns = {column: to_arrow(values) for column, values in own.columns()}
+            if slices is not None:
+                columns["slice"] = to_arrow(slices[held])
+            write_parquet(pa.table(columns), folder / f"{name}.parquet")
+            tables.of_rows(own).write(folder / "side" / name)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from lethe.workspace import Workspace
 def status_report(workspace: Workspace) -> dict[str, Any]:
     """JSON-able report; nothing in it names a person."""
     params = Params.read(workspace.params)
-    registry = Registry(workspace)
     data: dict[str, Any] = {}
     for dataset in params.pipeline.datasets:
         path = workspace.interactions(dataset)
@@ -33,8 +32,7 @@ def status_report(workspace: Workspace) -> dict[str, Any]:
             "guarantee": version.info["guarantee"],
             "reason": version.reason,
         }
-        for family in registry.families()
-        if (version := registry.current(family)) is not None
+        for family, version in Registry(workspace).served().items()
     }
     server = deploy.status(workspace)
     requests = ledger(workspace).all()

@@ -91,6 +91,9 @@ def train(
     ``progress`` is called with each row of the history; ``begin`` may change the start; ``valid`` and ``saved`` are for
     ``fit``. Only gradients use the device: the solvers are compiled for the CPU.
     """
+    _check_needs(model, data)
+    if data.contexts is not None and "contexts" not in model.accepts:
+        data = data.distinct()
     with one_thread():
         model.prepare(data, stream("prepare"))
         if model.config.solver == "gradient":
@@ -107,6 +110,8 @@ def train(
         with torch.no_grad():
             model.finish()
         model.to("cpu")
+        if history:
+            history[-1] |= model.figures()
     return history
 
 
@@ -166,6 +171,14 @@ def fit(
     if best is not None:
         model.load_state_dict(best.weights)
     return history
+
+
+def _check_needs(model: Model, data: InteractionMatrix) -> None:
+    """Raises ConfigError for a table that the model can't learn without. An empty one will do."""
+    for table in sorted(model.needs):
+        found = getattr(data.side if hasattr(data.side, table) else data, table)
+        if found is None or (isinstance(found, dict) and not found):
+            raise ConfigError(f"{type(model).__name__}: needs {table}, and the dataset has none")
 
 
 def _ended(config: Any, history: History, best: Best | None) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 
 from lethe.artifacts import ArtifactStore
 from lethe.config import Params
-from lethe.data.interactions import Interactions
 from lethe.data.split import PARTS
+from lethe.data.tables import digest_beside
 from lethe.environment import numeric_environment
 from lethe.errors import ArtifactError
 from lethe.partition import frozen
@@ -66,7 +66,7 @@ def data_digests(workspace: Workspace, recipes: list[Recipe]) -> dict[str, str]:
         files |= {f"{recipe.dataset}/split/{part}": workspace.split(recipe.dataset, part) for part in PARTS}
         for path in sorted(workspace.shards(recipe.dataset, recipe.sharding).glob("*.parquet")):
             files[f"{recipe.dataset}/{recipe.sharding}/shard/{path.stem}"] = path
-    return {name: Interactions.read(path).digest() for name, path in files.items()}
+    return {name: digest_beside(path) for name, path in files.items()}
 
 
 def _clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Workspace:

@@ -54,6 +54,10 @@ class Workspace:
     def interactions(self, dataset: str) -> Path:
         return self.ingested(dataset) / "interactions.parquet"
 
+    def side(self, dataset: str) -> Path:
+        """The folder of a dataset's side tables."""
+        return self.ingested(dataset) / "side"
+
     def split(self, dataset: str, part: str | None = None) -> Path:
         """The folder of a dataset's split, or its train, valid or test file."""
         folder = self.root / "data" / dataset / "split"
@@ -65,6 +69,10 @@ class Workspace:
 
     def shards(self, dataset: str, sharding: str) -> Path:
         return self.root / "data" / dataset / sharding / "shards"
+
+    def shard_side(self, dataset: str, sharding: str, shard: str) -> Path:
+        """The folder of a shard's side tables."""
+        return self.shards(dataset, sharding) / "side" / shard
 
     @property
     def artifacts(self) -> Path:
@@ -82,6 +90,11 @@ class Workspace:
     def state(self) -> Path:
         """The product's own run-time state: ledger, server files, Prefect, BentoML, locks."""
         return self.root / ".lethe"
+
+    @property
+    def temporary(self) -> Path:
+        """Temporary files, in one place so that what an interrupted process left can be emptied and searched."""
+        return self.state / "tmp"
 
     @property
     def prefect_home(self) -> Path:

@@ -51,3 +51,14 @@ def test_transposed_rows_are_in_item_major_order(rows):
     assert swapped.items.tolist() == matrix.users[order].tolist()
     assert swapped.ratings.tolist() == matrix.ratings[order].tolist()
     assert swapped.timestamps.tolist() == matrix.timestamps[order].tolist()
+
+
+def test_a_pair_of_several_contexts_is_one_where_contexts_don_t_count() -> None:
+    rows = Interactions.of(
+        np.array([1, 1, 1, 2]), np.array([5, 5, 6, 5]), contexts={"time": np.array(["am", "pm", "am", "am"], object)}
+    )
+    data = Catalogue.of(rows).encode(rows)
+    once = data.distinct()
+    assert list(zip(once.users, once.items, strict=True)) == [(0, 0), (0, 1), (1, 0)]
+    assert once.contexts is None
+    assert len(data) == 4

@@ -7,10 +7,17 @@ import pytest
 from lethe.models import MODELS
 from tests.contract import LAWS, Law, Values
 
-VARIANTS: list[tuple[str, Values]] = [(name, {}) for name in MODELS] + [
+_GRU: Values = {"embedding_dim": 4, "num_negatives": 20, "learning_rate": 0.02, "epochs": 18, "batch_size": 8}
+_LFM: Values = {"embedding_dim": 8, "init_std": 0.3, "epochs": 60, "reg": 0.05}
+SMALL = {"gru4rec": _GRU, "implicit-lfm": _LFM, "ra-lst": _GRU | {"long": _LFM}}
+"""Settings of models whose own are for far more rows than the checkerboard has."""
+
+VARIANTS: list[tuple[str, Values]] = [(name, SMALL.get(name, {})) for name in MODELS] + [
     ("wmf", {"solver": "gradient", "epochs": 60, "reg": 0.01}),
     ("wmf", {"negative_weight": 4.0, "popularity_exponent": 0.5, "reg": 0.1}),
     ("enmf-u", {"batch_size": 7, "epochs": 60}),
+    ("gru4rec", _GRU | {"num_layers": 2, "num_negatives": 0, "num_steps": 3}),
+    ("ra-lst", _GRU | {"long": _LFM, "theta": 0.7}),
     ("lightgcn", {"loss": "bpr", "reg": 0.001, "epochs": 60}),
 ]
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from lethe.data.batches import labelled_batches
 from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.random import Stream
 from lethe.solvers.rating_als import rating_als
 from lethe.solvers.rating_momentum import rating_momentum
-from lethe.solvers.rating_sgd import Factors, rating_sgd
+from lethe.solvers.rating_sgd import Factors, implicit_sgd, rating_sgd
 
 USERS, ITEMS, DIM = 9, 7, 3
 
@@ -76,6 +77,31 @@ def test_the_stream_decides_the_order() -> None:
         list(rating_sgd(matrix(), found, Stream(seed), epochs=2, learning_rate=0.1, reg=0.0))
         ends.append(found.users.tobytes())
     assert ends[0] == ends[1] != ends[2]
+
+
+@pytest.mark.parametrize("negatives", [1, 3])
+def test_implicit_steps_are_those_of_ones_and_newly_drawn_zeros(negatives: int) -> None:
+    data, rate, reg = matrix(), 0.03, 0.1
+    found = start()
+    p, q = (part.astype(np.float64) for part in found)
+    stream, expected, drawn = Stream(5), [], []
+    for epoch in range(2):
+        generator = stream.numpy("epoch", epoch)
+        (batch,) = labelled_batches(data, 0, negatives, generator)
+        cells = list(zip(*(part.tolist() for part in batch), strict=True))
+        drawn.append([cell for cell in cells if not cell[2]])
+        expected.append(0.0)
+        for place in generator.permutation(len(cells)):
+            u, v, y = cells[place]
+            error = y - p[u] @ q[v]
+            expected[-1] += error**2
+            p[u], q[v] = p[u] + rate * (error * q[v] - reg * p[u]), q[v] + rate * (error * p[u] - reg * q[v])
+    losses = list(implicit_sgd(data, *found, stream, epochs=2, learning_rate=rate, reg=reg, num_negatives=negatives))
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    np.testing.assert_allclose(found[0], p, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[1], q, rtol=1e-4, atol=1e-5)
+    assert drawn[0] != drawn[1]
+    assert len(drawn[0]) == negatives * len(data)
 
 
 def test_als_rows_solve_their_normal_equations() -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from lethe import sources
 from lethe.config import RdatasetsSource, SyntheticSource
+from lethe.data.tables import SideTables
 from lethe.errors import ConfigError, DataError
 from lethe.sources import rdatasets
-from lethe.sources.synthetic import generate
+from lethe.sources.synthetic import generate, side_tables
 
 NOWHERE = Path("/nowhere")
 RDATASETS = RdatasetsSource(kind="rdatasets")
@@ -84,3 +85,25 @@ def test_synthetic_users_take_what_they_like() -> None:
     likings = np.stack([truth.likings(user) for user in range(60)])
     assert likings[taken].mean() > likings[~taken].mean() + 1
     assert np.corrcoef(rows.ratings, likings[rows.user_ids, rows.item_ids])[0, 1] > 0.7
+
+
+def test_synthetic_side_tables_tell_of_the_tastes() -> None:
+    source = SOURCE.model_copy(update={"side": True})
+    tables = side_tables(source)
+    assert tables.digest() == side_tables(source).digest()
+    assert side_tables(SOURCE).digest() == SideTables().digest()
+    truth = generate(source)[1]
+    links = tables.tables["links"]
+    alike = np.einsum("lr,lr->l", truth.users[links["user"]], truth.users[links["friend"]])
+    assert alike.mean() > 2 * (truth.users @ truth.users.T)[~np.eye(60, dtype=bool)].mean() + 1
+    assert (links["user"] != links["friend"]).all()
+    assert {name: len(rows) for name, rows in tables.behaviours.items()} == {"view": 60 * 24, "cart": 60 * 4}
+    facts = tables.tables["triples"]
+    assert facts["entity"][(facts["item"] == 3) & (facts["relation"] == "likes")] == [f"t{truth.items[3].argmax()}"]
+
+
+def test_synthetic_contexts_decide_what_is_chosen() -> None:
+    rows, truth = generate(SOURCE.model_copy(update={"contexts": True}))
+    morning = rows.contexts["daytime"] == "morning"
+    assert morning.sum() == len(rows) / 2
+    assert truth.daytime[rows.item_ids[morning]].mean() > truth.daytime[rows.item_ids[~morning]].mean() + 1

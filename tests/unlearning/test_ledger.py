@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -22,24 +21,15 @@ WAY = ("accepted", "planned", "executing", "verified")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def ledger(request, tmp_path):
+def url(request, tmp_path):
     if request.param == "sqlite":
-        yield Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
-        return
-    url = os.environ.get("LETHE_TEST_POSTGRES")
-    if not url:
-        pytest.skip("no PostgreSQL server: LETHE_TEST_POSTGRES names none")
-    _drop(url)
-    yield Ledger(url)
-    _drop(url)
+        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    return request.getfixturevalue("postgres_url")
 
 
-def _drop(url):
-    engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"))
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE IF EXISTS requests, events")
-        connection.exec_driver_sql("DROP FUNCTION IF EXISTS events_no_update, events_no_delete")
-    engine.dispose()
+@pytest.fixture
+def ledger(url):
+    return Ledger(url)
 
 
 @pytest.fixture
@@ -51,8 +41,8 @@ def add(ledger, user="u", items=(), **options):
     return ledger.add("ml", user, items, datasets=DATASETS, **options)
 
 
-def bring(ledger, id, state):
-    for step in WAY[: WAY.index(state) + 1]:
+def bring(ledger, id, state, since=None):
+    for step in WAY[0 if since is None else WAY.index(since) + 1 : WAY.index(state) + 1]:
         ledger.advance(id, step)
     return id
 
@@ -117,10 +107,10 @@ def test_a_rejected_request_keeps_no_subject(ledger):
 def test_a_subject_is_erased_only_when_it_is_no_longer_needed(ledger):
     request, _ = add(ledger)
     with pytest.raises(RequestError, match="still needed"):
-        ledger.erase(request.id)
+        ledger.erase([request.id])
     bring(ledger, request.id, "verified")
-    assert ledger.erase(request.id).user is None
-    assert ledger.erase(request.id).state == "verified", "safe to repeat"
+    assert ledger.erase([request.id])[0].user is None
+    assert ledger.erase([request.id])[0].state == "verified", "safe to repeat"
     ledger.complete(request.id, {})
     ledger.check_chain()
 
@@ -217,7 +207,7 @@ def test_after_the_end_no_byte_of_the_subject_is_in_the_file(file, end):
         if end == "complete":
             ledger.complete(id, {"rows": 20})
         elif end == "erase":
-            ledger.erase(id)
+            ledger.erase([id])
         elif end == "nothing_held":
             ledger.nothing_held(id)
         else:
@@ -233,6 +223,22 @@ def test_a_log_entry_that_names_the_subject_is_our_bug(ledger):
     with pytest.raises(AssertionError):
         ledger.advance(request.id, "accepted", note=f"for {CANARY}")
     assert ledger.get(request.id).state == "received"
+
+
+def test_what_takes_several_requests_does_all_or_nothing(ledger):
+    ids = [add(ledger, f"u{n}")[0].id for n in range(3)]
+    assert [r.state for r in ledger.advance_all(ids, "accepted")] == ["accepted"] * 3
+    ledger.advance(ids[0], "planned")
+    with pytest.raises(RequestError, match="is planned, it can't become rejected"):
+        ledger.advance_all([ids[2], ids[0]], "rejected")
+    assert [ledger.get(id).state for id in ids] == ["planned", "accepted", "accepted"]
+    with pytest.raises(RequestError, match="no 'req-0' in the ledger"):
+        ledger.get_all([ids[0], "req-0"])
+    bring(ledger, ids[1], "verified", since="accepted")
+    with pytest.raises(RequestError, match="is accepted, it can't become completed"):
+        ledger.complete_all({ids[1]: {}, ids[2]: {}})
+    assert ledger.get(ids[1]).user == "u1"
+    ledger.check_chain()
 
 
 def test_many_writers_make_one_chain_and_one_request_a_subject(ledger):

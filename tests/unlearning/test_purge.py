@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,8 @@ from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
 from lethe.dvc import dvc
 from lethe.unlearning.ledger import Ledger
+from lethe.unlearning.needles import Needles
 from lethe.unlearning.purge import outside_reach, purge, scan, stores
-from lethe.unlearning.scan import Needles
 from lethe.workspace import Workspace
 
 CANARY = "canary-person@example.org"
@@ -87,6 +89,7 @@ def register(workspace: Workspace, dataset: str, version: str) -> Path:
 def plant_copies(workspace: Workspace) -> None:
     for path in (
         workspace.reports / "per-user.json",
+        workspace.temporary / "verify-interrupted" / "rows.json",
         workspace.prefect_home / "storage" / "result",
         workspace.state / "logs" / "server.log",
         workspace.bentoml_home / "bentos" / "recommender" / "old" / "src" / "answers.json",
@@ -94,7 +97,11 @@ def plant_copies(workspace: Workspace) -> None:
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps({"user_id": "42"}) + "\n" + json.dumps({"note": CANARY}))
     (workspace.reports / "metrics.json").write_text('{"ndcg@10": 0.1}')
-    (workspace.prefect_home / "prefect.db").write_bytes(b"")
+    with closing(sqlite3.connect(workspace.prefect_home / "prefect.db")) as connection, connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE flow_run (id TEXT, parameters JSON)")
+        rows = [("fault", json.dumps({"user": 42})), ("run", json.dumps({"datasets": ["ml"]}))]
+        connection.executemany("INSERT INTO flow_run VALUES (?, ?)", rows)
 
 
 def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) -> None:
@@ -138,29 +145,33 @@ def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) ->
     assert {name for name, where in found.places.items() if where} == {
         "data",
         "dvc",
+        "dvc remote backup",
         "artifacts",
         "bentos",
         "models",
         "prefect",
+        "temporary files",
         "reports",
         "state and logs",
     }
     assert CANARY not in json.dumps(found.to_json())
 
     removed = {one.store: one for one in purge(places(), needles)}
-    for name in ("data", "bentos", "models", "prefect", "reports", "state and logs"):
-        assert removed[name].entries == 1, name
+    for name in ("data", "bentos", "models", "prefect", "temporary files", "reports", "state and logs"):
+        assert removed[name].entries == (2 if name == "prefect" else 1), name
         assert removed[name].bytes > 0, name
     for one in both:
         for state in ("accepted", "planned", "executing", "verified"):
             ledger.advance(one.id, state)
-        ledger.erase(one.id)
+        ledger.erase([one.id])
     after = scan(places(), needles)
     assert after.found == 0, after.to_json()
     assert set(after.places) == set(removed)
 
     assert not abandoned.exists()
     assert not checkpoint.exists(), "not even one of what is in use"
+    with closing(sqlite3.connect(workspace.prefect_home / "prefect.db")) as connection:
+        assert connection.execute("SELECT id FROM flow_run").fetchall() == [("run",)]
     assert (workspace.reports / "metrics.json").is_file()
     assert (workspace.state / "logs" / "server.log").read_bytes() == b""
     assert other_version.is_dir()
@@ -188,13 +199,19 @@ def test_no_superseded_version_is_left_in_cache_or_remote(workspace: Workspace, 
     dvc(workspace, "repro", "-q")
     assert all(path.is_file() for path in old_objects)
     (cache,) = [s for s in _stores(workspace) if s.name == "dvc"]
+    (remote,) = [s for s in _stores(workspace) if s.name == "dvc remote backup"]
     places = cache.find(needles)
-    assert {place.split(": ")[1] for place in places} >= {"digest"}
-    assert any("cache/runs" in place for place in places), "the run cache names the old hash"
-    assert cache.remove(needles).entries > 4
+    assert "digest" in {place.kind for place in places}
+    assert any("cache/runs" in place.where for place in places), "the run cache names the old hash"
+    assert [place.kind for place in remote.find(needles)].count("digest") >= 1
+    for store in (cache, remote):
+        held = store.size()
+        removed = store.remove(needles)
+        assert removed.entries >= 2
+        assert removed.bytes == held - store.size()
+        assert store.find(needles) == []
+        assert store.remove(needles).entries == 0, "safe to repeat"
     assert not any(path.exists() for path in old_objects)
-    assert cache.find(needles) == []
-    assert cache.remove(needles).entries == 0, "safe to repeat"
     assert "up to date" in dvc(workspace, "status")
 
 
@@ -226,7 +243,7 @@ def test_a_subject_that_a_request_under_way_needs_is_no_finding_but_one_left_in_
     ledger.nothing_held(request.id)
     assert store.find(needles) == []
     made.state.joinpath("ledger.sqlite-journal-copy").write_text(CANARY)
-    assert store.find(needles) == ["ledger: text"]
+    assert [str(place) for place in store.find(needles)] == ["ledger: text"]
 
 
 def test_what_can_only_be_told_to_erase_is_named(tmp_path: Path) -> None:
@@ -234,7 +251,8 @@ def test_what_can_only_be_told_to_erase_is_named(tmp_path: Path) -> None:
     ledger = Ledger(made.ledger_url)
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("['remote \"disk\"']\n    url = ../disk\n")
-    assert outside_reach(made, ledger) == []
+    (backups,) = outside_reach(made, ledger)
+    assert backups.startswith("backups and snapshots")
     (tmp_path / ".dvc" / "config.local").write_text("['remote \"cloud\"']\n    url = s3://bucket/folder\n")
-    (place,) = outside_reach(made, ledger)
+    place, _ = outside_reach(made, ledger)
     assert place.startswith("DVC remote cloud: ")

@@ -15,8 +15,9 @@ from safetensors.numpy import save_file
 
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions, write_parquet
+from lethe.unlearning.needles import Needles
 from lethe.unlearning.requests import ForgetRequest
-from lethe.unlearning.scan import Needles, find_in_file
+from lethe.unlearning.scan import find_in_file
 from lethe.unlearning.stores import Folder
 
 SHORT, LONG, TEXT = "42", "canary-person", "canärie"
@@ -143,7 +144,8 @@ def test_where_something_was_found_is_told_without_ids(tmp_path):
     (tmp_path / "users" / "42.json").write_text('{"user": 42}')
     (tmp_path / f"about-{LONG}.log").write_text("x")
     places = Folder("reports", tmp_path).find([NEEDLES])
-    assert places == ["(withheld): text", "users/(withheld): user id"]
+    assert [str(place) for place in places] == ["(withheld): text", "users/(withheld): user id"]
+    assert [place.bytes for place in places] == [1, 12]
 
 
 def test_a_catalogue_of_the_product_is_looked_into(tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lethe.aggregation import attention, ease, identity, mean, refit, stacked, static
-from lethe.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
+from lethe.aggregation.ensemble import Asked, Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
 from lethe.config import Section
 from lethe.data.catalogue import Shape
 from lethe.errors import ConfigError
@@ -53,4 +53,4 @@ def check(aggregator: str, name: str, config: Config) -> None:
         raise ConfigError(f"aggregator: {aggregator} is for sub-models of {chosen.of}, not of {name}")
 
 
-__all__ = ["AGGREGATORS", "Aggregator", "Ensemble", "FactorEnsemble", "SubModel", "WeightedEnsemble", "check"]
+__all__ = ["AGGREGATORS", "Aggregator", "Asked", "Ensemble", "FactorEnsemble", "SubModel", "WeightedEnsemble", "check"]

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,32 @@ from lethe.config import canonical_json
 from lethe.data.catalogue import Catalogue
 from lethe.errors import ArtifactError
 from lethe.models import MODELS, configure
-from lethe.models.base import Model
+from lethe.models.base import Given, Model
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What comes with a request for B users beside who they are, in raw ids (``lethe.models.base.Given`` is dense).
+
+    contexts   {field: [B] values}      histories  B arrays of item ids, oldest first, or None
+    """
+
+    contexts: dict[str, np.ndarray] = field(default_factory=dict)
+    histories: Sequence[np.ndarray] | None = None
+
+    @property
+    def fields(self) -> set[str]:
+        """Which of a model's ``accepts`` are there."""
+        there = {"contexts": bool(self.contexts), "history": self.histories is not None}
+        return {name for name, given in there.items() if given}
+
+    def take(self, rows: np.ndarray) -> Asked:
+        """What came for some of the users."""
+        histories = None if self.histories is None else [self.histories[row] for row in rows]
+        return Asked({name: values[rows] for name, values in self.contexts.items()}, histories)
+
+
+NOTHING = Asked()
 
 
 @dataclass(frozen=True)
@@ -40,10 +65,22 @@ class SubModel:
     model: Model
     catalogue: Catalogue
 
-    def score(self, users: np.ndarray) -> np.ndarray:
-        """Scores [B, its num_items] float32 of its own dense users [B] int64."""
+    def score(self, users: np.ndarray, asked: Asked = NOTHING) -> np.ndarray:
+        """Scores [B, its num_items] float32 of its own dense users [B] int64, -1 for one it doesn't know."""
         with torch.inference_mode():
-            return self.model.score(torch.from_numpy(users)).numpy()
+            if not asked.fields & self.model.accepts:
+                return self.model.score(torch.from_numpy(users)).numpy()
+            return self.model.score_given(torch.from_numpy(users), self._given(asked)).numpy()
+
+    def _given(self, asked: Asked) -> Given:
+        contexts = self.catalogue.encode_contexts(asked.contexts)
+        history = None
+        if asked.histories is not None:
+            rows = [self.catalogue.items.encode(items) for items in asked.histories]
+            rows = [items[items >= 0] for items in rows]
+            indptr = np.concatenate([[0], np.cumsum([len(items) for items in rows])]).astype(np.int64)
+            history = torch.from_numpy(indptr), torch.from_numpy(np.concatenate(rows))
+        return Given(None if contexts is None else torch.from_numpy(contexts), history)
 
     def factors(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Its two towers ([its num_users, d], [its num_items, d]) float32, or None."""
@@ -58,8 +95,16 @@ class Ensemble(ABC):
     catalogue: Catalogue
 
     @abstractmethod
-    def score(self, users: np.ndarray) -> np.ndarray:
-        """Scores [B, num_items] float32 of users [B] int64, finite; higher is better."""
+    def score(self, users: np.ndarray, asked: Asked = NOTHING) -> np.ndarray:
+        """Scores [B, num_items] float32 of users [B] int64, finite; higher is better.
+
+        Users may be -1 (unknown) where ``asked`` has something that the ensemble ``accepts``.
+        """
+
+    @property
+    def accepts(self) -> frozenset[str]:
+        """Fields of ``Asked`` that ``score`` looks at."""
+        return frozenset()
 
     def factors(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Two towers ([num_users, d], [num_items, d]) float32 whose dot product is the score, or None."""
@@ -88,7 +133,7 @@ class FactorEnsemble(Ensemble):
     users: np.ndarray
     items: np.ndarray
 
-    def score(self, users: np.ndarray) -> np.ndarray:
+    def score(self, users: np.ndarray, asked: Asked = NOTHING) -> np.ndarray:
         return self.users[users] @ self.items.T
 
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
@@ -130,16 +175,22 @@ class WeightedEnsemble(Ensemble):
             for m in self.members
         ]
 
-    def votes(self, users: np.ndarray) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]:
+    @property
+    def accepts(self) -> frozenset[str]:
+        return frozenset().union(*(member.model.accepts for member in self.members))
+
+    def votes(self, users: np.ndarray, asked: Asked = NOTHING) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]:
         """For each member: which cells of (users, items) it holds, an open mesh, and its scores [n, m] there."""
         for member, (own_users, items) in zip(self.members, self._places, strict=True):
-            rows = np.flatnonzero(own_users[users] >= 0)
-            yield np.ix_(rows, items), member.score(own_users[users[rows]])
+            own = np.where(users >= 0, own_users[users], -1)
+            # Whom a shard never saw it can answer all the same by what came with the request.
+            rows = np.flatnonzero((own >= 0) | ((users < 0) & bool(asked.fields & member.model.accepts)))
+            yield np.ix_(rows, items), member.score(own[rows], asked.take(rows))
 
-    def score(self, users: np.ndarray) -> np.ndarray:
+    def score(self, users: np.ndarray, asked: Asked = NOTHING) -> np.ndarray:
         total = np.zeros((len(users), len(self.counts)), dtype=np.float32)
         holders = np.zeros_like(total)
-        for weight, (cells, scores) in zip(self.weights, self.votes(users), strict=True):
+        for weight, (cells, scores) in zip(self.weights, self.votes(users, asked), strict=True):
             total[cells] += weight * scores
             holders[cells] += 1
         held = holders > 0

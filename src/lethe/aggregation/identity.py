@@ -21,10 +21,11 @@ class Config(Section):
 def fit(
     sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream
 ) -> tuple[Ensemble, History]:
-    """The sub-model as an ensemble: its factors alone where it has two towers. Raises ConfigError for K > 1."""
+    """The sub-model as an ensemble: its factors alone where they are all it scores by. Raises ConfigError for K > 1."""
     if len(sub_models) != 1:
         raise ConfigError(f"aggregator: identity needs exactly 1 sub-model, got {len(sub_models)}")
-    factors = sub_models[0].factors()
+    only = sub_models[0]
+    factors = None if only.model.accepts else only.factors()
     if factors is None:
         return mean.fit(sub_models, train, mean.Config(), stream)
-    return FactorEnsemble(Catalogue.of(train), *factors), []
+    return FactorEnsemble(Catalogue(only.catalogue.users, only.catalogue.items), *factors), []

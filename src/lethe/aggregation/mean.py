@@ -12,7 +12,7 @@ import numpy as np
 
 from lethe.aggregation.ensemble import SubModel, WeightedEnsemble
 from lethe.config import Section
-from lethe.data.catalogue import Catalogue
+from lethe.data.catalogue import Catalogue, Ids
 from lethe.data.interactions import Interactions
 from lethe.random import Stream
 from lethe.training import History
@@ -26,6 +26,9 @@ def fit(
     sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream
 ) -> tuple[WeightedEnsemble, History]:
     """Nothing is learned: the history is empty."""
-    catalogue = Catalogue.of(train)
+    whole = Catalogue.of(train)
+    # Side tables may have told a shard of items that no training row names.
+    items = Ids.of(np.concatenate([whole.items.values, *(one.catalogue.items.values for one in sub_models)]))
+    catalogue = Catalogue(whole.users, items)
     weights = np.ones(len(sub_models), np.float32)
     return WeightedEnsemble(catalogue, tuple(sub_models), catalogue.encode(train).item_counts, weights), []

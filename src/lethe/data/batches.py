@@ -54,13 +54,22 @@ def row_batches(data: InteractionMatrix, batch_size: int, generator: np.random.G
     if batch_size == 0 or batch_size >= data.num_users:
         yield RowBatch(*map(torch.from_numpy, (np.arange(data.num_users), data.indptr, data.items)))
         return
-    lengths = np.diff(data.indptr)
     order = generator.permutation(data.num_users)
     for start in range(0, data.num_users, batch_size):
-        rows = order[start : start + batch_size]
-        indptr = np.concatenate([[0], np.cumsum(lengths[rows])])
-        places = np.arange(indptr[-1]) + np.repeat(data.indptr[rows] - indptr[:-1], lengths[rows])
-        yield RowBatch(*map(torch.from_numpy, (rows, indptr, data.items[places])))
+        yield rows_of(data, order[start : start + batch_size])
+
+
+def rows_of(data: InteractionMatrix, rows: np.ndarray) -> RowBatch:
+    """Some rows [B] int64 of ``data``, in the order given."""
+    indptr, places = ragged_rows(data.indptr, rows)
+    return RowBatch(*map(torch.from_numpy, (rows, indptr, data.items[places])))
+
+
+def ragged_rows(indptr: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Some ``rows`` [B] of a ragged table: (their own indptr [B + 1] int64, places of their entries in the table)."""
+    lengths = indptr[rows + 1] - indptr[rows]
+    own = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return own, np.arange(own[-1]) + np.repeat(indptr[rows] - own[:-1], lengths)
 
 
 def triple_batches(data: InteractionMatrix, batch_size: int, generator: np.random.Generator) -> Iterator[Triples]:
@@ -111,7 +120,5 @@ def negatives(data: InteractionMatrix, users: np.ndarray, generator: np.random.G
     """
     counts = data.indptr[users + 1] - data.indptr[users]
     ranks = generator.integers(0, data.num_items - counts)
-    lacked_before = data.items - (np.arange(len(data)) - data.indptr[data.users])
-    span = data.num_items + 1
-    places = np.searchsorted(data.users * span + lacked_before, users * span + ranks, side="right")
+    places = np.searchsorted(data.lacked_before, users * (data.num_items + 1) + ranks, side="right")
     return ranks + places - data.indptr[users]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +15,14 @@ import pyarrow.parquet as pq
 import scipy.sparse as sp
 
 from lethe.data.interactions import Interactions, from_arrow, write_parquet
+from lethe.data.side import NO_SIDE, FeatureMatrix, Side, TripleMatrix
+
+if TYPE_CHECKING:
+    from lethe.data.tables import SideTables
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_BETWEEN = "\x1f"
+"""Stands between a field and its value in one text: the ASCII unit separator."""
 
 
 @dataclass(frozen=True)
@@ -80,46 +88,136 @@ def _as_integers(ids: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The users and items of one table of interactions."""
+    """The users and items of one table of interactions, and the vocabularies of what is known beside them.
+
+    ``side`` has, where there is such a table, friends, relations and entities (raw ids) and user_features,
+    item_features and contexts (each a field with one of its values, see ``token``).
+    """
 
     users: Ids
     items: Ids
+    side: dict[str, Ids] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, interactions: Interactions) -> Catalogue:
-        return cls(Ids.of(interactions.user_ids), Ids.of(interactions.item_ids))
+    def of(cls, interactions: Interactions, tables: SideTables | None = None) -> Catalogue:
+        """Of the rows, and of side tables that are theirs (``SideTables.of_rows``): items that only another behaviour
+        names are items too."""
+        side: dict[str, Ids] = {}
+        if interactions.contexts:
+            side["contexts"] = Ids.of(np.concatenate([_tokens(f, c) for f, c in interactions.contexts.items()]))
+        items = [interactions.item_ids]
+        if tables is not None:
+            items += [rows.item_ids for rows in tables.behaviours.values()]
+            for name, table in tables.tables.items():
+                if name == "links":
+                    side["friends"] = Ids.of(table["friend"])
+                elif name == "triples":
+                    side["relations"], side["entities"] = Ids.of(table["relation"]), Ids.of(table["entity"])
+                else:
+                    side[name] = Ids.of(_tokens(table["field"], table["value"]))
+        return cls(Ids.of(interactions.user_ids), Ids.of(np.concatenate(items)), side)
 
     @property
     def shape(self) -> Shape:
-        return Shape(len(self.users), len(self.items))
+        return Shape(len(self.users), len(self.items), **{f"num_{name}": len(ids) for name, ids in self.side.items()})
 
-    def encode(self, interactions: Interactions) -> InteractionMatrix:
+    @property
+    def context_fields(self) -> list[str]:
+        """Names of the context fields, in the order of ``InteractionMatrix.contexts``."""
+        ids = self.side.get("contexts")
+        return [] if ids is None else sorted({text.split(_BETWEEN)[0] for text in ids.values})
+
+    def encode(self, interactions: Interactions, tables: SideTables | None = None) -> InteractionMatrix:
         """Dense form of the rows whose user and item are both known, sorted by (user, item)."""
         users, items = self.users.encode(interactions.user_ids), self.items.encode(interactions.item_ids)
         known = (users >= 0) & (items >= 0)
+        contexts = self.encode_contexts(interactions.contexts)
         return InteractionMatrix(
             self.shape,
             users[known],
             items[known],
             None if interactions.ratings is None else interactions.ratings[known],
             None if interactions.timestamps is None else interactions.timestamps[known],
+            None if contexts is None else contexts[known],
+            NO_SIDE if tables is None else self._encode_side(tables),
         )
 
+    def encode_contexts(self, contexts: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Values {field: [n]} -> [n, number of fields] int64, -1 for what is unknown; None without context fields."""
+        if "contexts" not in self.side or not contexts:
+            return None
+        rows = len(next(iter(contexts.values())))
+        missing = np.full(rows, -1, dtype=np.int64)
+        ids = self.side["contexts"]
+        columns = [ids.encode(_tokens(f, contexts[f])) if f in contexts else missing for f in self.context_fields]
+        return np.stack(columns, axis=1) if columns else np.empty((rows, 0), dtype=np.int64)
+
+    def _encode_side(self, tables: SideTables) -> Side:
+        found: dict[str, Any] = {}
+        for name, table in tables.tables.items():
+            if name == "links":
+                users, friends = self.users.encode(table["user"]), self.side["friends"].encode(table["friend"])
+                known = (users >= 0) & (friends >= 0)
+                shape = Shape(len(self.users), len(self.side["friends"]))
+                found[name] = InteractionMatrix(shape, users[known], friends[known])
+            elif name == "triples":
+                items = self.items.encode(table["item"])
+                parts = (
+                    self.side["relations"].encode(table["relation"]),
+                    self.side["entities"].encode(table["entity"]),
+                )
+                indptr, *columns = _ragged(len(self.items), items, *parts)
+                found[name] = TripleMatrix(indptr, *columns)
+            else:
+                rows, ids = (self.users, table["user"]) if name == "user_features" else (self.items, table["item"])
+                tokens = self.side[name].encode(_tokens(table["field"], table["value"]))
+                indptr, *columns = _ragged(len(rows), rows.encode(ids), tokens, table["weight"])
+                found[name] = FeatureMatrix(indptr, *columns)
+        return Side(behaviours={name: self.encode(rows) for name, rows in tables.behaviours.items()}, **found)
+
     def write(self, folder: Path) -> None:
-        self.users.write(folder / "users.parquet")
-        self.items.write(folder / "items.parquet")
+        for name, ids in {"users": self.users, "items": self.items, **self.side}.items():
+            ids.write(folder / f"{name}.parquet")
 
     @classmethod
     def read(cls, folder: Path) -> Catalogue:
-        return cls(Ids.read(folder / "users.parquet"), Ids.read(folder / "items.parquet"))
+        side = {path.stem: path for path in sorted(folder.glob("*.parquet")) if path.stem not in ("users", "items")}
+        return cls(
+            Ids.read(folder / "users.parquet"),
+            Ids.read(folder / "items.parquet"),
+            {name: Ids.read(path) for name, path in side.items()},
+        )
+
+
+def _tokens(field: str | np.ndarray, values: np.ndarray) -> np.ndarray:
+    """[n] object: a field with a value, as one text."""
+    fields = np.broadcast_to(np.array(field, dtype=object), len(values))
+    return np.array([f"{name}{_BETWEEN}{value}" for name, value in zip(fields, values, strict=True)], dtype=object)
+
+
+def _ragged(num_rows: int, rows: np.ndarray, *columns: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Entries of ``rows`` [n] (-1: left out), sorted by row and columns -> (indptr [num_rows + 1], columns)."""
+    order = np.lexsort([*columns[::-1], rows])
+    order = order[rows[order] >= 0]
+    counts = np.bincount(rows[order], minlength=num_rows)
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), *(column[order] for column in columns)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How many of each kind of thing a model has rows for."""
+    """How many of each kind of thing a model has rows for; what a dataset has no table of is 0."""
 
     num_users: int
     num_items: int
+    num_friends: int = 0
+    """Users as targets of links, in a vocabulary of their own."""
+    num_user_features: int = 0
+    num_item_features: int = 0
+    """Distinct (field, value) pairs of each side; a numeric field is one."""
+    num_contexts: int = 0
+    """Distinct (field, value) pairs of the context fields."""
+    num_relations: int = 0
+    num_entities: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,6 +225,9 @@ class InteractionMatrix:
     """Interactions in dense indices, sorted by (user, item): what a model learns from.
 
     users, items  [n] int64      ratings  [n] float32 or None      timestamps  [n] int64 or None
+    contexts      [n, number of context fields] int64 or None: the dense context of each field of a row
+
+    Pairs are distinct, except under contexts: there a pair may occur once in each context.
     """
 
     shape: Shape
@@ -134,6 +235,8 @@ class InteractionMatrix:
     items: np.ndarray
     ratings: np.ndarray | None = None
     timestamps: np.ndarray | None = None
+    contexts: np.ndarray | None = None
+    side: Side = NO_SIDE
 
     def __len__(self) -> int:
         return len(self.users)
@@ -157,6 +260,13 @@ class InteractionMatrix:
         return np.bincount(self.items, minlength=self.num_items).astype(np.int64)
 
     @cached_property
+    def lacked_before(self) -> np.ndarray:
+        """[n] int64, increasing where pairs are distinct: user · (num_items + 1) + how many items that the user lacks
+        come before the row's own. Searched to draw what a user lacks (see ``lethe.data.batches.negatives``)."""
+        own_before = np.arange(len(self)) - self.indptr[self.users]
+        return self.users * (self.num_items + 1) + self.items - own_before
+
+    @cached_property
     def transposed(self) -> InteractionMatrix:
         """The same rows with the roles of users and items swapped (item-major order)."""
         # Rows are sorted by user: a counting sort by item, which is stable, leaves them sorted by (item, user).
@@ -168,6 +278,19 @@ class InteractionMatrix:
             self.users[order],
             None if self.ratings is None else self.ratings[order],
             None if self.timestamps is None else self.timestamps[order],
+        )
+
+    def distinct(self) -> InteractionMatrix:
+        """Each (user, item) once, whatever the context; of ratings and timestamps the first row's."""
+        new = np.ones(len(self), dtype=bool)
+        new[1:] = (self.users[1:] != self.users[:-1]) | (self.items[1:] != self.items[:-1])
+        return InteractionMatrix(
+            self.shape,
+            self.users[new],
+            self.items[new],
+            None if self.ratings is None else self.ratings[new],
+            None if self.timestamps is None else self.timestamps[new],
+            side=self.side,
         )
 
     def csr(self) -> sp.csr_array:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +15,25 @@ import pyarrow.parquet as pq
 from lethe.errors import DataError
 
 COLUMNS = ("user", "item", "rating", "timestamp")
+CONTEXT = "context."
+"""What the name of a context field's column begins with."""
 
 
 @dataclass(frozen=True)
 class Interactions:
-    """Aligned columns in canonical order: by user, item, timestamp, rating. Build it with ``Interactions.of``.
+    """Aligned columns in canonical order: user, item, contexts, timestamp, rating. Build it with ``Interactions.of``.
 
     user_ids, item_ids  [n] int64, or object arrays of str: raw ids, as the source has them
     ratings             [n] float32, or None where the source has none
     timestamps          [n] int64, or None: seconds, or any integer that grows with time (see the dataset's params)
+    contexts            {field: [n]} in what situation, fields by name; values like ids. Mostly there are none
     """
 
     user_ids: np.ndarray
     item_ids: np.ndarray
     ratings: np.ndarray | None = None
     timestamps: np.ndarray | None = None
+    contexts: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -38,36 +42,44 @@ class Interactions:
         item_ids: np.ndarray,
         ratings: np.ndarray | None = None,
         timestamps: np.ndarray | None = None,
+        contexts: Mapping[str, np.ndarray] | None = None,
     ) -> Interactions:
         """Bring columns of any integer, float or string type into canonical types and order.
 
         Raises DataError if lengths differ, an id is missing, or a rating or timestamp is not a finite number.
         """
-        columns = {"user": user_ids, "item": item_ids, "rating": ratings, "timestamp": timestamps}
+        columns = {"user": user_ids, "item": item_ids, "rating": ratings, "timestamp": timestamps, **(contexts or {})}
         lengths = {name: len(column) for name, column in columns.items() if column is not None}
         if len(set(lengths.values())) > 1:
             raise DataError(f"columns must have one length, got {lengths}")
-        users, items = _ids("user", user_ids), _ids("item", item_ids)
+        users, items = canonical_ids("user", user_ids), canonical_ids("item", item_ids)
         stars = None if ratings is None else _numbers("rating", ratings, np.float32)
         times = None if timestamps is None else _numbers("timestamp", timestamps, np.int64)
-        keys = [k for k in (stars, times) if k is not None] + [_sortable(items), _sortable(users)]
-        order = np.lexsort(keys)
+        situation = {name: canonical_ids(CONTEXT + name, column) for name, column in sorted((contexts or {}).items())}
+        keys = [k for k in (stars, times) if k is not None] + [sortable(c) for c in reversed(situation.values())]
+        order = np.lexsort([*keys, sortable(items), sortable(users)])
         return cls(
             users[order],
             items[order],
             None if stars is None else stars[order],
             None if times is None else times[order],
+            {name: column[order] for name, column in situation.items()},
         )
 
     @classmethod
     def concatenate(cls, *parts: Interactions) -> Interactions:
         """All rows of tables that have the same columns, in canonical order."""
-        optional = []
-        for name in ("ratings", "timestamps"):
-            columns = [getattr(p, name) for p in parts]
-            optional.append(None if any(c is None for c in columns) else np.concatenate(columns))
+
+        def whole(columns: list[np.ndarray | None]) -> np.ndarray | None:
+            there = [c for c in columns if c is not None]
+            return np.concatenate(there) if len(there) == len(columns) else None
+
         return cls.of(
-            np.concatenate([p.user_ids for p in parts]), np.concatenate([p.item_ids for p in parts]), *optional
+            np.concatenate([p.user_ids for p in parts]),
+            np.concatenate([p.item_ids for p in parts]),
+            whole([p.ratings for p in parts]),
+            whole([p.timestamps for p in parts]),
+            {name: np.concatenate([p.contexts[name] for p in parts]) for name in parts[0].contexts},
         )
 
     def __len__(self) -> int:
@@ -78,6 +90,13 @@ class Interactions:
         for name, column in zip(COLUMNS, (self.user_ids, self.item_ids, self.ratings, self.timestamps), strict=True):
             if column is not None:
                 yield name, column
+        for name, column in self.contexts.items():
+            yield CONTEXT + name, column
+
+    @property
+    def key_columns(self) -> list[str]:
+        """Names of the columns that together occur once: user, item and the contexts."""
+        return ["user", "item", *(CONTEXT + name for name in self.contexts)]
 
     def take(self, rows: np.ndarray) -> Interactions:
         """The rows of a boolean mask, or of increasing positions; both keep the canonical order."""
@@ -86,20 +105,12 @@ class Interactions:
             self.item_ids[rows],
             None if self.ratings is None else self.ratings[rows],
             None if self.timestamps is None else self.timestamps[rows],
+            {name: column[rows] for name, column in self.contexts.items()},
         )
 
     def digest(self) -> str:
         """SHA-256 of the content (names, types and values of the columns in canonical order), whatever the file."""
-        state = hashlib.sha256()
-        for name, column in self.columns():
-            state.update(f"{name}:{'str' if column.dtype == object else column.dtype.name}:{len(column)};".encode())
-            if column.dtype == object:
-                for value in column:
-                    encoded = value.encode()
-                    state.update(len(encoded).to_bytes(4, "little") + encoded)
-            else:
-                state.update(np.ascontiguousarray(column).tobytes())
-        return state.hexdigest()
+        return digest_columns(self.columns())
 
     @classmethod
     def read(cls, path: Path) -> Interactions:
@@ -112,14 +123,26 @@ class Interactions:
         if missing:
             raise DataError(f"{path}: column {missing[0]!r} is missing, it has {table.column_names}")
         column = {name: from_arrow(table[name]) for name in table.column_names}
-        return cls(column["user"], column["item"], column.get("rating"), column.get("timestamp"))
+        contexts = {name.removeprefix(CONTEXT): value for name, value in column.items() if name.startswith(CONTEXT)}
+        return cls(column["user"], column["item"], column.get("rating"), column.get("timestamp"), contexts)
 
     def write(self, path: Path) -> None:
         """Write Parquet whose bytes are a function of the content (within one pyarrow version), atomically."""
-        arrays = {
-            name: pa.array(column, pa.string() if column.dtype == object else None) for name, column in self.columns()
-        }
-        write_parquet(pa.table(arrays), path)
+        write_parquet(pa.table({name: to_arrow(column) for name, column in self.columns()}), path)
+
+
+def digest_columns(columns: Iterable[tuple[str, np.ndarray]]) -> str:
+    """SHA-256 of names, types and values of columns of numbers or (object) text."""
+    state = hashlib.sha256()
+    for name, column in columns:
+        state.update(f"{name}:{'str' if column.dtype == object else column.dtype.name}:{len(column)};".encode())
+        if column.dtype == object:
+            for value in column:
+                encoded = value.encode()
+                state.update(len(encoded).to_bytes(4, "little") + encoded)
+        else:
+            state.update(np.ascontiguousarray(column).tobytes())
+    return state.hexdigest()
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
@@ -143,7 +166,8 @@ def from_arrow(column: pa.ChunkedArray) -> np.ndarray:
     return column.to_numpy()
 
 
-def _ids(name: str, column: np.ndarray) -> np.ndarray:
+def canonical_ids(name: str, column: np.ndarray) -> np.ndarray:
+    """[n] int64, or an object array of str. Raises DataError, naming the column, for missing values and fractions."""
     column = np.asarray(column)
     if np.issubdtype(column.dtype, np.integer):
         return column.astype(np.int64)
@@ -170,5 +194,6 @@ def _numbers(name: str, column: np.ndarray, dtype: type) -> np.ndarray:
     return column.astype(dtype)
 
 
-def _sortable(column: np.ndarray) -> np.ndarray:
+def sortable(column: np.ndarray) -> np.ndarray:
+    """Integers [n] in the order of the column's values."""
     return np.unique(column, return_inverse=True)[1] if column.dtype == object else column

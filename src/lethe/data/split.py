@@ -38,14 +38,15 @@ def split(
 
 
 def deduplicate(interactions: Interactions, duplicates: str) -> Interactions:
-    """At most one row of each (user, item): the latest, of equally late ones the best rated.
+    """At most one row of each (user, item) in one context: the latest, of equally late ones the best rated.
 
     With ``duplicates`` "error" a repeated pair raises DataError instead.
     """
-    users, items = interactions.user_ids, interactions.item_ids
+    keys = [interactions.user_ids, interactions.item_ids, *interactions.contexts.values()]
     # In canonical order the rows of a pair stand together, the latest and best rated last.
-    last = np.append((users[1:] != users[:-1]) | (items[1:] != items[:-1]), True)[: len(users)].astype(bool)
-    repeated = len(users) - int(last.sum())
+    changes = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    last = np.append(changes, True)[: len(interactions)].astype(bool)
+    repeated = len(interactions) - int(last.sum())
     if repeated and duplicates == "error":
         raise DataError(f"columns 'user', 'item': a pair must occur once, {repeated} rows repeat one; see `duplicates`")
     return interactions.take(last) if repeated else interactions

@@ -18,6 +18,7 @@ from typing import Self
 import numpy as np
 
 from lethe.data.interactions import Interactions
+from lethe.data.tables import SideTable, SideTables
 from lethe.errors import DataError
 from lethe.keys import subject_digest
 
@@ -87,6 +88,23 @@ class SuppressionList:
         """The rows that the list doesn't name; see ``matches``."""
         named = self.matches(interactions, dataset, timed=timed)
         return interactions.take(~named) if named.any() else interactions
+
+    def drop_side(self, tables: SideTables, dataset: str, *, timed: bool = True) -> SideTables:
+        """What is said about the listed users leaves with them: links in both directions, features, behaviours.
+
+        Links and features have no time, so all of them go; of behaviours what ``matches`` says.
+        """
+        users = {e.digest for e in self.entries if e.dataset == dataset and e.kind == "user"}
+
+        def table(side: SideTable) -> SideTable:
+            columns = [side[name] for name in ("user", "friend") if name in side.columns] if users else []
+            named = np.zeros(len(side), dtype=bool)
+            for column in columns:
+                ids, places = np.unique(column, return_inverse=True)
+                named |= np.array([subject_digest(dataset, user_id) in users for user_id in ids], dtype=bool)[places]
+            return side.take(~named) if named.any() else side
+
+        return tables.map(table, lambda rows: self.drop(rows, dataset, timed=timed))
 
     def matches(self, interactions: Interactions, dataset: str, *, timed: bool = True) -> np.ndarray:
         """[n] bool: the rows that must not be there.

@@ -34,9 +34,12 @@ def evaluate(
 
     ``cold_users`` is the number of them that ``catalogue`` doesn't know. See ``evaluate_users`` for the rest.
     """
-    values = evaluate_users(score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
-    cold = values.pop("cold_users")
-    return {**{name: float(column.mean()) for name, column in values.items()}, "cold_users": float(cold.sum())}
+    return means(evaluate_users(score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics))
+
+
+def means(values: dict[str, np.ndarray]) -> dict[str, float]:
+    """What ``evaluate_users`` gave, averaged over the users; ``cold_users`` is counted."""
+    return {name: float(c.sum() if name == "cold_users" else c.mean()) for name, c in values.items()}
 
 
 def evaluate_users(

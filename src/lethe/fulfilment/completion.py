@@ -13,7 +13,6 @@ from lethe.fulfilment.intake import hide, ledger, pending
 from lethe.fulfilment.run import Run, touched
 from lethe.fulfilment.served import state_of
 from lethe.unlearning import certificate, purge
-from lethe.unlearning.ledger import Ledger
 from lethe.unlearning.requests import ForgetRequest
 from lethe.unlearning.stores import LedgerStore
 from lethe.workspace import Workspace
@@ -27,14 +26,14 @@ def complete(workspace: Workspace, run: Run) -> None:
     shards = _shards(run, after)
     seconds = {"total": round(time.time() - run.started, 2), "training": _training_seconds(workspace, run)}
     needles = needles_of(workspace, book, run)
-    requests = [book.erase(id) for id in run.requests]
+    requests = [request for request in book.erase(run.requests) if request.state != "completed"]
     must_be_clean(purge.scan([LedgerStore(book)], needles))
+    head = book.check_chain()
+    results: dict[str, dict[str, Any]] = {}
     for request in requests:
-        if request.state == "completed":
-            continue
-        signed = certificate.sign(**_certificate(book, run, request, after, shards, seconds))
+        signed = certificate.sign(**_certificate(run, request, after, shards, seconds), ledger_head=head)
         path = certificate.write(signed, workspace.certificates)
-        result = {
+        results[request.id] = {
             "outcome": "forgotten",
             **shards,
             "purged": [{"store": one["store"], "removed": one["removed"]} for one in run.ended["purged"]],
@@ -42,7 +41,7 @@ def complete(workspace: Workspace, run: Run) -> None:
             "certificate": str(path.relative_to(workspace.root)),
             "seconds": seconds,
         }
-        book.complete(request.id, result)
+    book.complete_all(results)
     hide(workspace, pending(workspace))
     (workspace.state / "run.json").unlink(missing_ok=True)
 
@@ -65,7 +64,6 @@ def _training_seconds(workspace: Workspace, run: Run) -> float:
 
 
 def _certificate(
-    book: Ledger,
     run: Run,
     request: ForgetRequest,
     after: dict[str, Any],
@@ -97,7 +95,6 @@ def _certificate(
         "purged": run.ended["purged"],
         "scan": run.ended["scan"],
         "verify": {"result": "not run", "compared": 0, "differing": []},
-        "ledger_head": book.check_chain(),
     }
 
 
@@ -108,7 +105,10 @@ def _of(family: str, names: list[str]) -> list[str]:
 def _signed_digests(state: dict[str, Any], dataset: str) -> dict[str, Any]:
     artifacts = {}
     for family, one in state["families"].items():
+        if one["dataset"] != dataset:
+            continue
         artifacts[f"{family}/package"] = one["digest"]
+        artifacts[f"{family}/ensemble"] = one["ensemble"]
         artifacts |= {f"{family}/sub-model/{name}": digest for name, digest in one["sub_models"].items()}
     return {
         "data": state["data"].get(dataset, ""),

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from lethe.artifacts import ArtifactStore
-from lethe.config import Params
 from lethe.data.interactions import Interactions
+from lethe.data.tables import digest_beside
 from lethe.errors import LetheError
-from lethe.fulfilment.intake import ledger
+from lethe.fulfilment.intake import current_plan, ledger
+from lethe.fulfilment.lineage import live_artifacts
 from lethe.fulfilment.run import Run
+from lethe.fulfilment.running import Running
 from lethe.fulfilment.served import state_of
-from lethe.pipeline import stages_before
 from lethe.registry import Registry
 from lethe.serving import deploy
 from lethe.unlearning import purge
 from lethe.unlearning.ledger import Ledger
-from lethe.unlearning.scan import Needles
+from lethe.unlearning.needles import Needles
+from lethe.unlearning.stores import Store
 from lethe.workspace import Workspace
 
 
 def erase(workspace: Workspace, run: Run) -> Run:
     """Empty every store of what is superseded, then scan them all; raises LetheError if anything is found."""
     book = ledger(workspace)
-    places = purge.stores(
-        workspace,
-        artifacts=live_artifacts(workspace),
-        ledger=book,
-        retire_models=lambda: _retire_models(workspace),
-        retire_bentos=lambda: len(deploy.retire_bentos(workspace, ())),
-    )
+    places = stores(workspace, book, run)
     needles = needles_of(workspace, book, run)
     removed = purge.purge(places, needles)
     scan = purge.scan(places, needles)
@@ -44,6 +40,45 @@ def erase(workspace: Workspace, run: Run) -> Run:
     return replace(run, ended=ended).write(workspace)
 
 
+def stores(workspace: Workspace, book: Ledger, run: Run | None = None) -> list[Store]:
+    """Every place where forgotten data can hide. Without a run they can be searched, but not emptied."""
+
+    def of_a_run(retire: Callable[[Run], int]) -> int:
+        assert run is not None, "only a forget run empties stores"
+        return retire(run)
+
+    places = purge.stores(
+        workspace,
+        artifacts=live_artifacts(workspace),
+        ledger=book,
+        retire_models=lambda: of_a_run(lambda run: _retire_models(workspace, run)),
+        retire_bentos=lambda: of_a_run(lambda run: len(deploy.retire_bentos(workspace, ()))),
+    )
+    return [*places, Running(workspace)]
+
+
+def forecast(workspace: Workspace) -> list[dict[str, Any]]:
+    """Of each store, how many bytes it holds, and how many of them are in files that the waiting requests touch: their
+    subjects, the tables and shards with their rows, and what was made of those. Nothing is changed."""
+    book, now = ledger(workspace), state_of(workspace)
+    waiting = book.pending()
+    shards = {(f.served.family, shard) for f in current_plan(workspace).families for shard in f.touched}
+    needles = []
+    for dataset in sorted({request.dataset for request in waiting}):
+        digests = {now["data"].get(dataset, "")}
+        for family, one in now["families"].items():
+            if one["dataset"] == dataset:
+                digests |= {one["digest"], one["ensemble"]}
+                digests |= {digest for name, digest in one["sub_models"].items() if (family, name) in shards}
+        subjects = Needles.of(dataset, waiting)
+        needles.append(replace(subjects, digests=frozenset(digests - {""})))
+    found = [(store, store.find(needles)) for store in stores(workspace, book)]
+    return [
+        {"store": store.name, "bytes": store.size(), "places": len(places), "held": sum(p.bytes for p in places)}
+        for store, places in found
+    ]
+
+
 def must_be_clean(scan: purge.Scan) -> None:
     if scan.found:
         where = next(f"{store}: {found[0]}" for store, found in scan.places.items() if found)
@@ -52,7 +87,7 @@ def must_be_clean(scan: purge.Scan) -> None:
 
 def needles_of(workspace: Workspace, book: Ledger, run: Run) -> list[Needles]:
     """What must be gone: the subjects, and every digest of before that is of nothing now."""
-    requests = [book.get(id) for id in run.requests]
+    requests = book.get_all(run.requests)
     after = state_of(workspace)
     old = _digests(run.before) - _digests(after)
     return [
@@ -63,22 +98,21 @@ def needles_of(workspace: Workspace, book: Ledger, run: Run) -> list[Needles]:
 
 def _digests(state: dict[str, Any]) -> set[str]:
     families = state["families"].values()
-    versions = {one["digest"] for one in families} | {
-        digest for one in families for digest in one["sub_models"].values()
-    }
-    return versions | set(state["data"].values())
+    digests = set(state["data"].values())
+    for one in families:
+        digests |= {one["digest"], one["ensemble"], *one["sub_models"].values()}
+    return digests
 
 
-def _retire_models(workspace: Workspace) -> int:
+def _retire_models(workspace: Workspace, run: Run) -> int:
+    """A version of the run's datasets that isn't made of what remains saw what is forgotten, served or not."""
     registry = Registry(workspace)
-    gone = 0
-    for family in registry.families():
-        current = registry.current(family)
-        for version in registry.versions(family):
-            if current is not None and version.tag != current.tag:
-                registry.retire(version.tag)
-                gone += 1
-    return gone
+    remaining = {dataset: digest_beside(workspace.interactions(dataset)) for dataset in run.datasets}
+    versions = [version for family in registry.families() for version in registry.versions(family)]
+    old = [v for v in versions if v.info["data_digest"] != remaining.get(v.info["dataset"], v.info["data_digest"])]
+    for version in old:
+        registry.retire(version.tag)
+    return len(old) + registry.discard_unfinished()
 
 
 def _sources_outside(workspace: Workspace, run: Run) -> list[str]:
@@ -89,32 +123,3 @@ def _sources_outside(workspace: Workspace, run: Run) -> list[str]:
             found.append(f"source of {dataset} ({source['kind']}): only read; its owner has to remove the rows there")
         found += [f"{name}: its table is only read" for name in source if name.startswith("placement of ")]
     return found
-
-
-def live_artifacts(workspace: Workspace) -> dict[str, set[str]]:
-    """Keys, by dataset, of every artifact that comes from today's data alone; all others are superseded.
-
-    A sub-model lives while a shard with its rows does, also that of a candidate that didn't win: it saw nothing else.
-    """
-    params = Params.read(workspace.params)
-    registry = Registry(workspace)
-    served = {version.key for family in registry.families() if (version := registry.current(family)) is not None}
-    store = ArtifactStore(workspace.artifacts)
-    artifacts = list(store.all())
-    alive: dict[str, set[str]] = {}
-    for dataset in params.pipeline.datasets:
-        folder = workspace.root / "data" / dataset
-        rows = {Interactions.read(path).digest() for path in folder.glob("*/shards/*.parquet")}
-        rows |= {Interactions.read(path).digest() for path in workspace.split(dataset).glob("*.parquet")}
-        trained = [a for a in artifacts if a.kind in ("sub-model", "ensemble") and a.inputs["data"] in rows]
-        trained += [stage for artifact in trained for stage in stages_before(store, artifact)]
-        ensembles = {artifact.digest for artifact in trained if artifact.kind == "ensemble"}
-        keys = {artifact.key for artifact in trained}
-        for artifact in artifacts:
-            measured = artifact.kind == "evaluation" and artifact.inputs["ensemble"] in ensembles
-            if measured and set(artifact.inputs["data"].values()) <= rows:
-                keys.add(artifact.key)
-            if artifact.kind == "package" and artifact.key in served and artifact.inputs["info"]["dataset"] == dataset:
-                keys.add(artifact.key)
-        alive[dataset] = keys
-    return alive

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from lethe.config import Params
 from lethe.data.interactions import Interactions
 from lethe.data.suppression import publish_suppressed_users
+from lethe.data.tables import SideTables
 from lethe.errors import RequestError
 from lethe.fulfilment.served import served
 from lethe.keys import subject_digest
 from lethe.unlearning.costs import Costs
 from lethe.unlearning.ledger import Ledger
 from lethe.unlearning.planner import Plan, plan
-from lethe.unlearning.requests import ForgetRequest, holds
+from lethe.unlearning.requests import ForgetRequest, holds, mentions
 from lethe.workspace import Workspace
 
 
@@ -42,11 +43,17 @@ def submit(
     request, created = book.add(name, user, items, reason, datasets=known, due_days=due)
     if not created and request.state != "received":
         return request
-    if holds(Interactions.read(path), request) == 0:
+    if held_rows(workspace, request) == 0:
         return book.nothing_held(request.id)
     # Hidden first, accepted then: from acceptance on, no answer comes from data whose erasure was accepted.
     hide(workspace, [*pending(workspace), request])
     return book.advance(request.id, "accepted")
+
+
+def held_rows(workspace: Workspace, request: ForgetRequest) -> int:
+    """Rows of the data, side tables included, that the request is about."""
+    rows = Interactions.read(workspace.interactions(request.dataset))
+    return holds(rows, request) + mentions(SideTables.read(workspace.side(request.dataset)), request)
 
 
 def hide(workspace: Workspace, requests: Sequence[ForgetRequest]) -> None:

@@ -12,19 +12,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from lethe.config import Params
 from lethe.data.interactions import Interactions
 from lethe.data.suppression import Suppressed, SuppressionList
+from lethe.data.tables import SideTables, digest_beside
 from lethe.errors import LetheError
-from lethe.fulfilment.intake import ledger
-from lethe.fulfilment.served import served, served_recipes, state_of
+from lethe.fulfilment.intake import held_rows, ledger
+from lethe.fulfilment.served import served, state_of
 from lethe.registry import Registry
 from lethe.unlearning.costs import Costs
 from lethe.unlearning.ledger import Ledger
 from lethe.unlearning.planner import Plan, plan
-from lethe.unlearning.requests import ForgetRequest, holds
+from lethe.unlearning.requests import ForgetRequest, State, holds, mentions
 from lethe.workspace import Workspace
 
 
@@ -75,9 +77,7 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
             before=state_of(workspace),
             started=time.time(),
         ).write(workspace)
-    for request in map(book.get, run.requests):
-        if request.state == "accepted":
-            book.advance(request.id, "planned", touched=touched(run))
+    _advance(book, run, "accepted", "planned", touched=touched(run))
     return run
 
 
@@ -87,10 +87,17 @@ def _may_wait(workspace: Workspace, planned: Plan, now: datetime) -> bool:
     return settings.batch == "until-due" and latest is not None and now < latest
 
 
+def _advance(book: Ledger, run: Run, since: State, state: State, **detail: Any) -> None:
+    """Bring those of the run that are still in one state into the next: an earlier run may have done so."""
+    waiting = [request.id for request in book.get_all(run.requests) if request.state == since]
+    if waiting:
+        book.advance_all(waiting, state, **detail)
+
+
 def _still_held(workspace: Workspace, book: Ledger, request: ForgetRequest) -> bool:
     if request.state not in ("accepted", "planned"):
         return True
-    if holds(Interactions.read(workspace.interactions(request.dataset)), request):
+    if held_rows(workspace, request):
         return True
     # An earlier run took the same rows with it.
     book.nothing_held(request.id)
@@ -104,19 +111,27 @@ def touched(run: Run) -> list[str]:
 def remove_rows(workspace: Workspace, run: Run) -> None:
     """Keyed digests join the suppression list; our own copies of sources are rewritten without the rows."""
     book = ledger(workspace)
-    for request in map(book.get, run.requests):
-        if request.state == "planned":
-            request = book.advance(request.id, "executing")
-        if request.user is not None:
-            suppress(workspace, request.dataset, [(request.user, request.items)], request.received.timestamp())
+    _advance(book, run, "planned", "executing")
+    requests = [request for request in book.get_all(run.requests) if request.user is not None]
+    for dataset in run.datasets:
+        mine = [request for request in requests if request.dataset == dataset]
+        entries = [_entries(dataset, str(r.user), r.items, r.received.timestamp()) for r in mine]
+        _take_out(workspace, dataset, [entry for some in entries for entry in some])
 
 
 def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, Sequence[str]]], at: float) -> None:
     """Put users (or, with items, their interactions) on the suppression list, and rewrite our source copy."""
-    entries: list[Suppressed] = []
-    for user, items in subjects:
-        entries += [Suppressed.interaction(dataset, user, item, int(at)) for item in items]
-        entries += [] if items else [Suppressed.user(dataset, user, int(at))]
+    entries = [_entries(dataset, user, items, at) for user, items in subjects]
+    _take_out(workspace, dataset, [entry for some in entries for entry in some])
+
+
+def _entries(dataset: str, user: str, items: Sequence[str], at: float) -> list[Suppressed]:
+    if not items:
+        return [Suppressed.user(dataset, user, int(at))]
+    return [Suppressed.interaction(dataset, user, item, int(at)) for item in items]
+
+
+def _take_out(workspace: Workspace, dataset: str, entries: list[Suppressed]) -> None:
     listed = SuppressionList.read(workspace.suppression).add(entries)
     copy = workspace.source_copy(dataset)
     if copy.is_file():
@@ -130,21 +145,17 @@ def confirm(workspace: Workspace, run: Run) -> None:
     """
     book = ledger(workspace)
     remaining = {d: Interactions.read(workspace.interactions(d)) for d in run.datasets}
-    requests = [book.get(id) for id in run.requests]
-    for request in requests:
+    tables = {d: SideTables.read(workspace.side(d)) for d in run.datasets}
+    for request in book.get_all(run.requests):
         left = holds(_not_newer(remaining[request.dataset], request), request)
+        left += mentions(tables[request.dataset].map(lambda t: t, partial(_not_newer, request=request)), request)
         if left:
             raise LetheError(f"{request.id}: {left} rows are still in the data after removal, there must be none")
-    registry = Registry(workspace)
-    for family, recipe in served_recipes(workspace).items():
-        version = registry.current(family)
-        if version is None or recipe.dataset not in remaining:
-            continue
-        if version.info["data_digest"] != remaining[recipe.dataset].digest():
+    for family, version in Registry(workspace).served().items():
+        dataset = version.info["dataset"]
+        if dataset in remaining and version.info["data_digest"] != digest_beside(workspace.interactions(dataset)):
             raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
-    for request in requests:
-        if request.state == "executing":
-            book.advance(request.id, "verified")
+    _advance(book, run, "executing", "verified")
 
 
 def _not_newer(rows: Interactions, request: ForgetRequest) -> Interactions:

@@ -9,22 +9,33 @@ from lethe.models.als import ALS
 from lethe.models.base import Config, Model
 from lethe.models.bias_lfm import BiasLFM
 from lethe.models.bpr import BPR
+from lethe.models.collective_behaviours import CollectiveBehaviours
+from lethe.models.collective_graph import CollectiveGraph
+from lethe.models.collective_social import CollectiveSocial
 from lethe.models.convncf import ConvNCF
 from lethe.models.cooccurrence import Cooccurrence
 from lethe.models.ease import EASE
+from lethe.models.eatnn import EATNN
+from lethe.models.ehcf import EHCF
 from lethe.models.embedding_dot import EmbeddingDot
 from lethe.models.enmf import ENMFU
 from lethe.models.enmf_a import ENMFA
 from lethe.models.enmf_i import ENMFI
+from lethe.models.ensfm import ENSFM
 from lethe.models.expomf import ExpoMF
+from lethe.models.ghcf import GHCF
 from lethe.models.gmf import GMF
+from lethe.models.gru4rec import GRU4Rec
+from lethe.models.implicit_lfm import ImplicitLFM
 from lethe.models.item_knn import ItemKNN
+from lethe.models.jnskr import JNSKR
 from lethe.models.lfm import LFM
 from lethe.models.lightgcn import LightGCN
 from lethe.models.minibatch_lfm import MiniBatchLFM
 from lethe.models.momentum_mf import MomentumMF
 from lethe.models.mostpop import MostPop
 from lethe.models.neumf import NeuMF
+from lethe.models.ra_lst import RALST
 from lethe.models.simplex import SimpleX
 from lethe.models.slim import SLIM
 from lethe.models.ultragcn import UltraGCN
@@ -54,6 +65,17 @@ MODELS: dict[str, type[Model]] = {
     "momentum-mf": MomentumMF,
     "embedding-dot": EmbeddingDot,
     "als": ALS,
+    "ensfm": ENSFM,
+    "collective-social": CollectiveSocial,
+    "collective-behaviours": CollectiveBehaviours,
+    "eatnn": EATNN,
+    "ehcf": EHCF,
+    "ghcf": GHCF,
+    "collective-graph": CollectiveGraph,
+    "jnskr": JNSKR,
+    "gru4rec": GRU4Rec,
+    "implicit-lfm": ImplicitLFM,
+    "ra-lst": RALST,
 }
 
 

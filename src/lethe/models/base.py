@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -40,6 +40,18 @@ class GradientConfig(Config):
     """Epochs without a rise of the validation value after which to stop, where one is given. 0: never stop early."""
 
 
+class Given(NamedTuple):
+    """What comes with a request for B users beside who they are; None where nothing is given.
+
+    contexts  [B, number of context fields] int64, the dense context of each field; -1 for one never seen
+    history   their latest items, oldest first, ragged: user b has ``items[indptr[b]:indptr[b + 1]]``
+              (indptr [B + 1] int64, items [nnz] int64)
+    """
+
+    contexts: Tensor | None = None
+    history: tuple[Tensor, Tensor] | None = None
+
+
 class Model(nn.Module):
     """A recommender over dense indices.
 
@@ -50,6 +62,10 @@ class Model(nn.Module):
     """
 
     Config: ClassVar[type[Config]]
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What it can't learn without: names of fields of ``Side``, "contexts", "timestamps"; ``train`` checks."""
+    accepts: ClassVar[frozenset[str]] = frozenset()
+    """Fields of ``Given`` that ``score_given`` looks at."""
     config: Any
 
     def __init__(self, config: Any, shape: Shape) -> None:
@@ -78,10 +94,21 @@ class Model(nn.Module):
     def finish(self) -> None:
         """After learning: compute and keep in buffers what ``score`` needs."""
 
+    def figures(self) -> dict[str, float]:
+        """After ``finish``: what it learned that people want to read, by name. ``train`` puts it in the last row."""
+        return {}
+
     def score(self, users: Tensor) -> Tensor:
         """Preference scores of users [B] int64 for every item -> [B, num_items], finite; higher is better."""
         left, right = self.factors_or_fail()
         return left[users] @ right.T
+
+    def score_given(self, users: Tensor, given: Given) -> Tensor:
+        """``score`` in the light of what came with the request -> [B, num_items].
+
+        A model that ``accepts`` a field answers users it doesn't know (-1) too where that field is given.
+        """
+        return self.score(users)
 
     def factors(self) -> tuple[Tensor, Tensor] | None:
         """(users [num_users, d], items [num_items, d]) whose dot product is the score, or None if it has no such."""

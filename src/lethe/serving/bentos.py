@@ -48,8 +48,8 @@ def build_bento(workspace: Workspace, tags: dict[str, str]) -> str:
     if (folder / "bento.yaml").is_file():
         return deployment.bento
     shutil.rmtree(folder, ignore_errors=True)
-    workspace.state.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=workspace.state, prefix="build-") as name:
+    workspace.temporary.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="build-") as name:
         context = Path(name)
         for path in _files():
             copy = context / path.relative_to(_source().parent)

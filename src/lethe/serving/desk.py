@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,28 @@ class Desk:
         packages = {family: Package.load(folder(tag)) for family, tag in deployment.families.items()}
         return cls(deployment, packages, suppressed)
 
-    def recommend(self, user_id: RawId, k: int, family: str | None = None) -> dict[str, Any]:
-        """Items for a user. A suppressed user gets the answer of an unknown one, to the letter."""
+    def recommend(
+        self,
+        user_id: RawId,
+        k: int,
+        family: str | None = None,
+        *,
+        context: dict[str, RawId] | None = None,
+        history: Sequence[RawId] | None = None,
+    ) -> dict[str, Any]:
+        """Items for a user, in a context or after a history where the family's model looks at such.
+
+        A suppressed user gets the answer of an unknown one without a history, to the letter.
+        """
         name, package = self._family(family)
         self._check(k)
         if self.suppressed.holds(package.info["dataset"], user_id):
             items, source = package.popular(k), "popular"
         else:
-            found = package.recommend(user_id, k)
+            try:
+                found = package.recommend(user_id, k, context=context, history=history)
+            except DataError as error:
+                raise BadRequest(str(error)) from None
             items, source = found.items, found.source
         return {**self._answer(name, items), "source": source, "known": source == "model"}
 

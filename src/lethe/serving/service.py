@@ -51,7 +51,11 @@ class Body(BaseModel):
 
 
 class ForUser(Body):
+    """``context`` {field: value} and ``history`` (items, oldest first) are for families whose model looks at such."""
+
     user_id: RawId
+    context: Annotated[dict[str, RawId], Field(max_length=100)] | None = None
+    history: Annotated[list[RawId], Field(max_length=10_000)] | None = None
 
 
 class ForItem(Body):
@@ -158,7 +162,9 @@ class Recommender:
     @api.post("/recommend", response_model=Recommended)
     async def recommend(self, request: ForUser) -> dict[str, Any]:
         """The best items a user has not seen; the popular ones for a user the model doesn't know."""
-        return self.desk.recommend(request.user_id, request.k, request.family)
+        return self.desk.recommend(
+            request.user_id, request.k, request.family, context=request.context, history=request.history
+        )
 
     @api.post("/similar_items", response_model=Similar)
     async def similar_items(self, request: ForItem) -> dict[str, Any]:

@@ -7,11 +7,14 @@ The objective is that of ``lethe.losses.non_sampling`` with h = 1, its dropout o
 
 and an item's row has the same form with the roles swapped, because E[p̃ p̃ᵀ] = p pᵀ + ρ diag(p²). There is no learning
 rate, no batch and no mask. (Hu, Koren & Volinsky 2008; conjugate gradients as in Takács, Pilászy & Tikk 2011.)
+
+``solve_rows``, half a sweep, also serves ``lethe.solvers.collective``, where a row meets the rows of several tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -40,13 +43,12 @@ def als(
     conjugate-gradient steps solve each row from its last value; d steps solve it exactly. Rows without positives
     become zero. One thread, fixed order: the same inputs give the same bytes.
     """
-    kind = users.dtype.type
-    weights, ones = negative_weights.astype(kind), np.ones(data.num_users, kind)
-    by_item = data.transposed
-    numbers = kind(positive_weight), kind(dropout / (1.0 - dropout)), kind(reg)
+    kind, ones = users.dtype.type, np.ones(data.num_users)
+    by_item = Rows.of(data.transposed, negative_weights, ones, positive_weight, kind)
+    by_user = Rows.of(data, ones, negative_weights, positive_weight, kind)
     for _ in range(sweeps):
-        _solve_rows(by_item.indptr, by_item.items, items, users, weights, ones, *numbers, steps)
-        loss = _solve_rows(data.indptr, data.items, users, items, ones, weights, *numbers, steps)
+        solve_rows(by_item, items, users, dropout=dropout, reg=reg, steps=steps)
+        loss = solve_rows(by_user, users, items, dropout=dropout, reg=reg, steps=steps)
         yield loss + reg * float(np.square(items, dtype=np.float64).sum())
 
 
@@ -65,54 +67,109 @@ def solve_users(
 
     Shapes and meanings as in ``als``. Returns the rows' objective, less its constant.
     """
-    kind = users.dtype.type
-    weights, ones = negative_weights.astype(kind), np.ones(data.num_users, kind)
-    numbers = kind(positive_weight), kind(dropout / (1.0 - dropout)), kind(reg)
-    return float(_solve_rows(data.indptr, data.items, users, items, ones, weights, *numbers, steps))
+    rows = Rows.of(data, np.ones(data.num_users), negative_weights, positive_weight, users.dtype.type)
+    return solve_rows(rows, users, items, dropout=dropout, reg=reg, steps=steps)
+
+
+class Rows(NamedTuple):
+    """What a table's rows are solved from. Columns fall into G groups, within which a row's negative weight is one.
+
+    Row r has positives ``columns[indptr[r]:indptr[r + 1]]`` that cost ``positives`` each; its other cells cost
+    ``row_weights[r, groups[c]] · column_weights[c]``.
+
+    indptr  [R + 1] int64    columns  [nnz] int64    positives  [nnz]    row_weights  [R, G]    column_weights  [C]
+    groups  [C] int64; all floats are of the type of the vectors
+    """
+
+    indptr: np.ndarray
+    columns: np.ndarray
+    positives: np.ndarray
+    row_weights: np.ndarray
+    column_weights: np.ndarray
+    groups: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        data: InteractionMatrix,
+        row_weights: np.ndarray,
+        column_weights: np.ndarray,
+        positive_weights: np.ndarray | float,
+        kind: type,
+    ) -> Rows:
+        """The rows (users) of one matrix, all columns in one group; ``positive_weights`` [nnz] or one for all."""
+        return cls(
+            data.indptr,
+            data.items,
+            np.full(len(data), positive_weights, dtype=kind),
+            row_weights.astype(kind)[:, None],
+            column_weights.astype(kind),
+            np.zeros(data.num_items, np.int64),
+        )
+
+
+def solve_rows(rows: Rows, x: np.ndarray, y: np.ndarray, *, dropout: float, reg: float, steps: int) -> float:
+    """Solve each row of ``x`` [R, d] in place against ``y`` [C, d]. Returns Σ_rows (xᵀ M x - 2 xᵀ b).
+
+    With 0 ``steps`` nothing is changed, only the value found.
+    """
+    kind = x.dtype.type
+    return float(_solve_rows(*rows, x, y, kind(dropout / (1.0 - dropout)), kind(reg), steps))
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def _gram(y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Σ_c weights_c y_c y_cᵀ -> [d, d]."""
+def _grams(y: np.ndarray, weights: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
+    """Σ_c weights_c y_c y_cᵀ over the columns of each group -> [count, d, d]."""
     d = y.shape[1]
-    gram = np.zeros((d, d), y.dtype)
+    grams = np.zeros((count, d, d), y.dtype)
     for c in range(y.shape[0]):
+        gram = grams[groups[c]]
         for i in range(d):
             scale = weights[c] * y[c, i]
             for j in range(d):
                 gram[i, j] += scale * y[c, j]
-    return gram
+    return grams
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
 def _solve_rows(
     indptr: np.ndarray,
     columns: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
+    positives: np.ndarray,
     row_weights: np.ndarray,
     column_weights: np.ndarray,
-    positive: float,
+    groups: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
     noise: float,
     reg: float,
     steps: int,
 ) -> float:
-    """Solve each row of ``x`` [R, d] against ``y`` [C, d]; the negative weight of a cell is row_weight · column_weight.
+    """``solve_rows``, by conjugate gradients with the diagonal as preconditioner.
 
-    Conjugate gradients with the diagonal as preconditioner. The first pass over a row's positives gives right side,
-    diagonal and residual at once, so a solve makes ``steps`` + 1 passes. Returns Σ_rows (xᵀ M x - 2 xᵀ b).
+    The first pass over a row's positives gives right side, diagonal and residual at once, so a solve makes
+    ``steps`` + 1 passes.
     """
     rows, d = x.shape
-    gram = _gram(y, column_weights)
+    count = row_weights.shape[1]
+    grams = _grams(y, column_weights, groups, count)
+    gram = grams[0].copy()
     residual, right_side, diagonal = np.empty(d, x.dtype), np.empty(d, x.dtype), np.empty(d, x.dtype)
     direction, image, extra = np.empty(d, x.dtype), np.empty(d, x.dtype), np.empty(d, x.dtype)
     value = 0.0
     for r in range(rows):
         first, last = indptr[r], indptr[r + 1]
-        solution, weight = x[r], row_weights[r]
-        if first == last:
+        solution, weight = x[r], row_weights[r, 0]
+        if first == last and steps > 0:
             solution[:] = 0
             continue
+        if count > 1:
+            weight = x.dtype.type(1)
+            gram[:] = 0
+            for g in range(count):
+                for i in range(d):
+                    for j in range(d):
+                        gram[i, j] += row_weights[r, g] * grams[g, i, j]
         _dense_product(gram, weight, solution, residual)
         for i in range(d):
             residual[i] = -residual[i]
@@ -120,7 +177,8 @@ def _solve_rows(
             diagonal[i] = weight * gram[i, i]
         for k in range(first, last):
             c = columns[k]
-            row, gap = y[c], positive - weight * column_weights[c]
+            row, positive = y[c], positives[k]
+            gap = positive - row_weights[r, groups[c]] * column_weights[c]
             coefficient = positive - gap * _dot(row, solution)
             for i in range(d):
                 right_side[i] += positive * row[i]
@@ -141,7 +199,8 @@ def _solve_rows(
             for k in range(first, last):
                 c = columns[k]
                 row = y[c]
-                coefficient = (positive - weight * column_weights[c]) * _dot(row, direction)
+                gap = positives[k] - row_weights[r, groups[c]] * column_weights[c]
+                coefficient = gap * _dot(row, direction)
                 for i in range(d):
                     image[i] += coefficient * row[i]
             curvature = _dot(direction, image)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from lethe.data.batches import labelled_batches
 from lethe.data.catalogue import InteractionMatrix
 from lethe.random import Stream
 
@@ -46,25 +47,59 @@ def rating_sgd(
     1 / ``epochs`` of itself in the last. One thread, fixed order: the same inputs give the same bytes.
     """
     assert data.ratings is not None
-    mean = np.float32(factors.mean if factors.biased else 0.0)
     for epoch in range(epochs):
         order = stream.numpy("epoch", epoch).permutation(len(data))
-        rate = learning_rate * (1.0 - epoch / epochs if decay == "linear" else 1.0)
-        # The columns are shuffled first, so that the kernel reads them from end to end.
-        yield _epoch(
-            data.users[order],
-            data.items[order],
-            data.ratings[order],
-            factors.users,
-            factors.items,
-            factors.user_offsets,
-            factors.item_offsets,
-            mean,
-            factors.biased,
-            np.float32(rate),
-            np.float32(reg),
-            batch_size,
-        )
+        cells = data.users[order], data.items[order], data.ratings[order]
+        yield _descend(cells, factors, _rate(learning_rate, epoch, epochs, decay), reg, batch_size)
+
+
+def implicit_sgd(
+    data: InteractionMatrix,
+    users: np.ndarray,
+    items: np.ndarray,
+    stream: Stream,
+    *,
+    epochs: int,
+    learning_rate: float,
+    reg: float,
+    num_negatives: int = 1,
+    decay: str = "constant",
+) -> Iterator[float]:
+    """``rating_sgd`` one cell a step, where an interaction is rated 1 and a lacked item 0 -> each epoch's Σ (y - p·q)².
+
+    Every epoch draws ``num_negatives`` lacked items anew for each interaction (``labelled_batches``). ``users`` [M, d]
+    and ``items`` [N, d] (float32, contiguous) are changed in place.
+    """
+    none = np.empty(0, users.dtype)
+    factors = Factors(users, items, none, none, mean=0.0, biased=False)
+    for epoch in range(epochs):
+        generator = stream.numpy("epoch", epoch)
+        for batch in labelled_batches(data, 0, num_negatives, generator):
+            order = generator.permutation(len(batch.labels))
+            cells = batch.users.numpy()[order], batch.items.numpy()[order], batch.labels.numpy()[order]
+            yield _descend(cells, factors, _rate(learning_rate, epoch, epochs, decay), reg, 1)
+
+
+def _rate(learning_rate: float, epoch: int, epochs: int, decay: str) -> float:
+    return learning_rate * (1.0 - epoch / epochs if decay == "linear" else 1.0)
+
+
+def _descend(
+    cells: tuple[np.ndarray, np.ndarray, np.ndarray], factors: Factors, rate: float, reg: float, batch_size: int
+) -> float:
+    """One pass over ``cells``, already in the order of the steps so that the kernel reads them from end to end."""
+    return _epoch(
+        *cells,
+        factors.users,
+        factors.items,
+        factors.user_offsets,
+        factors.item_offsets,
+        np.float32(factors.mean if factors.biased else 0.0),
+        factors.biased,
+        np.float32(rate),
+        np.float32(reg),
+        batch_size,
+    )
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lethe.config import FolderSource, MovielensSource, RdatasetsSource, Source, SyntheticSource, TableSource
+from lethe.config import Dataset, FolderSource, MovielensSource, RdatasetsSource, Source, SyntheticSource, TableSource
 from lethe.data.interactions import Interactions
-from lethe.sources import folder, movielens, rdatasets, synthetic, table
+from lethe.data.tables import SideTables
+from lethe.sources import folder, movielens, rdatasets, side, synthetic, table
+
+__all__ = ["digest", "read", "read_side", "side"]
 
 
 def read(source: Source, *, root: Path, copy: Path) -> Interactions | dict[str, Interactions]:
@@ -26,6 +29,13 @@ def read(source: Source, *, root: Path, copy: Path) -> Interactions | dict[str, 
             return folder.read(root / source.path, source)
         case SyntheticSource():
             return synthetic.generate(source)[0]
+
+
+def read_side(dataset: Dataset, interactions: Interactions, *, root: Path, strict: bool) -> SideTables:
+    """The side tables of a dataset; see ``side.read``."""
+    if isinstance(dataset.source, SyntheticSource):
+        return synthetic.side_tables(dataset.source)
+    return side.read(dataset.side, interactions, root=root, strict=strict)
 
 
 def digest(source: Source, *, root: Path, copy: Path) -> dict[str, str]:

@@ -23,8 +23,9 @@ def read(path: Path, how: TableFormat) -> Interactions:
 
     Raises DataError with file, column and rule where a column is missing, empty in places, or of a wrong type.
     """
-    wanted = {role: name for role, name in how.columns if name is not None}
-    table = _load(path, list(dict.fromkeys(wanted.values())), how.separator)
+    roles = ("user", "item", "rating", "timestamp")
+    wanted = {role: name for role in roles if (name := getattr(how.columns, role)) is not None}
+    table = load(path, list(dict.fromkeys([*wanted.values(), *how.columns.context])), how.separator)
     if table.num_rows == 0:
         raise DataError(f"{path.name}: it has no rows, at least 1 is needed")
     columns = {role: table[name] for role, name in wanted.items()}
@@ -34,12 +35,13 @@ def read(path: Path, how: TableFormat) -> Interactions:
             raise DataError(f"{path.name}: column {wanted[role]!r} must have no empty values, {missing} are empty")
     try:
         return Interactions.of(
-            _ids(columns["user"], how.ids, f"{path.name}: column {wanted['user']!r}"),
-            _ids(columns["item"], how.ids, f"{path.name}: column {wanted['item']!r}"),
+            read_ids(columns["user"], how.ids, f"{path.name}: column {wanted['user']!r}"),
+            read_ids(columns["item"], how.ids, f"{path.name}: column {wanted['item']!r}"),
             _rating(columns["rating"], f"{path.name}: column {wanted['rating']!r}") if "rating" in columns else None,
             _time(columns["timestamp"], how.timestamp_unit, f"{path.name}: column {wanted['timestamp']!r}")
             if "timestamp" in columns
             else None,
+            {name: _context(table[name], f"{path.name}: column {name!r}") for name in how.columns.context},
         )
     except DataError as error:
         # Interactions knows the roles of columns, not the file they came from.
@@ -60,7 +62,8 @@ def _must_be_file(path: Path) -> None:
         raise DataError(f"{path.name}: the file is empty, at least a header and 1 row are needed")
 
 
-def _load(path: Path, names: list[str], separator: str) -> pa.Table:
+def load(path: Path, names: list[str], separator: str) -> pa.Table:
+    """The named columns of a file; of CSV all as text. Raises DataError with file, column and rule."""
     _must_be_file(path)
     parquet = path.suffix in (".parquet", ".pq")
     parsing = pa.csv.ParseOptions(delimiter=separator)
@@ -93,8 +96,8 @@ def _is_text(column: pa.ChunkedArray) -> bool:
     return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
 
 
-def _ids(column: pa.ChunkedArray, ids: str, where: str) -> np.ndarray:
-    """[n] int64, or an object array of str."""
+def read_ids(column: pa.ChunkedArray, ids: str, where: str) -> np.ndarray:
+    """[n] int64, or an object array of str; ``ids`` as in ``TableFormat``. A DataError opens with ``where``."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if not _is_text(column) and not pa.types.is_integer(column.type) and not pa.types.is_floating(column.type):
@@ -106,6 +109,15 @@ def _ids(column: pa.ChunkedArray, ids: str, where: str) -> np.ndarray:
         hint = "; set the source's ids to text" if _is_text(column) else ""
         raise DataError(f"{where} must be integers, got {_name(column)}{hint}")
     return numbers.to_numpy()
+
+
+def _context(column: pa.ChunkedArray, where: str) -> np.ndarray:
+    """[n] object: values as text, "missing" where there is none."""
+    text = _cast(column, pa.string())
+    if text is None:
+        raise DataError(f"{where} must be integers or text, got {column.type}")
+    filled = pc.if_else(pc.equal(pc.fill_null(text, ""), ""), "missing", text)
+    return np.array(filled.to_pylist(), dtype=object)
 
 
 def _all_integers(column: pa.ChunkedArray) -> bool:

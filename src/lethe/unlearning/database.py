@@ -1,4 +1,8 @@
-"""The ledger's tables, and how its database is opened: SQLite with nothing left behind in the file, or PostgreSQL."""
+"""The ledger's tables, and how its database is opened: SQLite with nothing left behind in the file, or PostgreSQL.
+
+The tables are made, and brought up to date, by the steps in migrations/ whenever a ledger is opened; what stands here
+is the shape after the last of them (a test compares the two).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,9 @@ import sqlalchemy as sa
 from lethe.errors import ConfigError
 
 LOCK = 0x4C455448  # PostgreSQL's advisory lock of all who write to the ledger: the chain has one end.
+
+NEWEST = "0002"
+"""Revision of the newest step."""
 
 metadata = sa.MetaData()
 requests = sa.Table(
@@ -29,6 +36,7 @@ requests = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("idempotency_key", sa.Text, unique=True, nullable=False),
     sa.Column("result", sa.Text),
+    sa.Index("requests_by_state", "state"),
 )
 events = sa.Table(
     "events",
@@ -40,17 +48,34 @@ events = sa.Table(
     sa.Column("detail", sa.Text, nullable=False),
     sa.Column("prev_hash", sa.Text, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
+    sa.Index("events_by_request", "request"),
 )
-for _change in ("UPDATE", "DELETE"):
-    _sqlite = f"""CREATE TRIGGER events_no_{_change.lower()} BEFORE {_change} ON events
-        BEGIN SELECT RAISE(ABORT, 'events can only be appended'); END"""
-    _postgres = f"""CREATE FUNCTION events_no_{_change.lower()}() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN RAISE EXCEPTION 'events can only be appended'; END $$;
-        CREATE TRIGGER events_no_{_change.lower()} BEFORE {_change} ON events
-        FOR EACH ROW EXECUTE FUNCTION events_no_{_change.lower()}()"""
-    for _dialect, _text in (("sqlite", _sqlite), ("postgresql", _postgres)):
-        _trigger = sa.DDL(_text)  # type: ignore[no-untyped-call]
-        sa.event.listen(events, "after_create", _trigger.execute_if(dialect=_dialect))
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Bring the database to the newest schema, inside the caller's transaction; rows stay as they are.
+
+    Raises ConfigError if a newer Lethe has been here.
+    """
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    try:
+        command.upgrade(config, "head")
+    except CommandError:
+        raise ConfigError(
+            f"ledger: schema {revision(connection)} is of a newer Lethe, this one knows {NEWEST}"
+        ) from None
+
+
+def revision(connection: sa.Connection) -> str | None:
+    """The schema's revision; None before the first step."""
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    return str(connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar_one())
 
 
 def open_engine(url: str) -> sa.Engine:

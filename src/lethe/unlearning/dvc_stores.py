@@ -1,19 +1,18 @@
-"""What DVC holds: the outputs of the data stages, and every version of them in cache, index and remotes."""
+"""What DVC holds here: the outputs of the data stages, and every version of them in its cache and index."""
 
 from __future__ import annotations
 
-import configparser
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import yaml
 from filelock import FileLock
 
 from lethe.dvc import dvc
-from lethe.unlearning.scan import Needles
-from lethe.unlearning.stores import Datasets, Folder, Removed, delete, files_below, size_of
+from lethe.unlearning.needles import Needles
+from lethe.unlearning.stores import Datasets, Folder, Place, Removed, delete, files_below, size_of
 from lethe.workspace import Workspace
 
 
@@ -28,6 +27,9 @@ class Outputs:
     def root(self) -> Path:
         return self.workspace.root / "data"
 
+    def size(self) -> int:
+        return size_of(self.root)
+
     def remove(self, needles: Sequence[Needles]) -> Removed:
         before = size_of(self.root)
         # DVC's own .gitignore files are no leftovers.
@@ -36,16 +38,13 @@ class Outputs:
             delete(path)
         return Removed(self.name, len(left), before - size_of(self.root))
 
-    def find(self, needles: Sequence[Needles]) -> list[str]:
+    def find(self, needles: Sequence[Needles]) -> list[Place]:
         return Folder(self.name, self.root, datasets_of=lambda p: p.relative_to(self.root).parts[:1]).find(needles)
 
 
 @dataclass(frozen=True)
 class DvcCache:
-    """DVC's cache, run cache, index and temporary files, and its remotes: superseded versions of every output.
-
-    A remote that is a folder is searched as well; of any other see ``outside_reach``.
-    """
+    """DVC's cache, run cache, index and temporary files: superseded versions of every output."""
 
     workspace: Workspace
     name: str = "dvc"
@@ -54,54 +53,33 @@ class DvcCache:
     def root(self) -> Path:
         return self.workspace.root / ".dvc"
 
+    def size(self) -> int:
+        return size_of(self.root)
+
     def remove(self, needles: Sequence[Needles]) -> Removed:
-        roots = [self.root, *self._folders()]
-        files, before = sum(len(files_below(root)) for root in roots), sum(size_of(root) for root in roots)
+        files, before = len(files_below(self.root)), size_of(self.root)
         dvc(self.workspace, "gc", "--workspace", "-f", "-q")
-        for remote in remotes(self.workspace):
-            dvc(self.workspace, "gc", "--workspace", "--cloud", "-r", remote, "-f", "-q")
         # What gc leaves: hashes and paths of earlier runs, DVC's index of what it has seen.
         with FileLock(self.workspace.state / "dvc.lock"):
             for leftover in ("cache/runs", "tmp", "site-cache"):
                 delete(self.root / leftover)
-        left, after = sum(len(files_below(root)) for root in roots), sum(size_of(root) for root in roots)
-        return Removed(self.name, max(0, files - left), before - after)
+        return Removed(self.name, max(0, files - len(files_below(self.root))), before - size_of(self.root))
 
-    def find(self, needles: Sequence[Needles]) -> list[str]:
-        owners = _owners(self.workspace)
+    def find(self, needles: Sequence[Needles]) -> list[Place]:
+        belongs = owners(self.workspace)
 
         def datasets_of(path: Path) -> Datasets:
-            return owners.get(_object(path))
+            return belongs.get(object_of(path))
 
-        found: list[str] = []
-        for name, root in [(self.name, self.root), *((f"{self.name} remote", root) for root in self._folders())]:
-            found += Folder(name, root, digests_as_text=True, datasets_of=datasets_of).find(needles)
-        return found
-
-    def _folders(self) -> list[Path]:
-        # DVC reads a relative path from its config's folder.
-        folders = (self.root / url for url in remotes(self.workspace).values() if "://" not in url)
-        return [folder for folder in folders if folder.is_dir()]
+        return Folder(self.name, self.root, digests_as_text=True, datasets_of=datasets_of).find(needles)
 
 
-def remotes(workspace: Workspace) -> dict[str, str]:
-    """Name and URL of every configured DVC remote."""
-    config = configparser.ConfigParser(interpolation=None)
-    config.read([workspace.root / ".dvc" / name for name in ("config", "config.local")])
-    sections = {name.strip("'"): config[name] for name in config.sections()}
-    return {
-        name.removeprefix("remote ").strip('"'): section["url"]
-        for name, section in sections.items()
-        if name.startswith("remote ") and "url" in section
-    }
-
-
-def _object(path: Path) -> str:
-    # files/md5/ab/cdef… and files/md5/ab/cdef….dir
+def object_of(path: PurePath) -> str:
+    """MD5 by which DVC names an object: files/md5/ab/cdef… or files/md5/ab/cdef….dir"""
     return path.parent.name + path.name.removesuffix(".dir")
 
 
-def _owners(workspace: Workspace) -> dict[str, set[str]]:
+def owners(workspace: Workspace) -> dict[str, set[str]]:
     """MD5 of every object in use -> datasets whose outputs (data/DATASET/...) it is part of."""
     lock = workspace.root / "dvc.lock"
     stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}

@@ -8,7 +8,7 @@ plain hashes shows any change but a rewriting of the whole; that shows against t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from lethe.config import canonical_json, digest_json
 from lethe.errors import ArtifactError, RequestError
-from lethe.unlearning.database import LOCK, metadata, one_line, open_engine
+from lethe.unlearning.database import LOCK, NEWEST, migrate, one_line, open_engine, revision
 from lethe.unlearning.database import events as events_table
 from lethe.unlearning.database import requests as requests_table
 from lethe.unlearning.requests import DISTINCTIVE, ForgetRequest, State
@@ -60,19 +60,22 @@ class Event:
 
 
 class Ledger:
-    """The ledger in the database of ``url`` (sqlite:///PATH or postgresql://...), made at first use.
+    """The ledger in the database of ``url`` (sqlite:///PATH or postgresql://...), made when it is first opened, and
+    brought to the newest schema whenever it is.
 
-    Every method raises ConfigError, one line, where the database can't be reached, read or written.
+    Every method raises ConfigError, one line, where the database can't be reached, read or written. What takes several
+    ids does all or nothing.
     """
 
     def __init__(self, url: str, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._engine = open_engine(url)
         with self._transaction() as connection:
-            ready = sa.inspect(connection).has_table("events")
-        if not ready:
+            newest = revision(connection) == NEWEST
+        if not newest:
+            # Looked at again under the write lock: two may open a new ledger at once.
             with self._transaction(write=True) as connection:
-                metadata.create_all(connection)
+                migrate(connection)
 
     @property
     def path(self) -> Path | None:
@@ -84,12 +87,28 @@ class Ledger:
         """The files of an SQLite ledger, its journal included; none of a server's."""
         return sorted(self.path.parent.glob(f"{self.path.name}*")) if self.path else []
 
+    def size(self) -> int:
+        """Bytes it takes up."""
+        if self.path is not None:
+            return sum(path.stat().st_size for path in self.files())
+        with self._transaction() as connection:
+            tables = ("requests", "events")
+            return sum(connection.execute(sa.select(sa.func.pg_total_relation_size(t))).scalar_one() for t in tables)
+
     # --- reading -------------------------------------------------------------------------------------------------
 
     def get(self, id: str) -> ForgetRequest:
         """Raises RequestError if there is no such request."""
         with self._transaction() as connection:
             return _request(_row(connection, id))
+
+    def get_all(self, ids: Collection[str]) -> list[ForgetRequest]:
+        """The requests of these ids, in the order received. Raises RequestError if one is not there."""
+        wanted = set(ids)
+        found = [request for request in self.all() if request.id in wanted]
+        if missing := sorted(wanted - {request.id for request in found}):
+            raise RequestError(f"request: no {missing[0]!r} in the ledger")
+        return found
 
     def all(self) -> list[ForgetRequest]:
         """Every request, in the order received."""
@@ -174,53 +193,65 @@ class Ledger:
         return new, True
 
     def advance(self, id: str, state: State, **detail: Any) -> ForgetRequest:
-        """Bring a request into its next state. ``detail`` is plain JSON for the log, without ids of people.
+        """Bring a request into its next state; see ``advance_all``."""
+        return self.advance_all([id], state, **detail)[0]
+
+    def advance_all(self, ids: Collection[str], state: State, **detail: Any) -> list[ForgetRequest]:
+        """Bring requests into their next state. ``detail`` is plain JSON for the log, without ids of people.
         Raises RequestError for a step that is not legal; "completed" is reached by ``complete`` alone."""
         with self._transaction(write=True) as connection:
-            old = _request(_row(connection, id))
-            if state not in LEGAL[old.state] or state == "completed":
-                raise RequestError(f"state: {id} is {old.state}, it can't become {state}")
-            # The log can never be erased from.
-            named = old.user is not None and len(old.user) >= DISTINCTIVE and old.user in str(detail)
-            assert not named, "detail names the subject"
-            self._append(connection, id, state, detail)
-            if state == "rejected":
-                _forget_subject(connection, id)
-                _release_key(connection, id)
+            for id in ids:
+                old = _request(_row(connection, id))
+                if state not in LEGAL[old.state] or state == "completed":
+                    raise RequestError(f"state: {id} is {old.state}, it can't become {state}")
+                # The log can never be erased from.
+                named = old.user is not None and len(old.user) >= DISTINCTIVE and old.user in str(detail)
+                assert not named, "detail names the subject"
+                self._append(connection, id, state, detail)
+                if state == "rejected":
+                    _forget_subject(connection, id)
+                    _release_key(connection, id)
         if state == "rejected":
             self._vacuum()
-        return self.get(id)
+        return self.get_all(ids)
 
-    def erase(self, id: str) -> ForgetRequest:
-        """Remove the subject of a verified request from the ledger and its file; safe to repeat."""
+    def erase(self, ids: Collection[str]) -> list[ForgetRequest]:
+        """Remove the subjects of verified requests from the ledger and its file; safe to repeat."""
         with self._transaction(write=True) as connection:
-            request = _request(_row(connection, id))
-            if request.state not in ("verified", "completed"):
-                raise RequestError(f"state: {id} is {request.state}, its subject is still needed")
-            _forget_subject(connection, id)
+            for id in ids:
+                request = _request(_row(connection, id))
+                if request.state not in ("verified", "completed"):
+                    raise RequestError(f"state: {id} is {request.state}, its subject is still needed")
+                _forget_subject(connection, id)
         self._vacuum()
-        return self.get(id)
+        return self.get_all(ids)
 
     def complete(self, id: str, result: dict[str, Any]) -> ForgetRequest:
-        """End a verified request; its subject is erased if it is still there. ``result`` is plain JSON without ids."""
-        return self._complete(id, ("verified",), result)
+        """End one verified request; see ``complete_all``."""
+        return self.complete_all({id: result})[0]
+
+    def complete_all(self, results: Mapping[str, dict[str, Any]]) -> list[ForgetRequest]:
+        """End verified requests {id: result}; a subject is erased if it is still there. A result is plain JSON without
+        ids of people."""
+        return self._complete(results, ("verified",))
 
     def nothing_held(self, id: str) -> ForgetRequest:
         """End a request that covers no row: an unknown user, or data already forgotten."""
-        return self._complete(id, NOTHING_HELD, {"outcome": "nothing held", "rows": 0})
+        return self._complete({id: {"outcome": "nothing held", "rows": 0}}, NOTHING_HELD)[0]
 
-    def _complete(self, id: str, legal: tuple[State, ...], result: dict[str, Any]) -> ForgetRequest:
+    def _complete(self, results: Mapping[str, dict[str, Any]], legal: tuple[State, ...]) -> list[ForgetRequest]:
         with self._transaction(write=True) as connection:
-            request = _request(_row(connection, id))
-            if request.state not in legal:
-                raise RequestError(f"state: {id} is {request.state}, it can't become completed")
-            self._append(connection, id, "completed", {"result": digest_json(result)})
-            _forget_subject(connection, id)
-            _release_key(connection, id)
-            text = canonical_json(result).decode()
-            connection.execute(requests_table.update().where(requests_table.c.id == id).values(result=text))
+            for id, result in results.items():
+                request = _request(_row(connection, id))
+                if request.state not in legal:
+                    raise RequestError(f"state: {id} is {request.state}, it can't become completed")
+                self._append(connection, id, "completed", {"result": digest_json(result)})
+                _forget_subject(connection, id)
+                _release_key(connection, id)
+                text = canonical_json(result).decode()
+                connection.execute(requests_table.update().where(requests_table.c.id == id).values(result=text))
         self._vacuum()
-        return self.get(id)
+        return self.get_all(results)
 
     # --- below ---------------------------------------------------------------------------------------------------
 

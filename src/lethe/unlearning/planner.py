@@ -101,7 +101,7 @@ class FamilyPlan:
 
 
 def _touched(shards: dict[str, Shard]) -> tuple[str, ...]:
-    return tuple(name for name, shard in shards.items() if shard.gone)
+    return tuple(name for name, shard in shards.items() if shard.touched)
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,8 @@ def plan(
     costs: Costs | None = None,
     others: Mapping[str, Sharding] | None = None,
 ) -> Plan:
-    """Look the subjects up in the shard tables of every served family of their datasets, and predict the work.
+    """Look the subjects up in the shard tables, side tables included, of every served family of their datasets, and
+    predict the work.
 
     ``others`` are shardings to compare with; one whose tables don't exist is left out. A user whose rows are all in
     validation or test touches no shard; what is made of them is rebuilt all the same.

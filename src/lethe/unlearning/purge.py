@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lethe.artifacts import ArtifactStore
-from lethe.unlearning.dvc_stores import DvcCache, Outputs, remotes
+from lethe.unlearning.dvc_stores import DvcCache, Outputs
 from lethe.unlearning.ledger import Ledger
-from lethe.unlearning.scan import Needles
-from lethe.unlearning.stores import Artifacts, Folder, LedgerStore, PrefectHome, Removed, Store, Versions
+from lethe.unlearning.needles import Needles
+from lethe.unlearning.prefect_store import PrefectHome
+from lethe.unlearning.remotes import Remote, remotes
+from lethe.unlearning.stores import Artifacts, Folder, LedgerStore, Place, Removed, Store, Temporary, Versions
 from lethe.workspace import Workspace
 
 
@@ -28,15 +31,17 @@ def stores(
     """
     state = workspace.state
     bentos, models = workspace.bentoml_home / "bentos", workspace.bentoml_home / "models"
-    own = (workspace.prefect_home, bentos, models, *ledger.files())
+    own = (workspace.prefect_home, workspace.temporary, bentos, models, *ledger.files())
     return [
         Outputs(workspace),
         DvcCache(workspace),
+        *(Remote(workspace, name) for name in remotes(workspace)),
         Artifacts(ArtifactStore(workspace.artifacts), artifacts),
         Versions("bentos", bentos, retire_bentos),
         Versions("models", models, retire_models),
         PrefectHome(workspace.prefect_home),
-        Folder("reports", workspace.reports, erasable="."),
+        Folder("reports", workspace.reports, erasable=".", digests_as_text=True),
+        Temporary(workspace.temporary),
         Folder("state and logs", state, erasable=r"\.log", empty=True, skip=own),
         Folder("suppression", workspace.suppression.parent),
         Folder("certificates", workspace.certificates),
@@ -53,14 +58,15 @@ def purge(stores: Iterable[Store], needles: Sequence[Needles]) -> list[Removed]:
 class Scan:
     """Result of an absence scan: places by store, without ids of people."""
 
-    places: Mapping[str, Sequence[str]]
+    places: Mapping[str, Sequence[Place]]
 
     @property
     def found(self) -> int:
         return sum(len(places) for places in self.places.values())
 
     def to_json(self) -> dict[str, Any]:
-        return {"stores": {name: list(places) for name, places in self.places.items()}, "found": self.found}
+        stores = {name: [str(place) for place in places] for name, places in self.places.items()}
+        return {"stores": stores, "found": self.found}
 
 
 def scan(stores: Iterable[Store], needles: Sequence[Needles]) -> Scan:
@@ -69,13 +75,17 @@ def scan(stores: Iterable[Store], needles: Sequence[Needles]) -> Scan:
 
 
 def outside_reach(workspace: Workspace, ledger: Ledger) -> list[str]:
-    """Places our own stores lead to that can be told to erase, but not searched."""
+    """Places our own stores lead to that can't be searched from here, and backups that others may have made."""
     places = [
-        f"DVC remote {name}: superseded versions were deleted through DVC; the storage's own versions and backups "
-        "were not searched"
+        f"DVC remote {name}: its objects were searched; versions and backups that its storage keeps were not"
         for name, url in remotes(workspace).items()
         if "://" in url
     ]
     if ledger.path is None:
         places.append("ledger: write-ahead log and backups of the PostgreSQL server were not searched")
+    if os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL") or os.environ.get("PREFECT_API_URL"):
+        places.append("Prefect server elsewhere: it is given names and digests only; its database was not searched")
+    places.append(
+        "backups and snapshots of this machine and its disks: not searched; their owner has to let them expire"
+    )
     return places

@@ -13,6 +13,7 @@ import numpy as np
 
 from lethe.config import canonical_json
 from lethe.data.interactions import Interactions
+from lethe.data.tables import SideTables
 from lethe.errors import RequestError
 from lethe.keys import subject_digest
 
@@ -104,6 +105,17 @@ class ForgetRequest:
 def holds(interactions: Interactions, request: ForgetRequest) -> int:
     """How many rows of the data the request covers; 0 means that nothing is held."""
     return int(request.covers(interactions.user_ids, interactions.item_ids).sum())
+
+
+def mentions(tables: SideTables, request: ForgetRequest) -> int:
+    """How many rows of side tables the request covers: links of and to the user and the features, if it is about all
+    of the user; behaviours like interactions."""
+    found = sum(holds(rows, request) for rows in tables.behaviours.values())
+    if request.kind == "user" and request.user is not None:
+        for table in tables.tables.values():
+            columns = [table[name] for name in ("user", "friend") if name in table.columns]
+            found += int(np.any([same_id(column, request.user) for column in columns], axis=0).sum()) if columns else 0
+    return found
 
 
 def digest_of(dataset: str, user: str, items: Sequence[str]) -> str:

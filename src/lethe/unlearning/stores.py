@@ -11,12 +11,13 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Protocol
 
 from lethe.artifacts import ArtifactStore
 from lethe.unlearning.ledger import Ledger
-from lethe.unlearning.scan import Needles, find_in_file
+from lethe.unlearning.needles import Needles
+from lethe.unlearning.scan import find_in_file
 
 Datasets = Collection[str] | None
 """Datasets that a file belongs to; None where it may be any's."""
@@ -34,18 +35,34 @@ class Removed:
         return {"store": self.store, "removed": self.entries, "bytes": self.bytes}
 
 
+@dataclass(frozen=True)
+class Place:
+    """Something that holds a needle: where, told without ids of people, which kind of needle, and how many bytes."""
+
+    where: str
+    kind: str
+    bytes: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.kind}"
+
+
 class Store(Protocol):
     """A place where forgotten data can hide."""
 
     @property
     def name(self) -> str: ...
 
+    def size(self) -> int:
+        """Bytes it holds."""
+        ...
+
     def remove(self, needles: Sequence[Needles]) -> Removed:
         """Erase what nothing in use refers to; safe to repeat, and to interrupt at any point."""
         ...
 
-    def find(self, needles: Sequence[Needles]) -> list[str]:
-        """Places, as "path: kind of needle", without ids of people."""
+    def find(self, needles: Sequence[Needles]) -> list[Place]:
+        """What holds a needle."""
         ...
 
 
@@ -62,6 +79,9 @@ class Folder:
     digests_as_text: bool = False
     datasets_of: Callable[[Path], Datasets] = field(default=lambda path: None)
 
+    def size(self) -> int:
+        return sum(path.stat().st_size for path in self.files())
+
     def files(self) -> list[Path]:
         return [p for p in files_below(self.root) if not any(p == s or s in p.parents for s in self.skip)]
 
@@ -73,8 +93,9 @@ class Folder:
             path.write_bytes(b"") if self.empty else path.unlink(missing_ok=True)
         return Removed(self.name, len(held), before - size_of(self.root))
 
-    def find(self, needles: Sequence[Needles]) -> list[str]:
-        return [f"{_told(path, self.root, needles)}: {kind}" for path, kind in self._held(needles)]
+    def find(self, needles: Sequence[Needles]) -> list[Place]:
+        held = self._held(needles)
+        return [Place(told(path.relative_to(self.root), needles), kind, path.stat().st_size) for path, kind in held]
 
     def _held(self, needles: Sequence[Needles]) -> Iterator[tuple[Path, str]]:
         for path in self.files():
@@ -93,6 +114,9 @@ class Artifacts:
     live: Mapping[str, Collection[str]]
     name: str = "artifacts"
 
+    def size(self) -> int:
+        return size_of(self.store.root)
+
     def remove(self, needles: Sequence[Needles]) -> Removed:
         root, before = self.store.root, size_of(self.store.root)
         keep = {key for keys in self.live.values() for key in keys}
@@ -102,7 +126,7 @@ class Artifacts:
             delete(path)
         return Removed(self.name, len(dead), before - size_of(root))
 
-    def find(self, needles: Sequence[Needles]) -> list[str]:
+    def find(self, needles: Sequence[Needles]) -> list[Place]:
         return Folder(self.name, self.store.root, digests_as_text=True, datasets_of=self._datasets).find(needles)
 
     def _datasets(self, path: Path) -> Datasets:
@@ -118,11 +142,14 @@ class Versions:
     root: Path
     retire: Callable[[], int]
 
+    def size(self) -> int:
+        return size_of(self.root)
+
     def remove(self, needles: Sequence[Needles]) -> Removed:
         before = size_of(self.root)
         return Removed(self.name, self.retire(), before - size_of(self.root))
 
-    def find(self, needles: Sequence[Needles]) -> list[str]:
+    def find(self, needles: Sequence[Needles]) -> list[Place]:
         return Folder(self.name, self.root, digests_as_text=True, datasets_of=self._dataset).find(needles)
 
     def _dataset(self, path: Path) -> Datasets:
@@ -135,18 +162,21 @@ class Versions:
 
 
 @dataclass(frozen=True)
-class PrefectHome:
-    """Prefect's home. Persisted results go; its database is only searched: flows are given names and digests alone."""
+class Temporary:
+    """Temporary files of the workspace: what is there when a purge runs was left by something that was interrupted."""
 
     root: Path
-    name: str = "prefect"
+    name: str = "temporary files"
+
+    def size(self) -> int:
+        return size_of(self.root)
 
     def remove(self, needles: Sequence[Needles]) -> Removed:
-        before, files = size_of(self.root), len(files_below(self.root / "storage"))
-        delete(self.root / "storage")
-        return Removed(self.name, files, before - size_of(self.root))
+        files, before = len(files_below(self.root)), size_of(self.root)
+        delete(self.root)
+        return Removed(self.name, files, before)
 
-    def find(self, needles: Sequence[Needles]) -> list[str]:
+    def find(self, needles: Sequence[Needles]) -> list[Place]:
         return Folder(self.name, self.root).find(needles)
 
 
@@ -157,17 +187,20 @@ class LedgerStore:
     ledger: Ledger
     name: str = "ledger"
 
+    def size(self) -> int:
+        return self.ledger.size()
+
     def remove(self, needles: Sequence[Needles]) -> Removed:
         return Removed(self.name, 0, 0)
 
-    def find(self, needles: Sequence[Needles]) -> list[str]:
+    def find(self, needles: Sequence[Needles]) -> list[Place]:
         requests = self.ledger.all()
         content = json.dumps([*(r.to_json() for r in requests), *(vars(e) for e in self.ledger.events())]).encode()
         found = [kind for n in needles if (kind := n.in_content(content))]
         if not found and all(request.user is None for request in requests):
             for path in self.ledger.files():
                 found += [kind for n in needles if (kind := find_in_file(path, n))]
-        return [f"ledger: {kind}" for kind in found]
+        return [Place("ledger", kind) for kind in found]
 
 
 def files_below(root: Path) -> list[Path]:
@@ -188,12 +221,8 @@ def delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _told(path: Path, root: Path, needles: Sequence[Needles]) -> str:
-    # A file may itself be called after a person.
-    patterns = [n.text_pattern for n in needles if n.text_pattern is not None]
-    users = {user for n in needles for user in n.users}
-    parts = path.relative_to(root).parts
-    return "/".join(
-        "(withheld)" if part.split(".")[0] in users or any(p.search(part.encode()) for p in patterns) else part
-        for part in parts
-    )
+def told(path: PurePath, needles: Sequence[Needles]) -> str:
+    """A path without the ids of people: a file may itself be called after one."""
+    named = ((part, n) for part in path.parts for n in needles)
+    withheld = {part for part, n in named if n.is_user(part.split(".")[0]) or n.as_text.found_in(part.encode())}
+    return "/".join("(withheld)" if part in withheld else part for part in path.parts)

@@ -13,9 +13,11 @@ from lethe.config import Params
 from lethe.data.interactions import Interactions
 from lethe.data.split import PARTS
 from lethe.data.suppression import SuppressionList
+from lethe.data.tables import SideTables
 from lethe.errors import ConfigError, LetheError
 from lethe.validation.engine import Engine
 from lethe.validation.report import Report, require, summary
+from lethe.validation.side import validate_shard_side, validate_side
 from lethe.validation.suites import validate_interactions, validate_shards, validate_split
 from lethe.workspace import Workspace
 
@@ -48,14 +50,26 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
                 whole, config, params.validation, epoch.get("interactions"), suppressed=suppressed, engine=engine
             )
         )
+        tables = SideTables.read(workspace.side(dataset))
+        if tables:
+            allowed = SuppressionList.read(workspace.suppression).drop_side(tables, dataset, timed=timed)
+            passed(validate_side(tables, whole, allowed, engine=engine))
         parts = {part: Interactions.read(workspace.split(dataset, part)) for part in PARTS}
         passed(validate_split(parts, whole, engine=engine))
         for sharding in params.pipeline.shardings:
             layout = params.shardings[sharding]
-            shards = [Interactions.read(p) for p in sorted(workspace.shards(dataset, sharding).glob("*.parquet"))]
+            paths = sorted(workspace.shards(dataset, sharding).glob("*.parquet"))
+            shards = [Interactions.read(path) for path in paths]
             # Another layout of the same name is another epoch of it.
             begun = epoch["train"].get(layout.digest())
             passed(validate_shards(shards, parts["train"], layout, begun, name=f"shards-{sharding}", engine=engine))
+            if tables:
+                clean = tables.without_pairs([parts["valid"], parts["test"]]) if config.side.clean else tables
+                beside = [
+                    (rows, SideTables.read(workspace.shard_side(dataset, sharding, path.stem)))
+                    for path, rows in zip(paths, shards, strict=True)
+                ]
+                passed(validate_shard_side(beside, clean, name=f"side-{sharding}", engine=engine))
             epoch["train"].setdefault(layout.digest(), len(parts["train"]))
     except LetheError as error:
         fault = str(error)

@@ -37,10 +37,11 @@ def validate_interactions(
     from pandas.api.types import is_numeric_dtype
 
     frame = _frame(interactions)
-    words = {"user": "int64 or text", "item": "int64 or text", "rating": "float32", "timestamp": "int64"}
+    words = {"rating": "float32", "timestamp": "int64"}
     kinds = {"rating": "float32"} | {
-        name: "int64" if is_numeric_dtype(frame[name]) else "str" for name in ("user", "item")
+        name: "int64" if is_numeric_dtype(frame[name]) else "str" for name in interactions.key_columns
     }
+    words |= dict.fromkeys(interactions.key_columns, "int64 or text")
     rules = [
         Rule("ExpectColumnValuesToNotBeNull", "have no missing values", name) for name, _ in interactions.columns()
     ]
@@ -53,8 +54,9 @@ def validate_interactions(
         within = f"between {low} and {high}" if None not in (low, high) else _side(low, high)
         limits = {"min_value": low, "max_value": high}
         rules.append(Rule("ExpectColumnValuesToBeBetween", f"be {within}", "rating", limits))
-    pair = {"column_list": ["user", "item"]}
-    rules.append(Rule("ExpectCompoundColumnsToBeUnique", "hold each pair of columns 'user', 'item' once", "", pair))
+    keys = interactions.key_columns
+    words_for = f"hold each pair of columns {', '.join(map(repr, keys))} once"
+    rules.append(Rule("ExpectCompoundColumnsToBeUnique", words_for, "", {"column_list": keys}))
     least, most = 1, None
     if last_epoch_count is not None:
         least = max(1, math.ceil(bounds.min_fraction * last_epoch_count))
@@ -82,8 +84,9 @@ def validate_split(parts: dict[str, Interactions], whole: Interactions, *, engin
             _always("foreign", 0, "be 0: no row of the parts is foreign to the interactions, or there too often"),
         ],
     )
-    labelled = [_frame(part)[["user", "item"]].assign(part=name) for name, part in parts.items()]
-    pairs = pd.concat(labelled).groupby(["user", "item"], dropna=False, sort=False)["part"].nunique()
+    keys = whole.key_columns
+    labelled = [_frame(part)[keys].assign(part=name) for name, part in parts.items()]
+    pairs = pd.concat(labelled).groupby(keys, dropna=False, sort=False)["part"].nunique()
     disjoint = engine.judge(
         "split-disjoint",
         pairs.rename("parts").reset_index(drop=True).to_frame(),

@@ -1,0 +1,30 @@
+"""Serve an earlier version of a family again. ``python -m flows.rollback FAMILY [TAG]``."""
+
+from __future__ import annotations
+
+import sys
+
+from prefect import flow, task
+
+from flows.command import alone, command
+from flows.deployment import deployment
+from lethe import fulfilment
+from lethe.workspace import Workspace
+
+
+@task(name="roll back")
+def roll_back(family: str, to: str | None) -> str:
+    return fulfilment.roll_back(Workspace.find(), family, to)
+
+
+@flow(name="rollback")
+@alone
+def rollback(family: str, to: str | None = None) -> str:
+    """The earlier version becomes current, then it is deployed; returns its tag."""
+    tag = roll_back(family, to)
+    deployment()
+    return tag
+
+
+if __name__ == "__main__":
+    command(lambda: rollback(*sys.argv[1:]))

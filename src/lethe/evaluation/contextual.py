@@ -1,0 +1,55 @@
+"""Full ranking where interactions have contexts: each (user, contexts) that is held out is a list of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from lethe.data.catalogue import Catalogue, Ids
+from lethe.data.interactions import Interactions
+from lethe.evaluation.ranking import evaluate_users
+
+ScoreIn = Callable[[np.ndarray, dict[str, np.ndarray]], np.ndarray]
+"""Dense users [B] int64 and {context field: values [B]} -> scores [B, num_items] float32."""
+
+
+def evaluate_situations(
+    score: ScoreIn,
+    catalogue: Catalogue,
+    seen: Interactions,
+    held_out: Interactions,
+    *,
+    cutoffs: Sequence[int] = (10, 20, 50),
+    metrics: Sequence[str] | None = None,
+) -> dict[str, np.ndarray]:
+    """``evaluate_users`` with one row for each distinct (user, contexts) of ``held_out``, in that order.
+
+    Items that the user has in ``seen`` in the very same contexts are no candidates; those of other contexts are
+    (as in ENSFM's program). The errors are those of ``evaluate_users``.
+    """
+    whole = _situations(held_out, seen)
+    of_held, of_seen = whole[: len(held_out)], whole[len(held_out) :]
+    situations, first = np.unique(of_held, return_index=True)
+    users = catalogue.users.encode(held_out.user_ids[first])
+    contexts = {name: values[first] for name, values in held_out.contexts.items()}
+    # Whoever is unknown stays out of the catalogue, and gets what is popular.
+    known = np.flatnonzero(users >= 0)
+    return evaluate_users(
+        lambda rows: score(users[known[rows]], {name: values[known[rows]] for name, values in contexts.items()}),
+        Catalogue(Ids(situations[known]), catalogue.items),
+        Interactions.of(of_seen, seen.item_ids),
+        Interactions.of(of_held, held_out.item_ids),
+        cutoffs=cutoffs,
+        metrics=metrics,
+    )
+
+
+def _situations(*tables: Interactions) -> np.ndarray:
+    """One integer for each (user, contexts), equal for equal ones, in their order -> [rows of all tables] int64."""
+    code = np.zeros(sum(len(table) for table in tables), dtype=np.int64)
+    for column in ("user_ids", *tables[0].contexts):
+        values = [table.user_ids if column == "user_ids" else table.contexts[column] for table in tables]
+        _, places = np.unique(np.concatenate(values), return_inverse=True)
+        _, code = np.unique(code * (int(places.max(initial=0)) + 1) + places, return_inverse=True)
+    return code.astype(np.int64)

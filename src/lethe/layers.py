@@ -1,0 +1,71 @@
+"""Layers of networks as functions of tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def gru(inputs: Tensor, state: Tensor, starts: Tensor, gates: Tensor, candidate: Tensor) -> Tensor:
+    """The states of a gated recurrent unit after each of T steps of W sequences side by side -> [T, W, d].
+
+    As equations 5 to 7 of the RA_LST paper have it, h being the state before the step, or 0 where ``starts``:
+
+        (r, z) = σ(x_rz + h U_rz)      h' = tanh(x_h + (r ⊙ h) U_h)      h ← (1 - z) ⊙ h + z ⊙ h'
+
+    ``inputs`` [T, W, 3d] is what the step's input adds to r, z and h', its weights and biases already applied;
+    ``state`` [W, d] that before the first step, through which no gradient goes; ``starts`` [T, W] bool; ``gates``
+    [d, 2d] is U_rz and ``candidate`` [d, d] U_h. Differentiable once, with respect to ``inputs`` and both weights.
+
+    It is torch's GRU but for three things: z and 1 - z are swapped, r acts before the product instead of after it, and
+    a state can be reset in the middle.
+    """
+    keep = (~starts).to(inputs.dtype)[..., None]
+    states: Tensor = _GRU.apply(inputs, state, keep, gates, candidate)  # type: ignore[no-untyped-call]
+    return states
+
+
+class _GRU(torch.autograd.Function):
+    """By hand, because autograd's tape over so small steps costs more than their arithmetic (3.6 times as long)."""
+
+    @staticmethod
+    def forward(context: Any, inputs: Tensor, state: Tensor, keep: Tensor, gates: Tensor, candidate: Tensor) -> Tensor:
+        steps, width, d = *inputs.shape[:2], state.shape[1]
+        before, reset, proposed, after = (inputs.new_empty(steps, width, d) for _ in range(4))
+        opened = inputs.new_empty(steps, width, 2 * d)
+        for t in range(steps):
+            torch.mul(state, keep[t], out=before[t])
+            torch.addmm(inputs[t, :, : 2 * d], before[t], gates, out=opened[t]).sigmoid_()
+            torch.mul(opened[t, :, :d], before[t], out=reset[t])
+            torch.addmm(inputs[t, :, 2 * d :], reset[t], candidate, out=proposed[t]).tanh_()
+            state = torch.lerp(before[t], proposed[t], opened[t, :, d:], out=after[t])
+        context.save_for_backward(keep, gates, candidate, before, reset, proposed, opened)
+        return after
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        keep, gates, candidate, before, reset, proposed, opened = context.saved_tensors
+        steps, width, d = before.shape
+        r, z = opened[..., :d], opened[..., d:]
+        # The slopes of what each step computes, before the gradient from the later steps comes in.
+        by_candidate = z * (1 - proposed.square())
+        by_update = (proposed - before) * z * (1 - z)
+        by_reset = before * r * (1 - r)
+        passed = 1 - z
+        to_inputs = before.new_empty(steps, width, 3 * d)
+        to_state = before.new_zeros(width, d)
+        for t in range(steps - 1, -1, -1):
+            to_state = to_state + grad[t]
+            to_candidate = torch.mul(to_state, by_candidate[t], out=to_inputs[t, :, 2 * d :])
+            to_reset = to_candidate @ candidate.T
+            torch.mul(to_reset, by_reset[t], out=to_inputs[t, :, :d])
+            torch.mul(to_state, by_update[t], out=to_inputs[t, :, d : 2 * d])
+            to_state = (to_state * passed[t]).addcmul_(to_reset, r[t])
+            to_state = to_state.addmm_(to_inputs[t, :, : 2 * d], gates.T).mul_(keep[t])
+        flat = to_inputs.view(-1, 3 * d)
+        to_gates = before.view(-1, d).T @ flat[:, : 2 * d]
+        return to_inputs, None, None, to_gates, reset.view(-1, d).T @ flat[:, 2 * d :]

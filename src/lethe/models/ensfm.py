@@ -1,0 +1,205 @@
+"""ENSFM: an efficient non-sampling factorisation machine.
+
+Chen et al., "Efficient Non-Sampling Factorization Machines for Optimal Context-Aware Recommendation", WWW 2020, theorem
+5.1 and eq. (5.12) of the thesis. With the features x_i e_i of one side s, f(s) = ½ [(Σ x_i e_i)² - Σ (x_i e_i)²], and
+
+    p_u = [Σ x_i e_i ; h_1·f(u) + w_0 + Σ w_i x_i ; 1]       (user side: the user, their features, the contexts)
+    q_v = [Σ x_i e_i ; 1 ; h_1·f(v) + Σ w_i x_i]             (item side: the item and its features)
+    ŷ_uv = [h_2 ; 1 ; 1]ᵀ (p_u ⊙ q_v)
+
+which is a generalised factorisation machine, so the whole-matrix square loss applies. A row of that matrix is a user in
+one combination of contexts, and all of them that occur are rows; without contexts a row is a user.
+
+Deviations from the authors' program: positives are ragged, and item 0 doesn't stand twice in the sum over all items;
+the last, smaller batch of an epoch is used too; user and item features have tables of their own; dropout, of the d
+entries that cross the sides, is integrated out exactly; initial values are normal, not truncated normal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lethe import losses
+from lethe.data.batches import RowBatch, row_batches
+from lethe.data.catalogue import InteractionMatrix, Shape
+from lethe.data.side import FeatureMatrix
+from lethe.models import base
+from lethe.random import Stream
+
+
+class Bag(NamedTuple):
+    """Weighted features of some rows, ragged: row b has ``columns[indptr[b]:indptr[b + 1]]``.
+
+    indptr  [B + 1] int64      columns  [nnz] int64, rows of a side's table      weights  [nnz] float32
+    """
+
+    indptr: Tensor
+    columns: Tensor
+    weights: Tensor
+
+
+class Batch(NamedTuple):
+    features: Bag
+    positives: RowBatch
+
+
+class ENSFM(base.Model):
+    """score(u, v) from the user and their features alone; ``score_given`` adds the contexts of the request."""
+
+    accepts = frozenset({"contexts"})
+
+    class Config(base.NonSamplingConfig):
+        solver: Literal["gradient"] = "gradient"
+        epochs: int = Field(150, ge=0)
+        dropout: base.Probability = 0.3
+        """On the entries that cross the two sides; the expectation over its masks is taken exactly."""
+
+    negative_weights: Tensor
+
+    def __init__(self, config: Config, shape: Shape) -> None:
+        super().__init__(config, shape)
+        d = config.embedding_dim
+        # A feature's vector and, in the last column, its bias w.
+        user_features = shape.num_users + shape.num_user_features + shape.num_contexts
+        self.user_side = nn.Parameter(torch.zeros(user_features, d + 1))
+        self.item_side = nn.Parameter(torch.zeros(shape.num_items + shape.num_item_features, d + 1))
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.h_own = nn.Parameter(torch.zeros(d))
+        self.h_cross = nn.Parameter(torch.zeros(d))
+        # What scoring reads; the last sum of users and contexts is that of one never seen: nothing.
+        self.register_buffer("user_sums", torch.zeros(shape.num_users + 1, 2 * d + 1))
+        self.register_buffer("context_sums", torch.zeros(shape.num_contexts + 1, 2 * d + 1))
+        self.register_buffer("item_vectors", torch.zeros(shape.num_items, d + 2))
+
+    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
+        config = self.config
+        base.normal_(self.user_side, config.init_std, stream.torch("user-side"))
+        base.normal_(self.item_side, config.init_std, stream.torch("item-side"))
+        nn.init.constant_(self.h_own, config.init_std)
+        nn.init.constant_(self.h_cross, config.init_std)
+        counts = torch.from_numpy(data.item_counts)
+        weights = losses.negative_weights(counts, config.negative_weight, config.popularity_exponent)
+        self.register_buffer("negative_weights", weights, persistent=False)
+        users = _features(self.shape.num_users, data.side.user_features, len(self.user_side))
+        items = _features(self.shape.num_items, data.side.item_features, len(self.item_side))
+        for side, matrix in (("user", users), ("item", items)):
+            for name, part in _bag(matrix)._asdict().items():
+                self.register_buffer(f"{side}_{name}", part, persistent=False)
+        self._rows, self._row_features = _bound_rows(data, users)
+
+    def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Batch]:
+        for batch in row_batches(self._rows, self.config.batch_size, stream.numpy("batches")):
+            yield Batch(_bag(self._row_features[batch.rows.numpy()]), batch)
+
+    def loss(self, batch: Batch) -> Tensor:
+        left, right = self._left(self._sums(self.user_side, batch.features)), self._right()
+        h = torch.cat([self.h_cross, torch.ones_like(self.h_cross[:2])])
+        value = losses.non_sampling(left, right, batch.positives, negative_weights=self.negative_weights, h=h)
+        noise = self.config.dropout / (1.0 - self.config.dropout)
+        return value + noise * self._noise(left, right, batch.positives) if noise else value
+
+    def _noise(self, left: Tensor, right: Tensor, batch: RowBatch) -> Tensor:
+        """Σ_uv c_uv Σ_i (h_i p_ui q_vi)² over the entries that cross, times which dropout adds variance."""
+        d = self.config.embedding_dim
+        squares, weights = right[:, :d].square(), self.negative_weights.to(right.dtype)[:, None]
+        own = functional.embedding_bag(
+            batch.columns, (1.0 - weights) * squares, batch.indptr, mode="sum", include_last_offset=True
+        )
+        return ((left[:, :d] * self.h_cross).square() * ((weights * squares).sum(dim=0) + own)).sum()
+
+    def _sums(self, table: Tensor, bag: Bag) -> Tensor:
+        """[Σ x e ; Σ w x ; Σ (x e)²] of each row of the bag -> [B, 2 d + 1]."""
+        weights = bag.weights.to(table.dtype)
+
+        def total(rows: Tensor, factors: Tensor) -> Tensor:
+            return functional.embedding_bag(
+                bag.columns, rows, bag.indptr, mode="sum", per_sample_weights=factors, include_last_offset=True
+            )
+
+        return torch.cat([total(table, weights), total(table[:, :-1].square(), weights.square())], dim=1)
+
+    def _parts(self, sums: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums [B, 2 d + 1] -> (Σ x e [B, d], h_1·f + Σ w x [B, 1])."""
+        d = self.config.embedding_dim
+        vectors, biases, squares = sums[:, :d], sums[:, d : d + 1], sums[:, d + 1 :]
+        return vectors, biases + (0.5 * (vectors.square() - squares) @ self.h_own)[:, None]
+
+    def _left(self, sums: Tensor) -> Tensor:
+        """p [B, d + 2]."""
+        vectors, own = self._parts(sums)
+        return torch.cat([vectors, own + self.bias, torch.ones_like(own)], dim=1)
+
+    def _right(self) -> Tensor:
+        """q [N, d + 2]."""
+        vectors, own = self._parts(self._sums(self.item_side, self._bag_of("item")))
+        return torch.cat([vectors, torch.ones_like(own), own], dim=1)
+
+    def _bag_of(self, side: str) -> Bag:
+        return Bag(*(getattr(self, f"{side}_{name}") for name in Bag._fields))
+
+    def finish(self) -> None:
+        self.user_sums = functional.pad(self._sums(self.user_side, self._bag_of("user")), (0, 0, 0, 1))
+        contexts = self.user_side[len(self.user_side) - self.shape.num_contexts :]
+        self.context_sums = functional.pad(torch.cat([contexts, contexts[:, :-1].square()], dim=1), (0, 0, 0, 1))
+        self.item_vectors = self._right()
+
+    def _scaled(self, sums: Tensor) -> Tensor:
+        left = self._left(sums)
+        return torch.cat([left[:, :-2] * self.h_cross, left[:, -2:]], dim=1).detach()
+
+    def score(self, users: Tensor) -> Tensor:
+        return self._scaled(self.user_sums[users]) @ self.item_vectors.T
+
+    def score_given(self, users: Tensor, given: base.Given) -> Tensor:
+        sums = self.user_sums[users]
+        if given.contexts is not None:
+            sums = sums + self.context_sums[given.contexts].sum(dim=1)
+        return self._scaled(sums) @ self.item_vectors.T
+
+    def factors(self) -> tuple[Tensor, Tensor] | None:
+        if self.shape.num_contexts:
+            return None
+        return self._scaled(self.user_sums[:-1]), self.item_vectors
+
+
+def _features(num_rows: int, features: FeatureMatrix | None, width: int) -> sp.csr_array:
+    """[num_rows, width]: every row itself, then its features, then nothing."""
+    own = sp.eye_array(num_rows, dtype=np.float32, format="csr")
+    blocks = [own]
+    if features is not None:
+        parts = features.weights, features.columns, features.indptr
+        blocks.append(sp.csr_array(parts, shape=(num_rows, width - num_rows)))
+    matrix = sp.csr_array(sp.hstack(blocks, "csr"))
+    matrix.resize(num_rows, width)
+    return matrix
+
+
+def _bound_rows(data: InteractionMatrix, users: sp.csr_array) -> tuple[InteractionMatrix, sp.csr_array]:
+    """Every user in every combination of contexts they occur in: (rows x items, the features of each row)."""
+    if data.contexts is None:
+        return data, users
+    keys, rows = np.unique(np.column_stack([data.users, data.contexts]), axis=0, return_inverse=True)
+    order = np.lexsort((data.items, rows))
+    matrix = InteractionMatrix(Shape(len(keys), data.num_items), rows[order], data.items[order])
+    row, field = np.nonzero(keys[:, 1:] >= 0)
+    columns = users.shape[1] - data.shape.num_contexts + keys[row, 1 + field]
+    ones = np.ones(len(row), np.float32)
+    return matrix, sp.csr_array(
+        users[keys[:, 0]] + sp.csr_array((ones, (row, columns)), shape=(len(keys), users.shape[1]))
+    )
+
+
+def _bag(matrix: sp.csr_array) -> Bag:
+    return Bag(
+        torch.from_numpy(matrix.indptr.astype(np.int64)),
+        torch.from_numpy(matrix.indices.astype(np.int64)),
+        torch.from_numpy(matrix.data),
+    )

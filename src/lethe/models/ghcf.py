@@ -1,0 +1,149 @@
+"""GHCF: graph heterogeneous collaborative filtering: behaviours as relations of one graph, without sampling.
+
+Chen et al., "Graph Heterogeneous Multi-Relational Recommendation", AAAI 2021; section 4.4.3 of Chen's thesis.
+
+    E^(l) = LeakyReLU( Σ_r D_r^(-1/2) A_r D_r^(-1/2) (E^(l-1) ⊙ e_r^(l-1)) W^(l) ),      e_r^(l) = W_rel^(l) e_r^(l-1)
+    ŷ^(r)_uv = e_uᵀ diag(e_r) e_v,      e = mean over layers 0..L,      L = Σ_r μ_r L_r + λ‖E^(0)‖²
+
+Each L_r goes over all cells (eq. 4.23). Degrees are those within a behaviour; there is no self-loop, and a message has
+the same relation vector in both directions. A behaviour of weight μ = 0 has no graph either.
+
+Deviations from the authors' program: one step is the whole graph and all users by default, where theirs propagates the
+whole graph for every 256 users; λ is of E^(0) rather than of the smoothed vectors; the program's weighing of the
+behaviours' messages by μ is ``weigh_messages``; node dropout drops all that a node sends, in one step, rather than
+single edges; start vectors are normal, matrices start near the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import torch
+from pydantic import Field, ValidationInfo, field_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lethe.config import Name
+from lethe.data.catalogue import InteractionMatrix, Shape
+from lethe.data.graph import Graph, normalized_graph, symmetric_product
+from lethe.models import base
+from lethe.models.multibehaviour import BehaviourConfig, Behaviours, MultiBehaviour
+from lethe.random import Stream
+
+
+class GraphBatch(NamedTuple):
+    """Some users with all they did, and the seed of the step's dropout."""
+
+    parts: Behaviours
+    seed: int
+
+
+class GHCF(MultiBehaviour):
+    """score(u, v) = ŷ of the target behaviour, from the smoothed vectors that ``finish`` keeps."""
+
+    class Config(BehaviourConfig):
+        solver: Literal["gradient"] = "gradient"
+        behaviours: tuple[Name, ...] = Field(("view", "cart", "buy"), validate_default=True)
+        """Those of the data to learn from, the target among them."""
+        num_layers: int = Field(2, ge=0, le=5)
+        weigh_messages: bool = True
+        """Whether a behaviour's messages count by its μ, or all the same."""
+        negative_weight: float = Field(0.02, gt=0)
+        dropout: base.Probability = 0.0
+        """On the smoothed user vectors, integrated out."""
+        message_dropout: base.Probability = 0.2
+        """On each entry of each layer's vectors."""
+        node_dropout: base.Probability = 0.0
+        """On all messages of a node, anew in each layer."""
+        reg: float = Field(0.0, ge=0)
+        """λ of the vectors before smoothing."""
+        optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
+        epochs: int = Field(200, ge=0)
+        batch_size: int = Field(0, ge=0)
+        """Users; every batch costs a propagation over all graphs. 0: all."""
+        decay: Literal["constant", "linear"] = "linear"
+
+        @field_validator("behaviours")
+        @classmethod
+        def _the_target_is_one(cls, behaviours: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+            target = info.data.get("target")
+            if target not in behaviours or len(set(behaviours)) < len(behaviours):
+                raise ValueError(f"must name behaviours once, and the target {target!r} among them")
+            return behaviours
+
+        @property
+        def names(self) -> list[str]:
+            return [*sorted(set(self.behaviours) - {self.target}), self.target]
+
+    def __init__(self, config: Config, shape: Shape) -> None:
+        super().__init__(config, shape)
+        dim = config.embedding_dim
+        self.relations = nn.Parameter(torch.zeros(len(self.shares), dim))
+        self.node_weights = nn.ParameterList(torch.zeros(dim, dim) for _ in range(config.num_layers))
+        self.relation_weights = nn.ParameterList(torch.zeros(dim, dim) for _ in range(config.num_layers))
+        self.register_buffer("smooth_users", torch.zeros(shape.num_users, dim))
+        self.register_buffer("smooth_items", torch.zeros(shape.num_items, dim))
+
+    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
+        super().prepare(data, stream)
+        for place, (share, matrix) in enumerate(zip(self.shares, self.matrices(data), strict=True)):
+            if share > 0:
+                for name, part in normalized_graph(matrix)._asdict().items():
+                    self.register_buffer(f"graph_{place}_{name}", part, persistent=False)
+        base.normal_(self.relations, 0.1, stream.torch("relations"))
+        with torch.no_grad():
+            self.relations.add_(1.0)
+            for name in ("node_weights", "relation_weights"):
+                for layer, weight in enumerate(getattr(self, name)):
+                    base.normal_(weight, 0.01, stream.torch(name, layer))
+                    weight.add_(torch.eye(len(weight)))
+
+    def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
+        for place, parts in enumerate(super().batches(data, stream)):
+            yield GraphBatch(parts, stream.integer("dropout", place))
+
+    def smooth(self, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Means over layers 0..L: users [M, d], items [N, d], relations [K, d]; dropout where there is a generator."""
+        config = self.config
+        nodes, relations = torch.cat([self.users, self.items]), self.relations
+        all_nodes, all_relations = nodes, relations
+        for node_weight, relation_weight in zip(self.node_weights, self.relation_weights, strict=True):
+            sent = self._dropped(nodes, (len(nodes), 1), config.node_dropout, generator)
+            received = torch.zeros_like(nodes)
+            for place, share in enumerate(self.shares):
+                if share > 0:
+                    factor = share if config.weigh_messages else 1.0
+                    received = received + symmetric_product(self._graph(place), sent) * (factor * relations[place])
+            nodes = functional.leaky_relu(received @ node_weight, 0.2)
+            nodes = self._dropped(nodes, nodes.shape, config.message_dropout, generator)
+            relations = relations @ relation_weight
+            all_nodes, all_relations = all_nodes + nodes, all_relations + relations
+        layers = config.num_layers + 1
+        users, items = (all_nodes / layers).split([self.shape.num_users, self.shape.num_items])
+        return users, items, all_relations / layers
+
+    def _graph(self, place: int) -> Graph:
+        return Graph(*(getattr(self, f"graph_{place}_{name}") for name in Graph._fields))
+
+    def _dropped(
+        self, x: Tensor, size: tuple[int, ...], probability: float, generator: torch.Generator | None
+    ) -> Tensor:
+        if generator is None or probability == 0:
+            return x
+        # Drawn on the CPU, so that every device drops the same.
+        kept = torch.rand(size, generator=generator) >= probability
+        return x * (kept.to(x) / (1.0 - probability))
+
+    def loss(self, batch: GraphBatch) -> Tensor:
+        users, items, relations = self.smooth(torch.Generator().manual_seed(batch.seed))
+        rows = batch.parts[-1].rows
+        loss = self.behaviour_loss(users[rows], items, batch.parts, list(relations), self.shares)
+        return loss + self.config.reg * self.squared_norm(batch.parts[-1])
+
+    def finish(self) -> None:
+        users, items, relations = self.smooth()
+        self.smooth_users, self.smooth_items = (users * relations[-1]).contiguous(), items.contiguous()
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        return self.smooth_users, self.smooth_items

@@ -1,0 +1,190 @@
+"""GRU4Rec: a recurrent network that reads a user's items in order of time and predicts the next.
+
+Hidasi et al., "Session-based Recommendations with Recurrent Neural Networks", ICLR 2016, as the RA_LST paper has it
+(§2.2, equations 5 to 7 and figures 4 and 5).
+
+    x_t = tanh(e_{v_t});      h_t = GRU(x_t, h_{t-1});      ŷ_v = h_t·o_v + b_v
+
+    min Σ_t -ln softmax(ŷ)_{v_{t+1}}
+
+Deviations: the sum in the softmax is over the next item and ``num_negatives`` uniform items, shared by a batch and
+weighed up to stand for all the others (the paper does not say what its loss is, Hidasi et al. rank against the other
+items of the mini-batch); gradients go back through at most ``num_steps`` steps, the state itself is carried over as
+far as its sequence goes; Adam, with the paper's learning rate 0.001 as the default.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lethe.data.catalogue import InteractionMatrix, Shape
+from lethe.data.sequences import Sequences, by_time, session_batches
+from lethe.layers import gru
+from lethe.models import base
+from lethe.random import Stream
+
+_BLOCK = 256
+"""Users whose histories are run at once."""
+
+
+class NextItemBatch(NamedTuple):
+    """A ``SessionBatch`` and the items [K] int64, distinct, that its targets are compared with."""
+
+    slots: Tensor
+    inputs: Tensor
+    targets: Tensor
+    starts: Tensor
+    negatives: Tensor
+
+
+class GRU4Rec(base.Model):
+    """score(u, v) = h_u·o_v + b_v, where h_u [M, d], kept by ``finish``, is the state after all of u's items."""
+
+    class Config(base.GradientConfig):
+        solver: Literal["gradient"] = "gradient"
+        embedding_dim: int = Field(64, ge=1)
+        """d of the items' two vectors and of the state."""
+        num_layers: int = Field(1, ge=1)
+        """GRU layers, each over the states of the one below."""
+        num_negatives: int = Field(400, ge=0)
+        """Of each batch; 0: all items."""
+        optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
+        learning_rate: float = Field(0.001, gt=0)
+        epochs: int = Field(6, ge=0)
+        batch_size: int = Field(128, ge=1)
+        """Slots: sequences side by side."""
+        num_steps: int = Field(16, ge=1)
+        """Steps of a batch, through which gradients go back."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"timestamps"})
+    accepts: ClassVar[frozenset[str]] = frozenset({"history"})
+    states: Tensor
+
+    def __init__(self, config: Config, shape: Shape) -> None:
+        super().__init__(config, shape)
+        d, layers = config.embedding_dim, range(config.num_layers)
+        self.inputs = nn.Parameter(torch.zeros(shape.num_items, d))
+        self.outputs = nn.Parameter(torch.zeros(shape.num_items, d))
+        self.biases = nn.Parameter(torch.zeros(shape.num_items))
+        self.projections = nn.ParameterList(torch.zeros(d, 3 * d) for _ in layers)
+        self.offsets = nn.ParameterList(torch.zeros(3 * d) for _ in layers)
+        self.gates = nn.ParameterList(torch.zeros(d, 2 * d) for _ in layers)
+        self.candidates = nn.ParameterList(torch.zeros(d, d) for _ in layers)
+        self.register_buffer("states", torch.zeros(shape.num_users, d))
+        self._carried: list[Tensor] = []
+        self.sequences = Sequences(np.zeros(shape.num_users + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
+
+    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
+        """All weights N(0, 1/d), biases 0."""
+        deviation = self.config.embedding_dim**-0.5
+        for name, parameter in self.named_parameters():
+            if name != "biases" and not name.startswith("offsets"):
+                base.normal_(parameter, deviation, stream.torch(name))
+        self.sequences = by_time(data, stream("ties"))
+
+    def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[NextItemBatch]:
+        config, num_items = self.config, self.shape.num_items
+        size = config.num_negatives if 0 < config.num_negatives < num_items else num_items
+        generator, everything = stream.numpy("negatives"), torch.arange(num_items)
+        for batch in session_batches(self.sequences, config.batch_size, config.num_steps, stream.numpy("batches")):
+            drawn = torch.from_numpy(generator.choice(num_items, size, replace=False, shuffle=False))
+            yield NextItemBatch(*batch, everything if size == num_items else drawn)
+
+    def loss(self, batch: NextItemBatch) -> Tensor:
+        """Carries each slot's state on to the next batch, so an epoch's batches belong in their order."""
+        states = self._steps(batch)
+        active = batch.targets >= 0
+        targets, states = batch.targets[active], states[active]  # [R], [R, d]
+        own = (states * self.outputs[targets]).sum(dim=1) + self.biases[targets]
+        negatives = batch.negatives
+        others = torch.addmm(self.biases[negatives], states, self.outputs[negatives].T)  # [R, K]
+        # Each stands for as many of the N - 1 other items as it must for all of them to be there.
+        places = torch.full((self.shape.num_items,), -1, device=targets.device)
+        places[negatives] = torch.arange(len(negatives), device=targets.device)
+        places = places[targets]
+        hit = places >= 0
+        others = others.index_put((hit.nonzero()[:, 0], places[hit]), others.new_tensor(-math.inf))
+        stand_for = (self.shape.num_items - 1) / (len(negatives) - hit.to(others.dtype)).clamp_min(1)
+        rest = torch.logsumexp(others, dim=1) + stand_for.log()
+        return functional.softplus(rest - own).sum()
+
+    def _steps(self, batch: NextItemBatch) -> Tensor:
+        """The states of the top layer after each step [T, W, d]; the last ones are kept for the next batch."""
+        if not self._carried or len(self._carried[0]) < int(batch.slots[-1]) + 1:
+            width = int(batch.slots[-1]) + 1
+            self._carried = [self.inputs.new_zeros(width, self.config.embedding_dim) for _ in self.gates]
+        states = torch.tanh(functional.embedding(batch.inputs, self.inputs))
+        for layer, carried in enumerate(self._carried):
+            states = self._layer(layer, states, carried[batch.slots], batch.starts)
+            carried[batch.slots] = states[-1].detach()
+        return states
+
+    def _layer(self, layer: int, inputs: Tensor, state: Tensor, starts: Tensor) -> Tensor:
+        projected = torch.addmm(self.offsets[layer], inputs.flatten(0, 1), self.projections[layer])
+        projected = projected.view(*inputs.shape[:2], -1)
+        return gru(projected, state, starts, self.gates[layer], self.candidates[layer])
+
+    def run(self, sequences: Sequences) -> Tensor:
+        """The state after the last item of each of B sequences, 0 where there is none -> [B, d]."""
+        lengths = np.diff(sequences.indptr)
+        ends = self.inputs.new_zeros(len(lengths), self.config.embedding_dim)
+        # The longest first, so that those of a block end at about the same step.
+        order = np.argsort(-lengths, kind="stable")[: int((lengths > 0).sum())]
+        for start in range(0, len(order), _BLOCK):
+            rows = order[start : start + _BLOCK]
+            steps = np.arange(lengths[rows[0]])[:, None]
+            within = steps < lengths[rows]
+            places = np.where(within, sequences.indptr[rows] + steps, 0)
+            items = torch.from_numpy(sequences.items[places]).to(ends.device)
+            ends[rows] = self._ends(items, torch.from_numpy(lengths[rows]).to(ends.device))
+        return ends
+
+    def _ends(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """The state after step ``lengths`` [W], decreasing, of items [T, W] -> [W, d]."""
+        # Step by step in pieces, so that the states of all steps are never held.
+        carried = [self.inputs.new_zeros(items.shape[1], self.config.embedding_dim) for _ in self.gates]
+        ends = torch.zeros_like(carried[0])
+        for first in range(0, len(items), self.config.num_steps):
+            width = int((lengths > first).sum())
+            piece = items[first : first + self.config.num_steps, :width]
+            states = torch.tanh(functional.embedding(piece, self.inputs))
+            nowhere = torch.zeros_like(piece, dtype=torch.bool)
+            for layer, state in enumerate(carried):
+                states = self._layer(layer, states, state[:width], nowhere)
+                state[:width] = states[-1]
+            last = lengths[:width] - first - 1
+            done = (last < len(piece)).nonzero()[:, 0]
+            ends[done] = states[last[done], done]
+        return ends
+
+    def finish(self) -> None:
+        self._carried = []
+        self.states = self.run(self.sequences)
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        """(h_u, 1) and (o_v, b_v)."""
+        return _towers(self.states), torch.cat([self.outputs, self.biases[:, None]], dim=1).detach()
+
+    def score_given(self, users: Tensor, given: base.Given) -> Tensor:
+        """With a history: from the state after it, whoever the user is; an empty one says nothing."""
+        if given.history is None:
+            return self.score(users)
+        indptr, items = (part.cpu().numpy() for part in given.history)
+        states = self.states.new_zeros(len(users), self.config.embedding_dim)
+        states[users >= 0] = self.states[users[users >= 0]]
+        there = np.diff(indptr) > 0
+        with torch.no_grad():
+            states[there] = self.run(Sequences(indptr, items))[there]
+        return _towers(states) @ self.factors()[1].T
+
+
+def _towers(states: Tensor) -> Tensor:
+    return torch.cat([states, torch.ones_like(states[:, :1])], dim=1)

@@ -1,0 +1,45 @@
+"""The steps of the flows in this process, without Prefect and without a service: for tests of what the steps do."""
+
+from __future__ import annotations
+
+from lethe import fulfilment
+from lethe.candidates import finish, jobs, promote_winners
+from lethe.config import Params
+from lethe.fulfilment import Run
+from lethe.stages import build_data
+from lethe.workspace import Workspace
+
+
+def train(workspace: Workspace, datasets: list[str] | None = None) -> None:
+    """Data, candidates, winners; with ``datasets`` what is served from them is rebuilt and replaced."""
+    params = Params.read(workspace.params)
+    for dataset in params.pipeline.datasets:
+        build_data(workspace, params, dataset, list(params.pipeline.shardings))
+    outcomes = []
+    for job in jobs(workspace, params, datasets):
+        builder = job.builder(workspace)
+        sub_models = {name: builder.sub_model(name).key for name in builder.shard_names()}
+        outcomes.append(finish(workspace, params, job, sub_models))
+    promote_winners(workspace, params, outcomes, rebuilt=datasets is not None)
+
+
+def ask(workspace: Workspace, *users: str, items: tuple[str, ...] = ()) -> list[str]:
+    """Ids of accepted requests."""
+    return [fulfilment.submit(workspace, None, user, items).id for user in users]
+
+
+def rebuild(workspace: Workspace) -> Run:
+    """A forget run up to the point where what is served no longer knows the subjects."""
+    run = fulfilment.begin(workspace)
+    assert run is not None
+    fulfilment.remove_rows(workspace, run)
+    train(workspace, list(run.datasets))
+    fulfilment.confirm(workspace, run)
+    return run
+
+
+def forget(workspace: Workspace, *users: str, items: tuple[str, ...] = ()) -> list[str]:
+    """Requests taken and fulfilled; their ids."""
+    ids = ask(workspace, *users, items=items)
+    fulfilment.complete(workspace, fulfilment.erase(workspace, rebuild(workspace)))
+    return ids
