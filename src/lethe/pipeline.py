@@ -30,7 +30,7 @@ from lethe.models import MODELS, configure
 from lethe.models.base import Config
 from lethe.package import write_package
 from lethe.random import Stream
-from lethe.slices import going_on, stage_config, stage_rows, write_stage
+from lethe.slices import check_slices, going_on, stage_config, stage_rows, write_stage
 from lethe.training import pick_device, progress_bar, train
 from lethe.workspace import Workspace
 
@@ -69,8 +69,7 @@ def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candida
     settings = params.aggregators.get(layout.aggregator, {})
     config = configure(candidate.model, values)
     check(layout.aggregator, candidate.model, config)
-    if layout.slices > 1:
-        stage_config(config, layout.slices, candidate.model)
+    check_slices(MODELS[candidate.model], config, layout.slices, candidate.model)
     return Recipe(
         dataset=dataset,
         model=candidate.model,

@@ -20,7 +20,7 @@ Bourtoule et al., "Machine Unlearning", S&P 2021, section IV, whose stages don't
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,15 @@ def stage_config(config: Config, slices: int, name: str) -> Config:
     return config.model_copy(update=shares)
 
 
+def check_slices(model: type[Model], config: Config, slices: int, name: str) -> None:
+    """Raises ConfigError where a shard of the model ``name`` can't be learnt in that many slices."""
+    if slices > 1:
+        stage_config(config, slices, name)
+        # With every side table there may be: whether one is there is known to the data alone.
+        if not axes(model(config, Shape(*[2] * len(fields(Shape))))):
+            raise ConfigError(f"slices: {slices}, but model {name!r} has no parameters to go on with; must be 1")
+
+
 def stage_rows(
     rows: Interactions, tables: SideTables, slices: np.ndarray, stage: int
 ) -> tuple[Interactions, SideTables]:
@@ -69,7 +78,7 @@ def stage_rows(
 def axes(model: Model) -> dict[str, Axes]:
     """For each parameter, what its dimensions run over: a dimension that is one longer where a vocabulary is.
 
-    Raises ConfigError for a parameter that grows otherwise: what a row of it stands for can't be told from its shape.
+    Raises ConfigError for a parameter whose rows are of several vocabularies: it can't be told where new ones begin.
     """
     counts = {name: min(count, 2) for name, count in asdict(model.shape).items()}
 
@@ -85,7 +94,9 @@ def axes(model: Model) -> dict[str, Axes]:
                 if after == before:
                     continue
                 if after != before + 1 or found[name][place] is not None:
-                    raise ConfigError(f"slices: parameter {name!r} of {type(model).__name__} can't be grown; must be 1")
+                    raise ConfigError(
+                        f"slices: parameter {name!r} of {type(model).__name__} stands for several things; must be 1"
+                    )
                 found[name][place] = count.removeprefix("num_")
     return {name: tuple(along) for name, along in found.items()}
 
