@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,13 +39,15 @@ def tables(
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
     """Run a published table again: reports/tables/NAME.{json,md}. A stopped run goes on where it was."""
-    from benchmarks.table import Table, compare, markdown, run_table, summarise, write_report
+    from benchmarks.table import Table, compare, draw, markdown, run_table, summarise, write_report
 
     chosen = Table.load(table, data_dir).only(row or [])
     results = run_table(chosen, seeds, None if check else WORK / table, typer.echo)
     report = summarise(chosen, results, _command())
     text = markdown(report, chosen.published)
     write_report(report, text, REPORTS)
+    if chosen.plot is not None:
+        draw(report, chosen.plot, REPORTS)
     typer.echo(text)
     if check:
         committed = RESULTS / f"{table}.json"
@@ -60,7 +63,7 @@ def tables(
 
 @app.command()
 def tune(
-    dataset: Annotated[str, typer.Option(help="A data set of the collaborative tables.")],
+    dataset: Annotated[str, typer.Option(help="A data set of the ranking tables.")],
     model: Annotated[str, typer.Option(help="Name in MODELS.")],
     data_dir: DataDir = DATA,
     trials: Annotated[int, typer.Option(help="Settings to try.")] = 40,
@@ -71,12 +74,13 @@ def tune(
     base: Annotated[list[str] | None, typer.Option("--set", help="field=value that stays; repeatable.")] = None,
 ) -> None:
     """Tune a model on a set's validation part, and write params/DATASET/MODEL.yaml."""
-    from benchmarks.collaborative import TUNING
+    from benchmarks import collaborative, side_data
     from lethe.tuning import Trial, search, write_tuned
 
-    if dataset not in TUNING:
-        raise ConfigError(f"--dataset: unknown data set {dataset!r}; known: {', '.join(TUNING)}")
-    recipe = TUNING[dataset]
+    known = collaborative.TUNING | side_data.TUNING
+    if dataset not in known:
+        raise ConfigError(f"--dataset: unknown data set {dataset!r}; known: {', '.join(known)}")
+    recipe = known[dataset]
     rows, valid = recipe.parts(data_dir, dataset)
 
     def say(trial: Trial) -> None:
@@ -94,11 +98,35 @@ def tune(
         base=_assignments("--set", base),
         grid=_assignments("--grid", grid) or None,
         progress=say,
+        tables=recipe.tables(data_dir),
     )
     write_tuned(
         ROOT / "params" / dataset / f"{name or model}.yaml", found, _command(), notes=[f"Table: {recipe.table}."]
     )
     typer.echo(f"{metric or recipe.metric} {found.value:.5f}: {found.values}")
+
+
+@app.command()
+def tune_shards(
+    method: Annotated[list[str], typer.Option(help="Methods of receraser-ml1m, for WMF; repeatable.")],
+    data_dir: DataDir = DATA,
+) -> None:
+    """Tune WMF's rows of receraser-ml1m on the validation part, and write params/DATASET/PARTITION-AGGREGATOR.yaml."""
+    from benchmarks import receraser_ml1m as table
+    from benchmarks.collaborative import TUNING, read_split
+    from benchmarks.sharded import TUNING_SEED, tune, write_settings
+
+    split = read_split(data_dir, table.DATASET)
+    _, valid = TUNING[table.DATASET].parts(data_dir, table.DATASET)
+    for label in method:
+        if label not in table.METHODS:
+            raise ConfigError(f"--method: unknown method {label!r}; known methods: {'; '.join(table.METHODS)}")
+        kind = table.kind("WMF", label)
+        chosen, value, first, tried = tune(split, valid, kind, table.grid(kind), typer.echo)
+        command = shlex.join(["python", "-m", "benchmarks", "tune-shards", "--method", label])
+        figures = f"Validation recall@20 {value:.5f}, {first:.5f} at the start; {tried} settings, seed {TUNING_SEED}."
+        write_settings(split, kind, chosen, [command, figures, "Table: receraser-ml1m."])
+        typer.echo(f"{label}  {figures}  {chosen}")
 
 
 @app.command()
@@ -120,6 +148,76 @@ def peers(
     write_report(report, text, REPORTS)
     if commit:
         _commit("peers")
+
+
+@app.command()
+def faults(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Kill a forget run at every point, and every other fault: reports/tables/faults.{json,md}."""
+    from benchmarks import faults as storms
+    from benchmarks.house import make_workspace, prefect_server, serving
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    with tempfile.TemporaryDirectory(prefix="lethe-faults-") as folder, prefect_server():
+        workspace = make_workspace(Path(folder) / "workspace")
+        with serving(workspace):
+            killed = storms.storm(workspace, say=say)
+            other = storms.others(workspace, len(killed["requests"]), say=say)
+    _report("faults", storms.summary(killed, other, _command()), as_json, commit)
+
+
+@app.command()
+def erasure(
+    requests: Annotated[int, typer.Option(help="Queued requests of the batch.")] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Canaries in every store before and after forgetting, and a long queue: reports/tables/erasure.{json,md}."""
+    from benchmarks import erasure as runs
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    with tempfile.TemporaryDirectory(prefix="lethe-erasure-") as folder:
+        found = runs.canaries(Path(folder), say)
+        queued = runs.queue(Path(folder), requests, say)
+    flat = {key: value for key, value in queued.items() if key not in ("verify", "completed")}
+    report = {"command": _command(), **found, **flat, "queue": queued}
+    _report("erasure", report, as_json, commit)
+
+
+def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
+    """Write a report of plain figures, its long lists left out of the text."""
+    from benchmarks.table import write_report
+
+    lines = [f"# {name}", "", f"`{report['command']}`", "", "| | |", "| --- | --- |"]
+    lines += [f"| {key} | {value} |" for key, value in report.items() if not isinstance(value, list | dict | str)]
+    text = "\n".join(lines) + "\n"
+    write_report(report | {"table": name}, text, REPORTS)
+    typer.echo(json.dumps(report, indent=1) if as_json else text)
+    if commit:
+        _commit(name)
+
+
+@app.command()
+def scale(
+    rows: Annotated[int, typer.Option(help="Interactions to make.")] = 10_000_000,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Seconds and peak memory of every partition on made interactions: reports/tables/partition-scale.{json,md}."""
+    from benchmarks.scale import measure, report
+    from benchmarks.table import write_report
+
+    figures = measure(rows, WORK / f"scale-{rows}", typer.echo)
+    made, text = report(rows, figures, _command())
+    write_report(made, text, REPORTS)
+    typer.echo(text)
+    if commit:
+        _commit("partition-scale")
 
 
 @app.command()
@@ -152,8 +250,8 @@ def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:
 
 def _commit(name: str) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
-    for kind in ("json", "md"):
-        shutil.copy(REPORTS / f"{name}.{kind}", RESULTS / f"{name}.{kind}")
+    for path in sorted(REPORTS.glob(f"{name}.*")):
+        shutil.copy(path, RESULTS / path.name)
 
 
 def _command() -> str:

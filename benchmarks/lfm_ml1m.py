@@ -103,7 +103,7 @@ class Ratings:
             "rmse": np.bincount(person, np.square(errors)) / counts,
             "mae": np.bincount(person, errors) / counts,
         }
-        return Result(metrics, seconds, means)
+        return Result(metrics, seconds, users=means)
 
 
 def read_parts(data_dir: Path) -> dict[str, Interactions]:

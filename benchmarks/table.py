@@ -3,8 +3,15 @@
 A table NAME is a module ``benchmarks/NAME.py`` (dashes as underscores) with three names:
 
     PROTOCOL   str: data, split, candidates, denominators, what the settings were tuned on
-    PUBLISHED  {model: {metric: value}}: the paper's figures; its metrics are the columns of the printed table
+    PUBLISHED  {model: {metric: value or None}}: the paper's figures; its metrics are the columns of the printed table
     rows(data_dir: Path) -> list[Row]: reads the data, trains nothing
+
+and, if it has them,
+
+    plot(report, axes)   draws a figure of the report, NAME.svg beside it
+    AGAINST              names of rows that every row is tested against besides the best baseline
+
+Columns that no paper has stand under the model "", with None for figures.
 """
 
 from __future__ import annotations
@@ -12,7 +19,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +30,28 @@ from lethe.environment import numeric_environment
 from lethe.errors import ConfigError
 from lethe.evaluation import paired_t_test
 
-TABLES = ("enmf-ml1m", "receraser-retrain-ml1m", "lfm-ml1m")
+TABLES = (
+    "enmf-ml1m",
+    "receraser-retrain-ml1m",
+    "lfm-ml1m",
+    "receraser-ml1m",
+    "aggregators",
+    "partitions",
+    "num-shards",
+    "activity-groups",
+    "forget-cost",
+    "ralst-ml1m",
+    "seconds-to-best",
+    "eatnn-ciao",
+    "multibehaviour-taobao-mb",
+    "multibehaviour-taobao-mb-clean",
+    "multibehaviour-beibei",
+    "ensfm-frappe",
+    "ensfm-ml1m",
+    "jnskr-amazon-book",
+    "knowledge-book-crossing",
+    "knowledge-ml1m",
+)
 ERRORS = ("rmse", "mae")
 """Metrics of which less is better; of all others more is."""
 
@@ -35,6 +63,8 @@ class Result:
     metrics: dict[str, float]
     seconds: float
     """Of the processor, training alone, one thread: a busy machine changes them little."""
+    times: dict[str, float] = field(default_factory=dict)
+    """{name: seconds of the processor}: parts of them; columns of their own, never compared with a committed table."""
     users: dict[str, np.ndarray] = field(default_factory=dict)
     """{metric: [U]}, aligned over rows and seeds: what the significance test pairs. Without it seeds are paired."""
 
@@ -61,8 +91,10 @@ class Row:
 class Table:
     name: str
     protocol: str
-    published: dict[str, dict[str, float]]
+    published: dict[str, dict[str, float | None]]
     rows: list[Row]
+    plot: Callable[[dict[str, Any], Any], None] | None = None
+    against: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, name: str, data_dir: Path) -> Table:
@@ -70,7 +102,8 @@ class Table:
         if name not in TABLES:
             raise ConfigError(f"--table: unknown table {name!r}; known tables: {', '.join(TABLES)}")
         module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
-        return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir))
+        optional = getattr(module, "plot", None), getattr(module, "AGAINST", ())
+        return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir), *optional)
 
     def only(self, models: Iterable[str]) -> Table:
         """The table without the other rows; all of them if ``models`` is empty. Raises ConfigError."""
@@ -79,7 +112,7 @@ class Table:
             if model not in known:
                 raise ConfigError(f"--row: unknown row {model!r}; known rows: {', '.join(known)}")
         kept = [row for row in self.rows if not wanted or row.model in wanted]
-        return Table(self.name, self.protocol, self.published, kept)
+        return replace(self, rows=kept)
 
 
 Say = Callable[[str], None]
@@ -98,7 +131,8 @@ def run_table(table: Table, seeds: int, work: Path | None, say: Say = print) -> 
         for seed in range(1, min(seeds, row.max_seeds or seeds) + 1):
             result = _resume(row, seed, work)
             results[row.model].append(result)
-            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in _columns(table, results))
+            known = [metric for metric in _columns(table, results) if metric in result.metrics]
+            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in known)
             say(f"{table.name}  {row.model}  seed {seed}  {figures}  {result.seconds:.1f} s")
     return results
 
@@ -112,9 +146,15 @@ def _resume(row: Row, seed: int, work: Path | None) -> Result:
         with np.load(path, allow_pickle=False) as stored:
             info = json.loads(str(stored["info"]))
             users = {name.removeprefix("users/"): stored[name] for name in stored.files if name != "info"}
-        return Result(info["metrics"], info["seconds"], users)
+        return Result(info["metrics"], info["seconds"], info.get("times", {}), users)
     result = row.run(seed)
-    info = {"model": row.model, "seed": seed, "metrics": result.metrics, "seconds": result.seconds}
+    info = {
+        "model": row.model,
+        "seed": seed,
+        "metrics": result.metrics,
+        "seconds": result.seconds,
+        "times": result.times,
+    }
     arrays: dict[str, Any] = {f"users/{name}": column for name, column in result.users.items()}
     work.mkdir(parents=True, exist_ok=True)
     # A name that np.load never looks for until it is whole.
@@ -139,6 +179,7 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
     rows = []
     for row in table.rows:
         runs = results[row.model]
+        others = [name for name in table.against if name in results and name != row.model]
         published = table.published.get(row.model, {})
         rows.append(
             {
@@ -148,8 +189,17 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
                     for metric in runs[0].metrics
                 },
                 "seconds": round(float(np.median([run.seconds for run in runs])), 3),
+                "times": {
+                    name: round(float(np.median([run.times[name] for run in runs])), 3) for name in runs[0].times
+                },
                 "seeds": len(runs),
                 "baseline": row.baseline,
+                "against": {
+                    name: {
+                        m: _p_value(m, runs, results[name]) for m in runs[0].metrics if m in results[name][0].metrics
+                    }
+                    for name in others
+                },
                 "note": row.note,
             }
         )
@@ -195,11 +245,12 @@ def _p_value(metric: str, ours: list[Result], best: list[Result]) -> float | Non
     return paired_t_test(*(np.array([run.metrics[metric] for run in runs[:pairs]]) for runs in (ours, best))).p_value
 
 
-def markdown(report: dict[str, Any], published: dict[str, dict[str, float]]) -> str:
+def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None]]) -> str:
     """The report for people: ours ± deviation, published, difference; * marks p < .05 against the best baseline."""
     measured = {metric for row in report["rows"] for metric in row["metrics"]}
     printed = dict.fromkeys(metric for figures in published.values() for metric in figures)
     columns = [metric for metric in printed if metric in measured]
+    times = list(dict.fromkeys(name for row in report["rows"] for name in row["times"]))
     lines = [
         f"# {report['table']}",
         "",
@@ -209,14 +260,32 @@ def markdown(report: dict[str, Any], published: dict[str, dict[str, float]]) -> 
         "\\* differs from the best baseline (in bold) with p < .05, paired by user. Seconds are of the processor, a",
         "median of training alone, one thread, and compare within this table only.",
         "",
-        f"| model | seeds | {' | '.join(columns)} | seconds |",
-        f"| --- | --- |{' --- |' * len(columns)} --- |",
+        f"| model | seeds | {' | '.join([*columns, *times, 'seconds'])} |",
+        f"| --- | --- |{' --- |' * (len(columns) + len(times) + 1)}",
     ]
     for row in report["rows"]:
         cells = [_cell(row, metric, report["best_baseline"].get(metric) == row["model"]) for metric in columns]
+        cells += [f"{row['times'][name]:.2f}" if name in row["times"] else "–" for name in times]
         lines.append(f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} | {row['seconds']:.2f} |")
+    lines += _tests(report, columns)
     notes = [f"* {row['model']}: {row['note']}" for row in report["rows"] if row["note"]]
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+
+def _tests(report: dict[str, Any], columns: list[str]) -> list[str]:
+    """A table of p-values against single rows, where any were asked for."""
+    lines = [
+        f"| {row['model']} against {other} | {' | '.join(_p(p.get(metric)) for metric in columns)} |"
+        for row in report["rows"]
+        for other, p in row.get("against", {}).items()
+    ]
+    if not lines:
+        return []
+    return ["", f"| p, paired | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}", *lines]
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}"
 
 
 def _cell(row: dict[str, Any], metric: str, best: bool) -> str:
@@ -244,6 +313,20 @@ def write_report(report: dict[str, Any], text: str, folder: Path) -> None:
     name = report["table"]
     (folder / f"{name}.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def draw(report: dict[str, Any], plot: Callable[[dict[str, Any], Any], None], folder: Path) -> None:
+    """NAME.svg in ``folder``: small, and the same bytes for the same report."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    with pyplot.rc_context({"svg.hashsalt": report["table"], "svg.fonttype": "none", "font.size": 9}):
+        figure, axes = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
+        plot(report, axes)
+        figure.savefig(folder / f"{report['table']}.svg", metadata={"Date": None})
+        pyplot.close(figure)
 
 
 def compare(report: dict[str, Any], committed: dict[str, Any]) -> list[str]:

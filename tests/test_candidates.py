@@ -1,111 +1,120 @@
-"""A family of rating models is judged by its errors, of which less is better."""
+"""Winners weighed by what forgetting will cost, the rule on record; and requests that wait for one another."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 
-from lethe.aggregation import Ensemble
-from lethe.candidates import Outcome, finish, jobs, promote_winners
+from lethe import fulfilment
+from lethe.candidates import Outcome, choose, finish, jobs, promote_winners
 from lethe.config import Params
-from lethe.data.interactions import Interactions
-from lethe.errors import ConfigError
-from lethe.evaluation import evaluate_ratings, predict_by_scores
 from lethe.registry import Registry
 from lethe.stages import build_data
-from lethe.tuning import tune
+from lethe.unlearning import costs
+from lethe.unlearning.costs import Costs
 from lethe.workspace import Workspace
-from tests.conftest import make_workspace
-
-GOOD, BAD = {"embedding_dim": 4, "sweeps": 10}, {"embedding_dim": 4, "epochs": 0}
+from tests.conftest import make_workspace, taste_blocks
 
 
-def rated(users: int = 24, items: int = 20) -> Interactions:
-    """Half of the cells, with stars that are high in a user's own half of the items."""
-    generator = np.random.default_rng(0)
-    rows, columns = np.nonzero(generator.random((users, items)) < 0.6)
-    stars = np.where(rows % 2 == columns * 2 // items, 5, 2) - (generator.random(len(rows)) < 0.2)
-    names = (np.array([f"{kind}-{n:02d}" for n in part], object) for kind, part in (("u", rows), ("i", columns)))
-    return Interactions.of(*names, stars, np.arange(len(rows)))
+def settle(workspace: Workspace, **forgetting: object) -> Params:
+    values = yaml.safe_load(workspace.params.read_text())
+    values["forgetting"] = forgetting
+    workspace.params.write_text(yaml.safe_dump(values, sort_keys=False))
+    return Params.read(workspace.params)
 
 
-def workspace_of(folder: Path, candidates: list[tuple[str, str]], **training: str) -> Workspace:
-    workspace = make_workspace(folder, rated())
-    params = yaml.safe_load(workspace.params.read_text())
-    params["families"] = {
-        "ratings": {"dataset": "tiny", "candidates": [{"model": m, "sharding": s} for m, s in candidates]}
-    }
-    params["models"] |= {"als": GOOD, "lfm": BAD}
-    params["training"] = training
-    workspace.params.write_text(yaml.safe_dump(params, sort_keys=False))
-    return workspace
-
-
-def outcomes(workspace: Workspace) -> list[Outcome]:
+@pytest.fixture
+def trained(tmp_path: Path) -> tuple[Workspace, list[Outcome]]:
+    workspace = make_workspace(tmp_path / "w", taste_blocks(), ("wmf", "bpr"))
+    values = yaml.safe_load(workspace.params.read_text())
+    values["families"] = {"sharded": values["families"]["sharded"]}
+    workspace.params.write_text(yaml.safe_dump(values, sort_keys=False))
     params = Params.read(workspace.params)
-    build_data(workspace, params, "tiny", list(params.pipeline.shardings))
-    found = []
+    build_data(workspace, params, "tiny", ["user-hash-3"])
+    outcomes = []
     for job in jobs(workspace, params):
         builder = job.builder(workspace)
-        found.append(finish(workspace, params, job, {s: builder.sub_model(s).key for s in builder.shard_names()}))
-    return found
+        models = {name: builder.sub_model(name).key for name in builder.shard_names()}
+        outcomes.append(finish(workspace, params, job, models))
+    return workspace, outcomes
 
 
-@pytest.mark.parametrize("name", ["rmse", "mae"])
-def test_the_smaller_error_wins_and_replaces_the_larger(name: str, tmp_path: Path) -> None:
-    workspace = workspace_of(tmp_path / "workspace", [("lfm", "whole"), ("als", "whole")], rating_metric=name)
-    params = Params.read(workspace.params)
-    worse, better = outcomes(workspace)
-    errors = [outcome.metrics(workspace)["valid"][name] for outcome in (worse, better)]
-    assert errors[0] > errors[1] + 0.1
-    first = promote_winners(workspace, params, [worse], rebuilt=False)["ratings"]
-    assert (first.info["model"], first.reason) == ("lfm", f"first of its family, validation {name} {errors[0]:.4f}")
-    second = promote_winners(workspace, params, [worse, better], rebuilt=False)["ratings"]
-    assert (second.info["model"], second.reason) == ("als", f"validation {name} {errors[1]:.4f} beats {errors[0]:.4f}")
-    assert promote_winners(workspace, params, [worse], rebuilt=False)["ratings"].tag == second.tag
-    current = Registry(workspace).current("ratings")
-    assert current is not None
-    assert current.tag == second.tag
+def dear(known: Costs, outcome: Outcome) -> Costs:
+    """The same records, but training this candidate's model took a thousand times as long."""
+    recipe = outcome.job.recipe
+    what = costs.training(recipe.model, recipe.config)
+    return Costs(tuple(r._replace(seconds=1000 * r.seconds) if r.what == what else r for r in known.records))
 
 
-def test_what_is_measured_are_the_errors_of_both_parts_cold_rows_counted(tmp_path: Path) -> None:
-    workspace = workspace_of(tmp_path / "workspace", [("als", "whole")])
-    (outcome,) = outcomes(workspace)
-    builder, measured = outcome.job.builder(workspace), outcome.metrics(workspace)
-    ensemble = Ensemble.load(builder.store.get("ensemble", outcome.ensemble).path)
-    for part in ("valid", "test"):
-        predict = predict_by_scores(ensemble.score, ensemble.catalogue, builder.part("train"))
-        assert measured[part] == evaluate_ratings(predict, ensemble.catalogue, builder.part(part))
-        assert set(measured[part]) == {"rmse", "mae", "cold_users", "cold_items"}
+def test_the_cheapest_near_the_best_wins_where_requests_are_expected(trained) -> None:
+    workspace, outcomes = trained
+    known = costs.learn(workspace)
+    plain = choose(workspace, settle(workspace), outcomes, known)
+    best = plain.winner
+    assert plain.rule == "best validation ndcg@10"
+    (other,) = (outcome for outcome in outcomes if outcome is not best)
+    weighed = settle(workspace, expected_requests=3, accuracy_given_up=0.9)
+    for expensive, cheap in ((best, other), (other, best)):
+        chosen = choose(workspace, weighed, outcomes, dear(known, expensive))
+        assert chosen.winner is cheap
+        assert chosen.forgetting_seconds is not None
+        assert chosen.rule.startswith("least expected seconds of forgetting within 90.0% of the best")
+    strict = settle(workspace, expected_requests=3, accuracy_given_up=0.0)
+    assert choose(workspace, strict, outcomes, dear(known, best)).winner is best
 
 
-def test_sharded_ratings_are_measured_too(tmp_path: Path) -> None:
-    workspace = workspace_of(tmp_path / "workspace", [("als", "user-hash-3")])
-    params = yaml.safe_load(workspace.params.read_text())
-    params["shardings"]["user-hash-3"]["aggregator"] = "mean"
-    workspace.params.write_text(yaml.safe_dump(params, sort_keys=False))
-    (outcome,) = outcomes(workspace)
-    assert 0 < outcome.metrics(workspace)["test"]["rmse"] < 2
+def test_rule_and_figures_are_recorded_with_the_promotion(trained) -> None:
+    workspace, outcomes = trained
+    params = settle(workspace, expected_requests=2, accuracy_given_up=0.9)
+    promote_winners(workspace, params, outcomes, rebuilt=False)
+    version = Registry(workspace).current("sharded")
+    assert version is not None
+    assert version.choice["rule"].startswith("least expected seconds")
+    assert version.choice["expected_requests"] == 2
+    assert version.choice["forgetting_seconds"] > 0
+    assert version.choice["ndcg@10"] == pytest.approx(version.metrics["ndcg@10"])
+    known = Costs.read(workspace)
+    assert known.seconds("package", 100) is not None, "the next plan can predict all parts"
+    assert len(costs.learn(workspace).records) == len(known.records), "nothing is counted twice"
 
 
-def test_ratings_and_preferences_are_not_compared(tmp_path: Path) -> None:
-    workspace = workspace_of(tmp_path / "workspace", [("als", "whole"), ("wmf", "whole")])
-    with pytest.raises(
-        ConfigError, match=r"^families\.ratings\.candidates: 'als' learns ratings and 'wmf' preferences"
-    ):
-        jobs(workspace, Params.read(workspace.params))
+def test_records_outlive_the_artifacts(trained) -> None:
+    workspace, _ = trained
+    before = costs.learn(workspace)
+    for path in workspace.artifacts.rglob("record.json"):
+        path.unlink()
+    assert costs.learn(workspace) == before
 
 
-def test_a_rating_model_is_tuned_for_its_error(tmp_path: Path) -> None:
-    workspace = workspace_of(tmp_path / "workspace", [("als", "whole")])
-    params = Params.read(workspace.params)
-    build_data(workspace, params, "tiny", ["whole"])
-    found = tune(workspace, params, "als", "tiny", command="here", trials=2, grid={"reg": [1000.0]})
-    assert found.metric == "-rmse"
-    assert found.values["reg"] < 1000
-    assert -2 < found.value < 0
-    with pytest.raises(ConfigError, match=r"^metric: 'ndcg@10' does not judge ratings; known are rmse, mae$"):
-        tune(workspace, params, "als", "tiny", command="here", trials=1, metric="ndcg@10")
+def test_a_scheduled_run_lets_requests_wait_for_one_another_up_to_the_earliest_due_date(trained) -> None:
+    workspace, outcomes = trained
+    params = settle(workspace, batch="until-due", lead_hours=48, due_days=10)
+    promote_winners(workspace, params, outcomes, rebuilt=False)
+    first = fulfilment.submit(workspace, None, "user-001", [])
+    fulfilment.submit(workspace, None, "user-002", [])
+    plan = fulfilment.current_plan(workspace)
+    assert plan.families[0].predicted.seconds is not None
+    now = datetime.now(UTC)
+    assert fulfilment.begin(workspace, scheduled=True, now=now) is None
+    assert fulfilment.begin(workspace, scheduled=True, now=now + timedelta(days=7, hours=20)) is None
+    run = fulfilment.begin(workspace, scheduled=True, now=now + timedelta(days=8, hours=1))
+    assert run is not None
+    assert len(run.requests) == 2, "each touched shard is rebuilt once"
+    assert first.id in run.requests
+
+
+def test_a_run_that_somebody_asks_for_does_not_wait(trained) -> None:
+    workspace, outcomes = trained
+    promote_winners(workspace, settle(workspace, batch="until-due"), outcomes, rebuilt=False)
+    fulfilment.submit(workspace, None, "user-001", [])
+    assert fulfilment.begin(workspace) is not None
+
+
+def test_a_run_at_once_does_not_wait(trained) -> None:
+    workspace, outcomes = trained
+    promote_winners(workspace, settle(workspace), outcomes, rebuilt=False)
+    fulfilment.submit(workspace, None, "user-001", [])
+    assert fulfilment.begin(workspace, scheduled=True) is not None

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from lethe.config import canonical_json, digest_json
 from lethe.errors import ArtifactError
 
@@ -44,7 +46,7 @@ class Artifact:
         return self.path / name
 
     def record(self) -> dict[str, Any]:
-        """Seconds and time of making; empty if it was lost."""
+        """Seconds of making, by the clock and of the processor, and when that was; empty if it was lost."""
         path = self.path / "record.json"
         return json.loads(path.read_text()) if path.is_file() else {}
 
@@ -77,6 +79,8 @@ class ArtifactStore:
             raise ArtifactError(f"artifact {path.name[:12]}: no manifest in {path.parent.name}") from None
         except (ValueError, KeyError, TypeError):
             raise ArtifactError(f"artifact {path.name[:12]}: manifest.json is not a manifest") from None
+        if check and artifact.key != self.key(artifact.kind, artifact.inputs):
+            raise ArtifactError(f"artifact {artifact.kind}/{artifact.key[:12]}: its manifest was changed")
         for name, expected in artifact.files.items() if check else ():
             file = path / name
             actual = digest_file(file) if file.is_file() else "missing"
@@ -100,13 +104,14 @@ class ArtifactStore:
         parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".building-", dir=parent))
         try:
-            start = time.perf_counter()
+            start, worked = time.perf_counter(), time.thread_time()
             extra = write(folder) or {}
-            seconds = time.perf_counter() - start
+            seconds, processor = time.perf_counter() - start, time.thread_time() - worked
             files = {str(p.relative_to(folder)): digest_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
             manifest = {"kind": kind, "key": key, "inputs": inputs, "files": files}
             (folder / "manifest.json").write_bytes(canonical_json(manifest))
-            record = {"seconds": round(seconds, 4), "made": time.time(), **extra}
+            times = {"seconds": round(seconds, 4), "cpu_seconds": round(processor, 4), "made": time.time()}
+            record = {**times, **extra}
             (folder / "record.json").write_text(json.dumps(record))
             try:
                 os.replace(folder, parent / key)
@@ -114,6 +119,9 @@ class ArtifactStore:
                 # Another writer was first; both wrote the same bytes, so theirs serves.
                 if not (parent / key).is_dir():
                     raise
+        except SafetensorError as error:
+            # A full disk, told in words of its own.
+            raise OSError(f"artifact {kind}/{key[:12]}: {error}") from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return self.open(parent / key, check=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,10 @@ from lethe.aggregation import Ensemble
 from lethe.artifacts import ArtifactStore
 from lethe.config import Params
 from lethe.models import rates
-from lethe.pipeline import Builder, Recipe, judged_by, measure, merit, recipes, write_learning_curve
+from lethe.pipeline import Builder, Recipe, judged_by, measure, merit, recipes, stages_before, write_learning_curve
 from lethe.registry import Registry, Version
+from lethe.unlearning.costs import Costs, learn
+from lethe.unlearning.forecast import expected_seconds
 from lethe.unlearning.planner import guarantee
 from lethe.workspace import Workspace
 
@@ -60,14 +63,60 @@ def finish(workspace: Workspace, params: Params, job: Job, sub_models: dict[str,
     ensemble = builder.ensemble(sub_models)
     evaluation = builder.evaluation(ensemble.key, params.evaluation.cutoffs)
     write_learning_curve(workspace, job.recipe.name, trained)
-    seconds = sum(artifact.record().get("seconds", 0.0) for artifact in (*trained, ensemble, evaluation))
+    stages = [stage for artifact in trained for stage in stages_before(builder.store, artifact)]
+    seconds = sum(artifact.record().get("seconds", 0.0) for artifact in (*stages, *trained, ensemble, evaluation))
     return Outcome(job, sub_models, ensemble.key, evaluation.key, round(seconds, 3))
 
 
-def choose(workspace: Workspace, params: Params, outcomes: list[Outcome]) -> Outcome:
-    """The candidate with the best validation metric; the first listed wins a tie."""
-    name = judged_by(params, outcomes[0].job.recipe.model)
-    return max(outcomes, key=lambda outcome: merit(outcome.metrics(workspace)["valid"][name], name))
+@dataclass(frozen=True)
+class Choice:
+    """A family's winner, and what it was weighed by."""
+
+    winner: Outcome
+    metric: str
+    value: float
+    """Of that metric, on validation."""
+    forgetting_seconds: float | None
+    """Expected, for ``forgetting.expected_requests`` whole-user requests together; None where that isn't known."""
+    rule: str
+
+    def to_json(self, params: Params) -> dict[str, Any]:
+        return {
+            "rule": self.rule,
+            self.metric: self.value,
+            "expected_requests": params.forgetting.expected_requests,
+            "forgetting_seconds": self.forgetting_seconds,
+        }
+
+
+def choose(workspace: Workspace, params: Params, outcomes: list[Outcome], costs: Costs) -> Choice:
+    """The candidate with the best validation metric; the first listed wins a tie.
+
+    Where requests are expected, it is the one that forgets most cheaply of those that come near enough to that metric
+    (``forgetting.accuracy_given_up``); of equally cheap ones the more accurate.
+    """
+    settings, name = params.forgetting, judged_by(params, outcomes[0].job.recipe.model)
+    values = [outcome.metrics(workspace)["valid"][name] for outcome in outcomes]
+    merits = [merit(value, name) for value in values]
+    requests = max(settings.expected_requests, 1)
+    seconds = [expected_seconds(workspace, outcome.job.recipe, requests, costs) for outcome in outcomes]
+    least = _near_enough(params, max(merits))
+    rule = f"best validation {name}"
+    place = max(range(len(outcomes)), key=lambda n: merits[n])
+    if settings.expected_requests:
+        rule = f"least expected seconds of forgetting within {settings.accuracy_given_up:.1%} of the {rule}"
+        near = [n for n in range(len(outcomes)) if merits[n] >= least]
+        place = min(near, key=lambda n: (_or_infinite(seconds[n]), -merits[n]))
+    return Choice(outcomes[place], name, values[place], seconds[place], rule)
+
+
+def _near_enough(params: Params, best: float) -> float:
+    """The least merit that may win for being cheaper to forget from: errors count as negative merits."""
+    return best - params.forgetting.accuracy_given_up * abs(best)
+
+
+def _or_infinite(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds
 
 
 def promote_winners(
@@ -77,8 +126,9 @@ def promote_winners(
     by_family: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_family.setdefault(outcome.job.family, []).append(outcome)
+    costs = learn(workspace)
     versions = {
-        family: promote(workspace, params, choose(workspace, params, candidates), rebuilt=rebuilt)
+        family: promote(workspace, params, choose(workspace, params, candidates, costs), rebuilt=rebuilt)
         for family, candidates in by_family.items()
     }
     if not rebuilt:
@@ -86,33 +136,46 @@ def promote_winners(
         for family in set(registry.families()) - set(params.families):
             registry.drop(family)
     write_reports(workspace, outcomes, versions)
+    learn(workspace)
     return versions
 
 
-def promote(workspace: Workspace, params: Params, winner: Outcome, *, rebuilt: bool) -> Version:
+def promote(workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bool) -> Version:
     """Register the winner. Ordinarily only if it beats what is served, on today's validation rows; after a forget
     request (``rebuilt``) always, because the version it replaces saw what was forgotten."""
-    registry = Registry(workspace)
+    registry, winner = Registry(workspace), choice.winner
     builder, family = winner.job.builder(workspace), winner.job.family
     package = builder.package(winner.ensemble, family, guarantee(winner.job.recipe.layout))
     current = registry.current(family)
     if current is not None and current.digest == package.digest:
         return current
-    metrics, name = winner.metrics(workspace), judged_by(params, winner.job.recipe.model)
-    new = metrics["valid"][name]
+    name, new = choice.metric, choice.value
     if rebuilt:
         reason = "rebuilt from the remaining data"
     elif current is None:
         reason = f"first of its family, validation {name} {new:.4f}"
     else:
         old = _served_metric(workspace, params, builder, registry, current)
-        if merit(old, name) >= merit(new, name):
+        cheaper = _cheaper(params, choice, old, current.choice.get("forgetting_seconds"))
+        better = merit(new, name) > merit(old, name)
+        if not better and not cheaper:
             return current
-        reason = f"validation {name} {new:.4f} beats {old:.4f}"
-    registry.promote(family, package, reason=reason, metrics=metrics["valid"])
+        reason = f"validation {name} {new:.4f} {'beats' if better else 'is near'} {old:.4f}"
+        reason += ", and it forgets more cheaply" if cheaper else ""
+    metrics = winner.metrics(workspace)["valid"]
+    registry.promote(family, package, reason=reason, metrics=metrics, choice=choice.to_json(params))
     promoted = registry.current(family)
     assert promoted is not None
     return promoted
+
+
+def _cheaper(params: Params, choice: Choice, old: float, seconds: float | None) -> bool:
+    """Whether the rule that chose among candidates prefers the winner to what is served, of which it is cheaper."""
+    settings = params.forgetting
+    if not settings.expected_requests or choice.forgetting_seconds is None:
+        return False
+    near = merit(choice.value, choice.metric) >= _near_enough(params, merit(old, choice.metric))
+    return near and choice.forgetting_seconds < _or_infinite(seconds)
 
 
 def _served_metric(
@@ -148,6 +211,7 @@ def write_reports(workspace: Workspace, outcomes: list[Outcome], versions: dict[
             "sharding": version.info["sharding"],
             "version": version.tag,
             "reason": version.reason,
+            "choice": version.choice,
         }
         for family, version in versions.items()
     }

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from lethe.errors import ArtifactError
@@ -104,6 +104,11 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Save
             f"checkpoint {path.name}: not one of {type(model).__name__} ({type(error).__name__});"
             " delete it to train from the start"
         ) from None
+
+
+def optimizer_state(path: Path) -> dict[str, Tensor]:
+    """The optimiser's part of a checkpoint, {"PARAMETER/NAME": tensor}."""
+    return _below("optimizer/", load_file(path))
 
 
 def _names(model: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:

@@ -9,13 +9,30 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from lethe.errors import ConfigError
 
 # DVC reads dots in a key as a path, and BentoML wants lower case: names are plain.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _stays_inside(path: str) -> str:
+    if not Path(path).is_absolute() and ".." in Path(path).parts:
+        raise ValueError("must not lead out of the workspace; what lies elsewhere is named by its absolute path")
+    return path
+
+
+def _is_a_name(name: str) -> str:
+    if Path(name).name != name or name in (".", ".."):
+        raise ValueError("must be the name of a file in the source's folder, without a path")
+    return name
+
+
+SourcePath = Annotated[str, AfterValidator(_stays_inside)]
+"""Of what is only read: below the workspace, or absolute."""
+FileName = Annotated[str, AfterValidator(_is_a_name)]
 
 
 class Section(BaseModel):
@@ -122,17 +139,17 @@ class TableSource(TableFormat):
     """One CSV or Parquet file. A relative path is below the workspace."""
 
     kind: Literal["table"]
-    path: str
+    path: SourcePath
 
 
 class FolderSource(TableFormat):
     """A folder of ready train, valid (optional) and test files, CSV or Parquet."""
 
     kind: Literal["folder"]
-    path: str
-    train: str = "train.parquet"
-    valid: str | None = None
-    test: str = "test.parquet"
+    path: SourcePath
+    train: FileName = "train.parquet"
+    valid: FileName | None = None
+    test: FileName = "test.parquet"
     timestamp_unit: Literal["s", "ms", "position"] = "position"
 
 
@@ -168,7 +185,7 @@ Source = Annotated[
 class LinksSource(Section):
     """A table of links: a user and whom they chose. Repeated links are one; others can only be dropped or refused."""
 
-    path: str
+    path: SourcePath
     user: str = "user"
     friend: str = "friend"
     separator: str = Field(",", min_length=1, max_length=1)
@@ -179,7 +196,7 @@ class LinksSource(Section):
 class BehaviourSource(TableFormat):
     """A table of another behaviour (view, cart) of the same users; the interactions are the target behaviour."""
 
-    path: str
+    path: SourcePath
 
 
 class FeatureField(Section):
@@ -193,7 +210,7 @@ class FeatureField(Section):
 class FeaturesSource(Section):
     """A table of features, one row a user or item (or several: their values join). An empty value is no feature."""
 
-    path: str
+    path: SourcePath
     key: str | None = None
     """The id's column; null: user or item."""
     fields: dict[str, FeatureField] = Field(min_length=1)
@@ -203,11 +220,11 @@ class FeaturesSource(Section):
 class TriplesSource(Section):
     """A table of facts (head, relation, tail). Facts whose head or tail is no item are left out, and counted."""
 
-    path: str
+    path: SourcePath
     head: str = "head"
     relation: str = "relation"
     tail: str = "tail"
-    items: str | None = None
+    items: SourcePath | None = None
     """A table that says which entity an item is; null: items are entities by the same id."""
     item: str = "item"
     entity: str = "entity"
@@ -309,25 +326,55 @@ class Dataset(Section):
         return self
 
 
+class ColumnPlacement(Section):
+    """Users whose value in a table of yours reaches a bound lie in the last slice. The file is only read."""
+
+    by: Literal["column"]
+    path: str
+    """CSV or Parquet, one line a user; relative to the workspace."""
+    column: str
+    at_least: float
+    user: str = "user"
+
+
+class RequestPlacement(Section):
+    """Users who have asked to forget interactions before lie in the last slice; fixed when an epoch begins."""
+
+    by: Literal["requests"]
+    at_least: int = Field(1, ge=1)
+    """Interactions that the suppression list names."""
+
+
+Placement = Annotated[ColumnPlacement | RequestPlacement, Field(discriminator="by")]
+
+
 class Sharding(Section):
     """How rows are laid into shards and how the sub-models are put together again."""
 
     partition: Literal["whole", "user-hash", "interaction-hash", "ubp", "ibp", "inbp", "graph-lpa", "graph-bekm"]
     num_shards: int = Field(ge=1)
-    aggregator: Literal["identity", "mean", "static", "attention", "stacked", "refit"]
+    aggregator: Literal["identity", "mean", "static", "attention", "stacked", "refit", "ease"]
     slack: float = Field(1.2, ge=1)
     """Cap of a shard in the balanced partitions: ceil(slack * rows / num_shards)."""
+    slices: int = Field(1, ge=1)
+    """Restart points inside a shard: it learns slice after slice, and a deletion goes back to the touched one."""
+    placement: Placement | None = None
+    """Who lies in the last slice, where a deletion costs least; without it a user's slice is by keyed hash."""
 
     @model_validator(mode="after")
     def _whole_is_one_shard(self) -> Sharding:
         whole = (self.partition == "whole", self.num_shards == 1, self.aggregator == "identity")
         if any(whole) and not all(whole):
             raise ValueError("partition 'whole', num_shards 1 and aggregator 'identity' go together")
+        if self.placement is not None and self.slices == 1:
+            raise ValueError("placement needs at least 2 slices")
+        if self.aggregator == "ease" and self.partition in ("interaction-hash", "ibp", "inbp"):
+            raise ValueError(f"aggregator 'ease' needs all rows of a user in one shard, not partition {self.partition}")
         return self
 
 
 class Candidate(Section):
-    model: str
+    model: Name
     sharding: Name
 
 
@@ -369,6 +416,21 @@ class Serving(Section):
 
 class Forgetting(Section):
     due_days: int = Field(30, ge=1)
+    batch: Literal["at-once", "until-due"] = "at-once"
+    """When a scheduled run fulfils what waits: each time, or together, as late as the earliest due date allows."""
+    lead_hours: float = Field(24.0, ge=0)
+    """Time kept in hand before that date; no less than the schedule's interval."""
+    expected_requests: int = Field(0, ge=0)
+    """Whole-user requests expected in a batch. With 0 a family's winner is the most accurate, whatever it costs."""
+    accuracy_given_up: Fraction = 0.0
+    """Share of the best validation metric within which the candidate that forgets most cheaply wins."""
+
+
+class Audit(Section):
+    sample: int = Field(2, ge=1)
+    """Sub-models that an audit rebuilds."""
+    users: int = Field(50, ge=2)
+    """Users that the membership audit forgets, and as many that it never shows."""
 
 
 class Pipeline(Section):
@@ -393,6 +455,7 @@ class Params(Section):
     validation: Validation = Validation()
     serving: Serving = Serving()
     forgetting: Forgetting = Forgetting()
+    audit: Audit = Audit()
 
     @model_validator(mode="after")
     def _names_exist(self) -> Params:

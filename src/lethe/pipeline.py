@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from safetensors.torch import load_file, save_file
 
-from lethe.aggregation import AGGREGATORS, Asked, Ensemble, SubModel
+from lethe.aggregation import AGGREGATORS, Asked, Ensemble, SubModel, check
 from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config import Candidate, Params, Section, Sharding, read_yaml
 from lethe.data.catalogue import Catalogue
@@ -34,8 +35,10 @@ from lethe.evaluation import (
 )
 from lethe.evaluation.ranking import DEFAULT_METRICS
 from lethe.models import MODELS, configure, rates
+from lethe.models.base import Config
 from lethe.package import write_package
 from lethe.random import Stream
+from lethe.slices import check_slices, going_on, stage_config, stage_rows, write_stage
 from lethe.training import pick_device, progress_bar, train
 from lethe.workspace import Workspace
 
@@ -80,10 +83,13 @@ def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candida
         values |= read_yaml(tuned)
     aggregator = AGGREGATORS[layout.aggregator]
     settings = params.aggregators.get(layout.aggregator, {})
+    config = configure(candidate.model, values)
+    check(layout.aggregator, candidate.model, config)
+    check_slices(MODELS[candidate.model], config, layout.slices, candidate.model)
     return Recipe(
         dataset=dataset,
         model=candidate.model,
-        config=configure(candidate.model, values).plain(),
+        config=config.plain(),
         sharding=candidate.sharding,
         layout=layout,
         aggregator=aggregator.Config.parse(settings, f"aggregators.{layout.aggregator}").plain(),
@@ -121,40 +127,92 @@ class Builder:
     def shard_side(self, name: str) -> SideTables:
         return SideTables.read(self.workspace.shard_side(self.recipe.dataset, self.recipe.sharding, name))
 
+    def slices(self, name: str) -> np.ndarray:
+        """The slice of each row of a shard -> [n] int64; raises DataError where it was not laid in slices."""
+        path = self.workspace.shards(self.recipe.dataset, self.recipe.sharding) / f"{name}.parquet"
+        if "slice" not in (table := pq.read_table(path)).column_names:
+            raise DataError(f"shard {name} of {self.recipe.sharding}: column 'slice' is missing; run the data stages")
+        return table["slice"].to_numpy()
+
     def sub_model(self, shard_name: str) -> Artifact:
-        """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed."""
-        recipe, rows, tables = self.recipe, self.shard(shard_name), self.shard_side(shard_name)
-        inputs = {
+        """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed.
+
+        Of a shard in slices it is the last of its stages (``lethe.slices``), whose artifacts are the restart points.
+        """
+        rows, tables, count = self.shard(shard_name), self.shard_side(shard_name), self.recipe.layout.slices
+        if count == 1:
+            return self._make("sub-model", rows, tables, shard_name, self.config)
+        config, slices = stage_config(self.config, count, self.recipe.model), self.slices(shard_name)
+        made = None
+        for stage in range(count):
+            known, beside = stage_rows(rows, tables, slices, stage)
+            if len(known):
+                kind = "sub-model" if stage == count - 1 else "stage"
+                made = self._make(kind, known, beside, shard_name, config, stage, made)
+        assert made is not None, "a shard that holds no row trains nothing"
+        return made
+
+    @property
+    def config(self) -> Config:
+        return configure(self.recipe.model, self.recipe.config)
+
+    def _make(
+        self,
+        kind: str,
+        rows: Interactions,
+        tables: SideTables,
+        shard_name: str,
+        config: Config,
+        stage: int | None = None,
+        before: Artifact | None = None,
+    ) -> Artifact:
+        recipe, tables = self.recipe, self.shard_side(shard_name).of_rows(rows)
+        modules = ["lethe.training", MODELS[recipe.model].__module__, *(["lethe.slices"] if stage is not None else [])]
+        inputs: dict[str, Any] = {
             "data": content_digest(rows, tables),
             "shard": shard_name,
             "model": recipe.model,
-            "config": recipe.config,
+            "config": config.plain(),
             "seed": recipe.seed,
-            "code": code_digest("lethe.training", MODELS[recipe.model].__module__),
+            "code": code_digest(*modules),
             "environment": numeric_environment(recipe.device),
         }
-        saved = self.store.checkpoint("sub-model", inputs)
-        artifact = self.store.make(
-            "sub-model", inputs, lambda folder: self._train(rows, tables, shard_name, folder, saved)
-        )
+        if stage is not None:
+            begun = None if before is None else {"key": before.key, "digest": before.digest}
+            inputs |= {"stage": stage, "before": begun}
+        stream = Stream(recipe.seed)("sub-model", recipe.model, shard_name)
+        saved = self.store.checkpoint(kind, inputs)
+
+        def write(folder: Path) -> dict[str, Any]:
+            catalogue = Catalogue.of(rows, tables)
+            model = MODELS[recipe.model](config, catalogue.shape)
+            history = train(
+                model,
+                catalogue.encode(rows, tables),
+                stream if stage is None else stream("stage", stage),
+                pick_device(recipe.device),
+                progress=progress,
+                saved=saved,
+                begin=None if before is None else going_on(before.path, catalogue),
+            )
+            if kind == "stage":
+                write_stage(folder, saved, model)
+            else:
+                save_file(model.state_dict(), folder / "weights.safetensors")
+            catalogue.write(folder)
+            earlier = [] if before is None else json.loads(before.file("history.json").read_text())
+            history = [*earlier, *({**row, "epoch": row["epoch"] + len(earlier)} for row in history)]
+            (folder / "history.json").write_text(json.dumps(history))
+            return {"rows": len(rows)}
+
+        with progress_bar(f"{recipe.model} {shard_name}", config) as progress:
+            artifact = self.store.make(kind, inputs, write)
         saved.unlink(missing_ok=True)
         return artifact
 
-    def _train(self, rows: Interactions, tables: SideTables, shard_name: str, folder: Path, saved: Path) -> None:
-        recipe = self.recipe
-        catalogue = Catalogue.of(rows, tables)
-        model = MODELS[recipe.model](configure(recipe.model, recipe.config), catalogue.shape)
-        stream = Stream(recipe.seed)("sub-model", recipe.model, shard_name)
-        device = pick_device(recipe.device)
-        with progress_bar(f"{recipe.model} {shard_name}", model.config) as progress:
-            history = train(model, catalogue.encode(rows, tables), stream, device, progress=progress, saved=saved)
-        save_file(model.state_dict(), folder / "weights.safetensors")
-        catalogue.write(folder)
-        (folder / "history.json").write_text(json.dumps(history))
-
     def _load(self, name: str, artifact: Artifact) -> SubModel:
         catalogue = Catalogue.read(artifact.path)
-        model = MODELS[self.recipe.model](configure(self.recipe.model, self.recipe.config), catalogue.shape)
+        model = MODELS[self.recipe.model](self.config, catalogue.shape)
         model.load_state_dict(load_file(artifact.file("weights.safetensors")))
         model.eval()
         return SubModel(name, model, catalogue)
@@ -173,7 +231,7 @@ class Builder:
             "environment": numeric_environment("cpu"),
         }
 
-        def write(folder: Path) -> None:
+        def write(folder: Path) -> dict[str, Any]:
             aggregator = AGGREGATORS[recipe.layout.aggregator]
             loaded = [self._load(name, artifact) for name, artifact in artifacts.items()]
             config = aggregator.Config.parse(recipe.aggregator, "aggregator")
@@ -181,6 +239,7 @@ class Builder:
             ensemble, history = aggregator.fit(loaded, rows, config, stream)
             ensemble.save(folder)
             (folder / "history.json").write_text(json.dumps(history))
+            return {"rows": len(rows)}
 
         return self.store.make("ensemble", inputs, write)
 
@@ -199,9 +258,10 @@ class Builder:
             "code": code_digest("lethe.evaluation.ranking", "lethe.evaluation.rating"),
         }
 
-        def write(folder: Path) -> None:
+        def write(folder: Path) -> dict[str, Any]:
             metrics = measure(Ensemble.load(artifact.path), parts, cutoffs, ratings=rates(self.recipe.model))
             (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True))
+            return {"rows": len(parts["train"])}
 
         return self.store.make("evaluation", inputs, write)
 
@@ -222,9 +282,22 @@ class Builder:
         }
         seen = Interactions.concatenate(train, valid)
         inputs = {"info": info, "seen": seen.digest(), "code": code_digest("lethe.package")}
-        return self.store.make(
-            "package", inputs, lambda folder: write_package(folder, Ensemble.load(artifact.path), seen, info)
-        )
+
+        def write(folder: Path) -> dict[str, Any]:
+            write_package(folder, Ensemble.load(artifact.path), seen, info)
+            return {"rows": len(train)}
+
+        return self.store.make("package", inputs, write)
+
+
+def stages_before(store: ArtifactStore, sub_model: Artifact) -> list[Artifact]:
+    """The stored stages that a sub-model in slices went on from, the last first; none for another sub-model."""
+    found: list[Artifact] = []
+    before = sub_model.inputs.get("before")
+    while before is not None and (path := store.root / "stage" / before["key"]).is_dir():
+        found.append(store.open(path, check=False))
+        before = found[-1].inputs["before"]
+    return found
 
 
 def measure(

@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,16 @@ _TOO_OLD = "were built before the last completed forget request and are gone for
 
 @dataclass(frozen=True)
 class Version:
-    """One promoted package: its tag, its artifact (manifest unchecked; see ``Registry.open``) and why it is here."""
+    """One promoted package: its tag, its artifact (manifest unchecked; see ``Registry.open``) and why it is here.
+
+    ``choice``: the rule that made it a winner, and the figures it was weighed by.
+    """
 
     tag: str
     artifact: Artifact
     reason: str
     metrics: dict[str, float]
+    choice: dict[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -66,11 +70,19 @@ class Registry:
         self.tombstones = workspace.state / "tombstones.json"
         self.artifacts = ArtifactStore(workspace.artifacts)
 
-    def promote(self, family: str, package: Artifact, *, reason: str, metrics: dict[str, float]) -> str:
+    def promote(
+        self,
+        family: str,
+        package: Artifact,
+        *,
+        reason: str,
+        metrics: dict[str, float],
+        choice: dict[str, Any] | None = None,
+    ) -> str:
         """Store the package and make it the family's current version; what is current already stays as it is.
 
-        A version that is stored already keeps the reason and metrics of its first promotion. Raises ArtifactError if
-        the stored copy differs from the package's manifest, DeploymentError if the version was retired.
+        A version that is stored already keeps what was said at its first promotion. Raises ArtifactError if the stored
+        copy differs from the package's manifest, DeploymentError if the version was retired.
         """
         tag = f"{PREFIX}{family}:{package.digest[:16]}"
         with self._locked():
@@ -79,7 +91,8 @@ class Registry:
             if tag in self._tombstones().get(family, []):
                 raise DeploymentError(f"model {tag!r} can't be promoted: such versions {_TOO_OLD}")
             if not self._whole(tag):
-                self._store(tag, package, {"family": family, "reason": reason, "metrics": metrics})
+                about = {"family": family, "reason": reason, "metrics": metrics, "choice": choice or {}}
+                self._store(tag, package, about)
             if tags[-1:] != [tag]:
                 tags.append(tag)
                 self._write(self.pointer, history)
@@ -111,7 +124,7 @@ class Registry:
             raise DeploymentError(f"model {tag!r} is not in the model store")
         about = _bentoml(self.workspace).get(tag, _model_store=self._store_of_models()).info.metadata
         artifact = self.artifacts.open(self.folder(tag), check=False)
-        return Version(tag, artifact, str(about["reason"]), dict(about["metrics"]))
+        return Version(tag, artifact, str(about["reason"]), dict(about["metrics"]), dict(about.get("choice", {})))
 
     def folder(self, tag: str) -> Path:
         """Where a version's files are."""
@@ -119,8 +132,11 @@ class Registry:
         return self._models / name / version
 
     def open(self, tag: str) -> Artifact:
-        """A version's artifact with every file compared to its manifest; raises ArtifactError."""
-        return self.artifacts.open(self.folder(tag))
+        """A version's artifact with every file compared to its manifest, and that to the tag; raises ArtifactError."""
+        artifact = self.artifacts.open(self.folder(tag))
+        if not tag.endswith(f":{artifact.digest[:16]}"):
+            raise ArtifactError(f"model {tag!r}: its manifest was changed, its digest is {artifact.digest[:16]}")
+        return artifact
 
     def roll_back(self, family: str, to: str | None = None) -> str:
         """Make an earlier version (default: the one before) current again and return its tag.

@@ -7,23 +7,27 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from lethe import sources
-from lethe.config import Params
-from lethe.data.catalogue import Catalogue
-from lethe.data.interactions import Interactions
+from lethe.config import ColumnPlacement, Columns, Params, Placement, RequestPlacement, TableFormat
+from lethe.data.catalogue import Catalogue, Ids
+from lethe.data.interactions import Interactions, to_arrow, write_parquet
 from lethe.data.split import PARTS, deduplicate, split
 from lethe.data.suppression import SuppressionList
 from lethe.data.tables import SideTables, known_links
 from lethe.environment import code_digest
 from lethe.errors import ConfigError, DataError, LetheError
-from lethe.partition import PARTITIONS, Assignment
+from lethe.keys import subject_digest
+from lethe.partition import PARTITIONS, Assignment, frozen, lay_slices
 from lethe.random import Stream
+from lethe.sources import table
 from lethe.workspace import Workspace
 
 
@@ -32,6 +36,9 @@ def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
     config = params.datasets[dataset].source
     found = sources.digest(config, root=workspace.source_root, copy=workspace.source_copy(dataset))
     found |= sources.side.digests(params.datasets[dataset].side, root=workspace.source_root)
+    for name, layout in params.shardings.items():
+        if isinstance(layout.placement, ColumnPlacement):
+            found[f"placement of {name}"] = table.digest(workspace.source_root / layout.placement.path)
     found["code"] = code_digest("lethe.stages", *(p.assign.__module__ for p in PARTITIONS.values()))
     path = workspace.source_digest(dataset)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,22 +90,21 @@ def assign(workspace: Workspace, params: Params, dataset: str, sharding: str) ->
     """Lay each training row into a shard. An assignment that looked at data stays frozen until its params change."""
     layout = params.shardings[sharding]
     rows = Interactions.read(workspace.split(dataset, "train"))
-    partition = PARTITIONS[layout.partition]
     folder = workspace.assignment(dataset, sharding)
     epoch = {"sharding": layout.plain(), "seed": params.seed}
+    stream = Stream(params.seed)("partition", dataset, sharding)
     previous = None
-    if partition.frozen and _begun(folder, epoch):
+    if frozen(layout) and _begun(folder, epoch):
         previous = Assignment.read(folder / "assignment.parquet")
-    shards = partition.assign(
-        rows,
-        layout.num_shards,
-        previous,
-        Stream(params.seed)("partition", dataset, sharding),
-        slack=layout.slack,
-        embeddings=_embeddings,
+    shards = PARTITIONS[layout.partition].assign(
+        rows, layout.num_shards, previous, stream, slack=layout.slack, embeddings=pretrain
     )
+    slices = None
+    if layout.slices > 1:
+        leaving = _leaving(workspace, layout.placement, dataset, rows)
+        slices = lay_slices(rows, layout.slices, stream, leaving=leaving, previous=previous)
     with _fresh(folder) as fresh:
-        Assignment(rows.user_ids, rows.item_ids, shards).write(fresh / "assignment.parquet")
+        Assignment(rows.user_ids, rows.item_ids, shards, slices).write(fresh / "assignment.parquet")
         (fresh / "epoch.json").write_text(json.dumps(epoch, sort_keys=True) + "\n")
 
 
@@ -107,7 +113,7 @@ def _begun(folder: Path, epoch: dict[str, object]) -> bool:
     return path.is_file() and json.loads(path.read_text()) == json.loads(json.dumps(epoch))
 
 
-def _embeddings(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray, np.ndarray]:
+def pretrain(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray, np.ndarray]:
     """User and item vectors of a WMF trained on the rows, for the balanced partitions; never stored."""
     from lethe.models import MODELS, configure
     from lethe.training import train
@@ -117,6 +123,26 @@ def _embeddings(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarr
     train(model, catalogue.encode(rows), stream)
     users, items = model.factors_or_fail()
     return catalogue, users.detach().numpy(), items.detach().numpy()
+
+
+def _leaving(workspace: Workspace, placement: Placement | None, dataset: str, rows: Interactions) -> np.ndarray | None:
+    """[n] bool: the rows of users who are likely to leave. Raises DataError where the placement's table is no table."""
+    match placement:
+        case None:
+            return None
+        case ColumnPlacement():
+            # One value a user, read as the rating that the user gives; there is no item to it.
+            columns = Columns(user=placement.user, item=placement.user, rating=placement.column)
+            values = table.read(workspace.source_root / placement.path, TableFormat(columns=columns))
+            assert values.ratings is not None
+            named = Ids.of(values.user_ids[values.ratings >= placement.at_least])
+            return named.encode(rows.user_ids) >= 0
+        case RequestPlacement():
+            entries = SuppressionList.read(workspace.suppression).entries
+            asked = Counter(e.user_digest for e in entries if e.dataset == dataset and e.kind == "interaction")
+            users, places = np.unique(rows.user_ids, return_inverse=True)
+            often = [asked[subject_digest(dataset, user)] >= placement.at_least for user in users]
+            return np.array(often, dtype=bool)[places]
 
 
 def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: str) -> None:
@@ -132,8 +158,12 @@ def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: s
         tables = tables.without_pairs(held_out)
     with _fresh(workspace.shards(dataset, sharding)) as folder:
         for shard in range(count):
-            name, own = f"{shard:0{width}d}", rows.take(assignment.shards == shard)
-            own.write(folder / f"{name}.parquet")
+            name, held = f"{shard:0{width}d}", assignment.shards == shard
+            own, slices = rows.take(held), assignment.slices
+            columns = {column: to_arrow(values) for column, values in own.columns()}
+            if slices is not None:
+                columns["slice"] = to_arrow(slices[held])
+            write_parquet(pa.table(columns), folder / f"{name}.parquet")
             tables.of_rows(own).write(folder / "side" / name)
 
 

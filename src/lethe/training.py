@@ -21,11 +21,24 @@ from lethe.errors import ConfigError
 from lethe.models.base import Model
 from lethe.random import Stream
 
-__all__ = ["History", "Progress", "Row", "Validate", "fit", "one_thread", "pick_device", "progress_bar", "train"]
+__all__ = [
+    "Begin",
+    "History",
+    "Progress",
+    "Row",
+    "Validate",
+    "fit",
+    "one_thread",
+    "pick_device",
+    "progress_bar",
+    "train",
+]
 
 Progress = Callable[[Row], None]
 Validate = Callable[[Model], float]
 """The value of a finished model on validation data; higher is better."""
+Begin = Callable[[Model, torch.optim.Optimizer | None], None]
+"""Bring a prepared model, and the optimiser of ``fit``, to where learning is to begin."""
 
 CHECKPOINT_SECONDS = 60.0
 """Between two checkpoints, at the least. Only what a killed training loses depends on it."""
@@ -71,11 +84,12 @@ def train(
     progress: Progress | None = None,
     valid: Validate | None = None,
     saved: Path | None = None,
+    begin: Begin | None = None,
 ) -> History:
     """Train ``model`` on ``data`` by the solver its config names; afterwards it is on the CPU and ready to score.
 
-    ``progress`` is called with each row of the history; ``valid`` and ``saved`` are for ``fit``. Only gradients use
-    the device: the solvers are compiled for the CPU.
+    ``progress`` is called with each row of the history; ``begin`` may change the start; ``valid`` and ``saved`` are for
+    ``fit``. Only gradients use the device: the solvers are compiled for the CPU.
     """
     _check_needs(model, data)
     if data.contexts is not None and "contexts" not in model.accepts:
@@ -84,9 +98,11 @@ def train(
         model.prepare(data, stream("prepare"))
         if model.config.solver == "gradient":
             model.to(device or "cpu")
-            history = fit(model, data, stream("train"), progress=progress, valid=valid, saved=saved)
+            history = fit(model, data, stream("train"), progress=progress, valid=valid, saved=saved, begin=begin)
         else:
             history = []
+            if begin is not None:
+                begin(model, None)
             for epoch, loss in enumerate(model.solve(data, stream("train"))):
                 _check(model, epoch, loss, f"of solver {model.config.solver}")
                 _record(history, progress, {"epoch": epoch, "loss": loss})
@@ -107,6 +123,7 @@ def fit(
     progress: Progress | None = None,
     valid: Validate | None = None,
     saved: Path | None = None,
+    begin: Begin | None = None,
 ) -> History:
     """The one optimisation loop: epochs over the model's own batches and loss.
 
@@ -124,6 +141,8 @@ def fit(
     device = next(model.parameters()).device
     history: History = []
     best: Best | None = None
+    if begin is not None:
+        begin(model, optimizer)
     if saved is not None and (before := checkpoint.load(saved, model, optimizer)) is not None:
         history, best = before
     written = time.monotonic()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from lethe.aggregation import AGGREGATORS, Ensemble, FactorEnsemble, MeanEnsemble, SubModel
+from lethe.aggregation import AGGREGATORS, Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
 from lethe.aggregation.align import align, stack
 from lethe.aggregation.attention import Attention
 from lethe.data.catalogue import Catalogue
@@ -103,7 +103,7 @@ def test_mean_is_over_the_shards_that_hold_user_and_item():
 def test_mean_keeps_popularity_apart_far_from_zero():
     ensemble = fit("mean", [sub_model("mostpop", rows_of((1, 0)))], rows_of((1, 0)))
     catalogue = Catalogue.of(rows_of(*((1, item) for item in range(1000))))
-    lifted = MeanEnsemble(catalogue, ensemble.members, np.arange(1000, 0, -1))
+    lifted = WeightedEnsemble(catalogue, ensemble.members, np.arange(1000, 0, -1), ensemble.weights)
     lifted.members[0].model.counts += 1e6
     assert (np.diff(lifted.score(np.array([0]))[0]) < 0).all()
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.optimize
 import torch
 
 from lethe.aggregation import AGGREGATORS, Ensemble, SubModel
@@ -13,7 +15,7 @@ from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
 from lethe.models import MODELS, configure
 from lethe.random import Stream
-from lethe.training import History
+from lethe.training import History, train
 
 DIM = 3
 
@@ -105,3 +107,43 @@ def test_the_scale_of_a_shard_does_not_matter() -> None:
     rows = rows_of()
     plain, scaled = (fit(members(rows, by_row(rows), spoil), rows, 0.2)[0] for spoil in (1.0, 50.0))
     np.testing.assert_allclose(plain.score(np.arange(30)), scaled.score(np.arange(30)), atol=1e-4)
+
+
+def test_without_towers_the_mean_of_the_weighted_scores_minimises_the_loss(tmp_path: Path) -> None:
+    rows = rows_of()
+    shards, catalogue = by_row(rows), Catalogue.of(rows)
+    sub_models, held = [], np.zeros((3, 30, 20))
+    for shard, name in enumerate(("ease", "item-knn", "mostpop")):
+        own = rows.take(shards == shard)
+        local = Catalogue.of(own)
+        model = MODELS[name](configure(name, {}), local.shape)
+        train(model, local.encode(own), Stream(shard))
+        sub_models.append(SubModel(f"{shard:02d}", model, local))
+        held[shard][np.ix_(catalogue.users.encode(local.users.values), catalogue.items.encode(local.items.values))] = 1
+    ensemble, history = fit(sub_models, rows, 0.2)
+    cells = shard_scores(sub_models, catalogue) / np.maximum(held.sum(axis=0), 1)
+    wanted = catalogue.encode(rows).csr().toarray().ravel()
+    roots = np.sqrt(np.where(wanted > 0, 1, 0.2))
+    weights, _ = scipy.optimize.nnls(cells.reshape(3, -1).T * roots[:, None], wanted * roots)
+    assert weights.any()
+    assert (weights != 1).all()
+    somewhere = held.any(axis=0)
+    scores = ensemble.score(np.arange(30))
+    np.testing.assert_allclose(scores[somewhere], np.tensordot(weights, cells, 1)[somewhere], rtol=1e-4, atol=1e-6)
+    below, above = (np.where(somewhere == own, scores, filler) for own, filler in ((False, -np.inf), (True, np.inf)))
+    assert not somewhere.all()
+    assert (below.max(axis=1) < above.min(axis=1)).all()
+    difference = np.tensordot(weights, cells, 1).ravel() - wanted
+    assert history[0]["loss"] == pytest.approx((roots**2 * difference**2).sum() - wanted.sum(), rel=1e-4)
+    ensemble.save(tmp_path / "ensemble")
+    np.testing.assert_array_equal(Ensemble.load(tmp_path / "ensemble").score(np.arange(30)), scores)
+
+
+def test_shards_that_all_mislead_weigh_alike() -> None:
+    # The popular are scored lowest, below 0 on every row: no weight lowers the loss.
+    rows = rows_of()
+    catalogue = Catalogue.of(rows)
+    model = MODELS["mostpop"](configure("mostpop", {}), catalogue.shape)
+    model.counts -= 100
+    ensemble, _ = fit([SubModel("00", model, catalogue)] * 2, rows, 0.2)
+    np.testing.assert_allclose(ensemble.score(np.arange(30)), -100)

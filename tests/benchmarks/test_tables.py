@@ -53,7 +53,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def result(value: float, users: list[float] | None = None) -> Result:
-    return Result({"hr@5": value}, 1.0, {} if users is None else {"hr@5": np.array(users)})
+    return Result({"hr@5": value}, 1.0, users={} if users is None else {"hr@5": np.array(users)})
 
 
 def table(*rows: Row) -> Table:

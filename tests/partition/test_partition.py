@@ -177,7 +177,7 @@ def test_refusals_are_one_line_with_field_value_and_rule():
     rows = table([(1, 1), (1, 2), (1, 3), (1, 4), (2, 1)])
     with pytest.raises(ConfigError, match=r"num_shards: 3 must not be more than the 2 users of the training rows"):
         lay("ubp", rows, 3)
-    with pytest.raises(ConfigError, match=r"slack: 2 shards of at most 3 interactions can't hold entities of up to 4"):
+    with pytest.raises(ConfigError, match=r"slack: 2 shards of at most 3 interactions can't hold users of up to 4"):
         lay("ubp", rows, 2, slack=1.2)
     with pytest.raises(ConfigError, match=r"num_shards: 2 is less than the kept assignment has"):
         lay("ubp", rows, 2, previous=assigned(rows, np.array([2, 2, 2, 2, 0])))

@@ -1,9 +1,9 @@
 """What evaluation and serving see: one recommender over the whole catalogue, however many sub-models are behind it.
 
-    ensemble.json                 kind, and for "mean" the sub-models: name, model, config
+    ensemble.json                 kind, and for "weighted" the sub-models: name, model, config
     users.parquet, items.parquet  the catalogue
-    ensemble.safetensors          "factors": users, items      "mean": counts
-    members/NAME/                 "mean": users.parquet, items.parquet, weights.safetensors of each sub-model
+    ensemble.safetensors          "factors": users, items      "weighted": counts, weights
+    members/NAME/                 "weighted": users.parquet, items.parquet, weights.safetensors of each sub-model
 
 The bytes are a function of the content, and a folder needs nothing outside it.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -79,7 +79,7 @@ class SubModel:
             rows = [self.catalogue.items.encode(items) for items in asked.histories]
             rows = [items[items >= 0] for items in rows]
             indptr = np.concatenate([[0], np.cumsum([len(items) for items in rows])]).astype(np.int64)
-            history = torch.from_numpy(indptr), torch.from_numpy(np.concatenate(rows))
+            history = torch.from_numpy(indptr), torch.from_numpy(np.concatenate([np.empty(0, np.int64), *rows]))
         return Given(None if contexts is None else torch.from_numpy(contexts), history)
 
     def factors(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -119,7 +119,8 @@ class Ensemble(ABC):
         """Read what ``save`` wrote; raises ArtifactError where a file is missing or not of an ensemble."""
         try:
             description = json.loads((folder / "ensemble.json").read_bytes())
-            return {"factors": FactorEnsemble.read, "mean": MeanEnsemble.read}[description["kind"]](folder, description)
+            kinds = {"factors": FactorEnsemble.read, "weighted": WeightedEnsemble.read}
+            return kinds[description["kind"]](folder, description)
         except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
             raise ArtifactError(f"ensemble {folder.name[:16]}: not an ensemble ({type(error).__name__})") from None
 
@@ -150,15 +151,18 @@ class FactorEnsemble(Ensemble):
 
 
 @dataclass(frozen=True)
-class MeanEnsemble(Ensemble):
-    """The mean of the members' scores, each over the users and items it holds; see ``mean.fit``.
+class WeightedEnsemble(Ensemble):
+    """The mean of the members' weighted scores over those that hold both user and item: 1/n Σ_i w_i s_i(u, v).
 
-    ``counts`` [num_items] int64: training rows of each item.
+    Items that none of a user's members holds rank below all the others, by their training counts.
+
+    counts  [num_items] int64: training rows of each item      weights  [K] float32; all 1 is SISA's mean
     """
 
     catalogue: Catalogue
     members: tuple[SubModel, ...]
     counts: np.ndarray
+    weights: np.ndarray
 
     @cached_property
     def _places(self) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -175,18 +179,22 @@ class MeanEnsemble(Ensemble):
     def accepts(self) -> frozenset[str]:
         return frozenset().union(*(member.model.accepts for member in self.members))
 
-    def score(self, users: np.ndarray, asked: Asked = NOTHING) -> np.ndarray:
-        total = np.zeros((len(users), len(self.counts)), dtype=np.float32)
-        weight = np.zeros_like(total)
+    def votes(self, users: np.ndarray, asked: Asked = NOTHING) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]:
+        """For each member: which cells of (users, items) it holds, an open mesh, and its scores [n, m] there."""
         for member, (own_users, items) in zip(self.members, self._places, strict=True):
             own = np.where(users >= 0, own_users[users], -1)
             # Whom a shard never saw it can answer all the same by what came with the request.
             rows = np.flatnonzero((own >= 0) | ((users < 0) & bool(asked.fields & member.model.accepts)))
-            cells = np.ix_(rows, items)
-            total[cells] += member.score(own[rows], asked.take(rows))
-            weight[cells] += 1
-        held = weight > 0
-        scores = np.divide(total, weight, out=total, where=held)
+            yield np.ix_(rows, items), member.score(own[rows], asked.take(rows))
+
+    def score(self, users: np.ndarray, asked: Asked = NOTHING) -> np.ndarray:
+        total = np.zeros((len(users), len(self.counts)), dtype=np.float32)
+        holders = np.zeros_like(total)
+        for weight, (cells, scores) in zip(self.weights, self.votes(users, asked), strict=True):
+            total[cells] += weight * scores
+            holders[cells] += 1
+        held = holders > 0
+        scores = np.divide(total, holders, out=total, where=held)
         # Below the worst held item by as much as keeps popularity apart in float32, the most popular nearest to it.
         worst = np.where(held, scores, np.inf).min(axis=1, keepdims=True, initial=np.inf)
         worst[~held.any(axis=1)] = 0
@@ -199,7 +207,8 @@ class MeanEnsemble(Ensemble):
         described = [
             {"name": m.name, "model": names[type(m.model)], "config": m.model.config.plain()} for m in self.members
         ]
-        _write(folder, self.catalogue, {"kind": "mean", "members": described}, {"counts": self.counts})
+        arrays = {"counts": self.counts, "weights": self.weights}
+        _write(folder, self.catalogue, {"kind": "weighted", "members": described}, arrays)
         for member in self.members:
             own = folder / "members" / member.name
             own.mkdir(parents=True, exist_ok=True)
@@ -208,7 +217,7 @@ class MeanEnsemble(Ensemble):
             save_file(state, own / "weights.safetensors")
 
     @classmethod
-    def read(cls, folder: Path, description: dict[str, Any]) -> MeanEnsemble:
+    def read(cls, folder: Path, description: dict[str, Any]) -> WeightedEnsemble:
         """What ``save`` wrote; ``description`` is ensemble.json."""
         members = []
         for entry in description["members"]:
@@ -217,8 +226,8 @@ class MeanEnsemble(Ensemble):
             model = MODELS[entry["model"]](configure(entry["model"], entry["config"]), catalogue.shape)
             model.load_state_dict(load_file(own / "weights.safetensors"))
             members.append(SubModel(entry["name"], model.eval(), catalogue))
-        counts = load_arrays(folder / "ensemble.safetensors")["counts"]
-        return cls(Catalogue.read(folder), tuple(members), counts)
+        arrays = load_arrays(folder / "ensemble.safetensors")
+        return cls(Catalogue.read(folder), tuple(members), arrays["counts"], arrays["weights"])
 
 
 def _write(folder: Path, catalogue: Catalogue, description: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:

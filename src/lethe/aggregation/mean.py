@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lethe.aggregation.ensemble import Ensemble, MeanEnsemble, SubModel
+from lethe.aggregation.ensemble import SubModel, WeightedEnsemble
 from lethe.config import Section
 from lethe.data.catalogue import Catalogue, Ids
 from lethe.data.interactions import Interactions
@@ -24,10 +24,11 @@ class Config(Section):
 
 def fit(
     sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream
-) -> tuple[Ensemble, History]:
+) -> tuple[WeightedEnsemble, History]:
     """Nothing is learned: the history is empty."""
     whole = Catalogue.of(train)
     # Side tables may have told a shard of items that no training row names.
     items = Ids.of(np.concatenate([whole.items.values, *(one.catalogue.items.values for one in sub_models)]))
     catalogue = Catalogue(whole.users, items)
-    return MeanEnsemble(catalogue, tuple(sub_models), catalogue.encode(train).item_counts), []
+    weights = np.ones(len(sub_models), np.float32)
+    return WeightedEnsemble(catalogue, tuple(sub_models), catalogue.encode(train).item_counts, weights), []

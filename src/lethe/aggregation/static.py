@@ -1,4 +1,4 @@
-"""Static weights: one learned number for each shard (GraphEraser), for two-tower sub-models.
+"""Static weights: one learned number for each shard (GraphEraser), for any kind of sub-model.
 
 Chen et al., "Graph Unlearning", CCS 2022, section 5 (learning-based aggregation):
 
@@ -8,14 +8,17 @@ Deviations: the weights are the exact minimum of the whole-matrix square loss (e
 quadratic function of them, so that nothing is sampled and there is no learning rate; they needn't sum to 1, because
 that loss fixes the scale; a shard that does not hold a user or item takes no weight there.
 
-The combined towers are the weighted shards' side by side, K · d wide. Where each user is in one shard, a weight scales
-all scores of a user alike: then the order of what a shard holds is that of the mean.
+The combined towers are the weighted shards' side by side, K · d wide. Sub-models without two towers are scored cell by
+cell, and the sum is divided by how many shards hold the cell (``WeightedEnsemble``), because 0 need not be "no opinion"
+on their scale. Where each user is in one shard, a weight scales all scores of a user alike: then the order of what a
+shard holds is that of the mean.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import scipy.linalg
@@ -24,13 +27,17 @@ from numba import njit
 from pydantic import Field
 
 from lethe import training
+from lethe.aggregation import mean
 from lethe.aggregation.align import Tower, stack
-from lethe.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
+from lethe.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
 from lethe.config import Section
 from lethe.data.catalogue import Catalogue, InteractionMatrix
 from lethe.data.interactions import Interactions
 from lethe.random import Stream
 from lethe.training import History
+
+BLOCK = 64
+"""Users scored at once where there are no towers: memory is K of them times all items, in float64."""
 
 
 class Config(Section):
@@ -41,11 +48,16 @@ class Config(Section):
 def fit(
     sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream
 ) -> tuple[Ensemble, History]:
-    """Learn the shards' weights. Raises ConfigError for sub-models without two towers."""
+    """Learn the shards' weights."""
     catalogue = Catalogue.of(train)
+    data = catalogue.encode(train)
     with training.one_thread():
+        if any(sub_model.factors() is None for sub_model in sub_models):
+            plain, _ = mean.fit(sub_models, train, mean.Config(), stream)
+            weights, loss = solve(*moments(plain, data, config.negative_weight))
+            return replace(plain, weights=weights), [{"epoch": 0, "loss": loss}]
         users, items = (side_by_side(tower) for tower in stack(sub_models, train))
-        weights, loss = learn(users, items, catalogue.encode(train), config.negative_weight)
+        weights, loss = solve(*tower_moments(users, items, data, config.negative_weight))
     weighted = (users * weights[:, None]).reshape(len(users), -1)
     return FactorEnsemble(catalogue, weighted, items.reshape(len(items), -1)), [{"epoch": 0, "loss": loss}]
 
@@ -58,10 +70,10 @@ def side_by_side(tower: Tower) -> np.ndarray:
     return placed
 
 
-def learn(
+def tower_moments(
     users: np.ndarray, items: np.ndarray, data: InteractionMatrix, negative_weight: float
-) -> tuple[np.ndarray, float]:
-    """Weights w [K] ≥ 0, float32, of users [M, K, d] and items [N, K, d], and their loss wᵀ A w - 2 bᵀ w, where
+) -> tuple[np.ndarray, np.ndarray]:
+    """A [K, K] and b [K] of the loss wᵀ A w - 2 bᵀ w, of users [M, K, d] and items [N, K, d]:
 
     A_ij = c⁻ Σ_uv s_i s_j + (1 - c⁻) Σ_{uv∈data} s_i s_j,   b_i = Σ_{uv∈data} s_i,   s_i = p^i_u · q^i_v.
     """
@@ -73,12 +85,39 @@ def learn(
     everywhere = products.reshape(num_shards, dim, num_shards, dim).sum(axis=(1, 3))
     held = np.einsum("ukd,ukd->uk", users, users) > 0
     on_data, linear = _moments(users, items, held, data.users, data.items)
-    quadratic = negative_weight * everywhere + (1 - negative_weight) * on_data
+    return negative_weight * everywhere + (1 - negative_weight) * on_data, linear
+
+
+def moments(
+    ensemble: WeightedEnsemble, data: InteractionMatrix, negative_weight: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same A and b for members of any kind, s_i being member i's score over the number of members at the cell."""
+    num_shards = len(ensemble.members)
+    quadratic, linear = np.zeros((num_shards, num_shards)), np.zeros(num_shards)
+    for first in range(0, data.num_users, BLOCK):
+        users = np.arange(first, min(first + BLOCK, data.num_users))
+        scores, holders = np.zeros((num_shards, len(users), data.num_items)), np.zeros((len(users), data.num_items))
+        for own, (cells, votes) in zip(scores, ensemble.votes(users), strict=True):
+            own[cells] = votes
+            holders[cells] += 1
+        scores /= np.maximum(holders, 1)
+        rows = slice(*data.indptr[[first, users[-1] + 1]])
+        on_data = scores[:, data.users[rows] - first, data.items[rows]]
+        everywhere = scores.reshape(num_shards, -1)
+        quadratic += negative_weight * everywhere @ everywhere.T + (1 - negative_weight) * on_data @ on_data.T
+        linear += on_data.sum(axis=1)
+    return quadratic, linear
+
+
+def solve(quadratic: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, float]:
+    """The w ≥ 0 [K] float32 of least wᵀ A w - 2 bᵀ w, and that; all 1 where no weight at all lowers it."""
     # wᵀ A w - 2 bᵀ w = ‖L w - y‖² - ‖y‖² with A = LᵀL, Lᵀ y = b: non-negative least squares. The ridge is rounding's.
     single = np.finfo(np.float32)
     ridge = np.diag(np.diag(quadratic) * single.eps + single.tiny)
     factor = scipy.linalg.cholesky(quadratic + ridge)
     weights, _ = scipy.optimize.nnls(factor, scipy.linalg.solve_triangular(factor, linear, trans="T"))
+    if not weights.any():
+        weights = np.ones_like(weights)
     return weights.astype(np.float32), float(weights @ quadratic @ weights - 2 * linear @ weights)
 
 

@@ -121,4 +121,5 @@ def _sources_outside(workspace: Workspace, run: Run) -> list[str]:
         source = json.loads(workspace.source_digest(dataset).read_text())
         if source["reach"] == "outside":
             found.append(f"source of {dataset} ({source['kind']}): only read; its owner has to remove the rows there")
+        found += [f"{name}: its table is only read" for name in source if name.startswith("placement of ")]
     return found

@@ -11,6 +11,7 @@ from lethe.data.tables import SideTables
 from lethe.errors import RequestError
 from lethe.fulfilment.served import served
 from lethe.keys import subject_digest
+from lethe.unlearning.costs import Costs
 from lethe.unlearning.ledger import Ledger
 from lethe.unlearning.planner import Plan, plan
 from lethe.unlearning.requests import ForgetRequest, holds, mentions
@@ -62,5 +63,6 @@ def hide(workspace: Workspace, requests: Sequence[ForgetRequest]) -> None:
 
 
 def current_plan(workspace: Workspace) -> Plan:
-    """What the waiting requests touch."""
-    return plan(workspace, pending(workspace), served(workspace))
+    """What the waiting requests touch and cost, here and under the other shardings of params.yaml."""
+    others = Params.read(workspace.params).shardings
+    return plan(workspace, pending(workspace), served(workspace), costs=Costs.read(workspace), others=others)

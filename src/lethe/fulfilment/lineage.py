@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from lethe.artifacts import Artifact, ArtifactStore, digest_file
 from lethe.config import Params
 from lethe.data.interactions import Interactions
-from lethe.data.tables import digest_beside
+from lethe.data.tables import SideTables, content_digest, digest_beside
 from lethe.registry import Registry
+from lethe.slices import stage_rows
 from lethe.workspace import Workspace
 
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -70,4 +73,13 @@ def _tables(workspace: Workspace, dataset: str) -> set[str]:
         digests.add(digest_file(path))
         if {"user", "item"} <= set(pq.read_schema(path).names):
             digests |= {Interactions.read(path).digest(), digest_beside(path)}
+        if path.parent.name == "shards" and "slice" in pq.read_schema(path).names:
+            digests |= _stages(path)
     return digests
+
+
+def _stages(path: Path) -> set[str]:
+    """Digests of what the stages of a shard in slices learn from."""
+    rows, tables = Interactions.read(path), SideTables.read(path.parent / "side" / path.stem)
+    slices = pq.read_table(path, columns=["slice"])["slice"].to_numpy()
+    return {content_digest(*stage_rows(rows, tables, slices, stage)) for stage in np.unique(slices)}

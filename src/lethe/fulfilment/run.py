@@ -11,9 +11,11 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from lethe.config import Params
 from lethe.data.interactions import Interactions
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.data.tables import SideTables, digest_beside
@@ -21,8 +23,9 @@ from lethe.errors import LetheError
 from lethe.fulfilment.intake import held_rows, ledger
 from lethe.fulfilment.served import served, state_of
 from lethe.registry import Registry
+from lethe.unlearning.costs import Costs
 from lethe.unlearning.ledger import Ledger
-from lethe.unlearning.planner import plan
+from lethe.unlearning.planner import Plan, plan
 from lethe.unlearning.requests import ForgetRequest, State, holds, mentions
 from lethe.workspace import Workspace
 
@@ -53,23 +56,35 @@ class Run:
         return self
 
 
-def begin(workspace: Workspace) -> Run | None:
-    """The interrupted run, or a new one over every accepted request; None if there is nothing to do."""
+def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None = None) -> Run | None:
+    """The interrupted run, or a new one over every accepted request; None if there is nothing to do.
+
+    A ``scheduled`` one may let requests wait for others, see ``Forgetting.batch``; all that wait go together.
+    """
     run = Run.read(workspace)
     book = ledger(workspace)
     if run is None:
         waiting = [request for request in book.pending() if _still_held(workspace, book, request)]
         if not waiting:
             return None
+        planned = plan(workspace, waiting, served(workspace), costs=Costs.read(workspace))
+        if scheduled and _may_wait(workspace, planned, now or datetime.now(UTC)):
+            return None
         run = Run(
             requests=tuple(request.id for request in waiting),
             datasets=tuple(sorted({request.dataset for request in waiting})),
-            plan=plan(workspace, waiting, served(workspace)).to_json(),
+            plan=planned.to_json(),
             before=state_of(workspace),
             started=time.time(),
         ).write(workspace)
     _advance(book, run, "accepted", "planned", touched=touched(run))
     return run
+
+
+def _may_wait(workspace: Workspace, planned: Plan, now: datetime) -> bool:
+    settings = Params.read(workspace.params).forgetting
+    latest = planned.begin_by(timedelta(hours=settings.lead_hours))
+    return settings.batch == "until-due" and latest is not None and now < latest
 
 
 def _advance(book: Ledger, run: Run, since: State, state: State, **detail: Any) -> None:

@@ -14,8 +14,7 @@ from lethe.workspace import Workspace
 
 
 def served(workspace: Workspace) -> list[Served]:
-    recipes = {family: version.recipe for family, version in Registry(workspace).served().items()}
-    return [Served(family, r.dataset, r.sharding, r.layout) for family, r in recipes.items()]
+    return [Served(family, version.recipe) for family, version in Registry(workspace).served().items()]
 
 
 def state_of(workspace: Workspace) -> dict[str, Any]:

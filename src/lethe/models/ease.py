@@ -45,8 +45,11 @@ class EASE(item_based.ItemBased):
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         self.remember(data)
         if data.num_items:
-            gram = cooccurrence(data).astype(self.config.precision).toarray()
-            self.weights = torch.from_numpy(closed_form(gram, self.config.reg).astype(np.float32, order="C"))
+            self.solve_gram(cooccurrence(data).astype(self.config.precision).toarray())
+
+    def solve_gram(self, gram: np.ndarray) -> None:
+        """Set W from YᵀY [num_items, num_items], in the config's precision; it is overwritten."""
+        self.weights = torch.from_numpy(closed_form(gram, self.config.reg).astype(np.float32, order="C"))
 
     def score(self, users: Tensor) -> Tensor:
         indptr, items = self.histories(users)

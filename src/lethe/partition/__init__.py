@@ -1,9 +1,11 @@
-"""Pure functions that lay rows into shards. ``PARTITIONS`` is the whole list."""
+"""Pure functions that lay rows into shards and slices. ``PARTITIONS`` is the whole list."""
 
+from lethe.config import Sharding
 from lethe.partition.assignment import Assignment, Embeddings, Partition
 from lethe.partition.balanced import ibp, inbp, ubp
 from lethe.partition.graph import bekm, blpa
 from lethe.partition.hashed import interaction_hash, user_hash, whole
+from lethe.partition.slices import lay_slices
 
 PARTITIONS: dict[str, Partition] = {
     "whole": Partition(whole, frozen=False),
@@ -16,4 +18,11 @@ PARTITIONS: dict[str, Partition] = {
     "graph-bekm": Partition(bekm, frozen=True),
 }
 
-__all__ = ["PARTITIONS", "Assignment", "Embeddings", "Partition"]
+
+def frozen(sharding: Sharding) -> bool:
+    """Whether the assignment looked at the data, or at requests, so that it is kept for an epoch."""
+    requests = sharding.placement is not None and sharding.placement.by == "requests"
+    return PARTITIONS[sharding.partition].frozen or requests
+
+
+__all__ = ["PARTITIONS", "Assignment", "Embeddings", "Partition", "frozen", "lay_slices"]

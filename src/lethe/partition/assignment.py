@@ -22,14 +22,15 @@ Embeddings = Callable[[Interactions, Stream], tuple[Catalogue, np.ndarray, np.nd
 
 @dataclass(frozen=True)
 class Assignment:
-    """The shard of each row, in the canonical order of the interactions: three aligned columns.
+    """The shard of each row, in the canonical order of the interactions: aligned columns.
 
-    user_ids, item_ids  [n] raw ids, int64 or object (str)      shards  [n] int64, from 0
+    user_ids, item_ids  [n] raw ids, int64 or object (str)      shards, slices  [n] int64, from 0; slices may be None
     """
 
     user_ids: np.ndarray
     item_ids: np.ndarray
     shards: np.ndarray
+    slices: np.ndarray | None = None
 
     def write(self, path: Path) -> None:
         """Write Parquet whose bytes are a function of the content, atomically."""
@@ -38,16 +39,19 @@ class Assignment:
             "item": to_arrow(self.item_ids),
             "shard": pa.array(self.shards.astype(np.int64)),
         }
+        if self.slices is not None:
+            table["slice"] = pa.array(self.slices.astype(np.int64))
         write_parquet(pa.table(table), path)
 
     @classmethod
     def read(cls, path: Path) -> Assignment:
         """Read what ``write`` wrote; raises DataError where the file is no assignment."""
         rows = Interactions.read(path)
-        shards = pq.read_table(path)
-        if "shard" not in shards.column_names:
-            raise DataError(f"{path}: column 'shard' is missing, it has {shards.column_names}")
-        return cls(rows.user_ids, rows.item_ids, shards["shard"].to_numpy())
+        table = pq.read_table(path)
+        if "shard" not in table.column_names:
+            raise DataError(f"{path}: column 'shard' is missing, it has {table.column_names}")
+        slices = table["slice"].to_numpy() if "slice" in table.column_names else None
+        return cls(rows.user_ids, rows.item_ids, table["shard"].to_numpy(), slices)
 
 
 class Assign(Protocol):

@@ -41,13 +41,13 @@ def ubp(
     """Similar users share a shard; all rows of a user are in one."""
     users = Ids.of(interactions.user_ids)
     rows = users.encode(interactions.user_ids)
-    sizes, cap = np.bincount(rows), _cap(len(interactions), num_shards, slack)
+    sizes, cap = np.bincount(rows), cap_of(len(interactions), num_shards, slack)
     if previous is not None:
         shards = keep_entities(users, sizes, previous.user_ids, previous.shards, num_shards, cap, stream)
     else:
-        _check(len(users), num_shards, "users")
+        check_count(len(users), num_shards, "users")
         catalogue, vectors, _ = embeddings(interactions, stream("embeddings"))
-        shards = _cluster(vectors[catalogue.users.encode(users.values)], sizes, num_shards, cap, stream)
+        shards = _cluster(vectors[catalogue.users.encode(users.values)], sizes, num_shards, cap, "users", stream)
     return shards[rows]
 
 
@@ -63,13 +63,13 @@ def ibp(
     """Similar items share a shard; all rows of an item are in one."""
     items = Ids.of(interactions.item_ids)
     rows = items.encode(interactions.item_ids)
-    sizes, cap = np.bincount(rows), _cap(len(interactions), num_shards, slack)
+    sizes, cap = np.bincount(rows), cap_of(len(interactions), num_shards, slack)
     if previous is not None:
         shards = keep_entities(items, sizes, previous.item_ids, previous.shards, num_shards, cap, stream)
     else:
-        _check(len(items), num_shards, "items")
+        check_count(len(items), num_shards, "items")
         catalogue, _, vectors = embeddings(interactions, stream("embeddings"))
-        shards = _cluster(vectors[catalogue.items.encode(items.values)], sizes, num_shards, cap, stream)
+        shards = _cluster(vectors[catalogue.items.encode(items.values)], sizes, num_shards, cap, "items", stream)
     return shards[rows]
 
 
@@ -83,40 +83,54 @@ def inbp(
     embeddings: Embeddings,
 ) -> np.ndarray:
     """Similar interactions share a shard: distance ‖p_a - p_u‖ · ‖q_a - q_v‖ to a centre (mean p, mean q)."""
-    cap = _cap(len(interactions), num_shards, slack)
+    cap = cap_of(len(interactions), num_shards, slack)
     if previous is not None:
         return keep_pairs(interactions, previous, num_shards, cap, stream)
-    _check(len(interactions), num_shards, "interactions")
+    check_count(len(interactions), num_shards, "interactions")
     catalogue, user_vectors, item_vectors = embeddings(interactions, stream("embeddings"))
     users, items = catalogue.users.encode(interactions.user_ids), catalogue.items.encode(interactions.item_ids)
     return _cluster_pairs(users, items, user_vectors, item_vectors, num_shards, cap, stream)
 
 
-def _cap(num_rows: int, num_shards: int, slack: float) -> int:
+def cap_of(num_rows: int, num_shards: int, slack: float) -> int:
+    """The most rows a shard may hold."""
     return math.ceil(slack * num_rows / num_shards)
 
 
-def _check(count: int, num_shards: int, kind: str) -> None:
+def check_count(count: int, num_shards: int, kind: str) -> None:
+    """Raises ConfigError where there are more shards than ``kind``."""
     if num_shards > count:
         raise ConfigError(f"num_shards: {num_shards} must not be more than the {count} {kind} of the training rows")
 
 
-def _cluster(vectors: np.ndarray, sizes: np.ndarray, num_shards: int, cap: int, stream: Stream) -> np.ndarray:
-    """Shards [m] of entities with ``vectors`` [m, d] and ``sizes`` [m] rows each."""
+def nearest_first(distances: np.ndarray, sizes: np.ndarray, cap: int, kind: str) -> np.ndarray:
+    """Shards [m] of entities at ``distances`` [m, K] from the shards, with ``sizes`` [m] rows each.
+
+    All (entity, shard) pairs are taken nearest first, and an entity joins the first shard with room. Raises ConfigError
+    where one of the ``kind`` finds none.
+    """
+    num_shards = distances.shape[1]
     # However full the others leave the shards, an entity smaller than this finds room in one of them.
     safe = (num_shards * (cap + 1) - sizes.sum()) / max(num_shards - 1, 1)
     urgency = np.repeat(np.where((sizes < safe) | (num_shards == 1), 0, sizes), num_shards)
+    shards = _fill(np.lexsort((distances.ravel(), -urgency)), sizes, num_shards, cap)
+    if (shards < 0).any():
+        raise ConfigError(
+            f"slack: {num_shards} shards of at most {cap} interactions can't hold {kind} of up to {sizes.max()}; "
+            "it must be larger, or num_shards smaller"
+        )
+    return shards
+
+
+def _cluster(
+    vectors: np.ndarray, sizes: np.ndarray, num_shards: int, cap: int, kind: str, stream: Stream
+) -> np.ndarray:
+    """Shards [m] of entities with ``vectors`` [m, d] and ``sizes`` [m] rows each."""
     shards = np.full(len(sizes), -1)
     _one_thread()
     centres = vectors[_centres(len(vectors), num_shards, stream)].astype(np.float64)
     for _ in range(ROUNDS):
-        order = np.lexsort((_distances(vectors, centres).ravel(), -urgency))
-        moved = _fill(order, sizes, num_shards, cap)
-        if (moved < 0).any():
-            raise ConfigError(
-                f"slack: {num_shards} shards of at most {cap} interactions can't hold entities of up to "
-                f"{sizes.max()}; it must be larger, or num_shards smaller"
-            )
+        moved = nearest_first(_distances(vectors, centres), sizes, cap, kind)
         if np.array_equal(moved, shards):
             break
         shards = moved

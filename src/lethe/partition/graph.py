@@ -17,9 +17,8 @@ import scipy.sparse as sp
 
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
-from lethe.errors import ConfigError
 from lethe.partition.assignment import Assignment, Embeddings
-from lethe.partition.balanced import ROUNDS, _cap, _check, _fill, ubp
+from lethe.partition.balanced import ROUNDS, cap_of, check_count, nearest_first, ubp
 from lethe.random import Stream
 
 LAYERS = 3
@@ -43,11 +42,11 @@ def blpa(
         return ubp(interactions, num_shards, previous, stream, slack=slack, embeddings=embeddings)
     catalogue = Catalogue.of(interactions)
     data = catalogue.encode(interactions)
-    _check(data.num_users, num_shards, "users")
-    incidence, sizes, cap = data.csr(), np.diff(data.indptr), _cap(len(data), num_shards, slack)
-    shards = _place(stream.numpy("start").random((data.num_users, num_shards)), sizes, cap)
+    check_count(data.num_users, num_shards, "users")
+    incidence, sizes, cap = data.csr(), np.diff(data.indptr), cap_of(len(data), num_shards, slack)
+    shards = nearest_first(-stream.numpy("start").random((data.num_users, num_shards)), sizes, cap, "users")
     for _ in range(ROUNDS):
-        moved = _place(_ties(incidence, shards, num_shards), sizes, cap)
+        moved = nearest_first(-_ties(incidence, shards, num_shards), sizes, cap, "users")
         if np.array_equal(moved, shards):
             break
         shards = moved
@@ -70,21 +69,6 @@ def bekm(
         return catalogue, *_spread(catalogue.encode(rows).csr(), users, items)
 
     return ubp(interactions, num_shards, previous, stream, slack=slack, embeddings=spread)
-
-
-def _place(ties: np.ndarray, sizes: np.ndarray, cap: int) -> np.ndarray:
-    """Shards [m] of users with ``ties`` [m, K] to the shards and ``sizes`` [m] rows each, strongest tie first."""
-    num_shards = ties.shape[1]
-    # However full the others leave the shards, a user smaller than this finds room in one of them.
-    safe = (num_shards * (cap + 1) - sizes.sum()) / max(num_shards - 1, 1)
-    urgency = np.repeat(np.where((sizes < safe) | (num_shards == 1), 0, sizes), num_shards)
-    shards = _fill(np.lexsort((-ties.ravel(), -urgency)), sizes, num_shards, cap)
-    if (shards < 0).any():
-        raise ConfigError(
-            f"slack: {num_shards} shards of at most {cap} interactions can't hold users of up to {sizes.max()}; "
-            "it must be larger, or num_shards smaller"
-        )
-    return shards
 
 
 def _ties(incidence: sp.csr_array, shards: np.ndarray, num_shards: int) -> np.ndarray:

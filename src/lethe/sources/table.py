@@ -25,7 +25,7 @@ def read(path: Path, how: TableFormat) -> Interactions:
     """
     roles = ("user", "item", "rating", "timestamp")
     wanted = {role: name for role in roles if (name := getattr(how.columns, role)) is not None}
-    table = load(path, [*wanted.values(), *how.columns.context], how.separator)
+    table = load(path, list(dict.fromkeys([*wanted.values(), *how.columns.context])), how.separator)
     if table.num_rows == 0:
         raise DataError(f"{path.name}: it has no rows, at least 1 is needed")
     columns = {role: table[name] for role, name in wanted.items()}

@@ -1,26 +1,24 @@
-"""What requests will touch: shards, rows, the earliest due date, and what can be promised under each sharding."""
+"""What requests will touch and cost: shards, rows, seconds, the earliest due date, what each sharding can promise."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
-import pyarrow.parquet as pq
-
 from lethe.config import Sharding
-from lethe.data.tables import SideTables
-from lethe.partition import PARTITIONS
-from lethe.unlearning.requests import ForgetRequest, mentions
+from lethe.partition import frozen
+from lethe.pipeline import Recipe
+from lethe.unlearning.costs import Costs
+from lethe.unlearning.forecast import Predicted, Shard, predict, shards_of
+from lethe.unlearning.requests import ForgetRequest
 from lethe.workspace import Workspace
 
 
 def guarantee(sharding: Sharding) -> str:
     """What the certificate promises under this sharding."""
-    if not PARTITIONS[sharding.partition].frozen:
+    if not frozen(sharding):
         return "unconditional: equal to never having had the data"
     return "given the frozen assignment: equal to the pipeline run with that assignment and without the data"
 
@@ -31,10 +29,10 @@ def residues(sharding: Sharding) -> list[str]:
         "the kind of model and its hyper-parameters were chosen on this epoch's data; "
         "ends when the choice is made anew in the next epoch"
     ]
-    if not PARTITIONS[sharding.partition].frozen:
+    if not frozen(sharding):
         return choices
     assigned = (
-        "the shards that other rows lie in were assigned while the data were there; "
+        "the shards and slices that other rows lie in were assigned while the data were there; "
         "ends when the next epoch begins with a new partition"
     )
     return [assigned, *choices]
@@ -42,35 +40,68 @@ def residues(sharding: Sharding) -> list[str]:
 
 @dataclass(frozen=True)
 class Served:
-    """A served family and how its rows are laid out: ``sharding`` is the name of ``layout`` in params.yaml."""
+    """A served family and the recipe it was promoted with."""
 
     family: str
-    dataset: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """What the same requests would touch and cost under another sharding."""
+
     sharding: str
     layout: Sharding
+    shards: dict[str, Shard]
+    predicted: Predicted
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sharding": self.sharding,
+            "shards": len(self.shards),
+            "shards_touched": len(_touched(self.shards)),
+            "guarantee": guarantee(self.layout),
+            "predicted": self.predicted.to_json(),
+        }
 
 
 @dataclass(frozen=True)
 class FamilyPlan:
-    """What the requests touch in one served family. ``rows`` counts training rows."""
+    """What the requests touch and cost in one served family."""
 
     served: Served
-    shards: tuple[str, ...]
-    touched: tuple[str, ...]
-    rows: int
+    shards: dict[str, Shard]
+    predicted: Predicted
+    alternatives: tuple[Alternative, ...] = ()
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        return _touched(self.shards)
+
+    @property
+    def rows(self) -> int:
+        """Training rows that leave."""
+        return sum(shard.gone for shard in self.shards.values())
 
     def to_json(self) -> dict[str, Any]:
+        recipe = self.served.recipe
         return {
             "family": self.served.family,
-            "dataset": self.served.dataset,
-            "sharding": self.served.sharding,
-            "partition": self.served.layout.partition,
+            "dataset": recipe.dataset,
+            "sharding": recipe.sharding,
+            "partition": recipe.layout.partition,
             "shards": len(self.shards),
             "shards_touched": list(self.touched),
             "rows": self.rows,
-            "guarantee": guarantee(self.served.layout),
-            "residues": residues(self.served.layout),
+            "predicted": self.predicted.to_json(),
+            "alternatives": [alternative.to_json() for alternative in self.alternatives],
+            "guarantee": guarantee(recipe.layout),
+            "residues": residues(recipe.layout),
         }
+
+
+def _touched(shards: dict[str, Shard]) -> tuple[str, ...]:
+    return tuple(name for name, shard in shards.items() if shard.touched)
 
 
 @dataclass(frozen=True)
@@ -85,6 +116,25 @@ class Plan:
         """The earliest due date."""
         return min((request.due for request in self.requests), default=None)
 
+    def begin_by(self, lead: timedelta) -> datetime | None:
+        """Until when further requests may join: the earliest due date, less ``lead`` and twice the predicted time."""
+        seconds = sum(family.predicted.seconds or 0.0 for family in self.families)
+        return self.due - lead - 2 * timedelta(seconds=seconds) if self.due else None
+
+    def lines(self) -> list[str]:
+        """For people to read."""
+        if self.due is None:
+            return ["nothing to forget"]
+        lines = [f"{len(self.requests)} requests, due {self.due:%Y-%m-%d}"]
+        for one in self.families:
+            shards = ", ".join(one.touched) or "none"
+            lines.append(f"{one.served.family}: {one.rows} training rows, shards {shards} of {len(one.shards)}")
+            lines.append(f"  {one.predicted}; {guarantee(one.served.recipe.layout)}")
+            for other in one.alternatives:
+                shards = f"{len(_touched(other.shards))} of {len(other.shards)} shards"
+                lines.append(f"  under {other.sharding}: {shards}, {other.predicted}")
+        return lines
+
     def to_json(self) -> dict[str, Any]:
         """Without ids of people."""
         return {
@@ -97,35 +147,46 @@ class Plan:
         }
 
 
-def plan(workspace: Workspace, requests: Sequence[ForgetRequest], served: Sequence[Served]) -> Plan:
-    """Look the subjects up in the shard tables, side tables included, of every served family of their datasets.
+def plan(
+    workspace: Workspace,
+    requests: Sequence[ForgetRequest],
+    served: Sequence[Served],
+    *,
+    costs: Costs | None = None,
+    others: Mapping[str, Sharding] | None = None,
+) -> Plan:
+    """Look the subjects up in the shard tables, side tables included, of every served family of their datasets, and
+    predict the work.
 
-    A user whose rows are all in validation or test touches no shard; what is made of them is rebuilt all the same.
+    ``others`` are shardings to compare with; one whose tables don't exist is left out. A user whose rows are all in
+    validation or test touches no shard; what is made of them is rebuilt all the same.
     """
     touching = {request.dataset for request in requests}
-    families = [_family(workspace, requests, one) for one in served if one.dataset in touching]
+    families = [
+        _family(workspace, requests, one, costs or Costs(), others or {})
+        for one in served
+        if one.recipe.dataset in touching
+    ]
     return Plan(tuple(requests), tuple(families))
 
 
-def _family(workspace: Workspace, requests: Sequence[ForgetRequest], served: Served) -> FamilyPlan:
-    tables = sorted(workspace.shards(served.dataset, served.sharding).glob("*.parquet"))
-    mine = [request for request in requests if request.dataset == served.dataset]
-    held = {path.stem: _held(path, mine) for path in tables}
-    return FamilyPlan(
-        served,
-        shards=tuple(held),
-        touched=tuple(path.stem for path in tables if held[path.stem] or _mentioned(path, mine)),
-        rows=sum(held.values()),
-    )
-
-
-def _mentioned(path: Path, requests: Sequence[ForgetRequest]) -> bool:
-    tables = SideTables.read(path.parent / "side" / path.stem)
-    return any(mentions(tables, request) for request in requests)
-
-
-def _held(path: Path, requests: Sequence[ForgetRequest]) -> int:
-    table = pq.read_table(path, columns=["user", "item"])
-    users, items = (table[name].to_numpy() for name in ("user", "item"))
-    # Two requests may be about the same row: it leaves once.
-    return int(np.any([request.covers(users, items) for request in requests], axis=0).sum())
+def _family(
+    workspace: Workspace,
+    requests: Sequence[ForgetRequest],
+    served: Served,
+    costs: Costs,
+    others: Mapping[str, Sharding],
+) -> FamilyPlan:
+    recipe = served.recipe
+    mine = [request for request in requests if request.dataset == recipe.dataset]
+    shards = shards_of(workspace, recipe, mine)
+    alternatives = []
+    for name, layout in others.items():
+        if name == recipe.sharding or not workspace.shards(recipe.dataset, name).is_dir():
+            continue
+        # Of an aggregator that is set up otherwise nothing is known.
+        aggregator = recipe.aggregator if layout.aggregator == recipe.layout.aggregator else {}
+        other = recipe.model_copy(update={"sharding": name, "layout": layout, "aggregator": aggregator})
+        laid = shards_of(workspace, other, mine)
+        alternatives.append(Alternative(name, layout, laid, predict(other, laid, costs)))
+    return FamilyPlan(served, shards, predict(recipe, shards, costs), tuple(alternatives))
