@@ -165,7 +165,9 @@ class SyntheticSource(Section):
     side: bool = False
     """With links, behaviours view and cart, features of both sides and triples, all of which tell of the tastes."""
     contexts: bool = False
-    """Half of each user's interactions in the context field daytime: morning, half: evening."""
+    """Half of each user's interactions in the context field daytime, morning, half of them, evening: often again."""
+    memory: float = Field(0.0, ge=0)
+    """How much more an item is liked, right after one whose taste it shares, for each unit of their dot product."""
 
     @model_validator(mode="after")
     def _enough_items(self) -> SyntheticSource:
