@@ -102,7 +102,7 @@ class Columns(Section):
     item: str = "item"
     rating: str | None = None
     timestamp: str | None = None
-    context: tuple[Name, ...] = ()
+    context: tuple[str, ...] = ()
     """Columns that say in what situation: a pair may recur in another one. An empty value is a value, "missing"."""
 
 
