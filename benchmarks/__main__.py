@@ -1,4 +1,4 @@
-"""``python -m benchmarks tables | tune | peers``; from the project's folder."""
+"""``python -m benchmarks tables | tune | peers | growth``; from the project's folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,7 +63,7 @@ def tables(
 
 @app.command()
 def tune(
-    dataset: Annotated[str, typer.Option(help="A data set of the collaborative tables.")],
+    dataset: Annotated[str, typer.Option(help="A data set of the ranking tables.")],
     model: Annotated[str, typer.Option(help="Name in MODELS.")],
     data_dir: DataDir = DATA,
     trials: Annotated[int, typer.Option(help="Settings to try.")] = 40,
@@ -73,12 +74,13 @@ def tune(
     base: Annotated[list[str] | None, typer.Option("--set", help="field=value that stays; repeatable.")] = None,
 ) -> None:
     """Tune a model on a set's validation part, and write params/DATASET/MODEL.yaml."""
-    from benchmarks.collaborative import TUNING
+    from benchmarks import collaborative, side_data
     from lethe.tuning import Trial, search, write_tuned
 
-    if dataset not in TUNING:
-        raise ConfigError(f"--dataset: unknown data set {dataset!r}; known: {', '.join(TUNING)}")
-    recipe = TUNING[dataset]
+    known = collaborative.TUNING | side_data.TUNING
+    if dataset not in known:
+        raise ConfigError(f"--dataset: unknown data set {dataset!r}; known: {', '.join(known)}")
+    recipe = known[dataset]
     rows, valid = recipe.parts(data_dir, dataset)
 
     def say(trial: Trial) -> None:
@@ -96,6 +98,7 @@ def tune(
         base=_assignments("--set", base),
         grid=_assignments("--grid", grid) or None,
         progress=say,
+        tables=recipe.tables(data_dir),
     )
     write_tuned(
         ROOT / "params" / dataset / f"{name or model}.yaml", found, _command(), notes=[f"Table: {recipe.table}."]
@@ -148,6 +151,59 @@ def peers(
 
 
 @app.command()
+def faults(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Kill a forget run at every point, and every other fault: reports/tables/faults.{json,md}."""
+    from benchmarks import faults as storms
+    from benchmarks.house import make_workspace, prefect_server, serving
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    with tempfile.TemporaryDirectory(prefix="lethe-faults-") as folder, prefect_server():
+        workspace = make_workspace(Path(folder) / "workspace")
+        with serving(workspace):
+            killed = storms.storm(workspace, say=say)
+            other = storms.others(workspace, len(killed["requests"]), say=say)
+    _report("faults", storms.summary(killed, other, _command()), as_json, commit)
+
+
+@app.command()
+def erasure(
+    requests: Annotated[int, typer.Option(help="Queued requests of the batch.")] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Canaries in every store before and after forgetting, and a long queue: reports/tables/erasure.{json,md}."""
+    from benchmarks import erasure as runs
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    with tempfile.TemporaryDirectory(prefix="lethe-erasure-") as folder:
+        found = runs.canaries(Path(folder), say)
+        queued = runs.queue(Path(folder), requests, say)
+    flat = {key: value for key, value in queued.items() if key not in ("verify", "completed")}
+    report = {"command": _command(), **found, **flat, "queue": queued}
+    _report("erasure", report, as_json, commit)
+
+
+def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
+    """Write a report of plain figures, its long lists left out of the text."""
+    from benchmarks.table import write_report
+
+    lines = [f"# {name}", "", f"`{report['command']}`", "", "| | |", "| --- | --- |"]
+    lines += [f"| {key} | {value} |" for key, value in report.items() if not isinstance(value, list | dict | str)]
+    text = "\n".join(lines) + "\n"
+    write_report(report | {"table": name}, text, REPORTS)
+    typer.echo(json.dumps(report, indent=1) if as_json else text)
+    if commit:
+        _commit(name)
+
+
+@app.command()
 def scale(
     rows: Annotated[int, typer.Option(help="Interactions to make.")] = 10_000_000,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
@@ -162,6 +218,24 @@ def scale(
     typer.echo(text)
     if commit:
         _commit("partition-scale")
+
+
+@app.command()
+def growth(
+    size: Annotated[
+        list[int] | None, typer.Option(help="Interactions; repeatable. Default: 0.1 to 10 million.")
+    ] = None,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Time and memory of the exact solver and of evaluation as the data grow: reports/tables/growth.{json,md}."""
+    from benchmarks.growth import SIZES, measure, report
+    from benchmarks.table import write_report
+
+    contents, text = report(measure(size or SIZES, typer.echo), _command())
+    write_report(contents, text, REPORTS)
+    typer.echo(text)
+    if commit:
+        _commit("growth")
 
 
 def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Rows of the collaborative tables: a model of ``MODELS``, trained and ranked in full on a ready-made split."""
+"""Rows of the ranking tables: a model of ``MODELS``, trained and ranked in full on a ready-made split."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,35 +14,53 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.table import Result, Row
-from lethe.config import read_yaml
+from lethe.config import NewestSplit, read_yaml
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
+from lethe.data.split import split
+from lethe.data.tables import NO_TABLES, SideTables
 from lethe.environment import code_digest
 from lethe.errors import DataError
-from lethe.evaluation import evaluate_users
+from lethe.evaluation import evaluate_situations, evaluate_users
 from lethe.models import MODELS, configure
-from lethe.models.base import Model
+from lethe.models.base import Given, Model
 from lethe.random import Stream
 from lethe.training import train
 
 PARAMS = Path(__file__).parent.parent / "params"
+TIMED = "ml-1m-seq"
+"""The settings for MovieLens-1M in order of time."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """A ready-made split of implicit feedback; ``dataset`` names its folder and the tuned values below params/."""
+    """A ready-made split of implicit feedback; ``dataset`` names the tuned values below params/."""
 
     dataset: str
     train: Interactions
     test: Interactions
+    tables: SideTables = NO_TABLES
+    """What is known beside the rows."""
+    valid: Interactions | None = None
+    """Rows to tune on that nothing is trained on: no candidates on test."""
 
     @cached_property
     def digest(self) -> str:
-        return f"{self.train.digest()}:{self.test.digest()}"
+        parts = [part.digest() for part in (self.train, self.test, self.valid) if part is not None]
+        return ":".join([*parts, self.tables.digest()] if self.tables else parts)
+
+    @cached_property
+    def side(self) -> SideTables:
+        return self.tables.of_rows(self.train) if self.tables else self.tables
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        return Catalogue.of(self.train)
+        return Catalogue.of(self.train, self.side)
+
+    @property
+    def seen(self) -> Interactions:
+        """What is no candidate on test."""
+        return self.train if self.valid is None else Interactions.concatenate(self.train, self.valid)
 
 
 def read_part(data_dir: Path, dataset: str, part: str) -> Interactions:
@@ -74,17 +92,37 @@ def rest_rows(data_dir: Path, dataset: str) -> tuple[Interactions, Interactions]
     return read_part(data_dir, dataset, "train"), read_part(data_dir, dataset, "rest")
 
 
+def newest_parts(data_dir: Path) -> dict[str, Interactions]:
+    """MovieLens-1M in time: {"train", "valid", "test"}, 80, 10 and 10 % of each user. Raises DataError."""
+    path = data_dir / "ml-1m" / "interactions.parquet"
+    if not path.is_file():
+        raise DataError(f"--data-dir: {path} is not there; name the folder that holds ml-1m/interactions.parquet")
+    table = pq.read_table(path, columns=["user", "item", "pos"])
+    users, items, times = (table[name].to_numpy() for name in table.column_names)
+    everything = Interactions.of(users, items, timestamps=times)
+    return split(everything, NewestSplit(by="newest", valid=0.1, test=0.1), Stream(0)("benchmark", TIMED))
+
+
+def newest_rows(data_dir: Path, dataset: str) -> tuple[Interactions, Interactions]:
+    """The train and validation parts of ``newest_parts``."""
+    parts = newest_parts(data_dir)
+    return parts["train"], parts["valid"]
+
+
 class Tuning(NamedTuple):
-    """How settings for a data set are chosen: (train, valid) parts, the metric, and the table they are for."""
+    """How settings for a data set are chosen: (train, valid) parts, the metric, the table they are for, and what is
+    known beside the rows."""
 
     parts: Callable[[Path, str], tuple[Interactions, Interactions]]
     metric: str
     table: str
+    tables: Callable[[Path], SideTables] = lambda data_dir: NO_TABLES
 
 
 TUNING = {
     "ml-1m-loo": Tuning(last_rows, "hr@100", "enmf-ml1m"),
     "ml-1m-receraser": Tuning(rest_rows, "recall@20", "receraser-retrain-ml1m"),
+    TIMED: Tuning(newest_rows, "ndcg@10", "ralst-ml1m"),
 }
 
 
@@ -102,17 +140,19 @@ def model_row(
     cutoffs: Sequence[int],
     metrics: Sequence[str],
     settings: str = "",
+    values: Mapping[str, Any] | None = None,
     masked: bool = True,
     baseline: bool = True,
     max_seeds: int | None = None,
     note: str = "",
 ) -> Row:
-    """A row that trains ``model`` with its tuned values, or with those of the file ``settings``.
+    """A row that trains ``model`` with its tuned values, or with those of the file ``settings``; ``values`` go over
+    either.
 
     ``masked``: items a user has in train are no candidates.
     """
-    config = configure(model, tuned(split.dataset, settings or model), f"params.{split.dataset}")
-    nothing = split.train.take(np.zeros(len(split.train), dtype=bool))
+    chosen = tuned(split.dataset, settings or model) | dict(values or {})
+    config = configure(model, chosen, f"params.{split.dataset}")
     decides = {
         "data": split.digest,
         "model": model,
@@ -125,21 +165,44 @@ def model_row(
 
     def run(seed: int) -> Result:
         built = MODELS[model](config, split.catalogue.shape)
-        rows = split.catalogue.encode(split.train)
+        rows = split.catalogue.encode(split.train, split.side)
         start = time.process_time()
         train(built, rows, Stream(seed)("benchmark", model))
         seconds = time.process_time() - start
-        seen = split.train if masked else nothing
-        users = evaluate_users(
-            lambda chosen: score(built, chosen), split.catalogue, seen, split.test, cutoffs=cutoffs, metrics=metrics
-        )
-        users.pop("cold_users")
+
+        def scores(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
+            return score(built, users, split.catalogue.encode_contexts(contexts))
+
+        users = ranked(split, scores, cutoffs=cutoffs, metrics=metrics, masked=masked)
         return Result({name: float(column.mean()) for name, column in users.items()}, seconds, users=users)
 
     return Row(label, run, decides, baseline, max_seeds, note)
 
 
-def score(model: Model, users: np.ndarray) -> np.ndarray:
-    """Scores [B, num_items] of dense users [B]."""
+def ranked(
+    split: Split,
+    scores: Callable[[np.ndarray, dict[str, np.ndarray]], np.ndarray],
+    *,
+    cutoffs: Sequence[int],
+    metrics: Sequence[str],
+    masked: bool = True,
+) -> dict[str, np.ndarray]:
+    """Metrics of each user of the test part; where it has contexts, of each user in each combination of them.
+
+    ``scores``: dense users [B] and {context field: values [B]} -> [B, num_items].
+    """
+    seen = split.seen if masked else split.train.take(np.zeros(len(split.train), dtype=bool))
+    options: dict[str, Any] = {"cutoffs": cutoffs, "metrics": metrics}
+    if split.test.contexts:
+        users = evaluate_situations(scores, split.catalogue, seen, split.test, **options)
+    else:
+        users = evaluate_users(lambda chosen: scores(chosen, {}), split.catalogue, seen, split.test, **options)
+    users.pop("cold_users")
+    return users
+
+
+def score(model: Model, users: np.ndarray, contexts: np.ndarray | None = None) -> np.ndarray:
+    """Scores [B, num_items] of dense users [B], in dense contexts [B, fields] where they are given."""
+    given = Given(None if contexts is None else torch.from_numpy(contexts))
     with torch.no_grad():
-        return model.score(torch.from_numpy(users)).numpy()
+        return model.score_given(torch.from_numpy(users), given).numpy()

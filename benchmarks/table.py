@@ -3,11 +3,15 @@
 A table NAME is a module ``benchmarks/NAME.py`` (dashes as underscores) with three names:
 
     PROTOCOL   str: data, split, candidates, denominators, what the settings were tuned on
-    PUBLISHED  {model: {metric: value}}: the paper's figures; its metrics are the columns of the printed table
+    PUBLISHED  {model: {metric: value or None}}: the paper's figures; its metrics are the columns of the printed table
     rows(data_dir: Path) -> list[Row]: reads the data, trains nothing
 
-and, if it has one, ``plot(report, axes)``: draw a figure of the report, NAME.svg beside it. A table that no paper has
-names its columns in PUBLISHED all the same, with None for figures.
+and, if it has them,
+
+    plot(report, axes)   draws a figure of the report, NAME.svg beside it
+    AGAINST              names of rows that every row is tested against besides the best baseline
+
+Columns that no paper has stand under the model "", with None for figures.
 """
 
 from __future__ import annotations
@@ -36,6 +40,17 @@ TABLES = (
     "num-shards",
     "activity-groups",
     "forget-cost",
+    "ralst-ml1m",
+    "seconds-to-best",
+    "eatnn-ciao",
+    "multibehaviour-taobao-mb",
+    "multibehaviour-taobao-mb-clean",
+    "multibehaviour-beibei",
+    "ensfm-frappe",
+    "ensfm-ml1m",
+    "jnskr-amazon-book",
+    "knowledge-book-crossing",
+    "knowledge-ml1m",
 )
 ERRORS = ("rmse", "mae")
 """Metrics of which less is better; of all others more is."""
@@ -79,6 +94,7 @@ class Table:
     published: dict[str, dict[str, float | None]]
     rows: list[Row]
     plot: Callable[[dict[str, Any], Any], None] | None = None
+    against: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, name: str, data_dir: Path) -> Table:
@@ -86,7 +102,8 @@ class Table:
         if name not in TABLES:
             raise ConfigError(f"--table: unknown table {name!r}; known tables: {', '.join(TABLES)}")
         module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
-        return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir), getattr(module, "plot", None))
+        optional = getattr(module, "plot", None), getattr(module, "AGAINST", ())
+        return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir), *optional)
 
     def only(self, models: Iterable[str]) -> Table:
         """The table without the other rows; all of them if ``models`` is empty. Raises ConfigError."""
@@ -114,7 +131,8 @@ def run_table(table: Table, seeds: int, work: Path | None, say: Say = print) -> 
         for seed in range(1, min(seeds, row.max_seeds or seeds) + 1):
             result = _resume(row, seed, work)
             results[row.model].append(result)
-            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in _columns(table, results))
+            known = [metric for metric in _columns(table, results) if metric in result.metrics]
+            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in known)
             say(f"{table.name}  {row.model}  seed {seed}  {figures}  {result.seconds:.1f} s")
     return results
 
@@ -161,6 +179,7 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
     rows = []
     for row in table.rows:
         runs = results[row.model]
+        others = [name for name in table.against if name in results and name != row.model]
         published = table.published.get(row.model, {})
         rows.append(
             {
@@ -175,6 +194,12 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
                 },
                 "seeds": len(runs),
                 "baseline": row.baseline,
+                "against": {
+                    name: {
+                        m: _p_value(m, runs, results[name]) for m in runs[0].metrics if m in results[name][0].metrics
+                    }
+                    for name in others
+                },
                 "note": row.note,
             }
         )
@@ -242,8 +267,25 @@ def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None
         cells = [_cell(row, metric, report["best_baseline"].get(metric) == row["model"]) for metric in columns]
         cells += [f"{row['times'][name]:.2f}" if name in row["times"] else "–" for name in times]
         lines.append(f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} | {row['seconds']:.2f} |")
+    lines += _tests(report, columns)
     notes = [f"* {row['model']}: {row['note']}" for row in report["rows"] if row["note"]]
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+
+def _tests(report: dict[str, Any], columns: list[str]) -> list[str]:
+    """A table of p-values against single rows, where any were asked for."""
+    lines = [
+        f"| {row['model']} against {other} | {' | '.join(_p(p.get(metric)) for metric in columns)} |"
+        for row in report["rows"]
+        for other, p in row.get("against", {}).items()
+    ]
+    if not lines:
+        return []
+    return ["", f"| p, paired | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}", *lines]
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2g}"
 
 
 def _cell(row: dict[str, Any], metric: str, best: bool) -> str:

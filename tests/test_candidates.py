@@ -54,14 +54,14 @@ def test_the_cheapest_near_the_best_wins_where_requests_are_expected(trained) ->
     known = costs.learn(workspace)
     plain = choose(workspace, settle(workspace), outcomes, known)
     best = plain.winner
-    assert plain.rule == "highest validation ndcg@10"
+    assert plain.rule == "best validation ndcg@10"
     (other,) = (outcome for outcome in outcomes if outcome is not best)
     weighed = settle(workspace, expected_requests=3, accuracy_given_up=0.9)
     for expensive, cheap in ((best, other), (other, best)):
         chosen = choose(workspace, weighed, outcomes, dear(known, expensive))
         assert chosen.winner is cheap
         assert chosen.forgetting_seconds is not None
-        assert chosen.rule.startswith("least expected seconds of forgetting within 90.0% of the highest")
+        assert chosen.rule.startswith("least expected seconds of forgetting within 90.0% of the best")
     strict = settle(workspace, expected_requests=3, accuracy_given_up=0.0)
     assert choose(workspace, strict, outcomes, dear(known, best)).winner is best
 

@@ -25,6 +25,7 @@ from lethe.unlearning.ledger import Ledger
 from lethe.unlearning.planner import Served, plan
 from lethe.workspace import Workspace
 from tests.conftest import make_workspace, taste_blocks
+from tests.contract import reads
 from tests.side import side_tables, without_user
 
 TWO_TOWERS = [name for name, model in MODELS.items() if model(configure(name, {}), Shape(2, 2)).factors() is not None]
@@ -46,8 +47,8 @@ def build(workspace: Workspace, model: str, sharding: str) -> dict[str, str]:
 
 
 def tables_for(model: str, rows: Interactions) -> SideTables:
-    """Side tables for a model that needs any."""
-    return side_tables(rows) if MODELS[model].needs - {"timestamps"} else NO_TABLES
+    """Side tables for a model that reads any."""
+    return side_tables(rows) if reads(model) - {"timestamps", "contexts"} else NO_TABLES
 
 
 def without(rows: Interactions, *users: str) -> Interactions:
@@ -142,8 +143,9 @@ def test_forgetting_a_user_touches_the_shards_of_who_chose_them_and_no_other(tmp
     holding = holders(gone)
     book = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     request, _ = book.add("tiny", gone, datasets=["tiny"], due_days=30)
-    layout = Params.read(workspace.params).shardings["user-hash-3"]
-    planned = plan(workspace, [request], [Served("sharded", "tiny", "user-hash-3", layout)])
+    candidate = Candidate(model="wmf", sharding="user-hash-3")
+    recipe = candidate_recipe(workspace, Params.read(workspace.params), "tiny", candidate)
+    planned = plan(workspace, [request], [Served("sharded", recipe)])
     assert set(planned.families[0].touched) == holding
     suppress(workspace, "tiny", [(gone, ())], time.time())
     after = build(workspace, "wmf", "user-hash-3")

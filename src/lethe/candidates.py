@@ -10,7 +10,8 @@ from typing import Any
 from lethe.aggregation import Ensemble
 from lethe.artifacts import ArtifactStore
 from lethe.config import Params
-from lethe.pipeline import Builder, Recipe, measure, metric, recipes, stages_before, write_learning_curve
+from lethe.models import rates
+from lethe.pipeline import Builder, Recipe, judged_by, measure, merit, recipes, stages_before, write_learning_curve
 from lethe.registry import Registry, Version
 from lethe.unlearning.costs import Costs, learn
 from lethe.unlearning.forecast import expected_seconds
@@ -72,8 +73,9 @@ class Choice:
     """A family's winner, and what it was weighed by."""
 
     winner: Outcome
+    metric: str
     value: float
-    """Its validation metric."""
+    """Of that metric, on validation."""
     forgetting_seconds: float | None
     """Expected, for ``forgetting.expected_requests`` whole-user requests together; None where that isn't known."""
     rule: str
@@ -81,30 +83,36 @@ class Choice:
     def to_json(self, params: Params) -> dict[str, Any]:
         return {
             "rule": self.rule,
-            params.training.metric: self.value,
+            self.metric: self.value,
             "expected_requests": params.forgetting.expected_requests,
             "forgetting_seconds": self.forgetting_seconds,
         }
 
 
 def choose(workspace: Workspace, params: Params, outcomes: list[Outcome], costs: Costs) -> Choice:
-    """The candidate with the highest validation metric; the first listed wins a tie.
+    """The candidate with the best validation metric; the first listed wins a tie.
 
     Where requests are expected, it is the one that forgets most cheaply of those that come near enough to that metric
     (``forgetting.accuracy_given_up``); of equally cheap ones the more accurate.
     """
-    settings, name = params.forgetting, params.training.metric
-    values = [metric(outcome.metrics(workspace), name) for outcome in outcomes]
+    settings, name = params.forgetting, judged_by(params, outcomes[0].job.recipe.model)
+    values = [outcome.metrics(workspace)["valid"][name] for outcome in outcomes]
+    merits = [merit(value, name) for value in values]
     requests = max(settings.expected_requests, 1)
     seconds = [expected_seconds(workspace, outcome.job.recipe, requests, costs) for outcome in outcomes]
-    least = max(values) * (1 - settings.accuracy_given_up)
-    rule = f"highest validation {name}"
-    place = max(range(len(outcomes)), key=lambda n: values[n])
+    least = _near_enough(params, max(merits))
+    rule = f"best validation {name}"
+    place = max(range(len(outcomes)), key=lambda n: merits[n])
     if settings.expected_requests:
         rule = f"least expected seconds of forgetting within {settings.accuracy_given_up:.1%} of the {rule}"
-        near = [n for n in range(len(outcomes)) if values[n] >= least]
-        place = min(near, key=lambda n: (_or_infinite(seconds[n]), -values[n]))
-    return Choice(outcomes[place], values[place], seconds[place], rule)
+        near = [n for n in range(len(outcomes)) if merits[n] >= least]
+        place = min(near, key=lambda n: (_or_infinite(seconds[n]), -merits[n]))
+    return Choice(outcomes[place], name, values[place], seconds[place], rule)
+
+
+def _near_enough(params: Params, best: float) -> float:
+    """The least merit that may win for being cheaper to forget from: errors count as negative merits."""
+    return best - params.forgetting.accuracy_given_up * abs(best)
 
 
 def _or_infinite(seconds: float | None) -> float:
@@ -141,7 +149,7 @@ def promote(workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bo
     current = registry.current(family)
     if current is not None and current.digest == package.digest:
         return current
-    name, new = params.training.metric, choice.value
+    name, new = choice.metric, choice.value
     if rebuilt:
         reason = "rebuilt from the remaining data"
     elif current is None:
@@ -149,9 +157,10 @@ def promote(workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bo
     else:
         old = _served_metric(workspace, params, builder, registry, current)
         cheaper = _cheaper(params, choice, old, current.choice.get("forgetting_seconds"))
-        if old >= new and not cheaper:
+        better = merit(new, name) > merit(old, name)
+        if not better and not cheaper:
             return current
-        reason = f"validation {name} {new:.4f} {'beats' if new > old else 'is near'} {old:.4f}"
+        reason = f"validation {name} {new:.4f} {'beats' if better else 'is near'} {old:.4f}"
         reason += ", and it forgets more cheaply" if cheaper else ""
     metrics = winner.metrics(workspace)["valid"]
     registry.promote(family, package, reason=reason, metrics=metrics, choice=choice.to_json(params))
@@ -165,7 +174,7 @@ def _cheaper(params: Params, choice: Choice, old: float, seconds: float | None) 
     settings = params.forgetting
     if not settings.expected_requests or choice.forgetting_seconds is None:
         return False
-    near = choice.value >= old * (1 - settings.accuracy_given_up)
+    near = merit(choice.value, choice.metric) >= _near_enough(params, merit(old, choice.metric))
     return near and choice.forgetting_seconds < _or_infinite(seconds)
 
 
@@ -174,7 +183,9 @@ def _served_metric(
 ) -> float:
     ensemble = Ensemble.load(registry.folder(current.tag) / "ensemble")
     parts = {part: builder.part(part) for part in ("train", "valid", "test")}
-    return metric(measure(ensemble, parts, params.evaluation.cutoffs), params.training.metric)
+    model = builder.recipe.model
+    metrics = measure(ensemble, parts, params.evaluation.cutoffs, ratings=rates(model))
+    return metrics["valid"][judged_by(params, model)]
 
 
 def write_reports(workspace: Workspace, outcomes: list[Outcome], versions: dict[str, Version]) -> None:

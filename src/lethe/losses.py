@@ -70,6 +70,38 @@ def log_loss(scores: Tensor, labels: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(scores, labels, reduction="sum")
 
 
+def sampled_softmax(own: Tensor, others: Tensor, stand_for: Tensor) -> Tensor:
+    """-Σ ln [e^ŷ / (e^ŷ + s Σ_j e^ŷ_j)]: cross-entropy of a softmax over the right item and a sample of the others.
+
+    ``own`` [R] are the right items' scores ŷ, ``others`` [R, K] the sample's (-inf where there is none), which are
+    overwritten. ``stand_for`` [R] is s, how many items each of a row's sample stands for. Returns a scalar sum,
+    differentiable once, with respect to ``own`` and ``others``.
+    """
+    value: Tensor = _SampledSoftmax.apply(own, others, stand_for)  # type: ignore[no-untyped-call]
+    return value
+
+
+class _SampledSoftmax(torch.autograd.Function):
+    """In as few passes over the [R, K] scores as there can be: they, not arithmetic, are what the loss costs."""
+
+    @staticmethod
+    def forward(context: Any, own: Tensor, others: Tensor, stand_for: Tensor) -> Tensor:
+        greatest = others.amax(dim=1).clamp_min(torch.finfo(others.dtype).min)
+        weights = others.sub_(greatest[:, None]).exp_()
+        total = weights.sum(dim=1)
+        margin = total.log() + greatest + stand_for.log() - own
+        wrong = torch.sigmoid(margin)
+        weights.mul_((wrong / total.clamp_min(torch.finfo(total.dtype).tiny))[:, None])
+        context.save_for_backward(wrong, weights)
+        return functional.softplus(margin).sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        wrong, weights = context.saved_tensors
+        return -wrong * grad, weights * grad, None
+
+
 class _NonSampling(torch.autograd.Function):
     """``non_sampling`` with h folded into ``left``: the forward pass computes the gradients along with the value."""
 
@@ -97,14 +129,14 @@ class _NonSampling(torch.autograd.Function):
         add_positives = _add_positives_compiled if left.device.type == "cpu" else add_positives_portable
         weighing = row_weights, weights, positive, noise
         value = value + add_positives(left, right, indptr, columns, *weighing, left_grad, right_grad)
-        context.save_for_backward(left_grad.mul_(2.0), right_grad.mul_(2.0))
+        context.save_for_backward(left_grad, right_grad)
         return value
 
     @staticmethod
     @once_differentiable
     def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        left_grad, right_grad = context.saved_tensors
-        return left_grad * grad, right_grad * grad, *[None] * 6
+        left_grad, right_grad = context.saved_tensors  # halves
+        return left_grad * (2.0 * grad), right_grad * (2.0 * grad), *[None] * 6
 
 
 def add_positives_portable(
@@ -122,28 +154,36 @@ def add_positives_portable(
     """The positives' part of ``non_sampling`` in plain torch, for any device.
 
     Adds half the gradients to ``left_grad`` [B, d] and ``right_grad`` [N, d] in place and returns the value, a scalar.
-    On a GPU the order of the sums into ``right_grad`` is not fixed, so its bytes may differ from run to run.
+    Sums are products of a sparse matrix, by rows for ``left_grad`` and by columns for ``right_grad``: nothing is
+    scattered. On a GPU the order of these sums is the library's, and its bytes may differ from run to run.
     """
-    rows = torch.repeat_interleave(indptr.diff())
+    shape = len(left), len(right)
+    rows = torch.repeat_interleave(indptr.diff(), output_size=len(columns))
+    # By the narrowest type that holds them, which is what a radix sort's time depends on.
+    narrow = columns.short() if shape[1] <= torch.iinfo(torch.int16).max else columns.int()
+    by_column = torch.argsort(narrow, stable=True)
+    column_ends = torch.bincount(columns, minlength=shape[1]).cumsum(0)
+    column_indptr, column_rows = functional.pad(column_ends, (1, 0)), rows.index_select(0, by_column)
 
-    def sparse(values: Tensor) -> Tensor:
-        return torch.sparse_csr_tensor(indptr, columns, values, size=(len(left), len(right)), check_invariants=False)
+    def matrix(values: Tensor) -> Tensor:
+        return torch.sparse_csr_tensor(indptr, columns, values, size=shape, check_invariants=False)
 
-    def add_products(values: Tensor, a: Tensor, b: Tensor, to_left: Tensor, to_right: Tensor) -> None:
-        to_left += sparse(values) @ b
-        to_right.index_add_(0, columns, values[:, None] * a[rows])
+    def transposed(values: Tensor) -> Tensor:
+        values = values.index_select(0, by_column)
+        return torch.sparse_csr_tensor(column_indptr, column_rows, values, size=shape[::-1], check_invariants=False)
 
-    gap = positive - row_weights[rows] * weights[columns]
-    pattern = sparse(torch.zeros_like(gap))
-    scores = torch.sparse.sampled_addmm(pattern, left, right.T, beta=0.0).values()
-    add_products(gap * scores - positive, left, right, left_grad, right_grad)
-    value = (gap * scores * scores - 2.0 * positive * scores).sum()
+    gap = positive - row_weights.index_select(0, rows) * weights.index_select(0, columns)
+    scores = torch.sparse.sampled_addmm(matrix(gap), left, right.T, beta=0.0).values()
+    slopes = gap * scores
+    value = slopes.dot(scores) - 2.0 * positive * scores.sum()
+    slopes -= positive
+    left_grad += matrix(slopes) @ right
+    right_grad += transposed(slopes) @ left
     if noise:
-        energy_left, energy_right = torch.zeros_like(left), torch.zeros_like(right)
-        add_products(gap, left * left, right * right, energy_left, energy_right)
-        left_grad += noise * left * energy_left
-        right_grad += noise * right * energy_right
-        value = value + noise * (left * left * energy_left).sum()
+        energy = matrix(gap) @ right.square()
+        left_grad.addcmul_(left, energy, value=noise)
+        right_grad.addcmul_(right, transposed(gap) @ left.square(), value=noise)
+        value = value + noise * (left.square() * energy).sum()
     return value
 
 

@@ -25,8 +25,16 @@ from lethe.data.interactions import Interactions
 from lethe.data.tables import SideTables, content_digest, digest_beside
 from lethe.environment import code_digest, numeric_environment
 from lethe.errors import ConfigError, DataError
-from lethe.evaluation import evaluate, evaluate_situations, means
-from lethe.models import MODELS, configure
+from lethe.evaluation import (
+    ERRORS,
+    evaluate,
+    evaluate_ratings,
+    evaluate_situations,
+    means,
+    predict_by_scores,
+)
+from lethe.evaluation.ranking import DEFAULT_METRICS
+from lethe.models import MODELS, configure, rates
 from lethe.models.base import Config
 from lethe.package import write_package
 from lethe.random import Stream
@@ -55,7 +63,15 @@ class Recipe(Section):
 def recipes(workspace: Workspace, params: Params, family: str) -> list[Recipe]:
     """The recipes of a family's candidates, with tuned values over defaults. Raises ConfigError."""
     chosen = params.families[family]
-    return [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
+    found = [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
+    kinds = {rates(recipe.model): recipe.model for recipe in found}
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"families.{family}.candidates: {kinds[True]!r} learns ratings and {kinds[False]!r} preferences, which no"
+            " metric compares; give each kind a family of its own"
+        )
+    judged_by(params, found[0].model)
+    return found
 
 
 def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candidate: Candidate) -> Recipe:
@@ -150,7 +166,7 @@ class Builder:
         stage: int | None = None,
         before: Artifact | None = None,
     ) -> Artifact:
-        recipe = self.recipe
+        recipe, tables = self.recipe, self.shard_side(shard_name).of_rows(rows)
         modules = ["lethe.training", MODELS[recipe.model].__module__, *(["lethe.slices"] if stage is not None else [])]
         inputs: dict[str, Any] = {
             "data": content_digest(rows, tables),
@@ -238,11 +254,12 @@ class Builder:
             "ensemble": artifact.digest,
             "data": {part: rows.digest() for part, rows in parts.items()},
             "cutoffs": list(cutoffs),
-            "code": code_digest("lethe.evaluation.ranking"),
+            "ratings": rates(self.recipe.model),
+            "code": code_digest("lethe.evaluation.ranking", "lethe.evaluation.rating"),
         }
 
         def write(folder: Path) -> dict[str, Any]:
-            metrics = measure(Ensemble.load(artifact.path), parts, cutoffs)
+            metrics = measure(Ensemble.load(artifact.path), parts, cutoffs, ratings=rates(self.recipe.model))
             (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True))
             return {"rows": len(parts["train"])}
 
@@ -284,9 +301,12 @@ def stages_before(store: ArtifactStore, sub_model: Artifact) -> list[Artifact]:
 
 
 def measure(
-    ensemble: Ensemble, parts: dict[str, Interactions], cutoffs: tuple[int, ...]
+    ensemble: Ensemble, parts: dict[str, Interactions], cutoffs: tuple[int, ...], *, ratings: bool = False
 ) -> dict[str, dict[str, float]]:
-    """Validation and test metrics of an ensemble on a split."""
+    """Validation and test metrics of an ensemble on a split: of rankings, or (``ratings``) errors of ratings."""
+    if ratings:
+        predict = predict_by_scores(ensemble.score, ensemble.catalogue, parts["train"])
+        return {part: evaluate_ratings(predict, ensemble.catalogue, parts[part]) for part in ("valid", "test")}
     known = Interactions.concatenate(parts["train"], parts["valid"])
     return {
         "valid": _rank(ensemble, parts["train"], parts["valid"], cutoffs),
@@ -304,11 +324,21 @@ def _rank(ensemble: Ensemble, seen: Interactions, held_out: Interactions, cutoff
     return means(evaluate_situations(score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs))
 
 
-def metric(metrics: dict[str, dict[str, float]], name: str) -> float:
-    """A validation metric by name; raises ConfigError where the evaluation doesn't have it."""
-    if name not in metrics["valid"]:
-        raise ConfigError(f"training.metric: {name!r} is not measured; measured are {', '.join(metrics['valid'])}")
-    return metrics["valid"][name]
+def judged_by(params: Params, model: str) -> str:
+    """The validation metric that decides between models of its kind. Raises ConfigError if it isn't measured."""
+    if rates(model):
+        return params.training.rating_metric
+    measured = [f"{name}@{cutoff}" for name in DEFAULT_METRICS for cutoff in params.evaluation.cutoffs]
+    if params.training.metric not in measured:
+        raise ConfigError(
+            f"training.metric: {params.training.metric!r} is not measured; measured are {', '.join(measured)}"
+        )
+    return params.training.metric
+
+
+def merit(value: float, name: str) -> float:
+    """The value of a metric such that higher is better."""
+    return -value if name in ERRORS else value
 
 
 def write_learning_curve(workspace: Workspace, name: str, sub_models: list[Artifact]) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import yaml
 from filelock import FileLock, Timeout
@@ -22,11 +23,14 @@ from filelock import FileLock, Timeout
 from lethe.config import Params, digest_json
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
+from lethe.data.tables import NO_TABLES, SideTables, content_digest
 from lethe.environment import code_digest, numeric_environment
 from lethe.errors import ConfigError, LetheError
-from lethe.evaluation import evaluate
-from lethe.models import MODELS, configure
-from lethe.models.base import GradientConfig, Model
+from lethe.evaluation import ERRORS, evaluate_ratings, evaluate_situations, evaluate_users
+from lethe.models import MODELS, configure, rates
+from lethe.models.base import Given, GradientConfig, Model
+from lethe.models.rating import RatingModel
+from lethe.pipeline import judged_by
 from lethe.random import Stream
 from lethe.training import Row, Validate, pick_device, train
 from lethe.workspace import Workspace
@@ -103,7 +107,7 @@ def tune(
         model,
         parts["train"],
         parts["valid"],
-        metric=metric or params.training.metric,
+        metric=metric or judged_by(params, model),
         trials=trials,
         seed=params.seed,
         storage=workspace.state / "tuning" / f"{dataset}-{model}.sqlite",
@@ -146,23 +150,27 @@ def search(
     device: torch.device | None = None,
     objective: Validate | None = None,
     progress: TrialProgress | None = None,
+    tables: SideTables = NO_TABLES,
 ) -> Tuned:
     """The best of ``trials`` settings for ``model``, learnt from ``rows`` and measured on ``valid``.
 
-    ``metric`` is a ranking metric such as ``recall@10``; with ``objective`` (a trained model -> value, higher is
-    better) it is only that function's name. ``base`` holds settings that stay. Finished trials are kept in the SQLite
-    file ``storage`` and never run again, unless data, code, grid or anything else that decides them changed. Raises
-    ConfigError for an unknown model, field or metric, for ``trials`` < 1, or if another search uses the file, and the
-    last trial's LetheError if every trial failed.
+    ``metric`` is one such as ``recall@10``, or for a model of ratings ``rmse`` or ``mae`` (the outcome's is then -rmse,
+    so that higher is better); with ``objective`` (a trained model -> value, higher is better) it is only that
+    function's name. ``tables`` is what is known beside the rows; ``base`` holds settings that stay. Finished trials are
+    kept in the SQLite file ``storage`` and never run again, unless data, code, grid or anything else that decides them
+    changed. Raises ConfigError for an unknown model, field or metric, for ``trials`` < 1, or if another search uses the
+    file, and the last trial's LetheError if every trial failed.
     """
+    tables = tables.of_rows(rows) if tables else tables
     start = configure(model, dict(base or {})).plain()
     space = _space(model, start, grid)
     if trials < 1:
         raise ConfigError(f"trials: {trials} must be at least 1")
     if objective is None:
-        objective = _ranking(metric, rows, valid)
+        objective = _errors(metric, rows, valid) if rates(model) else _ranking(metric, rows, valid, tables)
+        metric = f"-{metric}" if rates(model) else metric
     identity = {
-        "data": [rows.digest(), valid.digest()],
+        "data": [content_digest(rows, tables), valid.digest()],
         "start": start,
         "space": space,
         "metric": metric,
@@ -175,7 +183,7 @@ def search(
     try:
         with FileLock(storage.with_suffix(".lock"), timeout=0):
             study = _study(storage, f"{model}-{digest_json(identity)[:16]}")
-            run = _Search(model, start, space, rows, objective, seed, device, study, progress)
+            run = _Search(model, start, space, rows, tables, objective, seed, device, study, progress)
             run.until(trials)
     except Timeout:
         raise ConfigError(f"tuning of {model}: another search holds {storage.name}; wait for it") from None
@@ -203,15 +211,37 @@ def _cells(space: dict[str, list[Any]]) -> int:
     return math.prod(map(len, space.values()))
 
 
-def _ranking(metric: str, rows: Interactions, valid: Interactions) -> Validate:
+def _ranking(metric: str, rows: Interactions, valid: Interactions, tables: SideTables) -> Validate:
     name, _, cutoff = metric.partition("@")
     if not cutoff.isdigit():
         raise ConfigError(f"metric: {metric!r} must read NAME@K, for example recall@10")
+    catalogue = Catalogue.of(rows, tables)
+
+    def measure(model: Model) -> float:
+        def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
+            device, dense = _device(model), catalogue.encode_contexts(contexts)
+            given = Given(None if dense is None else torch.from_numpy(dense).to(device))
+            return model.score_given(torch.from_numpy(users).to(device), given).cpu().numpy()
+
+        options: dict[str, Any] = {"cutoffs": (int(cutoff),), "metrics": (name,)}
+        if valid.contexts:
+            values = evaluate_situations(score, catalogue, rows, valid, **options)
+        else:
+            values = evaluate_users(lambda users: score(users, {}), catalogue, rows, valid, **options)
+        return float(values[metric].mean())
+
+    return measure
+
+
+def _errors(metric: str, rows: Interactions, valid: Interactions) -> Validate:
+    if metric not in ERRORS:
+        raise ConfigError(f"metric: {metric!r} does not judge ratings; known are {', '.join(ERRORS)}")
     catalogue = Catalogue.of(rows)
 
     def measure(model: Model) -> float:
-        score = lambda users: model.score(torch.from_numpy(users).to(_device(model))).cpu().numpy()  # noqa: E731
-        return evaluate(score, catalogue, rows, valid, cutoffs=(int(cutoff),), metrics=(name,))[metric]
+        assert isinstance(model, RatingModel)
+        predict = lambda users, items: model.predict(torch.from_numpy(users), torch.from_numpy(items)).cpu().numpy()  # noqa: E731
+        return -evaluate_ratings(predict, catalogue, valid)[metric]
 
     return measure
 
@@ -247,6 +277,7 @@ class _Search:
     start: dict[str, Any]
     space: dict[str, list[Any]]
     rows: Interactions
+    tables: SideTables
     objective: Validate
     seed: int
     device: torch.device | None
@@ -302,7 +333,7 @@ class _Search:
     def _run(self, values: dict[str, Any], trial: optuna.Trial) -> float | None:
         """Train and measure; None where the trial was given up."""
         config = configure(self.model, self.start | values)
-        catalogue = Catalogue.of(self.rows)
+        catalogue = Catalogue.of(self.rows, self.tables)
         model = MODELS[self.model](config, catalogue.shape)
         epochs = getattr(config, "epochs", 0) if config.solver == "gradient" else 0
         marks = {epochs * part // CHECKPOINTS for part in range(1, CHECKPOINTS)} - {0}
@@ -316,7 +347,7 @@ class _Search:
 
         try:
             stream = Stream(self.seed)("tune", self.model, "train")
-            train(model, catalogue.encode(self.rows), stream, self.device, progress=watch)
+            train(model, catalogue.encode(self.rows, self.tables), stream, self.device, progress=watch)
             return self._measure(model)
         except _Pruned:
             return None

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
 from lethe.errors import DataError
 from lethe.evaluation import rating
-from lethe.evaluation.rating import evaluate_ratings
+from lethe.evaluation.rating import evaluate_ratings, predict_by_scores
+from lethe.models import MODELS, configure
+from lethe.random import Stream
+from lethe.training import train as learn
 
 TRAIN = Catalogue.of(Interactions.of(np.array([10, 20, 30]), np.array([1, 2, 3])))
 
@@ -65,3 +69,33 @@ def test_what_cannot_be_measured_is_named() -> None:
         evaluate_ratings(lambda users, items: users, TRAIN, Interactions.of(np.array([10]), np.array([1])))
     with pytest.raises(DataError, match="1 of the first 2 rows are not finite"):
         evaluate_ratings(lambda users, items: np.array([3.0, np.nan]), TRAIN, table)
+
+
+def test_scores_as_predictions_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rating, "USERS", 2)
+    # Mean 3; offsets of users -1, 1, 1, of items -1.5, 1.5, 0.
+    train = held_out((10, 1, 1), (10, 3, 3), (20, 2, 5), (30, 1, 2), (30, 2, 4))
+    scores = np.arange(9, dtype=np.float32).reshape(3, 3)
+    predict = predict_by_scores(lambda users: scores[users], Catalogue.of(train), train)
+    users, items = np.array([0, 2, 1, 0, -1, 2, -1]), np.array([0, 0, 1, 2, 1, -1, -1])
+    # Scores 0, 6, 4, 2 within 1 to 5; then 3 + 1.5, 3 + 0 (user 30: 2 and 4) and the mean of all.
+    assert predict(users, items).tolist() == pytest.approx([1, 5, 4, 2, 4.5, 3, 3])
+
+
+def test_an_unbiased_models_scores_predict_as_the_model_does() -> None:
+    generator = np.random.default_rng(3)
+    users, items = np.divmod(generator.permutation(120)[:80], 10)
+    train = Interactions.of(users, items, generator.integers(1, 6, 80))
+    catalogue = Catalogue.of(train)
+    model = MODELS["lfm"](configure("lfm", {"epochs": 3, "embedding_dim": 4}), catalogue.shape)
+    learn(model, catalogue.encode(train), Stream(1))
+    predict = predict_by_scores(lambda rows: model.score(torch.from_numpy(rows)).numpy(), catalogue, train)
+    rows, columns = generator.integers(-1, 8, 200), generator.integers(-1, 10, 200)
+    expected = model.predict(torch.from_numpy(rows), torch.from_numpy(columns)).numpy()
+    assert predict(rows, columns) == pytest.approx(expected, abs=1e-5)
+
+
+def test_there_is_nothing_to_predict_by_without_ratings() -> None:
+    train = Interactions.of(np.array([10]), np.array([1]))
+    with pytest.raises(DataError, match="training interactions: no ratings"):
+        predict_by_scores(lambda users: np.zeros((1, 1)), TRAIN, train)

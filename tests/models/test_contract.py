@@ -16,9 +16,16 @@ VARIANTS: list[tuple[str, Values]] = [(name, SMALL.get(name, {})) for name in MO
     ("wmf", {"solver": "gradient", "epochs": 60, "reg": 0.01}),
     ("wmf", {"negative_weight": 4.0, "popularity_exponent": 0.5, "reg": 0.1}),
     ("enmf-u", {"batch_size": 7, "epochs": 60}),
-    ("gru4rec", _GRU | {"num_layers": 2, "num_negatives": 0, "num_steps": 3}),
+    ("gru4rec", _GRU | {"num_layers": 2, "num_negatives": 0}),
     ("ra-lst", _GRU | {"long": _LFM, "theta": 0.7}),
+    ("jnskr", {"training": "alternating", "attention": False, "reg": 0.001, "batch_size": 7, "epochs": 60}),
+    ("jnskr", {"negative_weight": 4.0, "popularity_exponent": 0.5, "graph_weight": 0.0, "epochs": 60}),
+    ("collective-graph", {"negative_weight": 4.0, "popularity_exponent": 0.5, "graph_weight": 0.0}),
+    ("ensfm", {"batch_size": 7, "epochs": 60, "popularity_exponent": 0.5, "negative_weight": 4.0}),
     ("lightgcn", {"loss": "bpr", "reg": 0.001, "epochs": 60}),
+    ("eatnn", {"batch_size": 7, "attention": False, "reg": 0.001, "epochs": 60}),
+    ("ehcf", {"batch_size": 7, "transfer": False, "joint": False, "epochs": 90}),
+    ("ghcf", {"num_layers": 1, "start": "normal", "learning_rate": 0.05, "node_dropout": 0.1, "batch_size": 15}),
 ]
 
 

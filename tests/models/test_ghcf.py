@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lethe.errors import ConfigError
 from lethe.models import configure
-from lethe.models.ghcf import GHCF
+from lethe.models.ghcf import GHCF, START_DROPOUT
 from lethe.random import Stream
 from tests.contract import Values
 from tests.models.test_ehcf import ITEMS, USERS, matrices, matrix
@@ -22,6 +22,7 @@ VALUES: Values = {
     "negative_weight": 0.3,
     "dropout": 0.3,
     "message_dropout": 0.0,
+    "start": "normal",
     "reg": 0.05,
     "weights": {"view": 3.0, "cart": 2.0, "buy": 1.0},
 }
@@ -50,14 +51,15 @@ def dense_graph(name: str) -> Tensor:
 def smoothed(model: GHCF, factors: dict[str, float]) -> tuple[Tensor, Tensor, Tensor]:
     """The paper's propagation, edge weights and messages spelt out densely."""
     nodes, relations = torch.cat([model.users, model.items]), dict(zip(SHARES, model.relations, strict=True))
-    all_nodes, all_relations = [nodes], [relations]
+    all_nodes, all_relations, identity = [nodes], [relations], torch.eye(3, dtype=torch.float64)
     for layer in range(model.config.num_layers):
         received = sum(
-            factor * (dense_graph(name) @ (nodes * relations[name]) @ model.node_weights[layer])
+            factor * (dense_graph(name) @ (nodes * relations[name]) @ (identity + model.node_weights[layer] / 3))
             for name, factor in factors.items()
         )
         nodes = torch.where(received > 0, received, 0.2 * received)
-        relations = {name: relation @ model.relation_weights[layer] for name, relation in relations.items()}
+        mapped = identity + model.relation_weights[layer] / 3
+        relations = {name: relation @ mapped for name, relation in relations.items()}
         all_nodes.append(nodes)
         all_relations.append(relations)
     mean = torch.stack(all_nodes).mean(dim=0)
@@ -128,6 +130,27 @@ def test_inverted_dropout_keeps_the_mean() -> None:
     assert dropped.unique().tolist() == pytest.approx([0.0, 1 / 0.6])
     assert dropped.mean().item() == pytest.approx(1.0, abs=0.02)
     assert (dropped[:, 0] == dropped[:, 2]).all()
+
+
+def test_the_exact_start_is_the_optimum_of_the_weighted_union() -> None:
+    model = prepared({"start": "exact", "popularity_exponent": None})
+    users, items = model.users.detach(), model.items.detach()
+    assert torch.allclose(users.norm(dim=0), items.norm(dim=0), rtol=1e-4)
+    p, q = (vectors.clone().requires_grad_() for vectors in (users, items))
+    labels = {name: torch.from_numpy(matrices()[name].csr().toarray()).double() for name in SHARES}
+    costs = sum(share * labels[name] for name, share in SHARES.items())
+    done = (costs > 0).double()
+    costs = torch.where(costs > 0, costs, 0.3)
+    error = (done - p @ q.T).square() + START_DROPOUT / (1 - START_DROPOUT) * (p.square() @ q.square().T)
+    total = (costs * error).sum()
+    start = torch.autograd.grad(total, (p, q))
+    # Ten sweeps come close: the gradient is small beside that of vectors a tenth larger.
+    moved = [(1.1 * vectors).requires_grad_() for vectors in (users, items)]
+    error = (done - moved[0] @ moved[1].T).square()
+    error = error + START_DROPOUT / (1 - START_DROPOUT) * (moved[0].square() @ moved[1].square().T)
+    away = torch.autograd.grad((costs * error).sum(), moved)
+    for near, far in zip(start, away, strict=True):
+        assert near.norm() < 0.1 * far.norm()
 
 
 def test_behaviours_without_the_target_are_refused() -> None:

@@ -1,17 +1,21 @@
-"""Full ranking with masked seen items: metrics, their means, and whether two recommenders differ."""
+"""Full ranking with masked seen items, errors of ratings, and whether two recommenders differ."""
 
 from lethe.evaluation.contextual import evaluate_situations
 from lethe.evaluation.metrics import METRICS
 from lethe.evaluation.ranking import evaluate, evaluate_users, means, popularity
+from lethe.evaluation.rating import ERRORS, evaluate_ratings, predict_by_scores
 from lethe.evaluation.significance import Comparison, paired_t_test
 
 __all__ = [
+    "ERRORS",
     "METRICS",
     "Comparison",
     "evaluate",
+    "evaluate_ratings",
     "evaluate_situations",
     "evaluate_users",
     "means",
     "paired_t_test",
     "popularity",
+    "predict_by_scores",
 ]

@@ -9,12 +9,19 @@ import numpy as np
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
 from lethe.errors import DataError
+from lethe.evaluation.ranking import Score
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Dense users [n] and items [n] int64, -1 where the catalogue doesn't know them -> ratings [n], finite, in stars."""
 
+ERRORS = ("rmse", "mae")
+"""Metrics of which less is better."""
+
 BLOCK = 65_536
 """Rows predicted at once."""
+
+USERS = 256
+"""Users scored at once."""
 
 
 def evaluate_ratings(predict: Predict, catalogue: Catalogue, held_out: Interactions) -> dict[str, float]:
@@ -45,3 +52,36 @@ def evaluate_ratings(predict: Predict, catalogue: Catalogue, held_out: Interacti
         "cold_users": float(len(np.unique(held_out.user_ids[users < 0]))),
         "cold_items": float(len(np.unique(held_out.item_ids[items < 0]))),
     }
+
+
+def predict_by_scores(score: Score, catalogue: Catalogue, train: Interactions) -> Predict:
+    """Predictions of a recommender whose scores are ratings, clipped to the range of ``train``'s.
+
+    A cold cell is answered by the mean of ``train`` plus the offset of the side that is known: the mean of its ratings
+    less that of all. Raises DataError where ``train`` has no ratings.
+    """
+    rows = catalogue.encode(train)
+    if rows.ratings is None or not len(rows):
+        raise DataError("training interactions: no ratings, which errors of ratings are measured against")
+    ratings = rows.ratings.astype(np.float64)
+    mean, lowest, highest = ratings.mean(), ratings.min(), ratings.max()
+    # The last offset is that of whatever is unknown, whose index is -1.
+    user_offsets = _offsets(rows.users, ratings - mean, rows.num_users)
+    item_offsets = _offsets(rows.items, ratings - mean, rows.num_items)
+
+    def predict(users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        predicted = mean + user_offsets[users] + item_offsets[items]
+        warm = np.flatnonzero((users >= 0) & (items >= 0))
+        people, places = np.unique(users[warm], return_inverse=True)
+        for start in range(0, len(people), USERS):
+            own = (places >= start) & (places < start + USERS)
+            predicted[warm[own]] = score(people[start : start + USERS])[places[own] - start, items[warm[own]]]
+        return predicted.clip(lowest, highest)
+
+    return predict
+
+
+def _offsets(rows: np.ndarray, differences: np.ndarray, count: int) -> np.ndarray:
+    """The mean difference of each row, 0 for one without any and for a last one -> [count + 1] float64."""
+    sums, sizes = np.bincount(rows, differences, count + 1), np.bincount(rows, minlength=count + 1)
+    return sums / np.maximum(sizes, 1)

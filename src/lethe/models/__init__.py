@@ -12,6 +12,7 @@ from lethe.models.bpr import BPR
 from lethe.models.collective_behaviours import CollectiveBehaviours
 from lethe.models.collective_graph import CollectiveGraph
 from lethe.models.collective_social import CollectiveSocial
+from lethe.models.context_history import ContextHistory
 from lethe.models.convncf import ConvNCF
 from lethe.models.cooccurrence import Cooccurrence
 from lethe.models.ease import EASE
@@ -36,6 +37,7 @@ from lethe.models.momentum_mf import MomentumMF
 from lethe.models.mostpop import MostPop
 from lethe.models.neumf import NeuMF
 from lethe.models.ra_lst import RALST
+from lethe.models.rating import RatingModel
 from lethe.models.simplex import SimpleX
 from lethe.models.slim import SLIM
 from lethe.models.ultragcn import UltraGCN
@@ -76,7 +78,13 @@ MODELS: dict[str, type[Model]] = {
     "gru4rec": GRU4Rec,
     "implicit-lfm": ImplicitLFM,
     "ra-lst": RALST,
+    "context-history": ContextHistory,
 }
+
+
+def rates(name: str) -> bool:
+    """Whether a model of that name learns ratings, so that errors judge it, rather than preferences."""
+    return issubclass(MODELS[name], RatingModel)
 
 
 def configure(name: str, values: dict[str, Any], where: str = "models") -> Config:

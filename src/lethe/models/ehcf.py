@@ -87,10 +87,11 @@ class EHCF(MultiBehaviour):
             nn.init.constant_(h, self.config.init_std)
         for matrix in self.matrix.values():
             nn.init.eye_(matrix)
-        self._epochs_begun = 0
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
-        self._epochs_begun += 1
+        if not self.config.joint:
+            # An epoch's stream is named by its number, which also one that goes on from a checkpoint knows.
+            self._turn = int(stream.names[-1]) * len(self.shares) // max(self.config.epochs, 1)
         return super().batches(data, stream)
 
     def transferred(self) -> list[Tensor]:
@@ -114,8 +115,7 @@ class EHCF(MultiBehaviour):
         """μ in this epoch: all of them, or the one of the behaviour whose turn it is."""
         if self.config.joint:
             return self.shares
-        turn = (self._epochs_begun - 1) * len(self.shares) // max(self.config.epochs, 1)
-        return [share * (place == turn) for place, share in enumerate(self.shares)]
+        return [share * (place == self._turn) for place, share in enumerate(self.shares)]
 
     def factors(self) -> tuple[Tensor, Tensor]:
         return (self.users * self.transferred()[-1]).detach(), self.items.detach()

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lethe import losses
 from lethe.data.batches import RowBatch
@@ -43,7 +44,7 @@ class ENMF(base.NonSampling):
 
     def user_loss(self, batch: RowBatch) -> Tensor:
         """The loss of some users with all items."""
-        return self.square_loss(self.users[batch.rows], self.items, batch, self.h)
+        return self.square_loss(functional.embedding(batch.rows, self.users), self.items, batch, self.h)
 
     def item_loss(self, batch: RowBatch) -> Tensor:
         """The loss of some items, the rows of ``batch``, with all users.
@@ -51,7 +52,7 @@ class ENMF(base.NonSampling):
         The dropout is the same: its expectation is Σ c_uv Σ_i (h_i p_ui q_vi)², which has no sides.
         """
         return losses.non_sampling(
-            self.items[batch.rows],
+            functional.embedding(batch.rows, self.items),
             self.users,
             batch,
             negative_weights=torch.ones_like(self.users[:, 0]),

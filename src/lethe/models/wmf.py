@@ -5,7 +5,8 @@ Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", 
     min Σ_u Σ_v c_uv (y_uv - p_u·q_v)² + reg (Σ‖p_u‖² + Σ‖q_v‖²),      c_uv = 1 if y_uv = 1, else c⁻_v
 
 Deviations from the program that the RecEraser paper trains: its dropout on p_u is integrated out exactly instead of
-sampled, and the default solver is alternating least squares, which has no learning rate, batch or mask.
+sampled, and the default solver is alternating least squares, which has no learning rate, batch or mask, from the
+leading singular vectors of the data.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from typing import Literal
 
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
 from lethe.data.batches import RowBatch
 from lethe.data.catalogue import InteractionMatrix
 from lethe.models import base
 from lethe.random import Stream
 from lethe.solvers.als import als
+from lethe.solvers.spectral import turn_to_spectrum
 
 
 class WMF(base.NonSampling):
@@ -34,13 +37,16 @@ class WMF(base.NonSampling):
         """als: item rows, then user rows, once each."""
         steps: int = Field(3, ge=1)
         """als: conjugate-gradient steps a row."""
+        power_iterations: int = Field(3, ge=0)
+        """als: before the first sweep, towards the leading singular vectors of the data. 0: from random vectors."""
 
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
-        config = self.config
+        config, users, items = self.config, self.users.detach().numpy(), self.items.detach().numpy()
+        turn_to_spectrum(data, users, config.power_iterations)
         return als(
             data,
-            self.users.detach().numpy(),
-            self.items.detach().numpy(),
+            users,
+            items,
             negative_weights=self.negative_weights.numpy(),
             dropout=config.dropout,
             reg=config.reg,
@@ -49,4 +55,5 @@ class WMF(base.NonSampling):
         )
 
     def loss(self, batch: RowBatch) -> Tensor:
-        return self.square_loss(self.users[batch.rows], self.items, batch) + self.config.reg * self.squared_norm(batch)
+        loss = self.square_loss(functional.embedding(batch.rows, self.users), self.items, batch)
+        return loss + self.config.reg * self.squared_norm(batch) if self.config.reg else loss

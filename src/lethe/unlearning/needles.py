@@ -29,7 +29,7 @@ from lethe.keys import subject_digest
 from lethe.unlearning.requests import DISTINCTIVE, ForgetRequest, holds, same_id
 
 # By the names this project gives its columns: `users` and `items` are dense indices, which name nobody.
-USER_COLUMNS = ("user", "user_id", "user_ids")
+USER_COLUMNS = ("user", "user_id", "user_ids", "friend")
 ITEM_COLUMNS = ("item", "item_id", "item_ids")
 
 _BLOCK = 1 << 22  # Bytes looked at together.
