@@ -221,6 +221,15 @@ def scale(
 
 
 @app.command()
+def readme() -> None:
+    """Write the committed results into README.md, between its markers."""
+    from benchmarks.readme import renewed
+
+    path = ROOT / "README.md"
+    path.write_text(renewed(path.read_text(encoding="utf-8"), RESULTS), encoding="utf-8")
+
+
+@app.command()
 def growth(
     size: Annotated[
         list[int] | None, typer.Option(help="Interactions; repeatable. Default: 0.1 to 10 million.")

@@ -40,8 +40,12 @@ PROTOCOL = (
 
 def run_size(interactions: int) -> dict[str, Any]:
     """Generate, train, evaluate -> figures of this process, which has done nothing else."""
-    _train(generate(1_000))  # Compiles, or loads, what is compiled.
+    _figures(1_000)  # Compiles, or loads, what is compiled.
     libraries = _peak_mib()
+    return {**_figures(interactions), "libraries_mib": round(libraries), "peak_mib": round(_peak_mib())}
+
+
+def _figures(interactions: int) -> dict[str, Any]:
     rows = generate(interactions)
     held_out = np.zeros(len(rows), dtype=bool)
     held_out[::A_USER] = True
@@ -57,8 +61,6 @@ def run_size(interactions: int) -> dict[str, Any]:
         "items": len(catalogue.items),
         "train_seconds": round(trained - start, 3),
         "evaluate_seconds": round(time.process_time() - trained, 3),
-        "libraries_mib": round(libraries),
-        "peak_mib": round(_peak_mib()),
         "hr@20": round(metrics["hr@20"], 4),
     }
 
