@@ -22,7 +22,8 @@ def figures(results: Path) -> str:
     reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))]
     by_name = {report["table"]: report for report in reports if "table" in report}
     parts = [
-        "Ours, with the published figure in brackets; bold is the best baseline. Protocols, deviations, significance and\n"
+        "Ours, with the published figure in brackets; bold is the best baseline. Protocols, deviations, significance"
+        " and\n"
         "seconds are in [benchmarks/results](benchmarks/results), with the command of each.",
         *(_models(report) for report in by_name.values() if _has_models(report)),
     ]
@@ -90,8 +91,8 @@ def _growth(report: Report) -> str:
     largest, exponents = report["rows"][-1], report["exponents"]
     return (
         f"[{largest['interactions']:,} interactions](benchmarks/results/growth.md) of {largest['users']:,} users take"
-        f" {largest['train_seconds']:.0f} s of one processor to train exactly and {largest['evaluate_seconds']:.0f} s to"
-        f"\nrank in full, within {largest['peak_mib']:,} MiB; training time grows with interactions to the power"
+        f" {largest['train_seconds']:.0f} s of one processor to train exactly and {largest['evaluate_seconds']:.0f} s"
+        f" to\nrank in full, within {largest['peak_mib']:,} MiB; training time grows with interactions to the power"
         f" {exponents['train']:.2f}."
     )
 
