@@ -177,22 +177,29 @@ def faults(
 
 @app.command()
 def erasure(
-    requests: Annotated[int, typer.Option(help="Queued requests of the batch.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
-    """Canaries in every store before and after forgetting, and a long queue: reports/tables/erasure.{json,md}."""
-    from benchmarks import erasure as runs
-
-    def say(line: str) -> None:
-        typer.echo(line, err=True)
+    """Canaries in every store, before and after forgetting: reports/tables/erasure.{json,md}."""
+    from benchmarks.erasure import canaries
 
     with tempfile.TemporaryDirectory(prefix="lethe-erasure-") as folder:
-        found = runs.canaries(Path(folder), say)
-        queued = runs.queue(Path(folder), requests, say)
-    flat = {key: value for key, value in queued.items() if key not in ("verify", "completed")}
-    report = {"command": _command(), **found, **flat, "queue": queued}
-    _report("erasure", report, as_json, commit)
+        report = canaries(Path(folder), lambda line: typer.echo(line, err=True))
+    _report("erasure", {"command": _command(), **report}, as_json, commit)
+
+
+@app.command()
+def queue(
+    requests: Annotated[int, typer.Option(help="Requests of the batch.")] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """A long queue of requests as one batch, and requests one at a time: reports/tables/queue.{json,md}."""
+    from benchmarks.erasure import queue as run
+
+    with tempfile.TemporaryDirectory(prefix="lethe-queue-") as folder:
+        report = run(Path(folder), requests, lambda line: typer.echo(line, err=True))
+    _report("queue", {"command": _command(), **report}, as_json, commit)
 
 
 def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
@@ -200,7 +207,11 @@ def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> N
     from benchmarks.table import write_report
 
     lines = [f"# {name}", "", f"`{report['command']}`", "", "| | |", "| --- | --- |"]
-    lines += [f"| {key} | {value} |" for key, value in report.items() if not isinstance(value, list | dict | str)]
+    lines += [
+        f"| {key} | {value} |"
+        for key, value in report.items()
+        if not isinstance(value, list | dict) and key != "command"
+    ]
     text = "\n".join(lines) + "\n"
     write_report(report | {"table": name}, text, REPORTS)
     typer.echo(json.dumps(report, indent=1) if as_json else text)

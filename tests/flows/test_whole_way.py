@@ -34,7 +34,7 @@ def lethe(workspace: Workspace, *arguments: str, code: int = 0) -> str:
         env=os.environ | {"LETHE_KEY_DIR": os.environ["LETHE_KEY_DIR"]},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stderr
