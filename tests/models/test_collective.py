@@ -110,5 +110,5 @@ def test_triples_tell_who_likes_an_item_that_nobody_has() -> None:
     )
     shape = replace(data.shape, num_relations=1, num_entities=2)
     data = InteractionMatrix(shape, data.users[kept], data.items[kept], side=Side(triples=triples))
-    unseen = trained("collective-graph", data, {}).score(torch.arange(data.num_users))[:, 0]
+    unseen = trained("collective-graph", data, {"graph_weight": 10}).score(torch.arange(data.num_users))[:, 0]
     assert unseen[:BLOCK_USERS].min() > unseen[BLOCK_USERS:].max()

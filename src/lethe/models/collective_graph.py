@@ -2,9 +2,9 @@
 
     min Σ_u Σ_v c_uv (y_uv - p_u·q_v)² + μ Σ_v Σ_t c_vt (g_vt - q_v·e_t)² + reg Σ‖·‖²
 
-with g_vt = 1 where a triple joins item v and entity t, by whatever relation, and c_vt = 1 there, else
-c⁻_t. Idea: Singh & Gordon, "Relational Learning via Collective Matrix Factorization", KDD 2008,
-which sees the observed cells alone; here all cells count and no step is sampled.
+with g_vt = 1 where a triple joins item v and entity t, by whatever relation, and c_vt = 1 there, else c⁻_t. Idea: Singh
+& Gordon, "Relational Learning via Collective Matrix Factorization", KDD 2008, which sees the observed cells alone; here
+all cells count and no step is sampled.
 """
 
 from __future__ import annotations
