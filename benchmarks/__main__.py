@@ -1,4 +1,4 @@
-"""``python -m benchmarks tables | tune | peers``; from the project's folder."""
+"""``python -m benchmarks tables | tune | peers | growth``; from the project's folder."""
 
 from __future__ import annotations
 
@@ -229,6 +229,33 @@ def scale(
     typer.echo(text)
     if commit:
         _commit("partition-scale")
+
+
+@app.command()
+def readme() -> None:
+    """Write the committed results into README.md, between its markers."""
+    from benchmarks.readme import renewed
+
+    path = ROOT / "README.md"
+    path.write_text(renewed(path.read_text(encoding="utf-8"), RESULTS), encoding="utf-8")
+
+
+@app.command()
+def growth(
+    size: Annotated[
+        list[int] | None, typer.Option(help="Interactions; repeatable. Default: 0.1 to 10 million.")
+    ] = None,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Time and memory of the exact solver and of evaluation as the data grow: reports/tables/growth.{json,md}."""
+    from benchmarks.growth import SIZES, measure, report
+    from benchmarks.table import write_report
+
+    contents, text = report(measure(size or SIZES, typer.echo), _command())
+    write_report(contents, text, REPORTS)
+    typer.echo(text)
+    if commit:
+        _commit("growth")
 
 
 def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:

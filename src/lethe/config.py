@@ -102,7 +102,7 @@ class Columns(Section):
     item: str = "item"
     rating: str | None = None
     timestamp: str | None = None
-    context: tuple[Name, ...] = ()
+    context: tuple[str, ...] = ()
     """Columns that say in what situation: a pair may recur in another one. An empty value is a value, "missing"."""
 
 
@@ -165,7 +165,9 @@ class SyntheticSource(Section):
     side: bool = False
     """With links, behaviours view and cart, features of both sides and triples, all of which tell of the tastes."""
     contexts: bool = False
-    """Half of each user's interactions in the context field daytime: morning, half: evening."""
+    """Half of each user's interactions in the context field daytime, morning, half of them, evening: often again."""
+    memory: float = Field(0.0, ge=0)
+    """How much more an item is liked, right after one whose taste it shares, for each unit of their dot product."""
 
     @model_validator(mode="after")
     def _enough_items(self) -> SyntheticSource:

@@ -81,8 +81,8 @@ class Registry:
     ) -> str:
         """Store the package and make it the family's current version; what is current already stays as it is.
 
-        A version that is stored already keeps what was said at its first promotion. Raises ArtifactError if
-        the stored copy differs from the package's manifest, DeploymentError if the version was retired.
+        A version that is stored already keeps what was said at its first promotion. Raises ArtifactError if the stored
+        copy differs from the package's manifest, DeploymentError if the version was retired.
         """
         tag = f"{PREFIX}{family}:{package.digest[:16]}"
         with self._locked():
