@@ -49,7 +49,7 @@ PUBLISHED: dict[str, dict[str, float | None]] = {
         "RA_LST": (0.4501, 0.1867),
     }.items()
 }
-PUBLISHED["RA_LST"]["theta"] = None
+PUBLISHED[""] = {"theta": None}
 
 RANKED = "ra-lst-ranked"
 """The settings of RA_LST with the θ that ranks best on validation, beside those where SGD chooses it."""
@@ -134,7 +134,7 @@ def _row(
     def run(seed: int) -> Result:
         built, seconds = _train(model, config, data, seed)
         metrics, users = measure(lambda chosen: score(built, chosen), data, masked=masked, scaled=scaled)
-        return Result(metrics | built.figures(), seconds, users)
+        return Result(metrics | built.figures(), seconds, users=users)
 
     decides = {
         "data": data.digest,

@@ -77,13 +77,26 @@ def test_the_loss_spelt_out_learns_the_same() -> None:
 
 
 def test_ratios_are_of_the_same_model_and_projected_where_stopped() -> None:
-    def line(loss: str, **metrics: float) -> dict[str, object]:
-        return {"model": f"ENMF-U, {loss}", "metrics": {name: {"mean": value} for name, value in metrics.items()}}
+    def line(loss: str, times: dict[str, float], **metrics: float) -> dict[str, object]:
+        found = {name.replace("_", " "): {"mean": value} for name, value in metrics.items()}
+        return {"model": f"ENMF-U, {loss}", "metrics": found, "times": times}
 
-    own = {"seconds to best": 30.0, "seconds an epoch": 0.5, "epochs to best": 60.0, "validation value": 0.4}
-    sampled = own | {"seconds to best": 75.0, "seconds an epoch": 0.25, "validation value": 0.3}
-    rows = [line("non-sampling", **own), line("full square loss", **{"seconds an epoch": 5.0})]
-    assert ratios({"rows": [*rows, line("sampled negatives", **sampled)]}) == [
+    rows = [
+        line(
+            "non-sampling",
+            {"seconds to best": 30.0, "seconds an epoch": 0.5},
+            epochs_to_best=60.0,
+            validation_value=0.4,
+        ),
+        line("full square loss", {"seconds an epoch": 5.0}),
+        line(
+            "sampled negatives",
+            {"seconds to best": 75.0, "seconds an epoch": 0.25},
+            epochs_to_best=300.0,
+            validation_value=0.3,
+        ),
+    ]
+    assert ratios({"rows": rows}) == [
         "ENMF-U, full square loss: an epoch 10.0 x, projected 300 s to the best, own 30 s",
         "ENMF-U, sampled negatives: an epoch 0.5 x, to the best 2.5 x (0.3000, own 0.4000)",
     ]

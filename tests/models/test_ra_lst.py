@@ -147,6 +147,11 @@ def test_a_given_history_speaks_for_the_short_part_alone() -> None:
     assert torch.equal(model.score_given(users[:1], Given()), model.score(users[:1]))
 
 
+def test_a_long_part_that_diverges_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^RALST: the loss of the long part is \w+ in its epoch \d+; lower long"):
+        trained(long={"learning_rate": 5.0, "epochs": 50})
+
+
 @pytest.mark.parametrize(
     ("values", "rule"),
     [

@@ -16,6 +16,7 @@ All of that stays within the rows the model is given.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,6 +27,7 @@ from torch import Tensor
 from lethe.data.batches import Labelled, labelled_batches
 from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.data.sequences import Sequences, older
+from lethe.errors import ConfigError
 from lethe.models import base
 from lethe.models.gru4rec import GRU4Rec, NextItemBatch
 from lethe.models.implicit_lfm import ImplicitLFM
@@ -83,8 +85,10 @@ class RALST(base.Model):
 
     def _fit_long(self, data: InteractionMatrix, stream: Stream) -> None:
         self.long.prepare(data, stream("start"))
-        for _ in self.long.solve(data, stream("train")):
-            pass
+        for epoch, loss in enumerate(self.long.solve(data, stream("train"))):
+            if not math.isfinite(loss):
+                rule = "lower long.learning_rate, long.init_std or long.embedding_dim"
+                raise ConfigError(f"RALST: the loss of the long part is {loss} in its epoch {epoch}; {rule}")
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[NextItemBatch]:
         return self.short.batches(data, stream)
