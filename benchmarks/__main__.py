@@ -1,4 +1,4 @@
-"""``python -m benchmarks tables | tune | peers``; from the project's folder."""
+"""``python -m benchmarks tables | tune | peers | growth``; from the project's folder."""
 
 from __future__ import annotations
 
@@ -135,7 +135,10 @@ def peers(
     data_dir: DataDir = DATA,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
-    """Run other programs and ours in turn on ml-1m-receraser and print the ratios: reports/tables/peers.{json,md}."""
+    """Run other programs and ours in turn on ml-1m-receraser and print the ratios: reports/tables/peers.{json,md}.
+
+    With --only, the other rows of the committed report stay as they are.
+    """
     from benchmarks.collaborative import read_split
     from benchmarks.peers import PARTS, compare_all
     from benchmarks.table import write_report
@@ -144,7 +147,9 @@ def peers(
         if name not in PARTS:
             raise ConfigError(f"--only: unknown part {name!r}; known parts: {', '.join(PARTS)}")
     split = read_split(data_dir, "ml-1m-receraser")
-    report, text = compare_all(split, WORK, only or list(PARTS), _command(), typer.echo)
+    committed = RESULTS / "peers.json"
+    before = json.loads(committed.read_text(encoding="utf-8")) if only and committed.is_file() else None
+    report, text = compare_all(split, WORK, only or list(PARTS), _command(), typer.echo, before)
     write_report(report, text, REPORTS)
     if commit:
         _commit("peers")
@@ -166,28 +171,35 @@ def faults(
         workspace = make_workspace(Path(folder) / "workspace")
         with serving(workspace):
             killed = storms.storm(workspace, say=say)
-            other = storms.others(workspace, len(killed["requests"]), say)
+            other = storms.others(workspace, len(killed["requests"]), say=say)
     _report("faults", storms.summary(killed, other, _command()), as_json, commit)
 
 
 @app.command()
 def erasure(
-    requests: Annotated[int, typer.Option(help="Queued requests of the batch.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
-    """Canaries in every store before and after forgetting, and a long queue: reports/tables/erasure.{json,md}."""
-    from benchmarks import erasure as runs
-
-    def say(line: str) -> None:
-        typer.echo(line, err=True)
+    """Canaries in every store, before and after forgetting: reports/tables/erasure.{json,md}."""
+    from benchmarks.erasure import canaries
 
     with tempfile.TemporaryDirectory(prefix="lethe-erasure-") as folder:
-        found = runs.canaries(Path(folder), say)
-        queued = runs.queue(Path(folder), requests, say)
-    flat = {key: value for key, value in queued.items() if key not in ("verify", "completed")}
-    report = {"command": _command(), **found, **flat, "queue": queued}
-    _report("erasure", report, as_json, commit)
+        report = canaries(Path(folder), lambda line: typer.echo(line, err=True))
+    _report("erasure", {"command": _command(), **report}, as_json, commit)
+
+
+@app.command()
+def queue(
+    requests: Annotated[int, typer.Option(help="Requests of the batch.")] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """A long queue of requests as one batch, and requests one at a time: reports/tables/queue.{json,md}."""
+    from benchmarks.erasure import queue as run
+
+    with tempfile.TemporaryDirectory(prefix="lethe-queue-") as folder:
+        report = run(Path(folder), requests, lambda line: typer.echo(line, err=True))
+    _report("queue", {"command": _command(), **report}, as_json, commit)
 
 
 def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
@@ -195,7 +207,11 @@ def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> N
     from benchmarks.table import write_report
 
     lines = [f"# {name}", "", f"`{report['command']}`", "", "| | |", "| --- | --- |"]
-    lines += [f"| {key} | {value} |" for key, value in report.items() if not isinstance(value, list | dict | str)]
+    lines += [
+        f"| {key} | {value} |"
+        for key, value in report.items()
+        if not isinstance(value, list | dict) and key != "command"
+    ]
     text = "\n".join(lines) + "\n"
     write_report(report | {"table": name}, text, REPORTS)
     typer.echo(json.dumps(report, indent=1) if as_json else text)
@@ -218,6 +234,33 @@ def scale(
     typer.echo(text)
     if commit:
         _commit("partition-scale")
+
+
+@app.command()
+def readme() -> None:
+    """Write the committed results into README.md, between its markers."""
+    from benchmarks.readme import renewed
+
+    path = ROOT / "README.md"
+    path.write_text(renewed(path.read_text(encoding="utf-8"), RESULTS), encoding="utf-8")
+
+
+@app.command()
+def growth(
+    size: Annotated[
+        list[int] | None, typer.Option(help="Interactions; repeatable. Default: 0.1 to 10 million.")
+    ] = None,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Time and memory of the exact solver and of evaluation as the data grow: reports/tables/growth.{json,md}."""
+    from benchmarks.growth import SIZES, measure, report
+    from benchmarks.table import write_report
+
+    contents, text = report(measure(size or SIZES, typer.echo), _command())
+    write_report(contents, text, REPORTS)
+    typer.echo(text)
+    if commit:
+        _commit("growth")
 
 
 def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:

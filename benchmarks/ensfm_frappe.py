@@ -74,6 +74,6 @@ def own_history(split: Split) -> Row:
         users = ranked(
             split, lambda users, contexts: counts[users] + popularity, cutoffs=CUTOFFS, metrics=("hr", "ndcg")
         )
-        return Result({name: float(column.mean()) for name, column in users.items()}, 0.0, users)
+        return Result({name: float(column.mean()) for name, column in users.items()}, 0.0, users=users)
 
     return Row("Own history", run, settings, max_seeds=1, note="counted, nothing learnt; 1 seed: there is no chance")

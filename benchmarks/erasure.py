@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -147,9 +147,9 @@ def canaries_in(path: Path) -> set[str]:
     return found
 
 
-def _in_column(column: pa.ChunkedArray) -> Iterator[str]:
+def _in_column(column: pa.ChunkedArray) -> set[str]:
     values = set(column.to_pylist())
-    return (name for name, value in CANARIES.items() if value in values)
+    return {name for name, value in CANARIES.items() if value in values}
 
 
 def ask(workspace: Workspace) -> dict[str, int]:

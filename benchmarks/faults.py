@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from lethe.verification import verify
 from lethe.workspace import Workspace
 
 Say = Callable[[str], None]
+Fault = Callable[[Workspace], dict[str, Any]]
 TIMEOUT = 900
 """Seconds a run may take on a busy machine before it counts as hung."""
 
@@ -49,15 +50,12 @@ def storm(workspace: Workspace, points: Sequence[Point] = POINTS, say: Say = lam
     return {"points": rows, "requests": ends, "service": _asked(watches)}
 
 
-def others(workspace: Workspace, first: int, say: Say = lambda _: None) -> dict[str, Any]:
-    """Every other fault, one after the other on the same workspace, each with a person of its own from ``first`` on."""
-    faults = [two_runs, beside_training, remote_away]
-    faults += [_mounted(name, full) for name in ("suppression", "artifacts") for full in (True,)]
-    faults += [_mounted(name, False) for name in (".lethe/bentoml/models", "certificates")]
-    rows, watches = [], []
-    for number, fault in enumerate(faults, start=first):
+def others(workspace: Workspace, first: int, faults: Sequence[Fault] = (), say: Say = lambda _: None) -> dict[str, Any]:
+    """Other faults (default: all), one after the other, each with a person of its own from ``first`` on."""
+    rows, watches = list[dict[str, Any]](), list[Watch]()
+    for number, fault in enumerate(faults or every_fault(), start=first):
         request = submit(workspace, DATASET, person(number), []).id
-        name = getattr(fault, "name", fault.__name__.replace("_", " "))
+        name = fault.__doc__ or ""
         with Watch(workspace, person(number), person(59 - number)) as watch:
             try:
                 row = fault(workspace)
@@ -66,7 +64,13 @@ def others(workspace: Workspace, first: int, say: Say = lambda _: None) -> dict[
             if "skipped" not in row:
                 row["state"] = _state(workspace, request)
             code, line = _run(workspace, "flows.forgetting")
-        row = {"fault": name, **row, **_end(workspace, request, person(number)), "exit": code, "last line": line}
+        row = {
+            "fault": name.rstrip("."),
+            **row,
+            **_end(workspace, request, person(number)),
+            "exit": code,
+            "last line": line,
+        }
         say(json.dumps(row))
         rows.append(row)
         watches.append(watch)
@@ -97,16 +101,30 @@ def remote_away(workspace: Workspace) -> dict[str, Any]:
         config.unlink()
 
 
-def _mounted(name: str, full: bool) -> Callable[[Workspace], dict[str, Any]]:
-    """A run while one folder of the workspace is a full, or a read-only, disk."""
+def on_a_full_disk(name: str) -> Fault:
+    """A run while a folder of the workspace is on a disk without room."""
+    return _mounted(name, _full, f"A full disk at {name}.")
 
+
+def on_a_read_only_disk(name: str) -> Fault:
+    """A run while nothing can be written to a folder of the workspace."""
+    return _mounted(name, _read_only, f"A read-only disk at {name}.")
+
+
+def every_fault() -> list[Fault]:
+    full = [on_a_full_disk(name) for name in ("suppression", "artifacts")]
+    read_only = [on_a_read_only_disk(name) for name in (".lethe/bentoml/models", "certificates")]
+    return [two_runs, beside_training, remote_away, *full, *read_only]
+
+
+def _mounted(name: str, disk: Callable[[Path], AbstractContextManager[None]], told: str) -> Fault:
     def fault(workspace: Workspace) -> dict[str, Any]:
         folder = workspace.root / name
         folder.mkdir(parents=True, exist_ok=True)
-        with _full(folder) if full else _read_only(folder):
+        with disk(folder):
             return _failed(workspace)
 
-    fault.name = f"{'full' if full else 'read-only'} disk at {name}"  # type: ignore[attr-defined]
+    fault.__doc__ = told
     return fault
 
 

@@ -138,9 +138,7 @@ def _recipe(split: Split, kind: Kind, seed: int) -> Recipe:
 def _spent(builder: Builder, known: set[str]) -> dict[str, float]:
     """Seconds of the processor of each part, without the sub-models and stages that are known."""
     workspace, dataset = builder.workspace, builder.recipe.dataset
-    train = builder.part("train")
-    train.take(np.zeros(len(train), dtype=bool)).write(workspace.split(dataset, "valid"))
-    train.write(workspace.interactions(dataset))
+    builder.part("train").write(workspace.interactions(dataset))
     made = {name: builder.sub_model(name) for name in builder.shard_names()}
     trained = [part for one in made.values() for part in (one, *stages_before(builder.store, one))]
     ensemble = builder.ensemble({name: artifact.key for name, artifact in made.items()})

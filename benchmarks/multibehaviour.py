@@ -104,7 +104,7 @@ def rule_row(split: Split) -> Row:
             return table.astype(np.float32)
 
         users = ranked(split, scores, **METRICS)
-        return Result({name: float(column.mean()) for name, column in users.items()}, 0.0, users)
+        return Result({name: float(column.mean()) for name, column in users.items()}, 0.0, users=users)
 
     names = sorted(split.tables.behaviours, key=lambda name: -ranks[name])
     return Row(f"Own {' and '.join(names)} first", run, decides, True, 1, "a rule: the user's own, then by popularity")

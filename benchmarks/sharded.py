@@ -107,7 +107,9 @@ def room(split: Split, kind: Kind, seed: int, before: Split | None = None) -> Wo
     layer = digest_json([split.train.digest(), code_digest(_laying(kind), MODELS["wmf"].__module__)])
     workspace = Workspace(ROOMS / f"{split.dataset}-{seed}-{layer[:12]}")
     if not workspace.shards(split.dataset, kind.room).is_dir():
-        split.train.write(workspace.split(split.dataset, "train"))
+        nothing = split.train.take(np.zeros(len(split.train), dtype=bool))
+        for part, rows in {"train": split.train, "valid": nothing, "test": nothing}.items():
+            rows.write(workspace.split(split.dataset, part))
         if before is not None:
             begun = room(before, kind, seed).assignment(split.dataset, kind.room)
             shutil.copytree(begun, workspace.assignment(split.dataset, kind.room), dirs_exist_ok=True)

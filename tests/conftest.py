@@ -73,6 +73,9 @@ MODEL_SETTINGS = {
     "wmf": {"embedding_dim": 8},
     "enmf-u": {"epochs": 8, "embedding_dim": 8},
     "lightgcn": {"epochs": 8, "embedding_dim": 8},
+    "eatnn": {"epochs": 8, "embedding_dim": 8},
+    "ehcf": {"epochs": 8, "embedding_dim": 8},
+    "ghcf": {"epochs": 8, "embedding_dim": 8},
 }
 
 

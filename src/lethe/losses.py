@@ -222,10 +222,11 @@ def _add_positives(
 ) -> float:
     d = left.shape[1]
     value = 0.0
-    energy = np.empty(d, left.dtype)
+    energy, loud = np.empty(d, left.dtype), np.empty(d, left.dtype)
     for b in range(left.shape[0]):
         p, p_grad = left[b], left_grad[b]
-        energy[:] = 0
+        for i in range(d):
+            energy[i], loud[i] = 0, noise * p[i] * p[i]
         for k in range(indptr[b], indptr[b + 1]):
             v = columns[k]
             q, q_grad = right[v], right_grad[v]
@@ -235,15 +236,16 @@ def _add_positives(
             gap = positive - row_weights[b] * weights[v]
             value += score * (gap * score - positive - positive)
             slope = gap * score - positive
-            for i in range(d):
-                p_grad[i] += slope * q[i]
-                q_grad[i] += slope * p[i]
             if noise > 0:
                 for i in range(d):
+                    p_grad[i] += slope * q[i]
                     energy[i] += gap * q[i] * q[i]
-                    q_grad[i] += noise * gap * p[i] * p[i] * q[i]
-        if noise > 0:
-            for i in range(d):
-                value += noise * p[i] * p[i] * energy[i]
-                p_grad[i] += noise * p[i] * energy[i]
+                    q_grad[i] += slope * p[i] + gap * loud[i] * q[i]
+            else:
+                for i in range(d):
+                    p_grad[i] += slope * q[i]
+                    q_grad[i] += slope * p[i]
+        for i in range(d):
+            value += loud[i] * energy[i]
+            p_grad[i] += noise * p[i] * energy[i]
     return value

@@ -159,12 +159,11 @@ def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: s
     with _fresh(workspace.shards(dataset, sharding)) as folder:
         for shard in range(count):
             name, held = f"{shard:0{width}d}", assignment.shards == shard
-            own = rows.take(held)
-            if assignment.slices is None:
-                own.write(folder / f"{name}.parquet")
-            else:
-                columns = {column: to_arrow(values) for column, values in own.columns()}
-                write_parquet(pa.table({**columns, "slice": assignment.slices[held]}), folder / f"{name}.parquet")
+            own, slices = rows.take(held), assignment.slices
+            columns = {column: to_arrow(values) for column, values in own.columns()}
+            if slices is not None:
+                columns["slice"] = to_arrow(slices[held])
+            write_parquet(pa.table(columns), folder / f"{name}.parquet")
             tables.of_rows(own).write(folder / "side" / name)
 
 

@@ -137,7 +137,7 @@ class TwoTower(Model):
         normal_(self.users, self.config.init_std, stream.torch("users"))
         normal_(self.items, self.config.init_std, stream.torch("items"))
 
-    def factors(self) -> tuple[Tensor, Tensor] | None:
+    def factors(self) -> tuple[Tensor, Tensor]:
         return self.users.detach(), self.items.detach()
 
 

@@ -4,7 +4,8 @@
 
 with r over u's training rows of v, c_f the value of context field f, and p, q those of WMF (a pair counts once for each
 of its rows). Where people repeat themselves their own rows say most, and those in like contexts more than others; the
-factors rank the rest. Someone unknown is answered by everybody's rows. Nothing but the factors is learnt.
+factors rank the rest. Someone unknown is answered by everybody's rows. Nothing but the factors is learnt. Without
+contexts every row has the same vote.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ _RAGGED = ("row_items", "row_contexts")
 class ContextHistory(WMF):
     """score(u, v) takes no field to be equal: the user's own history by count."""
 
-    needs = frozenset({"contexts"})
     accepts = frozenset({"contexts"})
 
     class Config(WMF.Config):
@@ -49,8 +49,8 @@ class ContextHistory(WMF):
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         super().prepare(data, stream)
-        assert data.contexts is not None, "train checks needs"
-        parts = data.indptr, data.items, data.contexts
+        contexts = np.empty((len(data), 0), np.int64) if data.contexts is None else data.contexts
+        parts = data.indptr, data.items, contexts
         self.row_indptr, self.row_items, self.row_contexts = (torch.from_numpy(part.copy()) for part in parts)
 
     def score(self, users: Tensor) -> Tensor:
@@ -67,7 +67,8 @@ class ContextHistory(WMF):
         _vote(*(part.cpu().numpy() for part in (*rows, users, contexts)), self.config.sharpness, votes.numpy())
         return scores + self.config.history_weight * votes.to(scores.device).log1p()
 
-    def factors(self) -> None:
+    def factors(self) -> None:  # type: ignore[override]
+        """None: votes are no product of a user and an item."""
         return None
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
