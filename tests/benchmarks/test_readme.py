@@ -52,7 +52,7 @@ def test_ratios_and_growth_are_told_and_other_reports_left_out(tmp_path: Path) -
     text = readme.figures(tmp_path)
     assert "| an epoch | them | 5.0 | 4 |" in text
     assert (
-        "of 1,000 users take 7 s of one processor to train exactly and 4 s\nto rank in full, within 1,234 MiB" in text
+        "of 1,000 users take 7 s of one processor to train exactly and 4 s to\nrank in full, within 1,234 MiB" in text
     )
     assert "to the power 1.04." in text
     assert "faults" not in text

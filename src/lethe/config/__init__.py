@@ -144,6 +144,8 @@ class Training(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int = Field(2, ge=1)
     """Sub-models trained at once."""
+    scoring: Literal["float32", "bfloat16"] = "float32"
+    """Of the products that score validation rows while tuning. bfloat16 is for GPUs: faster, near ties may swap."""
     metric: str = "ndcg@10"
     """Validation metric that chooses a family's winner and decides promotion."""
     rating_metric: Literal["rmse", "mae"] = "rmse"
