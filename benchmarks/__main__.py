@@ -106,6 +106,46 @@ def tune(
 
 
 @app.command()
+def convergence(
+    dataset: Annotated[str, typer.Option(help="A data set of the ranking tables.")],
+    model: Annotated[str, typer.Option(help="Name in MODELS, of one that learns by the loss over all cells.")],
+    limit: Annotated[list[str], typer.Option(help="loss=epochs; repeatable. See benchmarks.convergence.LOSSES.")],
+    data_dir: DataDir = DATA,
+    every: Annotated[int, typer.Option(help="Epochs between two looks at validation.")] = 5,
+    metric: Annotated[str, typer.Option(help="Validation metric.")] = "",
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Seconds to a model's best validation value under each loss: reports/tables/convergence-DATASET-MODEL.{json,md}."""
+    from benchmarks import collaborative, side_data
+    from benchmarks.convergence import LOSSES, report_of, seconds_to_best
+    from benchmarks.table import write_report
+
+    known = collaborative.TUNING | side_data.TUNING
+    limits = _assignments("--limit", limit)
+    if dataset not in known:
+        raise ConfigError(f"--dataset: unknown data set {dataset!r}; known: {', '.join(known)}")
+    for name in limits:
+        if name not in LOSSES:
+            raise ConfigError(f"--limit: unknown loss {name!r}; known losses: {', '.join(LOSSES)}")
+    recipe = known[dataset]
+    found = seconds_to_best(
+        model,
+        collaborative.tuned(dataset, model),
+        recipe.parts(data_dir, dataset),
+        recipe.tables(data_dir),
+        metric=metric or recipe.metric,
+        every=every,
+        limits=limits,
+        say=typer.echo,
+    )
+    report, text = report_of(f"convergence-{dataset}-{model}", found, limits, _command())
+    write_report(report, text, REPORTS)
+    typer.echo(text)
+    if commit:
+        _commit(report["table"])
+
+
+@app.command()
 def tune_shards(
     method: Annotated[list[str], typer.Option(help="Methods of receraser-ml1m, for WMF; repeatable.")],
     data_dir: DataDir = DATA,

@@ -18,6 +18,7 @@ from lethe.data.batches import RowBatch
 from lethe.data.catalogue import Catalogue, InteractionMatrix
 from lethe.data.interactions import Interactions
 from lethe.data.tables import SideTables
+from lethe.environment import numeric_environment
 from lethe.evaluation import evaluate
 from lethe.models import MODELS, configure
 from lethe.models.base import Model
@@ -110,6 +111,30 @@ def seconds_to_best(
         each = curve[-1][1] / curve[-1][0]
         found[kind] = {"seconds": seconds, "epoch": epoch, metric: best, "seconds_an_epoch": each}
     return found
+
+
+def report_of(
+    name: str, found: Mapping[str, Mapping[str, float]], limits: Mapping[str, int], command: str
+) -> tuple[dict[str, Any], str]:
+    """What ``seconds_to_best`` found, as a report and for people. The first loss's seconds are the measure."""
+    columns = list(next(iter(found.values())))
+    measure = next(iter(found.values()))["seconds"] or 1.0
+    lines = [
+        f"# {name}",
+        "",
+        "Seconds of the processor, one thread, training alone, to the best validation value within the epochs allowed,",
+        f"one seed. Sampled negatives: {SAMPLED} uniform ones a positive, square loss.",
+        "",
+        f"Command: `{command}`.",
+        "",
+        f"| loss | epochs allowed | {' | '.join(columns)} | × the first's seconds |",
+        f"| --- | --- |{' --- |' * len(columns)} --- |",
+    ]
+    for kind, figures in found.items():
+        cells = [f"{value:.4g}" for value in figures.values()]
+        lines.append(f"| {kind} | {limits[kind]} | {' | '.join(cells)} | {figures['seconds'] / measure:.3g} |")
+    report = {"table": name, "command": command, "limits": dict(limits), "rows": found}
+    return {**report, "environment": numeric_environment("cpu")}, "\n".join(lines) + "\n"
 
 
 def _curve(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.convergence import LOSSES, full, seconds_to_best
+from benchmarks.convergence import LOSSES, full, report_of, seconds_to_best
 from lethe import losses
 from lethe.data.batches import row_batches
 from lethe.data.catalogue import InteractionMatrix, Shape
@@ -54,3 +54,6 @@ def test_every_loss_is_trained_with_and_the_module_left_as_it_was() -> None:
         assert figures["epoch"] in (30, 60, 90)
         assert 0 < figures["seconds"] <= 90 * figures["seconds_an_epoch"] * 1.001
         assert figures["recall@5"] > 0.5
+    report, text = report_of("convergence-made", found, dict.fromkeys(LOSSES, 90), "command")
+    assert report["rows"] == found
+    assert [line.split(" | ")[0] for line in text.splitlines()[-3:]] == [f"| {kind}" for kind in LOSSES]
