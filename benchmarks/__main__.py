@@ -115,7 +115,7 @@ def convergence(
     metric: Annotated[str, typer.Option(help="Validation metric.")] = "",
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
-    """Seconds to a model's best validation value under each loss: reports/tables/convergence-DATASET-MODEL.{json,md}."""
+    """Seconds to a model's best validation value under each loss: reports/tables/convergence-DATASET-MODEL.*."""
     from benchmarks import collaborative, side_data
     from benchmarks.convergence import LOSSES, report_of, seconds_to_best
     from benchmarks.table import write_report
