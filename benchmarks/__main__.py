@@ -135,7 +135,10 @@ def peers(
     data_dir: DataDir = DATA,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
-    """Run other programs and ours in turn on ml-1m-receraser and print the ratios: reports/tables/peers.{json,md}."""
+    """Run other programs and ours in turn on ml-1m-receraser and print the ratios: reports/tables/peers.{json,md}.
+
+    With --only, the other rows of the committed report stay as they are.
+    """
     from benchmarks.collaborative import read_split
     from benchmarks.peers import PARTS, compare_all
     from benchmarks.table import write_report
@@ -144,7 +147,9 @@ def peers(
         if name not in PARTS:
             raise ConfigError(f"--only: unknown part {name!r}; known parts: {', '.join(PARTS)}")
     split = read_split(data_dir, "ml-1m-receraser")
-    report, text = compare_all(split, WORK, only or list(PARTS), _command(), typer.echo)
+    committed = RESULTS / "peers.json"
+    before = json.loads(committed.read_text(encoding="utf-8")) if only and committed.is_file() else None
+    report, text = compare_all(split, WORK, only or list(PARTS), _command(), typer.echo, before)
     write_report(report, text, REPORTS)
     if commit:
         _commit("peers")

@@ -22,9 +22,8 @@ def figures(results: Path) -> str:
     reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))]
     by_name = {report["table"]: report for report in reports if "table" in report}
     parts = [
-        "Ours, with the published figure in brackets; bold is the best baseline. Protocols, deviations, significance"
-        " and\n"
-        "seconds are in [benchmarks/results](benchmarks/results), with the command of each.",
+        "Ours, with the published figure in brackets; bold is the best baseline. Protocols, deviations, significance\n"
+        "and seconds are in [benchmarks/results](benchmarks/results), with the command of each.",
         *(_models(report) for report in by_name.values() if _has_models(report)),
     ]
     if "peers" in by_name:
@@ -92,7 +91,7 @@ def _growth(report: Report) -> str:
     return (
         f"[{largest['interactions']:,} interactions](benchmarks/results/growth.md) of {largest['users']:,} users take"
         f" {largest['train_seconds']:.0f} s of one processor to train exactly and {largest['evaluate_seconds']:.0f} s"
-        f" to\nrank in full, within {largest['peak_mib']:,} MiB; training time grows with interactions to the power"
+        f"\nto rank in full, within {largest['peak_mib']:,} MiB; training time grows with interactions to the power"
         f" {exponents['train']:.2f}."
     )
 
