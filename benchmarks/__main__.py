@@ -1,4 +1,4 @@
-"""``python -m benchmarks tables | tune | peers``; from the project's folder."""
+"""``python -m benchmarks tables | tune | peers | growth``; from the project's folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -106,46 +107,6 @@ def tune(
 
 
 @app.command()
-def convergence(
-    dataset: Annotated[str, typer.Option(help="A data set of the ranking tables.")],
-    model: Annotated[str, typer.Option(help="Name in MODELS, of one that learns by the loss over all cells.")],
-    limit: Annotated[list[str], typer.Option(help="loss=epochs; repeatable. See benchmarks.convergence.LOSSES.")],
-    data_dir: DataDir = DATA,
-    every: Annotated[int, typer.Option(help="Epochs between two looks at validation.")] = 5,
-    metric: Annotated[str, typer.Option(help="Validation metric.")] = "",
-    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
-) -> None:
-    """Seconds to a model's best validation value under each loss: reports/tables/convergence-DATASET-MODEL.*."""
-    from benchmarks import collaborative, side_data
-    from benchmarks.convergence import LOSSES, report_of, seconds_to_best
-    from benchmarks.table import write_report
-
-    known = collaborative.TUNING | side_data.TUNING
-    limits = _assignments("--limit", limit)
-    if dataset not in known:
-        raise ConfigError(f"--dataset: unknown data set {dataset!r}; known: {', '.join(known)}")
-    for name in limits:
-        if name not in LOSSES:
-            raise ConfigError(f"--limit: unknown loss {name!r}; known losses: {', '.join(LOSSES)}")
-    recipe = known[dataset]
-    found = seconds_to_best(
-        model,
-        collaborative.tuned(dataset, model),
-        recipe.parts(data_dir, dataset),
-        recipe.tables(data_dir),
-        metric=metric or recipe.metric,
-        every=every,
-        limits=limits,
-        say=typer.echo,
-    )
-    report, text = report_of(f"convergence-{dataset}-{model}", found, limits, _command())
-    write_report(report, text, REPORTS)
-    typer.echo(text)
-    if commit:
-        _commit(report["table"])
-
-
-@app.command()
 def tune_shards(
     method: Annotated[list[str], typer.Option(help="Methods of receraser-ml1m, for WMF; repeatable.")],
     data_dir: DataDir = DATA,
@@ -174,7 +135,10 @@ def peers(
     data_dir: DataDir = DATA,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
-    """Run other programs and ours in turn on ml-1m-receraser and print the ratios: reports/tables/peers.{json,md}."""
+    """Run other programs and ours in turn on ml-1m-receraser and print the ratios: reports/tables/peers.{json,md}.
+
+    With --only, the other rows of the committed report stay as they are.
+    """
     from benchmarks.collaborative import read_split
     from benchmarks.peers import PARTS, compare_all
     from benchmarks.table import write_report
@@ -183,10 +147,120 @@ def peers(
         if name not in PARTS:
             raise ConfigError(f"--only: unknown part {name!r}; known parts: {', '.join(PARTS)}")
     split = read_split(data_dir, "ml-1m-receraser")
-    report, text = compare_all(split, WORK, only or list(PARTS), _command(), typer.echo)
+    committed = RESULTS / "peers.json"
+    before = json.loads(committed.read_text(encoding="utf-8")) if only and committed.is_file() else None
+    report, text = compare_all(split, WORK, only or list(PARTS), _command(), typer.echo, before)
     write_report(report, text, REPORTS)
     if commit:
         _commit("peers")
+
+
+@app.command()
+def faults(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Kill a forget run at every point, and every other fault: reports/tables/faults.{json,md}."""
+    from benchmarks import faults as storms
+    from benchmarks.house import make_workspace, prefect_server, serving
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
+
+    with tempfile.TemporaryDirectory(prefix="lethe-faults-") as folder, prefect_server():
+        workspace = make_workspace(Path(folder) / "workspace")
+        with serving(workspace):
+            killed = storms.storm(workspace, say=say)
+            other = storms.others(workspace, len(killed["requests"]), say=say)
+    _report("faults", storms.summary(killed, other, _command()), as_json, commit)
+
+
+@app.command()
+def erasure(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Canaries in every store, before and after forgetting: reports/tables/erasure.{json,md}."""
+    from benchmarks.erasure import canaries
+
+    with tempfile.TemporaryDirectory(prefix="lethe-erasure-") as folder:
+        report = canaries(Path(folder), lambda line: typer.echo(line, err=True))
+    _report("erasure", {"command": _command(), **report}, as_json, commit)
+
+
+@app.command()
+def queue(
+    requests: Annotated[int, typer.Option(help="Requests of the batch.")] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """A long queue of requests as one batch, and requests one at a time: reports/tables/queue.{json,md}."""
+    from benchmarks.erasure import queue as run
+
+    with tempfile.TemporaryDirectory(prefix="lethe-queue-") as folder:
+        report = run(Path(folder), requests, lambda line: typer.echo(line, err=True))
+    _report("queue", {"command": _command(), **report}, as_json, commit)
+
+
+def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
+    """Write a report of plain figures, its long lists left out of the text."""
+    from benchmarks.table import write_report
+
+    lines = [f"# {name}", "", f"`{report['command']}`", "", "| | |", "| --- | --- |"]
+    lines += [
+        f"| {key} | {value} |"
+        for key, value in report.items()
+        if not isinstance(value, list | dict) and key != "command"
+    ]
+    text = "\n".join(lines) + "\n"
+    write_report(report | {"table": name}, text, REPORTS)
+    typer.echo(json.dumps(report, indent=1) if as_json else text)
+    if commit:
+        _commit(name)
+
+
+@app.command()
+def scale(
+    rows: Annotated[int, typer.Option(help="Interactions to make.")] = 10_000_000,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Seconds and peak memory of every partition on made interactions: reports/tables/partition-scale.{json,md}."""
+    from benchmarks.scale import measure, report
+    from benchmarks.table import write_report
+
+    figures = measure(rows, WORK / f"scale-{rows}", typer.echo)
+    made, text = report(rows, figures, _command())
+    write_report(made, text, REPORTS)
+    typer.echo(text)
+    if commit:
+        _commit("partition-scale")
+
+
+@app.command()
+def readme() -> None:
+    """Write the committed results into README.md, between its markers."""
+    from benchmarks.readme import renewed
+
+    path = ROOT / "README.md"
+    path.write_text(renewed(path.read_text(encoding="utf-8"), RESULTS), encoding="utf-8")
+
+
+@app.command()
+def growth(
+    size: Annotated[
+        list[int] | None, typer.Option(help="Interactions; repeatable. Default: 0.1 to 10 million.")
+    ] = None,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Time and memory of the exact solver and of evaluation as the data grow: reports/tables/growth.{json,md}."""
+    from benchmarks.growth import SIZES, measure, report
+    from benchmarks.table import write_report
+
+    contents, text = report(measure(size or SIZES, typer.echo), _command())
+    write_report(contents, text, REPORTS)
+    typer.echo(text)
+    if commit:
+        _commit("growth")
 
 
 def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.table import Result, Row
-from lethe.config import read_yaml
+from lethe.config import NewestSplit, read_yaml
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
+from lethe.data.split import split
 from lethe.data.tables import NO_TABLES, SideTables
 from lethe.environment import code_digest
 from lethe.errors import DataError
@@ -27,6 +28,8 @@ from lethe.random import Stream
 from lethe.training import train
 
 PARAMS = Path(__file__).parent.parent / "params"
+TIMED = "ml-1m-seq"
+"""The settings for MovieLens-1M in order of time."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,23 @@ def rest_rows(data_dir: Path, dataset: str) -> tuple[Interactions, Interactions]
     return read_part(data_dir, dataset, "train"), read_part(data_dir, dataset, "rest")
 
 
+def newest_parts(data_dir: Path) -> dict[str, Interactions]:
+    """MovieLens-1M in time: {"train", "valid", "test"}, 80, 10 and 10 % of each user. Raises DataError."""
+    path = data_dir / "ml-1m" / "interactions.parquet"
+    if not path.is_file():
+        raise DataError(f"--data-dir: {path} is not there; name the folder that holds ml-1m/interactions.parquet")
+    table = pq.read_table(path, columns=["user", "item", "pos"])
+    users, items, times = (table[name].to_numpy() for name in table.column_names)
+    everything = Interactions.of(users, items, timestamps=times)
+    return split(everything, NewestSplit(by="newest", valid=0.1, test=0.1), Stream(0)("benchmark", TIMED))
+
+
+def newest_rows(data_dir: Path, dataset: str) -> tuple[Interactions, Interactions]:
+    """The train and validation parts of ``newest_parts``."""
+    parts = newest_parts(data_dir)
+    return parts["train"], parts["valid"]
+
+
 class Tuning(NamedTuple):
     """How settings for a data set are chosen: (train, valid) parts, the metric, the table they are for, and what is
     known beside the rows."""
@@ -102,6 +122,7 @@ class Tuning(NamedTuple):
 TUNING = {
     "ml-1m-loo": Tuning(last_rows, "hr@100", "enmf-ml1m"),
     "ml-1m-receraser": Tuning(rest_rows, "recall@20", "receraser-retrain-ml1m"),
+    TIMED: Tuning(newest_rows, "ndcg@10", "ralst-ml1m"),
 }
 
 

@@ -6,20 +6,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.collaborative import score
+from benchmarks.collaborative import Split, ranked, score
 from lethe import losses
 from lethe.data.batches import RowBatch
-from lethe.data.catalogue import Catalogue, InteractionMatrix
-from lethe.data.interactions import Interactions
-from lethe.data.tables import SideTables
-from lethe.environment import numeric_environment
-from lethe.evaluation import evaluate
 from lethe.models import MODELS, configure
 from lethe.models.base import Model
 from lethe.random import Stream
@@ -70,98 +66,65 @@ def sampled(
 LOSSES: dict[str, Loss] = {"non-sampling": losses.non_sampling, "full square loss": full, "sampled negatives": sampled}
 
 
+class Point(NamedTuple):
+    """A model's validation value after so many epochs, and the seconds of training they took."""
+
+    epochs: int
+    seconds: float
+    value: float
+
+
+Curve = list[Point]
+
+
 def seconds_to_best(
     model: str,
     values: Mapping[str, Any],
-    parts: tuple[Interactions, Interactions],
-    tables: SideTables,
+    split: Split,
+    loss: Loss,
     *,
     metric: str,
     every: int,
-    limits: Mapping[str, int],
-    say: Callable[[str], None] = print,
-) -> dict[str, dict[str, float]]:
-    """{loss: {"seconds", "epoch", metric, "seconds_an_epoch"}} of a model under each of ``LOSSES`` that has a limit.
+    epochs: int,
+    seed: int = 1,
+) -> Curve:
+    """The model's curve under a loss, with ``metric`` of the split's test part every ``every`` of ``epochs`` epochs.
 
-    Seconds are of the processor, one thread, training alone, up to the epoch of the best validation value, which is
-    looked for every ``every`` epochs within ``limits`` {loss: epochs}.
+    Seconds are of the processor, one thread, training alone.
     """
-    rows, valid = parts
-    side = tables.of_rows(rows)
-    catalogue = Catalogue.of(rows, side)
-    data = catalogue.encode(rows, side)
+    data = split.catalogue.encode(split.train, split.side)
     name, _, cutoff = metric.partition("@")
 
     def value(built: Model) -> float:
         built.eval()
         with torch.no_grad():
             built.finish()
-        options: dict[str, Any] = {"cutoffs": (int(cutoff),), "metrics": (name,)}
-        return evaluate(lambda users: score(built, users), catalogue, rows, valid, **options)[metric]
 
-    found = {}
-    for kind, epochs in limits.items():
-        warm, built = (
-            MODELS[model](configure(model, {**values, "epochs": count}), catalogue.shape) for count in (1, epochs)
-        )
-        # Compiled code is loaded in an epoch that isn't timed.
-        train(warm, data, Stream(0))
-        curve = list(_curve(built, data, LOSSES[kind], value, every, lambda line, kind=kind: say(f"{kind}  {line}")))
-        epoch, seconds, best = max(curve, key=lambda point: point[2])
-        each = curve[-1][1] / curve[-1][0]
-        found[kind] = {"seconds": seconds, "epoch": epoch, metric: best, "seconds_an_epoch": each}
-    return found
+        def scores(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
+            return score(built, users, split.catalogue.encode_contexts(contexts))
 
+        return float(ranked(split, scores, cutoffs=(int(cutoff),), metrics=(name,))[metric].mean())
 
-def report_of(
-    name: str, found: Mapping[str, Mapping[str, float]], limits: Mapping[str, int], command: str
-) -> tuple[dict[str, Any], str]:
-    """What ``seconds_to_best`` found, as a report and for people. The first loss's seconds are the measure."""
-    columns = list(next(iter(found.values())))
-    measure = next(iter(found.values()))["seconds"] or 1.0
-    lines = [
-        f"# {name}",
-        "",
-        "Seconds of the processor, one thread, training alone, to the best validation value within the epochs allowed,",
-        f"one seed. Sampled negatives: {SAMPLED} uniform ones a positive, square loss.",
-        "",
-        f"Command: `{command}`.",
-        "",
-        f"| loss | epochs allowed | {' | '.join(columns)} | × the first's seconds |",
-        f"| --- | --- |{' --- |' * len(columns)} --- |",
-    ]
-    for kind, figures in found.items():
-        cells = [f"{value:.4g}" for value in figures.values()]
-        lines.append(f"| {kind} | {limits[kind]} | {' | '.join(cells)} | {figures['seconds'] / measure:.3g} |")
-    report = {"table": name, "command": command, "limits": dict(limits), "rows": found}
-    return {**report, "environment": numeric_environment("cpu")}, "\n".join(lines) + "\n"
-
-
-def _curve(
-    model: Model,
-    data: InteractionMatrix,
-    loss: Loss,
-    value: Callable[[Model], float],
-    every: int,
-    say: Callable[[str], None],
-) -> list[tuple[int, float, float]]:
-    """(epochs, seconds of training, value) at every so many epochs."""
-    curve: list[tuple[int, float, float]] = []
+    warm, built = (
+        MODELS[model](configure(model, {**values, "epochs": count}), split.catalogue.shape) for count in (1, epochs)
+    )
+    # Compiled code is loaded in an epoch that isn't timed.
+    train(warm, data, Stream(0))
+    curve: Curve = []
     aside = 0.0
     start = time.process_time()
 
     def watch(row: Row) -> None:
         nonlocal aside
-        epochs = int(row["epoch"]) + 1
-        if epochs % every == 0:
+        done = int(row["epoch"]) + 1
+        if done % every == 0:
             paused = time.process_time()
-            curve.append((epochs, paused - start - aside, value(model)))
+            curve.append(Point(done, paused - start - aside, value(built)))
             aside += time.process_time() - paused
-            say(f"epoch {epochs}  {curve[-1][1]:.1f} s  {curve[-1][2]:.5f}")
 
     with _replaced(loss), torch.random.fork_rng():
-        torch.manual_seed(1)
-        train(model, data, Stream(1)("benchmark"), progress=watch)
+        torch.manual_seed(seed)
+        train(built, data, Stream(seed)("benchmark"), progress=watch)
     return curve
 
 

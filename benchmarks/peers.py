@@ -31,6 +31,10 @@ from lethe.models import MODELS, configure
 from lethe.random import Stream
 from lethe.training import Row, train
 
+PROTOCOL = (
+    "ml-1m-receraser: one thread each, run in turn on one machine; medians of seconds of the processor. Only the ratios"
+    " mean anything. recall@20 is hits/|test|, measured by our evaluation for all."
+)
 DRIVERS = Path(__file__).parent / "drivers"
 QUALITY = 0.25
 """recall@20 on ml-1m-receraser, hits/|test|: what a tuned solver of this objective reaches."""
@@ -226,20 +230,31 @@ PARTS: dict[str, Part] = {
 
 
 def compare_all(
-    split: Split, work: Path, parts: Sequence[str], command: str, say: Callable[[str], None]
+    split: Split,
+    work: Path,
+    parts: Sequence[str],
+    command: str,
+    say: Callable[[str], None],
+    before: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """Run the parts one after another -> (report, Markdown)."""
-    ratios: list[Ratio] = []
+    """Run the parts one after another -> (report, Markdown).
+
+    Rows of an earlier report, ``before``, that no part has measured again stay, each with the command it came from.
+    """
+    rows = {(row["what"], row["against"]): row for row in (before or {"rows": []})["rows"]}
     for part in parts:
-        found = PARTS[part](split, work)
-        ratios += found
-        for ratio in found:
+        for ratio in PARTS[part](split, work):
             say(ratio.line())
-    protocol = (
-        f"{split.dataset}: one thread each, run in turn on one machine; medians of seconds of the processor. Only the"
-        " ratios mean anything. recall@20 is hits/|test|, measured by our evaluation for all."
-    )
-    rows = [{**asdict(ratio), "ratio": round(ratio.ratio, 2)} for ratio in ratios]
-    report = {"table": "peers", "protocol": protocol, "command": command, "rows": rows}
-    text = f"# peers\n\n{protocol}\n\nCommand: `{command}`.\n\n{table_of(ratios)}"
-    return report | {"environment": numeric_environment("cpu")}, text
+            row = {**asdict(ratio), "ratio": round(ratio.ratio, 2), "command": command}
+            rows[ratio.what, ratio.against] = row
+    report = {"table": "peers", "protocol": PROTOCOL, "command": command, "rows": list(rows.values())}
+    return report | {"environment": numeric_environment("cpu")}, markdown(report)
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The report for people."""
+    fields = ("what", "against", "ours", "theirs", "goal")
+    ratios = table_of([Ratio(**{name: row[name] for name in fields}) for row in report["rows"]])
+    commands = dict.fromkeys(row["command"] for row in report["rows"])
+    said = ", then ".join(f"`{command}`" for command in commands)
+    return f"# peers\n\n{report['protocol']}\n\nCommand: {said}.\n\n{ratios}"

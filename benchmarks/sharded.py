@@ -52,18 +52,18 @@ class Kind:
     num_shards: int = 10
     settings: str = ""
     whole: bool = False
+    slices: int = 1
 
     @property
     def layout(self) -> Sharding:
         shards = 1 if self.partition == "whole" else self.num_shards
-        return Sharding.parse(
-            {"partition": self.partition, "num_shards": shards, "aggregator": self.aggregator}, "sharding"
-        )
+        values = {"partition": self.partition, "num_shards": shards, "aggregator": self.aggregator}
+        return Sharding.parse(values | {"slices": self.slices}, "sharding")
 
     @property
     def room(self) -> str:
         """The name of the sharding in the workspace: aggregators of the same shards share them."""
-        return f"{self.partition}-{self.layout.num_shards}"
+        return f"{self.partition}-{self.layout.num_shards}" + (f"-{self.slices}" if self.slices > 1 else "")
 
 
 Values = dict[str, dict[str, Any]]
@@ -107,7 +107,9 @@ def room(split: Split, kind: Kind, seed: int, before: Split | None = None) -> Wo
     layer = digest_json([split.train.digest(), code_digest(_laying(kind), MODELS["wmf"].__module__)])
     workspace = Workspace(ROOMS / f"{split.dataset}-{seed}-{layer[:12]}")
     if not workspace.shards(split.dataset, kind.room).is_dir():
-        split.train.write(workspace.split(split.dataset, "train"))
+        nothing = split.train.take(np.zeros(len(split.train), dtype=bool))
+        for part, rows in {"train": split.train, "valid": nothing, "test": nothing}.items():
+            rows.write(workspace.split(split.dataset, part))
         if before is not None:
             begun = room(before, kind, seed).assignment(split.dataset, kind.room)
             shutil.copytree(begun, workspace.assignment(split.dataset, kind.room), dirs_exist_ok=True)

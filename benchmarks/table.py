@@ -8,10 +8,10 @@ A table NAME is a module ``benchmarks/NAME.py`` (dashes as underscores) with thr
 
 and, if it has them,
 
-    AGAINST    names of rows that every row is tested against besides the best baseline
-    plot(report, axes): draw a figure of the report, NAME.svg beside it
+    plot(report, axes)   draws a figure of the report, NAME.svg beside it
+    AGAINST              names of rows that every row is tested against besides the best baseline
 
-A table that no paper has names its columns in PUBLISHED all the same, with None for figures.
+Columns that no paper has stand under the model "", with None for figures.
 """
 
 from __future__ import annotations
@@ -34,15 +34,23 @@ TABLES = (
     "enmf-ml1m",
     "receraser-retrain-ml1m",
     "lfm-ml1m",
-    "eatnn-ciao",
-    "multibehaviour-taobao-mb",
-    "multibehaviour-taobao-mb-clean",
-    "multibehaviour-beibei",
     "receraser-ml1m",
     "aggregators",
     "partitions",
     "num-shards",
     "activity-groups",
+    "forget-cost",
+    "ralst-ml1m",
+    "seconds-to-best",
+    "eatnn-ciao",
+    "multibehaviour-taobao-mb",
+    "multibehaviour-taobao-mb-clean",
+    "multibehaviour-beibei",
+    "ensfm-frappe",
+    "ensfm-ml1m",
+    "jnskr-amazon-book",
+    "knowledge-book-crossing",
+    "knowledge-ml1m",
 )
 ERRORS = ("rmse", "mae")
 """Metrics of which less is better; of all others more is."""
@@ -85,8 +93,8 @@ class Table:
     protocol: str
     published: dict[str, dict[str, float | None]]
     rows: list[Row]
-    against: tuple[str, ...] = ()
     plot: Callable[[dict[str, Any], Any], None] | None = None
+    against: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, name: str, data_dir: Path) -> Table:
@@ -94,8 +102,8 @@ class Table:
         if name not in TABLES:
             raise ConfigError(f"--table: unknown table {name!r}; known tables: {', '.join(TABLES)}")
         module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
-        options = {"against": getattr(module, "AGAINST", ()), "plot": getattr(module, "plot", None)}
-        return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir), **options)
+        optional = getattr(module, "plot", None), getattr(module, "AGAINST", ())
+        return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir), *optional)
 
     def only(self, models: Iterable[str]) -> Table:
         """The table without the other rows; all of them if ``models`` is empty. Raises ConfigError."""
@@ -123,7 +131,8 @@ def run_table(table: Table, seeds: int, work: Path | None, say: Say = print) -> 
         for seed in range(1, min(seeds, row.max_seeds or seeds) + 1):
             result = _resume(row, seed, work)
             results[row.model].append(result)
-            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in _columns(table, results))
+            known = [metric for metric in _columns(table, results) if metric in result.metrics]
+            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in known)
             say(f"{table.name}  {row.model}  seed {seed}  {figures}  {result.seconds:.1f} s")
     return results
 

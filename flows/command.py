@@ -8,8 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from filelock import FileLock, Timeout
-
+from lethe import process
 from lethe.errors import LetheError
 from lethe.workspace import Workspace
 
@@ -18,34 +17,25 @@ R = TypeVar("R")
 
 
 def alone(run: Callable[P, R]) -> Callable[P, R]:
-    """Run while no other flow does: a forget run beside a training would purge what the training is building.
-
-    A flow that another one calls shares its lock. One that finds a stranger at work says so and waits.
-    """
+    """Run while no other flow does; a flow that another one calls shares its lock (see lethe.process)."""
 
     @functools.wraps(run)
     def waiting(*args: P.args, **kwargs: P.kwargs) -> R:
-        workspace = Workspace.find()
-        workspace.state.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(workspace.state / "flow.lock", thread_local=False, is_singleton=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print("waiting: another flow is running in this workspace", file=sys.stderr)
-            lock.acquire()
-        try:
+        with process.alone(Workspace.find()):
             return run(*args, **kwargs)
-        finally:
-            lock.release()
 
     return waiting
 
 
 def command(run: Callable[[], object]) -> None:
-    """Run a flow; an error a user can mend is one line on standard error and exit code 1."""
+    """Run a flow; an error a user can mend, a full or read-only disk among them, is one line on standard error and exit
+    code 1."""
     # Prefect's queue of events says at exit what it still holds: noise after our one line.
     logging.getLogger("EventsWorker").setLevel(logging.CRITICAL)
     try:
         run()
     except LetheError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"error: {where}{error.strerror or str(error).splitlines()[0]}")

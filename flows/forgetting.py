@@ -39,19 +39,17 @@ def complete(run: fulfilment.Run) -> None:
 @flow(name="forgetting")
 @alone
 def forgetting(scheduled: bool = False) -> list[str]:
-    """Ids of the requests that were fulfilled; an interrupted run is taken up where it stopped.
-
-    A ``scheduled`` run may let requests wait for others, up to the earliest due date.
-    """
-    run = begin(scheduled)
-    if run is None:
-        return []
-    remove_rows(run)
-    training.run(list(run.datasets))
-    deployment()
-    confirm(run)
-    complete(erase(run))
-    return list(run.requests)
+    """Ids of the requests that were fulfilled; an interrupted run is taken up where it stopped, then a new one begins
+    over whatever waits. A ``scheduled`` run may let requests wait for others, up to the earliest due date."""
+    done: list[str] = []
+    while (run := begin(scheduled)) is not None:
+        remove_rows(run)
+        training.run(list(run.datasets))
+        deployment()
+        confirm(run)
+        complete(erase(run))
+        done += run.requests
+    return done
 
 
 if __name__ == "__main__":

@@ -36,6 +36,9 @@ Law = Callable[[str, Values], None]
 IMPERSONAL = {"mostpop"}
 """Models that give every user the same scores."""
 
+OPTIONAL = {"ensfm": {"user_features", "item_features"}, "context-history": {"contexts"}}
+"""What a model reads where there is such, as in ``Model.needs``."""
+
 BLOCK_USERS, BLOCK_ITEMS, HELD_OUT = 20, 16, 4
 
 
@@ -44,7 +47,7 @@ def table(name: str, blocks: int = 2) -> Interactions:
     rows = rated_checkerboard(blocks) if issubclass(MODELS[name], RatingModel) else checkerboard(blocks)
     if "timestamps" in MODELS[name].needs:
         rows = in_order(rows)
-    return in_situations(rows) if "contexts" in MODELS[name].needs else rows
+    return in_situations(rows) if "contexts" in reads(name) else rows
 
 
 def rated_checkerboard(blocks: int = 2) -> Interactions:
@@ -74,12 +77,17 @@ def build(name: str, values: Values, interactions: Interactions, seed: int = 1) 
     return model
 
 
+def reads(name: str) -> set[str]:
+    """What the model looks at beside users, items and ratings."""
+    return MODELS[name].needs | OPTIONAL.get(name, set())
+
+
 def encode(name: str, interactions: Interactions) -> tuple[Catalogue, InteractionMatrix]:
-    """A table and the side tables that the model needs, dense."""
+    """A table and the side tables that the model reads, dense."""
     tables = side_tables(interactions)
     needed = SideTables(
-        {kind: side for kind, side in tables.tables.items() if kind in MODELS[name].needs},
-        tables.behaviours if "behaviours" in MODELS[name].needs else {},
+        {kind: side for kind, side in tables.tables.items() if kind in reads(name)},
+        tables.behaviours if "behaviours" in reads(name) else {},
     )
     catalogue = Catalogue.of(interactions, needed)
     return catalogue, catalogue.encode(interactions, needed)
@@ -197,7 +205,7 @@ def goes_on_where_it_was_stopped(name: str, values: Values) -> None:
 
 def survives_an_emptied_shard(name: str, values: Values) -> None:
     """A shard whose last user left, and users without items, still build and score finitely."""
-    empty = build(name, values, Interactions.of(*np.empty((3, 0), np.int64)))
+    empty = build(name, values, table(name).take(np.empty(0, np.int64)))
     assert empty.score(torch.empty(0, dtype=torch.int64)).shape == (0, 0)
     shape, side = sparse_side()
     users, items = np.array([0, 1, 1, 1]), np.array([1, 0, 1, 2])
@@ -207,7 +215,7 @@ def survives_an_emptied_shard(name: str, values: Values) -> None:
         items,
         np.array([2, 5, 3, 4], np.float32),
         np.arange(4),
-        np.array([[0], [1], [0], [1]]) if "contexts" in MODELS[name].needs else None,
+        np.array([[0], [1], [0], [1]]) if "contexts" in reads(name) else None,
         side,
     )
     model = MODELS[name](configure(name, values), sparse.shape)

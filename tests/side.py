@@ -123,10 +123,13 @@ def in_situations(rows: Interactions) -> Interactions:
 
 
 def in_order(rows: Interactions) -> Interactions:
-    """A user's rows one after the other, by item."""
-    _, first = np.unique(rows.user_ids, return_index=True)
-    position = np.arange(len(rows)) - np.repeat(first, np.diff(np.append(first, len(rows))))
-    return Interactions.of(rows.user_ids, rows.item_ids, rows.ratings, position)
+    """A user's rows in an order of the user's own, two at a time: an order by item would say that none goes back."""
+    shuffled = np.random.default_rng(6).permutation(len(rows))
+    order = shuffled[np.argsort(rows.user_ids[shuffled], kind="stable")]
+    _, first = np.unique(rows.user_ids[order], return_index=True)
+    times = np.empty(len(rows), dtype=np.int64)
+    times[order] = (np.arange(len(rows)) - np.repeat(first, np.diff(np.append(first, len(rows))))) // 2
+    return Interactions.of(rows.user_ids, rows.item_ids, rows.ratings, times)
 
 
 def sparse_side() -> tuple[Shape, Side]:

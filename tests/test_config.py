@@ -79,7 +79,7 @@ def test_broken_yaml_names_the_line(tmp_path: Path, text: str) -> None:
 
 def test_names_must_exist(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text((ROOT / "params.yaml").read_text().replace("datasets: [ml-latest-small]", "datasets: [other]"))
+    path.write_text((ROOT / "params.yaml").read_text().replace("datasets: [ml-latest-small", "datasets: [other"))
     with pytest.raises(ConfigError, match=r"pipeline.datasets names 'other'"):
         Params.read(path)
 

@@ -25,6 +25,7 @@ from lethe.unlearning.ledger import Ledger
 from lethe.unlearning.planner import Served, plan
 from lethe.workspace import Workspace
 from tests.conftest import make_workspace, taste_blocks
+from tests.contract import reads
 from tests.side import side_tables, without_user
 
 TWO_TOWERS = [name for name, model in MODELS.items() if model(configure(name, {}), Shape(2, 2)).factors() is not None]
@@ -46,8 +47,8 @@ def build(workspace: Workspace, model: str, sharding: str) -> dict[str, str]:
 
 
 def tables_for(model: str, rows: Interactions) -> SideTables:
-    """Side tables for a model that needs any."""
-    return side_tables(rows) if MODELS[model].needs - {"timestamps"} else NO_TABLES
+    """Side tables for a model that reads any."""
+    return side_tables(rows) if reads(model) - {"timestamps", "contexts"} else NO_TABLES
 
 
 def without(rows: Interactions, *users: str) -> Interactions:

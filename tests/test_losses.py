@@ -139,3 +139,22 @@ def test_columns_of_a_batch_are_the_rows_own() -> None:
             seen.append(row)
     assert sorted(seen) == list(range(ROWS))
     assert seen != list(range(ROWS))
+
+
+def test_sampled_softmax_is_cross_entropy_with_each_of_the_sample_standing_for_many() -> None:
+    own, others = parameters((4,), (4, 6))
+    stand_for = torch.tensor([1.0, 3.0, 2.5, 7.0], dtype=torch.float64)
+    there = torch.ones(4, 6, dtype=torch.bool)
+    there[1, 2] = there[3] = False
+
+    def ours(own: Tensor, others: Tensor) -> Tensor:
+        return losses.sampled_softmax(own, others.masked_fill(~there, -torch.inf), stand_for)
+
+    expected = torch.zeros((), dtype=torch.float64)
+    for row in range(4):
+        rest = sum(stand_for[row] * torch.exp(others[row, j]) for j in range(6) if there[row, j])
+        expected = expected - torch.log(torch.exp(own[row]) / (torch.exp(own[row]) + rest))
+    assert torch.allclose(ours(own, others), expected, rtol=1e-12)
+    assert torch.autograd.gradcheck(ours, (own, others))
+    far = ours(own * 0 + 800, others - 800), ours(own * 0 - 800, others + 800)
+    assert [torch.isfinite(value).item() for value in far] == [True, True]

@@ -9,11 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lethe.aggregation.ensemble import NOTHING, Asked, FactorEnsemble
+from lethe.aggregation import mean
+from lethe.aggregation.ensemble import NOTHING, Asked, FactorEnsemble, SubModel
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
 from lethe.errors import ArtifactError, DataError
+from lethe.models import MODELS, configure
 from lethe.package import Package, write_package
+from lethe.random import Stream
+from lethe.training import train
 
 
 @dataclass
@@ -145,3 +149,37 @@ def test_a_missing_or_foreign_file_is_one_line(tmp_path: Path, name: str) -> Non
 def test_an_unknown_item_is_refused_by_name() -> None:
     with pytest.raises(DataError, match="item_id: 11 must be"):
         package(SEEN, np.zeros((4, 4), np.float32)).similar_items(11, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("gru4rec", {}), ("ra-lst", {"theta": 0.9, "long": {"embedding_dim": 3, "init_std": 0.3, "epochs": 5}})],
+)
+def test_a_stranger_is_answered_by_what_follows_their_history(
+    name: str, values: dict[str, Any], tmp_path: Path
+) -> None:
+    """Everybody goes around a ring of 12 films; two shards know half of them each."""
+    users, places = np.repeat(np.arange(60), 6), np.tile(np.arange(6), 60)
+    films = np.array([f"film-{place:02d}" for place in range(12)], dtype=object)
+    rows = Interactions.of(users, films[(users + places) % 12], timestamps=places)
+    config = configure(
+        name, values | {"embedding_dim": 16, "learning_rate": 0.02, "epochs": 40, "batch_size": 8, "num_negatives": 0}
+    )
+    sub_models = []
+    for shard in range(2):
+        own = rows.take(rows.user_ids // 12 % 2 == shard)
+        catalogue = Catalogue.of(own)
+        model = MODELS[name](config, catalogue.shape)
+        train(model, catalogue.encode(own), Stream(shard))
+        sub_models.append(SubModel(f"shard-{shard}", model, catalogue))
+    ensemble, _ = mean.fit(sub_models, rows, mean.Config(), Stream(1))
+    write_package(tmp_path, ensemble, rows, {"model": name})
+    served = Package.load(tmp_path)
+    for start in (0, 5, 10):
+        history = [films[(start + step) % 12] for step in range(4)]
+        answer = served.recommend("nobody", 12, history=["film-unheard-of", *history])
+        assert answer.source == "model"
+        assert answer.items[0][0] == films[(start + 4) % 12]
+        assert not {item for item, _ in answer.items} & set(history)
+    assert served.recommend(0, 1, history=list(films[5:9])).items[0][0] == "film-09"  # who is in one shard alone
+    assert served.recommend("nobody", 1, history=["film-unheard-of"]).source == "popular"

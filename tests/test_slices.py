@@ -18,12 +18,12 @@ from lethe.data.interactions import Interactions
 from lethe.data.suppression import SuppressionList
 from lethe.errors import ConfigError, DataError
 from lethe.fulfilment import suppress
-from lethe.fulfilment.erasure import live_artifacts
+from lethe.fulfilment.lineage import live_artifacts
 from lethe.models import MODELS, configure
 from lethe.partition import Assignment, frozen, lay_slices
 from lethe.pipeline import Builder, candidate_recipe, stages_before
 from lethe.random import Stream
-from lethe.slices import axes, going_on, stage_config, write_stage
+from lethe.slices import axes, check_slices, going_on, stage_config, write_stage
 from lethe.stages import build_data
 from lethe.training import train
 from lethe.workspace import Workspace
@@ -231,3 +231,23 @@ def test_users_who_asked_before_lie_last_from_the_next_epoch_on(tmp_path: Path) 
     later = Assignment.read(workspace.assignment("tiny", "sliced") / "assignment.parquet")
     where = dict(zip(placed.user_ids, placed.slices, strict=True))
     assert dict(zip(later.user_ids, later.slices, strict=True)) == where
+
+
+SHAPE = Shape(3, 4, 3, 5, 6, 2, 2, 7)
+REFUSED = {"slim": "has no parameters to go on with", "ensfm": "stands for several things"}
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if {"epochs", "sweeps"} & set(MODELS[n].Config.model_fields)])
+def test_every_model_that_learns_in_epochs_tells_what_its_parameters_run_over_or_is_refused(name: str) -> None:
+    config = configure(name, {})
+    if name in REFUSED:
+        with pytest.raises(ConfigError, match=REFUSED[name]):
+            check_slices(MODELS[name], config, 2, name)
+        return
+    check_slices(MODELS[name], config, 2, name)
+    model = MODELS[name](config, SHAPE)
+    along, sizes = axes(model), {field.removeprefix("num_"): size for field, size in vars(SHAPE).items()}
+    for parameter_name, parameter in model.named_parameters():
+        for axis, size in zip(along[parameter_name], parameter.shape, strict=True):
+            assert axis is None or size == sizes[axis]
+    assert {axis for one in along.values() for axis in one} >= {"items"}

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from lethe.config import canonical_json, digest_json
 from lethe.errors import ArtifactError
 
@@ -77,6 +79,8 @@ class ArtifactStore:
             raise ArtifactError(f"artifact {path.name[:12]}: no manifest in {path.parent.name}") from None
         except (ValueError, KeyError, TypeError):
             raise ArtifactError(f"artifact {path.name[:12]}: manifest.json is not a manifest") from None
+        if check and artifact.key != self.key(artifact.kind, artifact.inputs):
+            raise ArtifactError(f"artifact {artifact.kind}/{artifact.key[:12]}: its manifest was changed")
         for name, expected in artifact.files.items() if check else ():
             file = path / name
             actual = digest_file(file) if file.is_file() else "missing"
@@ -115,6 +119,9 @@ class ArtifactStore:
                 # Another writer was first; both wrote the same bytes, so theirs serves.
                 if not (parent / key).is_dir():
                     raise
+        except SafetensorError as error:
+            # A full disk, told in words of its own.
+            raise OSError(f"artifact {kind}/{key[:12]}: {error}") from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return self.open(parent / key, check=False)

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 data_app = typer.Typer(no_args_is_help=True, help="Data: add a source, bring the stages up to date, validate.")
 forget_app = typer.Typer(no_args_is_help=True, help="Forget requests: add, plan, run, list.")
+audit_app = typer.Typer(no_args_is_help=True, help="Audits: of everything held, of what a model lets on.")
 certificate_app = typer.Typer(no_args_is_help=True, help="Certificates of completed requests.")
 app.add_typer(data_app, name="data")
 app.add_typer(forget_app, name="forget")
 app.add_typer(certificate_app, name="certificate")
+app.add_typer(audit_app, name="audit")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -156,13 +158,16 @@ def tune(
 
 
 @app.command()
-def verify(as_json: Json = False) -> None:
+def verify(
+    sample: Annotated[int | None, typer.Option(min=1, help="Only so many sub-models, others each day.")] = None,
+    as_json: Json = False,
+) -> None:
     """Rebuild from the remaining data in a clean folder and compare every digest with what is deployed."""
     from lethe.verification import verify as run
     from lethe.verification import write_report
 
     found = workspace()
-    comparison = run(found, lambda step: typer.echo(f"  rebuilding {step}", err=True))
+    comparison = run(found, lambda step: typer.echo(f"  rebuilding {step}", err=True), sample=sample)
     write_report(found, comparison)
     differing = [f"  {name} differs" for name in comparison.differing]
     verdict = "equal" if comparison.equal else "different"
@@ -227,7 +232,7 @@ def forget_run(
     as_json: Json = False,
 ) -> None:
     """Fulfil every accepted request: data, training, redeployment, purge, certificate."""
-    from lethe.fulfilment import current_plan, forecast, ledger, pending
+    from lethe.fulfilment import Run, current_plan, forecast, ledger, pending
 
     found = workspace()
     if dry_run:
@@ -237,7 +242,7 @@ def forget_run(
         show(plan.to_json() | {"stores": places}, as_json, [*plan.lines(), *lines])
         return
     waiting = [request.id for request in pending(found)]
-    if waiting:
+    if waiting or Run.read(found) is not None:
         run_flow("forgetting")
     done = [ledger(found).get(request) for request in waiting]
     show([r.to_json() for r in done], as_json, [f"{r.id} {r.state}" for r in done] or ["nothing to forget"])
@@ -274,6 +279,43 @@ def certificate_check(
 
     check(file, public_key or key_beside(file))
     typer.echo("valid")
+
+
+@audit_app.command("run")
+def audit_run(as_json: Json = False) -> None:
+    """Search every store, rebuild a sample, check log and certificates; the first difference is an error."""
+    run_flow("audit")
+    report = json.loads((workspace().reports / "audit.json").read_text())
+    scan, rebuilt = report["scan"], report["rebuild"]
+    line = (
+        f"audit: {scan['found']} found in {scan['stores']} stores, {rebuilt['compared']} digests {rebuilt['result']}, "
+        f"{report['log']['events']} events and {report['log']['certificates']} certificates whole"
+    )
+    show(report, as_json, [line])
+
+
+@audit_app.command("membership")
+def audit_membership(
+    users: Annotated[int | None, typer.Option(min=2, help="Users to forget, and as many never shown.")] = None,
+    seed: Annotated[int, typer.Option(help="Which users.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Forget sampled users in a clean folder and try to tell them from users never seen; exit code 1 at an alarm."""
+    from lethe.audit.membership import audit_membership as run
+    from lethe.audit.membership import write_report
+
+    found = workspace()
+    report = run(found, users, seed, lambda step: typer.echo(f"  {step}", err=True))
+    write_report(found, report)
+    lines = [f"{report['users']} users forgotten, {report['users']} never seen; 0.5 is chance"]
+    for family, looks in report["families"].items():
+        for signal, after in looks["after"].items():
+            texts = [f"{a['auc']:.3f} [{a['low']:.3f}, {a['high']:.3f}]" for a in (looks["before"][signal], after)]
+            lines.append(f"{family}, {signal}: before {texts[0]}, after {texts[1]}")
+    lines.append("alarm: after forgetting, an interval is above chance" if report["alarm"] else "no alarm")
+    show(report, as_json, lines)
+    if report["alarm"]:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

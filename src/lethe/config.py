@@ -9,13 +9,30 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from lethe.errors import ConfigError
 
 # DVC reads dots in a key as a path, and BentoML wants lower case: names are plain.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _stays_inside(path: str) -> str:
+    if not Path(path).is_absolute() and ".." in Path(path).parts:
+        raise ValueError("must not lead out of the workspace; what lies elsewhere is named by its absolute path")
+    return path
+
+
+def _is_a_name(name: str) -> str:
+    if Path(name).name != name or name in (".", ".."):
+        raise ValueError("must be the name of a file in the source's folder, without a path")
+    return name
+
+
+SourcePath = Annotated[str, AfterValidator(_stays_inside)]
+"""Of what is only read: below the workspace, or absolute."""
+FileName = Annotated[str, AfterValidator(_is_a_name)]
 
 
 class Section(BaseModel):
@@ -85,7 +102,7 @@ class Columns(Section):
     item: str = "item"
     rating: str | None = None
     timestamp: str | None = None
-    context: tuple[Name, ...] = ()
+    context: tuple[str, ...] = ()
     """Columns that say in what situation: a pair may recur in another one. An empty value is a value, "missing"."""
 
 
@@ -122,17 +139,17 @@ class TableSource(TableFormat):
     """One CSV or Parquet file. A relative path is below the workspace."""
 
     kind: Literal["table"]
-    path: str
+    path: SourcePath
 
 
 class FolderSource(TableFormat):
     """A folder of ready train, valid (optional) and test files, CSV or Parquet."""
 
     kind: Literal["folder"]
-    path: str
-    train: str = "train.parquet"
-    valid: str | None = None
-    test: str = "test.parquet"
+    path: SourcePath
+    train: FileName = "train.parquet"
+    valid: FileName | None = None
+    test: FileName = "test.parquet"
     timestamp_unit: Literal["s", "ms", "position"] = "position"
 
 
@@ -148,7 +165,9 @@ class SyntheticSource(Section):
     side: bool = False
     """With links, behaviours view and cart, features of both sides and triples, all of which tell of the tastes."""
     contexts: bool = False
-    """Half of each user's interactions in the context field daytime: morning, half: evening."""
+    """Half of each user's interactions in the context field daytime, morning, half of them, evening: often again."""
+    memory: float = Field(0.0, ge=0)
+    """How much more an item is liked, right after one whose taste it shares, for each unit of their dot product."""
 
     @model_validator(mode="after")
     def _enough_items(self) -> SyntheticSource:
@@ -168,7 +187,7 @@ Source = Annotated[
 class LinksSource(Section):
     """A table of links: a user and whom they chose. Repeated links are one; others can only be dropped or refused."""
 
-    path: str
+    path: SourcePath
     user: str = "user"
     friend: str = "friend"
     separator: str = Field(",", min_length=1, max_length=1)
@@ -179,7 +198,7 @@ class LinksSource(Section):
 class BehaviourSource(TableFormat):
     """A table of another behaviour (view, cart) of the same users; the interactions are the target behaviour."""
 
-    path: str
+    path: SourcePath
 
 
 class FeatureField(Section):
@@ -193,7 +212,7 @@ class FeatureField(Section):
 class FeaturesSource(Section):
     """A table of features, one row a user or item (or several: their values join). An empty value is no feature."""
 
-    path: str
+    path: SourcePath
     key: str | None = None
     """The id's column; null: user or item."""
     fields: dict[str, FeatureField] = Field(min_length=1)
@@ -203,11 +222,11 @@ class FeaturesSource(Section):
 class TriplesSource(Section):
     """A table of facts (head, relation, tail). Facts whose head or tail is no item are left out, and counted."""
 
-    path: str
+    path: SourcePath
     head: str = "head"
     relation: str = "relation"
     tail: str = "tail"
-    items: str | None = None
+    items: SourcePath | None = None
     """A table that says which entity an item is; null: items are entities by the same id."""
     item: str = "item"
     entity: str = "entity"
@@ -357,7 +376,7 @@ class Sharding(Section):
 
 
 class Candidate(Section):
-    model: str
+    model: Name
     sharding: Name
 
 
@@ -409,6 +428,13 @@ class Forgetting(Section):
     """Share of the best validation metric within which the candidate that forgets most cheaply wins."""
 
 
+class Audit(Section):
+    sample: int = Field(2, ge=1)
+    """Sub-models that an audit rebuilds."""
+    users: int = Field(50, ge=2)
+    """Users that the membership audit forgets, and as many that it never shows."""
+
+
 class Pipeline(Section):
     """The matrix of dvc.yaml: every dataset is split, every dataset is laid out in every sharding."""
 
@@ -431,6 +457,7 @@ class Params(Section):
     validation: Validation = Validation()
     serving: Serving = Serving()
     forgetting: Forgetting = Forgetting()
+    audit: Audit = Audit()
 
     @model_validator(mode="after")
     def _names_exist(self) -> Params:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 ROOT = Path(__file__).parent
@@ -38,8 +39,14 @@ def _closure(modules: tuple[str, ...]) -> set[str]:
     return found
 
 
+_PARSING = Lock()
+"""CPython 3.11 counts the depth of all threads' parsing as one, and fails where two do it at once."""
+
+
 def _imports(name: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(_file(name).read_bytes())):
+    with _PARSING:
+        tree = ast.parse(_file(name).read_bytes())
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if _ours(alias.name))
         elif isinstance(node, ast.ImportFrom) and node.module and _ours(node.module):

@@ -70,6 +70,38 @@ def log_loss(scores: Tensor, labels: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(scores, labels, reduction="sum")
 
 
+def sampled_softmax(own: Tensor, others: Tensor, stand_for: Tensor) -> Tensor:
+    """-Σ ln [e^ŷ / (e^ŷ + s Σ_j e^ŷ_j)]: cross-entropy of a softmax over the right item and a sample of the others.
+
+    ``own`` [R] are the right items' scores ŷ, ``others`` [R, K] the sample's (-inf where there is none), which are
+    overwritten. ``stand_for`` [R] is s, how many items each of a row's sample stands for. Returns a scalar sum,
+    differentiable once, with respect to ``own`` and ``others``.
+    """
+    value: Tensor = _SampledSoftmax.apply(own, others, stand_for)  # type: ignore[no-untyped-call]
+    return value
+
+
+class _SampledSoftmax(torch.autograd.Function):
+    """In as few passes over the [R, K] scores as there can be: they, not arithmetic, are what the loss costs."""
+
+    @staticmethod
+    def forward(context: Any, own: Tensor, others: Tensor, stand_for: Tensor) -> Tensor:
+        greatest = others.amax(dim=1).clamp_min(torch.finfo(others.dtype).min)
+        weights = others.sub_(greatest[:, None]).exp_()
+        total = weights.sum(dim=1)
+        margin = total.log() + greatest + stand_for.log() - own
+        wrong = torch.sigmoid(margin)
+        weights.mul_((wrong / total.clamp_min(torch.finfo(total.dtype).tiny))[:, None])
+        context.save_for_backward(wrong, weights)
+        return functional.softplus(margin).sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        wrong, weights = context.saved_tensors
+        return -wrong * grad, weights * grad, None
+
+
 class _NonSampling(torch.autograd.Function):
     """``non_sampling`` with h folded into ``left``: the forward pass computes the gradients along with the value."""
 
@@ -190,10 +222,11 @@ def _add_positives(
 ) -> float:
     d = left.shape[1]
     value = 0.0
-    energy = np.empty(d, left.dtype)
+    energy, loud = np.empty(d, left.dtype), np.empty(d, left.dtype)
     for b in range(left.shape[0]):
         p, p_grad = left[b], left_grad[b]
-        energy[:] = 0
+        for i in range(d):
+            energy[i], loud[i] = 0, noise * p[i] * p[i]
         for k in range(indptr[b], indptr[b + 1]):
             v = columns[k]
             q, q_grad = right[v], right_grad[v]
@@ -203,15 +236,16 @@ def _add_positives(
             gap = positive - row_weights[b] * weights[v]
             value += score * (gap * score - positive - positive)
             slope = gap * score - positive
-            for i in range(d):
-                p_grad[i] += slope * q[i]
-                q_grad[i] += slope * p[i]
             if noise > 0:
                 for i in range(d):
+                    p_grad[i] += slope * q[i]
                     energy[i] += gap * q[i] * q[i]
-                    q_grad[i] += noise * gap * p[i] * p[i] * q[i]
-        if noise > 0:
-            for i in range(d):
-                value += noise * p[i] * p[i] * energy[i]
-                p_grad[i] += noise * p[i] * energy[i]
+                    q_grad[i] += slope * p[i] + gap * loud[i] * q[i]
+            else:
+                for i in range(d):
+                    p_grad[i] += slope * q[i]
+                    q_grad[i] += slope * p[i]
+        for i in range(d):
+            value += loud[i] * energy[i]
+            p_grad[i] += noise * p[i] * energy[i]
     return value

@@ -113,6 +113,12 @@ class Package:
         others[item] = False
         return self._best(similarity, k, others)
 
+    def vectors(self, item_ids: list[RawId]) -> np.ndarray:
+        """[n, d] float32 directions of length 1 (or 0) that ``similar_items`` compares; unknown items are left out."""
+        dense = [item for raw in item_ids if (item := _dense(self.ensemble.catalogue.items, raw)) >= 0]
+        rows = self._directions[dense]
+        return np.asarray(rows.toarray() if sp.issparse(rows) else rows, dtype=np.float32)
+
     def popular(self, k: int) -> Scored:
         """The ``k`` items seen most often, with how often."""
         return self._best(self.counts.astype(np.float32), k, np.ones(len(self.counts), dtype=bool))

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from safetensors.torch import load_file, save_file
 
-from lethe.aggregation import AGGREGATORS, Asked, Ensemble, SubModel
+from lethe.aggregation import AGGREGATORS, Asked, Ensemble, SubModel, check
 from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config import Candidate, Params, Section, Sharding, read_yaml
 from lethe.data.catalogue import Catalogue
@@ -38,7 +38,7 @@ from lethe.models import MODELS, configure, rates
 from lethe.models.base import Config
 from lethe.package import write_package
 from lethe.random import Stream
-from lethe.slices import going_on, stage_config, write_stage
+from lethe.slices import check_slices, going_on, stage_config, stage_rows, write_stage
 from lethe.training import pick_device, progress_bar, train
 from lethe.workspace import Workspace
 
@@ -84,11 +84,8 @@ def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candida
     aggregator = AGGREGATORS[layout.aggregator]
     settings = params.aggregators.get(layout.aggregator, {})
     config = configure(candidate.model, values)
-    if layout.slices > 1:
-        # Only users and items go on from stage to stage: a vocabulary of a side table would have to grow too.
-        if beside := MODELS[candidate.model].needs - {"timestamps"}:
-            raise ConfigError(f"slices: {layout.slices}, but {candidate.model!r} needs {min(beside)}; must be 1")
-        stage_config(config, layout.slices, candidate.model)
+    check(layout.aggregator, candidate.model, config)
+    check_slices(MODELS[candidate.model], config, layout.slices, candidate.model)
     return Recipe(
         dataset=dataset,
         model=candidate.model,
@@ -142,16 +139,16 @@ class Builder:
 
         Of a shard in slices it is the last of its stages (``lethe.slices``), whose artifacts are the restart points.
         """
-        rows, count = self.shard(shard_name), self.recipe.layout.slices
+        rows, tables, count = self.shard(shard_name), self.shard_side(shard_name), self.recipe.layout.slices
         if count == 1:
-            return self._make("sub-model", rows, shard_name, self.config)
+            return self._make("sub-model", rows, tables, shard_name, self.config)
         config, slices = stage_config(self.config, count, self.recipe.model), self.slices(shard_name)
         made = None
         for stage in range(count):
-            known = slices <= stage
-            if known.any():
+            known, beside = stage_rows(rows, tables, slices, stage)
+            if len(known):
                 kind = "sub-model" if stage == count - 1 else "stage"
-                made = self._make(kind, rows.take(known), shard_name, config, stage, made)
+                made = self._make(kind, known, beside, shard_name, config, stage, made)
         assert made is not None, "a shard that holds no row trains nothing"
         return made
 
@@ -163,6 +160,7 @@ class Builder:
         self,
         kind: str,
         rows: Interactions,
+        tables: SideTables,
         shard_name: str,
         config: Config,
         stage: int | None = None,

@@ -4,9 +4,33 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
 
 from lethe.errors import DataError
 from lethe.workspace import Workspace
+
+
+@contextmanager
+def alone(workspace: Workspace) -> Iterator[None]:
+    """While no other process of ours changes or judges the workspace; within one process it may be entered again.
+
+    A forget run beside a training would purge what the training is building. Who finds a stranger at work says so on
+    standard error and waits.
+    """
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(workspace.state / "flow.lock", thread_local=False, is_singleton=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print("waiting: another flow is running in this workspace", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def run_module(workspace: Workspace, module: str, *arguments: str) -> str:

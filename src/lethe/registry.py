@@ -81,8 +81,8 @@ class Registry:
     ) -> str:
         """Store the package and make it the family's current version; what is current already stays as it is.
 
-        A version that is stored already keeps what was said at its first promotion. Raises ArtifactError if
-        the stored copy differs from the package's manifest, DeploymentError if the version was retired.
+        A version that is stored already keeps what was said at its first promotion. Raises ArtifactError if the stored
+        copy differs from the package's manifest, DeploymentError if the version was retired.
         """
         tag = f"{PREFIX}{family}:{package.digest[:16]}"
         with self._locked():
@@ -132,8 +132,11 @@ class Registry:
         return self._models / name / version
 
     def open(self, tag: str) -> Artifact:
-        """A version's artifact with every file compared to its manifest; raises ArtifactError."""
-        return self.artifacts.open(self.folder(tag))
+        """A version's artifact with every file compared to its manifest, and that to the tag; raises ArtifactError."""
+        artifact = self.artifacts.open(self.folder(tag))
+        if not tag.endswith(f":{artifact.digest[:16]}"):
+            raise ArtifactError(f"model {tag!r}: its manifest was changed, its digest is {artifact.digest[:16]}")
+        return artifact
 
     def roll_back(self, family: str, to: str | None = None) -> str:
         """Make an earlier version (default: the one before) current again and return its tag.

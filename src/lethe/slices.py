@@ -1,7 +1,7 @@
 """Restart points inside a shard: it learns slice after slice (SISA's second S), and each stage can be gone on from.
 
-A shard's rows lie in slices 0, 1, ..., all rows of a user in one. Stage s learns from the rows of slices 0 to s and
-begins where stage s - 1 ended:
+A shard's rows lie in slices 0, 1, ..., all rows of a user in one, and side tables go with the rows they belong to.
+Stage s learns from slices 0 to s and begins where stage s - 1 ended:
 
     slice 0 ──► stage 0 ──► stage 1 ──► ... ──► the sub-model
                             ▲ slices 0, 1
@@ -20,21 +20,24 @@ Bourtoule et al., "Machine Unlearning", S&P 2021, section IV, whose stages don't
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Literal
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lethe import checkpoint
 from lethe.data.catalogue import Catalogue, Shape
+from lethe.data.interactions import Interactions
+from lethe.data.tables import SideTables
 from lethe.errors import ConfigError
 from lethe.models.base import Config, Model
 from lethe.training import Begin
 
-Axis = Literal["users", "items"]
-Axes = tuple[Axis | None, ...]
+Axes = tuple[str | None, ...]
+"""For each dimension the vocabulary of the catalogue that it runs over ("users", "items", "entities", ...), if any."""
 
 
 def stage_config(config: Config, slices: int, name: str) -> Config:
@@ -55,19 +58,47 @@ def stage_config(config: Config, slices: int, name: str) -> Config:
     return config.model_copy(update=shares)
 
 
+def check_slices(model: type[Model], config: Config, slices: int, name: str) -> None:
+    """Raises ConfigError where a shard of the model ``name`` can't be learnt in that many slices."""
+    if slices > 1:
+        stage_config(config, slices, name)
+        # With every side table there may be: whether one is there is known to the data alone.
+        if not axes(model(config, Shape(*[2] * len(fields(Shape))))):
+            raise ConfigError(f"slices: {slices}, but model {name!r} has no parameters to go on with; must be 1")
+
+
+def stage_rows(
+    rows: Interactions, tables: SideTables, slices: np.ndarray, stage: int
+) -> tuple[Interactions, SideTables]:
+    """What a stage learns from: the rows of slices 0 to ``stage``, and of the side tables what belongs to them."""
+    known = rows.take(slices <= stage)
+    return known, tables.of_rows(known)
+
+
 def axes(model: Model) -> dict[str, Axes]:
-    """For each parameter, which of its dimensions run over users and which over items: those that grow with them."""
-    sizes = [
-        {name: tuple(parameter.shape) for name, parameter in type(model)(model.config, shape).named_parameters()}
-        for shape in (Shape(2, 2), Shape(3, 2), Shape(2, 3))
-    ]
-    return {
-        name: tuple(
-            "users" if more != size else "items" if others != size else None
-            for size, more, others in zip(*(one[name] for one in sizes), strict=True)
-        )
-        for name in sizes[0]
-    }
+    """For each parameter, what its dimensions run over: a dimension that is one longer where a vocabulary is.
+
+    Raises ConfigError for a parameter whose rows are of several vocabularies: it can't be told where new ones begin.
+    """
+    counts = {name: min(count, 2) for name, count in asdict(model.shape).items()}
+
+    def sizes(**more: int) -> dict[str, tuple[int, ...]]:
+        built = type(model)(model.config, Shape(**{**counts, **more}))
+        return {name: tuple(parameter.shape) for name, parameter in built.named_parameters()}
+
+    small = sizes()
+    found: dict[str, list[str | None]] = {name: [None] * len(size) for name, size in small.items()}
+    for count in (name for name, size in counts.items() if size):
+        for name, size in sizes(**{count: counts[count] + 1}).items():
+            for place, (before, after) in enumerate(zip(small[name], size, strict=True)):
+                if after == before:
+                    continue
+                if after != before + 1 or found[name][place] is not None:
+                    raise ConfigError(
+                        f"slices: parameter {name!r} of {type(model).__name__} stands for several things; must be 1"
+                    )
+                found[name][place] = count.removeprefix("num_")
+    return {name: tuple(along) for name, along in found.items()}
 
 
 def going_on(stage: Path, catalogue: Catalogue) -> Begin:
@@ -78,10 +109,9 @@ def going_on(stage: Path, catalogue: Catalogue) -> Begin:
         weights = load_file(stage / "weights.safetensors")
         learnt = stage / "optimizer.safetensors"
         moments = load_file(learnt) if learnt.is_file() else {}
-        places = {
-            "users": torch.from_numpy(catalogue.users.encode(before.users.values)),
-            "items": torch.from_numpy(catalogue.items.encode(before.items.values)),
-        }
+        now = {"users": catalogue.users, "items": catalogue.items, **catalogue.side}
+        then = {"users": before.users, "items": before.items, **before.side}
+        places = {name: torch.from_numpy(now[name].encode(ids.values)) for name, ids in then.items()}
         assert all((index >= 0).all() for index in places.values()), "a stage's rows are among those of the next"
 
         def grow(start: Tensor, earlier: Tensor, along: Axes) -> Tensor:

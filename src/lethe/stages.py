@@ -97,7 +97,7 @@ def assign(workspace: Workspace, params: Params, dataset: str, sharding: str) ->
     if frozen(layout) and _begun(folder, epoch):
         previous = Assignment.read(folder / "assignment.parquet")
     shards = PARTITIONS[layout.partition].assign(
-        rows, layout.num_shards, previous, stream, slack=layout.slack, embeddings=_embeddings
+        rows, layout.num_shards, previous, stream, slack=layout.slack, embeddings=pretrain
     )
     slices = None
     if layout.slices > 1:
@@ -113,7 +113,7 @@ def _begun(folder: Path, epoch: dict[str, object]) -> bool:
     return path.is_file() and json.loads(path.read_text()) == json.loads(json.dumps(epoch))
 
 
-def _embeddings(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray, np.ndarray]:
+def pretrain(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray, np.ndarray]:
     """User and item vectors of a WMF trained on the rows, for the balanced partitions; never stored."""
     from lethe.models import MODELS, configure
     from lethe.training import train
@@ -159,12 +159,11 @@ def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: s
     with _fresh(workspace.shards(dataset, sharding)) as folder:
         for shard in range(count):
             name, held = f"{shard:0{width}d}", assignment.shards == shard
-            own = rows.take(held)
-            if assignment.slices is None:
-                own.write(folder / f"{name}.parquet")
-            else:
-                columns = {column: to_arrow(values) for column, values in own.columns()}
-                write_parquet(pa.table({**columns, "slice": assignment.slices[held]}), folder / f"{name}.parquet")
+            own, slices = rows.take(held), assignment.slices
+            columns = {column: to_arrow(values) for column, values in own.columns()}
+            if slices is not None:
+                columns["slice"] = to_arrow(slices[held])
+            write_parquet(pa.table(columns), folder / f"{name}.parquet")
             tables.of_rows(own).write(folder / "side" / name)
 
 

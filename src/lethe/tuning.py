@@ -156,10 +156,10 @@ def search(
 
     ``metric`` is one such as ``recall@10``, or for a model of ratings ``rmse`` or ``mae`` (the outcome's is then -rmse,
     so that higher is better); with ``objective`` (a trained model -> value, higher is better) it is only that
-    function's name. ``base`` holds settings that stay. Finished trials are kept in the SQLite file ``storage`` and
-    never run again, unless data, code, grid or anything else that decides them changed. Raises ConfigError for an
-    unknown model, field or metric, for ``trials`` < 1, or if another search uses the file, and the last trial's
-    LetheError if every trial failed. ``tables`` is what is known beside the rows.
+    function's name. ``tables`` is what is known beside the rows; ``base`` holds settings that stay. Finished trials are
+    kept in the SQLite file ``storage`` and never run again, unless data, code, grid or anything else that decides them
+    changed. Raises ConfigError for an unknown model, field or metric, for ``trials`` < 1, or if another search uses the
+    file, and the last trial's LetheError if every trial failed.
     """
     tables = tables.of_rows(rows) if tables else tables
     start = configure(model, dict(base or {})).plain()

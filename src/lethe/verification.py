@@ -5,63 +5,77 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lethe.artifacts import ArtifactStore
+from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config import Params
 from lethe.data.split import PARTS
 from lethe.data.tables import digest_beside
-from lethe.environment import numeric_environment
 from lethe.errors import ArtifactError
 from lethe.partition import frozen
-from lethe.pipeline import Builder, Recipe
-from lethe.registry import Registry
+from lethe.pipeline import Builder
+from lethe.process import alone
+from lethe.random import Stream
+from lethe.registry import Registry, Version
 from lethe.stages import build_data
-from lethe.unlearning.compare import Comparison, compare
+from lethe.unlearning.compare import Comparison, compare, same_environment
 from lethe.unlearning.planner import guarantee
 from lethe.workspace import Workspace
 
 Progress = Callable[[str], None]
 
 
-def verify(workspace: Workspace, progress: Progress = lambda _: None) -> Comparison:
-    """Compare what is deployed with a rebuild from the remaining data. Raises ArtifactError if nothing is deployed."""
+def verify(
+    workspace: Workspace, progress: Progress = lambda _: None, *, sample: int | None = None, seed: int | None = None
+) -> Comparison:
+    """Compare what is deployed with a rebuild from the remaining data.
+
+    ``sample``: rebuild the data and only so many sub-models, chosen by ``seed`` (default: the day's number, so that
+    other days look at others). Raises ArtifactError if nothing is deployed or a stored byte was changed,
+    NotComparable where it was built by other code or in another numeric environment.
+    """
     params = Params.read(workspace.params)
-    deployed = deployed_digests(workspace)
-    with tempfile.TemporaryDirectory(prefix="lethe-verify-") as folder:
-        clean = _clean_workspace(workspace, params, Path(folder))
-        rebuilt = _rebuild(workspace, clean, params, progress)
-    environments = [r.inputs["environment"] for r in _served_ensembles(workspace)]
-    return compare(deployed, rebuilt, environments[0], numeric_environment("cpu"))
+    with alone(workspace):
+        served = Registry(workspace).served()
+        if not served:
+            raise ArtifactError("registry: nothing is promoted yet, so there is nothing to verify; run lethe train")
+        deployed = deployed_digests(workspace, served)
+        workspace.temporary.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="verify-") as folder:
+            rebuild = _Rebuild(workspace, clean_workspace(workspace, params, Path(folder)), served, progress)
+            if sample is None:
+                return compare(deployed, rebuild.data(params) | rebuild.everything())
+            chosen = _sample(deployed, sample, date.today().toordinal() if seed is None else seed)
+            expected = data_digests(workspace, served) | {name: deployed[name] for name in chosen}
+            return compare(expected, rebuild.data(params) | rebuild.sub_models(chosen))
 
 
-def deployed_digests(workspace: Workspace) -> dict[str, str]:
+def _sample(names: Iterable[str], count: int, seed: int) -> list[str]:
+    sub_models = sorted(name for name in names if "/sub-model/" in name)
+    return sorted(Stream(seed)("verify", "sample").numpy().permutation(sub_models)[:count].tolist())
+
+
+def deployed_digests(workspace: Workspace, served: Mapping[str, Version]) -> dict[str, str]:
     """Digest of every table and artifact behind what is served: {"family/ensemble": sha256, ...}."""
-    registry = Registry(workspace)
     digests: dict[str, str] = {}
-    recipes: list[Recipe] = []
-    for family in registry.families():
-        version = registry.current(family)
-        if version is None:
-            continue
+    for family, version in served.items():
         # The served copy's own bytes are checked against its manifest, not only its name.
-        package = ArtifactStore(workspace.artifacts).open(registry.folder(version.tag))
-        info = package.inputs["info"]
+        package = Registry(workspace).open(version.tag)
         digests[f"{family}/package"] = package.digest
-        digests[f"{family}/ensemble"] = info["ensemble"]["digest"]
-        digests |= {f"{family}/sub-model/{name}": digest for name, digest in info["sub_models"].items()}
-        recipes.append(Recipe.parse(info["recipe"], "recipe"))
-    if not recipes:
-        raise ArtifactError("registry: nothing is promoted yet, so there is nothing to verify; run lethe train")
-    return digests | data_digests(workspace, recipes)
+        digests[f"{family}/ensemble"] = version.info["ensemble"]["digest"]
+        digests |= {f"{family}/sub-model/{name}": digest for name, digest in version.info["sub_models"].items()}
+    return digests | data_digests(workspace, served)
 
 
-def data_digests(workspace: Workspace, recipes: list[Recipe]) -> dict[str, str]:
-    """Digest of the content of every data table behind the recipes."""
+def data_digests(workspace: Workspace, served: Mapping[str, Version]) -> dict[str, str]:
+    """Digest of the content of every data table behind what is served."""
     files: dict[str, Path] = {}
-    for recipe in recipes:
+    for recipe in (version.recipe for version in served.values()):
         files[f"{recipe.dataset}/interactions"] = workspace.interactions(recipe.dataset)
         files |= {f"{recipe.dataset}/split/{part}": workspace.split(recipe.dataset, part) for part in PARTS}
         for path in sorted(workspace.shards(recipe.dataset, recipe.sharding).glob("*.parquet")):
@@ -69,7 +83,7 @@ def data_digests(workspace: Workspace, recipes: list[Recipe]) -> dict[str, str]:
     return {name: digest_beside(path) for name, path in files.items()}
 
 
-def _clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Workspace:
+def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Workspace:
     """A folder with the parameters, the suppression list, our own source copies and the frozen assignments."""
     clean = Workspace(folder, sources=workspace.source_root)
     copies = [workspace.params, workspace.root / "params", workspace.suppression]
@@ -87,35 +101,69 @@ def _clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Work
     return clean
 
 
-def _rebuild(workspace: Workspace, clean: Workspace, params: Params, progress: Progress) -> dict[str, str]:
-    registry = Registry(workspace)
-    served = {f: v for f in registry.families() if (v := registry.current(f)) is not None}
-    recipes = {family: Recipe.parse(version.info["recipe"], "recipe") for family, version in served.items()}
-    for dataset in sorted({recipe.dataset for recipe in recipes.values()}):
-        progress(f"data of {dataset}")
-        shardings = sorted({recipe.sharding for recipe in recipes.values() if recipe.dataset == dataset})
-        build_data(clean, params, dataset, shardings)
-    digests = data_digests(clean, list(recipes.values()))
-    for family, recipe in recipes.items():
-        builder = Builder(clean, recipe)
-        keys = {}
-        for shard in builder.shard_names():
-            progress(f"{family}: sub-model {shard}")
-            sub_model = builder.sub_model(shard)
-            digests[f"{family}/sub-model/{shard}"] = sub_model.digest
-            keys[shard] = sub_model.key
-        progress(f"{family}: ensemble")
-        ensemble = builder.ensemble(keys)
-        digests[f"{family}/ensemble"] = ensemble.digest
-        digests[f"{family}/package"] = builder.package(ensemble.key, family, guarantee(recipe.layout)).digest
-    return digests
+@dataclass(frozen=True)
+class _Rebuild:
+    """A rebuild of what ``workspace`` serves in the folder ``clean``; digests by the names of ``deployed_digests``."""
+
+    workspace: Workspace
+    clean: Workspace
+    served: Mapping[str, Version]
+    progress: Progress
+
+    def data(self, params: Params) -> dict[str, str]:
+        recipes = [version.recipe for version in self.served.values()]
+        for dataset in sorted({recipe.dataset for recipe in recipes}):
+            self.progress(f"data of {dataset}")
+            shardings = sorted({recipe.sharding for recipe in recipes if recipe.dataset == dataset})
+            build_data(self.clean, params, dataset, shardings)
+        return data_digests(self.clean, self.served)
+
+    def sub_models(self, names: Sequence[str]) -> dict[str, str]:
+        """Of these names; a shard that holds no row any more makes none."""
+        digests: dict[str, str] = {}
+        for name in names:
+            family, _, shard = name.split("/")
+            if shard in Builder(self.clean, self.served[family].recipe).shard_names():
+                digests[name] = self._sub_model(family, shard).digest
+        return digests
+
+    def everything(self) -> dict[str, str]:
+        digests: dict[str, str] = {}
+        for family, version in self.served.items():
+            builder = Builder(self.clean, version.recipe)
+            made = {shard: self._sub_model(family, shard) for shard in builder.shard_names()}
+            digests |= {f"{family}/sub-model/{shard}": artifact.digest for shard, artifact in made.items()}
+            self.progress(f"{family}: ensemble")
+            ensemble = builder.ensemble({shard: artifact.key for shard, artifact in made.items()})
+            self._must_be_comparable(ensemble, version.info["ensemble"]["digest"])
+            digests[f"{family}/ensemble"] = ensemble.digest
+            package = builder.package(ensemble.key, family, guarantee(version.recipe.layout))
+            self._must_be_comparable(package, version.digest)
+            digests[f"{family}/package"] = package.digest
+        return digests
+
+    def _sub_model(self, family: str, shard: str) -> Artifact:
+        self.progress(f"{family}: sub-model {shard}")
+        version = self.served[family]
+        made = Builder(self.clean, version.recipe).sub_model(shard)
+        self._must_be_comparable(made, version.info["sub_models"].get(shard))
+        return made
+
+    def _must_be_comparable(self, made: Artifact, digest: str | None) -> None:
+        """Where the deployed one is still in the artifact folder, and says by which code and where it was made."""
+        for stored in self._stored.get(digest or "", []):
+            same_environment(_made_by(stored), _made_by(made))
+
+    @cached_property
+    def _stored(self) -> dict[str, list[Artifact]]:
+        stored: dict[str, list[Artifact]] = {}
+        for artifact in ArtifactStore(self.workspace.artifacts).all():
+            stored.setdefault(artifact.digest, []).append(artifact)
+        return stored
 
 
-def _served_ensembles(workspace: Workspace) -> list[Any]:
-    registry = Registry(workspace)
-    store = ArtifactStore(workspace.artifacts)
-    versions = [v for f in registry.families() if (v := registry.current(f)) is not None]
-    return [store.get("ensemble", v.info["ensemble"]["key"]) for v in versions]
+def _made_by(artifact: Artifact) -> dict[str, Any]:
+    return {**artifact.inputs.get("environment", {}), "code": artifact.inputs["code"]}
 
 
 def write_report(workspace: Workspace, comparison: Comparison) -> None:

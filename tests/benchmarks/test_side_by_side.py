@@ -57,6 +57,26 @@ def test_a_ratio_is_how_many_times_faster_ours_is() -> None:
     assert ratio.line() == "| an epoch | them | 0.5000 | 2.0000 | 4.0 | 5 (not met) |"
 
 
+def test_rows_that_are_not_measured_again_stay(split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def part(seconds: float, *names: str) -> peers.Part:
+        return lambda split, work: [Ratio(name, "them", 1.0, seconds, 4.0) for name in names]
+
+    monkeypatch.setattr(peers, "PARTS", {"first": part(2.0, "a", "b"), "second": part(3.0, "c")})
+    said: list[str] = []
+    whole, _ = peers.compare_all(split, tmp_path, ["first", "second"], "all of it", said.append)
+    assert [row["ratio"] for row in whole["rows"]] == [2.0, 2.0, 3.0]
+    monkeypatch.setattr(peers, "PARTS", {"first": part(5.0, "a", "b")})
+    again, text = peers.compare_all(split, tmp_path, ["first"], "only the first", said.append, whole)
+    assert [(row["what"], row["ratio"], row["command"]) for row in again["rows"]] == [
+        ("a", 5.0, "only the first"),
+        ("b", 5.0, "only the first"),
+        ("c", 3.0, "all of it"),
+    ]
+    assert "Command: `only the first`, then `all of it`." in text
+    assert "| b | them | 1.0000 | 5.0000 | 5.0 | 4 (met) |" in text
+    assert len(said) == 5
+
+
 def test_seconds_are_those_of_the_first_snapshot_good_enough(split: Split) -> None:
     snapshots = peers.run_ours(split, 3)
     assert [s.seconds for s in snapshots] == sorted(s.seconds for s in snapshots)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import re
 import socket
 import subprocess
 import sys
@@ -18,7 +18,6 @@ import pytest
 import yaml
 
 from lethe.artifacts import ArtifactStore
-from lethe.fulfilment import Run, pending
 from lethe.serving import deploy
 from lethe.unlearning import certificate
 from lethe.workspace import Workspace
@@ -35,7 +34,7 @@ def lethe(workspace: Workspace, *arguments: str, code: int = 0) -> str:
         env=os.environ | {"LETHE_KEY_DIR": os.environ["LETHE_KEY_DIR"]},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stderr
@@ -56,7 +55,7 @@ def ask(workspace: Workspace, user: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """One real Prefect server for all flows of this file: each would otherwise wait for a temporary one."""
     workspace = Workspace(tmp_path_factory.mktemp("prefect"))
     workspace.prefect_home.mkdir(parents=True)
@@ -71,7 +70,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         assert time.monotonic() < end, "the Prefect server was not ready within 120 s"
         time.sleep(0.2)
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
-    yield
+    yield workspace
     del os.environ["PREFECT_API_URL"]
     process.terminate()
     process.wait(30)
@@ -171,45 +170,56 @@ def test_a_user_is_forgotten(running: Workspace) -> None:
     assert (again["state"], again["result"]["outcome"]) == ("completed", "nothing held")
 
 
-def test_killed_at_any_moment_the_next_run_finishes(running: Workspace) -> None:
-    """SIGKILL to the whole process group at two places of the way; then one ordinary run."""
-    request = as_json(running, "forget", "add", "--user", USERS[7])
-    for place in ("executing", "retrained"):
-        environment = os.environ | running.environment()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "flows.forgetting"],
-            cwd=running.root,
-            env=environment,
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        _wait_until(running, place, process)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert ask(running, USERS[7])["source"] == "popular"
-    (done,) = as_json(running, "forget", "run")
-    assert (done["id"], done["state"]) == (request["id"], "completed")
-    assert Run.read(running) is None
-    assert as_json(running, "verify")["result"] == "equal"
-    assert not any(USERS[7].encode() in p.read_bytes() for p in running.state.rglob("*") if p.is_file())
+def test_what_saw_the_forgotten_can_not_be_served_again(running: Workspace) -> None:
+    said = lethe(running, "rollback", "sharded", code=1)
+    assert said.startswith("error: family 'sharded' has no earlier version to roll back to; 1 older ones were built be")
+    assert said.count("\n") == 1
 
 
-def _reached(workspace: Workspace, place: str) -> bool:
-    states = {request.state for request in pending(workspace)}
-    if place == "executing":
-        return "executing" in states
-    run = Run.read(workspace)
-    made = [a for a in ArtifactStore(workspace.artifacts).all() if a.kind == "ensemble"]
-    return run is not None and any(a.record().get("made", 0) > run.started for a in made)
+def test_a_dry_run_tells_bytes_and_does_nothing(running: Workspace) -> None:
+    as_json(running, "forget", "add", "--user", USERS[9])
+    before = artifacts(running)
+    told = as_json(running, "forget", "run", "--dry-run")
+    assert {one["store"] for one in told["stores"]} >= {"data", "dvc", "artifacts", "models", "service", "prefect"}
+    assert all(one["held"] <= one["bytes"] for one in told["stores"])
+    assert told["families"][0]["shards_touched"]
+    assert artifacts(running) == before
+    assert as_json(running, "forget", "list")[-1]["state"] == "accepted"
 
 
-def _wait_until(workspace: Workspace, place: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 240
-    while not _reached(workspace, place):
-        assert process.poll() is None, "the flow ended before it was killed"
-        assert time.monotonic() < end, "the place was not reached"
-        time.sleep(0.05)
+def test_the_audit_passes_and_a_difference_fails_it_with_one_line(running: Workspace) -> None:
+    report = as_json(running, "audit", "run")
+    assert (report["scan"]["found"], report["rebuild"]["result"]) == (0, "equal")
+    assert report["log"]["certificates"] == 1
+    kept = running.reports / "answers.json"
+    kept.write_text(json.dumps({"user_id": USERS[4]}))
+    said = lethe(running, "audit", "run", code=1)
+    kept.unlink()
+    assert said == (
+        "error: scan: 1 places still hold forgotten data, there must be none; first: reports: answers.json: user id\n"
+    )
+
+
+def test_no_id_of_a_person_is_where_it_has_no_business(running: Workspace, prefect_server: Workspace) -> None:
+    """After training, serving, asking, forgetting and failing: logs, parameters, labels, reports, file names."""
+    server = deploy.status(running)
+    assert server is not None
+    person = re.compile(rb"user-\d{3}")
+    assert ask(running, USERS[11])["known"]
+    httpx.post(f"{server.url}/recommend", json={"user_id": USERS[11], "k": 0}, trust_env=False)
+    httpx.post(f"{server.url}/recommend", json={"user_id": [USERS[11]]}, trust_env=False)
+    labels = httpx.get(f"{server.url}/metrics", trust_env=False)
+    assert labels.status_code == 200
+    assert b"/recommend" in labels.content
+    assert not person.search(labels.content)
+    for root in (running.state / "logs", running.reports, running.certificates, prefect_server.prefect_home):
+        files = [path for path in root.rglob("*") if path.is_file()]
+        assert files, root
+        assert [path.name for path in files if person.search(path.read_bytes())] == []
+    named = [path for path in running.root.rglob("*") if person.search(path.name.encode())]
+    assert named == []
+    for path in (running.deployment, running.state / "registry.json", running.serving_suppression, running.suppression):
+        assert not person.search(path.read_bytes()), path.name
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
-from lethe.artifacts import Artifact, ArtifactStore
+import numpy as np
+
+from lethe.artifacts import Artifact, ArtifactStore, digest_file
 from lethe.config import Params
 from lethe.data.interactions import Interactions
+from lethe.data.tables import SideTable
 from lethe.fulfilment import suppress
 from lethe.fulfilment.lineage import live_artifacts
 from lethe.registry import Registry
@@ -42,7 +44,7 @@ def test_everything_of_today_lives_and_nothing_of_before(tiny: Workspace) -> Non
     assert alive == untouched
 
 
-def test_an_artifact_of_a_new_kind_lives_as_long_as_all_it_names(tiny: Workspace, tmp_path: Path) -> None:
+def test_an_artifact_of_a_new_kind_lives_as_long_as_all_it_names(tiny: Workspace) -> None:
     train(tiny)
     shard = sorted(tiny.shards("tiny", "user-hash-3").glob("*.parquet"))[0]
     checkpoint = made(tiny, "checkpoint", data=Interactions.read(shard).digest(), slice=1, code="c" * 64)
@@ -57,16 +59,11 @@ def test_an_artifact_of_a_new_kind_lives_as_long_as_all_it_names(tiny: Workspace
 
 def test_a_side_table_is_known_by_its_bytes(tiny: Workspace) -> None:
     train(tiny)
-    from lethe.artifacts import digest_file
-
-    side = tiny.ingested("tiny") / "side" / "features.parquet"
-    side.parent.mkdir()
-    import pyarrow as pa
-
-    from lethe.data.interactions import write_parquet
-
-    write_parquet(pa.table({"item": ["item-000"], "genre": ["drama"]}), side)
-    vectors = made(tiny, "vectors", table=digest_file(side))
+    text = np.array(["item-000"], dtype=object)
+    features = SideTable.of("item_features", item=text, field=text, value=text, weight=np.ones(1))
+    path = tiny.side("tiny") / "item_features.parquet"
+    features.write(path)
+    vectors = made(tiny, "vectors", table=digest_file(path))
     assert vectors.key in live_artifacts(tiny)["tiny"]
-    side.unlink()
+    path.unlink()
     assert vectors.key not in live_artifacts(tiny)["tiny"]

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from lethe.data.catalogue import Catalogue, InteractionMatrix, Shape
-from lethe.data.side import Side
+from lethe.data.side import Side, TripleMatrix
 from lethe.errors import ConfigError
 from lethe.models import MODELS, configure
 from lethe.models.base import Model
+from lethe.models.collective_graph import CollectiveGraph, item_entities
 from lethe.random import Stream
 from lethe.training import train
 from tests.contract import BLOCK_ITEMS, BLOCK_USERS, Values, checkerboard
@@ -82,3 +83,32 @@ def test_without_their_side_data_they_say_so() -> None:
         trained("collective-social", matrix(), {})
     with pytest.raises(ConfigError, match="CollectiveBehaviours: needs behaviours, and the dataset has none"):
         trained("collective-behaviours", matrix(), {})
+
+
+def test_the_graph_is_a_block_of_items_and_entities_whose_weights_go_by_popularity() -> None:
+    # Item 0 has entity 1 by two relations, which is one pair.
+    triples = TripleMatrix(np.array([0, 3, 4, 4]), np.array([0, 0, 1, 0]), np.array([0, 1, 1, 1]))
+    pairs = item_entities(triples, 3)
+    assert list(zip(pairs.users, pairs.items, strict=True)) == [(0, 0), (0, 1), (1, 1)]
+    shape = Shape(2, 3, num_relations=2, num_entities=3)
+    data = InteractionMatrix(shape, np.array([0, 1]), np.array([0, 1]), side=Side(triples=triples))
+    for exponent, expected in ((None, [0.6, 0.6, 0.6]), (1.0, [0.2, 0.4, 0.0])):
+        values = {"graph_weight": 2.0, "graph_negative_weight": 0.6, "popularity_exponent": exponent}
+        model = CollectiveGraph(configure("collective-graph", values), shape)
+        blocks, sizes = model.blocks(data, np.ones(3))
+        assert sizes == {"entities": 3}
+        assert blocks[1].weight == 2.0
+        assert blocks[1].negative_weights == pytest.approx(expected)
+
+
+def test_triples_tell_who_likes_an_item_that_nobody_has() -> None:
+    """Every item is of its block's maker; the first has no interactions."""
+    data = matrix()
+    kept = data.items != 0
+    triples = TripleMatrix(
+        np.arange(data.num_items + 1), np.zeros(data.num_items, np.int64), np.arange(32) // BLOCK_ITEMS
+    )
+    shape = replace(data.shape, num_relations=1, num_entities=2)
+    data = InteractionMatrix(shape, data.users[kept], data.items[kept], side=Side(triples=triples))
+    unseen = trained("collective-graph", data, {"graph_weight": 10}).score(torch.arange(data.num_users))[:, 0]
+    assert unseen[:BLOCK_USERS].min() > unseen[BLOCK_USERS:].max()

@@ -97,6 +97,12 @@ def test_theta_learns_from_the_newest_items_which_the_short_part_never_sees_as_t
     assert targets == USERS * (EACH - 2 - 1)
 
 
+def test_where_theta_is_given_all_items_are_learned_from() -> None:
+    model, data = RALST(configure("ra-lst", SETTINGS | {"theta": 0.7}), matrix().shape), matrix()
+    model.prepare(data, Stream(1))
+    assert sum(int((batch.targets >= 0).sum()) for batch in model.batches(data, Stream(2))) == USERS * (EACH - 1)
+
+
 def test_held_out_cells_of_users_who_have_everything_are_left_out() -> None:
     data = InteractionMatrix(Shape(2, 3), np.array([0, 0, 0, 1, 1]), np.array([0, 1, 2, 0, 2]))
     kept = InteractionMatrix(Shape(2, 3), np.array([0, 0, 1]), np.array([0, 1, 0]))
@@ -112,8 +118,9 @@ def test_scores_weigh_the_parts_each_in_its_users_range() -> None:
     assert 0 < theta < 1
     assert theta != 0.5
     assert torch.allclose(model.score(everybody), theta * x1 + (1 - theta) * x2, atol=1e-5)
-    assert torch.allclose(trained(theta=1.0).score(everybody), x1, atol=1e-5)
-    assert torch.allclose(trained(theta=0.0).score(everybody), x2, atol=1e-5)
+    short, long = trained(theta=1.0), trained(theta=0.0)
+    assert torch.allclose(short.score(everybody), unit(short.short.score(everybody)), atol=1e-5)
+    assert torch.allclose(long.score(everybody), x2, atol=1e-5)
 
 
 def test_the_history_reports_theta_in_its_last_row() -> None:
@@ -138,6 +145,11 @@ def test_a_given_history_speaks_for_the_short_part_alone() -> None:
     assert torch.allclose(scores[0], theta * x1[0] + (1 - theta) * x2[0], atol=1e-5)
     assert torch.allclose(scores[1], x1[1], atol=1e-6)
     assert torch.equal(model.score_given(users[:1], Given()), model.score(users[:1]))
+
+
+def test_a_long_part_that_diverges_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"^RALST: the loss of the long part is \w+ in its epoch \d+; lower long"):
+        trained(long={"learning_rate": 5.0, "epochs": 50})
 
 
 @pytest.mark.parametrize(

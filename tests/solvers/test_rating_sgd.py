@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lethe.data.batches import labelled_batches
+from lethe.data.batches import negatives
 from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.random import Stream
 from lethe.solvers.rating_als import rating_als
@@ -79,29 +79,39 @@ def test_the_stream_decides_the_order() -> None:
     assert ends[0] == ends[1] != ends[2]
 
 
-@pytest.mark.parametrize("negatives", [1, 3])
-def test_implicit_steps_are_those_of_ones_and_newly_drawn_zeros(negatives: int) -> None:
+@pytest.mark.parametrize("each", [1, 3])
+def test_implicit_steps_are_those_of_ones_and_newly_drawn_zeros(each: int) -> None:
     data, rate, reg = matrix(), 0.03, 0.1
     found = start()
     p, q = (part.astype(np.float64) for part in found)
-    stream, expected, drawn = Stream(5), [], []
+    stream, expected, zeros = Stream(5), [], []
+    people = np.repeat(data.users, each)
     for epoch in range(2):
         generator = stream.numpy("epoch", epoch)
-        (batch,) = labelled_batches(data, 0, negatives, generator)
-        cells = list(zip(*(part.tolist() for part in batch), strict=True))
-        drawn.append([cell for cell in cells if not cell[2]])
+        lacked = list(zip(people.tolist(), negatives(data, people, generator).tolist(), strict=True))
+        assert not set(lacked) & set(zip(data.users.tolist(), data.items.tolist(), strict=True))
+        zeros.append(lacked)
+        cells = [*zip(data.users.tolist(), data.items.tolist(), strict=True), *lacked]
         expected.append(0.0)
         for place in generator.permutation(len(cells)):
-            u, v, y = cells[place]
-            error = y - p[u] @ q[v]
+            u, v = cells[place]
+            error = float(place < len(data)) - p[u] @ q[v]
             expected[-1] += error**2
             p[u], q[v] = p[u] + rate * (error * q[v] - reg * p[u]), q[v] + rate * (error * p[u] - reg * q[v])
-    losses = list(implicit_sgd(data, *found, stream, epochs=2, learning_rate=rate, reg=reg, num_negatives=negatives))
+    losses = list(implicit_sgd(data, *found, stream, epochs=2, learning_rate=rate, reg=reg, num_negatives=each))
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
     np.testing.assert_allclose(found[0], p, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found[1], q, rtol=1e-4, atol=1e-5)
-    assert drawn[0] != drawn[1]
-    assert len(drawn[0]) == negatives * len(data)
+    assert zeros[0] != zeros[1]
+
+
+def test_who_has_every_item_or_none_is_no_lesson_in_lacking() -> None:
+    data = InteractionMatrix(Shape(3, 2), np.array([0, 0, 2]), np.array([0, 1, 1]))
+    users, items = np.ones((3, 2), np.float32), np.ones((2, 2), np.float32)
+    losses = list(implicit_sgd(data, users, items, Stream(1), epochs=1, learning_rate=0.1, reg=0.0))
+    assert len(losses) == 1
+    assert (users[:2] == 1).all()
+    assert (users[2] != 1).all()
 
 
 def test_als_rows_solve_their_normal_equations() -> None:

@@ -107,3 +107,14 @@ def test_synthetic_contexts_decide_what_is_chosen() -> None:
     morning = rows.contexts["daytime"] == "morning"
     assert morning.sum() == len(rows) / 2
     assert truth.daytime[rows.item_ids[morning]].mean() > truth.daytime[rows.item_ids[~morning]].mean() + 1
+
+
+def test_synthetic_memory_makes_the_next_item_like_the_one_before() -> None:
+    def likeness(source: SyntheticSource) -> float:
+        rows, truth = generate(source)
+        assert rows.timestamps is not None
+        order = np.lexsort((rows.timestamps, rows.user_ids))
+        vectors = truth.items[rows.item_ids[order]].reshape(source.users, -1, source.rank)
+        return float(np.einsum("unr,unr->un", vectors[:, 1:], vectors[:, :-1]).mean())
+
+    assert likeness(SOURCE.model_copy(update={"memory": 2.0})) > likeness(SOURCE) + 1

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lethe.config import Sharding
+from lethe.config import Params, Sharding
 from lethe.data.interactions import Interactions, to_arrow, write_parquet
 from lethe.models import configure
 from lethe.pipeline import Recipe
@@ -37,6 +37,16 @@ def new(user, items=(), dataset="ml", day=1):
     return ForgetRequest.new(dataset, user, items, now=now, datasets=["ml", "other"])
 
 
+def params_of(**shardings):
+    values = {
+        "pipeline": {"datasets": ["ml"], "shardings": list(shardings)},
+        "datasets": {"ml": {"source": {"kind": "synthetic"}}},
+        "shardings": {name: layout.plain() for name, layout in shardings.items()},
+        "families": {"f": {"dataset": "ml", "candidates": [{"model": "wmf", "sharding": "hash-3"}]}},
+    }
+    return Params.parse(values, "params")
+
+
 @pytest.fixture
 def workspace(tmp_path):
     found = Workspace(tmp_path)
@@ -58,7 +68,7 @@ def test_exactly_the_shards_that_hold_a_subject_are_touched_and_each_row_is_coun
 
 
 def test_the_plan_as_json_names_nobody(workspace):
-    made = plan(workspace, [new("777777", ["888888"])], [Served("f", recipe())], others={"hash-3": HASHED})
+    made = plan(workspace, [new("777777", ["888888"])], [Served("f", recipe())], params=params_of(**{"hash-3": HASHED}))
     text = json.dumps(made.to_json()) + str(made.lines())
     assert "777777" not in text
     assert "888888" not in text
@@ -101,8 +111,8 @@ def test_the_touched_shards_trainings_are_predicted_and_other_shardings_compared
         ("evaluation", 10, 3.0),
         ("package", 10, 4.0),
     )
-    others = {"whole": WHOLE, "hash-3": HASHED, "not-built": HASHED}
-    made = plan(workspace, [new("1")], [Served("f", recipe())], costs=costs, others=others)
+    params = params_of(whole=WHOLE, **{"hash-3": HASHED, "not-built": HASHED})
+    made = plan(workspace, [new("1")], [Served("f", recipe())], costs=costs, params=params)
     (family,) = made.families
     # Shard 00 keeps one row of three, shard 02 one of two, and two rows are left in all.
     parts = {"sub-models": 0.2, "aggregator": 0.4, "evaluation": 0.6, "package": 0.8}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -11,11 +12,13 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions, write_parquet
-from lethe.unlearning.needles import Needles
+from lethe.unlearning.needles import Needles, Texts
 from lethe.unlearning.requests import ForgetRequest
 from lethe.unlearning.scan import find_in_file
 from lethe.unlearning.stores import Folder
@@ -103,6 +106,26 @@ def test_a_text_of_digits_must_stand_alone_but_not_between_the_values_of_a_datab
     sqlite(tmp_path / "side-by-side.sqlite", ("user", "123456"), ("123456", "9"))
     assert b"user123456" in (tmp_path / "side-by-side.sqlite").read_bytes()
     assert find_in_file(tmp_path / "side-by-side.sqlite", digits) == "text"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    texts=st.sets(st.text("abC1é\\", min_size=2, max_size=9), min_size=1, max_size=6),
+    content=st.text("abC1é\\ ", max_size=40),
+    padding=st.sampled_from([0, 300, (1 << 22) - 4]),
+)
+def test_many_texts_at_once_are_found_as_one_by_one(texts, content, padding):
+    def found(text):
+        hexadecimal = re.fullmatch("[0-9a-fA-F]+", text)
+        edge = "[0-9A-Za-z]"
+        pattern = f"(?<!{edge}){text}(?!{edge})" if hexadecimal else re.escape(text)
+        return any(re.search(pattern.encode(), held) for pattern in [pattern, json.dumps(pattern)[1:-1]])
+
+    held = b" " * padding + content.encode()
+    expected = any(text.encode() in held if not re.fullmatch("[0-9a-fA-F]+", text) else found(text) for text in texts)
+    assert Texts(frozenset(texts)).found_in(held) == (
+        expected or any(json.dumps(t)[1:-1].encode() in held for t in texts if not t.isascii() or "\\" in t)
+    )
 
 
 def test_old_content_is_found_by_any_of_its_digests(tmp_path):

@@ -79,7 +79,7 @@ class SubModel:
             rows = [self.catalogue.items.encode(items) for items in asked.histories]
             rows = [items[items >= 0] for items in rows]
             indptr = np.concatenate([[0], np.cumsum([len(items) for items in rows])]).astype(np.int64)
-            history = torch.from_numpy(indptr), torch.from_numpy(np.concatenate(rows))
+            history = torch.from_numpy(indptr), torch.from_numpy(np.concatenate([np.empty(0, np.int64), *rows]))
         return Given(None if contexts is None else torch.from_numpy(contexts), history)
 
     def factors(self) -> tuple[np.ndarray, np.ndarray] | None:

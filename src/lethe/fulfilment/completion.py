@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from lethe.artifacts import ArtifactStore
+from lethe.artifacts import ArtifactStore, digest_file
 from lethe.config import digest_json
 from lethe.fulfilment.erasure import must_be_clean, needles_of
 from lethe.fulfilment.intake import hide, ledger, pending
@@ -39,6 +39,8 @@ def complete(workspace: Workspace, run: Run) -> None:
             "purged": [{"store": one["store"], "removed": one["removed"]} for one in run.ended["purged"]],
             "scan": {"stores": len(run.ended["scan"]["stores"]), "found": run.ended["scan"]["found"]},
             "certificate": str(path.relative_to(workspace.root)),
+            # Through the result's digest it is part of the chain: nobody can put another certificate in its place.
+            "certificate_digest": digest_file(path),
             "seconds": seconds,
         }
     book.complete_all(results)

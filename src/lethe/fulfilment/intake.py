@@ -64,5 +64,5 @@ def hide(workspace: Workspace, requests: Sequence[ForgetRequest]) -> None:
 
 def current_plan(workspace: Workspace) -> Plan:
     """What the waiting requests touch and cost, here and under the other shardings of params.yaml."""
-    others = Params.read(workspace.params).shardings
-    return plan(workspace, pending(workspace), served(workspace), costs=Costs.read(workspace), others=others)
+    params, costs = Params.read(workspace.params), Costs.read(workspace)
+    return plan(workspace, pending(workspace), served(workspace), costs=costs, params=params)

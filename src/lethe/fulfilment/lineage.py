@@ -15,6 +15,7 @@ from lethe.config import Params
 from lethe.data.interactions import Interactions
 from lethe.data.tables import SideTables, content_digest, digest_beside
 from lethe.registry import Registry
+from lethe.slices import stage_rows
 from lethe.workspace import Workspace
 
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -65,22 +66,20 @@ def _digests(value: Any) -> Iterator[str]:
         yield value
 
 
-def _stages(path: Path, rows: Interactions) -> set[str]:
-    """What each stage of a shard in slices learns from (``lethe.slices``)."""
-    table = pq.read_table(path)
-    if "slice" not in table.column_names:
-        return set()
-    slices, tables = table["slice"].to_numpy(), SideTables.read(path.parent / "side" / path.stem)
-    parts = (rows.take(slices <= last) for last in np.unique(slices))
-    return {content_digest(part, tables.of_rows(part)) for part in parts}
-
-
 def _tables(workspace: Workspace, dataset: str) -> set[str]:
     """Digests of every table of a dataset: of its bytes, and of its content where it holds interactions."""
     digests: set[str] = set()
     for path in (workspace.root / "data" / dataset).rglob("*.parquet"):
         digests.add(digest_file(path))
         if {"user", "item"} <= set(pq.read_schema(path).names):
-            rows = Interactions.read(path)
-            digests |= {rows.digest(), digest_beside(path)} | _stages(path, rows)
+            digests |= {Interactions.read(path).digest(), digest_beside(path)}
+        if path.parent.name == "shards" and "slice" in pq.read_schema(path).names:
+            digests |= _stages(path)
     return digests
+
+
+def _stages(path: Path) -> set[str]:
+    """Digests of what the stages of a shard in slices learn from."""
+    rows, tables = Interactions.read(path), SideTables.read(path.parent / "side" / path.stem)
+    slices = pq.read_table(path, columns=["slice"])["slice"].to_numpy()
+    return {content_digest(*stage_rows(rows, tables, slices, stage)) for stage in np.unique(slices)}

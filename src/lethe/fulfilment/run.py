@@ -81,17 +81,17 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
     return run
 
 
+def _may_wait(workspace: Workspace, planned: Plan, now: datetime) -> bool:
+    settings = Params.read(workspace.params).forgetting
+    latest = planned.begin_by(timedelta(hours=settings.lead_hours))
+    return settings.batch == "until-due" and latest is not None and now < latest
+
+
 def _advance(book: Ledger, run: Run, since: State, state: State, **detail: Any) -> None:
     """Bring those of the run that are still in one state into the next: an earlier run may have done so."""
     waiting = [request.id for request in book.get_all(run.requests) if request.state == since]
     if waiting:
         book.advance_all(waiting, state, **detail)
-
-
-def _may_wait(workspace: Workspace, planned: Plan, now: datetime) -> bool:
-    settings = Params.read(workspace.params).forgetting
-    latest = planned.begin_by(timedelta(hours=settings.lead_hours))
-    return settings.batch == "until-due" and latest is not None and now < latest
 
 
 def _still_held(workspace: Workspace, book: Ledger, request: ForgetRequest) -> bool:

@@ -12,6 +12,7 @@ from lethe.models.bpr import BPR
 from lethe.models.collective_behaviours import CollectiveBehaviours
 from lethe.models.collective_graph import CollectiveGraph
 from lethe.models.collective_social import CollectiveSocial
+from lethe.models.context_history import ContextHistory
 from lethe.models.convncf import ConvNCF
 from lethe.models.cooccurrence import Cooccurrence
 from lethe.models.ease import EASE
@@ -77,6 +78,7 @@ MODELS: dict[str, type[Model]] = {
     "gru4rec": GRU4Rec,
     "implicit-lfm": ImplicitLFM,
     "ra-lst": RALST,
+    "context-history": ContextHistory,
 }
 
 

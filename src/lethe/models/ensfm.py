@@ -32,18 +32,8 @@ from lethe.data.batches import RowBatch, row_batches
 from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.data.side import FeatureMatrix
 from lethe.models import base
+from lethe.models.feature_tower import Bag, from_sums, sums, tower
 from lethe.random import Stream
-
-
-class Bag(NamedTuple):
-    """Weighted features of some rows, ragged: row b has ``columns[indptr[b]:indptr[b + 1]]``.
-
-    indptr  [B + 1] int64      columns  [nnz] int64, rows of a side's table      weights  [nnz] float32
-    """
-
-    indptr: Tensor
-    columns: Tensor
-    weights: Tensor
 
 
 class Batch(NamedTuple):
@@ -91,16 +81,16 @@ class ENSFM(base.Model):
         users = _features(self.shape.num_users, data.side.user_features, len(self.user_side))
         items = _features(self.shape.num_items, data.side.item_features, len(self.item_side))
         for side, matrix in (("user", users), ("item", items)):
-            for name, part in _bag(matrix)._asdict().items():
+            for name, part in Bag.of(matrix)._asdict().items():
                 self.register_buffer(f"{side}_{name}", part, persistent=False)
         self._rows, self._row_features = _bound_rows(data, users)
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Batch]:
         for batch in row_batches(self._rows, self.config.batch_size, stream.numpy("batches")):
-            yield Batch(_bag(self._row_features[batch.rows.numpy()]), batch)
+            yield Batch(Bag.of(self._row_features[batch.rows.numpy()]), batch)
 
     def loss(self, batch: Batch) -> Tensor:
-        left, right = self._left(self._sums(self.user_side, batch.features)), self._right()
+        left, right = self._left(tower(self.user_side, self.h_own, batch.features)), self._right()
         h = torch.cat([self.h_cross, torch.ones_like(self.h_cross[:2])])
         value = losses.non_sampling(left, right, batch.positives, negative_weights=self.negative_weights, h=h)
         noise = self.config.dropout / (1.0 - self.config.dropout)
@@ -115,54 +105,37 @@ class ENSFM(base.Model):
         )
         return ((left[:, :d] * self.h_cross).square() * ((weights * squares).sum(dim=0) + own)).sum()
 
-    def _sums(self, table: Tensor, bag: Bag) -> Tensor:
-        """[Σ x e ; Σ w x ; Σ (x e)²] of each row of the bag -> [B, 2 d + 1]."""
-        weights = bag.weights.to(table.dtype)
-
-        def total(rows: Tensor, factors: Tensor) -> Tensor:
-            return functional.embedding_bag(
-                bag.columns, rows, bag.indptr, mode="sum", per_sample_weights=factors, include_last_offset=True
-            )
-
-        return torch.cat([total(table, weights), total(table[:, :-1].square(), weights.square())], dim=1)
-
-    def _parts(self, sums: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums [B, 2 d + 1] -> (Σ x e [B, d], h_1·f + Σ w x [B, 1])."""
-        d = self.config.embedding_dim
-        vectors, biases, squares = sums[:, :d], sums[:, d : d + 1], sums[:, d + 1 :]
-        return vectors, biases + (0.5 * (vectors.square() - squares) @ self.h_own)[:, None]
-
-    def _left(self, sums: Tensor) -> Tensor:
-        """p [B, d + 2]."""
-        vectors, own = self._parts(sums)
-        return torch.cat([vectors, own + self.bias, torch.ones_like(own)], dim=1)
+    def _left(self, own: Tensor) -> Tensor:
+        """[vector ; own] of a user's side [B, d + 1] -> p [B, d + 2]."""
+        return torch.cat([own[:, :-1], own[:, -1:] + self.bias, torch.ones_like(own[:, -1:])], dim=1)
 
     def _right(self) -> Tensor:
         """q [N, d + 2]."""
-        vectors, own = self._parts(self._sums(self.item_side, self._bag_of("item")))
-        return torch.cat([vectors, torch.ones_like(own), own], dim=1)
+        own = tower(self.item_side, self.h_own, self._bag("item"))
+        return torch.cat([own[:, :-1], torch.ones_like(own[:, -1:]), own[:, -1:]], dim=1)
 
-    def _bag_of(self, side: str) -> Bag:
+    def _bag(self, side: str) -> Bag:
         return Bag(*(getattr(self, f"{side}_{name}") for name in Bag._fields))
 
     def finish(self) -> None:
-        self.user_sums = functional.pad(self._sums(self.user_side, self._bag_of("user")), (0, 0, 0, 1))
+        self.user_sums = functional.pad(sums(self.user_side, self._bag("user")), (0, 0, 0, 1))
         contexts = self.user_side[len(self.user_side) - self.shape.num_contexts :]
         self.context_sums = functional.pad(torch.cat([contexts, contexts[:, :-1].square()], dim=1), (0, 0, 0, 1))
         self.item_vectors = self._right()
 
-    def _scaled(self, sums: Tensor) -> Tensor:
-        left = self._left(sums)
+    def _scaled(self, parts: Tensor) -> Tensor:
+        """h ⊙ p from the sums [B, 2 d + 1] of the user's side."""
+        left = self._left(from_sums(parts, self.h_own))
         return torch.cat([left[:, :-2] * self.h_cross, left[:, -2:]], dim=1).detach()
 
     def score(self, users: Tensor) -> Tensor:
         return self._scaled(self.user_sums[users]) @ self.item_vectors.T
 
     def score_given(self, users: Tensor, given: base.Given) -> Tensor:
-        sums = self.user_sums[users]
+        parts = self.user_sums[users]
         if given.contexts is not None:
-            sums = sums + self.context_sums[given.contexts].sum(dim=1)
-        return self._scaled(sums) @ self.item_vectors.T
+            parts = parts + self.context_sums[given.contexts].sum(dim=1)
+        return self._scaled(parts) @ self.item_vectors.T
 
     def factors(self) -> tuple[Tensor, Tensor] | None:
         if self.shape.num_contexts:
@@ -194,12 +167,4 @@ def _bound_rows(data: InteractionMatrix, users: sp.csr_array) -> tuple[Interacti
     ones = np.ones(len(row), np.float32)
     return matrix, sp.csr_array(
         users[keys[:, 0]] + sp.csr_array((ones, (row, columns)), shape=(len(keys), users.shape[1]))
-    )
-
-
-def _bag(matrix: sp.csr_array) -> Bag:
-    return Bag(
-        torch.from_numpy(matrix.indptr.astype(np.int64)),
-        torch.from_numpy(matrix.indices.astype(np.int64)),
-        torch.from_numpy(matrix.data),
     )

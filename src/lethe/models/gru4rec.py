@@ -25,6 +25,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lethe import losses
 from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.data.sequences import Sequences, by_time, session_batches
 from lethe.layers import gru
@@ -61,7 +62,7 @@ class GRU4Rec(base.Model):
         epochs: int = Field(6, ge=0)
         batch_size: int = Field(128, ge=1)
         """Slots: sequences side by side."""
-        num_steps: int = Field(16, ge=1)
+        num_steps: int = Field(8, ge=1)
         """Steps of a batch, through which gradients go back."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"timestamps"})
@@ -111,10 +112,10 @@ class GRU4Rec(base.Model):
         places[negatives] = torch.arange(len(negatives), device=targets.device)
         places = places[targets]
         hit = places >= 0
-        others = others.index_put((hit.nonzero()[:, 0], places[hit]), others.new_tensor(-math.inf))
+        with torch.no_grad():  # -inf has no gradient of its own accord
+            others[hit.nonzero()[:, 0], places[hit]] = -math.inf
         stand_for = (self.shape.num_items - 1) / (len(negatives) - hit.to(others.dtype)).clamp_min(1)
-        rest = torch.logsumexp(others, dim=1) + stand_for.log()
-        return functional.softplus(rest - own).sum()
+        return losses.sampled_softmax(own, others, stand_for)
 
     def _steps(self, batch: NextItemBatch) -> Tensor:
         """The states of the top layer after each step [T, W, d]; the last ones are kept for the next batch."""

@@ -16,6 +16,7 @@ All of that stays within the rows the model is given.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,6 +27,7 @@ from torch import Tensor
 from lethe.data.batches import Labelled, labelled_batches
 from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.data.sequences import Sequences, older
+from lethe.errors import ConfigError
 from lethe.models import base
 from lethe.models.gru4rec import GRU4Rec, NextItemBatch
 from lethe.models.implicit_lfm import ImplicitLFM
@@ -47,7 +49,7 @@ class RALST(base.Model):
         newest: float = Field(0.1, gt=0, lt=1)
         """Share of each user's items, rounded down, from which θ is learned and the GRU is not."""
         theta: float | None = Field(None, ge=0, le=1)
-        """θ, where it is not to be learned."""
+        """θ, where it is not to be learned; then nothing is held out."""
         theta_rate: float = Field(0.01, gt=0)
         """α, the paper's."""
         theta_epochs: int = Field(5, ge=1)
@@ -73,8 +75,8 @@ class RALST(base.Model):
         self._stream = stream("theta")
         self.short.prepare(data, stream("short"))
         self._history = self.short.sequences
-        self.short.sequences = older(self._history, self.config.newest)
         if self.config.theta is None:
+            self.short.sequences = older(self._history, self.config.newest)
             kept = _matrix(self.short.sequences, data.shape)
             self._fit_long(kept, stream("long", "older"))
             self._cells = held_out(data, kept, self._stream)
@@ -83,8 +85,10 @@ class RALST(base.Model):
 
     def _fit_long(self, data: InteractionMatrix, stream: Stream) -> None:
         self.long.prepare(data, stream("start"))
-        for _ in self.long.solve(data, stream("train")):
-            pass
+        for epoch, loss in enumerate(self.long.solve(data, stream("train"))):
+            if not math.isfinite(loss):
+                rule = "lower long.learning_rate, long.init_std or long.embedding_dim"
+                raise ConfigError(f"RALST: the loss of the long part is {loss} in its epoch {epoch}; {rule}")
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[NextItemBatch]:
         return self.short.batches(data, stream)
@@ -112,7 +116,7 @@ class RALST(base.Model):
     def factors(self) -> tuple[Tensor, Tensor]:
         """Both parts' towers side by side, each user's scaled, and one dimension for what the least scores take off."""
         weights = torch.stack([self.theta, 1 - self.theta])[:, None] / (self.ranges[:, 1] - self.ranges[:, 0])
-        users, items = zip(self.short.factors(), self.long.factors(), strict=True)
+        users, items = zip(self.short.factors_or_fail(), self.long.factors_or_fail(), strict=True)
         shift = -(weights * self.ranges[:, 0]).sum(dim=0)
         scaled = [tower * weight[:, None] for tower, weight in zip(users, weights, strict=True)]
         return torch.cat([*scaled, shift[:, None]], dim=1), torch.cat([*items, torch.ones_like(items[0][:, :1])], dim=1)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from lethe.data.batches import labelled_batches
+from lethe.data.batches import choosers, negatives
 from lethe.data.catalogue import InteractionMatrix
 from lethe.random import Stream
 
@@ -67,17 +67,22 @@ def implicit_sgd(
 ) -> Iterator[float]:
     """``rating_sgd`` one cell a step, where an interaction is rated 1 and a lacked item 0 -> each epoch's Σ (y - p·q)².
 
-    Every epoch draws ``num_negatives`` lacked items anew for each interaction (``labelled_batches``). ``users`` [M, d]
-    and ``items`` [N, d] (float32, contiguous) are changed in place.
+    Every epoch draws ``num_negatives`` uniform lacked items anew for each interaction; users who have every item are
+    left out. ``users`` [M, d] and ``items`` [N, d] (float32, contiguous) are changed in place.
     """
     none = np.empty(0, users.dtype)
     factors = Factors(users, items, none, none, mean=0.0, biased=False)
+    kept = np.isin(data.users, choosers(data))
+    # In the users' own order, in which looking up what they lack stays within the cache.
+    people = np.repeat(data.users[kept], num_negatives)
+    rows = np.concatenate([data.users[kept], people])
+    labels = (np.arange(len(rows)) < kept.sum()).astype(users.dtype)
     for epoch in range(epochs):
         generator = stream.numpy("epoch", epoch)
-        for batch in labelled_batches(data, 0, num_negatives, generator):
-            order = generator.permutation(len(batch.labels))
-            cells = batch.users.numpy()[order], batch.items.numpy()[order], batch.labels.numpy()[order]
-            yield _descend(cells, factors, _rate(learning_rate, epoch, epochs, decay), reg, 1)
+        columns = np.concatenate([data.items[kept], negatives(data, people, generator)])
+        order = generator.permutation(len(rows))
+        cells = rows[order], columns[order], labels[order]
+        yield _descend(cells, factors, _rate(learning_rate, epoch, epochs, decay), reg, 1)
 
 
 def _rate(learning_rate: float, epoch: int, epochs: int, decay: str) -> float:

@@ -22,15 +22,18 @@ def turn_to_spectrum(data: InteractionMatrix, users: np.ndarray, iterations: int
     """
     if not iterations or not len(data):
         return
-    kind, by_item = users.dtype.type, data.transposed
+    by_item, kind = data.transposed, users.dtype.type
     user_scale, item_scale = (
-        (1 / np.sqrt(np.maximum(np.diff(rows.indptr), 1)))[:, None].astype(kind) for rows in (data, by_item)
+        (1 / np.sqrt(np.maximum(np.diff(rows.indptr), 1))).astype(kind) for rows in (data, by_item)
     )
     vectors = users
     for _ in range(iterations):
-        items = item_scale * _pull(by_item.indptr, by_item.items, user_scale * vectors)
-        vectors = user_scale * _pull(data.indptr, data.items, item_scale * _orthonormal(items))
-    users += vectors * kind(np.sqrt(len(users) / np.square(vectors, dtype=np.float64).sum()))
+        items = _product(by_item.indptr, by_item.items, item_scale, user_scale, vectors)
+        del vectors  # So that there are never three tables of users at once.
+        vectors = _product(data.indptr, data.items, user_scale, item_scale, _orthonormal(items))
+    length = np.sqrt(np.einsum("ui,ui->", vectors, vectors, dtype=np.float64) / len(users))
+    vectors *= kind(1 / length)
+    users += vectors
 
 
 def _orthonormal(x: np.ndarray) -> np.ndarray:
@@ -43,17 +46,27 @@ def _orthonormal(x: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _pull(indptr: np.ndarray, columns: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Σ_c y_c over each row's columns -> [rows, d]."""
+def _product(
+    indptr: np.ndarray, columns: np.ndarray, row_scale: np.ndarray, column_scale: np.ndarray, y: np.ndarray
+) -> np.ndarray:
+    """row_scale_r Σ_c column_scale_c y_c over each row's columns -> [rows, d]."""
     out = np.zeros((len(indptr) - 1, y.shape[1]), y.dtype)
     for r in range(len(out)):
         own, total = columns[indptr[r] : indptr[r + 1]], out[r]
         for k in range(0, len(own) // 4 * 4, 4):
             row0, row1, row2, row3 = y[own[k]], y[own[k + 1]], y[own[k + 2]], y[own[k + 3]]
+            a, b, c, e = (
+                column_scale[own[k]],
+                column_scale[own[k + 1]],
+                column_scale[own[k + 2]],
+                column_scale[own[k + 3]],
+            )
             for i in range(len(total)):
-                total[i] += (row0[i] + row1[i]) + (row2[i] + row3[i])
+                total[i] += (a * row0[i] + b * row1[i]) + (c * row2[i] + e * row3[i])
         for k in range(len(own) // 4 * 4, len(own)):
-            row = y[own[k]]
+            row, a = y[own[k]], column_scale[own[k]]
             for i in range(len(total)):
-                total[i] += row[i]
+                total[i] += a * row[i]
+        for i in range(len(total)):
+            total[i] *= row_scale[r]
     return out

@@ -13,6 +13,8 @@ from lethe.random import Stream
 
 _START = 1_600_000_000
 _DAY = 86_400
+_HABIT = 5.0
+"""Added to the log-odds of choosing in the evening what was chosen in the morning."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ def generate(source: SyntheticSource) -> tuple[Interactions, Truth]:
         draw = stream.numpy("rows", user)
         if source.contexts:
             morning = _choose(likings + 2 * truth.daytime, half, draw)
-            evening = _choose(likings - 2 * truth.daytime, source.interactions_per_user - half, draw)
+            again = np.isin(np.arange(source.items), morning) * _HABIT
+            evening = _choose(likings - 2 * truth.daytime + again, source.interactions_per_user - half, draw)
             chosen = np.concatenate([morning, evening])
+        elif source.memory:
+            chosen = _follow(likings, source.memory * truth.items @ truth.items.T, source.interactions_per_user, draw)
         else:
             chosen = _choose(likings, source.interactions_per_user, draw)
         items.append(chosen)
@@ -122,6 +127,17 @@ def side_tables(source: SyntheticSource) -> SideTables:
 def _choose(log_odds: np.ndarray, count: int, draw: np.random.Generator) -> np.ndarray:
     """``count`` distinct places, in the order drawn (Gumbel-top-k)."""
     return np.argsort(-(log_odds + draw.gumbel(size=len(log_odds))), kind="stable")[:count]
+
+
+def _follow(log_odds: np.ndarray, after: np.ndarray, count: int, draw: np.random.Generator) -> np.ndarray:
+    """``count`` distinct places, one after the other: ``after`` [place, place] adds to the log-odds of the next."""
+    chosen: list[int] = []
+    odds = log_odds.copy()
+    for _ in range(count):
+        odds[chosen] = -np.inf
+        chosen.append(int(np.argmax(odds + draw.gumbel(size=len(odds)))))
+        odds = log_odds + after[chosen[-1]]
+    return np.array(chosen)
 
 
 def _words(vectors: np.ndarray) -> np.ndarray:

@@ -28,24 +28,17 @@ class Comparison:
         }
 
 
-def compare(
-    deployed: Mapping[str, str],
-    rebuilt: Mapping[str, str],
-    deployed_environment: Mapping[str, Any],
-    rebuilt_environment: Mapping[str, Any],
-) -> Comparison:
-    """Compare digests by name; a name on one side only differs.
-
-    Raises NotComparable where the numeric environments differ: then neither answer would say anything. Nothing
-    compared is a bug of the caller's: it would look like equality.
-    """
-    other = sorted(
-        name
-        for name in {*deployed_environment, *rebuilt_environment}
-        if deployed_environment.get(name) != rebuilt_environment.get(name)
-    )
+def same_environment(deployed: Mapping[str, Any], rebuilt: Mapping[str, Any]) -> None:
+    """Raise NotComparable where two artifacts were made by other code or in other numeric environments: then neither
+    equality nor difference of their digests would say anything."""
+    other = sorted(name for name in {*deployed, *rebuilt} if deployed.get(name) != rebuilt.get(name))
     if other:
         raise NotComparable(f"environment: built in another one, {', '.join(other)} differ; verify where it was built")
+
+
+def compare(deployed: Mapping[str, str], rebuilt: Mapping[str, str]) -> Comparison:
+    """Compare digests by name; a name on one side only differs. Nothing compared is a bug of the caller's: it would
+    look like equality."""
     names = sorted({*deployed, *rebuilt})
     assert names, "nothing to compare"
     return Comparison(tuple(names), tuple(name for name in names if deployed.get(name) != rebuilt.get(name)))

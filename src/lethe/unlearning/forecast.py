@@ -24,18 +24,14 @@ class Shard:
     """What of a shard leaves, and what is learnt again.
 
     ``rows`` and ``gone`` count its training rows and those that leave; ``stages``: the rows of each training that has
-    to be done anew (one, or one a slice from the touched one on; none for a shard that is left empty).
+    to be done anew (one, or one a slice from the touched one on; none for a shard that is left empty). ``touched``: it
+    held such rows, in its side tables or otherwise.
     """
 
     rows: int
     gone: int
     stages: tuple[int, ...]
-    mentioned: bool = False
-    """Whether a side table of the shard names what leaves: a link leads to a user of another shard."""
-
-    @property
-    def touched(self) -> bool:
-        return self.gone > 0 or self.mentioned
+    touched: bool
 
 
 @dataclass(frozen=True)
@@ -81,14 +77,15 @@ def _shard(path: Path, requests: Sequence[ForgetRequest], slices: int) -> Shard:
     # Two requests may be about the same row: it leaves once.
     covered = [request.covers(users, items) for request in requests]
     gone = np.any(covered, axis=0) if covered else np.zeros(len(users), dtype=bool)
+    tables = SideTables.read(path.parent / "side" / path.stem)
+    mentioned = any(mentions(tables, request) for request in requests)
     stages: tuple[int, ...] = ()
-    beside = SideTables.read(path.parent / "side" / path.stem)
-    mentioned = any(mentions(beside, request) for request in requests)
     if (gone.any() or mentioned) and not gone.all():
+        # A side table has no slices: whoever is only mentioned may be so in the first.
         first = 0 if mentioned else int(places[gone].min())
         left = np.bincount(places[~gone], minlength=slices).cumsum()
         stages = tuple(int(rows) for rows in left[first:slices] if rows)
-    return Shard(len(users), int(gone.sum()), stages, mentioned)
+    return Shard(len(users), int(gone.sum()), stages, bool(gone.any() or mentioned))
 
 
 def _columns(path: Path, *names: str) -> tuple[np.ndarray, ...]:

@@ -29,10 +29,11 @@ from lethe.keys import subject_digest
 from lethe.unlearning.requests import DISTINCTIVE, ForgetRequest, holds, same_id
 
 # By the names this project gives its columns: `users` and `items` are dense indices, which name nobody.
-USER_COLUMNS = ("user", "user_id", "user_ids")
+USER_COLUMNS = ("user", "user_id", "user_ids", "friend")
 ITEM_COLUMNS = ("item", "item_id", "item_ids")
 
 _BLOCK = 1 << 22  # Bytes looked at together.
+_SHORT = 256  # Bytes that are sooner looked at one by one.
 _WIDTH = 8  # First bytes of a text that are compared in one go.
 
 
@@ -47,6 +48,8 @@ class Texts:
     def found_in(self, content: bytes) -> bool:
         if not self.texts:
             return False
+        if len(content) <= _SHORT:
+            return any(self._at(content, place) for place in range(len(content)))
         for start in range(0, len(content), _BLOCK):
             block = np.frombuffer(content[start : start + _BLOCK + self._width - 1], dtype=np.uint8)
             if any(self._at(content, start + place) for place in self._places(block)):

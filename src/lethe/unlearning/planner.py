@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from lethe.config import Sharding
+from lethe.aggregation import AGGREGATORS
+from lethe.config import Params, Sharding
 from lethe.partition import frozen
 from lethe.pipeline import Recipe
 from lethe.unlearning.costs import Costs
@@ -153,19 +154,17 @@ def plan(
     served: Sequence[Served],
     *,
     costs: Costs | None = None,
-    others: Mapping[str, Sharding] | None = None,
+    params: Params | None = None,
 ) -> Plan:
     """Look the subjects up in the shard tables, side tables included, of every served family of their datasets, and
     predict the work.
 
-    ``others`` are shardings to compare with; one whose tables don't exist is left out. A user whose rows are all in
-    validation or test touches no shard; what is made of them is rebuilt all the same.
+    With ``params`` its other shardings are compared with; one whose tables don't exist is left out. A user whose rows
+    are all in validation or test touches no shard; what is made of them is rebuilt all the same.
     """
     touching = {request.dataset for request in requests}
     families = [
-        _family(workspace, requests, one, costs or Costs(), others or {})
-        for one in served
-        if one.recipe.dataset in touching
+        _family(workspace, requests, one, costs or Costs(), params) for one in served if one.recipe.dataset in touching
     ]
     return Plan(tuple(requests), tuple(families))
 
@@ -175,17 +174,17 @@ def _family(
     requests: Sequence[ForgetRequest],
     served: Served,
     costs: Costs,
-    others: Mapping[str, Sharding],
+    params: Params | None,
 ) -> FamilyPlan:
     recipe = served.recipe
     mine = [request for request in requests if request.dataset == recipe.dataset]
     shards = shards_of(workspace, recipe, mine)
     alternatives = []
-    for name, layout in others.items():
+    for name, layout in params.shardings.items() if params else ():
         if name == recipe.sharding or not workspace.shards(recipe.dataset, name).is_dir():
             continue
-        # Of an aggregator that is set up otherwise nothing is known.
-        aggregator = recipe.aggregator if layout.aggregator == recipe.layout.aggregator else {}
+        settings = params.aggregators.get(layout.aggregator, {}) if params else {}
+        aggregator = AGGREGATORS[layout.aggregator].Config.parse(settings, f"aggregators.{layout.aggregator}").plain()
         other = recipe.model_copy(update={"sharding": name, "layout": layout, "aggregator": aggregator})
         laid = shards_of(workspace, other, mine)
         alternatives.append(Alternative(name, layout, laid, predict(other, laid, costs)))

@@ -81,6 +81,11 @@ def outside_reach(workspace: Workspace, ledger: Ledger) -> list[str]:
         for name, url in remotes(workspace).items()
         if "://" in url
     ]
+    places += [
+        f"DVC remote {name}: nothing is at its folder now; if it was only away, lethe audit run looks when it is back"
+        for name, url in remotes(workspace).items()
+        if "://" not in url and not (workspace.root / ".dvc" / url).is_dir()
+    ]
     if ledger.path is None:
         places.append("ledger: write-ahead log and backups of the PostgreSQL server were not searched")
     if os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL") or os.environ.get("PREFECT_API_URL"):

@@ -1,0 +1,152 @@
+"""Time and memory of the exact solver and of streaming evaluation as the data grow: 0.1 to 10 million interactions.
+
+``python -m benchmarks growth`` runs this module once a size, each in a process of its own, whose peak memory the
+operating system tells.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lethe.data.catalogue import Catalogue
+from lethe.data.interactions import Interactions
+from lethe.environment import numeric_environment
+from lethe.evaluation import evaluate
+from lethe.models import MODELS, configure
+from lethe.models.base import Model
+from lethe.random import Stream
+from lethe.training import train
+
+SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
+A_USER, NUM_ITEMS, SWEEPS = 10, 3_000, 3
+LIMIT_MIB, LIMIT_EXPONENT = 2_048, 1.1
+PROTOCOL = (
+    f"Generated: {A_USER} interactions a user, popularity ∝ 1 / rank over {NUM_ITEMS:,} items, so that ten million"
+    f" interactions are of a million users. WMF by the exact solver, {SWEEPS} sweeps, 64 dimensions, from encoded rows"
+    " to factors; then every user ranked in full against one held-out item, in blocks. One thread; seconds of the"
+    " processor; peak memory is of the whole process, with Python and libraries (the first column is what they take"
+    " before any data). Exponent: slope of log seconds over log interactions, least squares."
+)
+
+
+def run_size(interactions: int) -> dict[str, Any]:
+    """Generate, train, evaluate -> figures of this process, which has done nothing else."""
+    _figures(1_000)  # Compiles, or loads, what is compiled.
+    libraries = _peak_mib()
+    return {**_figures(interactions), "libraries_mib": round(libraries), "peak_mib": round(_peak_mib())}
+
+
+def _figures(interactions: int) -> dict[str, Any]:
+    rows = generate(interactions)
+    held_out = np.zeros(len(rows), dtype=bool)
+    held_out[::A_USER] = True
+    test, rows = rows.take(held_out), rows.take(~held_out)
+    start = time.process_time()
+    catalogue, model = _train(rows)
+    trained = time.process_time()
+    users, items = (part.numpy() for part in model.factors_or_fail())
+    metrics = evaluate(lambda chosen: users[chosen] @ items.T, catalogue, rows, test, cutoffs=(20,), metrics=("hr",))
+    return {
+        "interactions": interactions,
+        "users": len(catalogue.users),
+        "items": len(catalogue.items),
+        "train_seconds": round(trained - start, 3),
+        "evaluate_seconds": round(time.process_time() - trained, 3),
+        "hr@20": round(metrics["hr@20"], 4),
+    }
+
+
+def generate(interactions: int) -> Interactions:
+    """A_USER distinct items of each of interactions / A_USER users, likelier the more popular."""
+    generator = np.random.default_rng(interactions)
+    num_users = interactions // A_USER
+    shares = np.cumsum(1 / np.arange(1, NUM_ITEMS + 1))
+    items = np.empty((num_users, A_USER), dtype=np.int64)
+    for user in range(num_users):
+        own: dict[int, None] = {}
+        while len(own) < A_USER:
+            draws = np.searchsorted(shares, generator.random(2 * A_USER) * shares[-1])
+            own |= dict.fromkeys(draws.tolist()[: A_USER - len(own)])
+        items[user] = list(own)
+    return Interactions.of(np.repeat(np.arange(num_users), A_USER), items.ravel())
+
+
+def _train(rows: Interactions) -> tuple[Catalogue, Model]:
+    catalogue = Catalogue.of(rows)
+    model = MODELS["wmf"](configure("wmf", {"sweeps": SWEEPS}), catalogue.shape)
+    train(model, catalogue.encode(rows), Stream(1))
+    return catalogue, model
+
+
+def _peak_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def measure(sizes: Sequence[int], say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Figures of each size, from a fresh process each."""
+    found = []
+    for size in sizes:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.growth", str(size)],
+            cwd=Path(__file__).parent.parent,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        found.append(json.loads(done.stdout))
+        say(_line(found[-1]))
+    return found
+
+
+def exponent(rows: Sequence[dict[str, Any]], name: str) -> float:
+    """Slope of log ``name`` over log interactions."""
+    sizes, values = (np.log([row[key] for row in rows]) for key in ("interactions", name))
+    return float(np.polyfit(sizes, values, 1)[0])
+
+
+def report(rows: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
+    """(report, Markdown)."""
+    exponents = {kind: round(exponent(rows, f"{kind}_seconds"), 3) for kind in ("train", "evaluate")}
+    largest = rows[-1]
+    verdicts = [
+        f"time ∝ interactions^{exponents[kind]:.2f} ({kind}; goal ≤ {LIMIT_EXPONENT}:"
+        f" {'met' if exponents[kind] <= LIMIT_EXPONENT else 'not met'})"
+        for kind in exponents
+    ]
+    verdicts.append(
+        f"{largest['peak_mib']:,} MiB for {largest['interactions']:,} interactions (goal ≤ {LIMIT_MIB:,}:"
+        f" {'met' if largest['peak_mib'] <= LIMIT_MIB else 'not met'})"
+    )
+    text = "\n".join(
+        [
+            f"# growth\n\n{PROTOCOL}\n\nCommand: `{command}`.\n",
+            "| libraries, MiB | interactions | users | items | training, s | evaluation, s | peak, MiB |",
+            "| --- | --- | --- | --- | --- | --- | --- |",
+            *map(_line, rows),
+            "",
+            *(f"* {verdict}" for verdict in verdicts),
+        ]
+    )
+    contents = {"table": "growth", "protocol": PROTOCOL, "command": command, "rows": rows, "exponents": exponents}
+    return contents | {"environment": numeric_environment("cpu")}, text + "\n"
+
+
+def _line(row: dict[str, Any]) -> str:
+    return (
+        f"| {row['libraries_mib']} | {row['interactions']:,} | {row['users']:,} | {row['items']:,} |"
+        f" {row['train_seconds']:.2f} | {row['evaluate_seconds']:.2f} | {row['peak_mib']:,} |"
+    )
+
+
+if __name__ == "__main__":
+    print(json.dumps(run_size(int(sys.argv[1]))))

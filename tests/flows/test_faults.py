@@ -1,0 +1,51 @@
+"""A small storm: a run that is killed, meets another, finds a full disk; each time the next one ends as if nothing had
+been, while the service answers. The whole storm is ``python -m benchmarks faults``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks import faults
+from benchmarks.house import make_workspace, prefect_server, serving
+from benchmarks.killed import POINTS
+from lethe.workspace import Workspace
+
+TRIED = ("executing", "one family promoted", "all purged, not scanned")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    with prefect_server():
+        workspace = make_workspace(tmp_path_factory.mktemp("faults") / "w")
+        with serving(workspace):
+            yield workspace
+
+
+def must_be_whole(service: dict[str, object]) -> None:
+    assert service["answers"]
+    assert (service["failed"], service["from forgotten data"]) == (0, 0), service["faults"]
+
+
+def test_killed_at_any_point_the_next_run_finishes(served: Workspace) -> None:
+    report = faults.storm(served, [point for point in POINTS if point.name in TRIED])
+    assert [(row["point"], row["killed"], row["recovered"]) for row in report["points"]] == [
+        (name, True, True) for name in TRIED
+    ]
+    assert [(one["completed"], one["exit"]) for one in report["requests"]] == [(1, 0)]
+    must_be_whole(report["service"])
+
+
+def test_two_runs_at_once_and_a_full_disk_lose_nothing(served: Workspace) -> None:
+    report = faults.others(served, 10, [faults.two_runs, faults.on_a_full_disk("artifacts")])
+    together, full = report["faults"]
+    assert together["exits"] == [0, 0]
+    assert together["as undisturbed"]
+    must_be_whole(report["service"])
+    if "skipped" in full:
+        pytest.skip(full["skipped"])
+    assert full["failed"]
+    assert full["error"].startswith("error: ")
+    assert full["state"] == "executing"
+    assert full["as undisturbed"]

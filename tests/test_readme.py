@@ -1,0 +1,31 @@
+"""What README.md shows works as it is shown."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from lethe.config import Dataset
+from lethe.models import MODELS
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL))
+def test_its_parameters_are_valid(block: str) -> None:
+    datasets = yaml.safe_load(block)["datasets"]
+    for name, section in datasets.items():
+        assert Dataset.parse(section, f"datasets.{name}").source.kind == "table"
+
+
+def test_the_table_of_side_data_says_what_the_models_need() -> None:
+    rows = re.findall(
+        r"^\| ([a-z, ]+) \| (.*) \|$", README.split("| kind | models that need it |")[1], flags=re.MULTILINE
+    )
+    said = {model.split(" (")[0].lower().replace("_", "-") for _, models in rows for model in models.split(", ")}
+    needing = {name for name, model in MODELS.items() if model.needs}
+    accepting = {name for name, model in MODELS.items() if "contexts" in model.accepts}
+    assert said == needing | accepting
