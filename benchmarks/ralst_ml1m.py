@@ -56,7 +56,7 @@ RANKED = "ra-lst-ranked"
 THETAS = (0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 _BLOCK = 256
 """Users scored at once."""
-_SLOW: dict[str, Any] = {"max_seeds": 2, "note": "2 seeds: slow"}
+_SLOW: dict[str, Any] = {"max_seeds": 2, "note": "at most 2 seeds: slow"}
 _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("MostPop", "mostpop", {"max_seeds": 1}),
     ("MostPop, seen items kept", "mostpop", {"masked": False, "max_seeds": 1}),
@@ -72,7 +72,8 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
             "scaled": True,
             "max_seeds": 2,
             "ranked": True,
-            "note": "θ is that of the best ndcg@10 on validation, not SGD's, so the GRU learns from all items; 2 seeds",
+            "note": "θ is the one of the best ndcg@10 on validation, not SGD's, so the GRU learns from all items; at"
+            " most 2 seeds",
         },
     ),
 ]
