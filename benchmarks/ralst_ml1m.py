@@ -30,7 +30,7 @@ from lethe.training import train
 PROTOCOL = (
     "MovieLens-1M in order of time (`pos`); each user's newest 10 % of ratings are test, as many before them"
     " validation, on which settings are tuned; models then learn from all ratings that aren't test, with times but"
-    " without stars. ndcg@10: every item not among those is a candidate. ndcg@10 of 100: each test item among 99 drawn"
+    " without stars. ndcg@10: every item not among those is a candidate. ndcg_of_100@10: each test item among 99 drawn"
     " ones its user never rated, averaged over a user's items, then over users. rmse: test items as 1 against as many"
     " drawn items the user never rated as 0, each user's scores brought to [0, 1] by the least and greatest over all"
     " items; RA_LST's, weighted means of two such, as they are (rmse_stretched: brought to [0, 1] once more). RA_LST"
@@ -40,7 +40,7 @@ PROTOCOL = (
 )
 AGAINST = ("MostPop", "ENMF, exact solver")
 CUTOFF, CANDIDATES = 10, 100
-_FULL, _SAMPLED = f"ndcg@{CUTOFF}", f"ndcg@{CUTOFF} of {CANDIDATES}"
+_FULL, _SAMPLED = f"ndcg@{CUTOFF}", f"ndcg_of_{CANDIDATES}@{CUTOFF}"
 PUBLISHED: dict[str, dict[str, float | None]] = {
     model: {_FULL: None, _SAMPLED: sampled, "rmse": rmse}
     for model, (sampled, rmse) in {

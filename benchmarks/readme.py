@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 BEGIN, END = "<!-- figures: python -m benchmarks readme -->", "<!-- end of figures -->"
-ORDER = ("rmse", "mae", "hr", "recall", "recall_min", "ndcg")
+ORDER = ("rmse", "mae", "hr", "recall", "recall_min", "ndcg", "ndcg_of_100")
 """Metrics shown, in this order."""
 
 Report = dict[str, Any]

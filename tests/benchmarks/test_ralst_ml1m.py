@@ -72,7 +72,7 @@ def test_metrics_are_those_of_a_naive_loop(data_dir: Path, scaled: bool) -> None
                 for v, y in ((item, 1), (drawn[0], 0)):
                     errors.append(((table[user, v] - scale[0]) / (scale[1] - scale[0]) - y) ** 2)
         gains.append(np.mean(mine))
-    assert metrics["ndcg@10 of 100"] == pytest.approx(np.mean(gains))
+    assert metrics["ndcg_of_100@10"] == pytest.approx(np.mean(gains))
     # Everybody here has as many test items, so the mean of users is that of cells.
     assert metrics["rmse"] == pytest.approx(np.sqrt(np.mean(own)), rel=1e-6)
     assert metrics["rmse_stretched"] == pytest.approx(np.sqrt(np.mean(stretched)), rel=1e-6)
@@ -92,7 +92,7 @@ def test_rows_learn_and_theta_is_reported(data_dir: Path, monkeypatch: pytest.Mo
     assert {len(runs[0].users["ndcg@10"]) for runs in results.values()} == {USERS}
     report = summarise(table, results, "")
     fused = next(row for row in report["rows"] if row["model"] == "RA_LST")
-    assert fused["metrics"]["ndcg@10 of 100"]["published"] == 0.4501
+    assert fused["metrics"]["ndcg_of_100@10"]["published"] == 0.4501
     assert fused["metrics"]["ndcg@10"]["published"] is None
     assert "theta" in said[-1]
 
