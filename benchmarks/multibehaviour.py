@@ -15,7 +15,7 @@ from lethe.environment import code_digest
 CUTOFFS = (10, 50, 100)
 METRICS: dict[str, Any] = {"cutoffs": CUTOFFS, "metrics": ("hr", "ndcg")}
 COLUMNS = [f"{name}@{cutoff}" for name in METRICS["metrics"] for cutoff in CUTOFFS]
-AGAINST = ("MostPop", "ENMF", "EHCF")
+AGAINST = ("MostPop", "ENMF", "ENMF, exact solver", "EHCF")
 SHORT: dict[str, Any] = {"baseline": False, "max_seeds": 2}
 """Ablations and sweeps."""
 GRAPH = {"view": [], "cart": ["view"], "buy": ["view", "cart"]}

@@ -208,7 +208,11 @@ def recbole_ratios(split: Split, work: Path) -> list[Ratio]:
     plateau = max(values) - 0.001
     theirs = next(s.seconds for s, value in zip(snapshots, values, strict=True) if value >= plateau)
     ours = seconds_to(split, run_ours(split), max(values))
-    ranked = float((out / "evaluation.txt").read_text())
+    ranked, own = map(float, (out / "evaluation.txt").read_text().split())
+    if abs(own - values[-1]) > 0.01:
+        raise LetheError(
+            f"peer {peer.name}: recall@20 is {own:.4f} by its own account, {values[-1]:.4f} by its factors"
+        )
     return [
         Ratio("epoch of eq. (3.9), fused", "RecBole ENMF", (before + ours_per_epoch(rows, 5)) / 2, epoch, 150),
         Ratio(f"time to its plateau, recall@20 {max(values):.4f}", "RecBole ENMF", ours, theirs, 500),

@@ -44,7 +44,8 @@ def _columns(report: Report) -> list[str]:
     for row in report["rows"]:
         for metric, values in row["metrics"].items():
             name, _, cutoff = metric.partition("@")
-            if values.get("published") is not None and name in ORDER:
+            ranked_in_full = cutoff.isdigit() or not cutoff  # Not "hr@10 of 100", which ranks a sample.
+            if values.get("published") is not None and name in ORDER and ranked_in_full:
                 found.setdefault(name, []).append((int(cutoff or 0), metric))
     cutoffs = {name: sorted(set(metrics)) for name, metrics in found.items()}
     return [cutoffs[name][len(cutoffs[name]) // 2][1] for name in ORDER if name in cutoffs]

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from lethe.config import canonical_json, digest_json
+from lethe.config.section import canonical_json, digest_json
 from lethe.environment import numeric_environment
 from lethe.errors import ConfigError
 from lethe.evaluation import paired_t_test

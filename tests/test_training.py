@@ -10,13 +10,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lethe.data.catalogue import InteractionMatrix, Shape
+from lethe.data.catalogue import Catalogue, InteractionMatrix, Shape
 from lethe.errors import ConfigError
-from lethe.models import configure
+from lethe.models import MODELS, configure
 from lethe.models.base import GradientConfig, Model
 from lethe.models.wmf import WMF
 from lethe.random import Stream
 from lethe.training import fit, pick_device, train
+from tests.contract import checkerboard
 
 DATA = InteractionMatrix(Shape(2, 2), np.array([0, 1]), np.array([0, 1]))
 
@@ -113,3 +114,18 @@ def test_asking_for_an_absent_gpu_is_one_line() -> None:
     with pytest.raises(ConfigError, match=r"^training\.device: 'cuda' was asked for"):
         pick_device("cuda")
     assert pick_device("auto").type == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("name", ["wmf", "enmf-u", "lightgcn"])
+def test_a_gpu_learns_what_the_cpu_learns(name: str) -> None:
+    curves = []
+    for device in ("cpu", "cuda"):
+        config = configure(name, {"solver": "gradient", "epochs": 5, "embedding_dim": 8, "batch_size": 0})
+        table = checkerboard()
+        catalogue = Catalogue.of(table)
+        model = MODELS[name](config, catalogue.shape)
+        history = train(model, catalogue.encode(table), Stream(1), torch.device(device))
+        assert all(value.device.type == "cpu" for value in model.state_dict().values())
+        curves.append([row["loss"] for row in history])
+    assert curves[1] == pytest.approx(curves[0], rel=1e-3)

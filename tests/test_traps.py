@@ -142,17 +142,17 @@ def test_shard_reads_global_state(tmp_path: Path) -> None:
 def test_popularity_weights_normalisers(tmp_path: Path) -> None:
     """The only data that a sub-model names are its own shard's, and what weighs by popularity counts there alone."""
     workspace = make_workspace(tmp_path / "w", taste_blocks())
-    build_data(workspace, Params.read(workspace.params), "tiny", ["user-hash-3"])
+    build_data(workspace, Params.read(workspace.params), "tiny", ["mean-3"])
     for model in ("mostpop", "ultragcn", "item-knn"):
-        artifact = builder(workspace, model, "user-hash-3").sub_model("00")
+        artifact = builder(workspace, model, "mean-3").sub_model("00")
         digests = {name for name, value in artifact.inputs.items() if isinstance(value, str) and len(value) == 64}
         assert digests == {"data", "code"}
-        assert artifact.inputs["data"] == builder(workspace, model, "user-hash-3").shard("00").digest()
+        assert artifact.inputs["data"] == builder(workspace, model, "mean-3").shard("00").digest()
     everybody = Interactions.read(workspace.split("tiny", "train"))
-    path = workspace.shards("tiny", "user-hash-3") / "01.parquet"
+    path = workspace.shards("tiny", "mean-3") / "01.parquet"
     everybody.take(everybody.item_ids == "item-000").write(path)
     for model in ("mostpop", "ultragcn", "item-knn"):
-        again = builder(workspace, model, "user-hash-3")
+        again = builder(workspace, model, "mean-3")
         before = again.sub_model("00")
         ArtifactStore(workspace.artifacts).remove(before)
         assert again.sub_model("00").digest == before.digest, "made anew beside another popularity"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,3 +190,20 @@ def test_two_searches_do_not_share_a_file(tmp_path: Path) -> None:
     storage = tmp_path / "a.sqlite"
     with tuning.FileLock(storage.with_suffix(".lock")), pytest.raises(ConfigError, match="another search"):
         run(storage)
+
+
+def test_scores_in_half_precision_are_near_those_in_single(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+    evaluate_users = tuning.evaluate_users
+
+    def watched(score: Any, *tables: Any, **options: Any) -> Any:
+        seen.append(score(np.arange(5)))
+        return evaluate_users(score, *tables, **options)
+
+    monkeypatch.setattr(tuning, "evaluate_users", watched)
+    single, half = (
+        run(tmp_path / "a.sqlite", trials=1, scoring=precision)[0].value for precision in ("float32", "bfloat16")
+    )
+    assert half == pytest.approx(single, abs=0.05)
+    assert [scores.dtype for scores in seen] == [np.float32, np.float32], "two searches, not one"
+    assert 0 < np.abs(seen[1] - seen[0]).max() < 0.01 * np.abs(seen[0]).max()

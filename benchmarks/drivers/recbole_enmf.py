@@ -58,10 +58,10 @@ for epoch in range(epochs):
     trainer._train_epoch(train_data, epoch, show_progress=False)
     spent += time.process_time() - start
     with torch.no_grad():
-        left = (model.user_embedding.weight * model.H_i.weight[:, 0])[user_rows]
+        left = (model.user_embedding.weight * model.H_i.weight[0])[user_rows]
         right = model.item_embedding.weight[item_rows]
     np.savez(out / f"{epoch:03d}.npz", users=left.numpy(), items=right.numpy(), seconds=spent)
 model.eval()
 start = time.process_time()
-trainer.evaluate(test_data, load_best_model=False)
-(out / "evaluation.txt").write_text(f"{time.process_time() - start}\n")
+own = trainer.evaluate(test_data, load_best_model=False)
+(out / "evaluation.txt").write_text(f"{time.process_time() - start} {own['recall@20']}\n")

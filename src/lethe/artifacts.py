@@ -23,7 +23,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from lethe.config import canonical_json, digest_json
+from lethe.config.section import canonical_json, digest_json
 from lethe.errors import ArtifactError
 
 

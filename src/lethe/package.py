@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from lethe.aggregation.ensemble import Asked, Ensemble
-from lethe.config import canonical_json
+from lethe.config.section import canonical_json
 from lethe.data.catalogue import Ids
 from lethe.data.interactions import Interactions
 from lethe.errors import ArtifactError, DataError

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from lethe.artifacts import Artifact, ArtifactStore
-from lethe.config import canonical_json
+from lethe.config.section import canonical_json
 from lethe.errors import ArtifactError, DeploymentError
 from lethe.pipeline import Recipe
 from lethe.workspace import Workspace

@@ -98,6 +98,10 @@ def train(
         model.prepare(data, stream("prepare"))
         if model.config.solver == "gradient":
             model.to(device or "cpu")
+            if device is not None and device.type == "cuda":
+                # For the whole process, as the number of threads is. What has no such form warns and goes on: results
+                # of a GPU are not promised to repeat (lethe.environment).
+                torch.use_deterministic_algorithms(True, warn_only=True)
             history = fit(model, data, stream("train"), progress=progress, valid=valid, saved=saved, begin=begin)
         else:
             history = []

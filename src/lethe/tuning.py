@@ -114,6 +114,7 @@ def tune(
         base=params.models.get(model, {}),
         grid=grid,
         device=pick_device(params.training.device),
+        scoring=params.training.scoring,
         progress=progress,
     )
     write_tuned(workspace.root / "params" / dataset / f"{model}.yaml", found, command)
@@ -149,6 +150,7 @@ def search(
     grid: Grid | None = None,
     device: torch.device | None = None,
     objective: Validate | None = None,
+    scoring: str = "float32",
     progress: TrialProgress | None = None,
     tables: SideTables = NO_TABLES,
 ) -> Tuned:
@@ -167,13 +169,14 @@ def search(
     if trials < 1:
         raise ConfigError(f"trials: {trials} must be at least 1")
     if objective is None:
-        objective = _errors(metric, rows, valid) if rates(model) else _ranking(metric, rows, valid, tables)
+        objective = _errors(metric, rows, valid) if rates(model) else _ranking(metric, rows, valid, tables, scoring)
         metric = f"-{metric}" if rates(model) else metric
     identity = {
         "data": [content_digest(rows, tables), valid.digest()],
         "start": start,
         "space": space,
         "metric": metric,
+        "scoring": scoring,
         "seed": seed,
         "whole": _cells(space) <= trials,
         "code": code_digest("lethe.training", "lethe.evaluation.ranking", MODELS[model].__module__),
@@ -211,7 +214,7 @@ def _cells(space: dict[str, list[Any]]) -> int:
     return math.prod(map(len, space.values()))
 
 
-def _ranking(metric: str, rows: Interactions, valid: Interactions, tables: SideTables) -> Validate:
+def _ranking(metric: str, rows: Interactions, valid: Interactions, tables: SideTables, scoring: str) -> Validate:
     name, _, cutoff = metric.partition("@")
     if not cutoff.isdigit():
         raise ConfigError(f"metric: {metric!r} must read NAME@K, for example recall@10")
@@ -221,7 +224,9 @@ def _ranking(metric: str, rows: Interactions, valid: Interactions, tables: SideT
         def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
             device, dense = _device(model), catalogue.encode_contexts(contexts)
             given = Given(None if dense is None else torch.from_numpy(dense).to(device))
-            return model.score_given(torch.from_numpy(users).to(device), given).cpu().numpy()
+            with torch.autocast(device.type, torch.bfloat16, enabled=scoring == "bfloat16"):
+                scores = model.score_given(torch.from_numpy(users).to(device), given)
+            return scores.float().cpu().numpy()
 
         options: dict[str, Any] = {"cutoffs": (int(cutoff),), "metrics": (name,)}
         if valid.contexts:

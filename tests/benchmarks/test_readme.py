@@ -29,7 +29,7 @@ def write(folder: Path, report: dict[str, Any]) -> None:
 
 def test_a_table_shows_metrics_with_published_figures_at_the_middle_cutoff(tmp_path: Path) -> None:
     def row(model: str, value: float, published: float | None) -> dict[str, Any]:
-        names = ("hr@100", "hr@200", "hr@50", "ndcg@5", "recall_min@3")
+        names = ("hr@100", "hr@200", "hr@50", "hr@10 of 100", "ndcg@5", "recall_min@3")
         return {
             "model": model,
             "metrics": {name: metric(value, published if name.startswith("hr") else None) for name in names},

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
@@ -154,6 +155,22 @@ def test_the_report_has_mean_deviation_difference_and_p() -> None:
     assert "| Best | 2 | **.4000** ± .0000 | 1.00 |" in text
     assert "* Ours: New." in text
     json.dumps(report, allow_nan=False)
+
+
+def test_rows_are_tested_against_those_the_table_names() -> None:
+    users = {"Floor": [0.1, 0.3, 0.2], "Other": [0.2, 0.3, 0.4], "Ours": [0.5, 0.4, 0.9]}
+    rows = [
+        Row(name, lambda seed, name=name: result(float(np.mean(users[name])), users[name]), {"m": name})  # type: ignore[misc]
+        for name in users
+    ]
+    chosen = Table("enmf-ml1m", "", {"Ours": {"hr@5": None}}, rows, against=("Floor", "Absent"))
+    report = summarise(chosen, run_table(chosen, 1, None, lambda line: None), "command")
+    against = {found["model"]: found["against"] for found in report["rows"]}
+    assert against["Floor"] == {}
+    for name in ("Other", "Ours"):
+        expected = stats.ttest_rel(users[name], users["Floor"]).pvalue
+        assert against[name]["Floor"]["hr@5"] == pytest.approx(expected)
+        assert f"| {name} against Floor | {expected:.2g} |" in markdown(report, chosen.published)
 
 
 def test_of_errors_the_best_is_the_least() -> None:

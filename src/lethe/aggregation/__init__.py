@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from lethe.aggregation import attention, ease, identity, mean, refit, stacked, static
 from lethe.aggregation.ensemble import Asked, Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
-from lethe.config import Section
+from lethe.config.section import Section
 from lethe.data.catalogue import Shape
 from lethe.errors import ConfigError
 from lethe.models import MODELS

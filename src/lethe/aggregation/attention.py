@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from lethe import losses, training
 from lethe.aggregation.align import Tower, align, stack
 from lethe.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
-from lethe.config import Section
+from lethe.config.section import Section
 from lethe.data.batches import RowBatch, row_batches
 from lethe.data.catalogue import Catalogue, InteractionMatrix, Shape
 from lethe.data.interactions import Interactions

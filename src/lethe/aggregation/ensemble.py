@@ -25,7 +25,7 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
-from lethe.config import canonical_json
+from lethe.config.section import canonical_json
 from lethe.data.catalogue import Catalogue
 from lethe.errors import ArtifactError
 from lethe.models import MODELS, configure

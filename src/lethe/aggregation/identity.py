@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lethe.aggregation import mean
 from lethe.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
-from lethe.config import Section
+from lethe.config.section import Section
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
 from lethe.errors import ConfigError

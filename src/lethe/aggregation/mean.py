@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lethe.aggregation.ensemble import SubModel, WeightedEnsemble
-from lethe.config import Section
+from lethe.config.section import Section
 from lethe.data.catalogue import Catalogue, Ids
 from lethe.data.interactions import Interactions
 from lethe.random import Stream

@@ -26,7 +26,7 @@ from pydantic import Field
 from lethe import training
 from lethe.aggregation.align import Tower, stack
 from lethe.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
-from lethe.config import Section
+from lethe.config.section import Section
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
 from lethe.models import base

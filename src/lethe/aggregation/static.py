@@ -30,7 +30,7 @@ from lethe import training
 from lethe.aggregation import mean
 from lethe.aggregation.align import Tower, stack
 from lethe.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
-from lethe.config import Section
+from lethe.config.section import Section
 from lethe.data.catalogue import Catalogue, InteractionMatrix
 from lethe.data.interactions import Interactions
 from lethe.random import Stream

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lethe.config import digest_json
+from lethe.config.section import digest_json
 from lethe.data.catalogue import Ids
 from lethe.data.interactions import (
     Interactions,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lethe.artifacts import ArtifactStore, digest_file
-from lethe.config import digest_json
+from lethe.config.section import digest_json
 from lethe.fulfilment.erasure import must_be_clean, needles_of
 from lethe.fulfilment.intake import hide, ledger, pending
 from lethe.fulfilment.run import Run, touched

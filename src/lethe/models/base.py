@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from lethe import losses
-from lethe.config import Section
+from lethe.config.section import Section
 from lethe.data.batches import RowBatch, row_batches
 from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.random import Stream

@@ -2,18 +2,16 @@
 
     min Σ_u Σ_v c_uv (y_uv - p_u·q_v)² + μ Σ_v Σ_t c_vt (g_vt - q_v·e_t)² + reg Σ‖·‖²
 
-with g_vt = 1 where a triple joins item v and entity t, by whatever relation, and c_vt = 1 there, else c⁻_t. Idea: Singh
-& Gordon, "Relational Learning via Collective Matrix Factorization", KDD 2008, which sees the observed cells alone; here
-all cells count and no step is sampled.
+with g_vt = 1 where a triple joins item v and entity t, by whatever relation, and c_vt = 1 there, else
+``graph_negative_weight``. Idea: Singh & Gordon, "Relational Learning via Collective Matrix Factorization", KDD 2008,
+which sees the observed cells alone; here all cells count and no step is sampled.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 from pydantic import Field
 
-from lethe import losses
 from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.data.side import TripleMatrix
 from lethe.models.collective import Collective, CollectiveConfig
@@ -29,8 +27,7 @@ class CollectiveGraph(Collective):
         graph_weight: float = Field(1.0, ge=0)
         """μ of the graph beside the interactions."""
         graph_negative_weight: float = Field(0.05, gt=0)
-        """c⁻ of an item and an entity that no triple joins; with ``popularity_exponent``, the sum of c⁻ over the
-        entities, which then goes by the items they are joined with."""
+        """c⁻ of an item and an entity that no triple joins."""
 
     def blocks(self, data: InteractionMatrix, negative_weights: np.ndarray) -> tuple[list[Block], dict[str, int]]:
         config, plain = self.config, Block("users", "items", data, negative_weights)
@@ -38,8 +35,7 @@ class CollectiveGraph(Collective):
         if config.graph_weight == 0:
             return [plain], {}
         graph = item_entities(data.side.triples, self.shape.num_entities)
-        counts = torch.from_numpy(graph.item_counts)
-        apart = losses.negative_weights(counts, config.graph_negative_weight, config.popularity_exponent).numpy()
+        apart = np.full(graph.num_items, config.graph_negative_weight)
         known = Block("items", "entities", graph, apart, weight=config.graph_weight)
         return [plain, known], {"entities": graph.num_items}
 

@@ -21,7 +21,7 @@ import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
-from lethe.config import Name
+from lethe.config.section import Name
 from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.models.multibehaviour import BehaviourConfig, Behaviours, MultiBehaviour
 from lethe.random import Stream

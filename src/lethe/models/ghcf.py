@@ -26,7 +26,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lethe.config import Name
+from lethe.config.section import Name
 from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.data.graph import Graph, normalized_graph, symmetric_product
 from lethe.models import base

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from lethe import losses
-from lethe.config import Name
+from lethe.config.section import Name
 from lethe.data.batches import RowBatch, row_batches, rows_of
 from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.errors import ConfigError, DataError

@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from lethe.config import Section, canonical_json
+from lethe.config.section import Section, canonical_json
 from lethe.errors import DeploymentError
 
 

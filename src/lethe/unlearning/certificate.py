@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import StringConstraints
 
-from lethe.config import Section, canonical_json
+from lethe.config.section import Section, canonical_json
 from lethe.errors import ArtifactError
 from lethe.keys import secret
 

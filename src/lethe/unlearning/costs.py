@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from lethe.artifacts import Artifact, ArtifactStore
-from lethe.config import digest_json
+from lethe.config.section import digest_json
 from lethe.workspace import Workspace
 
 KEPT = 50

@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lethe.config import canonical_json, digest_json
+from lethe.config.section import canonical_json, digest_json
 from lethe.errors import ArtifactError, RequestError
 from lethe.unlearning.database import LOCK, NEWEST, migrate, one_line, open_engine, revision
 from lethe.unlearning.database import events as events_table

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lethe.config import canonical_json
+from lethe.config.section import canonical_json
 from lethe.data.interactions import Interactions
 from lethe.data.tables import SideTables
 from lethe.errors import RequestError

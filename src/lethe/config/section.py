@@ -1,0 +1,85 @@
+"""Frozen, checked sections of parameters. An unknown key or a value out of range is one line: field, value, rule."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Self, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from lethe.errors import ConfigError
+
+# DVC reads dots in a key as a path, and BentoML wants lower case: names are plain.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+
+class Section(BaseModel):
+    """A frozen part of the parameters. Unknown keys are errors that list the known ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @classmethod
+    def parse(cls, values: Any, where: str) -> Self:
+        """Build from plain values; raises ConfigError with field, value and rule of the first fault."""
+        try:
+            return cls.model_validate({} if values is None else values)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            field = ".".join([where, *(str(part) for part in fault["loc"])])
+            if fault["type"] == "extra_forbidden":
+                known = _known_keys(cls, fault["loc"][:-1])
+                raise ConfigError(f"{field}: unknown key; known keys: {', '.join(known)}") from None
+            value = "" if fault["type"] == "missing" else f" {fault['input']!r}"
+            raise ConfigError(f"{field}:{value} {fault['msg'].removeprefix('Value error, ')}") from None
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON-able values, every default written out."""
+        return self.model_dump(mode="json")
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return digest_json(self.plain())
+
+
+def _known_keys(section: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    kind: Any = section
+    for part in path:
+        kind = _kind_below(kind, part)
+    return sorted(kind.model_fields)
+
+
+def _kind_below(kind: Any, part: int | str) -> Any:
+    """The type of what stands at ``part`` of a section, a mapping, a list, or a union told apart by its tag."""
+    if get_origin(kind) is Annotated:
+        return _kind_below(get_args(kind)[0], part)
+    if get_origin(kind) in (dict, tuple):
+        return get_args(kind)[0 if get_origin(kind) is tuple else 1]
+    if get_origin(kind) in (Union, UnionType):
+        tagged = (m for m in get_args(kind) if any(part in get_args(f.annotation) for f in m.model_fields.values()))
+        return next(tagged)
+    return kind.model_fields[part].annotation
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one JSON form that digests are taken of: sorted keys, no spaces, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def digest_json(value: Any) -> str:
+    """SHA-256 of the canonical JSON of ``value``."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def read_yaml(path: Path) -> Any:
+    """Plain values of a YAML file; raises ConfigError."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        raise ConfigError(f"{path.name}: line {line} is not valid YAML") from None
