@@ -15,9 +15,11 @@ from lethe.data.interactions import Interactions
 from lethe.errors import ConfigError, LetheError
 from lethe.models.base import Model
 from lethe.pipeline import recipes
+from lethe.stages import build_data
 from lethe.tuning import Trial, Tuned, search, tune
 from lethe.workspace import Workspace
-from tests.conftest import taste_blocks
+from tests.conftest import make_workspace, taste_blocks
+from tests.side import side_tables
 
 GRID = {"negative_weight": [0.05, 0.2, 0.5], "dropout": [0.0, 0.3, 0.6]}
 SMALL = {"embedding_dim": 8, "sweeps": 2}
@@ -207,3 +209,13 @@ def test_scores_in_half_precision_are_near_those_in_single(tmp_path: Path, monke
     assert half == pytest.approx(single, abs=0.05)
     assert [scores.dtype for scores in seen] == [np.float32, np.float32], "two searches, not one"
     assert 0 < np.abs(seen[1] - seen[0]).max() < 0.01 * np.abs(seen[0]).max()
+
+
+def test_a_model_that_needs_side_tables_is_tuned_with_those_of_the_dataset(tmp_path: Path) -> None:
+    rows = taste_blocks()
+    workspace = make_workspace(tmp_path / "w", rows, tables=side_tables(rows))
+    params = Params.read(workspace.params)
+    build_data(workspace, params, "tiny", ["whole"])
+    found = tune(workspace, params, "collective-social", "tiny", command="here", trials=1, grid={"sweeps": [2]})
+    assert found.value > 0
+    assert (workspace.root / "params" / "tiny" / "collective-social.yaml").is_file()

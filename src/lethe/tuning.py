@@ -103,6 +103,9 @@ def tune(
         raise ConfigError(f"dataset: unknown dataset {dataset!r}; known datasets: {', '.join(params.datasets)}")
     configure(model, {})
     parts = {part: Interactions.read(workspace.split(dataset, part)) for part in ("train", "valid")}
+    tables = SideTables.read(workspace.side(dataset))
+    if tables and params.datasets[dataset].side.clean:
+        tables = tables.without_pairs([parts["valid"], Interactions.read(workspace.split(dataset, "test"))])
     found = search(
         model,
         parts["train"],
@@ -115,6 +118,7 @@ def tune(
         grid=grid,
         device=pick_device(params.training.device),
         scoring=params.training.scoring,
+        tables=tables,
         progress=progress,
     )
     write_tuned(workspace.root / "params" / dataset / f"{model}.yaml", found, command)
