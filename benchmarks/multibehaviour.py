@@ -36,7 +36,7 @@ def headline_rows(split: Split) -> list[Row]:
     purchases = replace(split, dataset=split.dataset.removesuffix("-clean"))
     made = [model_row(label, model, purchases, **METRICS, **options) for label, model, options in _OTHERS]
     made.insert(2, rule_row(split))
-    ours = [("EHCF", "ehcf", ""), ("GHCF", "ghcf", "")]
+    ours = [("EHCF", "ehcf", ""), ("GHCF", "ghcf", "starts from the exact factors of the weighted union")]
     made += [model_row(label, model, split, **METRICS, baseline=False, note=note) for label, model, note in ours]
     note = "union of the behaviours, each with its weight, by the exact solver"
     return [*made, model_row("Collective", "collective-behaviours", split, **METRICS, baseline=False, note=note)]
