@@ -17,8 +17,9 @@ from benchmarks.table import Result, Row
 from lethe.aggregation import Ensemble
 from lethe.data.interactions import Interactions
 from lethe.environment import code_digest
-from lethe.pipeline import Builder, Recipe, stages_before
+from lethe.pipeline import Builder, stages_before
 from lethe.random import keyed_hash
+from lethe.recipe import Recipe
 from lethe.workspace import Workspace
 
 PROTOCOL = (

@@ -26,7 +26,8 @@ from lethe.environment import code_digest
 from lethe.evaluation import evaluate_users
 from lethe.models import MODELS, configure
 from lethe.partition import PARTITIONS
-from lethe.pipeline import Builder, Recipe
+from lethe.pipeline import Builder
+from lethe.recipe import Recipe
 from lethe.stages import assign, shards_stage
 from lethe.workspace import Workspace
 

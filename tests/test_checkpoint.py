@@ -18,8 +18,9 @@ from lethe.data.catalogue import Catalogue
 from lethe.errors import ArtifactError
 from lethe.models import MODELS, configure
 from lethe.models.enmf import ENMFU
-from lethe.pipeline import Builder, candidate_recipe
+from lethe.pipeline import Builder
 from lethe.random import Stream
+from lethe.recipe import candidate_recipe
 from lethe.stages import build_data
 from lethe.training import History, Row, train
 from tests.conftest import make_workspace, taste_blocks

@@ -19,7 +19,8 @@ from lethe.data.interactions import Interactions
 from lethe.data.tables import NO_TABLES, SideTables, digest_beside
 from lethe.fulfilment import suppress
 from lethe.models import MODELS, configure
-from lethe.pipeline import Builder, candidate_recipe
+from lethe.pipeline import Builder
+from lethe.recipe import candidate_recipe
 from lethe.stages import build_data
 from lethe.unlearning.ledger import Ledger
 from lethe.unlearning.planner import Served, plan

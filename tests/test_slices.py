@@ -21,8 +21,9 @@ from lethe.fulfilment import suppress
 from lethe.fulfilment.lineage import live_artifacts
 from lethe.models import MODELS, configure
 from lethe.partition import Assignment, frozen, lay_slices
-from lethe.pipeline import Builder, candidate_recipe, stages_before
+from lethe.pipeline import Builder, stages_before
 from lethe.random import Stream
+from lethe.recipe import candidate_recipe
 from lethe.slices import axes, check_slices, going_on, stage_config, write_stage
 from lethe.stages import build_data
 from lethe.training import train

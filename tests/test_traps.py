@@ -22,7 +22,8 @@ from lethe.data.tables import SideTables
 from lethe.errors import DeploymentError, ValidationError
 from lethe.keys import subject_digest
 from lethe.partition import Assignment
-from lethe.pipeline import Builder, candidate_recipe
+from lethe.pipeline import Builder
+from lethe.recipe import candidate_recipe
 from lethe.registry import Registry
 from lethe.stages import build_data
 from lethe.unlearning import certificate, purge

@@ -14,7 +14,7 @@ from lethe.config import Params
 from lethe.data.interactions import Interactions
 from lethe.errors import ConfigError, LetheError
 from lethe.models.base import Model
-from lethe.pipeline import recipes
+from lethe.recipe import recipes
 from lethe.stages import build_data
 from lethe.tuning import Trial, Tuned, search, tune
 from lethe.workspace import Workspace

@@ -10,8 +10,10 @@ from typing import Any
 from lethe.aggregation import Ensemble
 from lethe.artifacts import ArtifactStore
 from lethe.config import Params
+from lethe.judging import judged_by, measure, merit
 from lethe.models import rates
-from lethe.pipeline import Builder, Recipe, judged_by, measure, merit, recipes, stages_before, write_learning_curve
+from lethe.pipeline import Builder, stages_before, write_learning_curve
+from lethe.recipe import Recipe, recipes
 from lethe.registry import Registry, Version
 from lethe.unlearning.costs import Costs, learn
 from lethe.unlearning.forecast import expected_seconds

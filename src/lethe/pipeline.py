@@ -17,85 +17,22 @@ import numpy as np
 import pyarrow.parquet as pq
 from safetensors.torch import load_file, save_file
 
-from lethe.aggregation import AGGREGATORS, Asked, Ensemble, SubModel, check
+from lethe.aggregation import AGGREGATORS, Ensemble, SubModel
 from lethe.artifacts import Artifact, ArtifactStore
-from lethe.config import Candidate, Params, Section, Sharding, read_yaml
 from lethe.data.catalogue import Catalogue
 from lethe.data.interactions import Interactions
 from lethe.data.tables import SideTables, content_digest, digest_beside
 from lethe.environment import code_digest, numeric_environment
-from lethe.errors import ConfigError, DataError
-from lethe.evaluation import (
-    ERRORS,
-    evaluate,
-    evaluate_ratings,
-    evaluate_situations,
-    means,
-    predict_by_scores,
-)
-from lethe.evaluation.ranking import DEFAULT_METRICS
+from lethe.errors import DataError
+from lethe.judging import measure
 from lethe.models import MODELS, configure, rates
 from lethe.models.base import Config
 from lethe.package import write_package
 from lethe.random import Stream
-from lethe.slices import check_slices, going_on, stage_config, stage_rows, write_stage
+from lethe.recipe import Recipe
+from lethe.slices import going_on, stage_config, stage_rows, write_stage
 from lethe.training import pick_device, progress_bar, train
 from lethe.workspace import Workspace
-
-
-class Recipe(Section):
-    """All that decides a candidate besides the data: what a forget run and ``verify`` hold fixed."""
-
-    dataset: str
-    model: str
-    config: dict[str, Any]
-    sharding: str
-    layout: Sharding
-    aggregator: dict[str, Any]
-    seed: int
-    device: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.model}-{self.sharding}"
-
-
-def recipes(workspace: Workspace, params: Params, family: str) -> list[Recipe]:
-    """The recipes of a family's candidates, with tuned values over defaults. Raises ConfigError."""
-    chosen = params.families[family]
-    found = [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
-    kinds = {rates(recipe.model): recipe.model for recipe in found}
-    if len(kinds) > 1:
-        raise ConfigError(
-            f"families.{family}.candidates: {kinds[True]!r} learns ratings and {kinds[False]!r} preferences, which no"
-            " metric compares; give each kind a family of its own"
-        )
-    judged_by(params, found[0].model)
-    return found
-
-
-def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candidate: Candidate) -> Recipe:
-    """The recipe of one candidate on a dataset. Raises ConfigError."""
-    layout = params.shardings[candidate.sharding]
-    values = dict(params.models.get(candidate.model, {}))
-    tuned = workspace.root / "params" / dataset / f"{candidate.model}.yaml"
-    if tuned.is_file():
-        values |= read_yaml(tuned)
-    aggregator = AGGREGATORS[layout.aggregator]
-    settings = params.aggregators.get(layout.aggregator, {})
-    config = configure(candidate.model, values)
-    check(layout.aggregator, candidate.model, config)
-    check_slices(MODELS[candidate.model], config, layout.slices, candidate.model)
-    return Recipe(
-        dataset=dataset,
-        model=candidate.model,
-        config=config.plain(),
-        sharding=candidate.sharding,
-        layout=layout,
-        aggregator=aggregator.Config.parse(settings, f"aggregators.{layout.aggregator}").plain(),
-        seed=params.seed,
-        device=pick_device(params.training.device).type,
-    )
 
 
 @dataclass(frozen=True)
@@ -298,47 +235,6 @@ def stages_before(store: ArtifactStore, sub_model: Artifact) -> list[Artifact]:
         found.append(store.open(path, check=False))
         before = found[-1].inputs["before"]
     return found
-
-
-def measure(
-    ensemble: Ensemble, parts: dict[str, Interactions], cutoffs: tuple[int, ...], *, ratings: bool = False
-) -> dict[str, dict[str, float]]:
-    """Validation and test metrics of an ensemble on a split: of rankings, or (``ratings``) errors of ratings."""
-    if ratings:
-        predict = predict_by_scores(ensemble.score, ensemble.catalogue, parts["train"])
-        return {part: evaluate_ratings(predict, ensemble.catalogue, parts[part]) for part in ("valid", "test")}
-    known = Interactions.concatenate(parts["train"], parts["valid"])
-    return {
-        "valid": _rank(ensemble, parts["train"], parts["valid"], cutoffs),
-        "test": _rank(ensemble, known, parts["test"], cutoffs),
-    }
-
-
-def _rank(ensemble: Ensemble, seen: Interactions, held_out: Interactions, cutoffs: tuple[int, ...]) -> dict[str, float]:
-    if not held_out.contexts:
-        return evaluate(ensemble.score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs)
-
-    def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
-        return ensemble.score(users, Asked(contexts))
-
-    return means(evaluate_situations(score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs))
-
-
-def judged_by(params: Params, model: str) -> str:
-    """The validation metric that decides between models of its kind. Raises ConfigError if it isn't measured."""
-    if rates(model):
-        return params.training.rating_metric
-    measured = [f"{name}@{cutoff}" for name in DEFAULT_METRICS for cutoff in params.evaluation.cutoffs]
-    if params.training.metric not in measured:
-        raise ConfigError(
-            f"training.metric: {params.training.metric!r} is not measured; measured are {', '.join(measured)}"
-        )
-    return params.training.metric
-
-
-def merit(value: float, name: str) -> float:
-    """The value of a metric such that higher is better."""
-    return -value if name in ERRORS else value
 
 
 def write_learning_curve(workspace: Workspace, name: str, sub_models: list[Artifact]) -> None:

@@ -21,7 +21,7 @@ from filelock import FileLock
 from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config.section import canonical_json
 from lethe.errors import ArtifactError, DeploymentError
-from lethe.pipeline import Recipe
+from lethe.recipe import Recipe
 from lethe.workspace import Workspace
 
 PREFIX = "lethe-"

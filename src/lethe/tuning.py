@@ -27,10 +27,10 @@ from lethe.data.tables import NO_TABLES, SideTables, content_digest
 from lethe.environment import code_digest, numeric_environment
 from lethe.errors import ConfigError, LetheError
 from lethe.evaluation import ERRORS, evaluate_ratings, evaluate_situations, evaluate_users
+from lethe.judging import judged_by
 from lethe.models import MODELS, configure, rates
 from lethe.models.base import Given, GradientConfig, Model
 from lethe.models.rating import RatingModel
-from lethe.pipeline import judged_by
 from lethe.random import Stream
 from lethe.training import Row, Validate, pick_device, train
 from lethe.workspace import Workspace

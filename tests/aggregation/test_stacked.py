@@ -24,8 +24,9 @@ from lethe.errors import ConfigError
 from lethe.evaluation import evaluate
 from lethe.fulfilment import suppress
 from lethe.models import MODELS, configure
-from lethe.pipeline import Builder, candidate_recipe
+from lethe.pipeline import Builder
 from lethe.random import Stream
+from lethe.recipe import candidate_recipe
 from lethe.stages import build_data
 from lethe.training import train
 from lethe.workspace import Workspace

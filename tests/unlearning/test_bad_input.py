@@ -15,7 +15,8 @@ from lethe.config import Candidate, Params, Sharding
 from lethe.data.interactions import Interactions
 from lethe.errors import ConfigError, DataError, ValidationError
 from lethe.fulfilment import suppress
-from lethe.pipeline import Builder, candidate_recipe
+from lethe.pipeline import Builder
+from lethe.recipe import candidate_recipe
 from lethe.stages import build_data
 from lethe.unlearning.planner import Served, plan
 from lethe.unlearning.requests import ForgetRequest

@@ -23,7 +23,8 @@ from lethe.data.interactions import Interactions
 from lethe.fulfilment import suppress
 from lethe.models import configure
 from lethe.partition import PARTITIONS, frozen
-from lethe.pipeline import Builder, Recipe
+from lethe.pipeline import Builder
+from lethe.recipe import Recipe
 from lethe.stages import build_data
 from lethe.workspace import Workspace
 from tests.conftest import make_workspace, taste_blocks

@@ -13,7 +13,7 @@ import pytest
 from lethe.config import Params, Sharding
 from lethe.data.interactions import Interactions, to_arrow, write_parquet
 from lethe.models import configure
-from lethe.pipeline import Recipe
+from lethe.recipe import Recipe
 from lethe.slices import stage_config
 from lethe.unlearning.costs import Cost, Costs, aggregating, training
 from lethe.unlearning.forecast import expected_seconds

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from lethe.data.tables import SideTables
 from lethe.models import configure
-from lethe.pipeline import Recipe
+from lethe.recipe import Recipe
 from lethe.slices import stage_config
 from lethe.unlearning.costs import Costs, aggregating, training
 from lethe.unlearning.requests import ForgetRequest, mentions

@@ -10,7 +10,7 @@ from typing import Any
 from lethe.aggregation import AGGREGATORS
 from lethe.config import Params, Sharding
 from lethe.partition import frozen
-from lethe.pipeline import Recipe
+from lethe.recipe import Recipe
 from lethe.unlearning.costs import Costs
 from lethe.unlearning.forecast import Predicted, Shard, predict, shards_of
 from lethe.unlearning.requests import ForgetRequest
