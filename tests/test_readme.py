@@ -23,7 +23,9 @@ def test_its_parameters_are_valid(block: str) -> None:
 
 def test_the_table_of_side_data_says_what_the_models_need() -> None:
     rows = re.findall(
-        r"^\| ([a-z, ]+) \| (.*) \|$", README.split("| kind | models that need it |")[1], flags=re.MULTILINE
+        r"^\| ([a-z, ]+) \| (.*) \|$",
+        README.split("| kind | models that need it |")[1].split("\n\n")[0],
+        flags=re.MULTILINE,
     )
     said = {model.split(" (")[0].lower().replace("_", "-") for _, models in rows for model in models.split(", ")}
     needing = {name for name, model in MODELS.items() if model.needs}
