@@ -27,7 +27,7 @@ def test_a_size_is_measured_in_a_process_of_its_own_and_reported() -> None:
     rows = growth.measure((1_000, 4_000), lines.append)
     assert [row["users"] for row in rows] == [100, 400]
     assert all(0 < row["libraries_mib"] <= row["peak_mib"] < 2_048 for row in rows)
-    assert all(row["train_seconds"] >= 0 and row["evaluate_seconds"] >= 0 for row in rows)
+    assert all({"train_seconds", "evaluate_seconds"} <= row.keys() for row in rows)
     contents, text = growth.report(rows, "python -m benchmarks growth")
     assert contents["rows"] == rows
     assert all(line in text for line in lines)
