@@ -27,6 +27,7 @@ from lethe.unlearning.costs import Costs
 from lethe.unlearning.ledger import Ledger
 from lethe.unlearning.planner import Plan, plan
 from lethe.unlearning.requests import ForgetRequest, State, holds, mentions
+from lethe.validation.epoch import read_epoch, write_epoch
 from lethe.workspace import Workspace
 
 
@@ -38,6 +39,9 @@ class Run:
     datasets: tuple[str, ...]
     plan: dict[str, Any]
     before: dict[str, Any]
+    expected: dict[str, int]
+    """Rows that each dataset's epoch is reckoned to have begun with once those of the batch are gone: the gate that
+    misses rows must not miss forgotten ones."""
     started: float
     ended: dict[str, Any] | None = None
 
@@ -70,11 +74,13 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
         planned = plan(workspace, waiting, served(workspace), costs=Costs.read(workspace))
         if scheduled and _may_wait(workspace, planned, now or datetime.now(UTC)):
             return None
+        datasets = tuple(sorted({request.dataset for request in waiting}))
         run = Run(
             requests=tuple(request.id for request in waiting),
-            datasets=tuple(sorted({request.dataset for request in waiting})),
+            datasets=datasets,
             plan=planned.to_json(),
             before=state_of(workspace),
+            expected={dataset: _expected(workspace, dataset, waiting) for dataset in datasets},
             started=time.time(),
         ).write(workspace)
     _advance(book, run, "accepted", "planned", touched=touched(run))
@@ -112,11 +118,22 @@ def remove_rows(workspace: Workspace, run: Run) -> None:
     """Keyed digests join the suppression list; our own copies of sources are rewritten without the rows."""
     book = ledger(workspace)
     _advance(book, run, "planned", "executing")
-    requests = [request for request in book.get_all(run.requests) if request.user is not None]
+    requests = book.get_all(run.requests)
     for dataset in run.datasets:
-        mine = [request for request in requests if request.dataset == dataset]
-        entries = [_entries(dataset, str(r.user), r.items, r.received.timestamp()) for r in mine]
-        _take_out(workspace, dataset, [entry for some in entries for entry in some])
+        write_epoch(workspace, dataset, read_epoch(workspace, dataset) | {"interactions": run.expected[dataset]})
+        _take_out(workspace, dataset, _entries_of(dataset, requests))
+
+
+def _expected(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> int:
+    rows = Interactions.read(workspace.interactions(dataset))
+    leaving = SuppressionList(workspace.suppression, tuple(_entries_of(dataset, requests)))
+    begun = read_epoch(workspace, dataset).get("interactions", len(rows))
+    return int(begun - leaving.matches(rows, dataset).sum())
+
+
+def _entries_of(dataset: str, requests: Sequence[ForgetRequest]) -> list[Suppressed]:
+    mine = [request for request in requests if request.dataset == dataset and request.user is not None]
+    return [e for r in mine for e in _entries(dataset, str(r.user), r.items, r.received.timestamp())]
 
 
 def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, Sequence[str]]], at: float) -> None:

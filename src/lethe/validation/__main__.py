@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 from lethe.config import Params
 from lethe.data.interactions import Interactions
@@ -16,6 +14,7 @@ from lethe.data.suppression import SuppressionList
 from lethe.data.tables import SideTables
 from lethe.errors import ConfigError, LetheError
 from lethe.validation.engine import Engine
+from lethe.validation.epoch import read_epoch, write_epoch
 from lethe.validation.report import Report, require, summary
 from lethe.validation.side import validate_shard_side, validate_side
 from lethe.validation.suites import validate_interactions, validate_shards, validate_split
@@ -26,10 +25,9 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
     """Run the gates in order up to the first that fails; write the summary, Data Docs and (all passed) the counts.
 
     An epoch of a dataset begins with the first data that pass; what is counted then is what later data are held
-    against. Removing .lethe/epochs/DATASET.json begins a new one.
+    against; rows that were forgotten since are not missed. Removing .lethe/epochs/DATASET.json begins a new one.
     """
-    epoch_path = workspace.state / "epochs" / f"{dataset}.json"
-    epoch: dict[str, Any] = json.loads(epoch_path.read_bytes()) if epoch_path.is_file() else {"train": {}}
+    epoch = read_epoch(workspace, dataset)
     docs = workspace.reports / "validation" / "data_docs" / dataset
     shutil.rmtree(docs, ignore_errors=True)
     engine = Engine(docs)
@@ -78,7 +76,7 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
         _write(workspace.reports / "validation" / f"{dataset}.txt", summary(dataset, reports, fault))
         engine.write_docs()
     epoch.setdefault("interactions", len(whole))
-    _write(epoch_path, json.dumps(epoch, sort_keys=True, indent=1) + "\n")
+    write_epoch(workspace, dataset, epoch)
     return reports
 
 

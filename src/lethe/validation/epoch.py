@@ -1,0 +1,28 @@
+"""What was counted when an epoch of a dataset began: later data are held against it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from lethe.workspace import Workspace
+
+
+def read_epoch(workspace: Workspace, dataset: str) -> dict[str, Any]:
+    """``interactions``: rows of the dataset; ``train``: training rows for each digest of a sharding."""
+    path = _path(workspace, dataset)
+    return json.loads(path.read_bytes()) if path.is_file() else {"train": {}}
+
+
+def write_epoch(workspace: Workspace, dataset: str, epoch: dict[str, Any]) -> None:
+    path = _path(workspace, dataset)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(epoch, sort_keys=True, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _path(workspace: Workspace, dataset: str) -> Path:
+    return workspace.state / "epochs" / f"{dataset}.json"
