@@ -75,7 +75,8 @@ def tune(
 ) -> None:
     """Tune a model on a set's validation part, and write params/DATASET/MODEL.yaml."""
     from benchmarks import collaborative, side_data
-    from lethe.tuning import Trial, search, write_tuned
+    from lethe.trials import Trial
+    from lethe.tuning import search, write_tuned
 
     known = collaborative.TUNING | side_data.TUNING
     if dataset not in known:

@@ -207,7 +207,8 @@ def theta(
     seed: Annotated[int, typer.Option()] = 2026,
 ) -> None:
     """Weigh RA_LST's parts by each θ, rank the validation part, and write params/ml-1m-seq/ra-lst-ranked.yaml."""
-    from lethe.tuning import Tuned, write_tuned
+    from lethe.trials import Tuned
+    from lethe.tuning import write_tuned
 
     parts = newest_parts(data_dir)
     data = History(parts["train"], parts["valid"])

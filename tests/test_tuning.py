@@ -16,7 +16,8 @@ from lethe.errors import ConfigError, LetheError
 from lethe.models.base import Model
 from lethe.recipe import recipes
 from lethe.stages import build_data
-from lethe.tuning import Trial, Tuned, search, tune
+from lethe.trials import Trial, Tuned
+from lethe.tuning import search, tune
 from lethe.workspace import Workspace
 from tests.conftest import make_workspace, taste_blocks
 from tests.side import side_tables

@@ -141,7 +141,7 @@ def tune(
     found = workspace()
 
     from lethe.config import Params
-    from lethe.tuning import Trial
+    from lethe.trials import Trial
     from lethe.tuning import tune as run
 
     command = shlex.join(["lethe", "tune", model, dataset, "--trials", str(trials)])

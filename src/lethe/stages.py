@@ -19,9 +19,9 @@ from lethe import sources
 from lethe.config import ColumnPlacement, Columns, Params, Placement, RequestPlacement, TableFormat
 from lethe.data.catalogue import Catalogue, Ids
 from lethe.data.interactions import Interactions, to_arrow, write_parquet
-from lethe.data.split import PARTS, deduplicate, split
+from lethe.data.split import PARTS, deduplicate, split, training_tables
 from lethe.data.suppression import SuppressionList
-from lethe.data.tables import SideTables, known_links
+from lethe.data.tables import known_links
 from lethe.environment import code_digest
 from lethe.errors import ConfigError, DataError, LetheError
 from lethe.keys import subject_digest
@@ -152,10 +152,7 @@ def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: s
     assignment = Assignment.read(workspace.assignment(dataset, sharding) / "assignment.parquet")
     count = params.shardings[sharding].num_shards
     width = max(2, len(str(count - 1)))
-    tables = SideTables.read(workspace.side(dataset))
-    if params.datasets[dataset].side.clean:
-        held_out = [Interactions.read(workspace.split(dataset, part)) for part in ("valid", "test")]
-        tables = tables.without_pairs(held_out)
+    tables = training_tables(workspace, params, dataset)
     with _fresh(workspace.shards(dataset, sharding)) as folder:
         for shard in range(count):
             name, held = f"{shard:0{width}d}", assignment.shards == shard

@@ -56,6 +56,7 @@ PLANTED = {
     "json.sqlite": (lambda p: sqlite(p, ("x", '{"user": 42}')), "user id"),
     f"{LONG}.txt": (lambda p: p.write_text("nothing in it"), "text"),
     "broken.parquet": (lambda p: p.write_bytes(b"PAR1 and then nothing of the kind"), "unreadable"),
+    "broken.safetensors": (lambda p: p.write_bytes(b"neither a header nor tensors"), "unreadable"),
 }
 
 

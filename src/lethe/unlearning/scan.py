@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load
 
 from lethe.data.interactions import Interactions
 from lethe.errors import LetheError
@@ -35,7 +37,7 @@ def find_in_file(path: Path, needles: Needles, *, digests_as_text: bool = False)
         )
     except FileNotFoundError:
         return None  # Gone between listing and reading: a journal, a temporary file.
-    except (OSError, pa.ArrowException, sqlite3.Error, LetheError):
+    except (OSError, pa.ArrowException, sqlite3.Error, SafetensorError, LetheError):
         return "unreadable"
 
 
@@ -89,8 +91,6 @@ def _column(table: pa.Table, name: str) -> np.ndarray:
 
 
 def _find_in_safetensors(content: bytes, needles: Needles) -> str | None:
-    from safetensors.numpy import load
-
     tensors = load(content)
     users = next((tensors[name] for name in USER_COLUMNS if name in tensors), None)
     items = next((tensors[name] for name in ITEM_COLUMNS if name in tensors), None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lethe.config import Params
 from lethe.data.interactions import Interactions
-from lethe.data.split import PARTS
+from lethe.data.split import PARTS, training_tables
 from lethe.data.suppression import SuppressionList
 from lethe.data.tables import SideTables
 from lethe.errors import ConfigError, LetheError
@@ -62,7 +62,7 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
             begun = epoch["train"].get(layout.digest())
             passed(validate_shards(shards, parts["train"], layout, begun, name=f"shards-{sharding}", engine=engine))
             if tables:
-                clean = tables.without_pairs([parts["valid"], parts["test"]]) if config.side.clean else tables
+                clean = training_tables(workspace, params, dataset)
                 beside = [
                     (rows, SideTables.read(workspace.shard_side(dataset, sharding, path.stem)))
                     for path, rows in zip(paths, shards, strict=True)
