@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lethe.data.catalogue import Catalogue, InteractionMatrix, Shape
+from lethe.data.interactions import Interactions
 from lethe.errors import ConfigError
 from lethe.models import MODELS, configure
 from lethe.models.base import GradientConfig, Model
@@ -129,3 +130,21 @@ def test_a_gpu_learns_what_the_cpu_learns(name: str) -> None:
         assert all(value.device.type == "cpu" for value in model.state_dict().values())
         curves.append([row["loss"] for row in history])
     assert curves[1] == pytest.approx(curves[0], rel=1e-3)
+
+
+def test_a_pair_of_several_contexts_counts_that_often_where_the_model_can() -> None:
+    rows = Interactions.of(
+        np.array([1, 1, 1, 2, 2]),
+        np.array([5, 5, 6, 5, 6]),
+        contexts={"time": np.array(["am", "pm", "am", "am", "pm"], object)},
+    )
+    data = Catalogue.of(rows).encode(rows)
+
+    def learnt(name: str, data: InteractionMatrix) -> Tensor:
+        model = MODELS[name](configure(name, {}), data.shape)
+        train(model, data, Stream(3))
+        return model.score(torch.arange(data.num_users))
+
+    assert learnt("mostpop", data).tolist() == [[3, 2], [3, 2]]
+    assert not torch.equal(learnt("wmf", data), learnt("wmf", data.distinct()))
+    assert torch.equal(learnt("ease", data), learnt("ease", data.distinct()))

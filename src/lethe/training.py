@@ -92,7 +92,7 @@ def train(
     ``fit``. Only gradients use the device: the solvers are compiled for the CPU.
     """
     _check_needs(model, data)
-    if data.contexts is not None and "contexts" not in model.accepts:
+    if data.contexts is not None and not model.repeats and "contexts" not in model.accepts:
         data = data.distinct()
     with one_thread():
         model.prepare(data, stream("prepare"))

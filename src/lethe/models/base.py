@@ -66,6 +66,9 @@ class Model(nn.Module):
     """What it can't learn without: names of fields of ``Side``, "contexts", "timestamps"; ``train`` checks."""
     accepts: ClassVar[frozenset[str]] = frozenset()
     """Fields of ``Given`` that ``score_given`` looks at."""
+    repeats: ClassVar[bool] = False
+    """Whether it can count a pair for each of several contexts; where it can't, and doesn't accept contexts, ``train``
+    gives it each pair once."""
     config: Any
 
     def __init__(self, config: Any, shape: Shape) -> None:

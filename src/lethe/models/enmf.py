@@ -30,6 +30,8 @@ from lethe.random import Stream
 class ENMF(base.NonSampling):
     """score(u, v) = hᵀ(p_u ⊙ q_v), and the two passes in which its loss can be gone through."""
 
+    repeats = True
+
     class Config(base.NonSamplingConfig):
         solver: Literal["gradient"] = "gradient"
         epochs: int = Field(150, ge=0)

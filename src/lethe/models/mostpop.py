@@ -13,6 +13,8 @@ from lethe.random import Stream
 class MostPop(base.Model):
     """score(u, v) = number of training rows of v, the same for every user."""
 
+    repeats = True
+
     class Config(base.Config):
         solver: str = "count"
 

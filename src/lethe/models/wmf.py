@@ -29,6 +29,8 @@ from lethe.solvers.spectral import turn_to_spectrum
 class WMF(base.NonSampling):
     """score(u, v) = p_u·q_v."""
 
+    repeats = True
+
     class Config(base.NonSamplingConfig):
         solver: Literal["als", "gradient"] = "als"
         reg: float = Field(0.0, ge=0)
