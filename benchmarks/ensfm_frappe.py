@@ -44,7 +44,7 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("ENMF", "enmf-u", {"note": "without contexts; a pair counts once for each of its train rows"}),
     ("ENMF, exact solver", "wmf", {"note": "ENMF's objective by alternating least squares (model wmf)"}),
-    ("ENSFM", "ensfm", {"baseline": False, "max_seeds": 2, "note": "2 seeds: slow"}),
+    ("ENSFM", "ensfm", {"baseline": False}),
     (
         "Context history",
         "context-history",

@@ -40,7 +40,7 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
         "wmf",
         {"baseline": False, "note": "without features; ENMF's objective by alternating least squares (model wmf)"},
     ),
-    ("ENSFM", "ensfm", {"baseline": False, "max_seeds": 2, "note": "2 seeds: slow"}),
+    ("ENSFM", "ensfm", {"baseline": False}),
 ]
 
 
