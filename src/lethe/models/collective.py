@@ -20,6 +20,7 @@ from lethe.data.catalogue import InteractionMatrix
 from lethe.models import base
 from lethe.random import Stream
 from lethe.solvers.collective import Block, collective
+from lethe.solvers.spectral import turn_to_spectrum
 
 
 class CollectiveConfig(base.Config):
@@ -38,13 +39,17 @@ class CollectiveConfig(base.Config):
     """Every table's rows, once each."""
     steps: int = Field(3, ge=1)
     """Conjugate-gradient steps a row."""
+    power_iterations: int = Field(0, ge=0)
+    """Of the users' vectors before the first sweep, as in WMF: for models whose objective is one matrix, since a start
+    along the interactions' leading directions hides those of other blocks. 0: from random vectors."""
 
 
 class Collective(base.TwoTower):
     """score(u, v) = p_u·q_v; its Config is a CollectiveConfig. The tables of the side data are not kept."""
 
     def blocks(self, data: InteractionMatrix, negative_weights: np.ndarray) -> tuple[list[Block], dict[str, int]]:
-        """The objective over tables "users", "items" and others, given c⁻ [num_items]; the sizes of those others."""
+        """The objective over tables "users", "items" and others, given c⁻ [num_items]; the sizes of those others. The
+        first block is that of users and items."""
         raise NotImplementedError
 
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
@@ -53,7 +58,9 @@ class Collective(base.TwoTower):
         weights = losses.negative_weights(counts, config.negative_weight, config.popularity_exponent).numpy()
         blocks, sizes = self.blocks(data, weights)
         others = {name: self._start(size, stream, name) for name, size in sizes.items()}
-        tables = {"items": self.items.detach().numpy(), **others, "users": self.users.detach().numpy()}
+        users = self.users.detach().numpy()
+        turn_to_spectrum(blocks[0].data, users, config.power_iterations)
+        tables = {"items": self.items.detach().numpy(), **others, "users": users}
         return collective(
             blocks, tables, dropout=config.dropout, reg=config.reg, sweeps=config.sweeps, steps=config.steps
         )

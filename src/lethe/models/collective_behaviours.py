@@ -25,6 +25,7 @@ class CollectiveBehaviours(Collective):
     needs = frozenset({"behaviours"})
 
     class Config(CollectiveConfig):
+        power_iterations: int = Field(3, ge=0)
         weights: dict[str, Annotated[float, Field(ge=0)]] = Field({})
         """Of a behaviour beside the target's 1; one that is not named weighs ``other_weight``. 0: left out."""
         other_weight: float = Field(0.3, ge=0)
