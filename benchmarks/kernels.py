@@ -25,6 +25,15 @@ from lethe.random import Stream
 from lethe.training import Row, one_thread, train
 
 BATCH, DIM, WEIGHT, DROPOUT, RATE = 512, 64, 0.2, 0.3, 0.05
+GRADIENT = {
+    "solver": "gradient",
+    "batch_size": BATCH,
+    "embedding_dim": DIM,
+    "negative_weight": WEIGHT,
+    "dropout": DROPOUT,
+    "learning_rate": RATE,
+}
+"""The model of ``Padded`` in our house."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +100,7 @@ def epoch_ratios(split: Split, *, rounds: int = 3, epochs: int = 5) -> list[Rati
 
 def ours_per_epoch(data: InteractionMatrix, epochs: int) -> float:
     """Seconds an epoch of ``fit``, batches, steps and all, without the first, which prepares."""
-    values = {"solver": "gradient", "epochs": epochs + 1, "batch_size": BATCH, "embedding_dim": DIM}
-    values |= {"negative_weight": WEIGHT, "dropout": DROPOUT, "learning_rate": RATE}
-    model = MODELS["wmf"](configure("wmf", values), data.shape)
+    model = MODELS["wmf"](configure("wmf", GRADIENT | {"epochs": epochs + 1}), data.shape)
     ends: list[float] = []
 
     def mark(row: Row) -> None:

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +18,12 @@ import numpy as np
 
 from benchmarks.collaborative import Split, tuned
 from benchmarks.kernels import (
+    GRADIENT,
+    Padded,
     Ratio,
     epoch_ratios,
     evaluation_ratios,
+    interleave,
     ours_per_epoch,
     seconds_of_evaluation,
     table_of,
@@ -225,11 +229,55 @@ def recbole_ratios(split: Split, work: Path) -> list[Ratio]:
     ]
 
 
+def forgetting_ratios(split: Split, *, times: int = 3) -> list[Ratio]:
+    """A user forgotten by training the whole model again, exactly, to the same quality: ours against the usual program
+    of the same loss, whose epochs to that quality are counted with our kernels of it and whose seconds are those of
+    one epoch times these."""
+    gone = split.train.user_ids[0]
+    rest = Split(
+        split.dataset, split.train.take(split.train.user_ids != gone), split.test.take(split.test.user_ids != gone)
+    )
+    padded = Padded(rest.catalogue.encode(rest.train))
+    seconds = interleave(
+        {"ours": lambda: seconds_to(rest, run_ours(rest), QUALITY), "padded": lambda: padded.epoch()}, times
+    )
+    epochs = epochs_to(rest, QUALITY)
+    against = f"padded positives, autograd, {epochs} epochs (projected from one)"
+    what = f"one user forgotten, retraining to recall@20 ≥ {QUALITY}"
+    return [Ratio(what, against, seconds["ours"], seconds["padded"] * epochs, 1000)]
+
+
+class _Reached(Exception):
+    """Raised inside training to end it."""
+
+
+def epochs_to(split: Split, quality: float, *, every: int = 5) -> int:
+    """Epochs of the gradient, at the settings of ``Padded``, after which recall@20 first reaches ``quality``."""
+    rows = split.catalogue.encode(split.train)
+    model = MODELS["wmf"](configure("wmf", GRADIENT | {"epochs": 300}), rows.shape)
+    reached: list[int] = []
+
+    def look(row: Row) -> None:
+        done = int(row["epoch"]) + 1
+        if done % every == 0:
+            users, items = (part.numpy() for part in model.factors_or_fail())
+            if recall(split, Snapshot(0.0, users, items)) >= quality:
+                reached.append(done)
+                raise _Reached
+
+    with suppress(_Reached):
+        train(model, rows, Stream(1), progress=look)
+    if not reached:
+        raise LetheError(f"by gradient recall@20 did not reach {quality} within 300 epochs")
+    return reached[0]
+
+
 Part = Callable[[Split, Path], list[Ratio]]
 
 PARTS: dict[str, Part] = {
     "evaluation": lambda split, work: evaluation_ratios(split),
     "epoch": lambda split, work: epoch_ratios(split),
+    "forgetting": lambda split, work: forgetting_ratios(split),
     "implicit": lambda split, work: solver_ratios(split, work, "implicit", 4),
     "lenskit": lambda split, work: solver_ratios(split, work, "lenskit", 8),
     "recbole": recbole_ratios,
