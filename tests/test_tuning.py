@@ -13,6 +13,7 @@ from lethe import tuning
 from lethe.config import Params
 from lethe.data.interactions import Interactions
 from lethe.errors import ConfigError, LetheError
+from lethe.models import configure
 from lethe.models.base import Model
 from lethe.recipe import recipes
 from lethe.stages import build_data
@@ -84,6 +85,12 @@ def test_a_small_grid_is_walked_whole(tmp_path: Path) -> None:
     tried = {tuple(sorted(trial.values.items())) for trial in trials}
     # The default dropout of .5 joins the three of the grid.
     assert len(trials) == len(tried) == 3 * 4
+
+
+def test_fields_that_hold_mappings_are_tuned_too() -> None:
+    start = configure("collective-behaviours", {}).plain()
+    space = tuning._space("collective-behaviours", start, {"weights": [{"view": 0.2}, {"view": 0.5}, {"view": 0.2}]})
+    assert space == {"weights": [{}, {"view": 0.2}, {"view": 0.5}]}
 
 
 def test_other_data_are_another_search(tmp_path: Path) -> None:

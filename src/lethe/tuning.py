@@ -8,7 +8,7 @@ was killed ends as one that was not.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +175,15 @@ def _space(model: str, start: dict[str, Any], grid: Grid | None) -> dict[str, li
                 raise ConfigError(f"grid.{name}: no values, must be one or more")
             for value in values:
                 configure(model, start | {name: value}, "grid")
-    return {name: list(dict.fromkeys([start[name], *values])) for name, values in sorted(chosen.items())}
+    return {name: _distinct([start[name], *values]) for name, values in sorted(chosen.items())}
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    """In order of first appearance; values may be lists or mappings, which can't be hashed."""
+    found: dict[str, Any] = {}
+    for value in values:
+        found.setdefault(digest_json(value), value)
+    return list(found.values())
 
 
 def _ranking(metric: str, rows: Interactions, valid: Interactions, tables: SideTables, scoring: str) -> Validate:
