@@ -76,7 +76,7 @@ def values(split: Split, kind: Kind) -> Values:
     models = {} if kind.whole else own.get("models", {})
     return {
         "model": tuned(split.dataset, kind.model) | models.get(kind.model, {}),
-        "aggregator": own.get("aggregator", {}),
+        "aggregator": {} if kind.partition == "whole" else own.get("aggregator", {}),
     }
 
 
