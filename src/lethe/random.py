@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 Name = str | int
 
@@ -39,6 +42,8 @@ class Stream:
 
     def torch(self, *names: Name) -> torch.Generator:
         """A fresh torch generator (always on the CPU, so that every device draws the same numbers)."""
+        import torch  # Seconds, which no data stage needs.
+
         return torch.Generator().manual_seed(self.integer(*names))
 
 
