@@ -109,22 +109,25 @@ def tune(
 
 @app.command()
 def tune_shards(
-    method: Annotated[list[str], typer.Option(help="Methods of receraser-ml1m, for WMF; repeatable.")],
+    method: Annotated[list[str], typer.Option(help="Methods of receraser-ml1m; repeatable.")],
+    model: Annotated[str, typer.Option(help="BPR, WMF or LightGCN.")] = "WMF",
     data_dir: DataDir = DATA,
 ) -> None:
-    """Tune WMF's rows of receraser-ml1m on the validation part, and write params/DATASET/PARTITION-AGGREGATOR.yaml."""
+    """Tune rows of receraser-ml1m on the validation part, and write params/DATASET/shards-AGGREGATOR[-MODEL].yaml."""
     from benchmarks import receraser_ml1m as table
     from benchmarks.collaborative import TUNING, read_split
     from benchmarks.sharded import TUNING_SEED, tune, write_settings
 
     split = read_split(data_dir, table.DATASET)
     _, valid = TUNING[table.DATASET].parts(data_dir, table.DATASET)
+    if model not in table.MODELS:
+        raise ConfigError(f"--model: unknown model {model!r}; known models: {', '.join(table.MODELS)}")
     for label in method:
         if label not in table.METHODS:
             raise ConfigError(f"--method: unknown method {label!r}; known methods: {'; '.join(table.METHODS)}")
-        kind = table.kind("WMF", label)
+        kind = table.kind(model, label)
         chosen, value, first, tried = tune(split, valid, kind, table.grid(kind), typer.echo)
-        command = shlex.join(["python", "-m", "benchmarks", "tune-shards", "--method", label])
+        command = shlex.join(["python", "-m", "benchmarks", "tune-shards", "--model", model, "--method", label])
         figures = f"Validation recall@20 {value:.5f}, {first:.5f} at the start; {tried} settings, seed {TUNING_SEED}."
         write_settings(split, kind, chosen, [command, figures, "Table: receraser-ml1m."])
         typer.echo(f"{label}  {figures}  {chosen}")
