@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,13 +24,14 @@ from lethe.recipe import Recipe
 from lethe.workspace import Workspace
 
 PROTOCOL = (
-    "MovieLens-1M, split of the RecEraser paper, K = 10 under user hash, stacked. 100 users, or 100 interactions, drawn"
-    " by key, are forgotten one by one, in batches of 10, or all at once, each time from the whole data. Shards touched"
-    " is the mean over all batches. Seconds of the processor: the mean over as many batches as stand in the row's"
-    " note. Retrain is the same model on all rows, measured in the same run; × Retrain is how many times longer that"
-    " takes; recall@20 is that of the whole build. Data stages and redeployment, the same for both, are not in it."
+    "MovieLens-1M, split of the RecEraser paper, K = 10 under user hash, stacked (LightGCN by BPR: refit). 100 users, or"
+    " 100 interactions, drawn by key, are forgotten one by one, in batches of 10, or all at once, each time from the"
+    " whole data. Shards touched is the mean over all batches. Seconds of the processor: the mean over as many batches"
+    " as stand in the row's note. Retrain is the same model on all rows, measured in the same run; × Retrain is how many"
+    " times longer that takes; recall@20 is that of the whole build. Data stages and redeployment, the same for both,"
+    " are not in it."
 )
-PUBLISHED = columns("shards touched", "recall@20")
+PUBLISHED = columns("shards touched", "recall@20", "Retrain's recall@20")
 REQUESTS = 100
 MEASURED = {1: 5, 10: 2, 100: 1}
 """Batches that are really carried out, by their size."""
@@ -39,7 +41,7 @@ KINDS = {
     "EASE": Kind("cooccurrence", "user-hash", "ease", settings="ease-counts"),
     "LightGCN": Kind("lightgcn", "user-hash", "stacked", settings="shards-stacked", whole=True),
     "LightGCN, 4 slices": Kind("lightgcn", "user-hash", "stacked", settings="shards-stacked", whole=True, slices=4),
-    "LightGCN by BPR": Kind("lightgcn", "user-hash", "stacked", settings="lightgcn-bpr"),
+    "LightGCN by BPR": Kind("lightgcn", "user-hash", "refit", settings="lightgcn-bpr"),
 }
 SLOW = {"LightGCN by BPR"}
 """Minutes a training: users one by one alone."""
@@ -57,7 +59,7 @@ def rows(data_dir: Path) -> list[Row]:
     return found
 
 
-def _row(label: str, split: Split, kind: Kind, what: str, size: int, whole: Callable[[Kind, int], float]) -> Row:
+def _row(label: str, split: Split, kind: Kind, what: str, size: int, whole: Callable[[Kind, int], Whole]) -> Row:
     chosen = values(split, kind)
 
     def run(seed: int) -> Result:
@@ -75,13 +77,15 @@ def _row(label: str, split: Split, kind: Kind, what: str, size: int, whole: Call
         )
         _, _, ensemble = build(split, kind, chosen, seed)
         recall = measured(Ensemble.load(ensemble.path), split.train, split.test)["recall@20"]
+        retrained = whole(alone, seed)
         metrics = {"shards touched": float(np.mean(touched)), "recall@20": float(recall.mean())}
-        return Result(metrics, seconds, {**times, "× Retrain": whole(alone, seed) / seconds})
+        metrics["Retrain's recall@20"] = retrained.recall
+        return Result(metrics, seconds, {**times, "× Retrain": retrained.seconds / seconds})
 
     decides = {
         "data": split.digest,
         "recipe": {**recipe(split, kind, chosen, 0).plain(), "seed": None},
-        "what": [what, size, REQUESTS, MEASURED[size]],
+        "what": [what, size, REQUESTS, MEASURED[size], *PUBLISHED[""]],
         "code": [code(kind), code_digest("lethe.slices", "lethe.package")],
     }
     return Row(label, run, decides, False, 1, f"{MEASURED[size]} of {REQUESTS // size} batches carried out")
@@ -127,8 +131,15 @@ def carry_out(split: Split, kind: Kind, seed: int, batch: Gone) -> dict[str, flo
         shutil.rmtree(rest.workspace.root)
 
 
-def retrain(split: Split, kind: Kind, seed: int) -> float:
-    """Seconds of training a model whole, now, and packaging it."""
+class Whole(NamedTuple):
+    """Seconds of training a model whole and packaging it, and its recall@20."""
+
+    seconds: float
+    recall: float
+
+
+def retrain(split: Split, kind: Kind, seed: int) -> Whole:
+    """A model trained whole, now."""
     builder = Builder(room(split, kind, seed), _recipe(split, kind, seed))
     data = split.train.digest()
     for artifact in list(builder.store.all()):
@@ -137,7 +148,9 @@ def retrain(split: Split, kind: Kind, seed: int) -> float:
             data,
         ):
             builder.store.remove(artifact)
-    return sum(_spent(builder, set()).values())
+    seconds = sum(_spent(builder, set()).values())
+    _, _, ensemble = build(split, kind, values(split, kind), seed)
+    return Whole(seconds, float(measured(Ensemble.load(ensemble.path), split.train, split.test)["recall@20"].mean()))
 
 
 def _recipe(split: Split, kind: Kind, seed: int) -> Recipe:
