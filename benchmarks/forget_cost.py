@@ -28,8 +28,8 @@ PROTOCOL = (
     " or 100 interactions, drawn by key, are forgotten one by one, in batches of 10, or all at once, each time from the"
     " whole data. Shards touched is the mean over all batches. Seconds of the processor: the mean over as many batches"
     " as stand in the row's note. Retrain is the same model on all rows, measured in the same run; × Retrain is how"
-    " many times longer that takes; recall@20 is that of the whole build. Data stages and redeployment, the same for both,"
-    " are not in it."
+    " many times longer that takes; recall@20 is that of the whole build. Data stages and redeployment, the same for"
+    " both, are not in it."
 )
 PUBLISHED = columns("shards touched", "recall@20", "Retrain's recall@20")
 REQUESTS = 100
