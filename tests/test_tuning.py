@@ -87,6 +87,12 @@ def test_a_small_grid_is_walked_whole(tmp_path: Path) -> None:
     assert len(trials) == len(tried) == 3 * 4
 
 
+def test_no_settings_are_tried_twice(tmp_path: Path) -> None:
+    _, trials = run(tmp_path / "a.sqlite", trials=11)
+    tried = {tuple(sorted(trial.values.items())) for trial in trials}
+    assert len(trials) == len(tried) == 11
+
+
 def test_fields_that_hold_mappings_are_tuned_too() -> None:
     start = configure("collective-behaviours", {}).plain()
     space = tuning._space("collective-behaviours", start, {"weights": [{"view": 0.2}, {"view": 0.5}, {"view": 0.2}]})

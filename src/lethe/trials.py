@@ -100,12 +100,16 @@ class Search:
         """Trials that count, in order."""
         from optuna.trial import TrialState
 
-        # A trial whose training failed is told as pruned: FAIL is for those that were killed.
-        kept = self.study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
         return [
             Trial(place, self._values(t.params), t.value if t.state == TrialState.COMPLETE else None)
-            for place, t in enumerate(kept)
+            for place, t in enumerate(self._kept())
         ]
+
+    def _kept(self) -> list[optuna.trial.FrozenTrial]:
+        from optuna.trial import TrialState
+
+        # A trial whose training failed is told as pruned: FAIL is for those that were killed, or asked for twice.
+        return self.study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
 
     def _values(self, places: dict[str, int]) -> dict[str, Any]:
         return {name: self.space[name][place] for name, place in places.items()}
@@ -115,23 +119,41 @@ class Search:
         while (done := len(self.finished())) < min(trials, cells):
             trial = self._ask(done, whole=cells <= trials)
             values = self._values(trial.params)
-            known = next((t for t in self.finished() if t.values == values), None)
-            value = known.value if known is not None else self._run(values, trial)
+            value = self._run(values, trial)
             self._tell(trial, value)
             if self.progress is not None:
                 self.progress(Trial(done, values, value))
 
     def _ask(self, done: int, *, whole: bool) -> optuna.Trial:
+        """A trial of settings that no other has had."""
         import optuna
+        from optuna.trial import TrialState
 
         # Places rather than values: a place is an integer for any kind of value.
-        places = {name: list(range(len(values))) for name, values in self.space.items()}
+        cells = list(itertools.product(*(range(len(values)) for values in self.space.values())))
         if whole or done == 0:
-            cell = next(itertools.islice(itertools.product(*places.values()), done, None))
-            self.study.enqueue_trial(dict(zip(places, cell, strict=True)))
-        seed = Stream(self.seed)("tune", self.model).integer(done) % 2**32
-        self.study.sampler = optuna.samplers.TPESampler(seed=seed)
-        return self.study.ask({name: optuna.distributions.CategoricalDistribution(p) for name, p in places.items()})
+            return self._trial_of(cells[done])
+        stream = Stream(self.seed)("tune", self.model)
+        self.study.sampler = optuna.samplers.TPESampler(seed=stream.integer(done) % 2**32)
+        trial = self.study.ask(self._places())
+        tried = {tuple(t.params[name] for name in self.space) for t in self._kept()}
+        if tuple(trial.params[name] for name in self.space) not in tried:
+            return trial
+        self.study.tell(trial, state=TrialState.FAIL)
+        untried = [cell for cell in cells if cell not in tried]
+        return self._trial_of(untried[stream("untried").integer(done) % len(untried)])
+
+    def _trial_of(self, cell: tuple[int, ...]) -> optuna.Trial:
+        self.study.enqueue_trial(dict(zip(self.space, cell, strict=True)))
+        return self.study.ask(self._places())
+
+    def _places(self) -> dict[str, optuna.distributions.BaseDistribution]:
+        import optuna
+
+        return {
+            name: optuna.distributions.CategoricalDistribution(list(range(len(values))))
+            for name, values in self.space.items()
+        }
 
     def _tell(self, trial: optuna.Trial, value: float | None) -> None:
         from optuna.trial import TrialState
