@@ -218,7 +218,7 @@ def recbole_ratios(split: Split, work: Path) -> list[Ratio]:
         raise LetheError(
             f"peer {peer.name}: recall@20 is {own:.4f} by its own account, {values[-1]:.4f} by its factors"
         )
-    best = f"time to its plateau, recall@20 {max(values):.4f} in {len(values)} epochs"
+    best = f"time to its best recall@20 in {len(values)} epochs, {max(values):.4f}"
     return [
         Ratio("epoch of eq. (3.9), fused", "RecBole ENMF", (before + ours_per_epoch(rows, 5)) / 2, epoch, 150),
         Ratio(best, "RecBole ENMF", ours, theirs, 500),
