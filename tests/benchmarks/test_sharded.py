@@ -80,11 +80,14 @@ def test_a_walk_finds_the_best_of_what_it_tries(split: Split) -> None:
 def test_a_deletion_costs_the_shards_it_touches(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forget_cost, "REQUESTS", 6)
     kind = Kind("wmf", "user-hash", "stacked", 4)
-    row = forget_cost._row("x", split, kind, "users", 1, lambda model, seed: forget_cost.retrain(split, model, seed))
+    row = forget_cost._row("x", split, kind, "users", 1, lambda alone, seed: forget_cost.retrain(split, alone, seed))
     result = row.run(1)
     assert result.metrics["shards touched"] == 1
     assert result.times["sub-models"] > 0
-    together = forget_cost._row("x", split, kind, "interactions", 10, lambda model, seed: 1.0).run(1)
+    assert 0 < result.metrics["Retrain's recall@20"] <= 1
+    alone = forget_cost.Whole(1.0, 0.5)
+    together = forget_cost._row("x", split, kind, "interactions", 10, lambda *_: alone).run(1)
+    assert together.metrics["Retrain's recall@20"] == 0.5
     shards = forget_cost._shards(sharded.room(split, kind, 1), kind)
     gone = forget_cost.drawn(split.train, "interactions")
     held = {name for name, rows in shards.items() for pair in gone
