@@ -247,5 +247,6 @@ def _add_positives(
                     q_grad[i] += slope * p[i]
         for i in range(d):
             value += loud[i] * energy[i]
+        for i in range(d):
             p_grad[i] += noise * p[i] * energy[i]
     return value

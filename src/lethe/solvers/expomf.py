@@ -102,9 +102,11 @@ def _solve_rows(
             for i in range(d):
                 residual[i] += weight * error * row[i]
                 diagonal[i] += weight * row[i] * row[i]
-        energy = x.dtype.type(0)
         for i in range(d):
             direction[i] = residual[i] / diagonal[i]
+        # Loops that sum store nothing: see rating_sgd.
+        energy = x.dtype.type(0)
+        for i in range(d):
             energy += residual[i] * direction[i]
         for _ in range(steps):
             if energy <= 0:
@@ -127,6 +129,7 @@ def _solve_rows(
                 solution[i] += length * direction[i]
                 residual[i] -= length * image[i]
                 image[i] = residual[i] / diagonal[i]
+            for i in range(d):
                 energy += residual[i] * image[i]
             for i in range(d):
                 direction[i] = image[i] + energy / previous * direction[i]

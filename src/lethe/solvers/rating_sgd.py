@@ -131,11 +131,12 @@ def _epoch(
         count = min(size, len(ratings) - start)
         for b in range(count):
             u, v = rows[start + b], columns[start + b]
+            for k in range(d):
+                old_users[b, k], old_items[b, k] = users[u, k], items[v, k]
+            # A loop that sums stores nothing: else how it is compiled to sum depends on where its arrays lie.
             product = users.dtype.type(0)
             for k in range(d):
-                p, q = users[u, k], items[v, k]
-                old_users[b, k], old_items[b, k] = p, q
-                product += p * q
+                product += users[u, k] * items[v, k]
             if biased:
                 old_offsets[b, 0], old_offsets[b, 1] = user_offsets[u], item_offsets[v]
                 product += mean + user_offsets[u] + item_offsets[v]
