@@ -135,7 +135,9 @@ def tune_shards(
 
 @app.command()
 def peers(
-    only: Annotated[list[str] | None, typer.Option(help="evaluation, epoch, implicit, lenskit, recbole.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="evaluation, epoch, forgetting, implicit, lenskit, recbole.")
+    ] = None,
     data_dir: DataDir = DATA,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:

@@ -37,7 +37,6 @@ PUBLISHED = {
 
 _SLOW: dict[str, Any] = {"max_seeds": 2, "note": "2 seeds: slow"}
 _FIXED: dict[str, Any] = {"max_seeds": 1, "note": "nothing in it is random: 1 run"}
-
 _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("MostPop", "mostpop", _FIXED),
     (

@@ -143,10 +143,8 @@ def retrain(split: Split, kind: Kind, seed: int) -> Whole:
     builder = Builder(room(split, kind, seed), _recipe(split, kind, seed))
     data = split.train.digest()
     for artifact in list(builder.store.all()):
-        if artifact.kind == "package" or (artifact.inputs.get("model"), artifact.inputs.get("data")) == (
-            kind.model,
-            data,
-        ):
+        made_of = artifact.inputs.get("model"), artifact.inputs.get("data")
+        if artifact.kind == "package" or made_of == (kind.model, data):
             builder.store.remove(artifact)
     seconds = sum(_spent(builder, set()).values())
     _, _, ensemble = build(split, kind, values(split, kind), seed)

@@ -245,6 +245,7 @@ def _add_positives(
                 for i in range(d):
                     p_grad[i] += slope * q[i]
                     q_grad[i] += slope * p[i]
+        # A loop that sums stores nothing: see rating_sgd.
         for i in range(d):
             value += loud[i] * energy[i]
         for i in range(d):

@@ -22,7 +22,7 @@ from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config.section import canonical_json
 from lethe.errors import ArtifactError, DeploymentError
 from lethe.recipe import Recipe
-from lethe.workspace import Workspace
+from lethe.workspace import Workspace, write_whole
 
 PREFIX = "lethe-"
 _TOO_OLD = "were built before the last completed forget request and are gone for good"
@@ -243,9 +243,7 @@ class Registry:
         return json.loads(self.tombstones.read_bytes()) if self.tombstones.is_file() else {}
 
     def _write(self, path: Path, tags: dict[str, list[str]]) -> None:
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(canonical_json(tags))
-        os.replace(temporary, path)
+        write_whole(path, canonical_json(tags))
 
     def _locked(self) -> FileLock:
         self.pointer.parent.mkdir(parents=True, exist_ok=True)

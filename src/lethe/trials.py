@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,10 +130,8 @@ class Search:
         import optuna
         from optuna.trial import TrialState
 
-        # Places rather than values: a place is an integer for any kind of value.
-        cells = list(itertools.product(*(range(len(values)) for values in self.space.values())))
         if whole or done == 0:
-            return self._trial_of(cells[done])
+            return self._trial_of(self._cells[done])
         stream = Stream(self.seed)("tune", self.model)
         self.study.sampler = optuna.samplers.TPESampler(seed=stream.integer(done) % 2**32)
         trial = self.study.ask(self._places())
@@ -140,8 +139,13 @@ class Search:
         if tuple(trial.params[name] for name in self.space) not in tried:
             return trial
         self.study.tell(trial, state=TrialState.FAIL)
-        untried = [cell for cell in cells if cell not in tried]
+        untried = [cell for cell in self._cells if cell not in tried]
         return self._trial_of(untried[stream("untried").integer(done) % len(untried)])
+
+    @cached_property
+    def _cells(self) -> list[tuple[int, ...]]:
+        """Places rather than values: a place is an integer for any kind of value."""
+        return list(itertools.product(*(range(len(values)) for values in self.space.values())))
 
     def _trial_of(self, cell: tuple[int, ...]) -> optuna.Trial:
         self.study.enqueue_trial(dict(zip(self.space, cell, strict=True)))

@@ -7,10 +7,9 @@ was killed ends as one that was not.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,10 +30,7 @@ from lethe.models.base import Given, GradientConfig, Model
 from lethe.models.rating import RatingModel
 from lethe.training import Validate, pick_device
 from lethe.trials import Search, TrialProgress, Tuned, count_cells, open_study
-from lethe.workspace import Workspace
-
-if TYPE_CHECKING:
-    pass
+from lethe.workspace import Workspace, write_whole
 
 Grid = Mapping[str, Sequence[Any]]
 
@@ -99,10 +95,7 @@ def write_tuned(path: Path, tuned: Tuned, command: str, *, notes: Sequence[str] 
         *notes,
     ]
     text = "".join(f"# {line}\n" for line in lines) + yaml.safe_dump(tuned.values, sort_keys=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(path, text)
 
 
 def search(

@@ -10,6 +10,17 @@ from pathlib import Path
 from lethe.errors import ConfigError
 
 
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Put a file in place at once and for good: after a fault, even a power cut, it is the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A folder with params.yaml and dvc.yaml. Nothing outside ``root`` is written, but for the keys (see keys.py)."""

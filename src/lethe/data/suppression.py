@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
@@ -21,6 +20,7 @@ from lethe.data.interactions import Interactions
 from lethe.data.tables import SideTable, SideTables
 from lethe.errors import DataError
 from lethe.keys import subject_digest
+from lethe.workspace import write_whole
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -81,7 +81,7 @@ class SuppressionList:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
         writer.writerows(astuple(entry) for entry in added.entries)
-        _write(self.path, text.getvalue())
+        write_whole(self.path, text.getvalue())
         return added
 
     def drop(self, interactions: Interactions, dataset: str, *, timed: bool = True) -> Interactions:
@@ -146,7 +146,7 @@ def _entry(line: list[str], where: str) -> Suppressed:
 
 def publish_suppressed_users(path: Path, digests: Iterable[str]) -> None:
     """Tell serving, at once and atomically, which users it must not know; an unchanged set changes no byte."""
-    _write(path, json.dumps({"digests": sorted(set(digests))}, indent=1) + "\n")
+    write_whole(path, json.dumps({"digests": sorted(set(digests))}, indent=1) + "\n")
 
 
 def read_suppressed_users(path: Path) -> frozenset[str]:
@@ -158,14 +158,3 @@ def read_suppressed_users(path: Path) -> frozenset[str]:
     except (ValueError, KeyError, TypeError):
         raise DataError(f'{path.name}: must be {{"digests": [...]}}') from None
     return frozenset(digests)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    # fsync: an accepted request must not be undone by a power cut.
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

@@ -7,7 +7,6 @@ repeated, so that a run that was killed goes on with the same requests where it 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -28,7 +27,7 @@ from lethe.unlearning.ledger import Ledger
 from lethe.unlearning.planner import Plan, plan
 from lethe.unlearning.requests import ForgetRequest, State, holds, mentions
 from lethe.validation.epoch import read_epoch, write_epoch
-from lethe.workspace import Workspace
+from lethe.workspace import Workspace, write_whole
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,7 @@ class Run:
         return cls(**{**values, "requests": tuple(values["requests"]), "datasets": tuple(values["datasets"])})
 
     def write(self, workspace: Workspace) -> Run:
-        temporary = workspace.state / ".run.json.tmp"
-        temporary.write_text(json.dumps(asdict(self)))
-        os.replace(temporary, workspace.state / "run.json")
+        write_whole(workspace.state / "run.json", json.dumps(asdict(self)))
         return self
 
 

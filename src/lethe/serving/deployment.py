@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +10,7 @@ from pydantic import Field, model_validator
 
 from lethe.config.section import Section, canonical_json
 from lethe.errors import DeploymentError
+from lethe.workspace import write_whole
 
 
 class Deployment(Section):
@@ -41,7 +41,4 @@ class Deployment(Section):
 
     def write(self, path: Path) -> None:
         """Replace the file atomically."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_bytes(canonical_json(self.plain()))
-        os.replace(temporary, path)
+        write_whole(path, canonical_json(self.plain()))

@@ -23,7 +23,7 @@ from lethe.config import Params, Serving, canonical_json
 from lethe.errors import DeploymentError
 from lethe.serving.bentos import bento_folder
 from lethe.serving.deployment import Deployment
-from lethe.workspace import Workspace
+from lethe.workspace import Workspace, write_whole
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,7 @@ def _start(workspace: Workspace, settings: Serving, port: int, timeout: float) -
         )
     created = psutil.Process(process.pid).create_time()
     server = Server(process.pid, created, settings.host, port, settings.workers)
-    temporary = workspace.server.with_name(f".{workspace.server.name}.tmp")
-    temporary.write_bytes(canonical_json(asdict(server)))
-    os.replace(temporary, workspace.server)
+    write_whole(workspace.server, canonical_json(asdict(server)))
     try:
         wait_until_served(server, deployment, timeout=timeout)
     except DeploymentError as error:

@@ -7,7 +7,6 @@ shard or of a stage, costs its number of rows times the median of what a row of 
 from __future__ import annotations
 
 import json
-import os
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 
 from lethe.artifacts import Artifact, ArtifactStore
 from lethe.config.section import digest_json
-from lethe.workspace import Workspace
+from lethe.workspace import Workspace, write_whole
 
 KEPT = 50
 """Records of each kind of work, the newest."""
@@ -74,11 +73,7 @@ def learn(workspace: Workspace) -> Costs:
     kept: list[Cost] = []
     for what in dict.fromkeys(cost.what for cost in (*old, *new)):
         kept += [cost for cost in (*old, *new) if cost.what == what][-KEPT:]
-    path = workspace.state / "costs.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(kept))
-    os.replace(temporary, path)
+    write_whole(workspace.state / "costs.json", json.dumps(kept))
     return Costs(tuple(kept))
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-from pathlib import Path
 
 from lethe.config import Params
 from lethe.data.interactions import Interactions
@@ -18,7 +16,7 @@ from lethe.validation.epoch import read_epoch, write_epoch
 from lethe.validation.report import Report, require, summary
 from lethe.validation.side import validate_shard_side, validate_side
 from lethe.validation.suites import validate_interactions, validate_shards, validate_split
-from lethe.workspace import Workspace
+from lethe.workspace import Workspace, write_whole
 
 
 def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
@@ -73,18 +71,11 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
         fault = str(error)
         raise
     finally:
-        _write(workspace.reports / "validation" / f"{dataset}.txt", summary(dataset, reports, fault))
+        write_whole(workspace.reports / "validation" / f"{dataset}.txt", summary(dataset, reports, fault))
         engine.write_docs()
     epoch.setdefault("interactions", len(whole))
     write_epoch(workspace, dataset, epoch)
     return reports
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def main(arguments: list[str]) -> int:

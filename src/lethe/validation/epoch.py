@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from lethe.workspace import Workspace
+from lethe.workspace import Workspace, write_whole
 
 
 def read_epoch(workspace: Workspace, dataset: str) -> dict[str, Any]:
@@ -17,11 +16,7 @@ def read_epoch(workspace: Workspace, dataset: str) -> dict[str, Any]:
 
 
 def write_epoch(workspace: Workspace, dataset: str, epoch: dict[str, Any]) -> None:
-    path = _path(workspace, dataset)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(epoch, sort_keys=True, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_whole(_path(workspace, dataset), json.dumps(epoch, sort_keys=True, indent=1) + "\n")
 
 
 def _path(workspace: Workspace, dataset: str) -> Path:
