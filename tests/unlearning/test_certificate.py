@@ -90,6 +90,21 @@ def test_a_changed_byte_fails(signed, place, byte):
         check(changed, key)
 
 
+def test_another_spelling_of_the_signature_fails(signed):
+    """The digit before the padding has four bits that decode to nothing."""
+    path, key = signed
+    content = path.read_bytes()
+    place = content.index(b'=="') - 1
+    digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    own = digits.index(content[place])
+    for other in range(own // 16 * 16, own // 16 * 16 + 16):
+        if other != own:
+            changed = path.with_name("changed.json")
+            changed.write_bytes(content[:place] + digits[other : other + 1] + content[place + 1 :])
+            with pytest.raises(ArtifactError):
+                check(changed, key)
+
+
 def test_added_or_missing_bytes_fail(signed):
     path, key = signed
     content = path.read_bytes()
