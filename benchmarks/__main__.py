@@ -39,7 +39,8 @@ def tables(
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
     """Run a published table again: reports/tables/NAME.{json,md}. A stopped run goes on where it was."""
-    from benchmarks.table import Table, compare, draw, markdown, run_table, summarise, write_report
+    from benchmarks.report import compare, draw, markdown, summarise, write_report
+    from benchmarks.table import Table, run_table
 
     chosen = Table.load(table, data_dir).only(row or [])
     results = run_table(chosen, seeds, None if check else WORK / table, typer.echo)
@@ -147,7 +148,7 @@ def peers(
     """
     from benchmarks.collaborative import read_split
     from benchmarks.peers import PARTS, compare_all
-    from benchmarks.table import write_report
+    from benchmarks.report import write_report
 
     for name in only or []:
         if name not in PARTS:
@@ -210,7 +211,7 @@ def queue(
 
 def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
     """Write a report of plain figures, its long lists left out of the text."""
-    from benchmarks.table import write_report
+    from benchmarks.report import write_report
 
     lines = [f"# {name}", "", f"`{report['command']}`", "", "| | |", "| --- | --- |"]
     lines += [
@@ -231,8 +232,8 @@ def scale(
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
     """Seconds and peak memory of every partition on made interactions: reports/tables/partition-scale.{json,md}."""
+    from benchmarks.report import write_report
     from benchmarks.scale import measure, report
-    from benchmarks.table import write_report
 
     figures = measure(rows, WORK / f"scale-{rows}", typer.echo)
     made, text = report(rows, figures, _command())
@@ -260,7 +261,7 @@ def growth(
 ) -> None:
     """Time and memory of the exact solver and of evaluation as the data grow: reports/tables/growth.{json,md}."""
     from benchmarks.growth import SIZES, measure, report
-    from benchmarks.table import write_report
+    from benchmarks.report import write_report
 
     contents, text = report(measure(size or SIZES, typer.echo), _command())
     write_report(contents, text, REPORTS)

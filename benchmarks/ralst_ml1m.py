@@ -51,12 +51,15 @@ PUBLISHED: dict[str, dict[str, float | None]] = {
 }
 PUBLISHED[""] = {"theta": None}
 
-RANKED = "ra-lst-ranked"
-"""The settings of RA_LST with the θ that ranks best on validation, beside those where SGD chooses it."""
+RANKED = "{}-ranked"
+"""The settings of a model with the θ that ranks best on validation, beside those where SGD chooses it."""
 THETAS = (0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 _BLOCK = 256
 """Users scored at once."""
 _SLOW: dict[str, Any] = {"max_seeds": 2, "note": "at most 2 seeds: slow"}
+_BY_RANKING = (
+    "θ is the one of the best ndcg@10 on validation, not SGD's, so the GRU learns from all items; at most 2 seeds"
+)
 _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("MostPop", "mostpop", {"max_seeds": 1}),
     ("MostPop, seen items kept", "mostpop", {"masked": False, "max_seeds": 1}),
@@ -72,8 +75,18 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
             "scaled": True,
             "max_seeds": 2,
             "ranked": True,
-            "note": "θ is the one of the best ndcg@10 on validation, not SGD's, so the GRU learns from all items; at"
-            " most 2 seeds",
+            "note": _BY_RANKING,
+        },
+    ),
+    (
+        "RA_LST, exact long part, θ by ranking",
+        "ra-lst-exact",
+        {
+            "baseline": False,
+            "scaled": True,
+            "max_seeds": 2,
+            "ranked": True,
+            "note": f"ours: WMF in place of the LFM; {_BY_RANKING}",
         },
     ),
 ]
@@ -127,9 +140,10 @@ def _row(
 ) -> Row:
     """A model with its tuned values.
 
-    ``masked``: what a user has is no candidate; ``scaled``: scores are in [0, 1]; ``ranked``: θ from ``RANKED``.
+    ``masked``: what a user has is no candidate; ``scaled``: scores are in [0, 1];
+    ``ranked``: θ from the model's ``RANKED``.
     """
-    values = tuned(TIMED, model) | (tuned(TIMED, RANKED) if ranked else {})
+    values = tuned(TIMED, model) | (tuned(TIMED, RANKED.format(model)) if ranked else {})
     config = configure(model, values, f"params.{TIMED}")
 
     def run(seed: int) -> Result:
@@ -204,15 +218,16 @@ def _commands() -> None:
 @app.command()
 def theta(
     data_dir: Annotated[Path, typer.Option("--data-dir", envvar="LETHE_DATA_DIR")] = Path("../shared/data"),
+    model: Annotated[str, typer.Option(help="ra-lst or ra-lst-exact.")] = "ra-lst",
     seed: Annotated[int, typer.Option()] = 2026,
 ) -> None:
-    """Weigh RA_LST's parts by each θ, rank the validation part, and write params/ml-1m-seq/ra-lst-ranked.yaml."""
+    """Weigh RA_LST's parts by each θ, rank the validation part, and write params/ml-1m-seq/MODEL-ranked.yaml."""
     from lethe.trials import Tuned
     from lethe.tuning import write_tuned
 
     parts = newest_parts(data_dir)
     data = History(parts["train"], parts["valid"])
-    built, _ = _train("ra-lst", configure("ra-lst", tuned(TIMED, "ra-lst"), f"params.{TIMED}"), data, seed)
+    built, _ = _train(model, configure(model, tuned(TIMED, model), f"params.{TIMED}"), data, seed)
     assert isinstance(built, RALST)
     learned, values = float(built.theta), {}
     for chosen in (learned, *THETAS):
@@ -222,11 +237,11 @@ def theta(
         typer.echo(f"theta {chosen:.3f}  " + "  ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
     best = max(THETAS, key=lambda chosen: values[chosen])
     found = Tuned(
-        "ra-lst", {"theta": best}, _FULL, values[best], values[learned], trials=len(THETAS), given_up=0, seed=seed
+        model, {"theta": best}, _FULL, values[best], values[learned], trials=len(THETAS), given_up=0, seed=seed
     )
     command = shlex.join(["python", "-m", "benchmarks.ralst_ml1m", *sys.argv[1:]])
     note = f"Table: ralst-ml1m. One training, whose SGD came to θ {learned:.3f}: the start."
-    write_tuned(PARAMS / TIMED / f"{RANKED}.yaml", found, command, notes=[note])
+    write_tuned(PARAMS / TIMED / f"{RANKED.format(model)}.yaml", found, command, notes=[note])
 
 
 if __name__ == "__main__":

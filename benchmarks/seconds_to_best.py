@@ -43,11 +43,11 @@ class Entry(NamedTuple):
 
 ENTRIES = (
     Entry("ENMF-U", "enmf-u", "ml-1m-loo", 200, 4, 20),
-    Entry("EATNN", "eatnn", "ciao-eatnn", 100, 2, 10),
-    Entry("EHCF", "ehcf", "taobao-mb", 60, 2, 10),
-    Entry("GHCF", "ghcf", "taobao-mb", 200, 2, 20),
-    Entry("ENSFM", "ensfm", "frappe-ensfm", 100, 2, 10),
-    Entry("JNSKR", "jnskr", "book-crossing-kg", 60, 2, 10),
+    Entry("EATNN", "eatnn", "ciao-eatnn", 200, 2, 10),
+    Entry("EHCF", "ehcf", "taobao-mb", 120, 2, 10),
+    Entry("GHCF", "ghcf", "taobao-mb", 100, 2, 10),
+    Entry("ENSFM", "ensfm", "frappe-ensfm", 200, 2, 10),
+    Entry("JNSKR", "jnskr", "book-crossing-kg", 200, 2, 10),
 )
 PUBLISHED: dict[str, dict[str, float | None]] = {"": {VALUE: None, EPOCHS: None}}
 

@@ -1,4 +1,4 @@
-"""What a published table is, how its rows are run and resumed, and the report of them.
+"""What a published table is, and how its rows are run and resumed; ``report`` says what comes of it.
 
 A table NAME is a module ``benchmarks/NAME.py`` (dashes as underscores) with three names:
 
@@ -28,7 +28,6 @@ import numpy as np
 from lethe.config.section import canonical_json, digest_json
 from lethe.environment import numeric_environment
 from lethe.errors import ConfigError
-from lethe.evaluation import paired_t_test
 
 TABLES = (
     "enmf-ml1m",
@@ -52,8 +51,6 @@ TABLES = (
     "knowledge-book-crossing",
     "knowledge-ml1m",
 )
-ERRORS = ("rmse", "mae")
-"""Metrics of which less is better; of all others more is."""
 
 
 @dataclass(frozen=True)
@@ -169,184 +166,3 @@ def _columns(table: Table, results: dict[str, list[Result]]) -> list[str]:
     printed = dict.fromkeys(metric for figures in table.published.values() for metric in figures)
     measured = {metric for runs in results.values() for result in runs for metric in result.metrics}
     return [metric for metric in printed if metric in measured]
-
-
-def summarise(table: Table, results: dict[str, list[Result]], command: str) -> dict[str, Any]:
-    """The report: ours, published, difference; mean, standard deviation and p against the best baseline."""
-    baselines = [row.model for row in table.rows if row.baseline]
-    metrics = dict.fromkeys(metric for runs in results.values() for metric in runs[0].metrics)
-    best = {metric: _best(metric, {name: results[name] for name in baselines}) for metric in metrics}
-    rows = []
-    for row in table.rows:
-        runs = results[row.model]
-        others = [name for name in table.against if name in results and name != row.model]
-        published = table.published.get(row.model, {})
-        rows.append(
-            {
-                "model": row.model,
-                "metrics": {
-                    metric: _figures(metric, runs, published.get(metric), results.get(best[metric] or ""))
-                    for metric in runs[0].metrics
-                },
-                "seconds": round(float(np.median([run.seconds for run in runs])), 3),
-                "times": {
-                    name: round(float(np.median([run.times[name] for run in runs])), 3) for name in runs[0].times
-                },
-                "seeds": len(runs),
-                "baseline": row.baseline,
-                "against": {
-                    name: {
-                        m: _p_value(m, runs, results[name]) for m in runs[0].metrics if m in results[name][0].metrics
-                    }
-                    for name in others
-                },
-                "note": row.note,
-            }
-        )
-    return {
-        "table": table.name,
-        "protocol": table.protocol,
-        "command": command,
-        "best_baseline": best,
-        "environment": numeric_environment("cpu"),
-        "rows": rows,
-    }
-
-
-def _best(metric: str, results: dict[str, list[Result]]) -> str | None:
-    sign = -1.0 if metric in ERRORS else 1.0
-    means = {name: sign * _mean(metric, runs) for name, runs in results.items() if metric in runs[0].metrics}
-    return max(means, key=lambda name: means[name], default=None)
-
-
-def _mean(metric: str, runs: list[Result]) -> float:
-    return float(np.mean([run.metrics[metric] for run in runs]))
-
-
-def _figures(metric: str, ours: list[Result], published: float | None, best: list[Result] | None) -> dict[str, Any]:
-    mean = _mean(metric, ours)
-    values = [run.metrics[metric] for run in ours]
-    return {
-        "mean": round(mean, 5),
-        "std": round(float(np.std(values, ddof=1)), 5) if len(values) > 1 else 0.0,
-        "published": published,
-        "difference": None if published is None else round(mean - published, 5),
-        "p": None if best is None or best is ours else _p_value(metric, ours, best),
-    }
-
-
-def _p_value(metric: str, ours: list[Result], best: list[Result]) -> float | None:
-    """Paired by user, over each user's mean of the seeds; without users, by seed."""
-    if all(metric in run.users for run in (*ours, *best)):
-        return paired_t_test(*(np.mean([run.users[metric] for run in runs], axis=0) for runs in (ours, best))).p_value
-    pairs = min(len(ours), len(best))
-    if pairs < 2:
-        return None
-    return paired_t_test(*(np.array([run.metrics[metric] for run in runs[:pairs]]) for runs in (ours, best))).p_value
-
-
-def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None]]) -> str:
-    """The report for people: ours ± deviation, published, difference; * marks p < .05 against the best baseline."""
-    measured = {metric for row in report["rows"] for metric in row["metrics"]}
-    printed = dict.fromkeys(metric for figures in published.values() for metric in figures)
-    columns = [metric for metric in printed if metric in measured]
-    times = list(dict.fromkeys(name for row in report["rows"] for name in row["times"]))
-    lines = [
-        f"# {report['table']}",
-        "",
-        report["protocol"],
-        "",
-        f"Command: `{report['command']}`. A cell is ours ± standard deviation over the seeds / published (difference);",
-        "\\* differs from the best baseline (in bold) with p < .05, paired by user. Seconds are of the processor, a",
-        "median of training alone, one thread, and compare within this table only.",
-        "",
-        f"| model | seeds | {' | '.join([*columns, *times, 'seconds'])} |",
-        f"| --- | --- |{' --- |' * (len(columns) + len(times) + 1)}",
-    ]
-    for row in report["rows"]:
-        cells = [_cell(row, metric, report["best_baseline"].get(metric) == row["model"]) for metric in columns]
-        cells += [f"{row['times'][name]:.2f}" if name in row["times"] else "–" for name in times]
-        lines.append(f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} | {row['seconds']:.2f} |")
-    lines += _tests(report, columns)
-    notes = [f"* {row['model']}: {row['note']}" for row in report["rows"] if row["note"]]
-    return "\n".join([*lines, "", *notes]).rstrip() + "\n"
-
-
-def _tests(report: dict[str, Any], columns: list[str]) -> list[str]:
-    """A table of p-values against single rows, where any were asked for."""
-    lines = [
-        f"| {row['model']} against {other} | {' | '.join(_p(p.get(metric)) for metric in columns)} |"
-        for row in report["rows"]
-        for other, p in row.get("against", {}).items()
-    ]
-    if not lines:
-        return []
-    return ["", f"| p, paired | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}", *lines]
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2g}"
-
-
-def _cell(row: dict[str, Any], metric: str, best: bool) -> str:
-    figures = row["metrics"].get(metric)
-    if figures is None:
-        return "–"
-    text = _short(figures["mean"])
-    text = f"**{text}**" if best else text
-    if row["seeds"] > 1:
-        text += f" ± {_short(figures['std'])}"
-    if figures["p"] is not None and figures["p"] < 0.05:
-        text += "\\*"
-    if figures["published"] is not None:
-        text += f" / {_short(figures['published'])} ({figures['difference']:+.4f})".replace("0.", ".")
-    return text
-
-
-def _short(value: float) -> str:
-    return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
-
-
-def write_report(report: dict[str, Any], text: str, folder: Path) -> None:
-    """NAME.json and NAME.md in ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    name = report["table"]
-    (folder / f"{name}.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / f"{name}.md").write_text(text, encoding="utf-8")
-
-
-def draw(report: dict[str, Any], plot: Callable[[dict[str, Any], Any], None], folder: Path) -> None:
-    """NAME.svg in ``folder``: small, and the same bytes for the same report."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    with pyplot.rc_context({"svg.hashsalt": report["table"], "svg.fonttype": "none", "font.size": 9}):
-        figure, axes = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
-        plot(report, axes)
-        figure.savefig(folder / f"{report['table']}.svg", metadata={"Date": None})
-        pyplot.close(figure)
-
-
-def compare(report: dict[str, Any], committed: dict[str, Any]) -> list[str]:
-    """Where a fresh report lies outside the seeds' spread of a committed one: one line each, empty if nowhere.
-
-    The spread of a figure is three standard deviations and .0005 for the rounding of other machines.
-    """
-    faults = []
-    known = {row["model"]: row["metrics"] for row in committed["rows"]}
-    for row in report["rows"]:
-        if row["model"] not in known:
-            faults.append(f"{row['model']}: not in the committed table")
-            continue
-        for metric, figures in row["metrics"].items():
-            expected = known[row["model"]].get(metric)
-            if expected is None:
-                faults.append(f"{row['model']} {metric}: not in the committed table")
-            elif abs(figures["mean"] - expected["mean"]) > 3 * expected["std"] + 0.0005:
-                faults.append(
-                    f"{row['model']} {metric}: {figures['mean']:.5f}, committed {expected['mean']:.5f}"
-                    f" ± {expected['std']:.5f}"
-                )
-    return faults

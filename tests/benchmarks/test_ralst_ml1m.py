@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from benchmarks import ralst_ml1m
 from benchmarks.collaborative import TIMED, TUNING, newest_parts
 from benchmarks.ralst_ml1m import History, measure
-from benchmarks.table import Table, run_table, summarise
+from benchmarks.report import summarise
+from benchmarks.table import Table, run_table
 from lethe.data.interactions import Interactions
 from lethe.errors import DataError
 
@@ -81,14 +82,16 @@ def test_metrics_are_those_of_a_naive_loop(data_dir: Path, scaled: bool) -> None
 def test_rows_learn_and_theta_is_reported(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gru = {"embedding_dim": 16, "learning_rate": 0.02, "epochs": 20, "batch_size": 8, "num_negatives": 0}
     settings = {"gru4rec": gru, "ra-lst": gru | {"long": {"epochs": 3}}, "implicit-lfm": {"epochs": 3}}
-    settings[ralst_ml1m.RANKED] = {"theta": 0.875}
+    settings["ra-lst-exact"] = gru
+    settings["ra-lst-ranked"] = settings["ra-lst-exact-ranked"] = {"theta": 0.875}
     monkeypatch.setattr(ralst_ml1m, "tuned", lambda dataset, model: settings.get(model, {}))
     table = Table.load("ralst-ml1m", data_dir)
     said: list[str] = []
     results = run_table(table, 1, None, said.append)
     assert results["GRU4Rec"][0].metrics["ndcg@10"] > 2 * results["MostPop"][0].metrics["ndcg@10"]
     assert 0 < results["RA_LST"][0].metrics["theta"] < 1
-    assert results["RA_LST, θ by ranking"][0].metrics["theta"] == 0.875
+    for row in ("RA_LST, θ by ranking", "RA_LST, exact long part, θ by ranking"):
+        assert results[row][0].metrics["theta"] == 0.875
     assert {len(runs[0].users["ndcg@10"]) for runs in results.values()} == {USERS}
     report = summarise(table, results, "")
     fused = next(row for row in report["rows"] if row["model"] == "RA_LST")

@@ -10,8 +10,9 @@ import pytest
 
 from benchmarks import activity_groups, aggregators, forget_cost, num_shards, partitions, receraser_ml1m, scale, sharded
 from benchmarks.collaborative import Split
+from benchmarks.report import draw, markdown, summarise
 from benchmarks.sharded import Kind, sharded_row, tune, values
-from benchmarks.table import Table, draw, markdown, summarise
+from benchmarks.table import Table
 from lethe.data.interactions import Interactions
 from tests.conftest import taste_blocks
 

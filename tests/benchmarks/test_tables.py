@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
 from benchmarks import collaborative, enmf_ml1m, receraser_retrain_ml1m
-from benchmarks.table import TABLES, Result, Row, Table, compare, markdown, run_table, summarise, write_report
+from benchmarks.report import compare, markdown, summarise, write_report
+from benchmarks.table import TABLES, Result, Row, Table, run_table
 from lethe.errors import ConfigError, DataError, LetheError
 from tests.conftest import taste_blocks
 

@@ -9,7 +9,7 @@ from tests.contract import LAWS, Law, Values
 
 _GRU: Values = {"embedding_dim": 4, "num_negatives": 20, "learning_rate": 0.02, "epochs": 18, "batch_size": 8}
 _LFM: Values = {"embedding_dim": 8, "init_std": 0.3, "epochs": 60, "reg": 0.05}
-SMALL = {"gru4rec": _GRU, "implicit-lfm": _LFM, "ra-lst": _GRU | {"long": _LFM}}
+SMALL = {"gru4rec": _GRU, "implicit-lfm": _LFM, "ra-lst": _GRU | {"long": _LFM}, "ra-lst-exact": _GRU}
 """Settings of models whose own are for far more rows than the checkerboard has."""
 
 VARIANTS: list[tuple[str, Values]] = [(name, SMALL.get(name, {})) for name in MODELS] + [

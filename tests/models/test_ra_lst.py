@@ -14,6 +14,8 @@ from lethe.errors import ConfigError
 from lethe.models import configure
 from lethe.models.base import Given
 from lethe.models.ra_lst import RALST, fuse, held_out
+from lethe.models.ra_lst_exact import RALSTExact
+from lethe.models.wmf import WMF
 from lethe.random import Stream
 from lethe.training import train
 
@@ -147,6 +149,22 @@ def test_a_given_history_speaks_for_the_short_part_alone() -> None:
     assert torch.equal(model.score_given(users[:1], Given()), model.score(users[:1]))
 
 
+def test_the_exact_long_part_is_a_wmf_of_all_rows() -> None:
+    values, everybody = SETTINGS | {"long": {"embedding_dim": 3, "sweeps": 4}}, torch.arange(USERS)
+    model = RALSTExact(configure("ra-lst-exact", values), matrix().shape)
+    train(model, matrix(), Stream(1))
+    alone = WMF(configure("wmf", values["long"]), matrix().shape)
+    alone.prepare(matrix(), Stream(2))
+    for _ in alone.solve(matrix(), Stream(2)):
+        pass
+    # Both start from the leading singular vectors, turned at random, which their scores don't show.
+    assert torch.allclose(model.long.score(everybody), alone.score(everybody), atol=1e-3)
+    theta = model.figures()["theta"]
+    assert 0 < theta < 1
+    parts = unit(model.short.score(everybody)), unit(model.long.score(everybody))
+    assert torch.allclose(model.score(everybody), theta * parts[0] + (1 - theta) * parts[1], atol=1e-5)
+
+
 def test_a_long_part_that_diverges_is_named() -> None:
     with pytest.raises(ConfigError, match=r"^RALST: the loss of the long part is \w+ in its epoch \d+; lower long"):
         trained(long={"learning_rate": 5.0, "epochs": 50})
@@ -164,3 +182,8 @@ def test_a_long_part_that_diverges_is_named() -> None:
 def test_impossible_values_are_named(values: dict[str, Any], rule: str) -> None:
     with pytest.raises(ConfigError, match=rf"^models\.ra-lst\.{rule}"):
         configure("ra-lst", values)
+
+
+def test_the_exact_long_part_takes_no_gradients() -> None:
+    with pytest.raises(ConfigError, match=r"^models\.ra-lst-exact\.long\.solver: 'gradient'"):
+        configure("ra-lst-exact", {"long": {"solver": "gradient"}})

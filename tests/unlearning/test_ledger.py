@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lethe.errors import ArtifactError, ConfigError, RequestError
-from lethe.unlearning.ledger import LEGAL, Ledger
+from lethe.unlearning.ledger import Ledger
+from lethe.unlearning.requests import LEGAL
 
 CANARY = "canary-person@example.org"
 DATASETS = ["ml", "other"]

@@ -37,6 +37,7 @@ from lethe.models.momentum_mf import MomentumMF
 from lethe.models.mostpop import MostPop
 from lethe.models.neumf import NeuMF
 from lethe.models.ra_lst import RALST
+from lethe.models.ra_lst_exact import RALSTExact
 from lethe.models.rating import RatingModel
 from lethe.models.simplex import SimpleX
 from lethe.models.slim import SLIM
@@ -78,6 +79,7 @@ MODELS: dict[str, type[Model]] = {
     "gru4rec": GRU4Rec,
     "implicit-lfm": ImplicitLFM,
     "ra-lst": RALST,
+    "ra-lst-exact": RALSTExact,
     "context-history": ContextHistory,
 }
 

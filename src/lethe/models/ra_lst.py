@@ -39,30 +39,35 @@ _BLOCK = 256
 """Users whose scores are held at once."""
 
 
+class WeighedConfig(GRU4Rec.Config):
+    """GRU4Rec's, which ``fit`` reads, and how the parts are weighed; ``long`` is the other part's."""
+
+    long: base.Config
+    newest: float = Field(0.1, gt=0, lt=1)
+    """Share of each user's items, rounded down, from which θ is learned and the GRU is not."""
+    theta: float | None = Field(None, ge=0, le=1)
+    """θ, where it is not to be learned; then nothing is held out."""
+    theta_rate: float = Field(0.01, gt=0)
+    """α, the paper's."""
+    theta_epochs: int = Field(5, ge=1)
+    """Times that θ goes through all users, from 0.5."""
+
+
 class RALST(base.Model):
     """score(u, v) = θ x₁ + (1 - θ) x₂, in [0, 1]; ``theta`` [] is θ."""
 
-    class Config(GRU4Rec.Config):
-        """GRU4Rec's, which ``fit`` reads; ``long`` is the other part's."""
-
+    class Config(WeighedConfig):
         long: ImplicitLFM.Config = ImplicitLFM.Config()
-        newest: float = Field(0.1, gt=0, lt=1)
-        """Share of each user's items, rounded down, from which θ is learned and the GRU is not."""
-        theta: float | None = Field(None, ge=0, le=1)
-        """θ, where it is not to be learned; then nothing is held out."""
-        theta_rate: float = Field(0.01, gt=0)
-        """α, the paper's."""
-        theta_epochs: int = Field(5, ge=1)
-        """Times that θ goes through all users, from 0.5."""
 
+    Long: type[base.TwoTower] = ImplicitLFM
     needs = GRU4Rec.needs
     accepts = GRU4Rec.accepts
     theta: Tensor
     ranges: Tensor
 
-    def __init__(self, config: Config, shape: Shape) -> None:
+    def __init__(self, config: WeighedConfig, shape: Shape) -> None:
         super().__init__(config, shape)
-        self.short, self.long = GRU4Rec(config, shape), ImplicitLFM(config.long, shape)
+        self.short, self.long = GRU4Rec(config, shape), self.Long(config.long, shape)
         self.register_buffer("theta", torch.tensor(0.5 if config.theta is None else config.theta))
         self.register_buffer("ranges", torch.zeros(2, 2, shape.num_users))
         self._history = self.short.sequences
@@ -87,8 +92,10 @@ class RALST(base.Model):
         self.long.prepare(data, stream("start"))
         for epoch, loss in enumerate(self.long.solve(data, stream("train"))):
             if not math.isfinite(loss):
-                rule = "lower long.learning_rate, long.init_std or long.embedding_dim"
-                raise ConfigError(f"RALST: the loss of the long part is {loss} in its epoch {epoch}; {rule}")
+                known = type(self.config.long).model_fields
+                lower = [f"long.{name}" for name in ("learning_rate", "init_std", "embedding_dim") if name in known]
+                where = f"{type(self).__name__}: the loss of the long part is {loss} in its epoch {epoch}"
+                raise ConfigError(f"{where}; lower {' or '.join(lower)}")
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[NextItemBatch]:
         return self.short.batches(data, stream)

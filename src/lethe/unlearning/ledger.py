@@ -22,22 +22,7 @@ from lethe.errors import ArtifactError, RequestError
 from lethe.unlearning.database import LOCK, NEWEST, migrate, one_line, open_engine, revision
 from lethe.unlearning.database import events as events_table
 from lethe.unlearning.database import requests as requests_table
-from lethe.unlearning.requests import DISTINCTIVE, ForgetRequest, State
-
-PENDING: tuple[State, ...] = ("accepted", "planned", "executing", "verified")
-LEGAL: dict[State, tuple[State, ...]] = {
-    "received": ("accepted", "rejected"),
-    "accepted": ("planned", "rejected", "failed"),
-    # A state that leads to itself, or back, is where an interrupted run goes on.
-    "planned": ("planned", "executing", "failed"),
-    "executing": ("executing", "verified", "failed"),
-    "verified": ("verified", "executing", "completed", "failed"),
-    "failed": ("accepted", "rejected"),
-    "completed": (),
-    "rejected": (),
-}
-NOTHING_HELD: tuple[State, ...] = ("received", "accepted", "planned")
-"""States from which a request may complete because there is nothing (or nothing any more) to forget."""
+from lethe.unlearning.requests import DISTINCTIVE, LEGAL, NOTHING_HELD, PENDING, ForgetRequest, State
 
 GENESIS = "0" * 64
 _FEW = 500  # Ids in one query; SQLite has room for a thousand at least.

@@ -18,6 +18,20 @@ from lethe.errors import RequestError
 from lethe.keys import subject_digest
 
 State = Literal["received", "accepted", "planned", "executing", "verified", "completed", "rejected", "failed"]
+PENDING: tuple[State, ...] = ("accepted", "planned", "executing", "verified")
+LEGAL: dict[State, tuple[State, ...]] = {
+    "received": ("accepted", "rejected"),
+    "accepted": ("planned", "rejected", "failed"),
+    # A state that leads to itself, or back, is where an interrupted run goes on.
+    "planned": ("planned", "executing", "failed"),
+    "executing": ("executing", "verified", "failed"),
+    "verified": ("verified", "executing", "completed", "failed"),
+    "failed": ("accepted", "rejected"),
+    "completed": (),
+    "rejected": (),
+}
+NOTHING_HELD: tuple[State, ...] = ("received", "accepted", "planned")
+"""States from which a request may complete because there is nothing (or nothing any more) to forget."""
 
 LONGEST_ID = 256
 LONGEST_REASON = 200

@@ -1,0 +1,158 @@
+"""The ``lethe`` command: thin. Every reporting command takes --json; a fault is one line on standard error."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from lethe.cli import data, evidence, forget
+from lethe.cli.common import Json, run_flow, show, workspace
+from lethe.errors import LetheError
+from lethe.workspace import Workspace
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(data.app, name="data")
+app.add_typer(forget.app, name="forget")
+app.add_typer(evidence.certificate_app, name="certificate")
+app.add_typer(evidence.audit_app, name="audit")
+
+
+def main() -> None:
+    """Entry point: errors a user can cause become one line and exit code 1."""
+    try:
+        app()
+    except LetheError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def train() -> None:
+    """Bring the data up to date, train what changed, register each family's winner."""
+    run_flow("training")
+
+
+@app.command()
+def deploy() -> None:
+    """Package what is registered and redeploy the running service, or start one that stays up."""
+    run_flow("deployment")
+    from lethe.serving.deploy import start, status
+
+    if status(workspace()) is None:
+        typer.echo(f"serving on {start(workspace()).url}")
+
+
+@app.command()
+def rollback(
+    family: Annotated[str, typer.Argument(help="The served slot.")],
+    to: Annotated[str | None, typer.Option(help="Tag of an earlier version; default: the one before.")] = None,
+) -> None:
+    """Serve an earlier version again, if it was built after the last completed forget request."""
+    run_flow("rollback", family, *([to] if to else []))
+    from lethe.registry import Registry
+
+    current = Registry(workspace()).current(family)
+    typer.echo(f"{family}: {current.tag if current else 'nothing'}")
+
+
+@app.command()
+def serve(port: Annotated[int | None, typer.Option(help="Port; default from params.yaml.")] = None) -> None:
+    """Serve what is deployed until interrupted."""
+    from lethe.serving.deploy import start, stop
+
+    found = workspace()
+    server = start(found, port)
+    typer.echo(f"serving on {server.url} (Ctrl-C stops it)")
+    try:
+        while server.process() is not None:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        stop(found)
+
+
+@app.command()
+def stop() -> None:
+    """Stop the running service."""
+    from lethe.serving.deploy import stop
+
+    typer.echo("stopped" if stop(workspace()) else "no service was running")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Data, models, service and requests at a glance."""
+    from lethe.status import status_lines, status_report
+
+    report = status_report(workspace())
+    show(report, as_json, status_lines(report))
+
+
+@app.command()
+def env() -> None:
+    """Print the workspace's environment as shell exports, for tools started by hand: eval "$(lethe env)"."""
+    found = Workspace.find()
+    for name, value in sorted(found.environment().items()):
+        if os.environ.get(name) != value:
+            typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def tune(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    dataset: Annotated[str, typer.Argument(help="Name of the dataset.")],
+    trials: Annotated[int, typer.Option(help="Settings to try; a stopped search goes on where it was.")] = 40,
+    metric: Annotated[str | None, typer.Option(help="Validation metric; default: training.metric.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Search a model's hyper-parameters on the validation part; writes params/DATASET/MODEL.yaml."""
+    found = workspace()
+
+    from lethe.config import Params
+    from lethe.trials import Trial
+    from lethe.tuning import tune as run
+
+    command = shlex.join(["lethe", "tune", model, dataset, "--trials", str(trials)])
+    command += f" --metric {metric}" if metric else ""
+    params = Params.read(found.params)
+
+    def told(trial: Trial) -> None:
+        value = "given up" if trial.value is None else f"{trial.value:.4f}"
+        typer.echo(f"  trial {trial.number}: {value}", err=True)
+
+    tuned = run(found, params, model, dataset, command=command, trials=trials, metric=metric, progress=told)
+    report = {"model": model, "dataset": dataset, "metric": tuned.metric, "value": tuned.value, "values": tuned.values}
+    show(report, as_json, [f"{tuned.metric} {tuned.value:.4f} with {tuned.values}; see params/{dataset}/{model}.yaml"])
+
+
+@app.command()
+def verify(
+    sample: Annotated[int | None, typer.Option(min=1, help="Only so many sub-models, others each day.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Rebuild from the remaining data in a clean folder and compare every digest with what is deployed."""
+    from lethe.verification import verify as run
+    from lethe.verification import write_report
+
+    found = workspace()
+    comparison = run(found, lambda step: typer.echo(f"  rebuilding {step}", err=True), sample=sample)
+    write_report(found, comparison)
+    differing = [f"  {name} differs" for name in comparison.differing]
+    verdict = "equal" if comparison.equal else "different"
+    show(
+        comparison.to_json(), as_json, [f"verify: {verdict} ({len(comparison.compared)} digests compared)", *differing]
+    )
+    if not comparison.equal:
+        raise SystemExit(1)
+
+
+@app.command()
+def demo() -> None:
+    """The whole way on MovieLens latest-small: train, serve, forget a user, verify; writes reports/demo.json."""
+    from lethe.demo import run
+
+    run(workspace())

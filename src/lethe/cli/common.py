@@ -1,0 +1,32 @@
+"""What every command shares: the workspace, flows as processes, --json."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Annotated, Any
+
+import typer
+
+from lethe.workspace import Workspace
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def workspace() -> Workspace:
+    """The workspace around the current folder, its environment set before anything numeric is imported."""
+    found = Workspace.find()
+    os.environ.update(found.environment())
+    return found
+
+
+def run_flow(name: str, *arguments: str) -> None:
+    """Run a flow in a process of its own; its one error line and exit code become ours."""
+    from lethe.process import run_flow as run
+
+    if code := run(workspace(), name, *arguments):
+        raise SystemExit(code)
+
+
+def show(value: Any, as_json: bool, lines: list[str]) -> None:
+    typer.echo(json.dumps(value, indent=1, sort_keys=True) if as_json else "\n".join(lines))

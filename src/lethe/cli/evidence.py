@@ -1,0 +1,65 @@
+"""``lethe audit`` and ``lethe certificate``: what proves that something was forgotten."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lethe.cli.common import Json, run_flow, show, workspace
+
+audit_app = typer.Typer(no_args_is_help=True, help="Audits: of everything held, of what a model lets on.")
+certificate_app = typer.Typer(no_args_is_help=True, help="Certificates of completed requests.")
+
+
+@certificate_app.command("check")
+def certificate_check(
+    file: Annotated[Path, typer.Argument(help="The certificate.")],
+    public_key: Annotated[
+        Path | None, typer.Option(help="PEM file of the key you trust; default: the one beside the certificate.")
+    ] = None,
+) -> None:
+    """Check a certificate's signature offline."""
+    from lethe.unlearning.certificate import check, key_beside
+
+    check(file, public_key or key_beside(file))
+    typer.echo("valid")
+
+
+@audit_app.command("run")
+def audit_run(as_json: Json = False) -> None:
+    """Search every store, rebuild a sample, check log and certificates; the first difference is an error."""
+    run_flow("audit")
+    report = json.loads((workspace().reports / "audit.json").read_text())
+    scan, rebuilt = report["scan"], report["rebuild"]
+    line = (
+        f"audit: {scan['found']} found in {scan['stores']} stores, {rebuilt['compared']} digests {rebuilt['result']}, "
+        f"{report['log']['events']} events and {report['log']['certificates']} certificates whole"
+    )
+    show(report, as_json, [line])
+
+
+@audit_app.command("membership")
+def audit_membership(
+    users: Annotated[int | None, typer.Option(min=2, help="Users to forget, and as many never shown.")] = None,
+    seed: Annotated[int, typer.Option(help="Which users.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Forget sampled users in a clean folder and try to tell them from users never seen; exit code 1 at an alarm."""
+    from lethe.audit.membership import audit_membership as run
+    from lethe.audit.membership import write_report
+
+    found = workspace()
+    report = run(found, users, seed, lambda step: typer.echo(f"  {step}", err=True))
+    write_report(found, report)
+    lines = [f"{report['users']} users forgotten, {report['users']} never seen; 0.5 is chance"]
+    for family, looks in report["families"].items():
+        for signal, after in looks["after"].items():
+            texts = [f"{a['auc']:.3f} [{a['low']:.3f}, {a['high']:.3f}]" for a in (looks["before"][signal], after)]
+            lines.append(f"{family}, {signal}: before {texts[0]}, after {texts[1]}")
+    lines.append("alarm: after forgetting, an interval is above chance" if report["alarm"] else "no alarm")
+    show(report, as_json, lines)
+    if report["alarm"]:
+        raise SystemExit(1)
