@@ -8,7 +8,8 @@ section 4.4.2 of Chen's thesis. All behaviours share p_u and q_v and differ in h
 t → k being the edges of the graph of behaviours; a behaviour without predecessors has a free h. Each L_k goes over all
 cells (eq. 4.12). Deviations from the authors' program: as ENMF's (ragged positives, the last batch, dropout integrated
 out, normal start vectors). M starts at the identity and r at 0, so that at first all h are those of the roots, where
-theirs are uniform in ±√(3/d).
+theirs are uniform in ±√(3/d). M = I + M̂/d, and M̂ is learned: a step of Adagrad moves each entry by as much, and d of
+them add up in an h.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class EHCF(MultiBehaviour):
         for h in self.h.values():
             nn.init.constant_(h, self.config.init_std)
         for matrix in self.matrix.values():
-            nn.init.eye_(matrix)
+            nn.init.zeros_(matrix)
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
         if not self.config.joint:
@@ -94,12 +95,17 @@ class EHCF(MultiBehaviour):
             self._turn = int(stream.names[-1]) * len(self.shares) // max(self.config.epochs, 1)
         return super().batches(data, stream)
 
+    def transfer(self, edge: tuple[str, str]) -> Tensor:
+        """M of an edge (behaviour, the one it leads to) -> [d, d]."""
+        learned = self.matrix[_key(edge)]
+        return torch.eye(len(learned), dtype=learned.dtype, device=learned.device) + learned / len(learned)
+
     def transferred(self) -> list[Tensor]:
         """h_k [d] of each of ``config.names``."""
         hs: dict[str, Tensor] = dict(self.h)
         for edge in self.edges:
             source, name = edge
-            passed = self.matrix[_key(edge)] @ hs[source] + self.offset[_key(edge)]
+            passed = self.transfer(edge) @ hs[source] + self.offset[_key(edge)]
             hs[name] = hs[name] + passed if name in hs else passed
         return [hs[name] for name in self.config.names]
 
@@ -108,7 +114,7 @@ class EHCF(MultiBehaviour):
         loss = self.behaviour_loss(users, self.items, batch, self.transferred(), self._turns())
         if config.reg > 0:
             share = len(users) / self.shape.num_users
-            loss = loss + config.reg * share * sum(matrix.square().sum() for matrix in self.matrix.values())
+            loss = loss + config.reg * share * sum(self.transfer(edge).square().sum() for edge in self.edges)
         return loss
 
     def _turns(self) -> list[float]:
