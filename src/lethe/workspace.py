@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +12,22 @@ from lethe.errors import ConfigError
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Put a file in place at once and for good: after a fault, even a power cut, it is the old one or the new one."""
+    """Put a file in place at once and for good: after a fault, even a power cut, it is the old one or the new one.
+
+    An OSError names the file, which that of a full disk doesn't by itself.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content.encode() if isinstance(content, str) else content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 @dataclass(frozen=True)
