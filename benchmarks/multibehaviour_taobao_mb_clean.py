@@ -11,9 +11,8 @@ from benchmarks.table import Row
 DATASET = "taobao-mb-clean"
 PROTOCOL = (
     "taobao-mb, clean: as multibehaviour-taobao-mb, but the pairs of test and validation are left out of the views and"
-    " carts, in training and in tuning, so that no behaviour tells the answer. Settings of Collective are tuned anew;"
-    " EHCF and GHCF take their dropout and negative weight from it, the rest as published; models of purchases alone"
-    " have the settings of the published protocol."
+    " carts, in training and in tuning, so that no behaviour tells the answer. Settings of Collective, EHCF and"
+    " GHCF are tuned anew; models of purchases alone have the settings of the published protocol."
 )
 AGAINST = multibehaviour.AGAINST
 PUBLISHED = {"EHCF": dict.fromkeys(multibehaviour.COLUMNS)}

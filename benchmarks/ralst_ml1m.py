@@ -79,6 +79,11 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
         },
     ),
     (
+        "RA_LST, exact long part",
+        "ra-lst-exact",
+        _SLOW | {"baseline": False, "scaled": True, "note": "ours: WMF in place of the LFM; at most 2 seeds"},
+    ),
+    (
         "RA_LST, exact long part, θ by ranking",
         "ra-lst-exact",
         {
