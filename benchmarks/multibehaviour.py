@@ -72,10 +72,17 @@ def ablation_rows(split: Split) -> list[Row]:
 
 
 def layer_rows(split: Split) -> list[Row]:
-    """GHCF with 1 to 5 layers, other settings as tuned."""
+    """GHCF with 1 to 5 layers, others as tuned, but with weighed messages: unweighed ones grow layer by layer."""
+    note = "2 seeds; sweep, messages weighed by μ"
     return [
         model_row(
-            f"GHCF, {n} layers", "ghcf", split, **METRICS, **SHORT, values={"num_layers": n}, note="2 seeds; sweep"
+            f"GHCF, {n} layers",
+            "ghcf",
+            split,
+            **METRICS,
+            **SHORT,
+            values={"num_layers": n, "weigh_messages": True},
+            note=note,
         )
         for n in range(1, 6)
     ]
