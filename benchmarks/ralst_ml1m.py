@@ -51,48 +51,33 @@ PUBLISHED: dict[str, dict[str, float | None]] = {
 }
 PUBLISHED[""] = {"theta": None}
 
-RANKED = "{}-ranked"
-"""The settings of a model with the θ that ranks best on validation, beside those where SGD chooses it."""
+RANKED = "-ranked"
+"""Ends the name of a model's settings with the θ that ranks best on validation, beside those where SGD chooses it."""
 THETAS = (0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 _BLOCK = 256
 """Users scored at once."""
-_SLOW: dict[str, Any] = {"max_seeds": 2, "note": "at most 2 seeds: slow"}
-_BY_RANKING = (
-    "θ is the one of the best ndcg@10 on validation, not SGD's, so the GRU learns from all items; at most 2 seeds"
-)
+
+
+def _slow(note: str = "") -> dict[str, Any]:
+    return {"max_seeds": 2, "note": f"{note}; at most 2 seeds" if note else "at most 2 seeds: slow"}
+
+
+_FUSED: dict[str, Any] = {"baseline": False, "scaled": True}
+_RANKED = "θ is the one of the best ndcg@10 on validation, not SGD's, so the GRU learns from all items"
+_EXACT = "ours: WMF in place of the LFM"
 _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("MostPop", "mostpop", {"max_seeds": 1}),
     ("MostPop, seen items kept", "mostpop", {"masked": False, "max_seeds": 1}),
     ("ENMF, exact solver", "wmf", {"note": "ENMF's objective by alternating least squares (model wmf)"}),
     ("LFM", "implicit-lfm", {}),
-    ("GRU4Rec", "gru4rec", _SLOW),
-    ("RA_LST", "ra-lst", _SLOW | {"baseline": False, "scaled": True}),
-    (
-        "RA_LST, θ by ranking",
-        "ra-lst",
-        {
-            "baseline": False,
-            "scaled": True,
-            "max_seeds": 2,
-            "ranked": True,
-            "note": _BY_RANKING,
-        },
-    ),
-    (
-        "RA_LST, exact long part",
-        "ra-lst-exact",
-        _SLOW | {"baseline": False, "scaled": True, "note": "ours: WMF in place of the LFM; at most 2 seeds"},
-    ),
+    ("GRU4Rec", "gru4rec", _slow()),
+    ("RA_LST", "ra-lst", _slow() | _FUSED),
+    ("RA_LST, θ by ranking", "ra-lst", _slow(_RANKED) | _FUSED | {"ranked": True}),
+    ("RA_LST, exact long part", "ra-lst-exact", _slow(_EXACT) | _FUSED),
     (
         "RA_LST, exact long part, θ by ranking",
         "ra-lst-exact",
-        {
-            "baseline": False,
-            "scaled": True,
-            "max_seeds": 2,
-            "ranked": True,
-            "note": f"ours: WMF in place of the LFM; {_BY_RANKING}",
-        },
+        _slow(f"{_EXACT}; {_RANKED}") | _FUSED | {"ranked": True},
     ),
 ]
 
@@ -146,9 +131,9 @@ def _row(
     """A model with its tuned values.
 
     ``masked``: what a user has is no candidate; ``scaled``: scores are in [0, 1];
-    ``ranked``: θ from the model's ``RANKED``.
+    ``ranked``: θ from the settings of that name and ``RANKED``.
     """
-    values = tuned(TIMED, model) | (tuned(TIMED, RANKED.format(model)) if ranked else {})
+    values = tuned(TIMED, model) | (tuned(TIMED, model + RANKED) if ranked else {})
     config = configure(model, values, f"params.{TIMED}")
 
     def run(seed: int) -> Result:
@@ -246,7 +231,7 @@ def theta(
     )
     command = shlex.join(["python", "-m", "benchmarks.ralst_ml1m", *sys.argv[1:]])
     note = f"Table: ralst-ml1m. One training, whose SGD came to θ {learned:.3f}: the start."
-    write_tuned(PARAMS / TIMED / f"{RANKED.format(model)}.yaml", found, command, notes=[note])
+    write_tuned(PARAMS / TIMED / f"{model}{RANKED}.yaml", found, command, notes=[note])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.table import Result, Table
+from benchmarks.table import Result, Table, columns
 from lethe.environment import numeric_environment
 from lethe.evaluation import paired_t_test
 
@@ -94,9 +94,7 @@ def _p_value(metric: str, ours: list[Result], best: list[Result]) -> float | Non
 
 def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None]]) -> str:
     """The report for people: ours ± deviation, published, difference; * marks p < .05 against the best baseline."""
-    measured = {metric for row in report["rows"] for metric in row["metrics"]}
-    printed = dict.fromkeys(metric for figures in published.values() for metric in figures)
-    columns = [metric for metric in printed if metric in measured]
+    metrics = columns(published, (metric for row in report["rows"] for metric in row["metrics"]))
     times = list(dict.fromkeys(name for row in report["rows"] for name in row["times"]))
     lines = [
         f"# {report['table']}",
@@ -107,28 +105,28 @@ def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None
         "\\* differs from the best baseline (in bold) with p < .05, paired by user. Seconds are of the processor, a",
         "median of training alone, one thread, and compare within this table only.",
         "",
-        f"| model | seeds | {' | '.join([*columns, *times, 'seconds'])} |",
-        f"| --- | --- |{' --- |' * (len(columns) + len(times) + 1)}",
+        f"| model | seeds | {' | '.join([*metrics, *times, 'seconds'])} |",
+        f"| --- | --- |{' --- |' * (len(metrics) + len(times) + 1)}",
     ]
     for row in report["rows"]:
-        cells = [_cell(row, metric, report["best_baseline"].get(metric) == row["model"]) for metric in columns]
+        cells = [_cell(row, metric, report["best_baseline"].get(metric) == row["model"]) for metric in metrics]
         cells += [f"{row['times'][name]:.2f}" if name in row["times"] else "–" for name in times]
         lines.append(f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} | {row['seconds']:.2f} |")
-    lines += _tests(report, columns)
+    lines += _tests(report, metrics)
     notes = [f"* {row['model']}: {row['note']}" for row in report["rows"] if row["note"]]
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"
 
 
-def _tests(report: dict[str, Any], columns: list[str]) -> list[str]:
+def _tests(report: dict[str, Any], metrics: list[str]) -> list[str]:
     """A table of p-values against single rows, where any were asked for."""
     lines = [
-        f"| {row['model']} against {other} | {' | '.join(_p(p.get(metric)) for metric in columns)} |"
+        f"| {row['model']} against {other} | {' | '.join(_p(p.get(metric)) for metric in metrics)} |"
         for row in report["rows"]
         for other, p in row.get("against", {}).items()
     ]
     if not lines:
         return []
-    return ["", f"| p, paired | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}", *lines]
+    return ["", f"| p, paired | {' | '.join(metrics)} |", f"| --- |{' --- |' * len(metrics)}", *lines]
 
 
 def _p(value: float | None) -> str:

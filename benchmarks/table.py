@@ -128,8 +128,8 @@ def run_table(table: Table, seeds: int, work: Path | None, say: Say = print) -> 
         for seed in range(1, min(seeds, row.max_seeds or seeds) + 1):
             result = _resume(row, seed, work)
             results[row.model].append(result)
-            known = [metric for metric in _columns(table, results) if metric in result.metrics]
-            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in known)
+            printed = columns(table.published, result.metrics)
+            figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in printed)
             say(f"{table.name}  {row.model}  seed {seed}  {figures}  {result.seconds:.1f} s")
     return results
 
@@ -161,8 +161,7 @@ def _resume(row: Row, seed: int, work: Path | None) -> Result:
     return result
 
 
-def _columns(table: Table, results: dict[str, list[Result]]) -> list[str]:
+def columns(published: dict[str, dict[str, float | None]], measured: Iterable[str]) -> list[str]:
     """Metrics that the paper prints and that were measured, in the paper's order."""
-    printed = dict.fromkeys(metric for figures in table.published.values() for metric in figures)
-    measured = {metric for runs in results.values() for result in runs for metric in result.metrics}
-    return [metric for metric in printed if metric in measured]
+    printed, known = dict.fromkeys(metric for figures in published.values() for metric in figures), set(measured)
+    return [metric for metric in printed if metric in known]

@@ -95,7 +95,7 @@ class EHCF(MultiBehaviour):
             self._turn = int(stream.names[-1]) * len(self.shares) // max(self.config.epochs, 1)
         return super().batches(data, stream)
 
-    def transfer(self, edge: tuple[str, str]) -> Tensor:
+    def transfer_matrix(self, edge: tuple[str, str]) -> Tensor:
         """M of an edge (behaviour, the one it leads to) -> [d, d]."""
         learned = self.matrix[_key(edge)]
         return torch.eye(len(learned), dtype=learned.dtype, device=learned.device) + learned / len(learned)
@@ -105,7 +105,7 @@ class EHCF(MultiBehaviour):
         hs: dict[str, Tensor] = dict(self.h)
         for edge in self.edges:
             source, name = edge
-            passed = self.transfer(edge) @ hs[source] + self.offset[_key(edge)]
+            passed = self.transfer_matrix(edge) @ hs[source] + self.offset[_key(edge)]
             hs[name] = hs[name] + passed if name in hs else passed
         return [hs[name] for name in self.config.names]
 
@@ -114,7 +114,7 @@ class EHCF(MultiBehaviour):
         loss = self.behaviour_loss(users, self.items, batch, self.transferred(), self._turns())
         if config.reg > 0:
             share = len(users) / self.shape.num_users
-            loss = loss + config.reg * share * sum(self.transfer(edge).square().sum() for edge in self.edges)
+            loss = loss + config.reg * share * sum(self.transfer_matrix(edge).square().sum() for edge in self.edges)
         return loss
 
     def _turns(self) -> list[float]:

@@ -92,10 +92,9 @@ class RALST(base.Model):
         self.long.prepare(data, stream("start"))
         for epoch, loss in enumerate(self.long.solve(data, stream("train"))):
             if not math.isfinite(loss):
-                known = type(self.config.long).model_fields
-                lower = [f"long.{name}" for name in ("learning_rate", "init_std", "embedding_dim") if name in known]
-                where = f"{type(self).__name__}: the loss of the long part is {loss} in its epoch {epoch}"
-                raise ConfigError(f"{where}; lower {' or '.join(lower)}")
+                rule = "lower long.learning_rate, long.init_std or long.embedding_dim"
+                name = type(self).__name__
+                raise ConfigError(f"{name}: the loss of the long part is {loss} in its epoch {epoch}; {rule}")
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[NextItemBatch]:
         return self.short.batches(data, stream)

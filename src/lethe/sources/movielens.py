@@ -5,7 +5,6 @@ GroupLens allows research use and, for most editions, no passing on; see https:/
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from lethe.config import MovielensSource, canonical_json
 from lethe.data.interactions import Interactions
 from lethe.errors import ConfigError, DataError
 from lethe.sources.download import download
+from lethe.workspace import write_whole
 
 _ADDRESS = "https://files.grouplens.org/datasets/movielens/ml-{}.zip"
 
@@ -64,9 +64,7 @@ def _fetch(source: MovielensSource, copy: Path) -> None:
     rows = _unpack(archive, source.edition)
     origin.unlink(missing_ok=True)
     rows.write(copy)
-    temporary = origin.with_name(f".{origin.name}.tmp")
-    temporary.write_bytes(said)
-    os.replace(temporary, origin)
+    write_whole(origin, said)
     archive.unlink()
 
 
