@@ -76,8 +76,8 @@ def tune(
 ) -> None:
     """Tune a model on a set's validation part, and write params/DATASET/MODEL.yaml."""
     from benchmarks import collaborative, side_data
-    from lethe.trials import Trial
-    from lethe.tuning import search, write_tuned
+    from lethe.build.trials import Trial
+    from lethe.build.tuning import search, write_tuned
 
     known = collaborative.TUNING | side_data.TUNING
     if dataset not in known:

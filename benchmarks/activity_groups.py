@@ -12,10 +12,10 @@ from benchmarks.collaborative import Split, read_split
 from benchmarks.receraser_ml1m import DATASET, METHODS, MODELS, kind
 from benchmarks.sharded import Kind, build, code, columns, grouped_bars, measured, recipe, values
 from benchmarks.table import Result, Row
-from lethe.aggregation import Ensemble
-from lethe.data.catalogue import Ids
-from lethe.environment import code_digest
-from lethe.random import keyed_hash, unit_interval
+from lethe.core.environment import code_digest
+from lethe.core.random import keyed_hash, unit_interval
+from lethe.learning.aggregation import Ensemble
+from lethe.tables.ids import Ids
 
 PROTOCOL = (
     "MovieLens-1M, split of the RecEraser paper, WMF, K = 10; recall@20 is hits/|test|, of the users who stay, in"

@@ -14,18 +14,19 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.table import Result, Row
-from lethe.config import NewestSplit, read_yaml
-from lethe.data.catalogue import Catalogue
-from lethe.data.interactions import Interactions
+from lethe.config.dataset import NewestSplit
+from lethe.config.section import read_yaml
+from lethe.core.environment import code_digest
+from lethe.core.random import Stream
 from lethe.data.split import split
-from lethe.data.tables import NO_TABLES, SideTables
-from lethe.environment import code_digest
 from lethe.errors import DataError
 from lethe.evaluation import evaluate_situations, evaluate_users
+from lethe.learning.training import train
 from lethe.models import MODELS, configure
-from lethe.models.base import Given, Model
-from lethe.random import Stream
-from lethe.training import train
+from lethe.models.parts.base import Given, Model
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import NO_TABLES, SideTables
 
 PARAMS = Path(__file__).parent.parent / "params"
 TIMED = "ml-1m-seq"
@@ -160,7 +161,7 @@ def model_row(
         "masked": masked,
         "cutoffs": list(cutoffs),
         "metrics": list(metrics),
-        "code": code_digest("lethe.training", "lethe.evaluation.ranking", MODELS[model].__module__),
+        "code": code_digest("lethe.learning.training", "lethe.evaluation.ranking", MODELS[model].__module__),
     }
 
     def run(seed: int) -> Result:

@@ -1,5 +1,5 @@
 """Seconds to the best validation value: a model as it is, with the square loss over all cells spelt out, and with
-sampled negatives. Any model whose loss is ``lethe.losses.non_sampling`` can be compared."""
+sampled negatives. Any model whose loss is ``lethe.models.parts.losses.non_sampling`` can be compared."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.collaborative import Split, ranked, score
-from lethe import losses
-from lethe.data.batches import RowBatch
+from lethe.core.random import Stream
+from lethe.learning.training import Row, train
 from lethe.models import MODELS, configure
-from lethe.models.base import Model
-from lethe.random import Stream
-from lethe.training import Row, train
+from lethe.models.parts import losses
+from lethe.models.parts.base import Model
+from lethe.models.parts.batches import RowBatch
 
 SAMPLED = 4
 """Negatives a positive."""

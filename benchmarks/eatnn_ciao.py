@@ -8,9 +8,9 @@ from typing import Any
 from benchmarks.collaborative import Split, model_row
 from benchmarks.side_data import SEED, ciao
 from benchmarks.table import Row
-from lethe.config import RandomSplit
+from lethe.config.dataset import RandomSplit
+from lethe.core.random import Stream
 from lethe.data.split import split
-from lethe.random import Stream
 
 PROTOCOL = (
     "Ciao, the 80/10/10 split of the EATNN paper; every item not in the user's train rows is a candidate; means over"

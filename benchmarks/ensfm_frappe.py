@@ -11,7 +11,7 @@ from benchmarks.collaborative import Split, model_row, ranked
 from benchmarks.ensfm_ml1m import COLUMNS, CUTOFFS
 from benchmarks.side_data import frappe
 from benchmarks.table import Result, Row
-from lethe.environment import code_digest
+from lethe.core.environment import code_digest
 
 PROTOCOL = (
     "Frappe, the split of the ENSFM paper: one item held out of 3,387 combinations of a user and seven contexts, each"

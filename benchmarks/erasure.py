@@ -18,15 +18,15 @@ import yaml
 from safetensors.numpy import load_file
 
 from benchmarks.house import DATASET, make_workspace, person, serving
-from lethe.artifacts import ArtifactStore
-from lethe.dvc import dvc
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.process import run_flow
+from lethe.core.workspace import Workspace
+from lethe.data.dvc import dvc
 from lethe.errors import DeploymentError
-from lethe.fulfilment import ledger, submit
-from lethe.process import run_flow
+from lethe.forgetting import certificate
+from lethe.forgetting.intake import ledger, submit
+from lethe.proof.verification import verify
 from lethe.serving import deploy
-from lethe.unlearning import certificate
-from lethe.verification import verify
-from lethe.workspace import Workspace
 
 Say = Callable[[str], None]
 

@@ -17,10 +17,11 @@ from typing import Any
 
 from benchmarks.house import DATASET, Watch, person
 from benchmarks.killed import POINTS, Point
-from lethe.fulfilment import Run, ledger, submit
-from lethe.unlearning import certificate
-from lethe.verification import verify
-from lethe.workspace import Workspace
+from lethe.core.workspace import Workspace
+from lethe.forgetting import certificate
+from lethe.forgetting.intake import ledger, submit
+from lethe.forgetting.run import Run
+from lethe.proof.verification import verify
 
 Say = Callable[[str], None]
 Fault = Callable[[Workspace], dict[str, Any]]

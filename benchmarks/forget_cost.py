@@ -15,13 +15,13 @@ from benchmarks.collaborative import Split, read_split
 from benchmarks.receraser_ml1m import DATASET
 from benchmarks.sharded import Kind, build, code, columns, measured, recipe, room, values
 from benchmarks.table import Result, Row
-from lethe.aggregation import Ensemble
-from lethe.data.interactions import Interactions
-from lethe.environment import code_digest
-from lethe.pipeline import Builder, stages_before
-from lethe.random import keyed_hash
-from lethe.recipe import Recipe
-from lethe.workspace import Workspace
+from lethe.build.builder import Builder, stages_before
+from lethe.build.recipe import Recipe
+from lethe.core.environment import code_digest
+from lethe.core.random import keyed_hash
+from lethe.core.workspace import Workspace
+from lethe.learning.aggregation import Ensemble
+from lethe.tables.interactions import Interactions
 
 PROTOCOL = (
     "MovieLens-1M, split of the RecEraser paper, K = 10 under user hash, stacked (LightGCN by BPR: refit). 100 users,"
@@ -86,7 +86,7 @@ def _row(label: str, split: Split, kind: Kind, what: str, size: int, whole: Call
         "data": split.digest,
         "recipe": {**recipe(split, kind, chosen, 0).plain(), "seed": None},
         "what": [what, size, REQUESTS, MEASURED[size], *PUBLISHED[""]],
-        "code": [code(kind), code_digest("lethe.slices", "lethe.package")],
+        "code": [code(kind), code_digest("lethe.learning.slices", "lethe.serving.package")],
     }
     return Row(label, run, decides, False, 1, f"{MEASURED[size]} of {REQUESTS // size} batches carried out")
 

@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from lethe.data.catalogue import Catalogue
-from lethe.data.interactions import Interactions
-from lethe.environment import numeric_environment
+from lethe.core.environment import numeric_environment
+from lethe.core.random import Stream
 from lethe.evaluation import evaluate
+from lethe.learning.training import train
 from lethe.models import MODELS, configure
-from lethe.models.base import Model
-from lethe.random import Stream
-from lethe.training import train
+from lethe.models.parts.base import Model
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
 
 SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 A_USER, NUM_ITEMS, SWEEPS = 10, 3_000, 3

@@ -18,12 +18,12 @@ from pathlib import Path
 import httpx
 import yaml
 
-from lethe.config import SyntheticSource
+from lethe.config.dataset import SyntheticSource
+from lethe.core.process import run_flow
+from lethe.core.workspace import Workspace
+from lethe.data.sources import synthetic
 from lethe.errors import DeploymentError
-from lethe.process import run_flow
 from lethe.serving import deploy
-from lethe.sources import synthetic
-from lethe.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
 DATASET = "made"

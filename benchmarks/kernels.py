@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.collaborative import Split
-from lethe import losses
-from lethe.data.catalogue import InteractionMatrix
+from lethe.core.random import Stream
 from lethe.evaluation import evaluate_users
+from lethe.learning.training import Row, one_thread, train
 from lethe.models import MODELS, configure
-from lethe.models.base import Model
-from lethe.random import Stream
-from lethe.training import Row, one_thread, train
+from lethe.models.parts import losses
+from lethe.models.parts.base import Model
+from lethe.tables.matrix import InteractionMatrix
 
 BATCH, DIM, WEIGHT, DROPOUT, RATE = 512, 64, 0.2, 0.3, 0.05
 GRADIENT = {

@@ -20,17 +20,19 @@ import torch
 import typer
 
 from benchmarks.table import Result, Row
-from lethe.config import RandomSplit, read_yaml
-from lethe.data.catalogue import Catalogue, InteractionMatrix
-from lethe.data.interactions import Interactions
+from lethe.config.dataset import RandomSplit
+from lethe.config.section import read_yaml
+from lethe.core.environment import code_digest
+from lethe.core.random import Stream
 from lethe.data.split import split
-from lethe.environment import code_digest
 from lethe.errors import DataError
 from lethe.evaluation.rating import Predict, evaluate_ratings
+from lethe.learning.training import train
 from lethe.models import MODELS, configure
-from lethe.models.rating import RatingModel
-from lethe.random import Stream
-from lethe.training import train
+from lethe.models.parts.rating import RatingModel
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
+from lethe.tables.matrix import InteractionMatrix
 
 DATASET = "ml-1m"
 PARAMS = Path(__file__).parent.parent / "params" / DATASET
@@ -213,7 +215,7 @@ def _interpreted_sgd(matrix: InteractionMatrix, model: RatingModel, stream: Stre
 
 
 def _code(model: str) -> str:
-    return code_digest("lethe.training", "lethe.evaluation.rating", MODELS[model].__module__)
+    return code_digest("lethe.learning.training", "lethe.evaluation.rating", MODELS[model].__module__)
 
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -241,7 +243,7 @@ def tune(
 ) -> None:
     """Tune a model on the table's validation part, by RMSE, and write params/ml-1m/MODEL.yaml."""
     from benchmarks.__main__ import WORK
-    from lethe.tuning import search, write_tuned
+    from lethe.build.tuning import search, write_tuned
 
     parts = read_parts(data_dir)
     known = Ratings(parts["train"], parts["valid"])

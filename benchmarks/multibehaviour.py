@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.collaborative import Split, model_row, ranked, tuned
 from benchmarks.table import Result, Row
-from lethe.environment import code_digest
+from lethe.core.environment import code_digest
 
 CUTOFFS = (10, 50, 100)
 METRICS: dict[str, Any] = {"cutoffs": CUTOFFS, "metrics": ("hr", "ndcg")}

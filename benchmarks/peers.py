@@ -28,12 +28,12 @@ from benchmarks.kernels import (
     seconds_of_evaluation,
     table_of,
 )
-from lethe.environment import numeric_environment
+from lethe.core.environment import numeric_environment
+from lethe.core.random import Stream
 from lethe.errors import LetheError
 from lethe.evaluation import evaluate
+from lethe.learning.training import Row, train
 from lethe.models import MODELS, configure
-from lethe.random import Stream
-from lethe.training import Row, train
 
 PROTOCOL = (
     "ml-1m-receraser: one thread each, run in turn on one machine; medians of seconds of the processor. Only the ratios"

@@ -15,17 +15,18 @@ import typer
 
 from benchmarks.collaborative import PARAMS, TIMED, newest_parts, score, tuned
 from benchmarks.table import Result, Row
-from lethe.data.batches import negatives
-from lethe.data.catalogue import Catalogue, InteractionMatrix
-from lethe.data.interactions import Interactions
-from lethe.environment import code_digest
+from lethe.core.environment import code_digest
+from lethe.core.random import Stream
 from lethe.evaluation import evaluate_users
 from lethe.evaluation.ranking import Score
+from lethe.learning.training import train
 from lethe.models import MODELS, configure
-from lethe.models.base import Config, Model
+from lethe.models.parts.base import Config, Model
+from lethe.models.parts.batches import negatives
 from lethe.models.ra_lst import RALST
-from lethe.random import Stream
-from lethe.training import train
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
+from lethe.tables.matrix import InteractionMatrix
 
 PROTOCOL = (
     "MovieLens-1M in order of time (`pos`); each user's newest 10 % of ratings are test, as many before them"
@@ -147,7 +148,7 @@ def _row(
         "config": config.plain(),
         "masked": masked,
         "scaled": scaled,
-        "code": code_digest("lethe.training", "lethe.evaluation.ranking", MODELS[model].__module__),
+        "code": code_digest("lethe.learning.training", "lethe.evaluation.ranking", MODELS[model].__module__),
     }
     return Row(label, run, decides, **options)
 
@@ -212,8 +213,8 @@ def theta(
     seed: Annotated[int, typer.Option()] = 2026,
 ) -> None:
     """Weigh RA_LST's parts by each θ, rank the validation part, and write params/ml-1m-seq/MODEL-ranked.yaml."""
-    from lethe.trials import Tuned
-    from lethe.tuning import write_tuned
+    from lethe.build.trials import Tuned
+    from lethe.build.tuning import write_tuned
 
     parts = newest_parts(data_dir)
     data = History(parts["train"], parts["valid"])

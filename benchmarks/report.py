@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.table import Result, Table, columns
-from lethe.environment import numeric_environment
+from lethe.core.environment import numeric_environment
 from lethe.evaluation import paired_t_test
 
 ERRORS = ("rmse", "mae")

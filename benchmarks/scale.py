@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from lethe.data.catalogue import Catalogue
-from lethe.data.interactions import Interactions
-from lethe.partition import PARTITIONS
-from lethe.random import Stream
-from lethe.stages import pretrain
+from lethe.core.random import Stream
+from lethe.data.partition import PARTITIONS
+from lethe.data.stages import pretrain
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
 
 NUM_SHARDS, SLACK = 10, 1.2
 PROTOCOL = (

@@ -14,7 +14,7 @@ from benchmarks import collaborative, side_data
 from benchmarks.collaborative import Split, tuned
 from benchmarks.convergence import LOSSES, SAMPLED, seconds_to_best
 from benchmarks.table import Result, Row
-from lethe.environment import code_digest
+from lethe.core.environment import code_digest
 from lethe.models import MODELS, configure
 
 PROTOCOL = (
@@ -93,7 +93,7 @@ def _row(entry: Entry, kind: str, data_dir: Path) -> Row:
         "loss": kind,
         "epochs": epochs,
         "every": every,
-        "code": code_digest("lethe.training", "lethe.evaluation.ranking", MODELS[entry.model].__module__),
+        "code": code_digest("lethe.learning.training", "lethe.evaluation.ranking", MODELS[entry.model].__module__),
     }
     note = f"{entry.dataset}, {recipe.metric}, {epochs} epochs" + (", not to the best" if short else "")
     return Row(label(entry, kind), run, decides, max_seeds=1, note=note)

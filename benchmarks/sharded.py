@@ -18,18 +18,20 @@ import yaml
 
 from benchmarks.collaborative import PARAMS, Split, tuned
 from benchmarks.table import Result, Row
-from lethe.aggregation import AGGREGATORS, Ensemble
-from lethe.artifacts import Artifact
-from lethe.config import Params, Sharding, digest_json
-from lethe.data.interactions import Interactions
-from lethe.environment import code_digest
+from lethe.build.builder import Builder
+from lethe.build.recipe import Recipe
+from lethe.config.params import Params
+from lethe.config.sharding import Sharding
+from lethe.core.artifacts import Artifact
+from lethe.core.canonical import digest_json
+from lethe.core.environment import code_digest
+from lethe.core.workspace import Workspace
+from lethe.data.partition import PARTITIONS
+from lethe.data.stages import assign, shards_stage
 from lethe.evaluation import evaluate_users
+from lethe.learning.aggregation import AGGREGATORS, Ensemble
 from lethe.models import MODELS, configure
-from lethe.partition import PARTITIONS
-from lethe.pipeline import Builder
-from lethe.recipe import Recipe
-from lethe.stages import assign, shards_stage
-from lethe.workspace import Workspace
+from lethe.tables.interactions import Interactions
 
 ROOMS = Path(__file__).parent / "work" / "rooms"
 CUTOFFS = (10, 20, 50)
@@ -96,7 +98,7 @@ def recipe(split: Split, kind: Kind, chosen: Values, seed: int) -> Recipe:
 
 def code(kind: Kind) -> str:
     modules = (MODELS[kind.model].__module__, AGGREGATORS[kind.aggregator].fit.__module__)
-    return code_digest("lethe.training", *modules, _laying(kind))
+    return code_digest("lethe.learning.training", *modules, _laying(kind))
 
 
 def _laying(kind: Kind) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.collaborative import Split, Tuning, read_part
-from lethe.config import RandomSplit
-from lethe.data.interactions import Interactions
+from lethe.config.dataset import RandomSplit
+from lethe.core.random import Stream
 from lethe.data.split import split
-from lethe.data.tables import SideTable, SideTables
 from lethe.errors import DataError
-from lethe.random import Stream
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTable, SideTables
 
 SEED = 2026
 """Of what is drawn here: validation rows, and the splits of sets that come without one."""

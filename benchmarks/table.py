@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from lethe.config.section import canonical_json, digest_json
-from lethe.environment import numeric_environment
+from lethe.core.canonical import canonical_json, digest_json
+from lethe.core.environment import numeric_environment
 from lethe.errors import ConfigError
 
 TABLES = (

@@ -7,8 +7,8 @@ from typing import Any
 from prefect import flow, task
 
 from flows.command import alone, command
-from lethe.audit import daily as checks
-from lethe.workspace import Workspace
+from lethe.core.workspace import Workspace
+from lethe.proof import daily as checks
 
 
 @task(name="requests")

@@ -8,16 +8,16 @@ import sys
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from lethe import process
+from lethe.core import process
+from lethe.core.workspace import Workspace
 from lethe.errors import LetheError
-from lethe.workspace import Workspace
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def alone(run: Callable[P, R]) -> Callable[P, R]:
-    """Run while no other flow does; a flow that another one calls shares its lock (see lethe.process)."""
+    """Run while no other flow does; a flow that another one calls shares its lock (see lethe.core.process)."""
 
     @functools.wraps(run)
     def waiting(*args: P.args, **kwargs: P.kwargs) -> R:

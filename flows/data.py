@@ -5,10 +5,10 @@ from __future__ import annotations
 from prefect import flow, task
 
 from flows.command import alone, command
-from lethe.config import Params
-from lethe.dvc import repro
-from lethe.validation import validate_dataset
-from lethe.workspace import Workspace
+from lethe.config.params import Params
+from lethe.core.workspace import Workspace
+from lethe.data.dvc import repro
+from lethe.data.gates import validate_dataset
 
 
 @task(name="repro")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from prefect import flow, task
 
 from flows.command import alone, command
-from lethe.config import Params
-from lethe.registry import Registry
+from lethe.build.registry import Registry
+from lethe.config.params import Params
+from lethe.core.workspace import Workspace
 from lethe.serving.deploy import build_bento, redeploy, shipped
-from lethe.workspace import Workspace
 
 
 @task

@@ -7,33 +7,34 @@ from prefect import flow, task
 from flows import training
 from flows.command import alone, command
 from flows.deployment import deployment
-from lethe import fulfilment
-from lethe.workspace import Workspace
+from lethe.core.workspace import Workspace
+from lethe.forgetting import completion, erasure
+from lethe.forgetting import run as runs
 
 
 @task(name="plan")
-def begin(scheduled: bool) -> fulfilment.Run | None:
-    return fulfilment.begin(Workspace.find(), scheduled=scheduled)
+def begin(scheduled: bool) -> runs.Run | None:
+    return runs.begin(Workspace.find(), scheduled=scheduled)
 
 
 @task(name="remove rows")
-def remove_rows(run: fulfilment.Run) -> None:
-    fulfilment.remove_rows(Workspace.find(), run)
+def remove_rows(run: runs.Run) -> None:
+    runs.remove_rows(Workspace.find(), run)
 
 
 @task(name="confirm")
-def confirm(run: fulfilment.Run) -> None:
-    fulfilment.confirm(Workspace.find(), run)
+def confirm(run: runs.Run) -> None:
+    runs.confirm(Workspace.find(), run)
 
 
 @task(name="purge and scan")
-def erase(run: fulfilment.Run) -> fulfilment.Run:
-    return fulfilment.erase(Workspace.find(), run)
+def erase(run: runs.Run) -> runs.Run:
+    return erasure.erase(Workspace.find(), run)
 
 
 @task(name="certify")
-def complete(run: fulfilment.Run) -> None:
-    fulfilment.complete(Workspace.find(), run)
+def complete(run: runs.Run) -> None:
+    completion.complete(Workspace.find(), run)
 
 
 @flow(name="forgetting")

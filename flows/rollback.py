@@ -8,13 +8,13 @@ from prefect import flow, task
 
 from flows.command import alone, command
 from flows.deployment import deployment
-from lethe import fulfilment
-from lethe.workspace import Workspace
+from lethe.core.workspace import Workspace
+from lethe.forgetting import rollback as versions
 
 
 @task(name="roll back")
 def roll_back(family: str, to: str | None) -> str:
-    return fulfilment.roll_back(Workspace.find(), family, to)
+    return versions.roll_back(Workspace.find(), family, to)
 
 
 @flow(name="rollback")

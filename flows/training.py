@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from flows.command import alone, command
 from flows.data import data
-from lethe.candidates import Job, Outcome, finish, jobs, promote_winners
-from lethe.config import Params
-from lethe.workspace import Workspace
+from lethe.build.candidates import Job, Outcome, finish, jobs
+from lethe.build.promotion import promote_winners
+from lethe.config.params import Params
+from lethe.core.workspace import Workspace
 
 
 @task(name="sub-model")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
-from lethe.data.interactions import Interactions
-from lethe.data.tables import NO_TABLES, SideTables
-from lethe.workspace import Workspace
+from lethe.core.workspace import Workspace
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import NO_TABLES, SideTables
 from tests.postgres import PostgresServer, new_database
 from tests.side import write_side
 

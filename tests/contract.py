@@ -19,15 +19,16 @@ import numpy as np
 import torch
 from safetensors.torch import load, save
 
-from lethe import training
-from lethe.data.catalogue import Catalogue, InteractionMatrix
-from lethe.data.interactions import Interactions
-from lethe.data.tables import SideTables
+from lethe.core.random import Stream
+from lethe.learning import training
+from lethe.learning.training import History, Row, train
 from lethe.models import MODELS, configure
-from lethe.models.base import Model
-from lethe.models.rating import RatingModel
-from lethe.random import Stream
-from lethe.training import History, Row, train
+from lethe.models.parts.base import Model
+from lethe.models.parts.rating import RatingModel
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
+from lethe.tables.matrix import InteractionMatrix
+from lethe.tables.side_tables import SideTables
 from tests.side import in_order, in_situations, side_tables, sparse_side
 
 Values = dict[str, Any]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from lethe import fulfilment
-from lethe.candidates import finish, jobs, promote_winners
-from lethe.config import Params
-from lethe.fulfilment import Run
-from lethe.stages import build_data
-from lethe.workspace import Workspace
+from lethe.build.candidates import finish, jobs
+from lethe.build.promotion import promote_winners
+from lethe.config.params import Params
+from lethe.core.workspace import Workspace
+from lethe.data.stages import build_data
+from lethe.forgetting import completion, erasure, intake
+from lethe.forgetting import run as runs
+from lethe.forgetting.run import Run
 
 
 def train(workspace: Workspace, datasets: list[str] | None = None) -> None:
@@ -25,21 +27,21 @@ def train(workspace: Workspace, datasets: list[str] | None = None) -> None:
 
 def ask(workspace: Workspace, *users: str, items: tuple[str, ...] = ()) -> list[str]:
     """Ids of accepted requests."""
-    return [fulfilment.submit(workspace, None, user, items).id for user in users]
+    return [intake.submit(workspace, None, user, items).id for user in users]
 
 
 def rebuild(workspace: Workspace) -> Run:
     """A forget run up to the point where what is served no longer knows the subjects."""
-    run = fulfilment.begin(workspace)
+    run = runs.begin(workspace)
     assert run is not None
-    fulfilment.remove_rows(workspace, run)
+    runs.remove_rows(workspace, run)
     train(workspace, list(run.datasets))
-    fulfilment.confirm(workspace, run)
+    runs.confirm(workspace, run)
     return run
 
 
 def forget(workspace: Workspace, *users: str, items: tuple[str, ...] = ()) -> list[str]:
     """Requests taken and fulfilled; their ids."""
     ids = ask(workspace, *users, items=items)
-    fulfilment.complete(workspace, fulfilment.erase(workspace, rebuild(workspace)))
+    completion.complete(workspace, erasure.erase(workspace, rebuild(workspace)))
     return ids

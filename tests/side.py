@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from lethe.data.catalogue import Catalogue, InteractionMatrix, Shape
-from lethe.data.interactions import Interactions
-from lethe.data.side import FeatureMatrix, Side, TripleMatrix
-from lethe.data.tables import SideTable, SideTables
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
+from lethe.tables.matrix import FeatureMatrix, InteractionMatrix, Shape, Side, TripleMatrix
+from lethe.tables.side_tables import SideTable, SideTables
 
 
 def side_tables(rows: Interactions) -> SideTables:

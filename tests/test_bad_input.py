@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import yaml
 
-from lethe.candidates import jobs
-from lethe.config import Params
-from lethe.data.catalogue import Catalogue
-from lethe.data.interactions import Interactions
+from lethe.build.builder import Builder
+from lethe.build.candidates import jobs
+from lethe.config.params import Params
+from lethe.core.random import Stream
+from lethe.core.workspace import Workspace
+from lethe.data.stages import build_data
 from lethe.errors import ConfigError, DataError
+from lethe.learning.training import train
 from lethe.models import MODELS, configure
-from lethe.pipeline import Builder
-from lethe.random import Stream
-from lethe.stages import build_data
-from lethe.training import train
-from lethe.workspace import Workspace
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
 from tests.conftest import make_workspace, taste_blocks
 
 SIZED = [name for name, model in MODELS.items() if "embedding_dim" in model.Config.model_fields]

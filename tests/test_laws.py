@@ -1,6 +1,6 @@
 """The laws of docs/architecture.md on small data, for every model: locality, isolation, equality, order.
 
-Absence is tested in tests/unlearning and tests/flows, recovery in tests/flows.
+Absence is tested in tests/forgetting and tests/flows, recovery in tests/flows.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lethe.config import Candidate, Params
-from lethe.data.catalogue import Shape
-from lethe.data.interactions import Interactions
-from lethe.data.tables import NO_TABLES, SideTables, digest_beside
-from lethe.fulfilment import suppress
+from lethe.build.builder import Builder
+from lethe.build.recipe import candidate_recipe
+from lethe.config.params import Candidate, Params
+from lethe.core.workspace import Workspace
+from lethe.data.stages import build_data
+from lethe.forgetting.ledger.ledger import Ledger
+from lethe.forgetting.plan import Served, plan
+from lethe.forgetting.run import suppress
 from lethe.models import MODELS, configure
-from lethe.pipeline import Builder
-from lethe.recipe import candidate_recipe
-from lethe.stages import build_data
-from lethe.unlearning.ledger import Ledger
-from lethe.unlearning.planner import Served, plan
-from lethe.workspace import Workspace
+from lethe.tables.interactions import Interactions
+from lethe.tables.matrix import Shape
+from lethe.tables.side_tables import NO_TABLES, SideTables, digest_beside
 from tests.conftest import make_workspace, taste_blocks
 from tests.contract import reads
 from tests.side import side_tables, without_user

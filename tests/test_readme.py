@@ -7,7 +7,7 @@ import re
 import pytest
 import yaml
 
-from lethe.config import Dataset
+from lethe.config.dataset import Dataset
 from lethe.models import MODELS
 from tests.conftest import ROOT
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 import lethe
-from lethe.artifacts import ArtifactStore
-from lethe.config import FolderSource, Params, SideSources, TableSource
+from lethe.build.registry import Registry
+from lethe.config.dataset import FolderSource, SideSources, TableSource
+from lethe.config.params import Params
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, ConfigError, LetheError
-from lethe.registry import Registry
-from lethe.workspace import Workspace
 from tests.conftest import ROOT
 from tests.house import train
 
@@ -138,7 +139,7 @@ def test_a_changed_manifest_is_seen(tiny: Workspace) -> None:
 
 
 def test_secrets_are_outside_the_project_and_readable_by_their_owner_alone(tiny: Workspace) -> None:
-    from lethe import keys
+    from lethe.core import keys
 
     train(tiny)
     keys.subject_digest("tiny", "user-004")

@@ -11,26 +11,29 @@ import numpy as np
 import pytest
 import yaml
 
-from lethe import fulfilment
-from lethe.artifacts import ArtifactStore, digest_file
-from lethe.audit.membership import audit_membership
-from lethe.candidates import finish, jobs, promote_winners
-from lethe.config import Candidate, Params
-from lethe.data.interactions import Interactions
-from lethe.data.suppression import read_suppressed_users
-from lethe.data.tables import SideTables
+from lethe.build.builder import Builder
+from lethe.build.candidates import finish, jobs
+from lethe.build.promotion import promote_winners
+from lethe.build.recipe import candidate_recipe
+from lethe.build.registry import Registry
+from lethe.config.params import Candidate, Params
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.canonical import digest_file
+from lethe.core.keys import subject_digest
+from lethe.core.workspace import Workspace
+from lethe.data.gates.__main__ import judge
+from lethe.data.partition import Assignment
+from lethe.data.stages import build_data
 from lethe.errors import DeploymentError, ValidationError
-from lethe.keys import subject_digest
-from lethe.partition import Assignment
-from lethe.pipeline import Builder
-from lethe.recipe import candidate_recipe
-from lethe.registry import Registry
-from lethe.stages import build_data
-from lethe.unlearning import certificate, purge
-from lethe.unlearning.needles import Needles
-from lethe.unlearning.requests import ForgetRequest
-from lethe.validation.__main__ import judge
-from lethe.workspace import Workspace
+from lethe.forgetting import certificate, completion, erasure, intake, rollback
+from lethe.forgetting import run as runs
+from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.stores import purge
+from lethe.forgetting.stores.needles import Needles
+from lethe.proof.membership import audit_membership
+from lethe.serving.suppression import read_suppressed_users
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTables
 from tests.conftest import make_workspace, taste_blocks, write_csv
 from tests.house import ask, forget, rebuild, train
 from tests.side import side_tables
@@ -81,7 +84,7 @@ def test_partition_depends_on_data(partition: str, tmp_path: Path) -> None:
     build_data(workspace, params, "tiny", [name])
     path = workspace.assignment("tiny", name) / "assignment.parquet"
     before = Assignment.read(path)
-    fulfilment.suppress(workspace, "tiny", [(GONE, ())], time.time())
+    runs.suppress(workspace, "tiny", [(GONE, ())], time.time())
     build_data(workspace, params, "tiny", [name])
     after = Assignment.read(path)
     kept = before.user_ids != GONE
@@ -94,7 +97,7 @@ def test_partition_depends_on_data(partition: str, tmp_path: Path) -> None:
 
 
 def certificate_promise(workspace: Workspace, sharding: str) -> str:
-    from lethe.unlearning.planner import guarantee
+    from lethe.data.partition.guarantee import guarantee
 
     return guarantee(Params.read(workspace.params).shardings[sharding])
 
@@ -179,7 +182,7 @@ def test_shuffle_tensor_order(tmp_path: Path) -> None:
     np.random.default_rng(0).shuffle(lines)
     (shuffled.root / "ratings.csv").write_text("\n".join([header, *lines]) + "\n")
     assert build(workspace, "bpr", "user-hash-3") == build(shuffled, "bpr", "user-hash-3")
-    fulfilment.suppress(shuffled, "tiny", [(GONE, ())], time.time())
+    runs.suppress(shuffled, "tiny", [(GONE, ())], time.time())
     write_csv(without(rows, GONE), workspace.root / "ratings.csv")
     assert build(workspace, "bpr", "user-hash-3") == build(shuffled, "bpr", "user-hash-3")
 
@@ -274,7 +277,7 @@ def test_adaptive_requests(tmp_path: Path) -> None:
     gone = [GONE]
     forget(workspace, GONE)
     for _ in range(2):
-        from lethe.package import Package
+        from lethe.serving.package import Package
 
         tag = Registry(workspace).served()["sharded"].tag
         package = Package.load(Registry(workspace).folder(tag))
@@ -346,7 +349,7 @@ def test_races(tiny: Workspace) -> None:
     assert subject_digest("tiny", GONE) in read_suppressed_users(tiny.serving_suppression)
     run = rebuild(tiny)
     assert run.requests == (id,)
-    fulfilment.complete(tiny, fulfilment.erase(tiny, run))
+    completion.complete(tiny, erasure.erase(tiny, run))
     assert not stale & {version.tag for version in Registry(tiny).served().values()}
     assert all(Registry(tiny).is_retired(tag) for tag in stale)
 
@@ -357,14 +360,14 @@ def test_rollback_canary(tiny: Workspace) -> None:
     old = Registry(tiny).served()["plain"].tag
     forget(tiny, GONE)
     with pytest.raises(DeploymentError, match="built before the last completed forget request"):
-        fulfilment.roll_back(tiny, "plain", old)
+        rollback.roll_back(tiny, "plain", old)
 
 
 def test_identity_in_audit(tiny: Workspace) -> None:
     """What is kept of a request names nobody: ids of requests are random, the digest needs the key."""
     train(tiny)
     (id,) = forget(tiny, GONE)
-    book = fulfilment.ledger(tiny)
+    book = intake.ledger(tiny)
     kept = json.dumps([book.get(id).to_json(), *(vars(event) for event in book.events())])
     kept += (tiny.certificates / f"{id}.json").read_text() + tiny.suppression.read_text()
     assert GONE not in kept
@@ -417,12 +420,12 @@ def test_edge_cases_end_as_if_never_there(kind: str, tmp_path: Path) -> None:
         gone = sorted(set(Interactions.read(workspace.shards("tiny", "user-hash-3") / "01.parquet").user_ids))
     ids = ask(workspace, *gone)
     assert len(set(ids)) == len(set(gone))
-    fulfilment.complete(workspace, fulfilment.erase(workspace, rebuild(workspace)))
+    completion.complete(workspace, erasure.erase(workspace, rebuild(workspace)))
     never = make_workspace(tmp_path / "never", without(rows, *gone))
     train(never)
     assert {f: v.digest for f, v in Registry(workspace).served().items()} == {
         f: v.digest for f, v in Registry(never).served().items()
     }
     needles = [Needles("tiny", users=frozenset(gone), texts=frozenset({*gone, "item-only"}))]
-    found = purge.scan(fulfilment.stores(workspace, fulfilment.ledger(workspace)), needles)
+    found = purge.scan(erasure.stores(workspace, intake.ledger(workspace)), needles)
     assert found.found == 0, found.to_json()

@@ -13,10 +13,10 @@ from benchmarks.collaborative import Split
 from benchmarks.convergence import LOSSES, full, seconds_to_best
 from benchmarks.seconds_to_best import ENTRIES, ratios
 from benchmarks.seconds_to_best import rows as rows_of_seconds
-from lethe import losses
-from lethe.data.batches import row_batches
-from lethe.data.catalogue import InteractionMatrix, Shape
 from lethe.models import MODELS
+from lethe.models.parts import losses
+from lethe.models.parts.batches import row_batches
+from lethe.tables.matrix import InteractionMatrix, Shape
 from tests.contract import checkerboard
 
 

@@ -16,8 +16,8 @@ from benchmarks.collaborative import TIMED, TUNING, newest_parts
 from benchmarks.ralst_ml1m import History, measure
 from benchmarks.report import summarise
 from benchmarks.table import Table, run_table
-from lethe.data.interactions import Interactions
 from lethe.errors import DataError
+from lethe.tables.interactions import Interactions
 
 USERS, ITEMS, EACH = 20, 100, 20
 

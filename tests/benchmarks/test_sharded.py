@@ -13,7 +13,7 @@ from benchmarks.collaborative import Split
 from benchmarks.report import draw, markdown, summarise
 from benchmarks.sharded import Kind, sharded_row, tune, values
 from benchmarks.table import Table
-from lethe.data.interactions import Interactions
+from lethe.tables.interactions import Interactions
 from tests.conftest import taste_blocks
 
 

@@ -12,9 +12,9 @@ from benchmarks import kernels, peers
 from benchmarks.collaborative import Split
 from benchmarks.kernels import Padded, Ratio
 from benchmarks.peers import Peer, Snapshot
-from lethe.data.batches import RowBatch
 from lethe.errors import LetheError
-from lethe.losses import non_sampling
+from lethe.models.parts.batches import RowBatch
+from lethe.models.parts.losses import non_sampling
 from tests.conftest import taste_blocks
 
 

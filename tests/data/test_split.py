@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lethe.config import LeaveOneOutSplit, NewestSplit, RandomSplit, ReadySplit, Split
-from lethe.data.interactions import Interactions
+from lethe.config.dataset import LeaveOneOutSplit, NewestSplit, RandomSplit, ReadySplit, Split
+from lethe.core.random import Stream
 from lethe.data.split import PARTS, deduplicate, pair_hash, split
 from lethe.errors import DataError
-from lethe.random import Stream
+from lethe.tables.interactions import Interactions
 
 STREAM = Stream(7)("split", "tiny")
 

@@ -9,15 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lethe.data.interactions import Interactions
-from lethe.data.suppression import (
-    Suppressed,
-    SuppressionList,
-    publish_suppressed_users,
-    read_suppressed_users,
-)
+from lethe.core.keys import subject_digest
+from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import DataError
-from lethe.keys import subject_digest
+from lethe.serving.suppression import publish_suppressed_users, read_suppressed_users
+from lethe.tables.interactions import Interactions
 
 ROWS = Interactions.of(
     np.array([1, 1, 1, 2, 2, 3]), np.array([10, 11, 12, 10, 11, 10]), timestamps=np.array([5, 10, 15, 5, 10, 5])

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lethe.data.catalogue import Catalogue
-from lethe.data.interactions import Interactions
 from lethe.evaluation import evaluate_situations
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
 
 SEEN = Interactions.of(
     np.array([1, 1, 2, 2]), np.array([10, 20, 20, 30]), contexts={"time": np.array(["am", "pm", "am", "am"], object)}

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lethe.data.catalogue import Catalogue
-from lethe.data.interactions import Interactions
 from lethe.errors import ConfigError, DataError
 from lethe.evaluation import evaluate, evaluate_users, popularity
 from lethe.evaluation.metrics import METRICS
 from lethe.evaluation.ranking import BLOCK
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
 
 
 def table(*pairs):

@@ -7,14 +7,14 @@ import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, root_mean_squared_error
 
-from lethe.data.catalogue import Catalogue
-from lethe.data.interactions import Interactions
+from lethe.core.random import Stream
 from lethe.errors import DataError
 from lethe.evaluation import rating
 from lethe.evaluation.rating import evaluate_ratings, predict_by_scores
+from lethe.learning.training import train as learn
 from lethe.models import MODELS, configure
-from lethe.random import Stream
-from lethe.training import train as learn
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
 
 TRAIN = Catalogue.of(Interactions.of(np.array([10, 20, 30]), np.array([1, 2, 3])))
 

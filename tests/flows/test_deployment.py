@@ -9,10 +9,10 @@ import yaml
 
 import flows.deployment
 from flows.deployment import build, current_models, deploy
-from lethe.registry import Registry
+from lethe.build.registry import Registry
+from lethe.core.workspace import Workspace
 from lethe.serving.bentos import bento_folder, plan
 from lethe.serving.deployment import Deployment
-from lethe.workspace import Workspace
 
 
 def promote(workspace: Workspace, family: str, content: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import faults
 from benchmarks.house import make_workspace, prefect_server, serving
 from benchmarks.killed import POINTS
-from lethe.workspace import Workspace
+from lethe.core.workspace import Workspace
 
 TRIED = ("executing", "one family promoted", "all purged, not scanned")
 

@@ -17,10 +17,10 @@ import httpx
 import pytest
 import yaml
 
-from lethe.artifacts import ArtifactStore
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.workspace import Workspace
+from lethe.forgetting import certificate
 from lethe.serving import deploy
-from lethe.unlearning import certificate
-from lethe.workspace import Workspace
 from tests.conftest import make_workspace, taste_blocks
 
 USERS = [f"user-{number:03d}" for number in range(24)]

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from lethe.data.catalogue import Catalogue, InteractionMatrix, Shape
-from lethe.data.side import Side, TripleMatrix
+from lethe.core.random import Stream
 from lethe.errors import ConfigError
+from lethe.learning.training import train
 from lethe.models import MODELS, configure
-from lethe.models.base import Model
 from lethe.models.collective_graph import CollectiveGraph, item_entities
-from lethe.random import Stream
-from lethe.training import train
+from lethe.models.parts.base import Model
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.matrix import InteractionMatrix, Shape, Side, TripleMatrix
 from tests.contract import BLOCK_ITEMS, BLOCK_USERS, Values, checkerboard
 
 SHARED: Values = {"dropout": 0.3, "negative_weight": 0.2, "init_std": 0.01}

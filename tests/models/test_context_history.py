@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from lethe.data.catalogue import InteractionMatrix, Shape
+from lethe.core.random import Stream
+from lethe.learning.training import train
 from lethe.models import configure
-from lethe.models.base import Given
 from lethe.models.context_history import ContextHistory
-from lethe.random import Stream
-from lethe.training import train
+from lethe.models.parts.base import Given
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 VALUES = {"embedding_dim": 2, "sweeps": 2, "history_weight": 0.7, "sharpness": 1.5}
 ROWS = [(0, 1, (0, 3)), (0, 1, (1, 3)), (0, 2, (1, -1)), (2, 0, (2, 4)), (2, 1, (0, 4))]

@@ -10,12 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.side import Side
+from lethe.core.random import Stream
+from lethe.learning.training import train
 from lethe.models import configure
 from lethe.models.eatnn import EATNN, Attention
-from lethe.random import Stream
-from lethe.training import train
+from lethe.tables.matrix import InteractionMatrix, Shape, Side
 from tests.contract import Values
 
 USERS, ITEMS, FRIENDS = 7, 9, 5

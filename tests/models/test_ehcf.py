@@ -11,13 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.side import Side
+from lethe.core.random import Stream
 from lethe.errors import ConfigError, DataError
+from lethe.learning.training import train
 from lethe.models import configure
 from lethe.models.ehcf import EHCF
-from lethe.random import Stream
-from lethe.training import train
+from lethe.tables.matrix import InteractionMatrix, Shape, Side
 from tests.contract import Values
 
 USERS, ITEMS = 7, 9

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from lethe import losses
-from lethe.data.batches import row_batches
-from lethe.data.catalogue import InteractionMatrix, Shape
+from lethe.core.random import Stream
 from lethe.models import configure
 from lethe.models.enmf import ENMF
 from lethe.models.enmf_a import ENMFA
 from lethe.models.enmf_i import ENMFI
-from lethe.random import Stream
+from lethe.models.parts import losses
+from lethe.models.parts.batches import row_batches
+from lethe.tables.matrix import InteractionMatrix, Shape
 from tests.contract import LAWS, Law
 
 USERS, ITEMS = 7, 9

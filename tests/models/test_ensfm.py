@@ -9,13 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.side import FeatureMatrix, Side
+from lethe.core.random import Stream
+from lethe.learning.training import train
 from lethe.models import configure
-from lethe.models.base import Given
 from lethe.models.ensfm import ENSFM
-from lethe.random import Stream
-from lethe.training import train
+from lethe.models.parts.base import Given
+from lethe.tables.matrix import FeatureMatrix, InteractionMatrix, Shape, Side
 
 USERS, ITEMS, DIM = 4, 5, 3
 CONTEXTS = 5

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.models import configure
 from lethe.models.ghcf import GHCF, START_DROPOUT
-from lethe.random import Stream
 from tests.contract import Values
 from tests.models.test_ehcf import ITEMS, USERS, matrices, matrix
 

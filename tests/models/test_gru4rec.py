@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.sequences import Sequences
+from lethe.core.random import Stream
 from lethe.errors import ConfigError
+from lethe.learning.training import train
 from lethe.models import configure
-from lethe.models.base import Given
 from lethe.models.gru4rec import GRU4Rec, NextItemBatch
-from lethe.random import Stream
-from lethe.training import train
+from lethe.models.parts.base import Given
+from lethe.models.parts.sequences import Sequences
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 LENGTHS = (4, 3, 6, 2, 3, 1, 0)
 ITEMS = 9

@@ -9,14 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from lethe import losses
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.side import Side, TripleMatrix
+from lethe.core.random import Stream
 from lethe.errors import ConfigError
+from lethe.learning.training import train
 from lethe.models import configure
 from lethe.models.jnskr import JNSKR, Facts
-from lethe.random import Stream
-from lethe.training import train
+from lethe.models.parts import losses
+from lethe.tables.matrix import InteractionMatrix, Shape, Side, TripleMatrix
 from tests.contract import Values
 
 USERS, ITEMS, RELATIONS, ENTITIES, DIM = 6, 5, 2, 4, 3

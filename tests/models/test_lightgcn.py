@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.graph import normalized_graph, symmetric_product
+from lethe.core.random import Stream
 from lethe.models import configure
 from lethe.models.lightgcn import LightGCN
-from lethe.random import Stream
+from lethe.models.parts.graph import normalized_graph, symmetric_product
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
 def matrix() -> InteractionMatrix:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lethe.data.catalogue import Catalogue
 from lethe.errors import ConfigError
 from lethe.models import MODELS, configure
+from lethe.tables.catalogue import Catalogue
 from tests.contract import build, checkerboard
 
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from lethe.data.catalogue import InteractionMatrix, Shape
+from lethe.core.random import Stream
 from lethe.errors import ConfigError
+from lethe.learning.training import train
 from lethe.models import configure
-from lethe.models.base import Given
+from lethe.models.parts.base import Given
 from lethe.models.ra_lst import RALST, fuse, held_out
 from lethe.models.ra_lst_exact import RALSTExact
 from lethe.models.wmf import WMF
-from lethe.random import Stream
-from lethe.training import train
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 USERS, ITEMS, EACH = 30, 12, 7
 SETTINGS: dict[str, Any] = {

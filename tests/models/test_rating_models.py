@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from lethe.data.catalogue import Catalogue, InteractionMatrix, Shape
-from lethe.data.interactions import Interactions
+from lethe.core.random import Stream
 from lethe.errors import ConfigError, DataError
+from lethe.learning.training import train
 from lethe.models import MODELS, configure
-from lethe.models.rating import RatingModel
-from lethe.random import Stream
-from lethe.training import train
+from lethe.models.parts.rating import RatingModel
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
+from lethe.tables.matrix import InteractionMatrix, Shape
 from tests.contract import build, rated_checkerboard
 
 RATING = [name for name, model in MODELS.items() if issubclass(model, RatingModel)]

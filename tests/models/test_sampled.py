@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lethe import losses
-from lethe.data.batches import labelled_batches
-from lethe.data.catalogue import InteractionMatrix, Shape
+from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.models import configure
 from lethe.models.convncf import ConvNCF
 from lethe.models.gmf import GMF
 from lethe.models.neumf import NeuMF
-from lethe.random import Stream
+from lethe.models.parts import losses
+from lethe.models.parts.batches import labelled_batches
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 USERS, ITEMS = 12, 9
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from lethe.data.catalogue import InteractionMatrix, Shape
+from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.models import configure
 from lethe.models.simplex import SimpleX
 from lethe.models.ultragcn import UltraGCN
-from lethe.random import Stream
+from lethe.tables.matrix import InteractionMatrix, Shape
 from tests.contract import LAWS, Law
 
 USERS, ITEMS = 11, 8

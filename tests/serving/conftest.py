@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
-from lethe.aggregation.ensemble import FactorEnsemble
-from lethe.artifacts import ArtifactStore
-from lethe.data.catalogue import Catalogue
-from lethe.data.interactions import Interactions
-from lethe.package import write_package
-from lethe.registry import Registry
-from lethe.workspace import Workspace
+from lethe.build.registry import Registry
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.workspace import Workspace
+from lethe.learning.aggregation.ensemble import FactorEnsemble
+from lethe.serving.package import write_package
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
 from tests.conftest import ROOT, taste_blocks
 
 ROWS = taste_blocks()

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
 from lethe.serving import deploy
 from lethe.serving.bentos import bento_folder
 from lethe.serving.deployment import Deployment
-from lethe.workspace import Workspace
 from tests.serving.conftest import promote
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
+from lethe.build.registry import Registry
+from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
-from lethe.registry import Registry
 from lethe.serving import deploy
 from lethe.serving.deployment import Deployment
 from lethe.serving.server import Server
-from lethe.workspace import Workspace
 from tests.serving.conftest import make_workspace, promote
 
 

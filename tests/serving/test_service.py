@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from lethe.data.suppression import publish_suppressed_users
-from lethe.keys import subject_digest
-from lethe.package import Package
-from lethe.registry import Registry
+from lethe.build.registry import Registry
+from lethe.core.keys import subject_digest
+from lethe.core.workspace import Workspace
 from lethe.serving.deployment import Deployment
-from lethe.workspace import Workspace
+from lethe.serving.package import Package
+from lethe.serving.suppression import publish_suppressed_users
 from tests.serving.conftest import make_workspace, promote
 
 USER, ITEM = "user-003", "item-005"

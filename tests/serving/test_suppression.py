@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lethe.data.suppression import publish_suppressed_users
-from lethe.keys import subject_digest
-from lethe.serving.suppression import SuppressedUsers
+from lethe.core.keys import subject_digest
+from lethe.serving.suppression import SuppressedUsers, publish_suppressed_users
 
 
 def test_the_list_is_read_again_whenever_it_changes(tmp_path: Path) -> None:

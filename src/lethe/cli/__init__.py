@@ -12,8 +12,8 @@ import typer
 
 from lethe.cli import data, evidence, forget
 from lethe.cli.common import Json, run_flow, show, workspace
+from lethe.core.workspace import Workspace
 from lethe.errors import LetheError
-from lethe.workspace import Workspace
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(data.app, name="data")
@@ -54,7 +54,7 @@ def rollback(
 ) -> None:
     """Serve an earlier version again, if it was built after the last completed forget request."""
     run_flow("rollback", family, *([to] if to else []))
-    from lethe.registry import Registry
+    from lethe.build.registry import Registry
 
     current = Registry(workspace()).current(family)
     typer.echo(f"{family}: {current.tag if current else 'nothing'}")
@@ -86,7 +86,7 @@ def stop() -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Data, models, service and requests at a glance."""
-    from lethe.status import status_lines, status_report
+    from lethe.cli.status import status_lines, status_report
 
     report = status_report(workspace())
     show(report, as_json, status_lines(report))
@@ -112,9 +112,9 @@ def tune(
     """Search a model's hyper-parameters on the validation part; writes params/DATASET/MODEL.yaml."""
     found = workspace()
 
-    from lethe.config import Params
-    from lethe.trials import Trial
-    from lethe.tuning import tune as run
+    from lethe.build.trials import Trial
+    from lethe.build.tuning import tune as run
+    from lethe.config.params import Params
 
     command = shlex.join(["lethe", "tune", model, dataset, "--trials", str(trials)])
     command += f" --metric {metric}" if metric else ""
@@ -135,8 +135,8 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Rebuild from the remaining data in a clean folder and compare every digest with what is deployed."""
-    from lethe.verification import verify as run
-    from lethe.verification import write_report
+    from lethe.proof.verification import verify as run
+    from lethe.proof.verification import write_report
 
     found = workspace()
     comparison = run(found, lambda step: typer.echo(f"  rebuilding {step}", err=True), sample=sample)
@@ -153,6 +153,6 @@ def verify(
 @app.command()
 def demo() -> None:
     """The whole way on MovieLens latest-small: train, serve, forget a user, verify; writes reports/demo.json."""
-    from lethe.demo import run
+    from lethe.cli.demo import run
 
     run(workspace())

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lethe.workspace import Workspace
+from lethe.core.workspace import Workspace
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -22,7 +22,7 @@ def workspace() -> Workspace:
 
 def run_flow(name: str, *arguments: str) -> None:
     """Run a flow in a process of its own; its one error line and exit code become ours."""
-    from lethe.process import run_flow as run
+    from lethe.core.process import run_flow as run
 
     if code := run(workspace(), name, *arguments):
         raise SystemExit(code)

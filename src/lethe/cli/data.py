@@ -23,7 +23,7 @@ def data_add(
     separator: Annotated[str, typer.Option(help="Separator of a CSV file.")] = ",",
 ) -> None:
     """Check a source and write its section to params.yaml."""
-    from lethe.datasets import add_dataset
+    from lethe.data.add import add_dataset
 
     columns = {"user": user_column, "item": item_column, "rating": rating_column, "timestamp": timestamp_column}
     add_dataset(workspace(), name, path, columns, separator)

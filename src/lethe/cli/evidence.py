@@ -22,7 +22,7 @@ def certificate_check(
     ] = None,
 ) -> None:
     """Check a certificate's signature offline."""
-    from lethe.unlearning.certificate import check, key_beside
+    from lethe.forgetting.certificate import check, key_beside
 
     check(file, public_key or key_beside(file))
     typer.echo("valid")
@@ -48,8 +48,8 @@ def audit_membership(
     as_json: Json = False,
 ) -> None:
     """Forget sampled users in a clean folder and try to tell them from users never seen; exit code 1 at an alarm."""
-    from lethe.audit.membership import audit_membership as run
-    from lethe.audit.membership import write_report
+    from lethe.proof.membership import audit_membership as run
+    from lethe.proof.membership import write_report
 
     found = workspace()
     report = run(found, users, seed, lambda step: typer.echo(f"  {step}", err=True))

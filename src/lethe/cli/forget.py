@@ -20,7 +20,7 @@ def forget_add(
     as_json: Json = False,
 ) -> None:
     """Put a request into the ledger; the service answers a whole-user request from popularity at once."""
-    from lethe.fulfilment import submit
+    from lethe.forgetting.intake import submit
 
     request = submit(workspace(), dataset, user, item or [], reason)
     held = "" if request.state != "completed" else ": nothing held"
@@ -33,7 +33,9 @@ def forget_run(
     as_json: Json = False,
 ) -> None:
     """Fulfil every accepted request: data, training, redeployment, purge, certificate."""
-    from lethe.fulfilment import Run, current_plan, forecast, ledger, pending
+    from lethe.forgetting.erasure import forecast
+    from lethe.forgetting.intake import current_plan, ledger, pending
+    from lethe.forgetting.run import Run
 
     found = workspace()
     if dry_run:
@@ -52,7 +54,7 @@ def forget_run(
 @app.command("plan")
 def forget_plan(as_json: Json = False) -> None:
     """What the waiting requests touch and cost: shards, seconds, guarantee, due date, and other shardings' costs."""
-    from lethe.fulfilment import current_plan
+    from lethe.forgetting.intake import current_plan
 
     plan = current_plan(workspace())
     show(plan.to_json(), as_json, plan.lines())
@@ -61,7 +63,7 @@ def forget_plan(as_json: Json = False) -> None:
 @app.command("list")
 def forget_list(as_json: Json = False) -> None:
     """All requests and their states."""
-    from lethe.fulfilment import ledger
+    from lethe.forgetting.intake import ledger
 
     requests = ledger(workspace()).all()
     lines = [f"{r.id}  {r.state:<10} {r.kind:<13} due {r.due:%Y-%m-%d}" for r in requests]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
@@ -11,6 +9,7 @@ from typing import Annotated, Any, Self, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from lethe.core.canonical import digest_json
 from lethe.errors import ConfigError
 
 # DVC reads dots in a key as a path, and BentoML wants lower case: names are plain.
@@ -62,16 +61,6 @@ def _kind_below(kind: Any, part: int | str) -> Any:
         tagged = (m for m in get_args(kind) if any(part in get_args(f.annotation) for f in m.model_fields.values()))
         return next(tagged)
     return kind.model_fields[part].annotation
-
-
-def canonical_json(value: Any) -> bytes:
-    """The one JSON form that digests are taken of: sorted keys, no spaces, UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-def digest_json(value: Any) -> str:
-    """SHA-256 of the canonical JSON of ``value``."""
-    return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
 def read_yaml(path: Path) -> Any:

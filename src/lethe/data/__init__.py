@@ -1,1 +1,1 @@
-"""Tables of interactions, their dense forms, splits and batches."""
+"""What DVC runs: sources, splits, partitions, and the gates behind them."""

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lethe.config import LeaveOneOutSplit, NewestSplit, Params, RandomSplit, ReadySplit, Split
-from lethe.data.interactions import Interactions
-from lethe.data.tables import SideTables
+from lethe.config.dataset import LeaveOneOutSplit, NewestSplit, RandomSplit, ReadySplit, Split
+from lethe.core.random import Stream, keyed_hash, unit_interval
 from lethe.errors import DataError
-from lethe.random import Stream, keyed_hash, unit_interval
-from lethe.workspace import Workspace
+from lethe.tables.interactions import Interactions
 
 PARTS = ("train", "valid", "test")
 _TRAIN, _VALID, _TEST = range(3)
@@ -132,12 +130,3 @@ def _times(interactions: Interactions) -> np.ndarray:
     if interactions.timestamps is None:
         raise DataError("column 'timestamp': the split goes by time, but the dataset has no timestamps")
     return interactions.timestamps
-
-
-def training_tables(workspace: Workspace, params: Params, dataset: str) -> SideTables:
-    """What may be learnt from beside the training rows: with ``side.clean`` behaviours don't hold the pairs of
-    validation and test, which tell the answer."""
-    tables = SideTables.read(workspace.side(dataset))
-    if not tables.behaviours or not params.datasets[dataset].side.clean:
-        return tables
-    return tables.without_pairs([Interactions.read(workspace.split(dataset, part)) for part in ("valid", "test")])

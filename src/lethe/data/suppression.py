@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
@@ -16,11 +15,11 @@ from typing import Self
 
 import numpy as np
 
-from lethe.data.interactions import Interactions
-from lethe.data.tables import SideTable, SideTables
+from lethe.core.files import write_whole
+from lethe.core.keys import subject_digest
 from lethe.errors import DataError
-from lethe.keys import subject_digest
-from lethe.workspace import write_whole
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTable, SideTables
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -142,19 +141,3 @@ def _entry(line: list[str], where: str) -> Suppressed:
     if not requested_at.isdecimal():
         raise DataError(f"{where}: requested_at must be seconds since 1970, got {requested_at!r}")
     return Suppressed(dataset, kind, digest, user_digest, int(requested_at))
-
-
-def publish_suppressed_users(path: Path, digests: Iterable[str]) -> None:
-    """Tell serving, at once and atomically, which users it must not know; an unchanged set changes no byte."""
-    write_whole(path, json.dumps({"digests": sorted(set(digests))}, indent=1) + "\n")
-
-
-def read_suppressed_users(path: Path) -> frozenset[str]:
-    """Digests of the users whom serving must not know; empty where there is no file. Raises DataError."""
-    if not path.is_file():
-        return frozenset()
-    try:
-        digests = json.loads(path.read_bytes())["digests"]
-    except (ValueError, KeyError, TypeError):
-        raise DataError(f'{path.name}: must be {{"digests": [...]}}') from None
-    return frozenset(digests)

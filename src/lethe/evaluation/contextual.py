@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from lethe.data.catalogue import Catalogue, Ids
-from lethe.data.interactions import Interactions
 from lethe.evaluation.ranking import evaluate_users
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.ids import Ids
+from lethe.tables.interactions import Interactions
 
 ScoreIn = Callable[[np.ndarray, dict[str, np.ndarray]], np.ndarray]
 """Dense users [B] int64 and {context field: values [B]} -> scores [B, num_items] float32."""

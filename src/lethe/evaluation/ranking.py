@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from lethe.data.catalogue import Catalogue, Ids
-from lethe.data.interactions import Interactions
 from lethe.errors import ConfigError, DataError
 from lethe.evaluation.metrics import METRICS
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.ids import Ids
+from lethe.tables.interactions import Interactions
 
 Score = Callable[[np.ndarray], np.ndarray]
 """Dense users [B] int64 -> scores [B, num_items] float32, finite; higher is better."""

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lethe.data.catalogue import Catalogue
-from lethe.data.interactions import Interactions
 from lethe.errors import DataError
 from lethe.evaluation.ranking import Score
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Dense users [n] and items [n] int64, -1 where the catalogue doesn't know them -> ratings [n], finite, in stars."""

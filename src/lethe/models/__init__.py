@@ -6,7 +6,6 @@ from typing import Any
 
 from lethe.errors import ConfigError
 from lethe.models.als import ALS
-from lethe.models.base import Config, Model
 from lethe.models.bias_lfm import BiasLFM
 from lethe.models.bpr import BPR
 from lethe.models.collective_behaviours import CollectiveBehaviours
@@ -36,9 +35,10 @@ from lethe.models.minibatch_lfm import MiniBatchLFM
 from lethe.models.momentum_mf import MomentumMF
 from lethe.models.mostpop import MostPop
 from lethe.models.neumf import NeuMF
+from lethe.models.parts.base import Config, Model
+from lethe.models.parts.rating import RatingModel
 from lethe.models.ra_lst import RALST
 from lethe.models.ra_lst_exact import RALSTExact
-from lethe.models.rating import RatingModel
 from lethe.models.simplex import SimpleX
 from lethe.models.slim import SLIM
 from lethe.models.ultragcn import UltraGCN

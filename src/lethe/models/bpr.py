@@ -15,13 +15,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from lethe.data.catalogue import InteractionMatrix
-from lethe.models import base
-from lethe.random import Stream
-from lethe.solvers.bpr_sgd import bpr_sgd
+from lethe.core.random import Stream
+from lethe.models.parts import base, towers
+from lethe.models.solvers.bpr_sgd import bpr_sgd
+from lethe.tables.matrix import InteractionMatrix
 
 
-class BPR(base.TwoTower):
+class BPR(towers.TwoTower):
     """score(u, v) = p_u·q_v."""
 
     class Config(base.Config):

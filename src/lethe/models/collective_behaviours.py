@@ -13,10 +13,10 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from lethe.data.catalogue import InteractionMatrix
 from lethe.errors import ConfigError
-from lethe.models.collective import Collective, CollectiveConfig
-from lethe.solvers.collective import Block, union
+from lethe.models.parts.collective import Collective, CollectiveConfig
+from lethe.models.solvers.collective import Block, union
+from lethe.tables.matrix import InteractionMatrix
 
 
 class CollectiveBehaviours(Collective):

@@ -12,10 +12,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.side import TripleMatrix
-from lethe.models.collective import Collective, CollectiveConfig
-from lethe.solvers.collective import Block
+from lethe.models.parts.collective import Collective, CollectiveConfig
+from lethe.models.solvers.collective import Block
+from lethe.tables.matrix import InteractionMatrix, Shape, TripleMatrix
 
 
 class CollectiveGraph(Collective):

@@ -12,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from lethe.data.catalogue import InteractionMatrix
-from lethe.models.collective import Collective, CollectiveConfig
-from lethe.solvers.collective import Block
+from lethe.models.parts.collective import Collective, CollectiveConfig
+from lethe.models.solvers.collective import Block
+from lethe.tables.matrix import InteractionMatrix
 
 
 class CollectiveSocial(Collective):

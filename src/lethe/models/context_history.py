@@ -19,10 +19,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.models import base
+from lethe.core.random import Stream
+from lethe.models.parts import base
 from lethe.models.wmf import WMF
-from lethe.random import Stream
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 _RAGGED = ("row_items", "row_contexts")
 

@@ -23,12 +23,11 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lethe import losses
-from lethe.data.batches import Triples, triple_batches
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.models import base
-from lethe.random import Stream
-from lethe.solvers.bpr_sgd import bpr_sgd
+from lethe.core.random import Stream
+from lethe.models.parts import base, losses, towers
+from lethe.models.parts.batches import Triples, triple_batches
+from lethe.models.solvers.bpr_sgd import bpr_sgd
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
 class ConvNCF(base.Model):
@@ -72,8 +71,8 @@ class ConvNCF(base.Model):
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         config = self.config
-        base.normal_(self.users, config.init_std, stream.torch("users"))
-        base.normal_(self.items, config.init_std, stream.torch("items"))
+        towers.normal_(self.users, config.init_std, stream.torch("users"))
+        towers.normal_(self.items, config.init_std, stream.torch("items"))
         tables = self.users.detach().numpy(), self.items.detach().numpy()
         for _ in bpr_sgd(
             data,
@@ -87,7 +86,7 @@ class ConvNCF(base.Model):
         signs = torch.tensor([1.0, -1.0])
         with torch.no_grad():
             for layer, kernel in enumerate(self.kernels):
-                base.normal_(kernel, config.init_std, stream.torch("layer", layer))
+                towers.normal_(kernel, config.init_std, stream.torch("layer", layer))
                 # Into the first two channels: x to (ReLU(x), ReLU(-x)), where x is the first less the second before.
                 diagonal = torch.eye(2)[:, :, None, None] * (torch.outer(signs, signs) if layer else signs[None])
                 kernel[..., :2] = 0

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lethe.data.catalogue import InteractionMatrix
-from lethe.models import base, item_based
-from lethe.random import Stream
-from lethe.solvers.cooccurrence import cooccurrence
+from lethe.core.random import Stream
+from lethe.models.parts import base, item_based
+from lethe.models.solvers.cooccurrence import cooccurrence
+from lethe.tables.matrix import InteractionMatrix
 
 
 class Cooccurrence(item_based.Neighbours):

@@ -20,10 +20,10 @@ from scipy.linalg import lapack
 from torch import Tensor
 from torch.nn import functional
 
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.models import base, item_based
-from lethe.random import Stream
-from lethe.solvers.cooccurrence import cooccurrence
+from lethe.core.random import Stream
+from lethe.models.parts import base, item_based
+from lethe.models.solvers.cooccurrence import cooccurrence
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
 class EASE(item_based.ItemBased):

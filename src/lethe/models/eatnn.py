@@ -21,11 +21,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from lethe import losses
-from lethe.data.batches import RowBatch, row_batches, rows_of
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.models import base
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts import base, losses, towers
+from lethe.models.parts.batches import RowBatch, row_batches, rows_of
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
 class SocialBatch(NamedTuple):
@@ -45,8 +44,8 @@ class Attention(nn.Module):
         self.h = nn.Parameter(torch.zeros(size))
 
     def start(self, stream: Stream) -> None:
-        base.normal_(self.weight, (2.0 / sum(self.weight.shape)) ** 0.5, stream.torch("weight"))
-        base.normal_(self.h, 0.01, stream.torch("h"))
+        towers.normal_(self.weight, (2.0 / sum(self.weight.shape)) ** 0.5, stream.torch("weight"))
+        towers.normal_(self.h, 0.01, stream.torch("h"))
 
     def forward(self, common: Tensor, own: Tensor) -> Tensor:
         """Vectors [B, d] -> [B, 2]: the weight of the common one, that of the other; they add to 1."""
@@ -54,12 +53,12 @@ class Attention(nn.Module):
         return torch.softmax(torch.stack(scores, dim=1), dim=1)
 
 
-class EATNN(base.NonSampling):
+class EATNN(towers.NonSampling):
     """score(u, v) = h_Iᵀ(p^I_u ⊙ q_v), from the fused vectors that ``finish`` keeps; ``users`` is u^I."""
 
     needs = frozenset({"links"})
 
-    class Config(base.NonSamplingConfig):
+    class Config(towers.NonSamplingConfig):
         solver: Literal["gradient"] = "gradient"
         dropout: base.Probability = 0.7
         negative_weight: float = Field(0.05, gt=0)
@@ -92,7 +91,7 @@ class EATNN(base.NonSampling):
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         super().prepare(data, stream)
         for name in ("common", "social", "friends"):
-            base.normal_(getattr(self, name), self.config.init_std, stream.torch(name))
+            towers.normal_(getattr(self, name), self.config.init_std, stream.torch(name))
         for name in ("item_attention", "social_attention"):
             getattr(self, name).start(stream(name))
         for h in (self.h_items, self.h_friends):

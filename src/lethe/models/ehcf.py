@@ -23,9 +23,9 @@ from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
 from lethe.config.section import Name
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.models.multibehaviour import BehaviourConfig, Behaviours, MultiBehaviour
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts.multibehaviour import BehaviourConfig, Behaviours, MultiBehaviour
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
 class EHCF(MultiBehaviour):

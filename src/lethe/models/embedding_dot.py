@@ -17,10 +17,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lethe.data.catalogue import InteractionMatrix
-from lethe.models import base
-from lethe.models.rating import RatingModel
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts import base
+from lethe.models.parts.rating import RatingModel
+from lethe.tables.matrix import InteractionMatrix
 
 
 class RatingBatch(NamedTuple):

@@ -20,19 +20,18 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lethe import losses
-from lethe.data.batches import RowBatch
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.models import base
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts import losses, towers
+from lethe.models.parts.batches import RowBatch
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
-class ENMF(base.NonSampling):
+class ENMF(towers.NonSampling):
     """score(u, v) = hᵀ(p_u ⊙ q_v), and the two passes in which its loss can be gone through."""
 
     repeats = True
 
-    class Config(base.NonSamplingConfig):
+    class Config(towers.NonSamplingConfig):
         solver: Literal["gradient"] = "gradient"
         epochs: int = Field(150, ge=0)
 

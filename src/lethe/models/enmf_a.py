@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor
 
-from lethe.data.batches import RowBatch, row_batches
-from lethe.data.catalogue import InteractionMatrix
+from lethe.core.random import Stream
 from lethe.models.enmf import ENMF
-from lethe.random import Stream
+from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.tables.matrix import InteractionMatrix
 
 
 class ENMFA(ENMF):

@@ -27,13 +27,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lethe import losses
-from lethe.data.batches import RowBatch, row_batches
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.side import FeatureMatrix
-from lethe.models import base
-from lethe.models.feature_tower import Bag, from_sums, sums, tower
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts import base, losses, towers
+from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.models.parts.feature_tower import Bag, feature_rows, from_sums, sums, tower
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
 class Batch(NamedTuple):
@@ -46,7 +44,7 @@ class ENSFM(base.Model):
 
     accepts = frozenset({"contexts"})
 
-    class Config(base.NonSamplingConfig):
+    class Config(towers.NonSamplingConfig):
         solver: Literal["gradient"] = "gradient"
         epochs: int = Field(150, ge=0)
         dropout: base.Probability = 0.3
@@ -71,15 +69,15 @@ class ENSFM(base.Model):
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         config = self.config
-        base.normal_(self.user_side, config.init_std, stream.torch("user-side"))
-        base.normal_(self.item_side, config.init_std, stream.torch("item-side"))
+        towers.normal_(self.user_side, config.init_std, stream.torch("user-side"))
+        towers.normal_(self.item_side, config.init_std, stream.torch("item-side"))
         nn.init.constant_(self.h_own, config.init_std)
         nn.init.constant_(self.h_cross, config.init_std)
         counts = torch.from_numpy(data.item_counts)
         weights = losses.negative_weights(counts, config.negative_weight, config.popularity_exponent)
         self.register_buffer("negative_weights", weights, persistent=False)
-        users = _features(self.shape.num_users, data.side.user_features, len(self.user_side))
-        items = _features(self.shape.num_items, data.side.item_features, len(self.item_side))
+        users = feature_rows(self.shape.num_users, data.side.user_features, len(self.user_side))
+        items = feature_rows(self.shape.num_items, data.side.item_features, len(self.item_side))
         for side, matrix in (("user", users), ("item", items)):
             for name, part in Bag.of(matrix)._asdict().items():
                 self.register_buffer(f"{side}_{name}", part, persistent=False)
@@ -141,18 +139,6 @@ class ENSFM(base.Model):
         if self.shape.num_contexts:
             return None
         return self._scaled(self.user_sums[:-1]), self.item_vectors
-
-
-def _features(num_rows: int, features: FeatureMatrix | None, width: int) -> sp.csr_array:
-    """[num_rows, width]: every row itself, then its features, then nothing."""
-    own = sp.eye_array(num_rows, dtype=np.float32, format="csr")
-    blocks = [own]
-    if features is not None:
-        parts = features.weights, features.columns, features.indptr
-        blocks.append(sp.csr_array(parts, shape=(num_rows, width - num_rows)))
-    matrix = sp.csr_array(sp.hstack(blocks, "csr"))
-    matrix.resize(num_rows, width)
-    return matrix
 
 
 def _bound_rows(data: InteractionMatrix, users: sp.csr_array) -> tuple[InteractionMatrix, sp.csr_array]:

@@ -17,15 +17,15 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from lethe.data.catalogue import InteractionMatrix
-from lethe.models import base
-from lethe.random import Stream
-from lethe.solvers.expomf import expomf
+from lethe.core.random import Stream
+from lethe.models.parts import base, towers
+from lethe.models.solvers.expomf import expomf
+from lethe.tables.matrix import InteractionMatrix
 
 AtLeastOne = Annotated[float, Field(ge=1)]
 
 
-class ExpoMF(base.TwoTower):
+class ExpoMF(towers.TwoTower):
     """score(u, v) = p_u·q_v."""
 
     class Config(base.Config):

@@ -27,12 +27,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lethe.config.section import Name
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.graph import Graph, normalized_graph, symmetric_product
-from lethe.models import base
-from lethe.models.multibehaviour import BehaviourConfig, Behaviours, MultiBehaviour
-from lethe.random import Stream
-from lethe.solvers.collective import Block, collective, union
+from lethe.core.random import Stream
+from lethe.models.parts import base, towers
+from lethe.models.parts.graph import Graph, normalized_graph, symmetric_product
+from lethe.models.parts.multibehaviour import BehaviourConfig, Behaviours, MultiBehaviour
+from lethe.models.solvers.collective import Block, collective, union
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 START_DROPOUT = 0.3
 """Of the exact start, which would fit the training cells too closely without any."""
@@ -54,7 +54,7 @@ class GHCF(MultiBehaviour):
         """Those of the data to learn from, the target among them."""
         num_layers: int = Field(2, ge=0, le=5)
         start: Literal["exact", "normal"] = "exact"
-        """Start vectors: the exact factors of the behaviours' weighted union (``lethe.solvers.collective``), which save
+        """Start vectors: the exact factors of the behaviours' weighted union (``solvers.collective``), which save
         some hundred steps, or normal ones."""
         weigh_messages: bool = True
         """Whether a behaviour's messages count by its μ, or all the same."""
@@ -103,12 +103,12 @@ class GHCF(MultiBehaviour):
                     self.register_buffer(f"graph_{place}_{name}", part, persistent=False)
         if self.config.start == "exact":
             self._solve_union(data)
-        base.normal_(self.relations, 0.1, stream.torch("relations"))
+        towers.normal_(self.relations, 0.1, stream.torch("relations"))
         with torch.no_grad():
             self.relations.add_(1.0)
         for name in ("node_weights", "relation_weights"):
             for layer, weight in enumerate(getattr(self, name)):
-                base.normal_(weight, 0.1, stream.torch(name, layer))
+                towers.normal_(weight, 0.1, stream.torch(name, layer))
 
     def _solve_union(self, data: InteractionMatrix) -> None:
         """Start from the optimum of the same objective without graphs and with one relation vector for all."""

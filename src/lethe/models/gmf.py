@@ -11,39 +11,20 @@ the vectors of the sampled pairs rather than on whole tables; h starts at 1, so 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lethe import losses
-from lethe.data.batches import Labelled, labelled_batches
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.models import base
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts import losses, towers
+from lethe.models.parts.batches import Labelled, labelled_batches
+from lethe.models.parts.sampled import SampledConfig
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
-class SampledConfig(base.GradientConfig):
-    """What the models of log loss on sampled pairs read."""
-
-    solver: Literal["gradient"] = "gradient"
-    embedding_dim: int = Field(64, ge=1)
-    init_std: float = Field(0.01, gt=0)
-    num_negatives: int = Field(8, ge=1)
-    """Lacked items drawn for each interaction, anew in every epoch."""
-    reg: float = Field(0.02, ge=0)
-    """Factor of the L2 on the two vectors of each pair."""
-    optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
-    learning_rate: float = Field(0.005, gt=0)
-    epochs: int = Field(20, ge=0)
-    batch_size: int = Field(1024, ge=0)
-    """Interactions; negatives come on top."""
-    decay: Literal["constant", "linear"] = "linear"
-
-
-class GMF(base.TwoTower):
+class GMF(towers.TwoTower):
     """score(u, v) = hᵀ(p_u ⊙ q_v)."""
 
     class Config(SampledConfig):

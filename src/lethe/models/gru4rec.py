@@ -25,12 +25,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lethe import losses
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.sequences import Sequences, by_time, session_batches
-from lethe.layers import gru
-from lethe.models import base
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts import base, losses, towers
+from lethe.models.parts.layers import gru
+from lethe.models.parts.sequences import Sequences, by_time, session_batches
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 _BLOCK = 256
 """Users whose histories are run at once."""
@@ -88,7 +87,7 @@ class GRU4Rec(base.Model):
         deviation = self.config.embedding_dim**-0.5
         for name, parameter in self.named_parameters():
             if name != "biases" and not name.startswith("offsets"):
-                base.normal_(parameter, deviation, stream.torch(name))
+                towers.normal_(parameter, deviation, stream.torch(name))
         self.sequences = by_time(data, stream("ties"))
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[NextItemBatch]:

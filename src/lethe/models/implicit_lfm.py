@@ -14,13 +14,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from lethe.data.catalogue import InteractionMatrix
-from lethe.models import base
-from lethe.random import Stream
-from lethe.solvers.rating_sgd import implicit_sgd
+from lethe.core.random import Stream
+from lethe.models.parts import base, towers
+from lethe.models.solvers.rating_sgd import implicit_sgd
+from lethe.tables.matrix import InteractionMatrix
 
 
-class ImplicitLFM(base.TwoTower):
+class ImplicitLFM(towers.TwoTower):
     """score(u, v) = p_u·q_v."""
 
     class Config(base.Config):

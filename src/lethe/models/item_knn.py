@@ -15,10 +15,10 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from lethe.data.catalogue import InteractionMatrix
-from lethe.models import base, item_based
-from lethe.random import Stream
-from lethe.solvers.cooccurrence import cooccurrence, largest
+from lethe.core.random import Stream
+from lethe.models.parts import base, item_based
+from lethe.models.solvers.cooccurrence import cooccurrence, largest
+from lethe.tables.matrix import InteractionMatrix
 
 
 class ItemKNN(item_based.Neighbours):

@@ -26,12 +26,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lethe import losses
-from lethe.data.batches import RowBatch, ragged_rows, row_batches
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.side import TripleMatrix
-from lethe.models import base
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts import losses, towers
+from lethe.models.parts.batches import RowBatch, ragged_rows, row_batches
+from lethe.tables.matrix import InteractionMatrix, Shape, TripleMatrix
 
 
 class Facts(NamedTuple):
@@ -51,12 +49,12 @@ class Batch(NamedTuple):
     """Of the same items."""
 
 
-class JNSKR(base.NonSampling):
+class JNSKR(towers.NonSampling):
     """score(u, v) = hᵀ(p_u ⊙ q_v), from the item vectors that ``finish`` keeps."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"triples"})
 
-    class Config(base.NonSamplingConfig):
+    class Config(towers.NonSamplingConfig):
         solver: Literal["gradient"] = "gradient"
         epochs: int = Field(100, ge=0)
         """``batch_size`` is items."""
@@ -104,7 +102,7 @@ class JNSKR(base.NonSampling):
             ("relation_map", spread),
             ("attention_out", config.init_std),
         ):
-            base.normal_(getattr(self, name), std, stream.torch(name))
+            towers.normal_(getattr(self, name), std, stream.torch(name))
         nn.init.constant_(self.h, config.init_std)
         counts = torch.from_numpy(np.diff(triples.indptr))
         weights = losses.negative_weights(counts, config.graph_negative_weight, config.popularity_exponent)

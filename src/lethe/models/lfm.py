@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lethe.data.catalogue import InteractionMatrix
-from lethe.models.rating import RatingModel, SGDConfig
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts.rating import RatingModel, SGDConfig
+from lethe.tables.matrix import InteractionMatrix
 
 
 class LFM(RatingModel):

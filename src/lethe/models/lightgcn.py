@@ -20,18 +20,17 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from lethe import losses
-from lethe.data.batches import RowBatch, Triples, triple_batches
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.graph import Graph, normalized_graph, symmetric_product
-from lethe.models import base
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts import losses, towers
+from lethe.models.parts.batches import RowBatch, Triples, triple_batches
+from lethe.models.parts.graph import Graph, normalized_graph, symmetric_product
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
-class LightGCN(base.NonSampling):
+class LightGCN(towers.NonSampling):
     """score(u, v) = e_u·e_v, from the smoothed vectors that ``finish`` keeps."""
 
-    class Config(base.NonSamplingConfig):
+    class Config(towers.NonSamplingConfig):
         solver: Literal["gradient"] = "gradient"
         loss: Literal["non-sampling", "bpr"] = "non-sampling"
         """``negative_weight``, ``popularity_exponent`` and ``dropout`` are the first one's alone."""

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from lethe.data.catalogue import InteractionMatrix
-from lethe.models.rating import RatingModel, SGDConfig
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts.rating import RatingModel, SGDConfig
+from lethe.tables.matrix import InteractionMatrix
 
 
 class MiniBatchLFM(RatingModel):

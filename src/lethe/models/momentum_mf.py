@@ -20,11 +20,11 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from lethe.data.catalogue import InteractionMatrix
-from lethe.models import base
-from lethe.models.rating import RatingModel
-from lethe.random import Stream
-from lethe.solvers.rating_momentum import rating_momentum
+from lethe.core.random import Stream
+from lethe.models.parts import base
+from lethe.models.parts.rating import RatingModel
+from lethe.models.solvers.rating_momentum import rating_momentum
+from lethe.tables.matrix import InteractionMatrix
 
 
 class MomentumMF(RatingModel):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.models import base
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts import base
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
 class MostPop(base.Model):

@@ -19,12 +19,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lethe import losses
-from lethe.data.batches import Labelled
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.models import base
-from lethe.models.gmf import GMF, SampledConfig
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.gmf import GMF
+from lethe.models.parts import base, losses, towers
+from lethe.models.parts.batches import Labelled
+from lethe.models.parts.sampled import SampledConfig
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
 class NeuMF(base.Model):
@@ -49,12 +49,12 @@ class NeuMF(base.Model):
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         self.gmf.prepare(data, stream("gmf"))
-        base.normal_(self.users, self.config.init_std, stream.torch("users"))
-        base.normal_(self.items, self.config.init_std, stream.torch("items"))
+        towers.normal_(self.users, self.config.init_std, stream.torch("users"))
+        towers.normal_(self.items, self.config.init_std, stream.torch("items"))
         for layer, weight in enumerate(self.weights):
             # This scale keeps the size of what passes a layer of ReLUs (He et al. 2015).
-            base.normal_(weight, math.sqrt(2 / weight.shape[1]), stream.torch("layer", layer))
-        base.normal_(self.g, math.sqrt(1 / len(self.g)), stream.torch("g"))
+            towers.normal_(weight, math.sqrt(2 / weight.shape[1]), stream.torch("layer", layer))
+        towers.normal_(self.g, math.sqrt(1 / len(self.g)), stream.torch("g"))
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Labelled]:
         return self.gmf.batches(data, stream)

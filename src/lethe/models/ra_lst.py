@@ -24,14 +24,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lethe.data.batches import Labelled, labelled_batches
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.data.sequences import Sequences, older
+from lethe.core.random import Stream
 from lethe.errors import ConfigError
-from lethe.models import base
 from lethe.models.gru4rec import GRU4Rec, NextItemBatch
 from lethe.models.implicit_lfm import ImplicitLFM
-from lethe.random import Stream
+from lethe.models.parts import base, towers
+from lethe.models.parts.batches import Labelled, labelled_batches
+from lethe.models.parts.sequences import Sequences, older
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 NO_CELLS = Labelled(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64), torch.empty(0))
 
@@ -59,7 +59,7 @@ class RALST(base.Model):
     class Config(WeighedConfig):
         long: ImplicitLFM.Config = ImplicitLFM.Config()
 
-    Long: type[base.TwoTower] = ImplicitLFM
+    Long: type[towers.TwoTower] = ImplicitLFM
     needs = GRU4Rec.needs
     accepts = GRU4Rec.accepts
     theta: Tensor

@@ -21,13 +21,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lethe.data.batches import RowBatch, row_batches
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.models import base
-from lethe.random import Stream
+from lethe.core.random import Stream
+from lethe.models.parts import base, towers
+from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
-class SimpleX(base.TwoTower):
+class SimpleX(towers.TwoTower):
     """score(u, v) = the cosine, from the unit vectors that ``finish`` keeps."""
 
     class Config(base.GradientConfig):

@@ -14,11 +14,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from lethe.data.catalogue import InteractionMatrix
-from lethe.models import base, item_based
-from lethe.random import Stream
-from lethe.solvers.cooccurrence import cooccurrence
-from lethe.solvers.slim import slim
+from lethe.core.random import Stream
+from lethe.models.parts import base, item_based
+from lethe.models.solvers.cooccurrence import cooccurrence
+from lethe.models.solvers.slim import slim
+from lethe.tables.matrix import InteractionMatrix
 
 
 class SLIM(item_based.Neighbours):

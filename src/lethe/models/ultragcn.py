@@ -24,16 +24,16 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from lethe.data.batches import RowBatch, row_batches
-from lethe.data.catalogue import InteractionMatrix, Shape
-from lethe.models import base
-from lethe.random import Stream
-from lethe.solvers.cooccurrence import cooccurrence, largest
+from lethe.core.random import Stream
+from lethe.models.parts import base, towers
+from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.models.solvers.cooccurrence import cooccurrence, largest
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 Weight = Annotated[float, Field(ge=0)]
 
 
-class UltraGCN(base.TwoTower):
+class UltraGCN(towers.TwoTower):
     """score(u, v) = p_u·q_v."""
 
     class Config(base.GradientConfig):

@@ -18,20 +18,20 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from lethe.data.batches import RowBatch
-from lethe.data.catalogue import InteractionMatrix
-from lethe.models import base
-from lethe.random import Stream
-from lethe.solvers.als import als
-from lethe.solvers.spectral import turn_to_spectrum
+from lethe.core.random import Stream
+from lethe.models.parts import towers
+from lethe.models.parts.batches import RowBatch
+from lethe.models.solvers.als import als
+from lethe.models.solvers.spectral import turn_to_spectrum
+from lethe.tables.matrix import InteractionMatrix
 
 
-class WMF(base.NonSampling):
+class WMF(towers.NonSampling):
     """score(u, v) = p_u·q_v."""
 
     repeats = True
 
-    class Config(base.NonSamplingConfig):
+    class Config(towers.NonSamplingConfig):
         solver: Literal["als", "gradient"] = "als"
         reg: float = Field(0.0, ge=0)
         """λ of the L2; the dropout's expectation already holds the vectors back."""

@@ -12,11 +12,12 @@ from pathlib import Path
 import yaml
 
 import lethe
-from lethe.artifacts import digest_file
-from lethe.config import Params, digest_json, read_yaml
+from lethe.config.params import Params
+from lethe.config.section import read_yaml
+from lethe.core.canonical import digest_file, digest_json
+from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
 from lethe.serving.deployment import Deployment
-from lethe.workspace import Workspace
 
 NAME = "recommender"
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from lethe.artifacts import ArtifactStore
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, LetheError
 from lethe.serving import server as servers
 from lethe.serving.bentos import build_bento, plan, retire_bentos, shipped
@@ -17,7 +18,6 @@ from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
 from lethe.serving.server import Server, start, status, stop
 from lethe.serving.suppression import SuppressedUsers
-from lethe.workspace import Workspace
 
 __all__ = [
     "Server",

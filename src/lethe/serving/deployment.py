@@ -8,9 +8,10 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from lethe.config.section import Section, canonical_json
+from lethe.config.section import Section
+from lethe.core.canonical import canonical_json
+from lethe.core.files import write_whole
 from lethe.errors import DeploymentError
-from lethe.workspace import write_whole
 
 
 class Deployment(Section):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lethe.errors import DataError, LetheError
-from lethe.package import Package, RawId, Scored
 from lethe.serving.deployment import Deployment
+from lethe.serving.package import Package, RawId, Scored
 from lethe.serving.suppression import SuppressedUsers
 
 

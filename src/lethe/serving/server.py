@@ -19,11 +19,13 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock
 
-from lethe.config import Params, Serving, canonical_json
+from lethe.config.params import Params, Serving
+from lethe.core.canonical import canonical_json
+from lethe.core.files import write_whole
+from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
 from lethe.serving.bentos import bento_folder
 from lethe.serving.deployment import Deployment
-from lethe.workspace import Workspace, write_whole
 
 
 @dataclass(frozen=True)

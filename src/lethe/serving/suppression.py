@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
-from lethe.data.suppression import read_suppressed_users
-from lethe.errors import LetheError
-from lethe.keys import subject_digest
+from lethe.core.files import write_whole
+from lethe.core.keys import subject_digest
+from lethe.errors import DataError, LetheError
 
 logger = logging.getLogger(__name__)
 
@@ -51,3 +53,19 @@ class SuppressedUsers:
         except (LetheError, OSError, TypeError, ValueError) as error:
             logger.error("%s is unreadable (%s): every user is answered from popularity", self.path.name, error)
             return None
+
+
+def publish_suppressed_users(path: Path, digests: Iterable[str]) -> None:
+    """Tell serving, at once and atomically, which users it must not know; an unchanged set changes no byte."""
+    write_whole(path, json.dumps({"digests": sorted(set(digests))}, indent=1) + "\n")
+
+
+def read_suppressed_users(path: Path) -> frozenset[str]:
+    """Digests of the users whom serving must not know; empty where there is no file. Raises DataError."""
+    if not path.is_file():
+        return frozenset()
+    try:
+        digests = json.loads(path.read_bytes())["digests"]
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f'{path.name}: must be {{"digests": [...]}}') from None
+    return frozenset(digests)

@@ -1,0 +1,63 @@
+"""The candidates of each family: what to train, which one wins, and whether it replaces what is served."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from lethe.build.builder import Builder, stages_before
+from lethe.build.recipe import Recipe, recipes
+from lethe.build.registry import Registry
+from lethe.build.reports import write_learning_curve
+from lethe.config.params import Params
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Job:
+    """A candidate to be trained for a family."""
+
+    family: str
+    recipe: Recipe
+
+    def builder(self, workspace: Workspace) -> Builder:
+        return Builder(workspace, self.recipe)
+
+
+def jobs(workspace: Workspace, params: Params, datasets: list[str] | None = None) -> list[Job]:
+    """Every candidate of every family. With ``datasets`` (a forget run): only what is served from those datasets, by
+    the recipe it was promoted with, because neither the winner nor its hyper-parameters are decided anew."""
+    if datasets is None:
+        return [Job(family, recipe) for family in params.families for recipe in recipes(workspace, params, family)]
+    served = {family: version.recipe for family, version in Registry(workspace).served().items()}
+    return [Job(family, recipe) for family, recipe in served.items() if recipe.dataset in datasets]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trained and evaluated candidate, by keys."""
+
+    job: Job
+    sub_models: dict[str, str]
+    ensemble: str
+    evaluation: str
+    seconds: float
+    """Making all its artifacts, whenever that was: sub-models, aggregator, evaluation."""
+
+    def metrics(self, workspace: Workspace) -> dict[str, dict[str, float]]:
+        artifact = ArtifactStore(workspace.artifacts).get("evaluation", self.evaluation)
+        metrics: dict[str, dict[str, float]] = json.loads(artifact.file("metrics.json").read_text())
+        return metrics
+
+
+def finish(workspace: Workspace, params: Params, job: Job, sub_models: dict[str, str]) -> Outcome:
+    """Aggregate and evaluate trained sub-models {shard name: key}, and draw their learning curve."""
+    builder = job.builder(workspace)
+    trained = [builder.store.get("sub-model", key) for key in sub_models.values()]
+    ensemble = builder.ensemble(sub_models)
+    evaluation = builder.evaluation(ensemble.key, params.evaluation.cutoffs)
+    write_learning_curve(workspace, job.recipe.name, trained)
+    stages = [stage for artifact in trained for stage in stages_before(builder.store, artifact)]
+    seconds = sum(artifact.record().get("seconds", 0.0) for artifact in (*stages, *trained, ensemble, evaluation))
+    return Outcome(job, sub_models, ensemble.key, evaluation.key, round(seconds, 3))

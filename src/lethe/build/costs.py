@@ -1,0 +1,152 @@
+"""What making things costs, learnt from the records of what was made: .lethe/costs.json, seconds and row counts only.
+
+It outlives the artifacts, because a purge takes those of before a deletion with their records. A training, of a whole
+shard or of a stage, costs its number of rows times the median of what a row of the same model and settings has cost.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from lethe.build.recipe import Recipe
+from lethe.core.artifacts import Artifact, ArtifactStore
+from lethe.core.canonical import digest_json
+from lethe.core.files import write_whole
+from lethe.core.workspace import Workspace
+from lethe.learning.slices import stage_config
+from lethe.models import configure
+
+KEPT = 50
+"""Records of each kind of work, the newest."""
+
+
+class Cost(NamedTuple):
+    """One piece of work: what it was, over how many rows, by the clock; ``made`` tells records apart."""
+
+    what: str
+    rows: int
+    seconds: float
+    made: float
+
+
+def training(model: str, config: Mapping[str, Any]) -> str:
+    """The name of training a model: other settings cost something else."""
+    return f"{model} {digest_json(config)[:8]}"
+
+
+def aggregating(aggregator: str, config: Mapping[str, Any]) -> str:
+    return f"{aggregator} {digest_json(config)[:8]}"
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Recorded work, oldest first, and what follows from it for work to come."""
+
+    records: tuple[Cost, ...] = ()
+
+    def seconds(self, what: str, rows: int) -> float | None:
+        """Predicted; None where nothing of the kind was ever recorded."""
+        return _predict([record for record in self.records if record.what == what], rows)
+
+    def error(self, what: str) -> float | None:
+        """Mean relative error of predicting each record from the others; None where there are fewer than two."""
+        known = [record for record in self.records if record.what == what]
+        predicted = [_predict([o for o in known if o is not record], record.rows) for record in known]
+        errors = [abs(p - r.seconds) / r.seconds for p, r in zip(predicted, known, strict=True) if p and r.seconds]
+        return statistics.fmean(errors) if errors else None
+
+    @classmethod
+    def read(cls, workspace: Workspace) -> Costs:
+        path = workspace.state / "costs.json"
+        return cls(tuple(Cost(*row) for row in json.loads(path.read_text()))) if path.is_file() else cls()
+
+
+def _predict(known: list[Cost], rows: int) -> float | None:
+    return rows * statistics.median(cost.seconds / max(cost.rows, 1) for cost in known) if known else None
+
+
+def learn(workspace: Workspace) -> Costs:
+    """Add the records of the artifacts that are there now, and write."""
+    old = Costs.read(workspace).records
+    seen = {cost.made for cost in old}
+    new = sorted((c for c in _recorded(workspace) if c.made not in seen), key=lambda cost: cost.made)
+    kept: list[Cost] = []
+    for what in dict.fromkeys(cost.what for cost in (*old, *new)):
+        kept += [cost for cost in (*old, *new) if cost.what == what][-KEPT:]
+    write_whole(workspace.state / "costs.json", json.dumps(kept))
+    return Costs(tuple(kept))
+
+
+def _recorded(workspace: Workspace) -> Iterator[Cost]:
+    for artifact in ArtifactStore(workspace.artifacts).all():
+        record = artifact.record()
+        if "seconds" in record and "rows" in record:
+            yield Cost(_name(artifact), record["rows"], record["seconds"], record["made"])
+
+
+def _name(artifact: Artifact) -> str:
+    match artifact.kind:
+        case "sub-model" | "stage":
+            return training(artifact.inputs["model"], artifact.inputs["config"])
+        case "ensemble":
+            return aggregating(artifact.inputs["aggregator"], artifact.inputs["config"])
+        case kind:
+            return kind
+
+
+def shard_columns(path: Path, *names: str) -> tuple[np.ndarray, ...]:
+    """Columns of a shard's table; slices are 0 where it isn't sliced."""
+    table = pq.read_table(path)
+    nothing = np.zeros(table.num_rows, dtype=np.int64)
+    return tuple(table[name].to_numpy() if name in table.column_names else nothing for name in names)
+
+
+def costs_behind(recipe: Recipe, rows: int, costs: Costs) -> dict[str, float | None]:
+    """What is made anew whatever was touched, before a winner is packaged."""
+    return {
+        "aggregator": costs.seconds(aggregating(recipe.layout.aggregator, recipe.aggregator), rows),
+        "evaluation": costs.seconds("evaluation", rows),
+    }
+
+
+def training_of(recipe: Recipe) -> str:
+    config = configure(recipe.model, recipe.config)
+    if recipe.layout.slices > 1:
+        config = stage_config(config, recipe.layout.slices, recipe.model)
+    return training(recipe.model, config.plain())
+
+
+def expected_seconds(workspace: Workspace, recipe: Recipe, requests: int, costs: Costs) -> float | None:
+    """What training, aggregating and evaluating for that many whole-user requests, fulfilled together, is expected to
+    cost; None where it isn't known.
+
+    The users are drawn at random, each alone: a part that holds a share f of them stays untouched with probability
+    (1 - f)^requests. A shard is learnt again from its first touched slice on.
+    """
+    tables = sorted(workspace.shards(recipe.dataset, recipe.sharding).glob("*.parquet"))
+    held = [shard_columns(path, "user", "slice") for path in tables]
+    held = [(users, places) for users, places in held if len(users)]
+    everyone = len(np.unique(np.concatenate([users for users, _ in held]))) if held else 0
+    rows, total = sum(len(users) for users, _ in held), 0.0
+    for users, places in held:
+        untouched = 1.0
+        for slice_ in range(recipe.layout.slices):
+            share = len(np.unique(users[places <= slice_])) / everyone
+            still = (1 - share) ** requests
+            # The first touched slice is this one: its stage and all later ones are learnt again.
+            later = [int((places <= stage).sum()) for stage in range(slice_, recipe.layout.slices)]
+            again = [costs.seconds(training_of(recipe), count) for count in later if count]
+            if any(seconds is None for seconds in again):
+                return None
+            total += (untouched - still) * sum(seconds for seconds in again if seconds is not None)
+            untouched = still
+    behind = list(costs_behind(recipe, rows, costs).values())
+    return None if None in behind else total + sum(seconds for seconds in behind if seconds is not None)

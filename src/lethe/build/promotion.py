@@ -1,0 +1,139 @@
+"""Which candidate of a family wins, and whether it replaces what is served."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from lethe.build.builder import Builder
+from lethe.build.candidates import Outcome
+from lethe.build.costs import Costs, expected_seconds, learn
+from lethe.build.judging import judged_by, measure, merit
+from lethe.build.registry import Registry, Version
+from lethe.build.reports import write_reports
+from lethe.config.params import Params
+from lethe.core.workspace import Workspace
+from lethe.data.partition.guarantee import guarantee
+from lethe.learning.aggregation import Ensemble
+from lethe.models import rates
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A family's winner, and what it was weighed by."""
+
+    winner: Outcome
+    metric: str
+    value: float
+    """Of that metric, on validation."""
+    forgetting_seconds: float | None
+    """Expected, for ``forgetting.expected_requests`` whole-user requests together; None where that isn't known."""
+    rule: str
+
+    def to_json(self, params: Params) -> dict[str, Any]:
+        return {
+            "rule": self.rule,
+            self.metric: self.value,
+            "expected_requests": params.forgetting.expected_requests,
+            "forgetting_seconds": self.forgetting_seconds,
+        }
+
+
+def choose(workspace: Workspace, params: Params, outcomes: list[Outcome], costs: Costs) -> Choice:
+    """The candidate with the best validation metric; the first listed wins a tie.
+
+    Where requests are expected, it is the one that forgets most cheaply of those that come near enough to that metric
+    (``forgetting.accuracy_given_up``); of equally cheap ones the more accurate.
+    """
+    settings, name = params.forgetting, judged_by(params, outcomes[0].job.recipe.model)
+    values = [outcome.metrics(workspace)["valid"][name] for outcome in outcomes]
+    merits = [merit(value, name) for value in values]
+    requests = max(settings.expected_requests, 1)
+    seconds = [expected_seconds(workspace, outcome.job.recipe, requests, costs) for outcome in outcomes]
+    least = _near_enough(params, max(merits))
+    rule = f"best validation {name}"
+    place = max(range(len(outcomes)), key=lambda n: merits[n])
+    if settings.expected_requests:
+        rule = f"least expected seconds of forgetting within {settings.accuracy_given_up:.1%} of the {rule}"
+        near = [n for n in range(len(outcomes)) if merits[n] >= least]
+        place = min(near, key=lambda n: (_or_infinite(seconds[n]), -merits[n]))
+    return Choice(outcomes[place], name, values[place], seconds[place], rule)
+
+
+def _near_enough(params: Params, best: float) -> float:
+    """The least merit that may win for being cheaper to forget from: errors count as negative merits."""
+    return best - params.forgetting.accuracy_given_up * abs(best)
+
+
+def _or_infinite(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds
+
+
+def promote_winners(
+    workspace: Workspace, params: Params, outcomes: list[Outcome], *, rebuilt: bool
+) -> dict[str, Version]:
+    """Choose and promote each family's winner, write the reports; returns what each family now serves."""
+    by_family: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_family.setdefault(outcome.job.family, []).append(outcome)
+    costs = learn(workspace)
+    versions = {
+        family: promote(workspace, params, choose(workspace, params, candidates, costs), rebuilt=rebuilt)
+        for family, candidates in by_family.items()
+    }
+    if not rebuilt:
+        registry = Registry(workspace)
+        for family in set(registry.families()) - set(params.families):
+            registry.drop(family)
+    write_reports(workspace, outcomes, versions)
+    learn(workspace)
+    return versions
+
+
+def promote(workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bool) -> Version:
+    """Register the winner. Ordinarily only if it beats what is served, on today's validation rows; after a forget
+    request (``rebuilt``) always, because the version it replaces saw what was forgotten."""
+    registry, winner = Registry(workspace), choice.winner
+    builder, family = winner.job.builder(workspace), winner.job.family
+    package = builder.package(winner.ensemble, family, guarantee(winner.job.recipe.layout))
+    current = registry.current(family)
+    if current is not None and current.digest == package.digest:
+        return current
+    name, new = choice.metric, choice.value
+    if rebuilt:
+        reason = "rebuilt from the remaining data"
+    elif current is None:
+        reason = f"first of its family, validation {name} {new:.4f}"
+    else:
+        old = _served_metric(workspace, params, builder, registry, current)
+        cheaper = _cheaper(params, choice, old, current.choice.get("forgetting_seconds"))
+        better = merit(new, name) > merit(old, name)
+        if not better and not cheaper:
+            return current
+        reason = f"validation {name} {new:.4f} {'beats' if better else 'is near'} {old:.4f}"
+        reason += ", and it forgets more cheaply" if cheaper else ""
+    metrics = winner.metrics(workspace)["valid"]
+    registry.promote(family, package, reason=reason, metrics=metrics, choice=choice.to_json(params))
+    promoted = registry.current(family)
+    assert promoted is not None
+    return promoted
+
+
+def _cheaper(params: Params, choice: Choice, old: float, seconds: float | None) -> bool:
+    """Whether the rule that chose among candidates prefers the winner to what is served, of which it is cheaper."""
+    settings = params.forgetting
+    if not settings.expected_requests or choice.forgetting_seconds is None:
+        return False
+    near = merit(choice.value, choice.metric) >= _near_enough(params, merit(old, choice.metric))
+    return near and choice.forgetting_seconds < _or_infinite(seconds)
+
+
+def _served_metric(
+    workspace: Workspace, params: Params, builder: Builder, registry: Registry, current: Version
+) -> float:
+    ensemble = Ensemble.load(registry.folder(current.tag) / "ensemble")
+    parts = {part: builder.part(part) for part in ("train", "valid", "test")}
+    model = builder.recipe.model
+    metrics = measure(ensemble, parts, params.evaluation.cutoffs, ratings=rates(model))
+    return metrics["valid"][judged_by(params, model)]

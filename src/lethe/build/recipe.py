@@ -1,0 +1,71 @@
+"""What a candidate is: all that decides it besides the data, from params.yaml and the tuned values in params/."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lethe.build.judging import judged_by
+from lethe.config.params import Candidate, Params
+from lethe.config.section import Section, read_yaml
+from lethe.config.sharding import Sharding
+from lethe.core.workspace import Workspace
+from lethe.errors import ConfigError
+from lethe.learning.aggregation import AGGREGATORS, check
+from lethe.learning.slices import check_slices
+from lethe.learning.training import pick_device
+from lethe.models import MODELS, configure, rates
+
+
+class Recipe(Section):
+    """All that decides a candidate besides the data: what a forget run and ``verify`` hold fixed."""
+
+    dataset: str
+    model: str
+    config: dict[str, Any]
+    sharding: str
+    layout: Sharding
+    aggregator: dict[str, Any]
+    seed: int
+    device: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}-{self.sharding}"
+
+
+def recipes(workspace: Workspace, params: Params, family: str) -> list[Recipe]:
+    """The recipes of a family's candidates, with tuned values over defaults. Raises ConfigError."""
+    chosen = params.families[family]
+    found = [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
+    kinds = {rates(recipe.model): recipe.model for recipe in found}
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"families.{family}.candidates: {kinds[True]!r} learns ratings and {kinds[False]!r} preferences, which no"
+            " metric compares; give each kind a family of its own"
+        )
+    judged_by(params, found[0].model)
+    return found
+
+
+def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candidate: Candidate) -> Recipe:
+    """The recipe of one candidate on a dataset. Raises ConfigError."""
+    layout = params.shardings[candidate.sharding]
+    values = dict(params.models.get(candidate.model, {}))
+    tuned = workspace.root / "params" / dataset / f"{candidate.model}.yaml"
+    if tuned.is_file():
+        values |= read_yaml(tuned)
+    aggregator = AGGREGATORS[layout.aggregator]
+    settings = params.aggregators.get(layout.aggregator, {})
+    config = configure(candidate.model, values)
+    check(layout.aggregator, candidate.model, config)
+    check_slices(MODELS[candidate.model], config, layout.slices, candidate.model)
+    return Recipe(
+        dataset=dataset,
+        model=candidate.model,
+        config=config.plain(),
+        sharding=candidate.sharding,
+        layout=layout,
+        aggregator=aggregator.Config.parse(settings, f"aggregators.{layout.aggregator}").plain(),
+        seed=params.seed,
+        device=pick_device(params.training.device).type,
+    )

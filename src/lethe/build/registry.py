@@ -1,0 +1,265 @@
+"""What was promoted: versions of each family in the BentoML model store, and one file that says which is current.
+
+A version is a package artifact stored whole, named by its content: ``lethe-<family>:<first 16 hex of its digest>``.
+``.lethe/registry.json`` is the truth of what is current: {family: [tags in order of promotion, the last is current]}.
+It is replaced atomically and only after the version is complete, so a crash leaves at most an unreferenced copy.
+``.lethe/tombstones.json`` remembers the tags of retired versions {family: [tags]}: none of them can come back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from lethe.build.recipe import Recipe
+from lethe.core.artifacts import Artifact, ArtifactStore
+from lethe.core.canonical import canonical_json
+from lethe.core.files import write_whole
+from lethe.core.workspace import Workspace
+from lethe.errors import ArtifactError, DeploymentError
+
+PREFIX = "lethe-"
+_TOO_OLD = "were built before the last completed forget request and are gone for good"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One promoted package: its tag, its artifact (manifest unchecked; see ``Registry.open``) and why it is here.
+
+    ``choice``: the rule that made it a winner, and the figures it was weighed by.
+    """
+
+    tag: str
+    artifact: Artifact
+    reason: str
+    metrics: dict[str, float]
+    choice: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        return self.artifact.digest
+
+    @property
+    def key(self) -> str:
+        return self.artifact.key
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the package says of itself: family, dataset, recipe, digests."""
+        info: dict[str, Any] = self.artifact.inputs["info"]
+        return info
+
+    @property
+    def recipe(self) -> Recipe:
+        """All that decided it besides the data."""
+        return Recipe.parse(self.info["recipe"], f"model {self.tag}")
+
+
+class Registry:
+    """Promote, look up, roll back and retire; safe for several processes."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.pointer = workspace.state / "registry.json"
+        self.tombstones = workspace.state / "tombstones.json"
+        self.artifacts = ArtifactStore(workspace.artifacts)
+
+    def promote(
+        self,
+        family: str,
+        package: Artifact,
+        *,
+        reason: str,
+        metrics: dict[str, float],
+        choice: dict[str, Any] | None = None,
+    ) -> str:
+        """Store the package and make it the family's current version; what is current already stays as it is.
+
+        A version that is stored already keeps what was said at its first promotion. Raises ArtifactError if the stored
+        copy differs from the package's manifest, DeploymentError if the version was retired.
+        """
+        tag = f"{PREFIX}{family}:{package.digest[:16]}"
+        with self._locked():
+            history = self._history()
+            tags = history.setdefault(family, [])
+            if tag in self._tombstones().get(family, []):
+                raise DeploymentError(f"model {tag!r} can't be promoted: such versions {_TOO_OLD}")
+            if not self._whole(tag):
+                about = {"family": family, "reason": reason, "metrics": metrics, "choice": choice or {}}
+                self._store(tag, package, about)
+            if tags[-1:] != [tag]:
+                tags.append(tag)
+                self._write(self.pointer, history)
+        return tag
+
+    def current(self, family: str) -> Version | None:
+        """The version that is to be served, or None before the first promotion."""
+        tags = self._history().get(family)
+        return self.version(tags[-1]) if tags else None
+
+    def families(self) -> list[str]:
+        """The families that have a current version, sorted."""
+        return sorted(family for family, tags in self._history().items() if tags)
+
+    def served(self) -> dict[str, Version]:
+        """What is to be served: {family: its current version}, sorted."""
+        history = self._history()
+        return {family: self.version(tags[-1]) for family, tags in sorted(history.items()) if tags}
+
+    def versions(self, family: str) -> list[Version]:
+        """Every stored version of a family, sorted by tag; unfinished copies are left out."""
+        folder = self._models / f"{PREFIX}{family}"
+        tags = sorted(f"{folder.name}:{path.name}" for path in folder.glob("*") if path.is_dir())
+        return [self.version(tag) for tag in tags if self._whole(tag, check=False)]
+
+    def version(self, tag: str) -> Version:
+        """A stored version by tag; raises DeploymentError if it isn't there."""
+        if not self._whole(tag, check=False):
+            raise DeploymentError(f"model {tag!r} is not in the model store")
+        about = _bentoml(self.workspace).get(tag, _model_store=self._store_of_models()).info.metadata
+        artifact = self.artifacts.open(self.folder(tag), check=False)
+        return Version(tag, artifact, str(about["reason"]), dict(about["metrics"]), dict(about.get("choice", {})))
+
+    def folder(self, tag: str) -> Path:
+        """Where a version's files are."""
+        name, _, version = tag.partition(":")
+        return self._models / name / version
+
+    def open(self, tag: str) -> Artifact:
+        """A version's artifact with every file compared to its manifest, and that to the tag; raises ArtifactError."""
+        artifact = self.artifacts.open(self.folder(tag))
+        if not tag.endswith(f":{artifact.digest[:16]}"):
+            raise ArtifactError(f"model {tag!r}: its manifest was changed, its digest is {artifact.digest[:16]}")
+        return artifact
+
+    def roll_back(self, family: str, to: str | None = None) -> str:
+        """Make an earlier version (default: the one before) current again and return its tag.
+
+        Raises DeploymentError if there is none, or if it was retired: a version that saw what is forgotten by now.
+        """
+        with self._locked():
+            history, gone = self._history(), self._tombstones().get(family, [])
+            earlier = history.get(family, [])[:-1]
+            if to is None and earlier:
+                to = earlier[-1]
+            if to is None:
+                older = f"; {len(gone)} older ones {_TOO_OLD}" if gone else ""
+                raise DeploymentError(f"family {family!r} has no earlier version to roll back to{older}")
+            if to in gone:
+                raise DeploymentError(f"model {to!r} can't be rolled back to: such versions {_TOO_OLD}")
+            if to not in earlier:
+                known = ", ".join(earlier) or "none"
+                raise DeploymentError(f"model {to!r} is no earlier version of family {family!r}; there are: {known}")
+            history[family] = earlier[: len(earlier) - earlier[::-1].index(to)]
+            self._write(self.pointer, history)
+        return to
+
+    def retire(self, tag: str) -> None:
+        """Delete a version for good and keep its tag as a tombstone; raises DeploymentError for a current or unknown
+        one."""
+        with self._locked():
+            history = self._history()
+            if any(tags[-1:] == [tag] for tags in history.values()):
+                raise DeploymentError(f"model {tag!r} is current: promote another version before retiring it")
+            if not self.folder(tag).is_dir():
+                raise DeploymentError(f"model {tag!r} is not in the model store")
+            tombstones = self._tombstones()
+            family = tag.partition(":")[0].removeprefix(PREFIX)
+            tombstones[family] = sorted({*tombstones.get(family, []), tag})
+            self._write(self.tombstones, tombstones)
+            # The pointer first: a crash in between leaves files nobody refers to, never a reference to nothing.
+            self._write(self.pointer, {family: _without(tags, tag) for family, tags in history.items()})
+            # BentoML's own delete reads every other version and gives up at an unfinished one. The file "latest",
+            # which we never use, is its cache: it is made again when it is missing.
+            shutil.rmtree(self.folder(tag))
+            (self.folder(tag).parent / "latest").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.folder(tag).parent.rmdir()
+
+    def is_retired(self, tag: str) -> bool:
+        """Whether a version of this tag was retired."""
+        return any(tag in tags for tags in self._tombstones().values())
+
+    def discard_unfinished(self) -> int:
+        """Delete what interrupted promotions left in the model store; returns how many there were."""
+        with self._locked():
+            found = [path for path in self._models.glob(f"{PREFIX}*/*") if path.is_dir()]
+            unfinished = [path for path in found if not self._whole(f"{path.parent.name}:{path.name}", check=False)]
+            for path in unfinished:
+                shutil.rmtree(path)
+        return len(unfinished)
+
+    def drop(self, family: str) -> None:
+        """Delete a family that is no longer served: its pointer and every version, unfinished copies too."""
+        with self._locked():
+            self._write(self.pointer, {name: tags for name, tags in self._history().items() if name != family})
+            shutil.rmtree(self._models / f"{PREFIX}{family}", ignore_errors=True)
+
+    @property
+    def _models(self) -> Path:
+        return self.workspace.bentoml_home / "models"
+
+    def _store_of_models(self) -> Any:
+        from bentoml._internal.models import ModelStore
+
+        self._models.mkdir(parents=True, exist_ok=True)
+        return ModelStore(self._models)
+
+    def _whole(self, tag: str, check: bool = True) -> bool:
+        folder = self.folder(tag)
+        if not ((folder / "model.yaml").is_file() and (folder / "manifest.json").is_file()):
+            return False
+        with contextlib.suppress(ArtifactError):
+            return bool(self.artifacts.open(folder, check=check))
+        return False
+
+    def _store(self, tag: str, package: Artifact, about: dict[str, Any]) -> None:
+        folder = self.folder(tag)
+        shutil.rmtree(folder, ignore_errors=True)
+        # BentoML fills a temporary folder outside the workspace and leaves it there, so it gets no data of people:
+        # it makes the entry, the files are copied in here, the manifest last.
+        with _bentoml(self.workspace).create(tag, metadata=about, _model_store=self._store_of_models()) as entry:
+            temporary = Path(entry.path)
+        shutil.rmtree(temporary, ignore_errors=True)
+        for name in [*sorted(package.files), "manifest.json"]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(package.file(name), folder / name)
+        try:
+            self.open(tag)
+        except ArtifactError:
+            shutil.rmtree(folder)
+            raise
+
+    def _history(self) -> dict[str, list[str]]:
+        return json.loads(self.pointer.read_bytes()) if self.pointer.is_file() else {}
+
+    def _tombstones(self) -> dict[str, list[str]]:
+        return json.loads(self.tombstones.read_bytes()) if self.tombstones.is_file() else {}
+
+    def _write(self, path: Path, tags: dict[str, list[str]]) -> None:
+        write_whole(path, canonical_json(tags))
+
+    def _locked(self) -> FileLock:
+        self.pointer.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(self.pointer.with_suffix(".lock"))
+
+
+def _without(tags: list[str], gone: str) -> list[str]:
+    kept = [tag for tag in tags if tag != gone]
+    return [tag for place, tag in enumerate(kept) if place == 0 or tag != kept[place - 1]]
+
+
+def _bentoml(workspace: Workspace) -> Any:
+    # BentoML reads these once, when it is first used in a process; without them it would write to the home folder.
+    os.environ.setdefault("BENTOML_HOME", str(workspace.bentoml_home))
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    import bentoml.models
+
+    return bentoml.models

@@ -1,0 +1,124 @@
+"""params.yaml as frozen, checked sections; see ``lethe.config.section`` for how faults are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from lethe.config.dataset import (
+    Dataset,
+    Fraction,
+)
+from lethe.config.section import Name, Section, read_yaml
+from lethe.config.sharding import Sharding
+
+
+class Candidate(Section):
+    model: Name
+    sharding: Name
+
+
+class Family(Section):
+    """One served slot: the best of its candidates on validation is registered and served."""
+
+    dataset: Name
+    candidates: tuple[Candidate, ...] = Field(min_length=1)
+
+
+class Training(Section):
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: int = Field(2, ge=1)
+    """Sub-models trained at once."""
+    scoring: Literal["float32", "bfloat16"] = "float32"
+    """Of the products that score validation rows while tuning. bfloat16 is for GPUs: faster, near ties may swap."""
+    metric: str = "ndcg@10"
+    """Validation metric that chooses a family's winner and decides promotion."""
+    rating_metric: Literal["rmse", "mae"] = "rmse"
+    """The same for a family of models of ratings; less is better."""
+
+
+class Evaluation(Section):
+    cutoffs: tuple[Annotated[int, Field(ge=1)], ...] = Field((10, 20, 50), min_length=1)
+
+
+class Validation(Section):
+    """Bounds of the gates."""
+
+    min_fraction: float = Field(0.5, ge=0, le=1)
+    """Least share of the last epoch's interactions that must be there."""
+    max_fraction: float = Field(2.0, ge=1)
+
+
+class Serving(Section):
+    host: str = "127.0.0.1"
+    port: int = Field(3000, ge=1, le=65535)
+    workers: int = Field(2, ge=1)
+    max_k: int = Field(100, ge=1)
+
+
+class Forgetting(Section):
+    due_days: int = Field(30, ge=1)
+    batch: Literal["at-once", "until-due"] = "at-once"
+    """When a scheduled run fulfils what waits: each time, or together, as late as the earliest due date allows."""
+    lead_hours: float = Field(24.0, ge=0)
+    """Time kept in hand before that date; no less than the schedule's interval."""
+    expected_requests: int = Field(0, ge=0)
+    """Whole-user requests expected in a batch. With 0 a family's winner is the most accurate, whatever it costs."""
+    accuracy_given_up: Fraction = 0.0
+    """Share of the best validation metric within which the candidate that forgets most cheaply wins."""
+
+
+class Audit(Section):
+    sample: int = Field(2, ge=1)
+    """Sub-models that an audit rebuilds."""
+    users: int = Field(50, ge=2)
+    """Users that the membership audit forgets, and as many that it never shows."""
+
+
+class Pipeline(Section):
+    """The matrix of dvc.yaml: every dataset is split, every dataset is laid out in every sharding."""
+
+    datasets: tuple[Name, ...] = Field(min_length=1)
+    shardings: tuple[Name, ...] = Field(min_length=1)
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    seed: int = 2026
+    pipeline: Pipeline
+    datasets: dict[Name, Dataset]
+    shardings: dict[Name, Sharding]
+    families: dict[Name, Family]
+    models: dict[str, dict[str, Any]] = Field({})
+    aggregators: dict[str, dict[str, Any]] = Field({})
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    validation: Validation = Validation()
+    serving: Serving = Serving()
+    forgetting: Forgetting = Forgetting()
+    audit: Audit = Audit()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Params:
+        for kind, names, known in (
+            ("pipeline.datasets", self.pipeline.datasets, self.datasets),
+            ("pipeline.shardings", self.pipeline.shardings, self.shardings),
+            ("families.*.dataset", [f.dataset for f in self.families.values()], self.pipeline.datasets),
+            (
+                "families.*.candidates.sharding",
+                [c.sharding for f in self.families.values() for c in f.candidates],
+                self.pipeline.shardings,
+            ),
+        ):
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{kind} names {name!r}, known are {', '.join(sorted(known))}")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Params:
+        """Read and check params.yaml; raises ConfigError."""
+        return cls.parse(read_yaml(path), path.name)

@@ -1,0 +1,56 @@
+"""What params.yaml says of a sharding: how rows are laid into shards, and how sub-models are put together."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from lethe.config.section import Section
+
+
+class ColumnPlacement(Section):
+    """Users whose value in a table of yours reaches a bound lie in the last slice. The file is only read."""
+
+    by: Literal["column"]
+    path: str
+    """CSV or Parquet, one line a user; relative to the workspace."""
+    column: str
+    at_least: float
+    user: str = "user"
+
+
+class RequestPlacement(Section):
+    """Users who have asked to forget interactions before lie in the last slice; fixed when an epoch begins."""
+
+    by: Literal["requests"]
+    at_least: int = Field(1, ge=1)
+    """Interactions that the suppression list names."""
+
+
+Placement = Annotated[ColumnPlacement | RequestPlacement, Field(discriminator="by")]
+
+
+class Sharding(Section):
+    """How rows are laid into shards and how the sub-models are put together again."""
+
+    partition: Literal["whole", "user-hash", "interaction-hash", "ubp", "ibp", "inbp", "graph-lpa", "graph-bekm"]
+    num_shards: int = Field(ge=1)
+    aggregator: Literal["identity", "mean", "static", "attention", "stacked", "refit", "ease"]
+    slack: float = Field(1.2, ge=1)
+    """Cap of a shard in the balanced partitions: ceil(slack * rows / num_shards)."""
+    slices: int = Field(1, ge=1)
+    """Restart points inside a shard: it learns slice after slice, and a deletion goes back to the touched one."""
+    placement: Placement | None = None
+    """Who lies in the last slice, where a deletion costs least; without it a user's slice is by keyed hash."""
+
+    @model_validator(mode="after")
+    def _whole_is_one_shard(self) -> Sharding:
+        whole = (self.partition == "whole", self.num_shards == 1, self.aggregator == "identity")
+        if any(whole) and not all(whole):
+            raise ValueError("partition 'whole', num_shards 1 and aggregator 'identity' go together")
+        if self.placement is not None and self.slices == 1:
+            raise ValueError("placement needs at least 2 slices")
+        if self.aggregator == "ease" and self.partition in ("interaction-hash", "ibp", "inbp"):
+            raise ValueError(f"aggregator 'ease' needs all rows of a user in one shard, not partition {self.partition}")
+        return self

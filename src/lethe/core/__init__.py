@@ -1,0 +1,1 @@
+"""What everything stands on: canonical forms, files, randomness, the environment, keys, artifacts, processes."""

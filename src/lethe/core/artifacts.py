@@ -1,0 +1,141 @@
+"""The content-addressed folder: an artifact is a function of its inputs and is named by their digest.
+
+    artifacts/<kind>/<key>/manifest.json   kind, inputs and the SHA-256 of every file: a function of the inputs
+                           ...             the files
+                           record.json     what is not: seconds it took, when it was made (never part of a digest)
+
+``key`` is the digest of (kind, inputs); ``digest`` of an artifact is that of its manifest, so two builds are equal when
+their digests are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from lethe.core.canonical import canonical_json, digest_file, digest_json
+from lethe.errors import ArtifactError
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One stored artifact: its folder and what its manifest says."""
+
+    path: Path
+    kind: str
+    key: str
+    inputs: dict[str, Any]
+    files: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest: equal for two builds exactly when inputs and all file bytes are."""
+        return digest_json({"kind": self.kind, "key": self.key, "inputs": self.inputs, "files": self.files})
+
+    def file(self, name: str) -> Path:
+        return self.path / name
+
+    def record(self) -> dict[str, Any]:
+        """Seconds of making, by the clock and of the processor, and when that was; empty if it was lost."""
+        path = self.path / "record.json"
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+
+class ArtifactStore:
+    """A folder of artifacts. Safe for many writers: a folder appears whole or not at all."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @staticmethod
+    def key(kind: str, inputs: dict[str, Any]) -> str:
+        return digest_json({"kind": kind, "inputs": inputs})
+
+    def find(self, kind: str, inputs: dict[str, Any]) -> Artifact | None:
+        """The artifact these inputs name, if it is there; its files are checked against the manifest."""
+        path = self.root / kind / self.key(kind, inputs)
+        return self.open(path) if path.is_dir() else None
+
+    def get(self, kind: str, key: str) -> Artifact:
+        """The artifact of that key. Raises ArtifactError where it is missing or corrupt."""
+        return self.open(self.root / kind / key)
+
+    def open(self, path: Path, check: bool = True) -> Artifact:
+        """Read an artifact folder (here or copied elsewhere) and compare every file with its manifest."""
+        try:
+            manifest = json.loads((path / "manifest.json").read_bytes())
+            artifact = Artifact(path, manifest["kind"], manifest["key"], manifest["inputs"], manifest["files"])
+        except FileNotFoundError:
+            raise ArtifactError(f"artifact {path.name[:12]}: no manifest in {path.parent.name}") from None
+        except (ValueError, KeyError, TypeError):
+            raise ArtifactError(f"artifact {path.name[:12]}: manifest.json is not a manifest") from None
+        if check and artifact.key != self.key(artifact.kind, artifact.inputs):
+            raise ArtifactError(f"artifact {artifact.kind}/{artifact.key[:12]}: its manifest was changed")
+        for name, expected in artifact.files.items() if check else ():
+            file = path / name
+            actual = digest_file(file) if file.is_file() else "missing"
+            if actual != expected:
+                raise ArtifactError(
+                    f"artifact {artifact.kind}/{artifact.key[:12]}: file {name!r} is corrupt "
+                    f"(sha256 {actual[:12]}, must be {expected[:12]}); delete the folder to have it rebuilt"
+                )
+        return artifact
+
+    def make(self, kind: str, inputs: dict[str, Any], write: Callable[[Path], dict[str, Any] | None]) -> Artifact:
+        """The artifact of these inputs: the stored one, or a new one whose files ``write(folder)`` makes.
+
+        What ``write`` returns goes into the record (it may hold times), not into the manifest.
+        """
+        found = self.find(kind, inputs)
+        if found is not None:
+            return found
+        key = self.key(kind, inputs)
+        parent = self.root / kind
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".building-", dir=parent))
+        try:
+            start, worked = time.perf_counter(), time.thread_time()
+            extra = write(folder) or {}
+            seconds, processor = time.perf_counter() - start, time.thread_time() - worked
+            files = {str(p.relative_to(folder)): digest_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+            manifest = {"kind": kind, "key": key, "inputs": inputs, "files": files}
+            (folder / "manifest.json").write_bytes(canonical_json(manifest))
+            times = {"seconds": round(seconds, 4), "cpu_seconds": round(processor, 4), "made": time.time()}
+            record = {**times, **extra}
+            (folder / "record.json").write_text(json.dumps(record))
+            try:
+                os.replace(folder, parent / key)
+            except OSError:
+                # Another writer was first; both wrote the same bytes, so theirs serves.
+                if not (parent / key).is_dir():
+                    raise
+        except SafetensorError as error:
+            # A full disk, told in words of its own.
+            raise OSError(f"artifact {kind}/{key[:12]}: {error}") from None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return self.open(parent / key, check=False)
+
+    def checkpoint(self, kind: str, inputs: dict[str, Any]) -> Path:
+        """A file for the state of a making that takes long, to go on from where it is killed.
+
+        It is no artifact: whoever makes the artifact deletes it, and a purge takes what was left.
+        """
+        return self.root / "checkpoint" / f"{self.key(kind, inputs)}.safetensors"
+
+    def all(self) -> Iterator[Artifact]:
+        """Every stored artifact, in order of kind and key, unchecked."""
+        for path in sorted(self.root.glob("*/*/manifest.json")):
+            yield self.open(path.parent, check=False)
+
+    def remove(self, artifact: Artifact) -> None:
+        shutil.rmtree(artifact.path)

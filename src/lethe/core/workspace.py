@@ -1,0 +1,151 @@
+"""Where everything lives, in one place: paths below the folder that holds params.yaml."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from lethe.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with params.yaml and dvc.yaml. Nothing outside ``root`` is written, but for the keys (see keys.py)."""
+
+    root: Path
+    sources: Path | None = None
+    """Where relative source paths begin, if not at ``root``: a clean rebuild reads the same sources from elsewhere."""
+
+    @property
+    def source_root(self) -> Path:
+        return self.sources or self.root
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> Workspace:
+        """The workspace that holds ``start`` (default: the current folder), looking upwards."""
+        start = (start or Path.cwd()).resolve()
+        for folder in (start, *start.parents):
+            if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
+                return cls(folder)
+        raise ConfigError(f"{start}: no params.yaml and dvc.yaml here or in a folder above")
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.yaml"
+
+    @property
+    def suppression(self) -> Path:
+        """Keyed digests of what must not come back; `ingest` depends on its folder."""
+        return self.root / "suppression" / "list.csv"
+
+    def source_copy(self, dataset: str) -> Path:
+        """Our own copy of a downloaded source, which a forget run rewrites."""
+        return self.root / "data" / dataset / "source.parquet"
+
+    def source_digest(self, dataset: str) -> Path:
+        return self.root / "data" / dataset / "source.json"
+
+    def ingested(self, dataset: str) -> Path:
+        """The folder the ingest stage makes: interactions.parquet, and the parts of a ready-made split."""
+        return self.root / "data" / dataset / "ingested"
+
+    def interactions(self, dataset: str) -> Path:
+        return self.ingested(dataset) / "interactions.parquet"
+
+    def side(self, dataset: str) -> Path:
+        """The folder of a dataset's side tables."""
+        return self.ingested(dataset) / "side"
+
+    def split(self, dataset: str, part: str | None = None) -> Path:
+        """The folder of a dataset's split, or its train, valid or test file."""
+        folder = self.root / "data" / dataset / "split"
+        return folder if part is None else folder / f"{part}.parquet"
+
+    def assignment(self, dataset: str, sharding: str) -> Path:
+        """The folder the assign stage makes: assignment.parquet and, in epoch.json, what it was made under."""
+        return self.root / "data" / dataset / sharding / "assignment"
+
+    def shards(self, dataset: str, sharding: str) -> Path:
+        return self.root / "data" / dataset / sharding / "shards"
+
+    def shard_side(self, dataset: str, sharding: str, shard: str) -> Path:
+        """The folder of a shard's side tables."""
+        return self.shards(dataset, sharding) / "side" / shard
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def certificates(self) -> Path:
+        return self.root / "certificates"
+
+    @property
+    def state(self) -> Path:
+        """The product's own run-time state: ledger, server files, Prefect, BentoML, locks."""
+        return self.root / ".lethe"
+
+    @property
+    def temporary(self) -> Path:
+        """Temporary files, in one place so that what an interrupted process left can be emptied and searched."""
+        return self.state / "tmp"
+
+    @property
+    def prefect_home(self) -> Path:
+        return self.state / "prefect"
+
+    @property
+    def bentoml_home(self) -> Path:
+        return self.state / "bentoml"
+
+    @property
+    def deployment(self) -> Path:
+        """What the running service serves: a JSON file with pinned versions, replaced atomically."""
+        return self.state / "deployment.json"
+
+    @property
+    def server(self) -> Path:
+        """Process id, port and workers of the running service."""
+        return self.state / "server.json"
+
+    @property
+    def serving_suppression(self) -> Path:
+        """Keyed digests of the users whose erasure is accepted but not yet deployed."""
+        return self.state / "suppressed-users.json"
+
+    @property
+    def ledger_url(self) -> str:
+        return os.environ.get("LETHE_LEDGER_URL") or f"sqlite:///{self.state / 'ledger.sqlite'}"
+
+    def environment(self) -> dict[str, str]:
+        """The environment of every process we start: our folders, one numeric thread, nothing that phones home."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        threads = dict.fromkeys(
+            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+        )
+        return {
+            **os.environ,
+            **threads,
+            "PATH": path,
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "PREFECT_HOME": str(self.prefect_home),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",
+            "PREFECT_LOGGING_LEVEL": "CRITICAL",
+            "PREFECT_LOGGING_TO_API_ENABLED": "false",
+            "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+            "BENTOML_HOME": str(self.bentoml_home),
+            "BENTOML_DO_NOT_TRACK": "True",
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(self.root / ".dvc" / "site-cache"),
+            "GX_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "PYTHONHASHSEED": "0",
+        }

@@ -1,0 +1,24 @@
+"""What was counted when an epoch of a dataset began: later data are held against it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lethe.core.files import write_whole
+from lethe.core.workspace import Workspace
+
+
+def read_epoch(workspace: Workspace, dataset: str) -> dict[str, Any]:
+    """``interactions``: rows of the dataset; ``train``: training rows for each digest of a sharding."""
+    path = _path(workspace, dataset)
+    return json.loads(path.read_bytes()) if path.is_file() else {"train": {}}
+
+
+def write_epoch(workspace: Workspace, dataset: str, epoch: dict[str, Any]) -> None:
+    write_whole(_path(workspace, dataset), json.dumps(epoch, sort_keys=True, indent=1) + "\n")
+
+
+def _path(workspace: Workspace, dataset: str) -> Path:
+    return workspace.state / "epochs" / f"{dataset}.json"

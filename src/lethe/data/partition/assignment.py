@@ -1,0 +1,84 @@
+"""Which shard every row is in, and what a partition is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lethe.core.random import Stream
+from lethe.errors import DataError
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.columns import to_arrow, write_parquet
+from lethe.tables.interactions import Interactions
+
+Embeddings = Callable[[Interactions, Stream], tuple[Catalogue, np.ndarray, np.ndarray]]
+"""Pre-trains two towers on all rows: (whose rows they are, users [num_users, d], items [num_items, d])."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The shard of each row, in the canonical order of the interactions: aligned columns.
+
+    user_ids, item_ids  [n] raw ids, int64 or object (str)      shards, slices  [n] int64, from 0; slices may be None
+    """
+
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    shards: np.ndarray
+    slices: np.ndarray | None = None
+
+    def write(self, path: Path) -> None:
+        """Write Parquet whose bytes are a function of the content, atomically."""
+        table = {
+            "user": to_arrow(self.user_ids),
+            "item": to_arrow(self.item_ids),
+            "shard": pa.array(self.shards.astype(np.int64)),
+        }
+        if self.slices is not None:
+            table["slice"] = pa.array(self.slices.astype(np.int64))
+        write_parquet(pa.table(table), path)
+
+    @classmethod
+    def read(cls, path: Path) -> Assignment:
+        """Read what ``write`` wrote; raises DataError where the file is no assignment."""
+        rows = Interactions.read(path)
+        table = pq.read_table(path)
+        if "shard" not in table.column_names:
+            raise DataError(f"{path}: column 'shard' is missing, it has {table.column_names}")
+        slices = table["slice"].to_numpy() if "slice" in table.column_names else None
+        return cls(rows.user_ids, rows.item_ids, table["shard"].to_numpy(), slices)
+
+
+class Assign(Protocol):
+    """The one signature of all partitions."""
+
+    def __call__(
+        self,
+        interactions: Interactions,
+        num_shards: int,
+        previous: Assignment | None,
+        stream: Stream,
+        *,
+        slack: float,
+        embeddings: Embeddings,
+    ) -> np.ndarray:
+        """The shard of each row -> [n] int64 in [0, num_shards): a pure function of its arguments.
+
+        ``previous`` is the assignment frozen when the epoch began, or None to begin one; ``slack`` bounds the shards of
+        the balanced partitions; ``embeddings`` is called only by those, and only to begin an epoch.
+        Raises ConfigError where the parameters don't fit the rows.
+        """
+        ...
+
+
+class Partition(NamedTuple):
+    """``frozen``: the assignment looked at the data, so it is kept for an epoch and rows are only added or dropped."""
+
+    assign: Assign
+    frozen: bool

@@ -1,0 +1,150 @@
+"""Side tables from files, by a mapping of their columns; checked against the interactions they stand beside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lethe.config.dataset import FeaturesSource, LinksSource, SideSources, TriplesSource
+from lethe.data.sources import table
+from lethe.errors import DataError
+from lethe.tables.ids import Ids
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTable, SideTables
+
+
+def read(sources: SideSources, interactions: Interactions, *, root: Path, strict: bool = True) -> SideTables:
+    """All side tables; ids are of the type that the interactions have. Raises DataError with file, column and rule.
+
+    What the tables say about who or what occurs in no interaction stays in them: a shard takes what its rows need.
+    Links to oneself never do, and whether those of unknown users are refused is the params' and ``strict``'s business.
+    """
+    tables: dict[str, SideTable] = {}
+    if sources.links is not None:
+        tables["links"] = _links(root / sources.links.path, sources.links, interactions, strict)
+    for kind, ids, features in (
+        ("user_features", interactions.user_ids, sources.user_features),
+        ("item_features", interactions.item_ids, sources.item_features),
+    ):
+        if features is not None:
+            tables[kind] = _features(root / features.path, kind, features, ids)
+    if sources.triples is not None:
+        tables["triples"] = _triples(root, sources.triples, interactions)
+    behaviours = {name: table.read(root / source.path, source) for name, source in sources.behaviours.items()}
+    for name, rows in behaviours.items():
+        for column in ("user_ids", "item_ids"):
+            if getattr(rows, column).dtype != getattr(interactions, column).dtype:
+                raise DataError(f"behaviour {name}: column {column[:4]!r} must hold ids like those of the interactions")
+    return SideTables(tables, behaviours)
+
+
+def digests(sources: SideSources, *, root: Path) -> dict[str, str]:
+    """SHA-256 of every file that ``read`` reads, by name; empty without side tables."""
+    return {f"side.{name}": table.digest(root / path) for name, path in _files(sources)}
+
+
+def _files(sources: SideSources) -> Iterator[tuple[str, str]]:
+    for name in ("links", "user_features", "item_features", "triples"):
+        source = getattr(sources, name)
+        if source is not None:
+            yield name, source.path
+    if sources.triples is not None and sources.triples.items is not None:
+        yield "triples.items", sources.triples.items
+    yield from ((f"behaviours.{name}", source.path) for name, source in sources.behaviours.items())
+
+
+def _links(path: Path, how: LinksSource, interactions: Interactions, strict: bool) -> SideTable:
+    columns = table.load(path, [how.user, how.friend], how.separator)
+    user, friend = (_like(columns[name], interactions.user_ids, path, name) for name in (how.user, how.friend))
+    known = Ids.of(interactions.user_ids)
+    to_self, unknown = user == friend, (known.encode(user) < 0) | (known.encode(friend) < 0)
+    if how.invalid == "error":
+        rules = [(to_self, "must not lead to oneself")]
+        rules += [(unknown, "must be between users who have interactions")] if strict else []
+        for bad, rule in rules:
+            if bad.any():
+                raise DataError(f"{path.name}: links {rule}, {int(bad.sum())} don't keep to that; see `invalid`")
+    return SideTable.of("links", user=user[~to_self], friend=friend[~to_self])
+
+
+def _features(path: Path, kind: str, how: FeaturesSource, like: np.ndarray) -> SideTable:
+    role = kind.removesuffix("_features")
+    key = how.key or role
+    columns = table.load(path, [key, *how.fields], how.separator)
+    ids = _like(columns[key], like, path, key)
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+    for name, field in how.fields.items():
+        text = pc.fill_null(columns[name].cast(pa.string()), "")
+        there = np.flatnonzero(pc.not_equal(text, "").to_numpy(zero_copy_only=False))
+        values = np.array(text.to_pylist(), dtype=object)[there]
+        owners, weights = ids[there], np.ones(len(there))
+        if field.kind == "number":
+            weights, values = _numbers(values, f"{path.name}: column {name!r}"), np.full(len(there), "", dtype=object)
+        elif field.kind == "categories":
+            lists = [sorted({part.strip() for part in value.split(field.separator)} - {""}) for value in values]
+            owners = np.repeat(owners, [len(found) for found in lists])
+            values = np.array([part for found in lists for part in found], dtype=object)
+            weights = np.ones(len(values))
+        parts.append((owners, np.full(len(owners), name, dtype=object), values, weights))
+    joined = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return SideTable.of(kind, **dict(zip((role, "field", "value", "weight"), joined, strict=True)))
+
+
+def _triples(root: Path, how: TriplesSource, interactions: Interactions) -> SideTable:
+    """Facts about items as heads, and as tails by the inverse relation, whose name begins with ~."""
+    path = root / how.path
+    columns = table.load(path, [how.head, how.relation, how.tail], how.separator)
+    head, relation, tail = (_text(columns[name], path, name) for name in (how.head, how.relation, how.tail))
+    if how.items is None:
+        items = Ids.of(interactions.item_ids).values
+        entities = items.astype(str).astype(object)
+    else:
+        named = table.load(root / how.items, [how.item, how.entity], how.separator)
+        items = _like(named[how.item], interactions.item_ids, root / how.items, how.item)
+        entities = _text(named[how.entity], root / how.items, how.entity)
+    order = np.argsort(entities, kind="stable")
+    known = Ids(entities[order])
+    if len(np.unique(known.values)) < len(known):
+        raise DataError(f"{Path(how.items or how.path).name}: column {how.entity!r} must name an entity once")
+    inverse = np.array([f"~{name}" for name in relation], dtype=object)
+    found = []
+    for subject, name, object_ in ((head, relation, tail), (tail, inverse, head)):
+        place = known.encode(subject)
+        kept = place >= 0
+        found.append((items[order][place[kept]], name[kept], object_[kept]))
+    item, relations, entity = (np.concatenate(column) for column in zip(*found, strict=True))
+    return SideTable.of("triples", item=item, relation=relations, entity=entity)
+
+
+def _like(column: pa.ChunkedArray, ids: np.ndarray, path: Path, name: str) -> np.ndarray:
+    """A column of ids of the type that ``ids`` has."""
+    where = f"{path.name}: column {name!r}"
+    _no_gaps(column, where)
+    return table.read_ids(column, "text" if ids.dtype == object else "integer", where)
+
+
+def _text(column: pa.ChunkedArray, path: Path, name: str) -> np.ndarray:
+    where = f"{path.name}: column {name!r}"
+    _no_gaps(column, where)
+    return table.read_ids(column, "text", where)
+
+
+def _no_gaps(column: pa.ChunkedArray, where: str) -> None:
+    text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    missing = column.null_count + ((pc.sum(pc.equal(column, "")).as_py() or 0) if text else 0)
+    if missing:
+        raise DataError(f"{where} must have no empty values, {missing} are empty")
+
+
+def _numbers(values: np.ndarray, where: str) -> np.ndarray:
+    try:
+        numbers = values.astype(np.float64)
+    except ValueError:
+        raise DataError(f"{where} must be numbers, got text") from None
+    if not np.isfinite(numbers).all():
+        raise DataError(f"{where} must be finite numbers, {int((~np.isfinite(numbers)).sum())} are not")
+    return numbers

@@ -1,0 +1,229 @@
+"""One function a DVC stage: read, call, write. ``python -m lethe.data.stages STAGE DATASET [SHARDING]`` runs one."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from lethe.config.dataset import Columns, TableFormat
+from lethe.config.params import Params
+from lethe.config.sharding import ColumnPlacement, Placement, RequestPlacement
+from lethe.core.environment import code_digest
+from lethe.core.keys import subject_digest
+from lethe.core.random import Stream
+from lethe.core.workspace import Workspace
+from lethe.data import sources
+from lethe.data.partition import PARTITIONS, Assignment, lay_slices
+from lethe.data.partition.guarantee import frozen
+from lethe.data.sources import table
+from lethe.data.split import PARTS, deduplicate, split
+from lethe.data.suppression import SuppressionList
+from lethe.errors import ConfigError, DataError, LetheError
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.columns import to_arrow, write_parquet
+from lethe.tables.ids import Ids
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTables, known_links
+
+
+def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
+    """What the source holds now, and which code reads it: a change of either re-runs the stages below."""
+    config = params.datasets[dataset].source
+    found = sources.digest(config, root=workspace.source_root, copy=workspace.source_copy(dataset))
+    found |= sources.side.digests(params.datasets[dataset].side, root=workspace.source_root)
+    for name, layout in params.shardings.items():
+        if isinstance(layout.placement, ColumnPlacement):
+            found[f"placement of {name}"] = table.digest(workspace.source_root / layout.placement.path)
+    found["code"] = code_digest("lethe.data.stages", *(p.assign.__module__ for p in PARTITIONS.values()))
+    path = workspace.source_digest(dataset)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, sort_keys=True, indent=1) + "\n")
+
+
+def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
+    """Read the source and its side tables, drop what the suppression list names, write all in canonical form."""
+    config = params.datasets[dataset]
+    suppressed = SuppressionList.read(workspace.suppression)
+    timed = getattr(config.source, "timestamp_unit", "s") != "position"
+    read = sources.read(config.source, root=workspace.source_root, copy=workspace.source_copy(dataset))
+    parts = read if isinstance(read, dict) else {"interactions": read}
+    kept = {
+        name: suppressed.drop(deduplicate(rows, config.duplicates), dataset, timed=timed)
+        for name, rows in parts.items()
+    }
+    if isinstance(read, dict):
+        # A pair may also recur across parts; which part then has it is the split's business.
+        kept["interactions"] = deduplicate(Interactions.concatenate(*kept.values()), config.duplicates)
+    if len(kept["interactions"]) == 0:
+        raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
+    everything = Interactions.concatenate(*parts.values())
+    strict = all(entry.dataset != dataset for entry in suppressed.entries)
+    tables = sources.read_side(config, everything, root=workspace.source_root, strict=strict)
+    tables = tables.map(lambda table: table, lambda rows: deduplicate(rows, "latest"))
+    tables = known_links(suppressed.drop_side(tables, dataset, timed=timed), kept["interactions"])
+    with _fresh(workspace.ingested(dataset)) as folder:
+        for name, rows in kept.items():
+            rows.write(folder / f"{name}.parquet")
+        tables.write(folder / "side")
+
+
+def split_stage(workspace: Workspace, params: Params, dataset: str) -> None:
+    """Lay each interaction into train, validation or test."""
+    ready = {
+        part: Interactions.read(path)
+        for part in PARTS
+        if (path := workspace.ingested(dataset) / f"{part}.parquet").is_file()
+    }
+    rows = Interactions.read(workspace.interactions(dataset))
+    parts = split(rows, params.datasets[dataset].split, Stream(params.seed)("split", dataset), parts=ready or None)
+    with _fresh(workspace.split(dataset)) as folder:
+        for name in PARTS:
+            parts[name].write(folder / f"{name}.parquet")
+
+
+def assign(workspace: Workspace, params: Params, dataset: str, sharding: str) -> None:
+    """Lay each training row into a shard. An assignment that looked at data stays frozen until its params change."""
+    layout = params.shardings[sharding]
+    rows = Interactions.read(workspace.split(dataset, "train"))
+    folder = workspace.assignment(dataset, sharding)
+    epoch = {"sharding": layout.plain(), "seed": params.seed}
+    stream = Stream(params.seed)("partition", dataset, sharding)
+    previous = None
+    if frozen(layout) and _begun(folder, epoch):
+        previous = Assignment.read(folder / "assignment.parquet")
+    shards = PARTITIONS[layout.partition].assign(
+        rows, layout.num_shards, previous, stream, slack=layout.slack, embeddings=pretrain
+    )
+    slices = None
+    if layout.slices > 1:
+        leaving = _leaving(workspace, layout.placement, dataset, rows)
+        slices = lay_slices(rows, layout.slices, stream, leaving=leaving, previous=previous)
+    with _fresh(folder) as fresh:
+        Assignment(rows.user_ids, rows.item_ids, shards, slices).write(fresh / "assignment.parquet")
+        (fresh / "epoch.json").write_text(json.dumps(epoch, sort_keys=True) + "\n")
+
+
+def _begun(folder: Path, epoch: dict[str, object]) -> bool:
+    path = folder / "epoch.json"
+    return path.is_file() and json.loads(path.read_text()) == json.loads(json.dumps(epoch))
+
+
+def pretrain(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray, np.ndarray]:
+    """User and item vectors of a WMF trained on the rows, for the balanced partitions; never stored."""
+    from lethe.learning.training import train
+    from lethe.models import MODELS, configure
+
+    catalogue = Catalogue.of(rows)
+    model = MODELS["wmf"](configure("wmf", {}), catalogue.shape)
+    train(model, catalogue.encode(rows), stream)
+    users, items = model.factors_or_fail()
+    return catalogue, users.detach().numpy(), items.detach().numpy()
+
+
+def _leaving(workspace: Workspace, placement: Placement | None, dataset: str, rows: Interactions) -> np.ndarray | None:
+    """[n] bool: the rows of users who are likely to leave. Raises DataError where the placement's table is no table."""
+    match placement:
+        case None:
+            return None
+        case ColumnPlacement():
+            # One value a user, read as the rating that the user gives; there is no item to it.
+            columns = Columns(user=placement.user, item=placement.user, rating=placement.column)
+            values = table.read(workspace.source_root / placement.path, TableFormat(columns=columns))
+            assert values.ratings is not None
+            named = Ids.of(values.user_ids[values.ratings >= placement.at_least])
+            return named.encode(rows.user_ids) >= 0
+        case RequestPlacement():
+            entries = SuppressionList.read(workspace.suppression).entries
+            asked = Counter(e.user_digest for e in entries if e.dataset == dataset and e.kind == "interaction")
+            users, places = np.unique(rows.user_ids, return_inverse=True)
+            often = [asked[subject_digest(dataset, user)] >= placement.at_least for user in users]
+            return np.array(often, dtype=bool)[places]
+
+
+def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: str) -> None:
+    """One Parquet file a shard: exactly the training rows the assignment lays there; and the side tables' rows that
+    belong to its users and items, in ``side`` below them."""
+    rows = Interactions.read(workspace.split(dataset, "train"))
+    assignment = Assignment.read(workspace.assignment(dataset, sharding) / "assignment.parquet")
+    count = params.shardings[sharding].num_shards
+    width = max(2, len(str(count - 1)))
+    tables = training_tables(workspace, params, dataset)
+    with _fresh(workspace.shards(dataset, sharding)) as folder:
+        for shard in range(count):
+            name, held = f"{shard:0{width}d}", assignment.shards == shard
+            own, slices = rows.take(held), assignment.slices
+            columns = {column: to_arrow(values) for column, values in own.columns()}
+            if slices is not None:
+                columns["slice"] = to_arrow(slices[held])
+            write_parquet(pa.table(columns), folder / f"{name}.parquet")
+            tables.of_rows(own).write(folder / "side" / name)
+
+
+@contextmanager
+def _fresh(folder: Path) -> Iterator[Path]:
+    """A new folder that replaces the old one when all of it is written; after a fault the old one stands."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield new
+        new.chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+STAGES: dict[str, Callable[..., None]] = {
+    "source": source_stage,
+    "ingest": ingest,
+    "split": split_stage,
+    "assign": assign,
+    "shards": shards_stage,
+}
+
+
+def build_data(workspace: Workspace, params: Params, dataset: str, shardings: list[str]) -> None:
+    """All stages of a dataset in order, without DVC: what ``verify`` and tests run in a clean folder."""
+    for stage in (source_stage, ingest, split_stage):
+        stage(workspace, params, dataset)
+    for sharding in shardings:
+        assign(workspace, params, dataset, sharding)
+        shards_stage(workspace, params, dataset, sharding)
+
+
+def main(arguments: list[str]) -> int:
+    """Run one stage; a fault is one line on standard error and exit code 1."""
+    try:
+        workspace = Workspace.find()
+        params = Params.read(workspace.params)
+        name, dataset, *rest = arguments
+        if dataset not in params.datasets:
+            raise ConfigError(f"datasets: unknown {dataset!r}; known: {', '.join(params.datasets)}")
+        STAGES[name](workspace, params, dataset, *rest)
+    except LetheError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+
+
+def training_tables(workspace: Workspace, params: Params, dataset: str) -> SideTables:
+    """What may be learnt from beside the training rows: with ``side.clean`` behaviours don't hold the pairs of
+    validation and test, which tell the answer."""
+    tables = SideTables.read(workspace.side(dataset))
+    if not tables.behaviours or not params.datasets[dataset].side.clean:
+        return tables
+    return tables.without_pairs([Interactions.read(workspace.split(dataset, part)) for part in ("valid", "test")])

@@ -1,0 +1,1 @@
+"""A forget request from the command line to its certificate."""

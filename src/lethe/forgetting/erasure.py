@@ -1,0 +1,125 @@
+"""Emptying every store of what is superseded, and the scan that shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from lethe.build.registry import Registry
+from lethe.core.workspace import Workspace
+from lethe.errors import LetheError
+from lethe.forgetting.intake import current_plan, ledger
+from lethe.forgetting.ledger.ledger import Ledger
+from lethe.forgetting.lineage import live_artifacts
+from lethe.forgetting.run import Run
+from lethe.forgetting.state import state_of
+from lethe.forgetting.stores import purge
+from lethe.forgetting.stores.needles import Needles
+from lethe.forgetting.stores.service import Running
+from lethe.forgetting.stores.stores import Store
+from lethe.serving import deploy
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import digest_beside
+
+
+def erase(workspace: Workspace, run: Run) -> Run:
+    """Empty every store of what is superseded, then scan them all; raises LetheError if anything is found."""
+    book = ledger(workspace)
+    places = stores(workspace, book, run)
+    needles = needles_of(workspace, book, run)
+    removed = purge.purge(places, needles)
+    scan = purge.scan(places, needles)
+    must_be_clean(scan)
+    ended = {
+        "purged": [one.to_json() for one in removed],
+        "scan": scan.to_json(),
+        "outside_reach": [*_sources_outside(workspace, run), *purge.outside_reach(workspace, book)],
+    }
+    return replace(run, ended=ended).write(workspace)
+
+
+def stores(workspace: Workspace, book: Ledger, run: Run | None = None) -> list[Store]:
+    """Every place where forgotten data can hide. Without a run they can be searched, but not emptied."""
+
+    def of_a_run(retire: Callable[[Run], int]) -> int:
+        assert run is not None, "only a forget run empties stores"
+        return retire(run)
+
+    places = purge.stores(
+        workspace,
+        artifacts=live_artifacts(workspace),
+        ledger=book,
+        retire_models=lambda: of_a_run(lambda run: _retire_models(workspace, run)),
+        retire_bentos=lambda: of_a_run(lambda run: len(deploy.retire_bentos(workspace, ()))),
+    )
+    return [*places, Running(workspace)]
+
+
+def forecast(workspace: Workspace) -> list[dict[str, Any]]:
+    """Of each store, how many bytes it holds, and how many of them are in files that the waiting requests touch: their
+    subjects, the tables and shards with their rows, and what was made of those. Nothing is changed."""
+    book, now = ledger(workspace), state_of(workspace)
+    waiting = book.pending()
+    shards = {(f.served.family, shard) for f in current_plan(workspace).families for shard in f.touched}
+    needles = []
+    for dataset in sorted({request.dataset for request in waiting}):
+        digests = {now["data"].get(dataset, "")}
+        for family, one in now["families"].items():
+            if one["dataset"] == dataset:
+                digests |= {one["digest"], one["ensemble"]}
+                digests |= {digest for name, digest in one["sub_models"].items() if (family, name) in shards}
+        subjects = Needles.of(dataset, waiting)
+        needles.append(replace(subjects, digests=frozenset(digests - {""})))
+    found = [(store, store.find(needles)) for store in stores(workspace, book)]
+    return [
+        {"store": store.name, "bytes": store.size(), "places": len(places), "held": sum(p.bytes for p in places)}
+        for store, places in found
+    ]
+
+
+def must_be_clean(scan: purge.Scan) -> None:
+    if scan.found:
+        where = next(f"{store}: {found[0]}" for store, found in scan.places.items() if found)
+        raise LetheError(f"scan: {scan.found} places still hold forgotten data, there must be none; first: {where}")
+
+
+def needles_of(workspace: Workspace, book: Ledger, run: Run) -> list[Needles]:
+    """What must be gone: the subjects, and every digest of before that is of nothing now."""
+    requests = book.get_all(run.requests)
+    after = state_of(workspace)
+    old = _digests(run.before) - _digests(after)
+    return [
+        Needles.of(dataset, requests, Interactions.read(workspace.interactions(dataset)), digests=old)
+        for dataset in run.datasets
+    ]
+
+
+def _digests(state: dict[str, Any]) -> set[str]:
+    families = state["families"].values()
+    digests = set(state["data"].values())
+    for one in families:
+        digests |= {one["digest"], one["ensemble"], *one["sub_models"].values()}
+    return digests
+
+
+def _retire_models(workspace: Workspace, run: Run) -> int:
+    """A version of the run's datasets that isn't made of what remains saw what is forgotten, served or not."""
+    registry = Registry(workspace)
+    remaining = {dataset: digest_beside(workspace.interactions(dataset)) for dataset in run.datasets}
+    versions = [version for family in registry.families() for version in registry.versions(family)]
+    old = [v for v in versions if v.info["data_digest"] != remaining.get(v.info["dataset"], v.info["data_digest"])]
+    for version in old:
+        registry.retire(version.tag)
+    return len(old) + registry.discard_unfinished()
+
+
+def _sources_outside(workspace: Workspace, run: Run) -> list[str]:
+    found = []
+    for dataset in run.datasets:
+        source = json.loads(workspace.source_digest(dataset).read_text())
+        if source["reach"] == "outside":
+            found.append(f"source of {dataset} ({source['kind']}): only read; its owner has to remove the rows there")
+        found += [f"{name}: its table is only read" for name in source if name.startswith("placement of ")]
+    return found

@@ -1,0 +1,1 @@
+"""Requests, their states, and the log of each change."""

@@ -1,0 +1,170 @@
+"""What requests will touch and cost: shards, rows, seconds, the earliest due date, what each sharding can promise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from lethe.build.costs import Costs
+from lethe.build.recipe import Recipe
+from lethe.config.params import Params
+from lethe.config.sharding import Sharding
+from lethe.core.workspace import Workspace
+from lethe.data.partition.guarantee import guarantee, residues
+from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.touched import Predicted, Shard, predict, shards_of
+from lethe.learning.aggregation import AGGREGATORS
+
+
+@dataclass(frozen=True)
+class Served:
+    """A served family and the recipe it was promoted with."""
+
+    family: str
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """What the same requests would touch and cost under another sharding."""
+
+    sharding: str
+    layout: Sharding
+    shards: dict[str, Shard]
+    predicted: Predicted
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "sharding": self.sharding,
+            "shards": len(self.shards),
+            "shards_touched": len(_touched(self.shards)),
+            "guarantee": guarantee(self.layout),
+            "predicted": self.predicted.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class FamilyPlan:
+    """What the requests touch and cost in one served family."""
+
+    served: Served
+    shards: dict[str, Shard]
+    predicted: Predicted
+    alternatives: tuple[Alternative, ...] = ()
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        return _touched(self.shards)
+
+    @property
+    def rows(self) -> int:
+        """Training rows that leave."""
+        return sum(shard.gone for shard in self.shards.values())
+
+    def to_json(self) -> dict[str, Any]:
+        recipe = self.served.recipe
+        return {
+            "family": self.served.family,
+            "dataset": recipe.dataset,
+            "sharding": recipe.sharding,
+            "partition": recipe.layout.partition,
+            "shards": len(self.shards),
+            "shards_touched": list(self.touched),
+            "rows": self.rows,
+            "predicted": self.predicted.to_json(),
+            "alternatives": [alternative.to_json() for alternative in self.alternatives],
+            "guarantee": guarantee(recipe.layout),
+            "residues": residues(recipe.layout),
+        }
+
+
+def _touched(shards: dict[str, Shard]) -> tuple[str, ...]:
+    return tuple(name for name, shard in shards.items() if shard.touched)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A batch of requests fulfilled together: each touched shard is rebuilt once."""
+
+    requests: tuple[ForgetRequest, ...]
+    families: tuple[FamilyPlan, ...]
+
+    @property
+    def due(self) -> datetime | None:
+        """The earliest due date."""
+        return min((request.due for request in self.requests), default=None)
+
+    def begin_by(self, lead: timedelta) -> datetime | None:
+        """Until when further requests may join: the earliest due date, less ``lead`` and twice the predicted time."""
+        seconds = sum(family.predicted.seconds or 0.0 for family in self.families)
+        return self.due - lead - 2 * timedelta(seconds=seconds) if self.due else None
+
+    def lines(self) -> list[str]:
+        """For people to read."""
+        if self.due is None:
+            return ["nothing to forget"]
+        lines = [f"{len(self.requests)} requests, due {self.due:%Y-%m-%d}"]
+        for one in self.families:
+            shards = ", ".join(one.touched) or "none"
+            lines.append(f"{one.served.family}: {one.rows} training rows, shards {shards} of {len(one.shards)}")
+            lines.append(f"  {one.predicted}; {guarantee(one.served.recipe.layout)}")
+            for other in one.alternatives:
+                shards = f"{len(_touched(other.shards))} of {len(other.shards)} shards"
+                lines.append(f"  under {other.sharding}: {shards}, {other.predicted}")
+        return lines
+
+    def to_json(self) -> dict[str, Any]:
+        """Without ids of people."""
+        return {
+            "requests": [
+                {"id": r.id, "dataset": r.dataset, "kind": r.kind, "state": r.state, "due": r.due.isoformat()}
+                for r in self.requests
+            ],
+            "families": [family.to_json() for family in self.families],
+            "due": self.due.isoformat() if self.due else None,
+        }
+
+
+def plan(
+    workspace: Workspace,
+    requests: Sequence[ForgetRequest],
+    served: Sequence[Served],
+    *,
+    costs: Costs | None = None,
+    params: Params | None = None,
+) -> Plan:
+    """Look the subjects up in the shard tables, side tables included, of every served family of their datasets, and
+    predict the work.
+
+    With ``params`` its other shardings are compared with; one whose tables don't exist is left out. A user whose rows
+    are all in validation or test touches no shard; what is made of them is rebuilt all the same.
+    """
+    touching = {request.dataset for request in requests}
+    families = [
+        _family(workspace, requests, one, costs or Costs(), params) for one in served if one.recipe.dataset in touching
+    ]
+    return Plan(tuple(requests), tuple(families))
+
+
+def _family(
+    workspace: Workspace,
+    requests: Sequence[ForgetRequest],
+    served: Served,
+    costs: Costs,
+    params: Params | None,
+) -> FamilyPlan:
+    recipe = served.recipe
+    mine = [request for request in requests if request.dataset == recipe.dataset]
+    shards = shards_of(workspace, recipe, mine)
+    alternatives = []
+    for name, layout in params.shardings.items() if params else ():
+        if name == recipe.sharding or not workspace.shards(recipe.dataset, name).is_dir():
+            continue
+        settings = params.aggregators.get(layout.aggregator, {}) if params else {}
+        aggregator = AGGREGATORS[layout.aggregator].Config.parse(settings, f"aggregators.{layout.aggregator}").plain()
+        other = recipe.model_copy(update={"sharding": name, "layout": layout, "aggregator": aggregator})
+        laid = shards_of(workspace, other, mine)
+        alternatives.append(Alternative(name, layout, laid, predict(other, laid, costs)))
+    return FamilyPlan(served, shards, predict(recipe, shards, costs), tuple(alternatives))

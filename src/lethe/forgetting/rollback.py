@@ -1,0 +1,19 @@
+"""Going back to an earlier version, as far as what was forgotten since allows."""
+
+from __future__ import annotations
+
+from lethe.build.registry import Registry
+from lethe.core.workspace import Workspace
+from lethe.errors import DeploymentError
+from lethe.forgetting.run import Run
+
+
+def roll_back(workspace: Workspace, family: str, to: str | None = None) -> str:
+    """Make an earlier version of a family current again; returns its tag. Raises DeploymentError where there is none
+    that was built after the last completed forget request, or while a forget run is on its way."""
+    known = Registry(workspace).families()
+    if family not in known:
+        raise DeploymentError(f"family: {family!r} must be one of {', '.join(known) or 'none (nothing is promoted)'}")
+    if Run.read(workspace) is not None:
+        raise DeploymentError("roll back: a forget run is on its way and replaces what is served; finish it first")
+    return Registry(workspace).roll_back(family, to)

@@ -1,0 +1,180 @@
+"""A batch of requests on its way: planned, its rows removed, what was rebuilt confirmed.
+
+A run's own record, .lethe/run.json, is written before anything changes and holds digests only. Every step can be
+repeated, so that a run that was killed goes on with the same requests where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+from lethe.build.costs import Costs
+from lethe.build.registry import Registry
+from lethe.config.params import Params
+from lethe.core.files import write_whole
+from lethe.core.workspace import Workspace
+from lethe.data.gates.epoch import read_epoch, write_epoch
+from lethe.data.suppression import Suppressed, SuppressionList
+from lethe.errors import LetheError
+from lethe.forgetting.intake import held_rows, ledger
+from lethe.forgetting.ledger.ledger import Ledger
+from lethe.forgetting.ledger.requests import ForgetRequest, State, holds, mentions
+from lethe.forgetting.plan import Plan, plan
+from lethe.forgetting.state import served, state_of
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTables, digest_beside
+
+
+@dataclass(frozen=True)
+class Run:
+    """One batch of requests on its way; digests and names only."""
+
+    requests: tuple[str, ...]
+    datasets: tuple[str, ...]
+    plan: dict[str, Any]
+    before: dict[str, Any]
+    expected: dict[str, int]
+    """Rows that each dataset's epoch is reckoned to have begun with once those of the batch are gone: the gate that
+    misses rows must not miss forgotten ones."""
+    started: float
+    ended: dict[str, Any] | None = None
+
+    @classmethod
+    def read(cls, workspace: Workspace) -> Run | None:
+        path = workspace.state / "run.json"
+        if not path.is_file():
+            return None
+        values = json.loads(path.read_text())
+        return cls(**{**values, "requests": tuple(values["requests"]), "datasets": tuple(values["datasets"])})
+
+    def write(self, workspace: Workspace) -> Run:
+        write_whole(workspace.state / "run.json", json.dumps(asdict(self)))
+        return self
+
+
+def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None = None) -> Run | None:
+    """The interrupted run, or a new one over every accepted request; None if there is nothing to do.
+
+    A ``scheduled`` one may let requests wait for others, see ``Forgetting.batch``; all that wait go together.
+    """
+    run = Run.read(workspace)
+    book = ledger(workspace)
+    if run is None:
+        waiting = [request for request in book.pending() if _still_held(workspace, book, request)]
+        if not waiting:
+            return None
+        planned = plan(workspace, waiting, served(workspace), costs=Costs.read(workspace))
+        if scheduled and _may_wait(workspace, planned, now or datetime.now(UTC)):
+            return None
+        datasets = tuple(sorted({request.dataset for request in waiting}))
+        run = Run(
+            requests=tuple(request.id for request in waiting),
+            datasets=datasets,
+            plan=planned.to_json(),
+            before=state_of(workspace),
+            expected={dataset: _expected(workspace, dataset, waiting) for dataset in datasets},
+            started=time.time(),
+        ).write(workspace)
+    _advance(book, run, "accepted", "planned", touched=touched(run))
+    return run
+
+
+def _may_wait(workspace: Workspace, planned: Plan, now: datetime) -> bool:
+    settings = Params.read(workspace.params).forgetting
+    latest = planned.begin_by(timedelta(hours=settings.lead_hours))
+    return settings.batch == "until-due" and latest is not None and now < latest
+
+
+def _advance(book: Ledger, run: Run, since: State, state: State, **detail: Any) -> None:
+    """Bring those of the run that are still in one state into the next: an earlier run may have done so."""
+    waiting = [request.id for request in book.get_all(run.requests) if request.state == since]
+    if waiting:
+        book.advance_all(waiting, state, **detail)
+
+
+def _still_held(workspace: Workspace, book: Ledger, request: ForgetRequest) -> bool:
+    if request.state not in ("accepted", "planned"):
+        return True
+    if held_rows(workspace, request):
+        return True
+    # An earlier run took the same rows with it.
+    book.nothing_held(request.id)
+    return False
+
+
+def touched(run: Run) -> list[str]:
+    return [f"{f['family']}/{shard}" for f in run.plan["families"] for shard in f["shards_touched"]]
+
+
+def remove_rows(workspace: Workspace, run: Run) -> None:
+    """Keyed digests join the suppression list; our own copies of sources are rewritten without the rows."""
+    book = ledger(workspace)
+    _advance(book, run, "planned", "executing")
+    requests = book.get_all(run.requests)
+    for dataset in run.datasets:
+        write_epoch(workspace, dataset, read_epoch(workspace, dataset) | {"interactions": run.expected[dataset]})
+        _take_out(workspace, dataset, _entries_of(dataset, requests))
+
+
+def _expected(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> int:
+    rows = Interactions.read(workspace.interactions(dataset))
+    leaving = SuppressionList(workspace.suppression, tuple(_entries_of(dataset, requests)))
+    begun = read_epoch(workspace, dataset).get("interactions", len(rows))
+    return int(begun - leaving.matches(rows, dataset).sum())
+
+
+def _entries_of(dataset: str, requests: Sequence[ForgetRequest]) -> list[Suppressed]:
+    mine = [request for request in requests if request.dataset == dataset and request.user is not None]
+    return [e for r in mine for e in _entries(dataset, str(r.user), r.items, r.received.timestamp())]
+
+
+def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, Sequence[str]]], at: float) -> None:
+    """Put users (or, with items, their interactions) on the suppression list, and rewrite our source copy."""
+    entries = [_entries(dataset, user, items, at) for user, items in subjects]
+    _take_out(workspace, dataset, [entry for some in entries for entry in some])
+
+
+def _entries(dataset: str, user: str, items: Sequence[str], at: float) -> list[Suppressed]:
+    if not items:
+        return [Suppressed.user(dataset, user, int(at))]
+    return [Suppressed.interaction(dataset, user, item, int(at)) for item in items]
+
+
+def _take_out(workspace: Workspace, dataset: str, entries: list[Suppressed]) -> None:
+    listed = SuppressionList.read(workspace.suppression).add(entries)
+    copy = workspace.source_copy(dataset)
+    if copy.is_file():
+        listed.drop(Interactions.read(copy), dataset).write(copy)
+
+
+def confirm(workspace: Workspace, run: Run) -> None:
+    """No served version may come from other data than what remains; then the requests are verified.
+
+    Raises LetheError if one does, or if rows of a request are still there.
+    """
+    book = ledger(workspace)
+    remaining = {d: Interactions.read(workspace.interactions(d)) for d in run.datasets}
+    tables = {d: SideTables.read(workspace.side(d)) for d in run.datasets}
+    for request in book.get_all(run.requests):
+        left = holds(_not_newer(remaining[request.dataset], request), request)
+        left += mentions(tables[request.dataset].map(lambda t: t, partial(_not_newer, request=request)), request)
+        if left:
+            raise LetheError(f"{request.id}: {left} rows are still in the data after removal, there must be none")
+    for family, version in Registry(workspace).served().items():
+        dataset = version.info["dataset"]
+        if dataset in remaining and version.info["data_digest"] != digest_beside(workspace.interactions(dataset)):
+            raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
+    _advance(book, run, "executing", "verified")
+
+
+def _not_newer(rows: Interactions, request: ForgetRequest) -> Interactions:
+    # A person may come back: what a user did after asking is new data.
+    if request.kind != "user" or rows.timestamps is None:
+        return rows
+    return rows.take(rows.timestamps <= request.received.timestamp())

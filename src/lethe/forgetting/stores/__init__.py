@@ -1,0 +1,1 @@
+"""The places where forgotten data can hide: each is emptied, then searched."""

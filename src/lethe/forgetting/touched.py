@@ -1,0 +1,101 @@
+"""What a deletion makes learnt again, shard by shard, and what that will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lethe.build.costs import Costs, costs_behind, shard_columns, training_of
+from lethe.build.recipe import Recipe
+from lethe.core.workspace import Workspace
+from lethe.forgetting.ledger.requests import ForgetRequest, mentions
+from lethe.tables.side_tables import SideTables
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What of a shard leaves, and what is learnt again.
+
+    ``rows`` and ``gone`` count its training rows and those that leave; ``stages``: the rows of each training that has
+    to be done anew (one, or one a slice from the touched one on; none for a shard that is left empty). ``touched``: it
+    held such rows, in its side tables or otherwise.
+    """
+
+    rows: int
+    gone: int
+    stages: tuple[int, ...]
+    touched: bool
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Seconds of each part of the work, None where nothing like it was ever recorded, and the predictions' error.
+
+    The data stages and the redeployment, which are the same under every sharding, are not in it.
+    """
+
+    parts: dict[str, float | None]
+    error: float | None
+    """Mean relative error that predicting the training records from one another would have had."""
+
+    @property
+    def seconds(self) -> float | None:
+        known = [seconds for seconds in self.parts.values() if seconds is not None]
+        return sum(known) if len(known) == len(self.parts) else None
+
+    def __str__(self) -> str:
+        unknown = [name for name, seconds in self.parts.items() if seconds is None]
+        if self.seconds is None:
+            return f"no record yet of {', '.join(unknown)}"
+        return f"{self.seconds:.1f} s" + ("" if self.error is None else f" (error {self.error:.0%})")
+
+    def to_json(self) -> dict[str, Any]:
+        parts = {name: None if seconds is None else round(seconds, 3) for name, seconds in self.parts.items()}
+        total, error = self.seconds, self.error
+        return {
+            "seconds": None if total is None else round(total, 3),
+            "parts": parts,
+            "error": None if error is None else round(error, 3),
+        }
+
+
+def shards_of(workspace: Workspace, recipe: Recipe, requests: Sequence[ForgetRequest]) -> dict[str, Shard]:
+    """Every shard of the recipe's sharding, and what the requests, all of its dataset, touch in it."""
+    tables = sorted(workspace.shards(recipe.dataset, recipe.sharding).glob("*.parquet"))
+    return {path.stem: _shard(path, requests, recipe.layout.slices) for path in tables}
+
+
+def _shard(path: Path, requests: Sequence[ForgetRequest], slices: int) -> Shard:
+    users, items, places = shard_columns(path, "user", "item", "slice")
+    # Two requests may be about the same row: it leaves once.
+    covered = [request.covers(users, items) for request in requests]
+    gone = np.any(covered, axis=0) if covered else np.zeros(len(users), dtype=bool)
+    tables = SideTables.read(path.parent / "side" / path.stem)
+    mentioned = any(mentions(tables, request) for request in requests)
+    stages: tuple[int, ...] = ()
+    if (gone.any() or mentioned) and not gone.all():
+        # A side table has no slices: whoever is only mentioned may be so in the first.
+        first = 0 if mentioned else int(places[gone].min())
+        left = np.bincount(places[~gone], minlength=slices).cumsum()
+        stages = tuple(int(rows) for rows in left[first:slices] if rows)
+    return Shard(len(users), int(gone.sum()), stages, bool(gone.any() or mentioned))
+
+
+def predict(recipe: Recipe, shards: Mapping[str, Shard], costs: Costs) -> Predicted:
+    """The work behind what is touched, from the records of earlier work."""
+    what = training_of(recipe)
+    trainings = [costs.seconds(what, rows) for shard in shards.values() for rows in shard.stages]
+    known = [seconds for seconds in trainings if seconds is not None]
+    left = sum(shard.rows - shard.gone for shard in shards.values())
+    return Predicted(
+        {
+            "sub-models": sum(known) if len(known) == len(trainings) else None,
+            **costs_behind(recipe, left, costs),
+            "package": costs.seconds("package", left),
+        },
+        costs.error(what),
+    )

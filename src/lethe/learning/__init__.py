@@ -1,0 +1,1 @@
+"""From a shard to an ensemble: training, checkpoints, slices, aggregation."""

@@ -1,0 +1,56 @@
+"""How sub-models become one recommender. ``AGGREGATORS`` is the whole list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lethe.config.section import Section
+from lethe.errors import ConfigError
+from lethe.learning.aggregation import attention, ease, identity, mean, refit, stacked, static
+from lethe.learning.aggregation.ensemble import Asked, Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
+from lethe.learning.training import History
+from lethe.models import MODELS
+from lethe.models.cooccurrence import Cooccurrence
+from lethe.models.parts.base import Config, Model
+from lethe.tables.matrix import Shape
+
+
+class Aggregator(NamedTuple):
+    """``fit(sub_models, train, config, stream)`` -> (ensemble, history); ``config`` is a ``Config``."""
+
+    Config: type[Section]
+    fit: Callable[..., tuple[Ensemble, History]]
+    takes: Callable[[Model], bool] = lambda model: True
+    """Whether sub-models of this model can be combined."""
+    of: str = ""
+    """What those are, in words."""
+
+
+def _has_towers(model: Model) -> bool:
+    return model.factors() is not None
+
+
+def _counts(model: Model) -> bool:
+    return isinstance(model, Cooccurrence)
+
+
+AGGREGATORS: dict[str, Aggregator] = {
+    "identity": Aggregator(identity.Config, identity.fit),
+    "mean": Aggregator(mean.Config, mean.fit),
+    "static": Aggregator(static.Config, static.fit),
+    "attention": Aggregator(attention.Config, attention.fit, _has_towers, "models with two towers"),
+    "stacked": Aggregator(stacked.Config, stacked.fit, _has_towers, "models with two towers"),
+    "refit": Aggregator(refit.Config, refit.fit, _has_towers, "models with two towers"),
+    "ease": Aggregator(ease.Config, ease.fit, _counts, "cooccurrence alone"),
+}
+
+
+def check(aggregator: str, name: str, config: Config) -> None:
+    """Raises ConfigError where sub-models of the model ``name`` can't be combined so: before any is trained."""
+    chosen = AGGREGATORS[aggregator]
+    if not chosen.takes(MODELS[name](config, Shape(2, 2))):
+        raise ConfigError(f"aggregator: {aggregator} is for sub-models of {chosen.of}, not of {name}")
+
+
+__all__ = ["AGGREGATORS", "Aggregator", "Asked", "Ensemble", "FactorEnsemble", "SubModel", "WeightedEnsemble", "check"]

@@ -1,0 +1,152 @@
+"""Restart points inside a shard: it learns slice after slice (SISA's second S), and each stage can be gone on from.
+
+A shard's rows lie in slices 0, 1, ..., all rows of a user in one, and side tables go with the rows they belong to.
+Stage s learns from slices 0 to s and begins where stage s - 1 ended:
+
+    slice 0 ──► stage 0 ──► stage 1 ──► ... ──► the sub-model
+                            ▲ slices 0, 1
+
+A stage is a function of its own rows and of the bytes of the stage before it, and of nothing else. So its catalogue is
+that of its own rows: users and items of later slices don't exist for it, not even as empty rows, sizes or positions.
+What the stage before knew (weights, optimiser) goes on by raw id; what is new begins as ``Model.prepare`` draws it,
+under the stage's own name. A deletion in slice j therefore leaves the stages before j byte for byte, and the shard is
+learnt again from there; built from scratch it has the same bytes.
+
+A solver's own state (a momentum) is no part of a stage; its weights are.
+
+Bourtoule et al., "Machine Unlearning", S&P 2021, section IV, whose stages don't grow a vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lethe.errors import ConfigError
+from lethe.learning import checkpoint
+from lethe.learning.training import Begin
+from lethe.models.parts.base import Config, Model
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
+from lethe.tables.matrix import Shape
+from lethe.tables.side_tables import SideTables
+
+Axes = tuple[str | None, ...]
+"""For each dimension the vocabulary of the catalogue that it runs over ("users", "items", "entities", ...), if any."""
+
+
+def stage_config(config: Config, slices: int, name: str) -> Config:
+    """The config of one of the ``slices`` stages of model ``name``: 2 / (S + 1) of the epochs or sweeps, rounded up.
+
+    Stage s goes over s / S of the rows, so that all of them together cost what one training does. Raises ConfigError
+    for a model that has neither epochs nor sweeps.
+    """
+    shares: dict[str, int] = {
+        field: math.ceil(2 * getattr(config, field) / (slices + 1))
+        for field in ("epochs", "sweeps")
+        if field in type(config).model_fields
+    }
+    if not shares:
+        raise ConfigError(
+            f"slices: {slices}, but model {name!r} has neither epochs nor sweeps to go on with; must be 1"
+        )
+    return config.model_copy(update=shares)
+
+
+def check_slices(model: type[Model], config: Config, slices: int, name: str) -> None:
+    """Raises ConfigError where a shard of the model ``name`` can't be learnt in that many slices."""
+    if slices > 1:
+        stage_config(config, slices, name)
+        # With every side table there may be: whether one is there is known to the data alone.
+        if not axes(model(config, Shape(*[2] * len(fields(Shape))))):
+            raise ConfigError(f"slices: {slices}, but model {name!r} has no parameters to go on with; must be 1")
+
+
+def stage_rows(
+    rows: Interactions, tables: SideTables, slices: np.ndarray, stage: int
+) -> tuple[Interactions, SideTables]:
+    """What a stage learns from: the rows of slices 0 to ``stage``, and of the side tables what belongs to them."""
+    known = rows.take(slices <= stage)
+    return known, tables.of_rows(known)
+
+
+def axes(model: Model) -> dict[str, Axes]:
+    """For each parameter, what its dimensions run over: a dimension that is one longer where a vocabulary is.
+
+    Raises ConfigError for a parameter whose rows are of several vocabularies: it can't be told where new ones begin.
+    """
+    counts = {name: min(count, 2) for name, count in asdict(model.shape).items()}
+
+    def sizes(**more: int) -> dict[str, tuple[int, ...]]:
+        built = type(model)(model.config, Shape(**{**counts, **more}))
+        return {name: tuple(parameter.shape) for name, parameter in built.named_parameters()}
+
+    small = sizes()
+    found: dict[str, list[str | None]] = {name: [None] * len(size) for name, size in small.items()}
+    for count in (name for name, size in counts.items() if size):
+        for name, size in sizes(**{count: counts[count] + 1}).items():
+            for place, (before, after) in enumerate(zip(small[name], size, strict=True)):
+                if after == before:
+                    continue
+                if after != before + 1 or found[name][place] is not None:
+                    raise ConfigError(
+                        f"slices: parameter {name!r} of {type(model).__name__} stands for several things; must be 1"
+                    )
+                found[name][place] = count.removeprefix("num_")
+    return {name: tuple(along) for name, along in found.items()}
+
+
+def going_on(stage: Path, catalogue: Catalogue) -> Begin:
+    """How a model over ``catalogue``, which holds all ids of the stage in that folder, begins where that ended."""
+
+    def begin(model: Model, optimizer: torch.optim.Optimizer | None) -> None:
+        before = Catalogue.read(stage)
+        weights = load_file(stage / "weights.safetensors")
+        learnt = stage / "optimizer.safetensors"
+        moments = load_file(learnt) if learnt.is_file() else {}
+        now = {"users": catalogue.users, "items": catalogue.items, **catalogue.side}
+        then = {"users": before.users, "items": before.items, **before.side}
+        places = {name: torch.from_numpy(now[name].encode(ids.values)) for name, ids in then.items()}
+        assert all((index >= 0).all() for index in places.values()), "a stage's rows are among those of the next"
+
+        def grow(start: Tensor, earlier: Tensor, along: Axes) -> Tensor:
+            index = [
+                (torch.arange(size) if axis is None else places[axis]).view(
+                    [-1 if d == n else 1 for d in range(len(along))]
+                )
+                for n, (axis, size) in enumerate(zip(along, start.shape, strict=True))
+            ]
+            grown = start.detach().clone()
+            grown[tuple(index)] = earlier.to(grown)
+            return grown
+
+        learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+        parameters, along = dict(model.named_parameters()), axes(model)
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(grow(parameter, weights[name], along[name]))
+        for key, value in moments.items():
+            assert optimizer is not None
+            place, _, what = key.partition("/")
+            parameter, name = parameters[learning[int(place)]], learning[int(place)]
+            state = optimizer.state[parameter]
+            # A number, such as how many steps were made, or one value for each weight.
+            whole = value.dim() == 0
+            start = state.get(what, torch.zeros_like(parameter))
+            state[what] = value.to(parameter.device) if whole else grow(start, value, along[name])
+
+    return begin
+
+
+def write_stage(folder: Path, saved: Path, model: Model) -> None:
+    """What the next stage needs besides the catalogue: the weights, and from the checkpoint ``saved``, which only a
+    training by gradients leaves, the optimiser's state."""
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "weights.safetensors")
+    if saved.is_file():
+        save_file(checkpoint.optimizer_state(saved), folder / "optimizer.safetensors")

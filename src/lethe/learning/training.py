@@ -1,0 +1,240 @@
+"""How every model learns: ``train`` runs its solver; ``fit`` is the one gradient loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+from tqdm import tqdm
+
+from lethe.core.random import Stream
+from lethe.errors import ConfigError
+from lethe.learning import checkpoint
+from lethe.learning.checkpoint import Best, History, Row
+from lethe.models.parts.base import Model
+from lethe.tables.matrix import InteractionMatrix
+
+__all__ = [
+    "Begin",
+    "History",
+    "Progress",
+    "Row",
+    "Validate",
+    "fit",
+    "one_thread",
+    "pick_device",
+    "progress_bar",
+    "train",
+]
+
+Progress = Callable[[Row], None]
+Validate = Callable[[Model], float]
+"""The value of a finished model on validation data; higher is better."""
+Begin = Callable[[Model, torch.optim.Optimizer | None], None]
+"""Bring a prepared model, and the optimiser of ``fit``, to where learning is to begin."""
+
+CHECKPOINT_SECONDS = 60.0
+"""Between two checkpoints, at the least. Only what a killed training loses depends on it."""
+
+
+@contextmanager
+def progress_bar(name: str, config: Any) -> Iterator[Progress]:
+    """The epochs that are done, for a person who waits: on a terminal only, and after five seconds."""
+    total = getattr(config, "epochs", None) or getattr(config, "sweeps", None)
+    with tqdm(total=total, desc=name, unit="epoch", delay=5, leave=False, disable=None) as bar:
+
+        def show(row: Row) -> None:
+            # Epochs of a training that is gone on with were done before.
+            bar.update(int(row["epoch"]) + 1 - bar.n)
+
+        yield show
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One numeric thread in every library: part of the promise that the same inputs give the same bytes.
+
+    It is not undone at the end: the limits belong to the process, and another thread may still be training.
+    """
+    torch.set_num_threads(1)
+    threadpool_limits(limits=1)
+    yield
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the GPU where there is one. Raises ConfigError if cuda is asked for and absent."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("training.device: 'cuda' was asked for, but torch sees no GPU; use auto or cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def train(
+    model: Model,
+    data: InteractionMatrix,
+    stream: Stream,
+    device: torch.device | None = None,
+    *,
+    progress: Progress | None = None,
+    valid: Validate | None = None,
+    saved: Path | None = None,
+    begin: Begin | None = None,
+) -> History:
+    """Train ``model`` on ``data`` by the solver its config names; afterwards it is on the CPU and ready to score.
+
+    ``progress`` is called with each row of the history; ``begin`` may change the start; ``valid`` and ``saved`` are for
+    ``fit``. Only gradients use the device: the solvers are compiled for the CPU.
+    """
+    _check_needs(model, data)
+    if data.contexts is not None and not model.repeats and "contexts" not in model.accepts:
+        data = data.distinct()
+    with one_thread():
+        model.prepare(data, stream("prepare"))
+        if model.config.solver == "gradient":
+            model.to(device or "cpu")
+            if device is not None and device.type == "cuda":
+                # For the whole process, as the number of threads is. What has no such form warns and goes on: results
+                # of a GPU are not promised to repeat (lethe.core.environment).
+                torch.use_deterministic_algorithms(True, warn_only=True)
+            history = fit(model, data, stream("train"), progress=progress, valid=valid, saved=saved, begin=begin)
+        else:
+            history = []
+            if begin is not None:
+                begin(model, None)
+            for epoch, loss in enumerate(model.solve(data, stream("train"))):
+                _check(model, epoch, loss, f"of solver {model.config.solver}")
+                _record(history, progress, {"epoch": epoch, "loss": loss})
+        model.eval()
+        with torch.no_grad():
+            model.finish()
+        model.to("cpu")
+        if history:
+            history[-1] |= model.figures()
+    return history
+
+
+def fit(
+    model: Model,
+    data: InteractionMatrix,
+    stream: Stream,
+    *,
+    progress: Progress | None = None,
+    valid: Validate | None = None,
+    saved: Path | None = None,
+    begin: Begin | None = None,
+) -> History:
+    """The one optimisation loop: epochs over the model's own batches and loss.
+
+    Raises ConfigError, naming model, epoch and learning rate, where an epoch's loss is not a finite number.
+
+    With ``valid``, each row also has "valid", the model ends with the weights of its best epoch, and it stops after
+    ``config.patience`` epochs without a rise (0: never).
+
+    With ``saved``, it goes on from the ``learning.checkpoint`` of that path where there is one, and writes one there
+    after the last epoch and, at most every ``CHECKPOINT_SECONDS``, between epochs. Stopped and gone on with, it ends
+    in the bytes of a training that was never stopped. ``progress`` sees only the epochs that are run.
+    """
+    config: Any = model.config
+    optimizer = _optimizer(model, config)
+    device = next(model.parameters()).device
+    history: History = []
+    best: Best | None = None
+    if begin is not None:
+        begin(model, optimizer)
+    if saved is not None and (before := checkpoint.load(saved, model, optimizer)) is not None:
+        history, best = before
+    written = time.monotonic()
+    while not _ended(config, history, best):
+        epoch = len(history)
+        _set_rate(optimizer, config, epoch)
+        model.train()
+        total = 0.0
+        for batch in model.batches(data, stream("epoch", epoch)):
+            optimizer.zero_grad(set_to_none=True)
+            loss = model.loss(_to(batch, device))
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.item()
+        _check(model, epoch, total, f"at learning_rate {config.learning_rate}")
+        row = {"epoch": epoch, "loss": total}
+        if valid is not None:
+            row["valid"] = _validate(model, valid)
+            if best is None or row["valid"] > best.value:
+                best = Best(row["valid"], epoch, {name: value.clone() for name, value in model.state_dict().items()})
+        _record(history, progress, row)
+        due = time.monotonic() - written >= CHECKPOINT_SECONDS or _ended(config, history, best)
+        if saved is not None and due:
+            checkpoint.save(saved, model, optimizer, history, best)
+            written = time.monotonic()
+    if best is not None:
+        model.load_state_dict(best.weights)
+    return history
+
+
+def _check_needs(model: Model, data: InteractionMatrix) -> None:
+    """Raises ConfigError for a table that the model can't learn without. An empty one will do."""
+    for table in sorted(model.needs):
+        found = getattr(data.side if hasattr(data.side, table) else data, table)
+        if found is None or (isinstance(found, dict) and not found):
+            raise ConfigError(f"{type(model).__name__}: needs {table}, and the dataset has none")
+
+
+def _ended(config: Any, history: History, best: Best | None) -> bool:
+    """Whether all epochs are done, or the validation value hasn't risen for ``config.patience`` of them."""
+    waited = 0 if best is None else len(history) - 1 - best.epoch
+    return len(history) >= config.epochs or 0 < config.patience <= waited
+
+
+def _check(model: Model, epoch: int, loss: float, where: str) -> None:
+    """Raises ConfigError for a loss that is not a finite number; ``where`` says how it was learning."""
+    if not math.isfinite(loss):
+        hint = "lower the learning rate, raise reg, or start from smaller vectors (init_std)"
+        raise ConfigError(f"{type(model).__name__}: the loss is {loss} in epoch {epoch} {where}; {hint}")
+
+
+def _validate(model: Model, valid: Validate) -> float:
+    model.eval()
+    with torch.no_grad():
+        model.finish()
+        return valid(model)
+
+
+def _record(history: History, progress: Progress | None, row: Row) -> None:
+    history.append(row)
+    if progress is not None:
+        progress(row)
+
+
+def _optimizer(model: Model, config: Any) -> torch.optim.Optimizer:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if config.optimizer == "adagrad":
+        # TF1's Adagrad, which the papers' programs use, has no epsilon; a zero accumulator would divide by zero.
+        return torch.optim.Adagrad(
+            parameters, lr=config.learning_rate, initial_accumulator_value=1e-8, eps=1e-20, fused=True
+        )
+    if config.optimizer == "adam":
+        return torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
+    return torch.optim.SGD(parameters, lr=config.learning_rate)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, config: Any, epoch: int) -> None:
+    scale = 1.0 - epoch / config.epochs if config.decay == "linear" else 1.0
+    for group in optimizer.param_groups:
+        group["lr"] = config.learning_rate * scale
+
+
+def _to(batch: Any, device: torch.device) -> Any:
+    if device.type == "cpu":
+        return batch
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, tuple):
+        moved = [_to(part, device) for part in batch]
+        return type(batch)(*moved) if hasattr(batch, "_fields") else tuple(moved)
+    return batch

@@ -1,0 +1,1 @@
+"""What models share: the contract, losses, layers, batches, graphs, sequences, towers."""

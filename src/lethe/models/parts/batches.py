@@ -1,0 +1,124 @@
+"""What one step of learning sees: rows with all their columns, (user, positive, negative) triples, or labelled pairs.
+
+Everything is drawn from the generator handed in and from the data handed in, so a shard's batches are its own. Pairs
+in ``data`` are taken to be distinct, which ``ingest`` guarantees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lethe.tables.matrix import InteractionMatrix
+
+
+class RowBatch(NamedTuple):
+    """Some rows with all their columns, ragged: row ``rows[b]`` has ``columns[indptr[b]:indptr[b + 1]]``.
+
+    rows  [B] int64      indptr  [B + 1] int64      columns  [nnz] int64
+    """
+
+    rows: Tensor
+    indptr: Tensor
+    columns: Tensor
+
+
+class Triples(NamedTuple):
+    """Users, an item of each and an item each does not have: three aligned tensors [B] int64."""
+
+    users: Tensor
+    positives: Tensor
+    negatives: Tensor
+
+
+class Labelled(NamedTuple):
+    """Pairs, of which some occur: users [B] int64, items [B] int64, labels [B] float32, 1 where the pair occurs."""
+
+    users: Tensor
+    items: Tensor
+    labels: Tensor
+
+
+def row_batches(data: InteractionMatrix, batch_size: int, generator: np.random.Generator) -> Iterator[RowBatch]:
+    """Every row (user) once, in random order, ``batch_size`` at a time; the last batch may be smaller.
+
+    A batch size of 0, or one that covers all rows, gives a single batch in the data's own order. For batches of items
+    pass ``data.transposed``.
+    """
+    if data.num_users == 0:
+        return
+    if batch_size == 0 or batch_size >= data.num_users:
+        yield RowBatch(*map(torch.from_numpy, (np.arange(data.num_users), data.indptr, data.items)))
+        return
+    order = generator.permutation(data.num_users)
+    for start in range(0, data.num_users, batch_size):
+        yield rows_of(data, order[start : start + batch_size])
+
+
+def rows_of(data: InteractionMatrix, rows: np.ndarray) -> RowBatch:
+    """Some rows [B] int64 of ``data``, in the order given."""
+    indptr, places = ragged_rows(data.indptr, rows)
+    return RowBatch(*map(torch.from_numpy, (rows, indptr, data.items[places])))
+
+
+def ragged_rows(indptr: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Some ``rows`` [B] of a ragged table: (their own indptr [B + 1] int64, places of their entries in the table)."""
+    lengths = indptr[rows + 1] - indptr[rows]
+    own = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return own, np.arange(own[-1]) + np.repeat(indptr[rows] - own[:-1], lengths)
+
+
+def triple_batches(data: InteractionMatrix, batch_size: int, generator: np.random.Generator) -> Iterator[Triples]:
+    """As many triples as there are interactions: a uniform user, a uniform item of theirs, a uniform other item.
+
+    Users who have every item, or none, are never drawn. A batch size of 0 gives all triples at once.
+    """
+    users = choosers(data)
+    if len(users) == 0:
+        return
+    step = batch_size or len(data)
+    for start in range(0, len(data), step):
+        drawn = generator.choice(users, min(step, len(data) - start))
+        counts = data.indptr[drawn + 1] - data.indptr[drawn]
+        positives = data.items[data.indptr[drawn] + generator.integers(0, counts)]
+        yield Triples(*map(torch.from_numpy, (drawn, positives, negatives(data, drawn, generator))))
+
+
+def labelled_batches(
+    data: InteractionMatrix, batch_size: int, num_negatives: int, generator: np.random.Generator
+) -> Iterator[Labelled]:
+    """Every interaction once, in random order, ``batch_size`` at a time, each followed by ``num_negatives`` of its user
+    with uniform items they lack.
+
+    Users who have every item are left out. A batch size of 0 gives all at once.
+    """
+    rows = generator.permutation(np.flatnonzero(np.isin(data.users, choosers(data))))
+    step = batch_size or max(len(rows), 1)
+    for start in range(0, len(rows), step):
+        users, items = data.users[rows[start : start + step]], data.items[rows[start : start + step]]
+        others = np.repeat(users, num_negatives)
+        labels = (np.arange(len(users) + len(others)) < len(users)).astype(np.float32)
+        pairs = np.concatenate([users, others]), np.concatenate([items, negatives(data, others, generator)])
+        yield Labelled(*map(torch.from_numpy, (*pairs, labels)))
+
+
+def choosers(data: InteractionMatrix) -> np.ndarray:
+    """[n] int64, increasing: users who have an item and lack one, so that there is something to compare."""
+    counts = np.diff(data.indptr)
+    return np.flatnonzero((counts > 0) & (counts < data.num_items))
+
+
+def negatives(data: InteractionMatrix, users: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """For each of ``users`` [B], who all lack an item, a uniform item they lack -> [B] int64.
+
+    Without rejection: a rank r among the lacked items is the item r + k, k being how many of the user's own items
+    have at most r lacked ones before them.
+    """
+    counts = data.indptr[users + 1] - data.indptr[users]
+    ranks = generator.integers(0, data.num_items - counts)
+    places = np.searchsorted(data.lacked_before, users * (data.num_items + 1) + ranks, side="right")
+    return ranks + places - data.indptr[users]

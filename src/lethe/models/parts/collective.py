@@ -1,0 +1,69 @@
+"""What the collective models share: the interactions and one kind of side data as blocks of one objective.
+
+    min Σ_u Σ_v c_uv (y_uv - p_u·q_v)² + Σ_b μ_b L_b + reg Σ‖·‖²,      c_uv = 1 if y_uv = 1, else c⁻_v
+
+L_b is the same loss of another matrix, which shares p or q (``models.solvers.collective``). WMF is the model without
+such blocks; with dropout 0 and μ it is the collective factorisation of Singh & Gordon (KDD 2008) over all cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from lethe.core.random import Stream
+from lethe.models.parts import base, losses, towers
+from lethe.models.solvers.collective import Block, collective
+from lethe.models.solvers.spectral import turn_to_spectrum
+from lethe.tables.matrix import InteractionMatrix
+
+
+class CollectiveConfig(base.Config):
+    solver: Literal["als"] = "als"
+    embedding_dim: int = Field(64, ge=1)
+    init_std: float = Field(0.01, gt=0)
+    negative_weight: float = Field(0.05, gt=0)
+    """c⁻ of every item; with ``popularity_exponent``, the sum of c⁻ over the items."""
+    popularity_exponent: float | None = None
+    """x in c⁻_v ∝ f_v^x, f_v the item's interactions; null: the same c⁻ for all."""
+    dropout: base.Probability = 0.5
+    """On one side of every product; the expectation over its masks is taken exactly."""
+    reg: float = Field(0.0, ge=0)
+    """λ of the L2; the dropout's expectation already holds the vectors back."""
+    sweeps: int = Field(10, ge=0)
+    """Every table's rows, once each."""
+    steps: int = Field(3, ge=1)
+    """Conjugate-gradient steps a row."""
+    power_iterations: int = Field(0, ge=0)
+    """Of the users' vectors before the first sweep, as in WMF: for models whose objective is one matrix, since a start
+    along the interactions' leading directions hides those of other blocks. 0: from random vectors."""
+
+
+class Collective(towers.TwoTower):
+    """score(u, v) = p_u·q_v; its Config is a CollectiveConfig. The tables of the side data are not kept."""
+
+    def blocks(self, data: InteractionMatrix, negative_weights: np.ndarray) -> tuple[list[Block], dict[str, int]]:
+        """The objective over tables "users", "items" and others, given c⁻ [num_items]; the sizes of those others. The
+        first block is that of users and items."""
+        raise NotImplementedError
+
+    def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
+        config = self.config
+        counts = torch.from_numpy(data.item_counts)
+        weights = losses.negative_weights(counts, config.negative_weight, config.popularity_exponent).numpy()
+        blocks, sizes = self.blocks(data, weights)
+        others = {name: self._start(size, stream, name) for name, size in sizes.items()}
+        users = self.users.detach().numpy()
+        turn_to_spectrum(blocks[0].data, users, config.power_iterations)
+        tables = {"items": self.items.detach().numpy(), **others, "users": users}
+        return collective(
+            blocks, tables, dropout=config.dropout, reg=config.reg, sweeps=config.sweeps, steps=config.steps
+        )
+
+    def _start(self, size: int, stream: Stream, name: str) -> np.ndarray:
+        numbers = torch.randn((size, self.config.embedding_dim), generator=stream.torch(name))
+        return (numbers * self.config.init_std).numpy()

@@ -1,0 +1,154 @@
+"""One side of a factorisation machine: rows of weighted features -> one vector and one number each.
+
+With the features x_i e_i of a row and h,
+
+    vector = Σ x_i e_i,      own = Σ w_i x_i + h·½ [(Σ x_i e_i)² - Σ (x_i e_i)²]
+
+Both follow from the sums [Σ x e ; Σ w x ; Σ (x e)²], which add up over parts of a row.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from lethe.tables.matrix import FeatureMatrix
+
+
+class Bag(NamedTuple):
+    """Weighted features of some rows, ragged: row b has ``columns[indptr[b]:indptr[b + 1]]``.
+
+    indptr  [B + 1] int64      columns  [nnz] int64, rows of a table      weights  [nnz] float32, x
+    """
+
+    indptr: Tensor
+    columns: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, matrix: sp.csr_array) -> Bag:
+        """Of [B, rows of the table] float32."""
+        parts = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64), matrix.data
+        return cls(*map(torch.from_numpy, parts))
+
+
+def tower(table: Tensor, h: Tensor, bag: Bag) -> Tensor:
+    """[vector ; own] of each row -> [B, d + 1]; ``table`` [F, d + 1] holds e and, in its last column, w; ``h`` [d].
+
+    Differentiable once, in ``table`` and ``h``.
+    """
+    if table.device.type != "cpu":
+        return from_sums(sums(table, bag), h)
+    built: Tensor = _Tower.apply(table, h, *bag)  # type: ignore[no-untyped-call]
+    return built
+
+
+def sums(table: Tensor, bag: Bag) -> Tensor:
+    """[Σ x e ; Σ w x ; Σ (x e)²] of each row -> [B, 2 d + 1]."""
+    weights = bag.weights.to(table.dtype)
+
+    def total(rows: Tensor, factors: Tensor) -> Tensor:
+        return functional.embedding_bag(
+            bag.columns, rows, bag.indptr, mode="sum", per_sample_weights=factors, include_last_offset=True
+        )
+
+    return torch.cat([total(table, weights), total(table[:, :-1].square(), weights.square())], dim=1)
+
+
+def from_sums(parts: Tensor, h: Tensor) -> Tensor:
+    """What ``tower`` gives, from the sums [B, 2 d + 1] of its rows."""
+    d = len(h)
+    vectors, biases, squares = parts[:, :d], parts[:, d : d + 1], parts[:, d + 1 :]
+    return torch.cat([vectors, biases + (0.5 * (vectors.square() - squares) @ h)[:, None]], dim=1)
+
+
+class _Tower(torch.autograd.Function):
+    """On the CPU: one pass over the features each way, in a fixed order."""
+
+    @staticmethod
+    def forward(context: Any, table: Tensor, h: Tensor, *bag: Tensor) -> Tensor:
+        out = torch.empty((len(bag[0]) - 1, table.shape[1]), dtype=table.dtype)
+        _forward(*(part.detach().contiguous().numpy() for part in (table, h, *bag)), out.numpy())
+        context.save_for_backward(table, h, *bag, out)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        table, h, *bag, out = context.saved_tensors
+        table_grad, h_grad = torch.zeros_like(table), torch.zeros_like(h)
+        arrays = [part.detach().contiguous().numpy() for part in (table, h, *bag, out, grad)]
+        _backward(*arrays, table_grad.numpy(), h_grad.numpy())
+        return table_grad, h_grad, None, None, None
+
+
+_FAST = {"reassoc", "contract", "nsz"}
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def _forward(
+    table: np.ndarray, h: np.ndarray, indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray, out: np.ndarray
+) -> None:
+    d = len(h)
+    squares = np.empty(d, table.dtype)
+    for b in range(out.shape[0]):
+        row = out[b]
+        row[:] = 0
+        squares[:] = 0
+        for k in range(indptr[b], indptr[b + 1]):
+            feature, x = table[columns[k]], weights[k]
+            for i in range(d):
+                value = x * feature[i]
+                row[i] += value
+                squares[i] += value * value
+            row[d] += x * feature[d]
+        own = table.dtype.type(0)
+        for i in range(d):
+            own += h[i] * (row[i] * row[i] - squares[i])
+        row[d] += table.dtype.type(0.5) * own
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def _backward(
+    table: np.ndarray,
+    h: np.ndarray,
+    indptr: np.ndarray,
+    columns: np.ndarray,
+    weights: np.ndarray,
+    out: np.ndarray,
+    grad: np.ndarray,
+    table_grad: np.ndarray,
+    h_grad: np.ndarray,
+) -> None:
+    d = len(h)
+    half = table.dtype.type(0.5)
+    for b in range(out.shape[0]):
+        row, slope, own = out[b], grad[b], grad[b, d]
+        for i in range(d):
+            h_grad[i] += half * own * row[i] * row[i]
+        for k in range(indptr[b], indptr[b + 1]):
+            feature, feature_grad, x = table[columns[k]], table_grad[columns[k]], weights[k]
+            for i in range(d):
+                value = x * feature[i]
+                h_grad[i] -= half * own * value * value
+                feature_grad[i] += x * (slope[i] + own * h[i] * (row[i] - value))
+            feature_grad[d] += x * own
+
+
+def feature_rows(num_rows: int, features: FeatureMatrix | None, width: int) -> sp.csr_array:
+    """[num_rows, width]: every row itself, then its features, then nothing."""
+    own = sp.eye_array(num_rows, dtype=np.float32, format="csr")
+    blocks = [own]
+    if features is not None:
+        parts = features.weights, features.columns, features.indptr
+        blocks.append(sp.csr_array(parts, shape=(num_rows, width - num_rows)))
+    matrix = sp.csr_array(sp.hstack(blocks, "csr"))
+    matrix.resize(num_rows, width)
+    return matrix

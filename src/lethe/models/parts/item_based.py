@@ -1,0 +1,96 @@
+"""What models without user vectors share: a user's own items vote for the others through an item-item matrix.
+
+    score(u, v) = Σ_{w∈V_u⁺} W_wv
+
+The users' items are part of the model, in CSR, so that it scores alone. Nothing of a user beyond their items is kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lethe.models.parts import base
+from lethe.tables.matrix import InteractionMatrix, Shape
+
+_RAGGED = ("history", "columns", "values")
+
+
+class ItemBased(base.Model):
+    """Keeps the users' items. ``indptr`` [num_users + 1] int64, ``history`` [nnz] int64, increasing in each user."""
+
+    indptr: Tensor
+    history: Tensor
+
+    def __init__(self, config: Any, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.register_buffer("indptr", torch.zeros(shape.num_users + 1, dtype=torch.int64))
+        self.register_buffer("history", torch.zeros(0, dtype=torch.int64))
+
+    def remember(self, data: InteractionMatrix) -> None:
+        """Keep the items of every user."""
+        self.indptr, self.history = torch.from_numpy(data.indptr), torch.from_numpy(data.items)
+
+    def histories(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """The items of ``users`` [B] -> (indptr [B + 1], items [n]), both int64."""
+        starts, lengths = self.indptr[users], self.indptr[users + 1] - self.indptr[users]
+        indptr = functional.pad(lengths.cumsum(0), (1, 0))
+        places = torch.arange(int(indptr[-1])) + (starts - indptr[:-1]).repeat_interleave(lengths)
+        return indptr, self.history[places]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        # How many entries there are is known from the data alone, so an empty model takes the sizes it is given.
+        for name in _RAGGED:
+            if prefix + name in state_dict and name in self._buffers:
+                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+class Neighbours(ItemBased):
+    """W is sparse, by rows: item w's entries are ``row_indptr[w]:row_indptr[w + 1]`` of ``columns`` and ``values``."""
+
+    row_indptr: Tensor
+    columns: Tensor
+    values: Tensor
+
+    def __init__(self, config: Any, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.register_buffer("row_indptr", torch.zeros(shape.num_items + 1, dtype=torch.int64))
+        self.register_buffer("columns", torch.zeros(0, dtype=torch.int64))
+        self.register_buffer("values", torch.zeros(0))
+
+    def keep(self, weights: sp.csr_array) -> None:
+        """Set W [num_items, num_items] float32."""
+        weights.sort_indices()
+        self.row_indptr, self.columns = (
+            torch.from_numpy(part.astype(np.int64)) for part in (weights.indptr, weights.indices)
+        )
+        self.values = torch.from_numpy(weights.data.astype(np.float32))
+
+    def score(self, users: Tensor) -> Tensor:
+        scores = torch.zeros(len(users), self.shape.num_items)
+        arrays = (*self.histories(users), self.row_indptr, self.columns, self.values, scores)
+        _add_rows(*(part.numpy() for part in arrays))
+        return scores
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_rows(
+    indptr: np.ndarray,
+    items: np.ndarray,
+    row_indptr: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    scores: np.ndarray,
+) -> None:
+    for b in range(len(indptr) - 1):
+        row = scores[b]
+        for item in items[indptr[b] : indptr[b + 1]]:
+            for k in range(row_indptr[item], row_indptr[item + 1]):
+                row[columns[k]] += values[k]

@@ -1,0 +1,253 @@
+"""Losses as functions of tensors. All are sums over what they are given, never means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from lethe.models.parts.batches import RowBatch
+
+
+def non_sampling(
+    left: Tensor,
+    right: Tensor,
+    batch: RowBatch,
+    *,
+    negative_weights: Tensor,
+    row_weights: Tensor | None = None,
+    positive_weight: float = 1.0,
+    h: Tensor | None = None,
+    dropout: float = 0.0,
+) -> Tensor:
+    """The weighted square loss over *all* cells of the batch's rows, at the cost of its positives (ENMF, eq. 3.9).
+
+    With ŷ_uv = hᵀ(p_u ⊙ q_v), it is Σ_{u∈B} Σ_v c_uv (y_uv - ŷ_uv)² less its constant Σ c⁺:
+
+        Σ_{u∈B} Σ_{v∈V_u⁺} [(c⁺ - c⁻_v) ŷ_uv² - 2 c⁺ ŷ_uv] + Σ_ij h_i h_j (Σ_{u∈B} p_ui p_uj)(Σ_v c⁻_v q_vi q_vj)
+
+    ``left`` [B, d] is the batch's rows (p), ``right`` [N, d] every column (q); ``batch.columns`` index into ``right``;
+    ``negative_weights`` [N] is c⁻, which ``row_weights`` [B] multiplies where the rows' cells differ in weight (batches
+    of items); ``h`` [d] defaults to ones. ``dropout`` is the probability with which an inverted
+    dropout would zero each entry of ``left``: the expectation over its masks is taken exactly, which adds
+    dropout / (1 - dropout) Σ_u Σ_i (h_i p_ui)² [Σ_v c⁻_v q_vi² + Σ_{v∈V_u⁺} (c⁺ - c⁻_v) q_vi²].
+
+    Returns a scalar, differentiable once, with respect to ``left``, ``right`` and ``h``. Sum, no denominator.
+    """
+    # ŷ and both sums see p and h only as their product, so the gradient of h is autograd's.
+    scaled = left if h is None else left * h
+    noise = dropout / (1.0 - dropout)
+    rows = torch.ones(len(left), dtype=left.dtype, device=left.device) if row_weights is None else row_weights
+    arguments = (scaled, right, batch.indptr, batch.columns, rows, negative_weights, positive_weight, noise)
+    value: Tensor = _NonSampling.apply(*arguments)  # type: ignore[no-untyped-call]
+    return value
+
+
+def negative_weights(counts: Tensor, weight: float, exponent: float | None = None) -> Tensor:
+    """c⁻ of each item from its training counts [N] -> [N] float32.
+
+    Flat ``weight`` without an exponent x; with one, popularity-aware: weight · f^x / Σ f^x, so that ``weight`` is the
+    sum over the items. An item that never occurs then weighs nothing.
+    """
+    if exponent is None:
+        return torch.full((len(counts),), weight, dtype=torch.float32)
+    powers = counts.double().pow(exponent).masked_fill(counts == 0, 0.0)
+    return (weight * powers / powers.sum().clamp_min(1.0)).float()
+
+
+def bpr(positive: Tensor, negative: Tensor) -> Tensor:
+    """-Σ ln σ(ŷ_ui - ŷ_uj) over scores of aligned pairs [B], [B] (Rendle 2009) -> scalar sum."""
+    return functional.softplus(negative - positive).sum()
+
+
+def log_loss(scores: Tensor, labels: Tensor) -> Tensor:
+    """-Σ [y ln σ(ŷ) + (1 - y) ln(1 - σ(ŷ))] over scores and 0/1 labels [B] -> scalar sum."""
+    return functional.binary_cross_entropy_with_logits(scores, labels, reduction="sum")
+
+
+def sampled_softmax(own: Tensor, others: Tensor, stand_for: Tensor) -> Tensor:
+    """-Σ ln [e^ŷ / (e^ŷ + s Σ_j e^ŷ_j)]: cross-entropy of a softmax over the right item and a sample of the others.
+
+    ``own`` [R] are the right items' scores ŷ, ``others`` [R, K] the sample's (-inf where there is none), which are
+    overwritten. ``stand_for`` [R] is s, how many items each of a row's sample stands for. Returns a scalar sum,
+    differentiable once, with respect to ``own`` and ``others``.
+    """
+    value: Tensor = _SampledSoftmax.apply(own, others, stand_for)  # type: ignore[no-untyped-call]
+    return value
+
+
+class _SampledSoftmax(torch.autograd.Function):
+    """In as few passes over the [R, K] scores as there can be: they, not arithmetic, are what the loss costs."""
+
+    @staticmethod
+    def forward(context: Any, own: Tensor, others: Tensor, stand_for: Tensor) -> Tensor:
+        greatest = others.amax(dim=1).clamp_min(torch.finfo(others.dtype).min)
+        weights = others.sub_(greatest[:, None]).exp_()
+        total = weights.sum(dim=1)
+        margin = total.log() + greatest + stand_for.log() - own
+        wrong = torch.sigmoid(margin)
+        weights.mul_((wrong / total.clamp_min(torch.finfo(total.dtype).tiny))[:, None])
+        context.save_for_backward(wrong, weights)
+        return functional.softplus(margin).sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        wrong, weights = context.saved_tensors
+        return -wrong * grad, weights * grad, None
+
+
+class _NonSampling(torch.autograd.Function):
+    """``non_sampling`` with h folded into ``left``: the forward pass computes the gradients along with the value."""
+
+    @staticmethod
+    def forward(
+        context: Any,
+        left: Tensor,
+        right: Tensor,
+        indptr: Tensor,
+        columns: Tensor,
+        row_weights: Tensor,
+        weights: Tensor,
+        positive: float,
+        noise: float,
+    ) -> Tensor:
+        row_weights, weights = row_weights.to(left.dtype), weights.to(right.dtype)
+        weighted_left, weighted = left * row_weights[:, None], right * weights[:, None]
+        right_gram, left_gram = right.T @ weighted, left.T @ weighted_left
+        if noise:
+            right_gram.diagonal().mul_(1.0 + noise)
+        value = (right_gram * left_gram).sum()
+        if noise:
+            left_gram.diagonal().mul_(1.0 + noise)
+        left_grad, right_grad = weighted_left @ right_gram, weighted @ left_gram
+        add_positives = _add_positives_compiled if left.device.type == "cpu" else add_positives_portable
+        weighing = row_weights, weights, positive, noise
+        value = value + add_positives(left, right, indptr, columns, *weighing, left_grad, right_grad)
+        context.save_for_backward(left_grad, right_grad)
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        left_grad, right_grad = context.saved_tensors  # halves
+        return left_grad * (2.0 * grad), right_grad * (2.0 * grad), *[None] * 6
+
+
+def add_positives_portable(
+    left: Tensor,
+    right: Tensor,
+    indptr: Tensor,
+    columns: Tensor,
+    row_weights: Tensor,
+    weights: Tensor,
+    positive: float,
+    noise: float,
+    left_grad: Tensor,
+    right_grad: Tensor,
+) -> Tensor:
+    """The positives' part of ``non_sampling`` in plain torch, for any device.
+
+    Adds half the gradients to ``left_grad`` [B, d] and ``right_grad`` [N, d] in place and returns the value, a scalar.
+    Sums are products of a sparse matrix, by rows for ``left_grad`` and by columns for ``right_grad``: nothing is
+    scattered. On a GPU the order of these sums is the library's, and its bytes may differ from run to run.
+    """
+    shape = len(left), len(right)
+    rows = torch.repeat_interleave(indptr.diff(), output_size=len(columns))
+    # By the narrowest type that holds them, which is what a radix sort's time depends on.
+    narrow = columns.short() if shape[1] <= torch.iinfo(torch.int16).max else columns.int()
+    by_column = torch.argsort(narrow, stable=True)
+    column_ends = torch.bincount(columns, minlength=shape[1]).cumsum(0)
+    column_indptr, column_rows = functional.pad(column_ends, (1, 0)), rows.index_select(0, by_column)
+
+    def matrix(values: Tensor) -> Tensor:
+        return torch.sparse_csr_tensor(indptr, columns, values, size=shape, check_invariants=False)
+
+    def transposed(values: Tensor) -> Tensor:
+        values = values.index_select(0, by_column)
+        return torch.sparse_csr_tensor(column_indptr, column_rows, values, size=shape[::-1], check_invariants=False)
+
+    gap = positive - row_weights.index_select(0, rows) * weights.index_select(0, columns)
+    scores = torch.sparse.sampled_addmm(matrix(gap), left, right.T, beta=0.0).values()
+    slopes = gap * scores
+    value = slopes.dot(scores) - 2.0 * positive * scores.sum()
+    slopes -= positive
+    left_grad += matrix(slopes) @ right
+    right_grad += transposed(slopes) @ left
+    if noise:
+        energy = matrix(gap) @ right.square()
+        left_grad.addcmul_(left, energy, value=noise)
+        right_grad.addcmul_(right, transposed(gap) @ left.square(), value=noise)
+        value = value + noise * (left.square() * energy).sum()
+    return value
+
+
+def _add_positives_compiled(
+    left: Tensor,
+    right: Tensor,
+    indptr: Tensor,
+    columns: Tensor,
+    row_weights: Tensor,
+    weights: Tensor,
+    positive: float,
+    noise: float,
+    left_grad: Tensor,
+    right_grad: Tensor,
+) -> Tensor:
+    """``add_positives_portable`` on the CPU, in one pass over the positives and in a fixed order."""
+    arrays = [t.detach().contiguous().numpy() for t in (left, right, indptr, columns, row_weights, weights)]
+    scalars = [arrays[0].dtype.type(x) for x in (positive, noise)]
+    value = _add_positives(*arrays, *scalars, left_grad.numpy(), right_grad.numpy())
+    return torch.tensor(value, dtype=left.dtype)
+
+
+# Sums may be reassociated so that they vectorise; the order is then fixed by the build, and one thread runs it.
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _add_positives(
+    left: np.ndarray,
+    right: np.ndarray,
+    indptr: np.ndarray,
+    columns: np.ndarray,
+    row_weights: np.ndarray,
+    weights: np.ndarray,
+    positive: float,
+    noise: float,
+    left_grad: np.ndarray,
+    right_grad: np.ndarray,
+) -> float:
+    d = left.shape[1]
+    value = 0.0
+    energy, loud = np.empty(d, left.dtype), np.empty(d, left.dtype)
+    for b in range(left.shape[0]):
+        p, p_grad = left[b], left_grad[b]
+        for i in range(d):
+            energy[i], loud[i] = 0, noise * p[i] * p[i]
+        for k in range(indptr[b], indptr[b + 1]):
+            v = columns[k]
+            q, q_grad = right[v], right_grad[v]
+            score = left.dtype.type(0)
+            for i in range(d):
+                score += p[i] * q[i]
+            gap = positive - row_weights[b] * weights[v]
+            value += score * (gap * score - positive - positive)
+            slope = gap * score - positive
+            if noise > 0:
+                for i in range(d):
+                    p_grad[i] += slope * q[i]
+                    energy[i] += gap * q[i] * q[i]
+                    q_grad[i] += slope * p[i] + gap * loud[i] * q[i]
+            else:
+                for i in range(d):
+                    p_grad[i] += slope * q[i]
+                    q_grad[i] += slope * p[i]
+        # A loop that sums stores nothing: see rating_sgd.
+        for i in range(d):
+            value += loud[i] * energy[i]
+        for i in range(d):
+            p_grad[i] += noise * p[i] * energy[i]
+    return value

@@ -1,0 +1,83 @@
+"""Models of one vector for each user and each item, and the parameters they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from lethe.core.random import Stream
+from lethe.models.parts import losses
+from lethe.models.parts.base import GradientConfig, Model, Probability
+from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.tables.matrix import InteractionMatrix, Shape
+
+
+class TwoTower(Model):
+    """A model with one vector for each user and each item, ``users`` [M, d] and ``items`` [N, d].
+
+    Its Config has ``embedding_dim`` and ``init_std``.
+    """
+
+    def __init__(self, config: Any, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.users = nn.Parameter(torch.zeros(shape.num_users, config.embedding_dim))
+        self.items = nn.Parameter(torch.zeros(shape.num_items, config.embedding_dim))
+
+    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
+        normal_(self.users, self.config.init_std, stream.torch("users"))
+        normal_(self.items, self.config.init_std, stream.torch("items"))
+
+    def factors(self) -> tuple[Tensor, Tensor]:
+        return self.users.detach(), self.items.detach()
+
+
+class NonSamplingConfig(GradientConfig):
+    """What every model trained on the whole-matrix square loss (``models.parts.losses.non_sampling``) reads."""
+
+    embedding_dim: int = Field(64, ge=1)
+    init_std: float = Field(0.01, gt=0)
+    negative_weight: float = Field(0.2, gt=0)
+    """c⁻ of every item; with ``popularity_exponent``, the sum of c⁻ over the items."""
+    popularity_exponent: float | None = None
+    """x in c⁻_v ∝ f_v^x, f_v the item's interactions; null: the same c⁻ for all."""
+    dropout: Probability = 0.5
+    """On the user vectors; the expectation over its masks is taken exactly."""
+
+
+class NonSampling(TwoTower):
+    """A two-tower model that learns by ``square_loss`` over batches of users; its Config is a NonSamplingConfig."""
+
+    negative_weights: Tensor
+
+    def __init__(self, config: Any, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.register_buffer("negative_weights", torch.zeros(shape.num_items), persistent=False)
+
+    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
+        super().prepare(data, stream)
+        config, counts = self.config, torch.from_numpy(data.item_counts)
+        self.negative_weights = losses.negative_weights(counts, config.negative_weight, config.popularity_exponent)
+
+    def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
+        return row_batches(data, self.config.batch_size, stream.numpy("batches"))
+
+    def square_loss(self, users: Tensor, items: Tensor, batch: RowBatch, h: Tensor | None = None) -> Tensor:
+        """``losses.non_sampling`` of the batch's user vectors [B, d] and all item vectors [N, d] -> scalar sum."""
+        return losses.non_sampling(
+            users, items, batch, negative_weights=self.negative_weights, h=h, dropout=self.config.dropout
+        )
+
+    def squared_norm(self, batch: RowBatch) -> Tensor:
+        """Σ‖p_u‖² over the batch and the batch's share of Σ‖q_v‖², so that an epoch's batches sum to the whole."""
+        share = len(batch.rows) / self.shape.num_users
+        return self.users[batch.rows].square().sum() + share * self.items.square().sum()
+
+
+def normal_(parameter: Tensor, std: float, generator: torch.Generator) -> None:
+    """Fill with N(0, std²), drawn on the CPU so that every device starts from the same numbers."""
+    with torch.no_grad():
+        parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype) * std)

@@ -1,0 +1,98 @@
+"""What must hold on any day, whoever did what since; each check raises LetheError at the first difference.
+
+After completion the ids of the forgotten are gone, so the stores are searched by the keyed digests of the suppression
+list: every id that stands where an id stands is digested and looked up.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from lethe.config.params import Params
+from lethe.core.canonical import digest_file
+from lethe.core.workspace import Workspace
+from lethe.data.suppression import SuppressionList
+from lethe.errors import LetheError
+from lethe.forgetting import certificate
+from lethe.forgetting.erasure import must_be_clean, stores
+from lethe.forgetting.intake import ledger, pending
+from lethe.forgetting.run import Run
+from lethe.forgetting.stores import purge
+from lethe.forgetting.stores.needles import Needles
+from lethe.proof.verification import verify
+from lethe.tables.interactions import Interactions
+
+
+def check_requests(workspace: Workspace) -> dict[str, Any]:
+    """No run was interrupted and left, and no request is past its due date."""
+    waiting, now = pending(workspace), datetime.now(UTC)
+    if Run.read(workspace) is not None:
+        raise LetheError("audit: a forget run was interrupted and waits to be finished; run lethe forget run")
+    overdue = [request.id for request in waiting if request.due < now]
+    if overdue:
+        raise LetheError(f"audit: {len(overdue)} requests are past their due date, the first is {overdue[0]}")
+    return {"waiting": len(waiting)}
+
+
+def check_log(workspace: Workspace) -> dict[str, Any]:
+    """The ledger's chain is whole, every certificate that it names is there unchanged, and it holds the heads that the
+    certificates name."""
+    book = ledger(workspace)
+    book.check_chain()
+    heads = []
+    for request in book.in_state("completed"):
+        if request.result is None or request.result["outcome"] != "forgotten":
+            continue
+        path = workspace.root / request.result["certificate"]
+        if not path.is_file() or digest_file(path) != request.result["certificate_digest"]:
+            raise LetheError(f"audit: the certificate of {request.id} is missing or was changed")
+        heads.append(certificate.check(path, certificate.key_beside(path)).ledger_head)
+    head = book.check_chain(heads)
+    return {"events": len(book.events()), "head": head, "certificates": len(heads)}
+
+
+def check_suppression(workspace: Workspace) -> dict[str, Any]:
+    """Every forgotten user is still on the list that keeps them from coming back."""
+    listed = {(entry.dataset, entry.digest) for entry in SuppressionList.read(workspace.suppression).entries}
+    done = [request for request in ledger(workspace).in_state("completed") if request.kind == "user"]
+    forgotten = [r for r in done if r.result is not None and r.result["outcome"] == "forgotten"]
+    lost = [r for r in forgotten if (r.dataset, r.subject_digest) not in listed]
+    if lost:
+        raise LetheError(f"audit: {len(lost)} of {len(forgotten)} forgotten users are not on the suppression list")
+    return {"entries": len(listed), "users": len(forgotten)}
+
+
+def search(workspace: Workspace) -> dict[str, Any]:
+    """No store holds what the suppression list names."""
+    entries = SuppressionList.read(workspace.suppression).entries
+    datasets = Params.read(workspace.params).pipeline.datasets
+    present = [dataset for dataset in datasets if workspace.interactions(dataset).is_file()]
+    remaining = {dataset: Interactions.read(workspace.interactions(dataset)) for dataset in present}
+    needles = [Needles.keyed(dataset, entries, rows) for dataset, rows in remaining.items()]
+    scan = purge.scan(stores(workspace, ledger(workspace)), needles)
+    must_be_clean(scan)
+    return {"digests": len(entries), "stores": len(scan.places), "found": scan.found}
+
+
+def rebuild(workspace: Workspace, sample: int | None = None) -> dict[str, Any]:
+    """A few sub-models (default: as many as params.yaml says), built anew from the remaining data, have the same
+    digests."""
+    count = Params.read(workspace.params).audit.sample if sample is None else sample
+    found = verify(workspace, sample=count)
+    if not found.equal:
+        raise LetheError(f"audit: {len(found.differing)} digests differ from a rebuild; first: {found.differing[0]}")
+    return found.to_json()
+
+
+def begin(workspace: Workspace) -> None:
+    """An earlier report must not be taken for this audit's."""
+    (workspace.reports / "audit.json").unlink(missing_ok=True)
+
+
+def write_report(workspace: Workspace, **results: dict[str, Any]) -> None:
+    """reports/audit.json: only an audit that found nothing has one."""
+    report = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **results}
+    workspace.reports.mkdir(parents=True, exist_ok=True)
+    (workspace.reports / "audit.json").write_text(json.dumps(report, indent=1) + "\n")

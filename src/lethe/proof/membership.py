@@ -1,0 +1,117 @@
+"""``lethe audit membership``: the product's own pipeline forgets sampled users, and an attacker looks before and after.
+
+The ids of those who were really forgotten are gone, and so is the model that knew them. So the same way is gone in a
+clean folder, by the recipes of what is served: some users are never shown to it, as many are, and are then forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lethe.build.builder import Builder
+from lethe.build.registry import Registry, Version
+from lethe.config.params import Params
+from lethe.core.random import Stream
+from lethe.core.workspace import Workspace
+from lethe.data.partition.guarantee import guarantee
+from lethe.data.stages import build_data
+from lethe.errors import ArtifactError, ConfigError
+from lethe.forgetting.run import suppress
+from lethe.proof.attack import Auc, interval, signals
+from lethe.proof.verification import Progress, clean_workspace
+from lethe.serving.package import Package, RawId
+from lethe.tables.interactions import Interactions
+
+Histories = dict[RawId, list[RawId]]
+"""Items of each user's training rows, by raw ids."""
+
+
+def audit_membership(
+    workspace: Workspace, users: int | None = None, seed: int = 0, progress: Progress = lambda _: None
+) -> dict[str, Any]:
+    """Area and interval of every signal, before and after forgetting, of each served family.
+
+    ``users``: how many are forgotten, and how many never shown (default: ``audit.users`` of params.yaml). Raises
+    ArtifactError if nothing is served, ConfigError where a dataset has too few users.
+    """
+    params = Params.read(workspace.params)
+    served = Registry(workspace).served()
+    if not served:
+        raise ArtifactError("registry: nothing is promoted yet, so nothing can be attacked; run lethe train")
+    count = params.audit.users if users is None else users
+    families: dict[str, Any] = {}
+    for dataset in sorted({version.info["dataset"] for version in served.values()}):
+        mine = {family: version for family, version in served.items() if version.info["dataset"] == dataset}
+        stream = Stream(seed)("membership", dataset)
+        forgotten, unseen = _chosen(Interactions.read(workspace.split(dataset, "train")), count, stream, dataset)
+        workspace.temporary.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="membership-") as folder:
+            clean = clean_workspace(workspace, params, Path(folder))
+            looks = {}
+            for when, gone in (("before", unseen), ("after", forgotten)):
+                progress(f"{dataset}, {when} forgetting")
+                suppress(clean, dataset, [(str(user), ()) for user in gone], _after_all(workspace, dataset))
+                looks[when] = _look(clean, params, mine, forgotten, unseen, stream)
+        families |= {family: {when: looks[when][family] for when in looks} for family in mine}
+    alarm = any(one.alarm for looks in families.values() for one in looks["after"].values())
+    told = {f: {w: {s: a.to_json() for s, a in by.items()} for w, by in looks.items()} for f, looks in families.items()}
+    return {"users": count, "seed": seed, "families": told, "alarm": alarm}
+
+
+def write_report(workspace: Workspace, report: dict[str, Any]) -> None:
+    """reports/membership.json."""
+    workspace.reports.mkdir(parents=True, exist_ok=True)
+    (workspace.reports / "membership.json").write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _chosen(train: Interactions, count: int, stream: Stream, dataset: str) -> tuple[Histories, Histories]:
+    """Two groups of users of the same kind: drawn together, then parted."""
+    ids, first, rows = np.unique(train.user_ids, return_index=True, return_counts=True)
+    enough = np.flatnonzero(rows > 1)
+    if len(enough) <= 2 * count:
+        raise ConfigError(
+            f"audit.users: {count} must be below half of the {len(enough)} users of {dataset} with 2 training rows"
+        )
+    drawn = stream.numpy("users").permutation(enough)[: 2 * count]
+    # The canonical order keeps a user's rows together.
+    histories = [(ids[i], train.item_ids[first[i] : first[i] + rows[i]].tolist()) for i in drawn]
+    return dict(histories[:count]), dict(histories[count:])
+
+
+def _after_all(workspace: Workspace, dataset: str) -> float:
+    times = Interactions.read(workspace.interactions(dataset)).timestamps
+    return max(time.time(), 0 if times is None else float(times.max()))
+
+
+def _look(
+    clean: Workspace,
+    params: Params,
+    served: Mapping[str, Version],
+    forgotten: Histories,
+    unseen: Histories,
+    stream: Stream,
+) -> dict[str, dict[str, Auc]]:
+    """What the attack finds in each family, built from what is left in the clean folder."""
+    recipes = {family: version.recipe for family, version in served.items()}
+    dataset = next(iter(recipes.values())).dataset
+    build_data(clean, params, dataset, sorted({recipe.sharding for recipe in recipes.values()}))
+    found = {}
+    for family, recipe in recipes.items():
+        builder = Builder(clean, recipe)
+        ensemble = builder.ensemble({name: builder.sub_model(name).key for name in builder.shard_names()})
+        package = Package.load(builder.package(ensemble.key, family, guarantee(recipe.layout)).path)
+        seen, never = ([signals(package, *one) for one in group.items()] for group in (forgotten, unseen))
+        found[family] = {
+            name: interval(
+                np.array([one[name] for one in seen]), np.array([one[name] for one in never]), stream(family, name)
+            )
+            for name in seen[0]
+        }
+    return found

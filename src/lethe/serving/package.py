@@ -1,0 +1,171 @@
+"""What is served: a trained ensemble, what each user has already seen, how popular items are, and what it was made of.
+
+ensemble/          as its own ``save`` wrote it
+seen.safetensors   indptr, items (the seen items of each user), counts (how often each item was seen)
+info.json          family, dataset, model, sharding, data_digest, guarantee, metrics: deterministic values only
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from lethe.core.canonical import canonical_json
+from lethe.errors import ArtifactError, DataError
+from lethe.learning.aggregation.ensemble import Asked, Ensemble
+from lethe.tables.ids import Ids
+from lethe.tables.interactions import Interactions
+
+RawId = int | str
+Scored = list[tuple[RawId, float]]
+"""Raw item ids with their scores, best first; equal scores in the order of the ids."""
+
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Items for a user, and whether the model chose them or popularity did (for a user the model doesn't know)."""
+
+    items: Scored
+    source: Literal["model", "popular"]
+
+
+@dataclass(frozen=True)
+class Package:
+    """Answers from one served ensemble. Everything is in memory; nothing is written.
+
+    indptr  [num_users + 1] int64: user u has seen ``items[indptr[u]:indptr[u + 1]]``
+    items   [n] int64, dense       counts  [num_items] int64: rows of each item
+    """
+
+    ensemble: Ensemble
+    indptr: np.ndarray
+    items: np.ndarray
+    counts: np.ndarray
+    info: dict[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path) -> Package:
+        """Read what ``write_package`` wrote; raises ArtifactError if a file is missing or not of a package."""
+        try:
+            seen = load_file(folder / "seen.safetensors")
+            info = json.loads((folder / "info.json").read_bytes())
+            return cls(Ensemble.load(folder / "ensemble"), seen["indptr"], seen["items"], seen["counts"], info)
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise ArtifactError(f"package {folder.name[:16]}: not a package ({type(error).__name__})") from None
+
+    def recommend(
+        self,
+        user_id: RawId,
+        k: int,
+        *,
+        context: dict[str, RawId] | None = None,
+        history: Sequence[RawId] | None = None,
+    ) -> Recommendation:
+        """The best ``k`` items the user has not seen (fewer if fewer are left); popular ones for an unknown user.
+
+        ``context`` {field: value} is the situation, ``history`` the latest items, oldest first: a model that follows
+        histories answers an unknown user by it. In ``history`` only items of the catalogue count. Raises DataError
+        where the model looks at no such thing.
+        """
+        for name, given in (("contexts", context), ("history", history)):
+            if given is not None and name not in self.ensemble.accepts:
+                raise DataError(f"{name.removesuffix('s')}: model {self.info['model']} looks at none, leave it out")
+        items = self.ensemble.catalogue.items
+        user = _dense(self.ensemble.catalogue.users, user_id)
+        followed = [place for place in (_dense(items, item) for item in history or ()) if place >= 0]
+        asked = Asked(
+            {name: np.array([str(value)], dtype=object) for name, value in (context or {}).items()},
+            None if history is None else [items.decode(np.array(followed, dtype=np.int64))],
+        )
+        if user < 0 and not followed:
+            return Recommendation(self.popular(k), "popular")
+        scores = self.ensemble.score(np.array([user], dtype=np.int64), asked)[0]
+        unseen = np.ones(len(scores), dtype=bool)
+        unseen[followed] = False
+        if user >= 0:
+            unseen[self.items[self.indptr[user] : self.indptr[user + 1]]] = False
+        return Recommendation(self._best(scores, k, unseen), "model")
+
+    def similar_items(self, item_id: RawId, k: int) -> Scored:
+        """The ``k`` items nearest by cosine, the item itself left out; raises DataError for an unknown item.
+
+        The cosine is that of the item factors; an ensemble without factors is measured by who saw both items.
+        """
+        item = _dense(self.ensemble.catalogue.items, item_id)
+        if item < 0:
+            raise DataError(f"item_id: {item_id!r} must be an item of the catalogue")
+        directions = self._directions
+        own = directions[[item]]
+        similarity = directions @ (own.toarray() if sp.issparse(own) else own).ravel()
+        others = np.ones(len(similarity), dtype=bool)
+        others[item] = False
+        return self._best(similarity, k, others)
+
+    def vectors(self, item_ids: list[RawId]) -> np.ndarray:
+        """[n, d] float32 directions of length 1 (or 0) that ``similar_items`` compares; unknown items are left out."""
+        dense = [item for raw in item_ids if (item := _dense(self.ensemble.catalogue.items, raw)) >= 0]
+        rows = self._directions[dense]
+        return np.asarray(rows.toarray() if sp.issparse(rows) else rows, dtype=np.float32)
+
+    def popular(self, k: int) -> Scored:
+        """The ``k`` items seen most often, with how often."""
+        return self._best(self.counts.astype(np.float32), k, np.ones(len(self.counts), dtype=bool))
+
+    def _best(self, scores: np.ndarray, k: int, allowed: np.ndarray) -> Scored:
+        places = np.flatnonzero(allowed)
+        if 0 < k < len(places):
+            # Everything that ties with the k-th stays in, so that the order of ids decides, not the partition.
+            least = np.partition(scores[places], len(places) - k)[len(places) - k]
+            places = places[scores[places] >= least]
+        places = places[np.argsort(-scores[places], kind="stable")][:k]
+        ids = self.ensemble.catalogue.items.decode(places).tolist()
+        return list(zip(ids, scores[places].tolist(), strict=True))
+
+    @cached_property
+    def _directions(self) -> Any:
+        # [num_items, d] of rows with length 1 (or 0): item factors, or the sparse columns of who saw what.
+        factors = self.ensemble.factors()
+        if factors is not None:
+            vectors = np.asarray(factors[1], dtype=np.float32)
+            return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        shape = (len(self.indptr) - 1, len(self.counts))
+        watchers = sp.csr_array((np.ones(len(self.items), np.float32), self.items, self.indptr), shape=shape).T.tocsr()
+        return sp.diags_array(1 / np.sqrt(np.maximum(np.diff(watchers.indptr), 1)).astype(np.float32)) @ watchers
+
+
+def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: dict[str, Any]) -> None:
+    """Write a package whose bytes are a function of the arguments; ``seen`` rows outside the catalogue are left out."""
+    matrix = ensemble.catalogue.encode(seen)
+    pairs = matrix.csr()
+    pairs.sum_duplicates()
+    folder.mkdir(parents=True, exist_ok=True)
+    ensemble.save(folder / "ensemble")
+    arrays = {
+        "indptr": pairs.indptr.astype(np.int64),
+        "items": pairs.indices.astype(np.int64),
+        "counts": matrix.item_counts,
+    }
+    save_file(arrays, folder / "seen.safetensors")
+    (folder / "info.json").write_bytes(canonical_json(info))
+
+
+def _dense(ids: Ids, raw: RawId) -> int:
+    # JSON may say 42 or "42" for the same integer id, but no other spelling of it: whoever compares str(raw) with a
+    # list of people must see one text for one person.
+    if ids.values.dtype == object:
+        return int(ids.encode(np.array([str(raw)], dtype=object))[0])
+    if not _INTEGER.fullmatch(str(raw)) or abs(int(raw)) > np.iinfo(np.int64).max:
+        return -1
+    return int(ids.encode(np.array([int(raw)], dtype=np.int64))[0])

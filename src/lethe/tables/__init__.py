@@ -1,0 +1,1 @@
+"""Rows in raw ids and their dense forms."""

@@ -1,0 +1,137 @@
+"""Raw ids to dense indices and back, local to whoever builds it, and the matrix that models learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lethe.tables.ids import Ids
+from lethe.tables.interactions import Interactions
+from lethe.tables.matrix import NO_SIDE, FeatureMatrix, InteractionMatrix, Shape, Side, TripleMatrix
+
+if TYPE_CHECKING:
+    from lethe.tables.side_tables import SideTables
+
+_BETWEEN = "\x1f"
+"""Stands between a field and its value in one text: the ASCII unit separator."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The users and items of one table of interactions, and the vocabularies of what is known beside them.
+
+    ``side`` has, where there is such a table, friends, relations and entities (raw ids) and user_features,
+    item_features and contexts (each a field with one of its values, see ``token``).
+    """
+
+    users: Ids
+    items: Ids
+    side: dict[str, Ids] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, interactions: Interactions, tables: SideTables | None = None) -> Catalogue:
+        """Of the rows, and of side tables that are theirs (``SideTables.of_rows``): items that only another behaviour
+        names are items too."""
+        side: dict[str, Ids] = {}
+        if interactions.contexts:
+            side["contexts"] = Ids.of(np.concatenate([_tokens(f, c) for f, c in interactions.contexts.items()]))
+        items = [interactions.item_ids]
+        if tables is not None:
+            items += [rows.item_ids for rows in tables.behaviours.values()]
+            for name, table in tables.tables.items():
+                if name == "links":
+                    side["friends"] = Ids.of(table["friend"])
+                elif name == "triples":
+                    side["relations"], side["entities"] = Ids.of(table["relation"]), Ids.of(table["entity"])
+                else:
+                    side[name] = Ids.of(_tokens(table["field"], table["value"]))
+        return cls(Ids.of(interactions.user_ids), Ids.of(np.concatenate(items)), side)
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(len(self.users), len(self.items), **{f"num_{name}": len(ids) for name, ids in self.side.items()})
+
+    @property
+    def context_fields(self) -> list[str]:
+        """Names of the context fields, in the order of ``InteractionMatrix.contexts``."""
+        ids = self.side.get("contexts")
+        return [] if ids is None else sorted({text.split(_BETWEEN)[0] for text in ids.values})
+
+    def encode(self, interactions: Interactions, tables: SideTables | None = None) -> InteractionMatrix:
+        """Dense form of the rows whose user and item are both known, sorted by (user, item)."""
+        users, items = self.users.encode(interactions.user_ids), self.items.encode(interactions.item_ids)
+        known = (users >= 0) & (items >= 0)
+        contexts = self.encode_contexts(interactions.contexts)
+        return InteractionMatrix(
+            self.shape,
+            users[known],
+            items[known],
+            None if interactions.ratings is None else interactions.ratings[known],
+            None if interactions.timestamps is None else interactions.timestamps[known],
+            None if contexts is None else contexts[known],
+            NO_SIDE if tables is None else self._encode_side(tables),
+        )
+
+    def encode_contexts(self, contexts: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Values {field: [n]} -> [n, number of fields] int64, -1 for what is unknown; None without context fields."""
+        if "contexts" not in self.side or not contexts:
+            return None
+        rows = len(next(iter(contexts.values())))
+        missing = np.full(rows, -1, dtype=np.int64)
+        ids = self.side["contexts"]
+        columns = [ids.encode(_tokens(f, contexts[f])) if f in contexts else missing for f in self.context_fields]
+        return np.stack(columns, axis=1) if columns else np.empty((rows, 0), dtype=np.int64)
+
+    def _encode_side(self, tables: SideTables) -> Side:
+        found: dict[str, Any] = {}
+        for name, table in tables.tables.items():
+            if name == "links":
+                users, friends = self.users.encode(table["user"]), self.side["friends"].encode(table["friend"])
+                known = (users >= 0) & (friends >= 0)
+                shape = Shape(len(self.users), len(self.side["friends"]))
+                found[name] = InteractionMatrix(shape, users[known], friends[known])
+            elif name == "triples":
+                items = self.items.encode(table["item"])
+                parts = (
+                    self.side["relations"].encode(table["relation"]),
+                    self.side["entities"].encode(table["entity"]),
+                )
+                indptr, *columns = _ragged(len(self.items), items, *parts)
+                found[name] = TripleMatrix(indptr, *columns)
+            else:
+                rows, ids = (self.users, table["user"]) if name == "user_features" else (self.items, table["item"])
+                tokens = self.side[name].encode(_tokens(table["field"], table["value"]))
+                indptr, *columns = _ragged(len(rows), rows.encode(ids), tokens, table["weight"])
+                found[name] = FeatureMatrix(indptr, *columns)
+        return Side(behaviours={name: self.encode(rows) for name, rows in tables.behaviours.items()}, **found)
+
+    def write(self, folder: Path) -> None:
+        for name, ids in {"users": self.users, "items": self.items, **self.side}.items():
+            ids.write(folder / f"{name}.parquet")
+
+    @classmethod
+    def read(cls, folder: Path) -> Catalogue:
+        side = {path.stem: path for path in sorted(folder.glob("*.parquet")) if path.stem not in ("users", "items")}
+        return cls(
+            Ids.read(folder / "users.parquet"),
+            Ids.read(folder / "items.parquet"),
+            {name: Ids.read(path) for name, path in side.items()},
+        )
+
+
+def _tokens(field: str | np.ndarray, values: np.ndarray) -> np.ndarray:
+    """[n] object: a field with a value, as one text."""
+    fields = np.broadcast_to(np.array(field, dtype=object), len(values))
+    return np.array([f"{name}{_BETWEEN}{value}" for name, value in zip(fields, values, strict=True)], dtype=object)
+
+
+def _ragged(num_rows: int, rows: np.ndarray, *columns: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Entries of ``rows`` [n] (-1: left out), sorted by row and columns -> (indptr [num_rows + 1], columns)."""
+    order = np.lexsort([*columns[::-1], rows])
+    order = order[rows[order] >= 0]
+    counts = np.bincount(rows[order], minlength=num_rows)
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), *(column[order] for column in columns)

@@ -1,0 +1,142 @@
+"""The one table everything else is made of: who interacted with what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lethe.errors import DataError
+from lethe.tables.columns import digest_columns, from_arrow, sortable, to_arrow, write_parquet
+from lethe.tables.ids import canonical_ids
+
+COLUMNS = ("user", "item", "rating", "timestamp")
+CONTEXT = "context."
+"""What the name of a context field's column begins with."""
+
+
+@dataclass(frozen=True)
+class Interactions:
+    """Aligned columns in canonical order: user, item, contexts, timestamp, rating. Build it with ``Interactions.of``.
+
+    user_ids, item_ids  [n] int64, or object arrays of str: raw ids, as the source has them
+    ratings             [n] float32, or None where the source has none
+    timestamps          [n] int64, or None: seconds, or any integer that grows with time (see the dataset's params)
+    contexts            {field: [n]} in what situation, fields by name; values like ids. Mostly there are none
+    """
+
+    user_ids: np.ndarray
+    item_ids: np.ndarray
+    ratings: np.ndarray | None = None
+    timestamps: np.ndarray | None = None
+    contexts: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        user_ids: np.ndarray,
+        item_ids: np.ndarray,
+        ratings: np.ndarray | None = None,
+        timestamps: np.ndarray | None = None,
+        contexts: Mapping[str, np.ndarray] | None = None,
+    ) -> Interactions:
+        """Bring columns of any integer, float or string type into canonical types and order.
+
+        Raises DataError if lengths differ, an id is missing, or a rating or timestamp is not a finite number.
+        """
+        columns = {"user": user_ids, "item": item_ids, "rating": ratings, "timestamp": timestamps, **(contexts or {})}
+        lengths = {name: len(column) for name, column in columns.items() if column is not None}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"columns must have one length, got {lengths}")
+        users, items = canonical_ids("user", user_ids), canonical_ids("item", item_ids)
+        stars = None if ratings is None else _numbers("rating", ratings, np.float32)
+        times = None if timestamps is None else _numbers("timestamp", timestamps, np.int64)
+        situation = {name: canonical_ids(CONTEXT + name, column) for name, column in sorted((contexts or {}).items())}
+        keys = [k for k in (stars, times) if k is not None] + [sortable(c) for c in reversed(situation.values())]
+        order = np.lexsort([*keys, sortable(items), sortable(users)])
+        return cls(
+            users[order],
+            items[order],
+            None if stars is None else stars[order],
+            None if times is None else times[order],
+            {name: column[order] for name, column in situation.items()},
+        )
+
+    @classmethod
+    def concatenate(cls, *parts: Interactions) -> Interactions:
+        """All rows of tables that have the same columns, in canonical order."""
+
+        def whole(columns: list[np.ndarray | None]) -> np.ndarray | None:
+            there = [c for c in columns if c is not None]
+            return np.concatenate(there) if len(there) == len(columns) else None
+
+        return cls.of(
+            np.concatenate([p.user_ids for p in parts]),
+            np.concatenate([p.item_ids for p in parts]),
+            whole([p.ratings for p in parts]),
+            whole([p.timestamps for p in parts]),
+            {name: np.concatenate([p.contexts[name] for p in parts]) for name in parts[0].contexts},
+        )
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    def columns(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The columns that are there, by name, in fixed order."""
+        for name, column in zip(COLUMNS, (self.user_ids, self.item_ids, self.ratings, self.timestamps), strict=True):
+            if column is not None:
+                yield name, column
+        for name, column in self.contexts.items():
+            yield CONTEXT + name, column
+
+    @property
+    def key_columns(self) -> list[str]:
+        """Names of the columns that together occur once: user, item and the contexts."""
+        return ["user", "item", *(CONTEXT + name for name in self.contexts)]
+
+    def take(self, rows: np.ndarray) -> Interactions:
+        """The rows of a boolean mask, or of increasing positions; both keep the canonical order."""
+        return Interactions(
+            self.user_ids[rows],
+            self.item_ids[rows],
+            None if self.ratings is None else self.ratings[rows],
+            None if self.timestamps is None else self.timestamps[rows],
+            {name: column[rows] for name, column in self.contexts.items()},
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of the content (names, types and values of the columns in canonical order), whatever the file."""
+        return digest_columns(self.columns())
+
+    @classmethod
+    def read(cls, path: Path) -> Interactions:
+        """Read a file written by ``write`` (already canonical)."""
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
+        missing = [name for name in ("user", "item") if name not in table.column_names]
+        if missing:
+            raise DataError(f"{path}: column {missing[0]!r} is missing, it has {table.column_names}")
+        column = {name: from_arrow(table[name]) for name in table.column_names}
+        contexts = {name.removeprefix(CONTEXT): value for name, value in column.items() if name.startswith(CONTEXT)}
+        return cls(column["user"], column["item"], column.get("rating"), column.get("timestamp"), contexts)
+
+    def write(self, path: Path) -> None:
+        """Write Parquet whose bytes are a function of the content (within one pyarrow version), atomically."""
+        write_parquet(pa.table({name: to_arrow(column) for name, column in self.columns()}), path)
+
+
+def _numbers(name: str, column: np.ndarray, dtype: type) -> np.ndarray:
+    column = np.asarray(column)
+    if not np.issubdtype(column.dtype, np.number):
+        raise DataError(f"Column {name!r} must be numeric, got {column.dtype}")
+    if np.issubdtype(column.dtype, np.floating):
+        bad = int((~np.isfinite(column)).sum())
+        if bad:
+            raise DataError(f"Column {name!r}: {bad} values are missing or not finite")
+    return column.astype(dtype)

@@ -1,0 +1,160 @@
+"""Interactions in dense indices, what a model learns from; and beside them (``Side``) what else is known.
+
+Every part of a ``Side`` is None (or empty) where the dataset has no such table. All indices are local to the catalogue
+that made them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+
+
+@dataclass(frozen=True)
+class FeatureMatrix:
+    """The features of each row (user or item), ragged and weighted: x in factorisation machines.
+
+    Row r has ``columns[indptr[r]:indptr[r + 1]]``, increasing.
+
+    indptr  [n + 1] int64      columns  [nnz] int64, a (field, value) pair      weights  [nnz] float32: 1 for a
+    category, the number itself for a numeric field
+    """
+
+    indptr: np.ndarray
+    columns: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass(frozen=True)
+class TripleMatrix:
+    """Facts about items, ragged: item v has (relations[k], entities[k]) for k in indptr[v] .. indptr[v + 1].
+
+    indptr  [num_items + 1] int64      relations, entities  [nnz] int64, sorted by (relation, entity) within an item
+    """
+
+    indptr: np.ndarray
+    relations: np.ndarray
+    entities: np.ndarray
+
+
+@dataclass(frozen=True)
+class Side:
+    """The side tables of one table of interactions.
+
+    links          users x friends: an ``InteractionMatrix`` whose "items" are friends (users as targets of links, in a
+                   vocabulary of their own, because a friend may be in another shard)
+    behaviours     by name (view, cart, ...), users x items: all but the target behaviour, which the interactions are
+    user_features, item_features   one row for each user, item
+    triples        (item, relation, entity)
+    """
+
+    links: InteractionMatrix | None = None
+    behaviours: dict[str, InteractionMatrix] = field(default_factory=dict)
+    user_features: FeatureMatrix | None = None
+    item_features: FeatureMatrix | None = None
+    triples: TripleMatrix | None = None
+
+
+NO_SIDE = Side()
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many of each kind of thing a model has rows for; what a dataset has no table of is 0."""
+
+    num_users: int
+    num_items: int
+    num_friends: int = 0
+    """Users as targets of links, in a vocabulary of their own."""
+    num_user_features: int = 0
+    num_item_features: int = 0
+    """Distinct (field, value) pairs of each side; a numeric field is one."""
+    num_contexts: int = 0
+    """Distinct (field, value) pairs of the context fields."""
+    num_relations: int = 0
+    num_entities: int = 0
+
+
+@dataclass(frozen=True)
+class InteractionMatrix:
+    """Interactions in dense indices, sorted by (user, item): what a model learns from.
+
+    users, items  [n] int64      ratings  [n] float32 or None      timestamps  [n] int64 or None
+    contexts      [n, number of context fields] int64 or None: the dense context of each field of a row
+
+    Pairs are distinct, except under contexts: there a pair may occur once in each context.
+    """
+
+    shape: Shape
+    users: np.ndarray
+    items: np.ndarray
+    ratings: np.ndarray | None = None
+    timestamps: np.ndarray | None = None
+    contexts: np.ndarray | None = None
+    side: Side = NO_SIDE
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def num_users(self) -> int:
+        return self.shape.num_users
+
+    @property
+    def num_items(self) -> int:
+        return self.shape.num_items
+
+    @cached_property
+    def indptr(self) -> np.ndarray:
+        """[num_users + 1] int64: user u's items are ``items[indptr[u]:indptr[u + 1]]``, increasing."""
+        return np.concatenate([[0], np.cumsum(np.bincount(self.users, minlength=self.num_users))]).astype(np.int64)
+
+    @cached_property
+    def item_counts(self) -> np.ndarray:
+        """[num_items] int64: rows of each item."""
+        return np.bincount(self.items, minlength=self.num_items).astype(np.int64)
+
+    @cached_property
+    def lacked_before(self) -> np.ndarray:
+        """[n] int64, increasing where pairs are distinct: user · (num_items + 1) + how many items that the user lacks
+        come before the row's own. Searched to draw what a user lacks (see ``models.parts.batches.negatives``)."""
+        own_before = np.arange(len(self)) - self.indptr[self.users]
+        return self.users * (self.num_items + 1) + self.items - own_before
+
+    @cached_property
+    def transposed(self) -> InteractionMatrix:
+        """The same rows with the roles of users and items swapped (item-major order)."""
+        # Rows are sorted by user: a counting sort by item, which is stable, leaves them sorted by (item, user).
+        places = sp.csr_array((np.arange(len(self)), self.items, self.indptr), shape=(self.num_users, self.num_items))
+        order = places.tocsc().data
+        return InteractionMatrix(
+            Shape(self.num_items, self.num_users),
+            self.items[order],
+            self.users[order],
+            None if self.ratings is None else self.ratings[order],
+            None if self.timestamps is None else self.timestamps[order],
+        )
+
+    def distinct(self) -> InteractionMatrix:
+        """Each (user, item) once, whatever the context; of ratings and timestamps the first row's."""
+        new = np.ones(len(self), dtype=bool)
+        new[1:] = (self.users[1:] != self.users[:-1]) | (self.items[1:] != self.items[:-1])
+        return InteractionMatrix(
+            self.shape,
+            self.users[new],
+            self.items[new],
+            None if self.ratings is None else self.ratings[new],
+            None if self.timestamps is None else self.timestamps[new],
+            side=self.side,
+        )
+
+    def csr(self) -> sp.csr_array:
+        """[num_users, num_items] of ones (float32); a pair that occurs twice is one."""
+        matrix = sp.csr_array(
+            (np.ones(len(self), np.float32), (self.users, self.items)), shape=(self.num_users, self.num_items)
+        )
+        matrix.data[:] = 1.0
+        return matrix

@@ -1,0 +1,184 @@
+"""Side tables in raw ids: links, behaviours, features and triples beside the interactions.
+
+Each is a set of rows in canonical order. Three rules make them forgettable: every row belongs to the users or the items
+it names; a shard holds the rows of its own users and items (``SideTables.of_rows``); what is said about a user goes
+with the user (``lethe.data.suppression``), links in both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lethe.core.canonical import digest_json
+from lethe.errors import DataError
+from lethe.tables.columns import digest_columns, from_arrow, sortable, to_arrow, write_parquet
+from lethe.tables.ids import Ids, canonical_ids
+from lethe.tables.interactions import Interactions
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "links": ("user", "friend"),
+    "user_features": ("user", "field", "value", "weight"),
+    "item_features": ("item", "field", "value", "weight"),
+    "triples": ("item", "relation", "entity"),
+}
+"""The kinds of side tables and their columns. A link says that the user has chosen the friend, who is a user too."""
+
+BEHAVIOUR = "behaviour."
+"""What the name of a behaviour's file begins with."""
+
+
+@dataclass(frozen=True)
+class SideTable:
+    """Distinct rows, sorted by their columns. Build it with ``SideTable.of``.
+
+    Ids are int64 or text (object); field, value, relation are text; entity is like ids; weight is float32: 1 for a
+    category, the number itself for a numeric field, whose value is "".
+    """
+
+    kind: str
+    columns: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, kind: str, **columns: np.ndarray) -> SideTable:
+        """Canonical types and order, repeated rows once. Raises DataError for missing ids or weights not finite."""
+        canonical = {}
+        for name in COLUMNS[kind]:
+            column = np.asarray(columns[name])
+            if name == "weight":
+                canonical[name] = column.astype(np.float32)
+                if not np.isfinite(canonical[name]).all():
+                    raise DataError(f"Column 'weight' of {kind}: {int((~np.isfinite(column)).sum())} are not finite")
+            elif name in ("field", "value", "relation"):
+                canonical[name] = np.array([str(v) for v in column], dtype=object)
+            else:
+                canonical[name] = canonical_ids(f"{name} of {kind}", column)
+        keys = [sortable(column) for column in canonical.values()]
+        order = np.lexsort(keys[::-1])
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = np.any([key[order][1:] != key[order][:-1] for key in keys], axis=0)
+        return cls(kind, {name: column[order][new] for name, column in canonical.items()})
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.columns[name]
+
+    def take(self, rows: np.ndarray) -> SideTable:
+        """The rows of a boolean mask."""
+        return SideTable(self.kind, {name: column[rows] for name, column in self.columns.items()})
+
+    def digest(self) -> str:
+        """SHA-256 of the content, whatever the file."""
+        return digest_columns(self.columns.items())
+
+    def write(self, path: Path) -> None:
+        write_parquet(pa.table({name: to_arrow(column) for name, column in self.columns.items()}), path)
+
+    @classmethod
+    def read(cls, kind: str, path: Path) -> SideTable:
+        table = pq.read_table(path)
+        return cls(kind, {name: from_arrow(table[name]) for name in COLUMNS[kind]})
+
+
+@dataclass(frozen=True)
+class SideTables:
+    """All side tables of a dataset or of a shard: by kind, and the behaviours (all but the target) by name."""
+
+    tables: dict[str, SideTable] = field(default_factory=dict)
+    behaviours: dict[str, Interactions] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.tables or self.behaviours)
+
+    def named(self) -> Iterator[tuple[str, SideTable | Interactions]]:
+        """Every table under the name of its file, in fixed order."""
+        yield from sorted(self.tables.items())
+        yield from ((BEHAVIOUR + name, rows) for name, rows in sorted(self.behaviours.items()))
+
+    def map(
+        self, table: Callable[[SideTable], SideTable], behaviour: Callable[[Interactions], Interactions]
+    ) -> SideTables:
+        """Each table under a function of its sort."""
+        return SideTables(
+            {name: table(t) for name, t in self.tables.items()},
+            {name: behaviour(rows) for name, rows in self.behaviours.items()},
+        )
+
+    def of_rows(self, rows: Interactions) -> SideTables:
+        """What belongs to some interactions: of their users the links they chose, the behaviours and features; of
+        their items and of those the behaviours name, the features and triples."""
+        users = Ids.of(rows.user_ids)
+        behaviours = {name: table.take(users.encode(table.user_ids) >= 0) for name, table in self.behaviours.items()}
+        items = Ids.of(np.concatenate([rows.item_ids, *(table.item_ids for table in behaviours.values())]))
+
+        def own(table: SideTable) -> SideTable:
+            return table.take(
+                (users if "user" in table.columns else items).encode(next(iter(table.columns.values()))) >= 0
+            )
+
+        return SideTables({name: own(table) for name, table in self.tables.items()}, behaviours)
+
+    def without_pairs(self, held_out: Sequence[Interactions]) -> SideTables:
+        """Behaviours without the (user, item) pairs that are held out of the target behaviour."""
+        named = Interactions.concatenate(*(Interactions(rows.user_ids, rows.item_ids) for rows in held_out))
+        users, items = Ids.of(named.user_ids), Ids.of(named.item_ids)
+        pairs = np.unique(users.encode(named.user_ids) * len(items) + items.encode(named.item_ids))
+
+        def other(rows: Interactions) -> Interactions:
+            left, right = users.encode(rows.user_ids), items.encode(rows.item_ids)
+            return rows.take((left < 0) | (right < 0) | ~np.isin(left * len(items) + right, pairs))
+
+        return self.map(lambda table: table, other)
+
+    def digest(self) -> str:
+        """SHA-256 over all tables and their names."""
+        return digest_json({name: table.digest() for name, table in self.named()})
+
+    def write(self, folder: Path) -> None:
+        """One Parquet file a table, byte-stable."""
+        for name, table in self.named():
+            table.write(folder / f"{name}.parquet")
+
+    @classmethod
+    def read(cls, folder: Path) -> SideTables:
+        """What ``write`` wrote; no tables where there is no folder."""
+        tables, behaviours = {}, {}
+        for path in sorted(folder.glob("*.parquet")):
+            if path.stem.startswith(BEHAVIOUR):
+                behaviours[path.stem.removeprefix(BEHAVIOUR)] = Interactions.read(path)
+            else:
+                tables[path.stem] = SideTable.read(path.stem, path)
+        return cls(tables, behaviours)
+
+
+NO_TABLES = SideTables()
+
+
+def known_links(tables: SideTables, interactions: Interactions) -> SideTables:
+    """Links between users who have interactions; whoever has none is nobody's friend."""
+    if "links" not in tables.tables:
+        return tables
+    known, links = Ids.of(interactions.user_ids), tables.tables["links"]
+    kept = (known.encode(links["user"]) >= 0) & (known.encode(links["friend"]) >= 0)
+    return SideTables({**tables.tables, "links": links.take(kept)}, tables.behaviours)
+
+
+def content_digest(interactions: Interactions, tables: SideTables) -> str:
+    """SHA-256 of all that a dataset holds."""
+    return digest_json([interactions.digest(), tables.digest()]) if tables else interactions.digest()
+
+
+def digest_beside(path: Path) -> str:
+    """``content_digest`` of a Parquet file of interactions and the side tables below ``side`` beside it.
+
+    Those of interactions.parquet are in side/, those of shard 03.parquet in side/03/.
+    """
+    own = path.parent / "side" / path.stem
+    return content_digest(Interactions.read(path), SideTables.read(own if own.is_dir() else path.parent / "side"))

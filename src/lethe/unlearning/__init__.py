@@ -1,1 +1,0 @@
-"""What exists for forgetting alone: ledger, plan, purge, certificate, verification."""

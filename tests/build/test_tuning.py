@@ -1,0 +1,235 @@
+"""Tuning: seeded, resumable, pruned, and a file that says where it came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from lethe.build import tuning
+from lethe.build.recipe import recipes
+from lethe.build.trials import Trial, Tuned
+from lethe.build.tuning import search, tune
+from lethe.config.params import Params
+from lethe.core.workspace import Workspace
+from lethe.data.stages import build_data
+from lethe.errors import ConfigError, LetheError
+from lethe.models import configure
+from lethe.models.parts.base import Model
+from lethe.tables.interactions import Interactions
+from tests.conftest import make_workspace, taste_blocks
+from tests.side import side_tables
+
+GRID = {"negative_weight": [0.05, 0.2, 0.5], "dropout": [0.0, 0.3, 0.6]}
+SMALL = {"embedding_dim": 8, "sweeps": 2}
+
+
+def parts() -> tuple[Interactions, Interactions]:
+    rows = taste_blocks()
+    held = np.arange(len(rows)) % 8 == 0
+    return rows.take(~held), rows.take(held)
+
+
+def run(storage: Path, trials: int = 6, **options: object) -> tuple[Tuned, list[Trial]]:
+    seen: list[Trial] = []
+    settings = {"metric": "recall@5", "seed": 3, "base": SMALL, "grid": GRID} | options
+    model = str(settings.pop("model", "wmf"))
+    found = search(model, *parts(), trials=trials, storage=storage, progress=seen.append, **settings)  # type: ignore[arg-type]
+    return found, seen
+
+
+def test_the_same_search_twice_ends_the_same(tmp_path: Path) -> None:
+    first, second = run(tmp_path / "a.sqlite"), run(tmp_path / "b.sqlite")
+    assert first == second
+    assert len(first[1]) == 6
+    assert first[0].value == max(trial.value for trial in first[1] if trial.value is not None)
+    assert run(tmp_path / "c.sqlite", seed=4)[1] != first[1]
+
+
+def test_the_defaults_are_the_first_trial(tmp_path: Path) -> None:
+    found, trials = run(tmp_path / "a.sqlite", trials=1)
+    assert trials[0].values == {"negative_weight": 0.2, "dropout": 0.5}
+    assert found.default == found.value
+    assert found.values == SMALL | trials[0].values
+
+
+def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole.sqlite")
+
+    class Killed(BaseException):
+        pass
+
+    def measure(model: Model) -> float:
+        measured.append(float(model.factors_or_fail()[0].abs().sum()))
+        if len(measured) == 4:
+            raise Killed
+        return measured[-1]
+
+    measured: list[float] = []
+    with pytest.raises(Killed):
+        run(tmp_path / "a.sqlite", objective=measure)
+    resumed, later = run(tmp_path / "a.sqlite", objective=measure)
+    unbroken, trials = run(tmp_path / "b.sqlite", objective=measure)
+    assert resumed == unbroken
+    assert 0 < len(later) < len(trials)
+    assert later == trials[-len(later) :]
+    assert run(tmp_path / "whole.sqlite")[1] == []
+    assert run(tmp_path / "whole.sqlite")[0] == whole[0]
+
+
+def test_a_small_grid_is_walked_whole(tmp_path: Path) -> None:
+    _, trials = run(tmp_path / "a.sqlite", trials=99)
+    tried = {tuple(sorted(trial.values.items())) for trial in trials}
+    # The default dropout of .5 joins the three of the grid.
+    assert len(trials) == len(tried) == 3 * 4
+
+
+def test_no_settings_are_tried_twice(tmp_path: Path) -> None:
+    _, trials = run(tmp_path / "a.sqlite", trials=11)
+    tried = {tuple(sorted(trial.values.items())) for trial in trials}
+    assert len(trials) == len(tried) == 11
+
+
+def test_fields_that_hold_mappings_are_tuned_too() -> None:
+    start = configure("collective-behaviours", {}).plain()
+    space = tuning._space("collective-behaviours", start, {"weights": [{"view": 0.2}, {"view": 0.5}, {"view": 0.2}]})
+    assert space == {"weights": [{}, {"view": 0.2}, {"view": 0.5}]}
+
+
+def test_other_data_are_another_search(tmp_path: Path) -> None:
+    run(tmp_path / "a.sqlite", trials=2)
+    train, valid = parts()
+    seen: list[Trial] = []
+    less = train.take(np.arange(len(train)) > 0)
+    search(
+        "wmf",
+        less,
+        valid,
+        metric="recall@5",
+        trials=2,
+        seed=3,
+        base=SMALL,
+        grid=GRID,
+        storage=tmp_path / "a.sqlite",
+        progress=seen.append,
+    )
+    assert len(seen) == 2
+
+
+def test_a_bad_trial_is_given_up_before_its_end(tmp_path: Path) -> None:
+    """Rates of nearly nothing fall behind at the first quarter."""
+    calls: list[int] = []
+
+    def measure(model: Model) -> float:
+        calls.append(1)
+        return float(model.factors_or_fail()[0].abs().mean())
+
+    rates = [0.05, 0.06, 0.07, 0.08, 0.09, 1e-7]
+    found, trials = run(
+        tmp_path / "a.sqlite",
+        trials=9,
+        model="enmf-u",
+        base={"embedding_dim": 4, "epochs": 8},
+        grid={"learning_rate": rates},
+        objective=measure,
+    )
+    assert [trial.values["learning_rate"] for trial in trials if trial.value is None] == [1e-7]
+    assert found.given_up == 1
+    assert len(calls) == 5 * 4 + 1
+
+
+def test_a_trial_that_diverges_is_given_up(tmp_path: Path) -> None:
+    grid = {"learning_rate": [1e30]}
+    base = {"embedding_dim": 4, "epochs": 3, "optimizer": "sgd", "learning_rate": 0.001}
+    found, trials = run(tmp_path / "a.sqlite", model="enmf-u", base=base, grid=grid)
+    assert [trial.value is None for trial in trials] == [False, True]
+    assert found.values["learning_rate"] == 0.001
+    with pytest.raises(LetheError) as error:
+        run(tmp_path / "b.sqlite", model="enmf-u", base=base | {"learning_rate": 1e30}, grid=grid)
+    assert "\n" not in str(error.value)
+
+
+def test_a_solver_that_has_no_rate_is_not_tuned_for_one(tmp_path: Path) -> None:
+    _, trials = run(tmp_path / "a.sqlite", trials=1, grid=None)
+    assert set(trials[0].values) == {"dropout", "embedding_dim", "negative_weight", "reg"}
+    _, trials = run(tmp_path / "b.sqlite", trials=1, grid=None, base=SMALL | {"solver": "gradient", "epochs": 1})
+    assert "learning_rate" in trials[0].values
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"model": "nonesuch"}, "unknown model 'nonesuch'"),
+        ({"metric": "recall"}, "NAME@K"),
+        ({"metric": "charm@5"}, "unknown 'charm'"),
+        ({"trials": 0}, "trials: 0 must be at least 1"),
+        ({"grid": {"charm": [1]}}, "grid.wmf.charm: unknown key"),
+        ({"grid": {"dropout": [1.5]}}, "grid.wmf.dropout"),
+        ({"grid": {"dropout": []}}, "grid.dropout: no values"),
+    ],
+)
+def test_faults_are_one_line(tmp_path: Path, options: dict[str, object], text: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        run(tmp_path / "a.sqlite", **options)  # type: ignore[arg-type]
+    assert text in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_tune_writes_what_the_pipeline_then_reads(tiny: Workspace) -> None:
+    train, valid = parts()
+    train.write(tiny.split("tiny", "train"))
+    valid.write(tiny.split("tiny", "valid"))
+    params = Params.read(tiny.params)
+    command = "lethe tune wmf --dataset tiny --trials 3"
+    grid = {"negative_weight": [0.05, 0.4]}
+    found = tune(tiny, params, "wmf", "tiny", command=command, trials=3, metric="recall@5", grid=grid)
+    text = (tiny.root / "params" / "tiny" / "wmf.yaml").read_text()
+    assert text.startswith(f"# {command}\n# Validation recall@5 {found.value:.5f}")
+    assert yaml.safe_load(text) == found.values
+    recipe = recipes(tiny, params, "plain")[1]
+    assert recipe.config["negative_weight"] == found.values["negative_weight"]
+    assert (tiny.state / "tuning" / "tiny-wmf.sqlite").is_file()
+
+
+def test_tune_names_what_it_does_not_know(tiny: Workspace) -> None:
+    params = Params.read(tiny.params)
+    with pytest.raises(ConfigError, match="unknown dataset 'moon'"):
+        tune(tiny, params, "wmf", "moon", command="")
+    with pytest.raises(ConfigError, match="unknown model 'moon'"):
+        tune(tiny, params, "moon", "tiny", command="")
+
+
+def test_two_searches_do_not_share_a_file(tmp_path: Path) -> None:
+    storage = tmp_path / "a.sqlite"
+    with tuning.FileLock(storage.with_suffix(".lock")), pytest.raises(ConfigError, match="another search"):
+        run(storage)
+
+
+def test_scores_in_half_precision_are_near_those_in_single(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[np.ndarray] = []
+    evaluate_users = tuning.evaluate_users
+
+    def watched(score: Any, *tables: Any, **options: Any) -> Any:
+        seen.append(score(np.arange(5)))
+        return evaluate_users(score, *tables, **options)
+
+    monkeypatch.setattr(tuning, "evaluate_users", watched)
+    single, half = (
+        run(tmp_path / "a.sqlite", trials=1, scoring=precision)[0].value for precision in ("float32", "bfloat16")
+    )
+    assert half == pytest.approx(single, abs=0.05)
+    assert [scores.dtype for scores in seen] == [np.float32, np.float32], "two searches, not one"
+    assert 0 < np.abs(seen[1] - seen[0]).max() < 0.01 * np.abs(seen[0]).max()
+
+
+def test_a_model_that_needs_side_tables_is_tuned_with_those_of_the_dataset(tmp_path: Path) -> None:
+    rows = taste_blocks()
+    workspace = make_workspace(tmp_path / "w", rows, tables=side_tables(rows))
+    params = Params.read(workspace.params)
+    build_data(workspace, params, "tiny", ["whole"])
+    found = tune(workspace, params, "collective-social", "tiny", command="here", trials=1, grid={"sweeps": [2]})
+    assert found.value > 0
+    assert (workspace.root / "params" / "tiny" / "collective-social.yaml").is_file()

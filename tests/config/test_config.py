@@ -1,0 +1,100 @@
+"""Faults in params.yaml are one line: field, value, rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lethe.config.dataset import Dataset
+from lethe.config.params import Params
+from lethe.core.canonical import canonical_json, digest_json
+from lethe.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+def fault(source: dict[str, Any], **more: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        Dataset.parse({"source": source, **more}, "datasets.tiny")
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+SYNTHETIC = {"kind": "synthetic"}
+
+
+def test_the_shipped_params_are_valid() -> None:
+    assert Params.read(ROOT / "params.yaml").pipeline.datasets
+
+
+@pytest.mark.parametrize(
+    ("source", "more", "words"),
+    [
+        (
+            {"kind": "table", "path": "a.csv", "pth": 1},
+            {},
+            ["source.table.pth", "known keys: columns, ids, kind, path"],
+        ),
+        ({"kind": "table", "path": "a.csv", "columns": {"usr": "u"}}, {}, ["columns.usr", "item, rating, timestamp"]),
+        ({"kind": "table"}, {}, ["source.table.path", "required"]),
+        ({"kind": "table", "path": "a.csv", "separator": "::"}, {}, ["separator", "'::'"]),
+        ({"kind": "tabel"}, {}, ["datasets.tiny.source", "tabel"]),
+        ({"kind": "movielens", "edition": "20m"}, {}, ["edition", "'20m'"]),
+        ({"kind": "movielens", "edition": "1m", "url": "file:///etc/passwd"}, {}, ["url", "pattern"]),
+        ({"kind": "movielens", "edition": "1m", "sha256": "abc"}, {}, ["sha256", "'abc'"]),
+        ({"kind": "synthetic", "items": 3}, {}, ["interactions_per_user must be at most items (3)"]),
+        (SYNTHETIC, {"split": {"by": "random", "valid": 0.5, "test": 0.5}}, ["valid + test must be below 1"]),
+        (SYNTHETIC, {"split": {"by": "random", "valid": -0.1}}, ["split.random.valid", "-0.1"]),
+        (SYNTHETIC, {"split": {"by": "newest", "valid_from": 5}}, ["valid_from needs a test_from"]),
+        (SYNTHETIC, {"split": {"by": "newest", "valid_from": 5, "test_from": 4}}, ["valid_from needs a test_from"]),
+        (SYNTHETIC, {"split": {"by": "ready"}}, ["'ready' needs source kind 'folder'"]),
+        (SYNTHETIC, {"rating": {"min": 5, "max": 1}}, ["min must not be above max"]),
+        (SYNTHETIC, {"rating": {"mn": 5}}, ["datasets.tiny.rating.mn: unknown key; known keys: max, min"]),
+        (SYNTHETIC, {"duplicates": "drop"}, ["duplicates", "'drop'"]),
+    ],
+)
+def test_a_fault_names_field_value_and_rule(source: dict[str, Any], more: dict[str, Any], words: list[str]) -> None:
+    text = fault(source, **more)
+    for word in words:
+        assert word in text
+
+
+def test_an_unknown_key_deep_in_a_list_names_the_keys_of_its_own_section(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(
+        (ROOT / "params.yaml").read_text().replace("{model: bpr, sharding: whole}", "{model: bpr, shard: whole}")
+    )
+    with pytest.raises(ConfigError, match=r"candidates\.\d\.(sharding|shard)"):
+        Params.read(path)
+
+
+@pytest.mark.parametrize("text", ["seed: [", "a: b: c"])
+def test_broken_yaml_names_the_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"params.yaml: line \d is not valid YAML"):
+        Params.read(path)
+
+
+def test_names_must_exist(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text().replace("datasets: [ml-latest-small", "datasets: [other"))
+    with pytest.raises(ConfigError, match=r"pipeline.datasets names 'other'"):
+        Params.read(path)
+
+
+def test_canonical_json_knows_no_order_and_no_nan() -> None:
+    assert canonical_json({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
+    assert digest_json({"b": 1, "a": 2}) == digest_json({"a": 2, "b": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json(float("nan"))
+
+
+def test_defaults_are_part_of_the_digest() -> None:
+    short = Dataset.parse({"source": SYNTHETIC}, "d")
+    long = Dataset.parse({"source": {**SYNTHETIC, "users": 200}, "split": {"by": "random", "valid": 0.1}}, "d")
+    assert short.digest() == long.digest()
+    assert short.digest() != Dataset.parse({"source": {**SYNTHETIC, "users": 201}}, "d").digest()

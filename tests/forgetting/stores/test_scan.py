@@ -1,0 +1,179 @@
+"""The absence scan finds each kind of needle in each kind of file, and nothing where there is none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.stores.needles import Needles, Texts
+from lethe.forgetting.stores.scan import find_in_file
+from lethe.forgetting.stores.stores import Folder
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.columns import write_parquet
+from lethe.tables.interactions import Interactions
+
+SHORT, LONG, TEXT = "42", "canary-person", "canärie"
+NEEDLES = Needles("ml", users=frozenset({SHORT, LONG}), texts=frozenset({LONG, TEXT}))
+PAIR = Needles("ml", pairs=frozenset({("42", "7")}))
+
+
+def sqlite(path, *rows, columns="a, b"):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f'CREATE TABLE "odd ""name" ({columns})')
+        connection.executemany('INSERT INTO "odd ""name" VALUES (?, ?)', rows)
+
+
+def table(path, **columns):
+    write_parquet(pa.table(columns), path)
+
+
+PLANTED = {
+    "rows.parquet": (lambda p: table(p, user=[1, 42], item=[7, 8]), "user id"),
+    "object-without-suffix": (lambda p: table(p, user=[1, 42], item=[7, 8]), "user id"),
+    "null.parquet": (lambda p: table(p, user_id=pa.array([None, 42])), "user id"),
+    "users.parquet": (lambda p: table(p, id=[1, 42]), "user id"),
+    "text.parquet": (lambda p: table(p, note=[f"about {LONG}", "x"]), "text"),
+    "person.parquet": (lambda p: table(p, user=[LONG], item=["7"]), "text"),
+    "report.json": (lambda p: p.write_text('{"a": [{"user_id": 42, "k": 1}]}'), "user id"),
+    "lines.log": (lambda p: p.write_text('{"k": 1}\n{"user": "42"}\nend\n'), "user id"),
+    "escaped.json": (lambda p: p.write_text(json.dumps({"note": f"of {TEXT}"})), "text"),
+    "plain.log": (lambda p: p.write_text(f"asked by {LONG}, twice"), "text"),
+    "binary": (lambda p: p.write_bytes(b"\x00\xff" + TEXT.encode() + b"\x01"), "text"),
+    "answers.csv": (lambda p: p.write_text("k,user\n1,41\n2,42\n"), "user id"),
+    "ids.safetensors": (lambda p: save_file({"user_ids": np.array([1, 42])}, p), "user id"),
+    "columns.sqlite": (lambda p: sqlite(p, (1, 0), (42, 0), columns="user_id, b"), "user id"),
+    "json.sqlite": (lambda p: sqlite(p, ("x", '{"user": 42}')), "user id"),
+    f"{LONG}.txt": (lambda p: p.write_text("nothing in it"), "text"),
+    "broken.parquet": (lambda p: p.write_bytes(b"PAR1 and then nothing of the kind"), "unreadable"),
+    "broken.safetensors": (lambda p: p.write_bytes(b"neither a header nor tensors"), "unreadable"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_what_was_planted_is_found(tmp_path, name):
+    plant, kind = PLANTED[name]
+    plant(tmp_path / name)
+    assert find_in_file(tmp_path / name, NEEDLES) == kind
+
+
+INNOCENT = {
+    "other.parquet": lambda p: table(p, user=[1, 420], item=[42, 8]),
+    # A list of items has the same column as one of users, and may hold the same number.
+    "items.parquet": lambda p: table(p, id=[1, 42]),
+    "dense.safetensors": lambda p: save_file({"users": np.array([1, 42]), "items": np.array([42])}, p),
+    "number.json": lambda p: p.write_text('{"seconds": 42, "users": 42, "item": "42"}'),
+    "number.log": lambda p: p.write_text("took 42 seconds"),
+    "number.csv": lambda p: p.write_text("user,k\n1,42\n"),
+    "columns.sqlite": lambda p: sqlite(p, (42, "42")),
+    "empty": lambda p: p.write_bytes(b""),
+    "half.json": lambda p: p.write_text('{"user": '),
+}
+
+
+@pytest.mark.parametrize("name", INNOCENT)
+def test_nothing_is_found_where_a_short_id_only_occurs_as_something_else(tmp_path, name):
+    INNOCENT[name](tmp_path / name)
+    assert find_in_file(tmp_path / name, NEEDLES) is None
+
+
+def test_an_interaction_is_found_only_as_a_pair(tmp_path):
+    for name, rows, kind in (("in", [(42, 8), (42, 7)], "interaction"), ("out", [(42, 8), (1, 7)], None)):
+        users, items = (np.array([row[i] for row in rows]) for i in (0, 1))
+        Interactions.of(users, items).write(tmp_path / name)
+        assert find_in_file(tmp_path / name, PAIR) == kind
+    (tmp_path / "answer.json").write_text('[{"user_id": 42, "item_ids": [8, 7]}]')
+    (tmp_path / "other.json").write_text('[{"user_id": 42, "item_ids": [8]}, {"item_ids": [7]}]')
+    assert find_in_file(tmp_path / "answer.json", PAIR) == "interaction"
+    assert find_in_file(tmp_path / "other.json", PAIR) is None
+
+
+def test_a_text_of_digits_must_stand_alone_but_not_between_the_values_of_a_database(tmp_path):
+    digits = Needles("ml", texts=frozenset({"123456"}))
+    (tmp_path / "time").write_text("at 1712345699, digest ab123456cd")
+    assert find_in_file(tmp_path / "time", digits) is None
+    (tmp_path / "log").write_text("user=123456;")
+    assert find_in_file(tmp_path / "log", digits) == "text"
+    sqlite(tmp_path / "side-by-side.sqlite", ("user", "123456"), ("123456", "9"))
+    assert b"user123456" in (tmp_path / "side-by-side.sqlite").read_bytes()
+    assert find_in_file(tmp_path / "side-by-side.sqlite", digits) == "text"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    texts=st.sets(st.text("abC1é\\", min_size=2, max_size=9), min_size=1, max_size=6),
+    content=st.text("abC1é\\ ", max_size=40),
+    padding=st.sampled_from([0, 300, (1 << 22) - 4]),
+)
+def test_many_texts_at_once_are_found_as_one_by_one(texts, content, padding):
+    def found(text):
+        hexadecimal = re.fullmatch("[0-9a-fA-F]+", text)
+        edge = "[0-9A-Za-z]"
+        pattern = f"(?<!{edge}){text}(?!{edge})" if hexadecimal else re.escape(text)
+        return any(re.search(pattern.encode(), held) for pattern in [pattern, json.dumps(pattern)[1:-1]])
+
+    held = b" " * padding + content.encode()
+    expected = any(text.encode() in held if not re.fullmatch("[0-9a-fA-F]+", text) else found(text) for text in texts)
+    assert Texts(frozenset(texts)).found_in(held) == (
+        expected or any(json.dumps(t)[1:-1].encode() in held for t in texts if not t.isascii() or "\\" in t)
+    )
+
+
+def test_old_content_is_found_by_any_of_its_digests(tmp_path):
+    rows = Interactions.of(np.array([1]), np.array([2]))
+    path = tmp_path / "copied.parquet"
+    rows.write(path)
+    content = path.read_bytes()
+    md5 = hashlib.md5(content).hexdigest()
+    for digest in (rows.digest(), hashlib.sha256(content).hexdigest(), md5):
+        assert find_in_file(path, Needles("ml", digests=frozenset({digest}))) == "digest"
+        assert find_in_file(path, Needles("ml", digests=frozenset({"0" * 64}))) is None
+    cached = tmp_path / "files" / "md5" / md5[:2] / f"{md5[2:]}.dir"
+    cached.parent.mkdir(parents=True)
+    cached.write_text("[]")
+    assert find_in_file(cached, Needles("ml", digests=frozenset({md5}))) == "digest"
+    (tmp_path / "manifest.json").write_text(json.dumps({"inputs": {"data": rows.digest()}}))
+    needles = Needles("ml", digests=frozenset({rows.digest()}))
+    assert find_in_file(tmp_path / "manifest.json", needles, digests_as_text=True) == "digest"
+    assert find_in_file(tmp_path / "manifest.json", needles) is None, "a certificate may tell of the past"
+
+
+def test_needles_are_what_is_no_longer_held():
+    def new(user, items=()):
+        return ForgetRequest.new("ml", user, items, now=datetime(2026, 1, 1, tzinfo=UTC), datasets=["ml"])
+
+    remaining = Interactions.of(np.array(["came-back", "other"], object), np.array(["1", "2"], object))
+    requests = [new("came-back"), new(LONG), new("42"), new("other", ["9", "8"])]
+    needles = Needles.of("ml", requests, remaining, ["d"], ["planted"])
+    assert needles.users == {LONG, "42"}
+    assert needles.pairs == {("other", "9"), ("other", "8")}
+    assert needles.texts == {LONG, "planted"}
+    assert needles.digests == {"d"}
+    assert Needles.of("another", requests, remaining).users == frozenset()
+    assert LONG not in repr(needles)
+
+
+def test_where_something_was_found_is_told_without_ids(tmp_path):
+    (tmp_path / "users").mkdir()
+    (tmp_path / "users" / "42.json").write_text('{"user": 42}')
+    (tmp_path / f"about-{LONG}.log").write_text("x")
+    places = Folder("reports", tmp_path).find([NEEDLES])
+    assert [str(place) for place in places] == ["(withheld): text", "users/(withheld): user id"]
+    assert [place.bytes for place in places] == [1, 12]
+
+
+def test_a_catalogue_of_the_product_is_looked_into(tmp_path):
+    Catalogue.of(Interactions.of(np.array([42]), np.array([5]))).write(tmp_path)
+    assert find_in_file(tmp_path / "users.parquet", NEEDLES) == "user id"
+    assert find_in_file(tmp_path / "items.parquet", NEEDLES) is None

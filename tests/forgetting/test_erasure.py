@@ -1,0 +1,94 @@
+"""Forecast, erasure and what is left to go back to, on a trained workspace."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lethe.build.registry import Registry
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.workspace import Workspace
+from lethe.errors import DeploymentError, LetheError
+from lethe.forgetting import certificate, completion, erasure, intake, rollback
+from tests.house import ask, forget, rebuild, train
+
+USERS = ("user-004", "user-007", "user-010")
+
+
+def all_bytes(workspace: Workspace) -> dict[str, bytes]:
+    files = [p for p in sorted(workspace.root.rglob("*")) if p.is_file() and "__pycache__" not in p.parts]
+    return {str(p.relative_to(workspace.root)): p.read_bytes() for p in files if p.suffix != ".lock"}
+
+
+def test_the_forecast_tells_bytes_per_store_and_changes_nothing(tiny: Workspace) -> None:
+    train(tiny)
+    ask(tiny, *USERS)
+    before = all_bytes(tiny)
+    told = {one["store"]: one for one in erasure.forecast(tiny)}
+    assert all_bytes(tiny) == before
+    for name in ("data", "artifacts", "models"):
+        assert 0 < told[name]["held"] < told[name]["bytes"], name
+    assert told["artifacts"]["bytes"] == sum(p.stat().st_size for p in tiny.artifacts.rglob("*") if p.is_file())
+    assert told["ledger"]["bytes"] > 0
+    assert not any(user in json.dumps(told) for user in USERS)
+
+
+def test_many_requests_are_one_run_with_a_certificate_each(tiny: Workspace) -> None:
+    train(tiny)
+    made = {artifact.key for artifact in ArtifactStore(tiny.artifacts).all()}
+    ids = forget(tiny, *USERS)
+    book = intake.ledger(tiny)
+    done = book.get_all(ids)
+    assert [request.state for request in done] == ["completed"] * 3
+    for request in done:
+        path = tiny.root / request.result["certificate"]
+        signed = certificate.check(path, certificate.key_beside(path))
+        assert (signed.request.id, signed.request.subject_digest) == (request.id, request.subject_digest)
+        assert "sharded/ensemble" in signed.after.artifacts
+        assert signed.before.artifacts["sharded/ensemble"] != signed.after.artifacts["sharded/ensemble"]
+        assert any(place.startswith("backups") for place in signed.outside_reach)
+        assert signed.scan.found == 0
+    assert len({request.result["certificate"] for request in done}) == 3
+    anew = [a for a in ArtifactStore(tiny.artifacts).all() if a.key not in made and a.kind == "sub-model"]
+    assert len(anew) == len(set(done[0].result["shards_retrained"])), "each touched shard was trained once for all"
+    book.check_chain([signed.ledger_head])
+
+
+def test_what_an_older_version_saw_is_searched_for_in_every_store(tiny: Workspace) -> None:
+    train(tiny)
+    ask(tiny, USERS[0])
+    run = rebuild(tiny)
+    (tiny.reports / "old.json").write_text(json.dumps({"digest": run.before["data"]["tiny"]}))
+    (tiny.state / "kept.json").write_text(json.dumps({"user_id": USERS[0]}))
+    with pytest.raises(LetheError, match="scan: 1 places still hold forgotten data") as caught:
+        erasure.erase(tiny, run)
+    assert "kept.json" in str(caught.value)
+    assert USERS[0] not in str(caught.value)
+    assert not (tiny.reports / "old.json").exists()
+    (tiny.state / "kept.json").unlink()
+    completion.complete(tiny, erasure.erase(tiny, run))
+    assert intake.pending(tiny) == []
+
+
+def test_roll_back_goes_only_to_versions_built_after_the_last_completed_request(tiny: Workspace) -> None:
+    train(tiny)
+    registry = Registry(tiny)
+    old = registry.served()["sharded"].tag
+    ask(tiny, USERS[0])
+    run = rebuild(tiny)
+    with pytest.raises(DeploymentError, match="a forget run is on its way"):
+        rollback.roll_back(tiny, "sharded", old)
+    completion.complete(tiny, erasure.erase(tiny, run))
+    for to in (None, old):
+        with pytest.raises(DeploymentError, match="built before the last completed forget request"):
+            rollback.roll_back(tiny, "sharded", to)
+    with pytest.raises(DeploymentError, match="family: 'nope' must be one of plain, sharded"):
+        rollback.roll_back(tiny, "nope")
+
+    clean = registry.served()["sharded"].tag
+    package = ArtifactStore(tiny.artifacts).get("package", registry.served()["plain"].key)
+    newer = registry.promote("sharded", package, reason="newer", metrics={})
+    assert newer != clean
+    assert rollback.roll_back(tiny, "sharded") == clean
+    assert registry.served()["sharded"].tag == clean

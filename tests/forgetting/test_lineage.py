@@ -1,0 +1,70 @@
+"""What lives is what comes from today's data alone, whatever kind of artifact it is."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+
+from lethe.build.registry import Registry
+from lethe.config.params import Params
+from lethe.core.artifacts import Artifact, ArtifactStore
+from lethe.core.canonical import digest_file
+from lethe.core.workspace import Workspace
+from lethe.data.stages import build_data
+from lethe.forgetting.lineage import live_artifacts
+from lethe.forgetting.run import suppress
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTable
+from tests.house import train
+
+
+def _note(text: str):
+    return lambda folder: (folder / "note.json").write_text(json.dumps(text)) and None
+
+
+def made(workspace: Workspace, kind: str, **inputs: object) -> Artifact:
+    return ArtifactStore(workspace.artifacts).make(kind, dict(inputs), _note(kind))
+
+
+def test_everything_of_today_lives_and_nothing_of_before(tiny: Workspace) -> None:
+    train(tiny)
+    artifacts = {a.key: a for a in ArtifactStore(tiny.artifacts).all()}
+    served = {version.key for version in Registry(tiny).served().values()}
+    assert live_artifacts(tiny)["tiny"] == {k for k, a in artifacts.items() if a.kind != "package" or k in served}
+
+    suppress(tiny, "tiny", [("user-004", ())], time.time())
+    params = Params.read(tiny.params)
+    build_data(tiny, params, "tiny", ["whole", "user-hash-3"])
+    alive = live_artifacts(tiny)["tiny"]
+    folder = tiny.shards("tiny", "user-hash-3")
+    rows = {Interactions.read(path).digest() for path in folder.glob("*.parquet")}
+    untouched = {k for k, a in artifacts.items() if a.kind == "sub-model" and a.inputs["data"] in rows}
+    assert len(untouched) == 2, "those of the shards that he was not in"
+    assert alive == untouched
+
+
+def test_an_artifact_of_a_new_kind_lives_as_long_as_all_it_names(tiny: Workspace) -> None:
+    train(tiny)
+    shard = sorted(tiny.shards("tiny", "user-hash-3").glob("*.parquet"))[0]
+    checkpoint = made(tiny, "checkpoint", data=Interactions.read(shard).digest(), slice=1, code="c" * 64)
+    after_it = made(tiny, "checkpoint", of=checkpoint.digest, by_key=[{"sub-model": checkpoint.key}])
+    of_nothing_here = made(tiny, "checkpoint", data="d" * 64)
+    after_that = made(tiny, "index", of=[checkpoint.digest, of_nothing_here.digest])
+    of_no_data = made(tiny, "index", of="everything")
+    alive = live_artifacts(tiny)["tiny"]
+    assert {checkpoint.key, after_it.key} <= alive
+    assert not {of_nothing_here.key, after_that.key, of_no_data.key} & alive
+
+
+def test_a_side_table_is_known_by_its_bytes(tiny: Workspace) -> None:
+    train(tiny)
+    text = np.array(["item-000"], dtype=object)
+    features = SideTable.of("item_features", item=text, field=text, value=text, weight=np.ones(1))
+    path = tiny.side("tiny") / "item_features.parquet"
+    features.write(path)
+    vectors = made(tiny, "vectors", table=digest_file(path))
+    assert vectors.key in live_artifacts(tiny)["tiny"]
+    path.unlink()
+    assert vectors.key not in live_artifacts(tiny)["tiny"]

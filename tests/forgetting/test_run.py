@@ -1,0 +1,55 @@
+"""What a forget run changes before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lethe.config.params import Params
+from lethe.core.workspace import Workspace
+from lethe.data.gates.__main__ import judge
+from lethe.data.stages import build_data
+from lethe.errors import ValidationError
+from lethe.forgetting import run as runs
+from tests.house import ask, train
+
+SHARDINGS = ["whole", "user-hash-3"]
+
+
+def shrink(source: Path) -> None:
+    """All rows of the late users leave the source."""
+    lines = source.read_text().splitlines()
+    source.write_text("\n".join(line for line in lines if not line.startswith(tuple(late()))) + "\n")
+
+
+def late() -> list[str]:
+    return [f"user-{number:03d}" for number in range(8, 24)]
+
+
+def test_the_gate_that_misses_rows_does_not_miss_forgotten_ones(tiny: Workspace) -> None:
+    train(tiny)
+    params = Params.read(tiny.params)
+    judge(tiny, params, "tiny")
+    epoch = tiny.state / "epochs" / "tiny.json"
+    begun = json.loads(epoch.read_bytes())["interactions"]
+
+    ask(tiny, *late())
+    run = runs.begin(tiny)
+    assert run is not None
+    runs.remove_rows(tiny, run)
+    runs.remove_rows(tiny, run)  # as after a crash
+    build_data(tiny, params, "tiny", SHARDINGS)
+    judge(tiny, params, "tiny")
+    assert 0 < json.loads(epoch.read_bytes())["interactions"] < begun / 2
+
+
+def test_rows_that_nobody_asked_to_forget_are_missed(tiny: Workspace) -> None:
+    train(tiny)
+    params = Params.read(tiny.params)
+    judge(tiny, params, "tiny")
+    shrink(tiny.root / "ratings.csv")
+    build_data(tiny, params, "tiny", SHARDINGS)
+    with pytest.raises(ValidationError, match="rows"):
+        judge(tiny, params, "tiny")

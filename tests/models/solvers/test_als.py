@@ -1,0 +1,89 @@
+"""Alternating least squares against dense linear algebra and against the gradient of the same objective."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from lethe.models.parts import losses
+from lethe.models.parts.batches import row_batches
+from lethe.models.solvers.als import als, solve_users
+from lethe.tables.matrix import InteractionMatrix, Shape
+
+USERS, ITEMS, DIM = 12, 9, 4
+WEIGHTS = np.linspace(0.1, 0.9, ITEMS)
+
+
+def matrix() -> InteractionMatrix:
+    # User 2 and item 5 have nothing.
+    filled = np.random.default_rng(0).random((USERS, ITEMS)) < 0.4
+    filled[2], filled[:, 5] = False, False
+    return InteractionMatrix(Shape(USERS, ITEMS), *np.nonzero(filled))
+
+
+def start(kind: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(1)
+    return generator.normal(size=(USERS, DIM)).astype(kind), generator.normal(size=(ITEMS, DIM)).astype(kind)
+
+
+def test_rows_solve_their_normal_equations() -> None:
+    data, positive, dropout, reg = matrix(), 1.5, 0.3, 0.2
+    users, items = start()
+    solve_users(
+        data,
+        users,
+        items,
+        negative_weights=WEIGHTS,
+        positive_weight=positive,
+        dropout=dropout,
+        reg=reg,
+        steps=2 * DIM,
+    )
+    filled = data.csr().toarray() > 0
+    for user in range(USERS):
+        costs = np.where(filled[user], positive, WEIGHTS)
+        a = items.T @ (costs[:, None] * items)
+        a += dropout / (1 - dropout) * np.diag(np.diag(a)) + reg * np.eye(DIM)
+        expected = np.linalg.solve(a, positive * items[filled[user]].sum(axis=0))
+        assert users[user] == pytest.approx(expected, abs=1e-9)
+    assert not users[2].any()
+
+
+@pytest.mark.parametrize(("dropout", "reg"), [(0.0, 0.1), (0.3, 0.0), (0.5, 0.2)])
+def test_it_descends_to_a_stationary_point_of_the_loss(dropout: float, reg: float) -> None:
+    data = matrix()
+    users, items = start()
+    history = list(als(data, users, items, negative_weights=WEIGHTS, dropout=dropout, reg=reg, sweeps=3000, steps=DIM))
+    assert all(later <= earlier + 1e-9 for earlier, later in itertools.pairwise(history))
+
+    (batch,) = row_batches(data, 0, np.random.default_rng(0))
+    p, q = (torch.from_numpy(x).requires_grad_() for x in (users, items))
+    loss = losses.non_sampling(p, q, batch, negative_weights=torch.from_numpy(WEIGHTS), dropout=dropout)
+    loss = loss + reg * (p.square().sum() + q.square().sum())
+    assert loss.item() == pytest.approx(history[-1], rel=1e-9)
+    for gradient in torch.autograd.grad(loss, (p, q)):
+        assert gradient.abs().max() < 1e-5
+
+
+def test_few_steps_from_a_warm_start_reach_the_same_loss() -> None:
+    data = matrix()
+    ends = []
+    for steps in (3, DIM):
+        users, items = start()
+        ends.append(list(als(data, users, items, negative_weights=WEIGHTS, reg=0.1, sweeps=200, steps=steps))[-1])
+    assert ends[0] == pytest.approx(ends[1], rel=1e-3)
+
+
+def test_rows_without_positives_become_zero_and_single_precision_agrees() -> None:
+    data = matrix()
+    results = []
+    for kind in (np.float32, np.float64):
+        users, items = start(kind)
+        list(als(data, users, items, negative_weights=WEIGHTS, dropout=0.3, sweeps=5))
+        assert not users[2].any()
+        assert not items[5].any()
+        results.append(users @ items.T)
+    assert results[0] == pytest.approx(results[1], abs=1e-3)

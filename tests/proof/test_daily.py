@@ -1,0 +1,169 @@
+"""The audit passes on a workspace that forgot somebody, and fails with one line at each planted difference."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from lethe.build.registry import Registry
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.workspace import Workspace
+from lethe.errors import LetheError
+from lethe.forgetting.intake import ledger
+from lethe.forgetting.ledger.ledger import Ledger
+from lethe.proof import daily as audit
+from lethe.tables.interactions import Interactions
+from tests.conftest import make_workspace, taste_blocks
+from tests.house import ask, forget, rebuild, train
+
+GONE, HERE = "user-004", "user-006"
+
+
+@pytest.fixture(scope="module")
+def forgetful(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A trained workspace that forgot one user and one interaction of another."""
+    rows = taste_blocks()
+    workspace = make_workspace(tmp_path_factory.mktemp("audit") / "w", rows)
+    train(workspace)
+    forget(workspace, GONE)
+    held = rows.item_ids[rows.user_ids == HERE][0]
+    forget(workspace, HERE, items=(str(held),))
+    return workspace
+
+
+def everything(workspace: Workspace) -> None:
+    audit.begin(workspace)
+    results = {"requests": audit.check_requests(workspace), "log": audit.check_log(workspace)}
+    results |= {"suppression": audit.check_suppression(workspace), "scan": audit.search(workspace)}
+    audit.write_report(workspace, **results, rebuild=audit.rebuild(workspace))
+
+
+def test_an_untouched_workspace_passes(forgetful: Workspace) -> None:
+    everything(forgetful)
+    report = json.loads((forgetful.reports / "audit.json").read_text())
+    assert report["log"]["certificates"] == 2
+    assert report["suppression"] == {"entries": 2, "users": 1}
+    assert (report["scan"]["digests"], report["scan"]["found"]) == (2, 0)
+    assert report["rebuild"]["result"] == "equal"
+    tables = 4 + 3 + 1  # interactions and split, shards of the two shardings
+    assert report["rebuild"]["compared"] == tables + 2
+
+
+def _leave_rows(workspace: Workspace) -> None:
+    rows = taste_blocks()
+    mine = rows.take(rows.user_ids == GONE)
+    Interactions.of(mine.user_ids, mine.item_ids).write(workspace.root / "data" / "tiny" / "side" / "kept.parquet")
+
+
+def _leave_pair(workspace: Workspace) -> None:
+    rows = taste_blocks()
+    held = rows.item_ids[rows.user_ids == HERE][0]
+    (workspace.reports / "answers.json").write_text(json.dumps([{"user_id": HERE, "item_ids": ["x", str(held)]}]))
+
+
+def _forget_list(workspace: Workspace) -> None:
+    workspace.suppression.unlink()
+
+
+def _change_certificate(workspace: Workspace) -> None:
+    path = min(workspace.certificates.glob("req-*.json"))
+    path.write_bytes(path.read_bytes().replace(b'"total"', b'"toral"'))
+
+
+def _lose_certificate(workspace: Workspace) -> None:
+    min(workspace.certificates.glob("req-*.json")).unlink()
+
+
+def _change_log(workspace: Workspace) -> None:
+    with closing(sqlite3.connect(workspace.state / "ledger.sqlite")) as connection, connection:
+        connection.execute("DROP TRIGGER events_no_update")
+        connection.execute("UPDATE events SET state = 'rejected' WHERE seq = 2")
+
+
+def _change_shard(workspace: Workspace) -> None:
+    path = next(p for p in sorted(workspace.shards("tiny", "user-hash-3").glob("*.parquet")))
+    rows = Interactions.read(path)
+    rows.take(slice(1, None)).write(path)
+
+
+def _change_served_bytes(workspace: Workspace) -> None:
+    folder = Registry(workspace).folder(Registry(workspace).served()["sharded"].tag)
+    path = folder / "seen.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+
+
+def _serve_other_weights(workspace: Workspace) -> None:
+    """As whoever trained on something else would: a whole package, consistent in itself."""
+    version = Registry(workspace).served()["plain"]
+    store = ArtifactStore(workspace.artifacts)
+    info = version.info | {"sub_models": {"00": "f" * 64}}
+    inputs = {**version.artifact.inputs, "info": info}
+
+    def copy(folder: Path) -> None:
+        for name in version.artifact.files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(version.artifact.file(name).read_bytes())
+
+    Registry(workspace).promote("plain", store.make("package", inputs, copy), reason="planted", metrics={})
+
+
+PLANTED: dict[Callable[[Workspace], None], str] = {
+    _leave_rows: "scan: 1 places still hold forgotten data, there must be none; first: data: tiny/side/kept.parquet",
+    _leave_pair: "scan: 1 places still hold forgotten data, there must be none; first: reports: answers.json",
+    _forget_list: "audit: 1 of 1 forgotten users are not on the suppression list",
+    _change_certificate: "audit: the certificate of req-",
+    _lose_certificate: "audit: the certificate of req-",
+    _change_log: "ledger: event 2 was changed",
+    _change_shard: "audit: 1 digests differ from a rebuild; first: tiny/user-hash-3/shard/00",
+    _change_served_bytes: "'seen.safetensors' is corrupt",
+    _serve_other_weights: "audit: 1 digests differ from a rebuild; first: plain/sub-model/00",
+}
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__.strip("_"))
+def test_the_first_difference_is_one_line(
+    plant: Callable[[Workspace], None], forgetful: Workspace, tmp_path: Path
+) -> None:
+    workspace = Workspace(tmp_path / "w")
+    shutil.copytree(forgetful.root, workspace.root, symlinks=True)
+    plant(workspace)
+    with pytest.raises(LetheError) as caught:
+        everything(workspace)
+    assert PLANTED[plant] in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert GONE not in str(caught.value)
+    assert HERE not in str(caught.value)
+    assert not (workspace.reports / "audit.json").exists()
+
+
+def test_a_run_left_halfway_and_an_overdue_request_are_told(tiny: Workspace) -> None:
+    train(tiny)
+    ask(tiny, GONE)
+    assert audit.check_requests(tiny) == {"waiting": 1}
+    book = Ledger(tiny.ledger_url)
+    late = ledger(tiny).pending()[0]
+    book.add("tiny", HERE, now=late.received - timedelta(days=40), datasets=["tiny"])
+    book.advance(next(r.id for r in book.all() if r.state == "received"), "accepted")
+    with pytest.raises(LetheError, match="audit: 1 requests are past their due date, the first is req-"):
+        audit.check_requests(tiny)
+    rebuild(tiny)
+    with pytest.raises(LetheError, match="a forget run was interrupted"):
+        audit.check_requests(tiny)
+
+
+def test_who_came_back_is_no_finding(tiny: Workspace) -> None:
+    train(tiny)
+    forget(tiny, GONE)
+    newer = ledger(tiny).all()[0].received.timestamp() + 60
+    source = tiny.root / "ratings.csv"
+    source.write_text(source.read_text() + f"{GONE},item-000,3,{int(newer)}\n")
+    train(tiny)
+    assert GONE in set(Interactions.read(tiny.interactions("tiny")).user_ids)
+    assert audit.search(tiny)["found"] == 0
