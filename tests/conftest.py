@@ -19,6 +19,7 @@ from tests.side import write_side
 # One numeric thread from the very start, as Workspace.environment() sets it for every process of the product.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
+os.environ["MKL_CBWR"] = "AVX2"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import platform
 from collections.abc import Iterator
 from functools import cache
@@ -87,6 +88,7 @@ def numeric_environment(device: str) -> dict[str, Any]:
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "device": "cpu" if device == "cpu" else torch.cuda.get_device_name(),
         "threads": 1,
+        "mkl": os.environ.get("MKL_CBWR", "any"),
     }
     if device != "cpu":
         # The order of some of a GPU's sums is its libraries' own.
