@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.table import Result, Table, columns
 from lethe.core.environment import numeric_environment
+from lethe.core.files import write_whole
 from lethe.evaluation import paired_t_test
 
 ERRORS = ("rmse", "mae")
@@ -154,10 +155,10 @@ def _short(value: float) -> str:
 
 def write_report(report: dict[str, Any], text: str, folder: Path) -> None:
     """NAME.json and NAME.md in ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
     name = report["table"]
-    (folder / f"{name}.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / f"{name}.md").write_text(text, encoding="utf-8")
+    # In the order of the table, which sorted keys would lose.
+    write_whole(folder / f"{name}.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    write_whole(folder / f"{name}.md", text)
 
 
 def draw(report: dict[str, Any], plot: Callable[[dict[str, Any], Any], None], folder: Path) -> None:

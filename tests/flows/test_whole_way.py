@@ -123,7 +123,7 @@ def test_reports_are_what_dvc_shows(running: Workspace) -> None:
         check=True,
     )
     metrics = json.loads(shown.stdout)[""]["data"]["reports/metrics.json"]["data"]
-    assert 0 < metrics["sharded"]["wmf-user-hash-3"]["test"]["ndcg@10"] <= 1
+    assert 0 < metrics["tiny"]["sharded"]["wmf-user-hash-3"]["test"]["ndcg@10"] <= 1
     plots = subprocess.run(
         [sys.executable, "-m", "dvc", "plots", "show", "--json"],
         cwd=running.root,
@@ -132,7 +132,7 @@ def test_reports_are_what_dvc_shows(running: Workspace) -> None:
         text=True,
         check=True,
     )
-    assert "wmf-whole.csv" in plots.stdout
+    assert "learning_curves/tiny/plain/wmf-whole.csv" in plots.stdout
 
 
 def test_a_user_is_forgotten(running: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""The candidates of each family: what to train, which one wins, and whether it replaces what is served."""
+"""The candidates of each family: what to train, and what came of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from lethe.build.builder import Builder, stages_before
 from lethe.build.recipe import Recipe, recipes
 from lethe.build.registry import Registry
-from lethe.build.reports import write_learning_curve
 from lethe.config.params import Params
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
@@ -52,12 +51,11 @@ class Outcome:
 
 
 def finish(workspace: Workspace, params: Params, job: Job, sub_models: dict[str, str]) -> Outcome:
-    """Aggregate and evaluate trained sub-models {shard name: key}, and draw their learning curve."""
+    """Aggregate and evaluate trained sub-models {shard name: key}."""
     builder = job.builder(workspace)
     trained = [builder.store.get("sub-model", key) for key in sub_models.values()]
     ensemble = builder.ensemble(sub_models)
     evaluation = builder.evaluation(ensemble.key, params.evaluation.cutoffs)
-    write_learning_curve(workspace, job.recipe.name, trained)
     stages = [stage for artifact in trained for stage in stages_before(builder.store, artifact)]
     seconds = sum(artifact.record().get("seconds", 0.0) for artifact in (*stages, *trained, ensemble, evaluation))
     return Outcome(job, sub_models, ensemble.key, evaluation.key, round(seconds, 3))

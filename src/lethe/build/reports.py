@@ -1,67 +1,166 @@
-"""What a training tells: metrics, curves, candidates and winners."""
+"""What a training tells: metrics, curves, candidates and winners, kept by dataset, family and candidate.
+
+reports/training/DATASET/FAMILY.json                       candidates and winner of one family
+reports/learning_curves/DATASET/FAMILY/CANDIDATE.csv       what ``dvc plots`` draws
+reports/metrics.json, reports/training.json                all families together
+"""
 
 from __future__ import annotations
 
-import csv
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from contextlib import suppress
 
+from lethe.build.candidates import Outcome
 from lethe.build.registry import Version
-from lethe.core.artifacts import Artifact
+from lethe.config.section import Section
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.reports import report_path, write_report, write_text
 from lethe.core.workspace import Workspace
-
-if TYPE_CHECKING:
-    from lethe.build.candidates import Outcome
+from lethe.errors import ConfigError
 
 
-def write_learning_curve(workspace: Workspace, name: str, sub_models: list[Artifact]) -> None:
-    """One CSV a candidate, loss summed over its sub-models: what ``dvc plots`` draws."""
-    totals: dict[int, float] = {}
-    for artifact in sub_models:
-        for row in json.loads(artifact.file("history.json").read_text()):
-            totals[int(row["epoch"])] = totals.get(int(row["epoch"]), 0.0) + row["loss"]
-    path = workspace.reports / "learning_curves" / f"{name}.csv"
-    path.unlink(missing_ok=True)
-    if totals:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["epoch", "loss"])
-            writer.writerows(sorted(totals.items()))
+class CandidateReport(Section):
+    """A trained candidate: its figures on test and validation, and the seconds that making it took."""
+
+    model: str
+    sharding: str
+    metrics: dict[str, float]
+    valid: dict[str, float]
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.model}-{self.sharding}"
 
 
-def write_reports(workspace: Workspace, outcomes: list[Outcome], versions: dict[str, Version]) -> None:
-    """reports/metrics.json (a DVC metric: deterministic) and reports/training.json (with seconds)."""
-    metrics: dict[str, Any] = {}
-    rows: list[dict[str, Any]] = []
+class WinnerReport(Section):
+    """What a family serves, and why."""
+
+    model: str
+    sharding: str
+    version: str
+    reason: str
+    choice: dict[str, int | float | str | None]
+
+
+class FamilyReport(Section):
+    """The last training of one family."""
+
+    dataset: str
+    family: str
+    candidates: tuple[CandidateReport, ...]
+    winner: WinnerReport
+
+    @property
+    def place(self) -> str:
+        return f"training/{self.dataset}/{self.family}"
+
+
+def write_reports(
+    workspace: Workspace, outcomes: list[Outcome], versions: dict[str, Version], *, rebuilt: bool
+) -> None:
+    """Report a training, and remove what no longer holds.
+
+    An ordinary one trained all there is: what it doesn't report goes. After a forget request (``rebuilt``) the reports
+    of other datasets stay byte for byte; of the rebuilt ones only what was trained anew stays, because a candidate that
+    was not has seen what is forgotten.
+    """
+    trained = [_family_report(workspace, outcomes, family, version) for family, version in versions.items()]
+    datasets = {report.dataset for report in trained}
+    others = [report for report in read_reports(workspace) if report.dataset not in datasets] if rebuilt else []
+    for report in trained:
+        write_report(workspace, report.place, report.plain())
     for outcome in outcomes:
+        _write_curve(workspace, outcome)
+    standing = sorted([*trained, *others], key=lambda report: report.place)
+    _remove_others(workspace, standing)
+    write_report(workspace, "metrics", _metrics(standing))
+    write_report(workspace, "training", _together(standing))
+
+
+def read_reports(workspace: Workspace) -> list[FamilyReport]:
+    """The reports of all families, sorted by dataset and family; one that can't be read is left out."""
+    reports = []
+    for path in sorted((workspace.reports / "training").glob("*/*.json")):
+        with suppress(ConfigError, ValueError):
+            reports.append(FamilyReport.parse(json.loads(path.read_bytes()), path.name))
+    return reports
+
+
+def _family_report(workspace: Workspace, outcomes: list[Outcome], family: str, version: Version) -> FamilyReport:
+    mine = [outcome for outcome in outcomes if outcome.job.family == family]
+    candidates = []
+    for outcome in mine:
         measured = outcome.metrics(workspace)
-        metrics.setdefault(outcome.job.family, {})[outcome.job.recipe.name] = measured
-        rows.append(
-            {
-                "family": outcome.job.family,
-                "model": outcome.job.recipe.model,
-                "sharding": outcome.job.recipe.sharding,
-                "metrics": measured["test"],
-                "valid": measured["valid"],
-                "seconds": outcome.seconds,
-            }
+        candidates.append(
+            CandidateReport(
+                model=outcome.job.recipe.model,
+                sharding=outcome.job.recipe.sharding,
+                metrics=measured["test"],
+                valid=measured["valid"],
+                seconds=outcome.seconds,
+            )
         )
-    winners = {
-        family: {
-            "model": version.info["model"],
-            "sharding": version.info["sharding"],
-            "version": version.tag,
-            "reason": version.reason,
-            "choice": version.choice,
+    winner = WinnerReport(
+        model=version.info["model"],
+        sharding=version.info["sharding"],
+        version=version.tag,
+        reason=version.reason,
+        choice=version.choice,
+    )
+    dataset = mine[0].job.recipe.dataset
+    return FamilyReport(dataset=dataset, family=family, candidates=tuple(candidates), winner=winner)
+
+
+def _write_curve(workspace: Workspace, outcome: Outcome) -> None:
+    """The loss after each epoch, summed over the sub-models; a solver without epochs has no curve."""
+    store, totals = ArtifactStore(workspace.artifacts), dict[int, float]()
+    for key in outcome.sub_models.values():
+        for row in json.loads(store.get("sub-model", key).file("history.json").read_bytes()):
+            totals[int(row["epoch"])] = totals.get(int(row["epoch"]), 0.0) + row["loss"]
+    recipe = outcome.job.recipe
+    name = _curve(recipe.dataset, outcome.job.family, recipe.name)
+    (workspace.reports / name).unlink(missing_ok=True)
+    if totals:
+        lines = ["epoch,loss", *(f"{epoch},{loss}" for epoch, loss in sorted(totals.items()))]
+        write_text(workspace, name, "\n".join(lines) + "\n")
+
+
+def _curve(dataset: str, family: str, candidate: str) -> str:
+    return f"learning_curves/{dataset}/{family}/{candidate}.csv"
+
+
+def _remove_others(workspace: Workspace, standing: Iterable[FamilyReport]) -> None:
+    kept = {report_path(workspace, report.place) for report in standing}
+    curves = (_curve(r.dataset, r.family, candidate.name) for r in standing for candidate in r.candidates)
+    kept |= {workspace.reports / name for name in curves}
+    for folder in (workspace.reports / "training", workspace.reports / "learning_curves"):
+        # From the leaves up, so that a folder is looked at after what it held.
+        for path in sorted(folder.rglob("*"), reverse=True):
+            if path.is_dir():
+                with suppress(OSError):
+                    path.rmdir()
+            elif path not in kept:
+                path.unlink()
+
+
+def _metrics(standing: Iterable[FamilyReport]) -> dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]:
+    """{dataset: {family: {candidate: {part: {metric: value}}}}}: a DVC metric, the same for the same data and code."""
+    metrics: dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]] = {}
+    for report in standing:
+        metrics.setdefault(report.dataset, {})[report.family] = {
+            candidate.name: {"valid": candidate.valid, "test": candidate.metrics} for candidate in report.candidates
         }
-        for family, version in versions.items()
+    return metrics
+
+
+def _together(standing: Iterable[FamilyReport]) -> dict[str, object]:
+    return {
+        "candidates": [
+            {"dataset": report.dataset, "family": report.family, **candidate.plain()}
+            for report in standing
+            for candidate in report.candidates
+        ],
+        "winners": {report.family: {"dataset": report.dataset, **report.winner.plain()} for report in standing},
     }
-    workspace.reports.mkdir(parents=True, exist_ok=True)
-    # A curve of a candidate that wasn't trained this time may have seen what is gone by now.
-    for curve in (workspace.reports / "learning_curves").glob("*.csv"):
-        if curve.stem not in {outcome.job.recipe.name for outcome in outcomes}:
-            curve.unlink()
-    (workspace.reports / "metrics.json").write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
-    training = {"candidates": rows, "winners": winners}
-    (workspace.reports / "training.json").write_text(json.dumps(training, indent=1) + "\n")

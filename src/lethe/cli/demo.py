@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -15,10 +14,12 @@ from rich.table import Table
 
 from lethe.config.params import Params
 from lethe.core.process import run_flow
+from lethe.core.reports import read_report, write_report
 from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
 from lethe.forgetting.intake import ledger, submit
-from lethe.proof.verification import verify, write_report
+from lethe.proof.verification import verify
+from lethe.proof.verification import write_report as write_verdict
 from lethe.serving import deploy
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
@@ -40,7 +41,7 @@ def run(workspace: Workspace) -> None:
     made = _artifacts(workspace) - there
     console.print(f"{made} artifacts made, {there} were there")
     report: dict[str, Any] = {"dataset": _dataset(workspace, dataset)}
-    training = json.loads((workspace.reports / "training.json").read_text())
+    training = read_report(workspace, "training")
     report |= {"candidates": training["candidates"], "winners": training["winners"]}
     _print_candidates(report, params.training.metric)
     with _step(clock, "deploy", "package and serve the winners"):
@@ -66,7 +67,7 @@ def run(workspace: Workspace) -> None:
     report |= {key: result[key] for key in ("purged", "scan", "certificate")}
     with _step(clock, "verify", "rebuild from the remaining data in a clean folder"):
         comparison = verify(workspace, lambda step: console.print(f"  rebuilding {step}"))
-        write_report(workspace, comparison)
+        write_verdict(workspace, comparison)
     report["verify"] = "equal" if comparison.equal else "different"
     report["seconds"] = {name: round(seconds, 2) for name, seconds in clock.items()}
     # Walls hold Prefect's, DVC's and the gates' own time, and a second demo re-uses artifacts; what making all
@@ -78,7 +79,7 @@ def run(workspace: Workspace) -> None:
     walls, work = seconds["build"] / seconds["forget"], seconds["training"] / max(seconds["retraining"], 0.01)
     report["ratio"] = {"build to forget": round(walls, 2), "training to retraining": round(work, 2)}
     _print_end(report)
-    (workspace.reports / "demo.json").write_text(json.dumps(report, indent=1, default=str) + "\n")
+    write_report(workspace, "demo", report)
     console.print("written: reports/demo.json; `make serve` keeps a service up")
     if not comparison.equal:
         sys.exit(1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lethe.cli.common import Json, run_flow, show, workspace
+from lethe.core.reports import read_report
 
 audit_app = typer.Typer(no_args_is_help=True, help="Audits: of everything held, of what a model lets on.")
 certificate_app = typer.Typer(no_args_is_help=True, help="Certificates of completed requests.")
@@ -32,7 +32,7 @@ def certificate_check(
 def audit_run(as_json: Json = False) -> None:
     """Search every store, rebuild a sample, check log and certificates; the first difference is an error."""
     run_flow("audit")
-    report = json.loads((workspace().reports / "audit.json").read_text())
+    report = read_report(workspace(), "audit")
     scan, rebuilt = report["scan"], report["rebuild"]
     line = (
         f"audit: {scan['found']} found in {scan['stores']} stores, {rebuilt['compared']} digests {rebuilt['result']}, "

@@ -1,4 +1,4 @@
-"""The one form that digests are taken of: JSON values, and files."""
+"""The one form that digests are taken of, of JSON values and files; and the one form of JSON for people."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from typing import Any
 def canonical_json(value: Any) -> bytes:
     """The one JSON form that digests are taken of: sorted keys, no spaces, UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def readable_json(value: Any) -> str:
+    """The one JSON form that people read, and that lies in files: sorted keys, indented lines, a newline at the end."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def digest_json(value: Any) -> str:

@@ -18,7 +18,9 @@ import pyarrow as pa
 from lethe.config.dataset import Columns, TableFormat
 from lethe.config.params import Params
 from lethe.config.sharding import ColumnPlacement, Placement, RequestPlacement
+from lethe.core.canonical import readable_json
 from lethe.core.environment import code_digest
+from lethe.core.files import write_whole
 from lethe.core.keys import subject_digest
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
@@ -45,9 +47,7 @@ def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
         if isinstance(layout.placement, ColumnPlacement):
             found[f"placement of {name}"] = table.digest(workspace.source_root / layout.placement.path)
     found["code"] = code_digest("lethe.data.stages", *(p.assign.__module__ for p in PARTITIONS.values()))
-    path = workspace.source_digest(dataset)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, sort_keys=True, indent=1) + "\n")
+    write_whole(workspace.source_digest(dataset), readable_json(found))
 
 
 def ingest(workspace: Workspace, params: Params, dataset: str) -> None:

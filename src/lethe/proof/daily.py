@@ -6,11 +6,11 @@ list: every id that stands where an id stands is digested and looked up.
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 from lethe.config.params import Params
+from lethe.core import reports
 from lethe.core.canonical import digest_file
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
@@ -88,11 +88,9 @@ def rebuild(workspace: Workspace, sample: int | None = None) -> dict[str, Any]:
 
 def begin(workspace: Workspace) -> None:
     """An earlier report must not be taken for this audit's."""
-    (workspace.reports / "audit.json").unlink(missing_ok=True)
+    reports.remove_report(workspace, "audit")
 
 
 def write_report(workspace: Workspace, **results: dict[str, Any]) -> None:
     """reports/audit.json: only an audit that found nothing has one."""
-    report = {"at": datetime.now(UTC).isoformat(timespec="seconds"), **results}
-    workspace.reports.mkdir(parents=True, exist_ok=True)
-    (workspace.reports / "audit.json").write_text(json.dumps(report, indent=1) + "\n")
+    reports.write_report(workspace, "audit", {"at": datetime.now(UTC).isoformat(timespec="seconds"), **results})

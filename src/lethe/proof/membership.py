@@ -6,7 +6,6 @@ clean folder, by the recipes of what is served: some users are never shown to it
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ import numpy as np
 from lethe.build.builder import Builder
 from lethe.build.registry import Registry, Version
 from lethe.config.params import Params
+from lethe.core import reports
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import guarantee
@@ -67,8 +67,7 @@ def audit_membership(
 
 def write_report(workspace: Workspace, report: dict[str, Any]) -> None:
     """reports/membership.json."""
-    workspace.reports.mkdir(parents=True, exist_ok=True)
-    (workspace.reports / "membership.json").write_text(json.dumps(report, indent=1) + "\n")
+    reports.write_report(workspace, "membership", report)
 
 
 def _chosen(train: Interactions, count: int, stream: Stream, dataset: str) -> tuple[Histories, Histories]:

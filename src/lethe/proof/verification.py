@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 from lethe.build.builder import Builder
 from lethe.build.registry import Registry, Version
 from lethe.config.params import Params
+from lethe.core import reports
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.process import alone
 from lethe.core.random import Stream
@@ -167,5 +167,4 @@ def _made_by(artifact: Artifact) -> dict[str, Any]:
 
 def write_report(workspace: Workspace, comparison: Comparison) -> None:
     """reports/verify.json."""
-    workspace.reports.mkdir(parents=True, exist_ok=True)
-    (workspace.reports / "verify.json").write_text(json.dumps(comparison.to_json(), indent=1) + "\n")
+    reports.write_report(workspace, "verify", comparison.to_json())

@@ -6,7 +6,7 @@ import shutil
 import sys
 
 from lethe.config.params import Params
-from lethe.core.files import write_whole
+from lethe.core.reports import write_text
 from lethe.core.workspace import Workspace
 from lethe.data.gates.engine import Engine
 from lethe.data.gates.epoch import read_epoch, write_epoch
@@ -73,7 +73,7 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
         fault = str(error)
         raise
     finally:
-        write_whole(workspace.reports / "validation" / f"{dataset}.txt", summary(dataset, reports, fault))
+        write_text(workspace, f"validation/{dataset}.txt", summary(dataset, reports, fault))
         engine.write_docs()
     epoch.setdefault("interactions", len(whole))
     write_epoch(workspace, dataset, epoch)

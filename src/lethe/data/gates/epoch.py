@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lethe.core.canonical import readable_json
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 
@@ -17,7 +18,7 @@ def read_epoch(workspace: Workspace, dataset: str) -> dict[str, Any]:
 
 
 def write_epoch(workspace: Workspace, dataset: str, epoch: dict[str, Any]) -> None:
-    write_whole(_path(workspace, dataset), json.dumps(epoch, sort_keys=True, indent=1) + "\n")
+    write_whole(_path(workspace, dataset), readable_json(epoch))
 
 
 def _path(workspace: Workspace, dataset: str) -> Path:

@@ -1,0 +1,39 @@
+"""Reports: what people, dashboards and DVC read under reports/. Nothing is ever computed from one.
+
+Every report is put in place here, whole or not at all, and JSON in one form, so that equal findings have equal bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lethe.core.canonical import readable_json
+from lethe.core.files import write_whole
+from lethe.core.workspace import Workspace
+
+
+def report_path(workspace: Workspace, name: str) -> Path:
+    """reports/NAME.json; ``name`` may hold folders."""
+    return workspace.reports / f"{name}.json"
+
+
+def write_report(workspace: Workspace, name: str, report: Any) -> None:
+    """reports/NAME.json."""
+    write_whole(report_path(workspace, name), readable_json(report))
+
+
+def write_text(workspace: Workspace, name: str, text: str) -> None:
+    """reports/NAME, for what isn't JSON."""
+    write_whole(workspace.reports / name, text)
+
+
+def read_report(workspace: Workspace, name: str) -> Any:
+    """What reports/NAME.json holds. Raises FileNotFoundError."""
+    return json.loads(report_path(workspace, name).read_bytes())
+
+
+def remove_report(workspace: Workspace, name: str) -> None:
+    """So that an earlier report is not taken for one of now."""
+    report_path(workspace, name).unlink(missing_ok=True)
