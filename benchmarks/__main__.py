@@ -26,6 +26,8 @@ DataDir = Annotated[
     Path, typer.Option("--data-dir", envvar="LETHE_DATA_DIR", help="Folder with the research data, one folder a set.")
 ]
 DATA = Path("../shared/data")
+ONE_PATH = {"MKL_CBWR": "AVX2"}
+"""As ``Workspace.environment`` has it."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
@@ -209,6 +211,25 @@ def queue(
     _report("queue", {"command": _command(), **report}, as_json, commit)
 
 
+@app.command()
+def mutants(
+    only: Annotated[list[str] | None, typer.Option(help="Name of a mutant; repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Make each fault of tests/mutants.yaml in turn; its tests must fail: reports/tables/mutants.{json,md}."""
+    from benchmarks.mutants import read_mutants, run_mutants
+
+    chosen = [mutant for mutant in read_mutants() if not only or mutant.name in only]
+    with tempfile.TemporaryDirectory(prefix="lethe-mutants-") as folder:
+        outcomes = run_mutants(chosen, Path(folder), lambda line: typer.echo(line, err=True))
+    counts = {kind: sum(outcome == kind for outcome in outcomes.values()) for kind in ("killed", "survived", "stale")}
+    report = {"command": _command(), "mutants": len(outcomes), **counts, "outcomes": outcomes}
+    _report("mutants", report, as_json, commit)
+    if counts["survived"] or counts["stale"]:
+        raise SystemExit(1)
+
+
 def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
     """Write a report of plain figures, its long lists left out of the text."""
     from benchmarks.report import write_report
@@ -293,7 +314,7 @@ def _command() -> str:
 def main() -> None:
     """Run; an error that a user can mend is one line."""
     # Before anything numeric is imported.
-    os.environ.update(ONE_THREAD)
+    os.environ.update(ONE_THREAD | ONE_PATH)
     try:
         app()
     except LetheError as error:

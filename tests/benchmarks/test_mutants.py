@@ -1,0 +1,47 @@
+"""The list of mutants is one, and a mutant that is made is seen or told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmarks.mutants import LIST, Mutant, is_stale, read_mutants, run_mutants
+from lethe.errors import ConfigError
+
+RANDOM = "tests/core/test_random.py"
+
+
+def test_every_mutant_of_the_list_still_stands_in_the_code() -> None:
+    mutants = read_mutants(LIST)
+    assert len(mutants) >= 45
+    assert [mutant.name for mutant in mutants if is_stale(mutant)] == []
+    assert all(mutant.before != mutant.after and mutant.tests for mutant in mutants)
+
+
+def test_every_law_has_mutants() -> None:
+    laws = Counter(mutant.law for mutant in read_mutants(LIST))
+    assert set(laws) >= {"locality", "isolation", "equality", "order", "absence", "recovery", "meaning", "signing"}
+
+
+def test_a_fault_is_seen_and_one_that_changes_nothing_survives(tmp_path: Path) -> None:
+    seen = Mutant(
+        "the seed is left out",
+        "isolation",
+        "src/lethe/core/random.py",
+        "repr((self.seed, *self.names, *names))",
+        "repr((0, *self.names, *names))",
+        (RANDOM,),
+    )
+    harmless = Mutant("a comment", "isolation", seen.file, "# repr() keeps", "# It keeps", (RANDOM,))
+    gone = Mutant("not there", "isolation", seen.file, "no such text", "x", (RANDOM,))
+    outcomes = run_mutants([seen, harmless, gone], tmp_path)
+    assert outcomes == {seen.name: "killed", harmless.name: "survived", gone.name: "stale"}
+
+
+def test_an_entry_that_is_no_mutant_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "mutants.yaml"
+    path.write_text("- {name: x, tests: []}\n")
+    with pytest.raises(ConfigError, match="entry 1 must have exactly name, law, file"):
+        read_mutants(path)
