@@ -136,8 +136,8 @@ class Workspace:
         return {
             **os.environ,
             **threads,
-            # One code path of MKL for every row of a product, whatever its place, alignment or processor: without it the
-            # same user, asked for twice in one batch, may get two scores.
+            # One code path of MKL for every row of a product, whatever its place, alignment or processor: without it
+            # the same user, asked for twice in one batch, may get two scores.
             "MKL_CBWR": "AVX2",
             "PATH": path,
             "OMP_WAIT_POLICY": "PASSIVE",
