@@ -37,9 +37,6 @@ Law = Callable[[str, Values], None]
 IMPERSONAL = {"mostpop"}
 """Models that give every user the same scores."""
 
-OPTIONAL = {"ensfm": {"user_features", "item_features"}, "context-history": {"contexts"}}
-"""What a model reads where there is such, as in ``Model.needs``."""
-
 BLOCK_USERS, BLOCK_ITEMS, HELD_OUT = 20, 16, 4
 
 
@@ -48,7 +45,7 @@ def table(name: str, blocks: int = 2) -> Interactions:
     rows = rated_checkerboard(blocks) if issubclass(MODELS[name], RatingModel) else checkerboard(blocks)
     if "timestamps" in MODELS[name].needs:
         rows = in_order(rows)
-    return in_situations(rows) if "contexts" in reads(name) else rows
+    return in_situations(rows) if "contexts" in MODELS[name].reads() else rows
 
 
 def rated_checkerboard(blocks: int = 2) -> Interactions:
@@ -78,17 +75,12 @@ def build(name: str, values: Values, interactions: Interactions, seed: int = 1) 
     return model
 
 
-def reads(name: str) -> set[str]:
-    """What the model looks at beside users, items and ratings."""
-    return MODELS[name].needs | OPTIONAL.get(name, set())
-
-
 def encode(name: str, interactions: Interactions) -> tuple[Catalogue, InteractionMatrix]:
     """A table and the side tables that the model reads, dense."""
     tables = side_tables(interactions)
     needed = SideTables(
-        {kind: side for kind, side in tables.tables.items() if kind in reads(name)},
-        tables.behaviours if "behaviours" in reads(name) else {},
+        {kind: side for kind, side in tables.tables.items() if kind in MODELS[name].reads()},
+        tables.behaviours if "behaviours" in MODELS[name].reads() else {},
     )
     catalogue = Catalogue.of(interactions, needed)
     return catalogue, catalogue.encode(interactions, needed)
@@ -216,7 +208,7 @@ def survives_an_emptied_shard(name: str, values: Values) -> None:
         items,
         np.array([2, 5, 3, 4], np.float32),
         np.arange(4),
-        np.array([[0], [1], [0], [1]]) if "contexts" in reads(name) else None,
+        np.array([[0], [1], [0], [1]]) if "contexts" in MODELS[name].reads() else None,
         side,
     )
     model = MODELS[name](configure(name, values), sparse.shape)

@@ -12,14 +12,17 @@ from torch import Tensor, nn
 
 from lethe.core.random import Stream
 from lethe.errors import ConfigError
-from lethe.learning.training import fit, pick_device, train
+from lethe.learning import training
+from lethe.learning.training import fit, learns_on, pick_device, train
 from lethe.models import MODELS, configure
-from lethe.models.parts.base import GradientConfig, Model
+from lethe.models.mostpop import MostPop
+from lethe.models.parts.base import READABLE, GradientConfig, Model
 from lethe.models.wmf import WMF
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
-from lethe.tables.matrix import InteractionMatrix, Shape
+from lethe.tables.matrix import InteractionMatrix, Shape, Side
 from tests.contract import checkerboard
+from tests.side import in_order, in_situations, side_tables
 
 DATA = InteractionMatrix(Shape(2, 2), np.array([0, 1]), np.array([0, 1]))
 
@@ -109,6 +112,53 @@ def test_trained_models_are_ready_to_score() -> None:
     train(model, DATA, Stream(1))
     assert not model.training
     assert model.finished == 1
+
+
+class Looks(MostPop):
+    """Notes what it is handed."""
+
+    optional = frozenset({"user_features", "timestamps"})
+
+    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
+        self.handed = data
+        super().prepare(data, stream)
+
+
+def test_a_model_is_handed_what_it_says_it_reads_and_nothing_else() -> None:
+    rows = in_situations(in_order(checkerboard()))
+    tables = side_tables(rows)
+    catalogue = Catalogue.of(rows, tables)
+    everything = catalogue.encode(rows, tables)
+    model = Looks(configure("mostpop", {}), catalogue.shape)
+    train(model, everything, Stream(1))
+    handed = model.handed
+    assert handed.side.user_features is everything.side.user_features
+    assert handed.side == Side(user_features=everything.side.user_features)
+    assert handed.contexts is None
+    assert (handed.timestamps is None) == (everything.timestamps is None)
+    assert len(handed) == len(everything)
+
+
+def test_what_models_say_they_read_exists_and_what_they_accept_they_read() -> None:
+    for name, model in MODELS.items():
+        assert model.reads() <= READABLE, name
+        assert model.accepts <= {"history"} | model.reads(), name
+        assert not model.needs & model.optional, name
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["a GPU", "no GPU"])
+def test_auto_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    gradient, solver = configure("enmf-u", {}), configure("wmf", {})
+    assert pick_device("auto").type == learns_on(gradient, "auto").type == ("cuda" if there else "cpu")
+    assert learns_on(solver, "auto").type == learns_on(gradient, "cpu").type == "cpu"
+
+
+def test_adagrad_is_fused_on_the_cpu_alone() -> None:
+    config = configure("enmf-u", {"optimizer": "adagrad"})
+    model = MODELS["enmf-u"](config, Shape(2, 2))
+    assert training._optimizer(model, config).defaults["fused"]
+    assert not training._optimizer(model.to("meta"), config).defaults["fused"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

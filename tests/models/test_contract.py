@@ -8,8 +8,9 @@ from lethe.models import MODELS
 from tests.contract import LAWS, Law, Values
 
 _GRU: Values = {"embedding_dim": 4, "num_negatives": 20, "learning_rate": 0.02, "epochs": 18, "batch_size": 8}
+_FM: Values = {"embedding_dim": 8}
 _LFM: Values = {"embedding_dim": 8, "init_std": 0.3, "epochs": 60, "reg": 0.05}
-SMALL = {"gru4rec": _GRU, "implicit-lfm": _LFM, "ra-lst": _GRU | {"long": _LFM}, "ra-lst-exact": _GRU}
+SMALL = {"ensfm": _FM, "gru4rec": _GRU, "implicit-lfm": _LFM, "ra-lst": _GRU | {"long": _LFM}, "ra-lst-exact": _GRU}
 """Settings of models whose own are for far more rows than the checkerboard has."""
 
 VARIANTS: list[tuple[str, Values]] = [(name, SMALL.get(name, {})) for name in MODELS] + [
@@ -21,7 +22,7 @@ VARIANTS: list[tuple[str, Values]] = [(name, SMALL.get(name, {})) for name in MO
     ("jnskr", {"training": "alternating", "attention": False, "reg": 0.001, "batch_size": 7, "epochs": 60}),
     ("jnskr", {"negative_weight": 4.0, "popularity_exponent": 0.5, "graph_weight": 0.0, "epochs": 60}),
     ("collective-graph", {"negative_weight": 4.0, "popularity_exponent": 0.5, "graph_weight": 0.0}),
-    ("ensfm", {"batch_size": 7, "epochs": 60, "popularity_exponent": 0.5, "negative_weight": 4.0}),
+    ("ensfm", _FM | {"batch_size": 7, "epochs": 60, "popularity_exponent": 0.5, "negative_weight": 4.0}),
     ("lightgcn", {"loss": "bpr", "reg": 0.001, "epochs": 60}),
     ("eatnn", {"batch_size": 7, "attention": False, "reg": 0.001, "epochs": 60}),
     ("ehcf", {"batch_size": 7, "transfer": False, "joint": False, "epochs": 90}),

@@ -18,7 +18,7 @@ from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.learning import checkpoint
 from lethe.learning.checkpoint import Best, History, Row
-from lethe.models.parts.base import Model
+from lethe.models.parts.base import Config, Model
 from lethe.tables.matrix import InteractionMatrix
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Row",
     "Validate",
     "fit",
+    "learns_on",
     "one_thread",
     "pick_device",
     "progress_bar",
@@ -75,6 +76,11 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def learns_on(config: Config, device: str) -> torch.device:
+    """Where a model of that config learns: gradients use the device, the solvers are compiled for the CPU."""
+    return pick_device(device if config.solver == "gradient" else "cpu")
+
+
 def train(
     model: Model,
     data: InteractionMatrix,
@@ -89,11 +95,12 @@ def train(
     """Train ``model`` on ``data`` by the solver its config names; afterwards it is on the CPU and ready to score.
 
     ``progress`` is called with each row of the history; ``begin`` may change the start; ``valid`` and ``saved`` are for
-    ``fit``. Only gradients use the device: the solvers are compiled for the CPU.
+    ``fit``. ``device`` is for gradients alone (see ``learns_on``).
     """
     _check_needs(model, data)
-    if data.contexts is not None and not model.repeats and "contexts" not in model.accepts:
+    if data.contexts is not None and not model.repeats and "contexts" not in model.reads():
         data = data.distinct()
+    data = data.only(model.reads())
     with one_thread():
         model.prepare(data, stream("prepare"))
         if model.config.solver == "gradient":
@@ -215,8 +222,10 @@ def _optimizer(model: Model, config: Any) -> torch.optim.Optimizer:
     parameters = [p for p in model.parameters() if p.requires_grad]
     if config.optimizer == "adagrad":
         # TF1's Adagrad, which the papers' programs use, has no epsilon; a zero accumulator would divide by zero.
+        # Its fused kernel exists for the CPU alone.
+        fused = {parameter.device.type for parameter in parameters} == {"cpu"}
         return torch.optim.Adagrad(
-            parameters, lr=config.learning_rate, initial_accumulator_value=1e-8, eps=1e-20, fused=True
+            parameters, lr=config.learning_rate, initial_accumulator_value=1e-8, eps=1e-20, fused=fused
         )
     if config.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)

@@ -30,6 +30,7 @@ _RAGGED = ("row_items", "row_contexts")
 class ContextHistory(WMF):
     """score(u, v) takes no field to be equal: the user's own history by count."""
 
+    optional = frozenset({"contexts"})
     accepts = frozenset({"contexts"})
 
     class Config(WMF.Config):

@@ -42,6 +42,7 @@ class Batch(NamedTuple):
 class ENSFM(base.Model):
     """score(u, v) from the user and their features alone; ``score_given`` adds the contexts of the request."""
 
+    optional = frozenset({"user_features", "item_features", "contexts"})
     accepts = frozenset({"contexts"})
 
     class Config(towers.NonSamplingConfig):

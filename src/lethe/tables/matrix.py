@@ -6,7 +6,8 @@ that made them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -149,6 +150,16 @@ class InteractionMatrix:
             None if self.ratings is None else self.ratings[new],
             None if self.timestamps is None else self.timestamps[new],
             side=self.side,
+        )
+
+    def only(self, names: Collection[str]) -> InteractionMatrix:
+        """Without the contexts, the timestamps and the parts of ``side`` that are not named."""
+        unread = {part.name: getattr(NO_SIDE, part.name) for part in fields(Side) if part.name not in names}
+        return replace(
+            self,
+            timestamps=self.timestamps if "timestamps" in names else None,
+            contexts=self.contexts if "contexts" in names else None,
+            side=replace(self.side, **unread),
         )
 
     def csr(self) -> sp.csr_array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 
 from lethe.config.section import Section
 from lethe.core.random import Stream
-from lethe.tables.matrix import InteractionMatrix, Shape
+from lethe.tables.matrix import InteractionMatrix, Shape, Side
+
+READABLE = frozenset({"contexts", "timestamps", *(part.name for part in fields(Side))})
+"""What a model may say that it reads: columns of ``InteractionMatrix`` and parts of ``Side``."""
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
@@ -60,13 +64,20 @@ class Model(nn.Module):
 
     Config: ClassVar[type[Config]]
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What it can't learn without: names of fields of ``Side``, "contexts", "timestamps"; ``train`` checks."""
+    """What it can't learn without, beside users, items and ratings: of ``READABLE``; ``train`` checks."""
+    optional: ClassVar[frozenset[str]] = frozenset()
+    """What it learns from too where the dataset has it: of ``READABLE``. ``train`` hands it nothing undeclared."""
     accepts: ClassVar[frozenset[str]] = frozenset()
     """Fields of ``Given`` that ``score_given`` looks at."""
     repeats: ClassVar[bool] = False
-    """Whether it can count a pair for each of several contexts; where it can't, and doesn't accept contexts, ``train``
+    """Whether it can count a pair for each of several contexts; where it can't, and doesn't read contexts, ``train``
     gives it each pair once."""
     config: Any
+
+    @classmethod
+    def reads(cls) -> frozenset[str]:
+        """All that it may learn from beside users, items and ratings."""
+        return cls.needs | cls.optional
 
     def __init__(self, config: Any, shape: Shape) -> None:
         super().__init__()
