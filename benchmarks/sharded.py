@@ -92,7 +92,6 @@ def recipe(split: Split, kind: Kind, chosen: Values, seed: int) -> Recipe:
         layout=kind.layout,
         aggregator=aggregator.Config.parse(chosen["aggregator"], kind.settings or kind.aggregator).plain(),
         seed=seed,
-        device="cpu",
     )
 
 

@@ -20,7 +20,7 @@ from lethe.core.workspace import Workspace
 @task(name="sub-model")
 def sub_model(job: Job, shard: str) -> str:
     """Key of the trained sub-model of a shard."""
-    return job.builder(Workspace.find()).sub_model(shard).key
+    return job.sub_model(Workspace.find(), shard).key
 
 
 @task(name="candidate")

@@ -19,8 +19,8 @@ def train(workspace: Workspace, datasets: list[str] | None = None) -> None:
         build_data(workspace, params, dataset, list(params.pipeline.shardings))
     outcomes = []
     for job in jobs(workspace, params, datasets):
-        builder = job.builder(workspace)
-        sub_models = {name: builder.sub_model(name).key for name in builder.shard_names()}
+        names = job.builder(workspace).shard_names()
+        sub_models = {name: job.sub_model(workspace, name).key for name in names}
         outcomes.append(finish(workspace, params, job, sub_models))
     promote_winners(workspace, params, outcomes, rebuilt=datasets is not None)
 

@@ -26,7 +26,6 @@ from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import Shape
 from lethe.tables.side_tables import NO_TABLES, SideTables, digest_beside
 from tests.conftest import make_workspace, taste_blocks
-from tests.contract import reads
 from tests.side import side_tables, without_user
 
 TWO_TOWERS = [name for name, model in MODELS.items() if model(configure(name, {}), Shape(2, 2)).factors() is not None]
@@ -49,7 +48,7 @@ def build(workspace: Workspace, model: str, sharding: str) -> dict[str, str]:
 
 def tables_for(model: str, rows: Interactions) -> SideTables:
     """Side tables for a model that reads any."""
-    return side_tables(rows) if reads(model) - {"timestamps", "contexts"} else NO_TABLES
+    return side_tables(rows) if MODELS[model].reads() - {"timestamps", "contexts"} else NO_TABLES
 
 
 def without(rows: Interactions, *users: str) -> Interactions:

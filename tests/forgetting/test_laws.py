@@ -83,7 +83,6 @@ class World:
                 layout=layout(self.strategy, self.partition, aggregator),
                 aggregator=config,
                 seed=7,
-                device="cpu",
             ),
         )
 

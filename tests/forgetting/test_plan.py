@@ -30,7 +30,13 @@ WMF = configure("wmf", {}).plain()
 
 def recipe(layout=HASHED, sharding="hash-3", dataset="ml"):
     return Recipe(
-        dataset=dataset, model="wmf", config=WMF, sharding=sharding, layout=layout, aggregator={}, seed=1, device="cpu"
+        dataset=dataset,
+        model="wmf",
+        config=WMF,
+        sharding=sharding,
+        layout=layout,
+        aggregator={},
+        seed=1,
     )
 
 

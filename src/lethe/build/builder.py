@@ -25,7 +25,7 @@ from lethe.core.workspace import Workspace
 from lethe.errors import DataError
 from lethe.learning.aggregation import AGGREGATORS, Ensemble, SubModel
 from lethe.learning.slices import going_on, stage_config, stage_rows, write_stage
-from lethe.learning.training import pick_device, progress_bar, train
+from lethe.learning.training import learns_on, progress_bar, train
 from lethe.models import MODELS, configure, rates
 from lethe.models.parts.base import Config
 from lethe.serving.package import write_package
@@ -70,21 +70,22 @@ class Builder:
             raise DataError(f"shard {name} of {self.recipe.sharding}: column 'slice' is missing; run the data stages")
         return table["slice"].to_numpy()
 
-    def sub_model(self, shard_name: str) -> Artifact:
-        """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed.
+    def sub_model(self, shard_name: str, device: str = "cpu") -> Artifact:
+        """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed, and
+        of the numeric environment, which names the kind of device.
 
         Of a shard in slices it is the last of its stages (``learning.slices``), whose artifacts are the restart points.
         """
         rows, tables, count = self.shard(shard_name), self.shard_side(shard_name), self.recipe.layout.slices
         if count == 1:
-            return self._make("sub-model", rows, tables, shard_name, self.config)
+            return self._make("sub-model", rows, tables, shard_name, self.config, device)
         config, slices = stage_config(self.config, count, self.recipe.model), self.slices(shard_name)
         made = None
         for stage in range(count):
             known, beside = stage_rows(rows, tables, slices, stage)
             if len(known):
                 kind = "sub-model" if stage == count - 1 else "stage"
-                made = self._make(kind, known, beside, shard_name, config, stage, made)
+                made = self._make(kind, known, beside, shard_name, config, device, stage, made)
         assert made is not None, "a shard that holds no row trains nothing"
         return made
 
@@ -99,10 +100,12 @@ class Builder:
         tables: SideTables,
         shard_name: str,
         config: Config,
+        device: str,
         stage: int | None = None,
         before: Artifact | None = None,
     ) -> Artifact:
         recipe, tables = self.recipe, self.shard_side(shard_name).of_rows(rows)
+        place = learns_on(config, device)
         modules = [
             "lethe.learning.training",
             MODELS[recipe.model].__module__,
@@ -115,7 +118,7 @@ class Builder:
             "config": config.plain(),
             "seed": recipe.seed,
             "code": code_digest(*modules),
-            "environment": numeric_environment(recipe.device),
+            "environment": numeric_environment(place.type),
         }
         if stage is not None:
             begun = None if before is None else {"key": before.key, "digest": before.digest}
@@ -130,7 +133,7 @@ class Builder:
                 model,
                 catalogue.encode(rows, tables),
                 stream if stage is None else stream("stage", stage),
-                pick_device(recipe.device),
+                place,
                 progress=progress,
                 saved=saved,
                 begin=None if before is None else going_on(before.path, catalogue),

@@ -9,28 +9,36 @@ from lethe.build.builder import Builder, stages_before
 from lethe.build.recipe import Recipe, recipes
 from lethe.build.registry import Registry
 from lethe.config.params import Params
-from lethe.core.artifacts import ArtifactStore
+from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.workspace import Workspace
+from lethe.learning.training import pick_device
 
 
 @dataclass(frozen=True)
 class Job:
-    """A candidate to be trained for a family."""
+    """A candidate to be trained for a family, and the kind of device that trains it here."""
 
     family: str
     recipe: Recipe
+    device: str
 
     def builder(self, workspace: Workspace) -> Builder:
         return Builder(workspace, self.recipe)
+
+    def sub_model(self, workspace: Workspace, shard: str) -> Artifact:
+        return self.builder(workspace).sub_model(shard, self.device)
 
 
 def jobs(workspace: Workspace, params: Params, datasets: list[str] | None = None) -> list[Job]:
     """Every candidate of every family. With ``datasets`` (a forget run): only what is served from those datasets, by
     the recipe it was promoted with, because neither the winner nor its hyper-parameters are decided anew."""
+    device = pick_device(params.training.device).type
     if datasets is None:
-        return [Job(family, recipe) for family in params.families for recipe in recipes(workspace, params, family)]
+        return [
+            Job(family, recipe, device) for family in params.families for recipe in recipes(workspace, params, family)
+        ]
     served = {family: version.recipe for family, version in Registry(workspace).served().items()}
-    return [Job(family, recipe) for family, recipe in served.items() if recipe.dataset in datasets]
+    return [Job(family, recipe, device) for family, recipe in served.items() if recipe.dataset in datasets]
 
 
 @dataclass(frozen=True)

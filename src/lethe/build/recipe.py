@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import model_validator
+
 from lethe.build.judging import judged_by
 from lethe.config.params import Candidate, Params
 from lethe.config.section import Section, read_yaml
@@ -12,12 +14,14 @@ from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
 from lethe.learning.aggregation import AGGREGATORS, check
 from lethe.learning.slices import check_slices
-from lethe.learning.training import pick_device
 from lethe.models import MODELS, configure, rates
 
 
 class Recipe(Section):
-    """All that decides a candidate besides the data: what a forget run and ``verify`` hold fixed."""
+    """All that decides a candidate besides the data: what a forget run and ``verify`` hold fixed.
+
+    It names no machine: what was promoted on one is rebuilt on any other.
+    """
 
     dataset: str
     model: str
@@ -26,7 +30,14 @@ class Recipe(Section):
     layout: Sharding
     aggregator: dict[str, Any]
     seed: int
-    device: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_no_machine(cls, values: Any) -> Any:
+        # Recipes stored by version 0.1 name the device that they were trained on.
+        return (
+            {name: value for name, value in values.items() if name != "device"} if isinstance(values, dict) else values
+        )
 
     @property
     def name(self) -> str:
@@ -67,5 +78,4 @@ def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candida
         layout=layout,
         aggregator=aggregator.Config.parse(settings, f"aggregators.{layout.aggregator}").plain(),
         seed=params.seed,
-        device=pick_device(params.training.device).type,
     )

@@ -104,7 +104,8 @@ def _look(
     found = {}
     for family, recipe in recipes.items():
         builder = Builder(clean, recipe)
-        ensemble = builder.ensemble({name: builder.sub_model(name).key for name in builder.shard_names()})
+        made = {name: builder.sub_model(name, params.training.device) for name in builder.shard_names()}
+        ensemble = builder.ensemble({name: artifact.key for name, artifact in made.items()})
         package = Package.load(builder.package(ensemble.key, family, guarantee(recipe.layout)).path)
         seen, never = ([signals(package, *one) for one in group.items()] for group in (forgotten, unseen))
         found[family] = {

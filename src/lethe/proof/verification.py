@@ -46,7 +46,9 @@ def verify(
         deployed = deployed_digests(workspace, served)
         workspace.temporary.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="verify-") as folder:
-            rebuild = _Rebuild(workspace, clean_workspace(workspace, params, Path(folder)), served, progress)
+            rebuild = _Rebuild(
+                workspace, clean_workspace(workspace, params, Path(folder)), served, params.training.device, progress
+            )
             if sample is None:
                 return compare(deployed, rebuild.data(params) | rebuild.everything())
             chosen = _sample(deployed, sample, date.today().toordinal() if seed is None else seed)
@@ -107,6 +109,7 @@ class _Rebuild:
     workspace: Workspace
     clean: Workspace
     served: Mapping[str, Version]
+    device: str
     progress: Progress
 
     def data(self, params: Params) -> dict[str, str]:
@@ -144,7 +147,7 @@ class _Rebuild:
     def _sub_model(self, family: str, shard: str) -> Artifact:
         self.progress(f"{family}: sub-model {shard}")
         version = self.served[family]
-        made = Builder(self.clean, version.recipe).sub_model(shard)
+        made = Builder(self.clean, version.recipe).sub_model(shard, self.device)
         self._must_be_comparable(made, version.info["sub_models"].get(shard))
         return made
 

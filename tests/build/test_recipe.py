@@ -1,0 +1,79 @@
+"""A recipe names no machine: what one promoted, any other can rebuild."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from lethe.build import builder
+from lethe.build.candidates import jobs
+from lethe.build.recipe import Recipe
+from lethe.build.registry import Registry
+from lethe.config.params import Params
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.environment import numeric_environment
+from lethe.core.workspace import Workspace
+from lethe.errors import ConfigError
+from lethe.learning.training import train as learn
+from tests import house
+
+
+def trained_on(workspace: Workspace) -> set[str]:
+    """The devices that the served family's sub-models name."""
+    version = Registry(workspace).current("sharded")
+    assert version is not None
+    served = set(version.info["sub_models"].values())
+    made = [artifact for artifact in ArtifactStore(workspace.artifacts).all() if artifact.digest in served]
+    assert len(made) == len(served)
+    return {artifact.inputs["environment"]["device"] for artifact in made}
+
+
+@pytest.fixture
+def gradient(tiny: Workspace) -> Workspace:
+    """A workspace whose one family learns by gradients, on whatever device there is."""
+    values = yaml.safe_load(tiny.params.read_text())
+    candidates = [{"model": "enmf-u", "sharding": "user-hash-3"}]
+    values["families"] = {"sharded": {"dataset": "tiny", "candidates": candidates}}
+    tiny.params.write_text(yaml.safe_dump(values, sort_keys=False))
+    return tiny
+
+
+def test_what_a_gpu_promoted_is_rebuilt_on_a_cpu(gradient: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def on_a_card(model: Any, data: Any, stream: Any, device: torch.device, **more: Any) -> Any:
+        asked.append(device.type)
+        return learn(model, data, stream, **more)
+
+    with monkeypatch.context() as machine:
+        machine.setattr(torch.cuda, "is_available", lambda: True)
+        machine.setattr(builder, "train", on_a_card)
+        card = {**numeric_environment("cpu"), "device": "a card", "repeatable": False}
+        machine.setattr(
+            builder, "numeric_environment", lambda device: card if device == "cuda" else numeric_environment(device)
+        )
+        house.train(gradient)
+        assert set(asked) == {"cuda"}
+        assert trained_on(gradient) == {"a card"}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    house.train(gradient, ["tiny"])
+    assert trained_on(gradient) == {"cpu"}
+
+
+def test_a_recipe_of_an_older_version_is_read_without_its_device(gradient: Workspace) -> None:
+    recipe = jobs(gradient, Params.read(gradient.params))[0].recipe
+    assert "device" not in recipe.plain()
+    assert Recipe.parse(recipe.plain() | {"device": "cuda"}, "model x") == recipe
+    with pytest.raises(ConfigError, match=r"^model x\.card: unknown key"):
+        Recipe.parse(recipe.plain() | {"card": "cuda"}, "model x")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_an_absent_gpu_is_refused_before_anything_is_trained(gradient: Workspace) -> None:
+    values = yaml.safe_load(gradient.params.read_text())
+    gradient.params.write_text(yaml.safe_dump(values | {"training": {"device": "cuda"}}))
+    with pytest.raises(ConfigError, match=r"^training\.device: 'cuda' was asked for"):
+        jobs(gradient, Params.read(gradient.params))
