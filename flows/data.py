@@ -9,6 +9,7 @@ from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import repro
 from lethe.data.gates import validate_dataset
+from lethe.data.stages import suppressed_rows
 
 
 @task(name="repro")
@@ -25,9 +26,12 @@ def validate(dataset: str) -> None:
 @alone
 def data() -> None:
     """``dvc repro``, then the Great Expectations suites of every dataset; a failed gate stops the flow."""
+    workspace = Workspace.find()
     reproduce()
-    for dataset in Params.read(Workspace.find().params).pipeline.datasets:
+    for dataset in Params.read(workspace.params).pipeline.datasets:
         validate(dataset)
+        if rows := suppressed_rows(workspace, dataset):
+            print(f"{dataset}: {rows} rows of the source were kept out, because the suppression list names them")
 
 
 if __name__ == "__main__":

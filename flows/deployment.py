@@ -8,6 +8,7 @@ from flows.command import alone, command
 from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
+from lethe.forgetting.intake import publish_hidden
 from lethe.serving.deploy import build_bento, redeploy, shipped
 
 
@@ -30,6 +31,7 @@ def build(tags: dict[str, str]) -> str:
 def deploy(bento: str) -> None:
     """Redeploy with smoke test and roll-back."""
     workspace = Workspace.find()
+    publish_hidden(workspace)
     redeploy(workspace, shipped(workspace, bento))
 
 

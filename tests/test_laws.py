@@ -5,7 +5,6 @@ Absence is tested in tests/forgetting and tests/flows, recovery in tests/flows.
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def test_equality_forgetting_a_user_is_never_having_had_him(model: str, sharding
     tables = tables_for(model, rows)
     forgetful = make_workspace(tmp_path / "forgetful", rows, (model,), tables)
     before = build(forgetful, model, sharding)
-    suppress(forgetful, "tiny", [(gone, ())], time.time())
+    suppress(forgetful, "tiny", [(gone, ())])
     after = build(forgetful, model, sharding)
     rest = without_user(tables, gone)
     never = build(make_workspace(tmp_path / "never", without(rows, gone), (model,), rest), model, sharding)
@@ -79,7 +78,7 @@ def test_equality_forgetting_single_interactions(tmp_path: Path) -> None:
     gone = (rows.user_ids == "user-004") & np.isin(rows.item_ids, rows.item_ids[rows.user_ids == "user-004"][:2])
     forgetful = make_workspace(tmp_path / "forgetful", rows)
     build(forgetful, "wmf", "user-hash-3")
-    suppress(forgetful, "tiny", [("user-004", tuple(rows.item_ids[gone]))], time.time())
+    suppress(forgetful, "tiny", [("user-004", tuple(rows.item_ids[gone]))])
     never = make_workspace(tmp_path / "never", rows.take(~gone))
     assert build(forgetful, "wmf", "user-hash-3") == build(never, "wmf", "user-hash-3")
 
@@ -91,7 +90,7 @@ def test_order_of_requests_leaves_no_trace(tmp_path: Path) -> None:
         workspace = make_workspace(tmp_path / name, taste_blocks())
         build(workspace, "wmf", "user-hash-3")
         for batch in batches:
-            suppress(workspace, "tiny", [(user, ()) for user in batch], time.time())
+            suppress(workspace, "tiny", [(user, ()) for user in batch])
             result = build(workspace, "wmf", "user-hash-3")
         results.append(result)
     assert results[0] == results[1] == results[2]
@@ -122,7 +121,7 @@ def test_isolation_only_the_touched_shard_changes(tmp_path: Path) -> None:
     before = build(workspace, "wmf", "user-hash-3")
     folder = workspace.shards("tiny", "user-hash-3")
     holder = next(p.stem for p in sorted(folder.glob("*.parquet")) if "user-004" in Interactions.read(p).user_ids)
-    suppress(workspace, "tiny", [("user-004", ())], time.time())
+    suppress(workspace, "tiny", [("user-004", ())])
     after = build(workspace, "wmf", "user-hash-3")
     changed = {name for name in before if name.startswith("sub-model/") and before[name] != after.get(name)}
     assert changed == {f"sub-model/{holder}"}
@@ -147,7 +146,7 @@ def test_forgetting_a_user_touches_the_shards_of_who_chose_them_and_no_other(tmp
     recipe = candidate_recipe(workspace, Params.read(workspace.params), "tiny", candidate)
     planned = plan(workspace, [request], [Served("sharded", recipe)])
     assert set(planned.families[0].touched) == holding
-    suppress(workspace, "tiny", [(gone, ())], time.time())
+    suppress(workspace, "tiny", [(gone, ())])
     after = build(workspace, "wmf", "user-hash-3")
     assert {n for n in before if n.startswith("sub-model/") and before[n] != after[n]} == {
         f"sub-model/{shard}" for shard in holding

@@ -31,7 +31,7 @@ from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.needles import Needles
 from lethe.proof.membership import audit_membership
-from lethe.serving.suppression import read_suppressed_users
+from lethe.serving import hidden
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 from tests.conftest import make_workspace, taste_blocks, write_csv
@@ -84,7 +84,7 @@ def test_partition_depends_on_data(partition: str, tmp_path: Path) -> None:
     build_data(workspace, params, "tiny", [name])
     path = workspace.assignment("tiny", name) / "assignment.parquet"
     before = Assignment.read(path)
-    runs.suppress(workspace, "tiny", [(GONE, ())], time.time())
+    runs.suppress(workspace, "tiny", [(GONE, ())])
     build_data(workspace, params, "tiny", [name])
     after = Assignment.read(path)
     kept = before.user_ids != GONE
@@ -182,7 +182,7 @@ def test_shuffle_tensor_order(tmp_path: Path) -> None:
     np.random.default_rng(0).shuffle(lines)
     (shuffled.root / "ratings.csv").write_text("\n".join([header, *lines]) + "\n")
     assert build(workspace, "bpr", "user-hash-3") == build(shuffled, "bpr", "user-hash-3")
-    runs.suppress(shuffled, "tiny", [(GONE, ())], time.time())
+    runs.suppress(shuffled, "tiny", [(GONE, ())])
     write_csv(without(rows, GONE), workspace.root / "ratings.csv")
     assert build(workspace, "bpr", "user-hash-3") == build(shuffled, "bpr", "user-hash-3")
 
@@ -346,7 +346,7 @@ def test_races(tiny: Workspace) -> None:
     (id,) = ask(tiny, GONE)
     promote_winners(tiny, params, outcomes, rebuilt=False)
     stale = {version.tag for version in Registry(tiny).served().values()}
-    assert subject_digest("tiny", GONE) in read_suppressed_users(tiny.serving_suppression)
+    assert subject_digest("tiny", GONE) in hidden.read(tiny.hidden_users)
     run = rebuild(tiny)
     assert run.requests == (id,)
     completion.complete(tiny, erasure.erase(tiny, run))

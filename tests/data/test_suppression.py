@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lethe.core.keys import subject_digest
+from lethe.core.keys import fingerprint, subject_digest
 from lethe.data.suppression import Suppressed, SuppressionList
-from lethe.errors import DataError
-from lethe.serving.suppression import publish_suppressed_users, read_suppressed_users
+from lethe.errors import ConfigError, DataError
 from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTable, SideTables
 
 ROWS = Interactions.of(
     np.array([1, 1, 1, 2, 2, 3]), np.array([10, 11, 12, 10, 11, 10]), timestamps=np.array([5, 10, 15, 5, 10, 5])
@@ -29,30 +30,75 @@ def pairs(rows: Interactions) -> list[tuple[int, int]]:
     return list(zip(rows.user_ids.tolist(), rows.item_ids.tolist(), strict=True))
 
 
-def test_a_user_leaves_up_to_the_request_and_may_come_back(tmp_path: Path) -> None:
-    there = listing(tmp_path, Suppressed.user("tiny", 1, 10))
-    assert pairs(there.drop(ROWS, "tiny")) == [(1, 12), (2, 10), (2, 11), (3, 10)]
-    assert there.matches(ROWS, "tiny").tolist() == [True, True, False, False, False, False]
-
-
-@pytest.mark.parametrize(("rows", "timed"), [(ROWS, False), (NO_TIMES, True)])
-def test_where_time_is_not_known_all_of_the_user_leaves(tmp_path: Path, rows: Interactions, timed: bool) -> None:
-    there = listing(tmp_path, Suppressed.user("tiny", 1, 10))
-    assert pairs(there.drop(rows, "tiny", timed=timed)) == [(2, 10), (2, 11), (3, 10)]
+@pytest.mark.parametrize("rows", [ROWS, NO_TIMES], ids=["times", "none"])
+def test_a_user_leaves_whatever_a_row_s_time_says(tmp_path: Path, rows: Interactions) -> None:
+    there = listing(tmp_path, Suppressed.user("tiny", 1))
+    assert pairs(there.drop(rows, "tiny")) == [(2, 10), (2, 11), (3, 10)]
+    assert there.matches(rows, "tiny").tolist() == [True, True, True, False, False, False]
 
 
 def test_one_interaction_leaves_whenever_it_was(tmp_path: Path) -> None:
-    there = listing(tmp_path, Suppressed.interaction("tiny", 1, 12, 10), Suppressed.interaction("tiny", 2, 10, 10))
+    there = listing(tmp_path, Suppressed.interaction("tiny", 1, 12), Suppressed.interaction("tiny", 2, 10))
     assert pairs(there.drop(ROWS, "tiny")) == [(1, 10), (1, 11), (2, 11), (3, 10)]
 
 
 def test_user_and_interaction_entries_add_up(tmp_path: Path) -> None:
-    there = listing(tmp_path, Suppressed.user("tiny", 1, 10), Suppressed.interaction("tiny", 1, 12, 10))
-    assert pairs(there.drop(ROWS, "tiny")) == [(2, 10), (2, 11), (3, 10)]
+    there = listing(tmp_path, Suppressed.user("tiny", 1), Suppressed.interaction("tiny", 2, 10))
+    assert pairs(there.drop(ROWS, "tiny")) == [(2, 11), (3, 10)]
+
+
+def test_a_person_who_is_an_item_leaves_as_both(tmp_path: Path) -> None:
+    rows = Interactions.of(np.array([1, 2, 2, 3]), np.array([2, 1, 3, 1]))
+    there = listing(tmp_path, Suppressed.user("tiny", 1), Suppressed.item("tiny", 1))
+    assert pairs(there.drop(rows, "tiny")) == [(2, 3)]
+    features = SideTable.of("item_features", item=[1, 2], field=["f", "f"], value=["a", "b"], weight=[1, 1])
+    triples = SideTable.of("triples", item=[1, 2, 3], relation=["r"] * 3, entity=[9, 1, 9])
+    left = there.drop_side(SideTables({"item_features": features, "triples": triples}), "tiny")
+    assert left.tables["item_features"]["item"].tolist() == [2]
+    assert left.tables["triples"]["item"].tolist() == [3]
+    as_user = listing(tmp_path / "user", Suppressed.user("tiny", 1))
+    assert len(as_user.drop_side(SideTables({"item_features": features}), "tiny").tables["item_features"]) == 2
+
+
+@pytest.mark.parametrize(("rows", "times"), [(ROWS, (5, 10, 15)), (NO_TIMES, (None, None, None)), (ROWS, (None,) * 3)])
+def test_a_lift_lets_new_rows_in_and_never_those_that_were_removed(
+    tmp_path: Path, rows: Interactions, times: tuple[int | None, ...]
+) -> None:
+    """Also where a position stands in the place of a time: such rows are known without it."""
+    removed = [
+        Suppressed.row("tiny", 1, "interactions", 1, item, at) for item, at in zip((10, 11), times, strict=False)
+    ]
+    there = listing(tmp_path, Suppressed.user("tiny", 1), *removed)
+    assert there.names("tiny", 1)
+    lifted = there.lift("tiny", 1)
+    assert not lifted.names("tiny", 1)
+    assert pairs(lifted.drop(rows, "tiny")) == [(1, 12), (2, 10), (2, 11), (3, 10)]
+    assert lifted.drop(rows, "tiny", "behaviour.view") is rows, "rows of another table are other rows"
+
+
+def test_after_a_lift_since_a_time_only_what_is_not_older_enters(tmp_path: Path) -> None:
+    there = listing(tmp_path, Suppressed.user("tiny", 1), Suppressed.user("tiny", 2)).lift("tiny", 1, since=10)
+    assert pairs(there.drop(ROWS, "tiny")) == [(1, 11), (1, 12), (3, 10)]
+    assert SuppressionList.read(there.path) == there
+    assert pairs(there.drop(NO_TIMES, "tiny")) == [(3, 10)], "a row without a time can't show that it is new"
+    assert pairs(there.add([Suppressed.user("tiny", 1)]).drop(ROWS, "tiny")) == [(3, 10)], "asked again"
+
+
+def test_links_of_a_returning_user_stay_out_in_both_directions(tmp_path: Path) -> None:
+    links = SideTable.of("links", user=[1, 2, 2, 3], friend=[2, 1, 3, 1])
+    tables = SideTables({"links": links})
+    there = listing(tmp_path, Suppressed.user("tiny", 1))
+    assert list(zip(*there.drop_side(tables, "tiny").tables["links"].columns.values(), strict=True)) == [(2, 3)]
+    removed = [Suppressed.row("tiny", 1, "links", *pair) for pair in ((1, 2), (2, 1))]
+    lifted = there.add(removed).lift("tiny", 1)
+    assert list(zip(*lifted.drop_side(tables, "tiny").tables["links"].columns.values(), strict=True)) == [
+        (2, 3),
+        (3, 1),
+    ]
 
 
 def test_other_datasets_and_the_empty_list_touch_nothing(tmp_path: Path) -> None:
-    there = listing(tmp_path, Suppressed.user("other", 1, 10))
+    there = listing(tmp_path, Suppressed.user("other", 1))
     assert there.drop(ROWS, "tiny") is ROWS
     assert SuppressionList.read(tmp_path / "none.csv").drop(ROWS, "tiny") is ROWS
     assert len(there.drop(ROWS.take(np.zeros(6, dtype=bool)), "other")) == 0
@@ -60,19 +106,16 @@ def test_other_datasets_and_the_empty_list_touch_nothing(tmp_path: Path) -> None
 
 def test_text_and_integer_ids_of_the_same_digits_are_one_subject(tmp_path: Path) -> None:
     text = Interactions.of(ROWS.user_ids.astype(str).astype(object), ROWS.item_ids, timestamps=ROWS.timestamps)
-    there = listing(tmp_path, Suppressed.user("tiny", "1", 99))
+    there = listing(tmp_path, Suppressed.user("tiny", "1"))
     assert len(there.drop(ROWS, "tiny")) == len(there.drop(text, "tiny")) == 3
 
 
 ENTRIES = st.lists(
     st.builds(
-        lambda kind, user, item, at: (
-            Suppressed.user("tiny", user, at) if kind else Suppressed.interaction("tiny", user, item, at)
-        ),
+        lambda kind, user, item: Suppressed.user("tiny", user) if kind else Suppressed.interaction("tiny", user, item),
         st.booleans(),
         st.integers(1, 3),
         st.integers(10, 12),
-        st.integers(0, 20),
     ),
     max_size=6,
 )
@@ -95,50 +138,56 @@ def test_order_and_repetition_change_no_byte_and_no_row(
     assert pairs(left.drop(earlier, "tiny")) == pairs(dropped)
 
 
-def test_of_two_requests_the_later_counts(tmp_path: Path) -> None:
-    there = listing(tmp_path, Suppressed.user("tiny", 1, 15), Suppressed.user("tiny", 1, 5))
-    assert [entry.requested_at for entry in there.entries] == [15]
+def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "suppression" / "list.csv"
+    entries = [Suppressed.user("tiny", user) for user in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda entry: SuppressionList.read(path).add([entry]), entries))
+    assert set(SuppressionList.read(path).entries) == set(entries)
+    assert [file.name for file in path.parent.iterdir()] == ["list.csv"]
+
+
+def test_under_another_key_the_list_is_refused_and_no_key_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = listing(tmp_path, Suppressed.user("tiny", 1))
+    monkeypatch.setenv("LETHE_KEY_DIR", str(tmp_path / "elsewhere"))
+    with pytest.raises(ConfigError, match=r"list.csv was made under the key .*, but there is none in .*restore"):
+        SuppressionList.read(there.path)
+    assert not (tmp_path / "elsewhere").exists()
+    subject_digest("tiny", 1)
+    with pytest.raises(ConfigError, match=r"elsewhere holds [0-9a-f]{16}; restore it \(lethe keys"):
+        SuppressionList.read(there.path)
 
 
 def test_the_file_holds_no_id(tmp_path: Path) -> None:
-    there = listing(tmp_path, Suppressed.interaction("tiny", "canary-user", "canary-item", 10))
+    there = listing(tmp_path, Suppressed.interaction("tiny", "canary-user", "canary-item"))
     text = there.path.read_text()
     assert "canary" not in text
     assert subject_digest("tiny", "canary-user") in text
     assert [path.name for path in there.path.parent.iterdir()] == ["list.csv"]
 
 
-HEAD = "dataset,kind,digest,user_digest,requested_at\n"
+HEAD = "# lethe suppression list 2, key KEY\ndataset,kind,digest,user_digest,since\n"
 
 
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("", "line 1 must be dataset,kind,digest,user_digest,requested_at"),
-        ("a,b\n", "line 1 must be"),
-        (HEAD + "tiny,user\n", "line 2 has 2 fields, must be 5"),
-        (HEAD + f"tiny,person,{'a' * 64},{'a' * 64},1\n", "line 2: kind must be user or interaction, got 'person'"),
-        (HEAD + f"tiny,user,{'a' * 63},{'a' * 64},1\n", "line 2: digest and user_digest must be 64"),
-        (HEAD + f"tiny,user,{'a' * 64},{'a' * 64},now\n", "line 2: requested_at must be seconds"),
+        ("", "line 1 must name format 2 and a key"),
+        ("dataset,kind,digest,user_digest,requested_at\n", "line 1 must name format 2 and a key; lethe upgrade"),
+        (HEAD.splitlines()[0] + "\na,b\n", "line 2 must be dataset,kind,digest,user_digest,since"),
+        (HEAD + "tiny,user\n", "line 3 has 2 fields, must be 5"),
+        (
+            HEAD + f"tiny,person,{'a' * 64},{'a' * 64},\n",
+            "line 3: kind must be user, item, interaction, row",
+        ),
+        (HEAD + f"tiny,user,{'a' * 63},{'a' * 64},\n", "line 3: digest and user_digest must be 64"),
+        (HEAD + f"tiny,user,{'a' * 64},{'a' * 64},now\n", "line 3: since must be empty or seconds"),
     ],
 )
 def test_a_malformed_line_is_named(tmp_path: Path, text: str, rule: str) -> None:
     path = tmp_path / "list.csv"
-    path.write_text(text)
+    path.write_text(text.replace("KEY", fingerprint()))
     with pytest.raises(DataError, match=f"list.csv: {rule}"):
         SuppressionList.read(path)
-
-
-def test_suppressed_users_of_serving(tmp_path: Path) -> None:
-    path = tmp_path / "state" / "users.json"
-    assert read_suppressed_users(path) == frozenset()
-    publish_suppressed_users(path, {"b", "a"})
-    first = path.read_bytes()
-    assert read_suppressed_users(path) == {"a", "b"}
-    publish_suppressed_users(path, ["a", "b", "a"])
-    assert path.read_bytes() == first
-    publish_suppressed_users(path, set())
-    assert read_suppressed_users(path) == frozenset()
-    path.write_text("[]")
-    with pytest.raises(DataError, match=r"users\.json"):
-        read_suppressed_users(path)

@@ -218,7 +218,7 @@ def test_no_id_of_a_person_is_where_it_has_no_business(running: Workspace, prefe
         assert [path.name for path in files if person.search(path.read_bytes())] == []
     named = [path for path in running.root.rglob("*") if person.search(path.name.encode())]
     assert named == []
-    for path in (running.deployment, running.state / "registry.json", running.serving_suppression, running.suppression):
+    for path in (running.deployment, running.state / "registry.json", running.hidden_users, running.suppression):
         assert not person.search(path.read_bytes()), path.name
 
 

@@ -7,7 +7,6 @@ everything is compared with a pipeline that never had them: under the frozen ass
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -124,7 +123,7 @@ def worlds(folder: Path, strategy: str, partition: str) -> dict[str, World]:
     for name, batches in (("ab", [[ONE], [OTHER]]), ("ba", [[OTHER], [ONE]]), ("both", [[ONE, OTHER]])):
         found[name] = begin(root / name, strategy, partition, rows)
         for batch in batches:
-            suppress(found[name], "tiny", [(user, ()) for user in batch], time.time())
+            suppress(found[name], "tiny", [(user, ()) for user in batch])
             lay(found[name])
     kept = found["before"].assignment("tiny", "laid") if frozen(plainest(strategy, partition)) else None
     never = rows.take(~np.isin(rows.user_ids, [ONE, OTHER]))

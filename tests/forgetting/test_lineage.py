@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import numpy as np
 
@@ -34,7 +33,7 @@ def test_everything_of_today_lives_and_nothing_of_before(tiny: Workspace) -> Non
     served = {version.key for version in Registry(tiny).served().values()}
     assert live_artifacts(tiny)["tiny"] == {k for k, a in artifacts.items() if a.kind != "package" or k in served}
 
-    suppress(tiny, "tiny", [("user-004", ())], time.time())
+    suppress(tiny, "tiny", [("user-004", ())])
     params = Params.read(tiny.params)
     build_data(tiny, params, "tiny", ["whole", "user-hash-3"])
     alive = live_artifacts(tiny)["tiny"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +82,7 @@ def test_forgetting_restarts_behind_the_touched_slice_and_equals_never_having_ha
     assert len(places) == 2 * SLICES
     for place in (("00", 0), ("00", SLICES - 1)):
         gone = places[place][0]
-        suppress(forgetful, "tiny", [(gone, ())], time.time())
+        suppress(forgetful, "tiny", [(gone, ())])
         rows = rows.take(rows.user_ids != gone)
         builder, after = build(forgetful, model)
         _, never = build(sliced(tmp_path / f"never-{place[1]}", rows, model), model)
@@ -111,7 +110,7 @@ def test_a_purge_keeps_the_stages_of_what_lives_and_no_other(tmp_path: Path) -> 
     workspace = sliced(tmp_path / "w", taste_blocks())
     builder, before = build(workspace)
     gone = users_by_place(builder, before)["00", 1][0]
-    suppress(workspace, "tiny", [(gone, ())], time.time())
+    suppress(workspace, "tiny", [(gone, ())])
     _, after = build(workspace)
     live = live_artifacts(workspace)["tiny"]
     assert {stage.key for held in after.values() for stage in held} <= live
@@ -222,14 +221,14 @@ def test_users_who_asked_before_lie_last_from_the_next_epoch_on(tmp_path: Path) 
     rows = taste_blocks()
     workspace = sliced(tmp_path / "w", rows, placement={"by": "requests"})
     own = rows.item_ids[rows.user_ids == "user-005"]
-    suppress(workspace, "tiny", [("user-005", (own[0],))], time.time())
+    suppress(workspace, "tiny", [("user-005", (own[0],))])
     builder, stages = build(workspace)
     last = {u for (_, place), users in users_by_place(builder, stages).items() if place == SLICES - 1 for u in users}
     assert last == {"user-005"}
     assert frozen(builder.recipe.layout)
     # A request within the epoch moves nobody: the others' slices, and the asker's own, stay.
     placed = Assignment.read(workspace.assignment("tiny", "sliced") / "assignment.parquet")
-    suppress(workspace, "tiny", [("user-006", (rows.item_ids[rows.user_ids == "user-006"][0],))], time.time())
+    suppress(workspace, "tiny", [("user-006", (rows.item_ids[rows.user_ids == "user-006"][0],))])
     assert len(SuppressionList.read(workspace.suppression).entries) == 2
     build(workspace)
     later = Assignment.read(workspace.assignment("tiny", "sliced") / "assignment.parquet")

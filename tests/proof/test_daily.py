@@ -15,6 +15,7 @@ import pytest
 from lethe.build.registry import Registry
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
+from lethe.data.suppression import SuppressionList
 from lethe.errors import LetheError
 from lethe.forgetting.intake import ledger
 from lethe.forgetting.ledger.ledger import Ledger
@@ -161,9 +162,13 @@ def test_a_run_left_halfway_and_an_overdue_request_are_told(tiny: Workspace) -> 
 def test_who_came_back_is_no_finding(tiny: Workspace) -> None:
     train(tiny)
     forget(tiny, GONE)
-    newer = ledger(tiny).all()[0].received.timestamp() + 60
     source = tiny.root / "ratings.csv"
-    source.write_text(source.read_text() + f"{GONE},item-000,3,{int(newer)}\n")
+    source.write_text(source.read_text() + f"{GONE},item-000,3,5000\n")
     train(tiny)
-    assert GONE in set(Interactions.read(tiny.interactions("tiny")).user_ids)
+    assert GONE not in set(Interactions.read(tiny.interactions("tiny")).user_ids), "suppressed until lifted"
+    SuppressionList.read(tiny.suppression).lift("tiny", GONE, since=5000)
+    train(tiny)
+    back = Interactions.read(tiny.interactions("tiny"))
+    assert back.timestamps is not None
+    assert back.timestamps[back.user_ids == GONE].tolist() == [5000]
     assert audit.search(tiny)["found"] == 0

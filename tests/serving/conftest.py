@@ -13,6 +13,7 @@ from lethe.build.registry import Registry
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.learning.aggregation.ensemble import FactorEnsemble
+from lethe.serving.hidden import publish
 from lethe.serving.package import write_package
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
@@ -61,7 +62,9 @@ def make_workspace(folder: Path) -> Workspace:
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     (folder / "dvc.yaml").write_text("stages: {}\n")
     shutil.copyfile(ROOT / "bentofile.yaml", folder / "bentofile.yaml")
-    return Workspace(folder)
+    workspace = Workspace(folder)
+    publish(workspace.hidden_users, [])
+    return workspace
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from starlette.testclient import TestClient
 from lethe.build.registry import Registry
 from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
+from lethe.serving import hidden
 from lethe.serving.deployment import Deployment
 from lethe.serving.package import Package
-from lethe.serving.suppression import publish_suppressed_users
 from tests.serving.conftest import make_workspace, promote
 
 USER, ITEM = "user-003", "item-005"
@@ -34,7 +34,7 @@ def client(served: tuple[Workspace, Deployment]) -> Iterator[TestClient]:
     workspace, _ = served
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LETHE_DEPLOYMENT", str(workspace.deployment))
-        patch.setenv("LETHE_SUPPRESSED_USERS", str(workspace.serving_suppression))
+        patch.setenv("LETHE_HIDDEN_USERS", str(workspace.hidden_users))
         from bentoml._internal.configuration.containers import BentoMLContainer
         from bentoml._internal.models import ModelStore
 
@@ -78,13 +78,13 @@ def test_an_unknown_user_is_told_so_and_gets_ten_popular_items(
 def test_a_suppressed_user_is_answered_like_an_unknown_one(
     client: TestClient, served: tuple[Workspace, Deployment]
 ) -> None:
-    path = served[0].serving_suppression
+    path = served[0].hidden_users
     before = client.post("/recommend", json={"user_id": USER}).json()
-    publish_suppressed_users(path, [subject_digest("tiny", USER)])
+    hidden.publish(path, [subject_digest("tiny", USER)])
     suppressed = client.post("/recommend", json={"user_id": USER}).json()
     assert suppressed == client.post("/recommend", json={"user_id": "nobody"}).json()
     assert client.post("/recommend", json={"user_id": "user-004"}).json()["source"] == "model"
-    publish_suppressed_users(path, [])
+    hidden.publish(path, [])
     assert client.post("/recommend", json={"user_id": USER}).json() == before
 
 

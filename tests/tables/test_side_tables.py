@@ -96,7 +96,7 @@ def test_contexts_are_dense_and_unseen_ones_are_marked() -> None:
 
 
 def test_a_listed_user_leaves_links_in_both_directions_features_and_behaviours(tmp_path: Path) -> None:
-    listed = SuppressionList(tmp_path / "list.csv", (Suppressed.user("d", "user-004", 10**9),))
+    listed = SuppressionList(tmp_path / "list.csv", (Suppressed.user("d", "user-004"),))
     assert listed.drop_side(TABLES, "d").digest() == without_user(TABLES, "user-004").digest()
     assert listed.drop_side(TABLES, "other").digest() == TABLES.digest()
 
@@ -104,7 +104,7 @@ def test_a_listed_user_leaves_links_in_both_directions_features_and_behaviours(t
 def test_a_listed_interaction_leaves_the_other_behaviours_too(tmp_path: Path) -> None:
     view = TABLES.behaviours["view"]
     user, item = view.user_ids[0], view.item_ids[0]
-    listed = SuppressionList(tmp_path / "list.csv", (Suppressed.interaction("d", user, item, 10**9),))
+    listed = SuppressionList(tmp_path / "list.csv", (Suppressed.interaction("d", user, item),))
     left = listed.drop_side(TABLES, "d")
     assert len(left.behaviours["view"]) == len(view) - 1
     assert left.tables["links"].digest() == TABLES.tables["links"].digest()

@@ -63,9 +63,11 @@ def rollback(
 @app.command()
 def serve(port: Annotated[int | None, typer.Option(help="Port; default from params.yaml.")] = None) -> None:
     """Serve what is deployed until interrupted."""
+    from lethe.forgetting.intake import publish_hidden
     from lethe.serving.deploy import start, stop
 
     found = workspace()
+    publish_hidden(found)
     server = start(found, port)
     typer.echo(f"serving on {server.url} (Ctrl-C stops it)")
     try:

@@ -1,9 +1,12 @@
-"""Files that are put in place whole, or not at all."""
+"""Files that are put in place whole, or not at all, and folders that one writer at a time changes."""
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -13,7 +16,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
     An OSError names the file, which that of a full disk doesn't by itself.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = temporary_beside(path)
     try:
         with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -24,3 +27,20 @@ def write_whole(path: Path, content: bytes | str) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def temporary_beside(path: Path) -> Path:
+    """A name of this writer alone for what is to become ``path``; hidden, and with the suffix .tmp."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """While no other process has this folder locked; leaves no file in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,14 +1,17 @@
 """The secrets: one HMAC key for digests of people's ids, one Ed25519 key that signs certificates.
 
 They live outside the project: in the folder ``LETHE_KEY_DIR`` names, by default ~/.config/lethe, made at first use and
-readable by their owner alone. Losing the HMAC key means that forgotten rows can no longer be recognised on re-import.
+readable by their owner alone. Losing the HMAC key means that forgotten rows can no longer be recognised on re-import;
+so whatever holds keyed digests also holds the key's ``fingerprint``, and is refused under another key.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import hmac
+import json
 import os
 import secrets
 from functools import cache
@@ -16,27 +19,122 @@ from pathlib import Path
 
 from lethe.errors import ConfigError
 
+HMAC, SIGNING = "hmac.key", "signing.key"
+_FINGERPRINT = b"lethe: fingerprint of the key"
+RESTORE = "restore it (lethe keys restore FILE) or name its folder in LETHE_KEY_DIR"
+
 
 def folder() -> Path:
     return Path(os.environ.get("LETHE_KEY_DIR") or Path.home() / ".config" / "lethe")
 
 
-def secret(name: str, make: bytes | None = None) -> bytes:
-    """The bytes of a secret file, made at first use (32 random bytes unless given)."""
+def secret(name: str) -> bytes:
+    """The bytes of a secret file: 32 random ones, made at first use."""
     path = folder() / name
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # Written whole under another name, then linked: two first users can't see half a key or two keys.
-        temporary = path.with_name(f".{name}.{os.getpid()}-{secrets.token_hex(4)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        _make(path, secrets.token_bytes(32))
+    return _read(path)
+
+
+def subject_digest(dataset: str, user_id: object, item_id: object | None = None) -> str:
+    """Keyed digest (HMAC-SHA256, hex) of a user, or of one user's interaction with an item, in a dataset."""
+    return _digest((dataset, str(user_id), None if item_id is None else str(item_id)))
+
+
+def row_digest(dataset: str, table: str, *values: object) -> str:
+    """Keyed digest of one row of a dataset's table: its ids, and its time or None."""
+    return _digest((dataset, table, "row", *(None if value is None else str(value) for value in values)))
+
+
+def fingerprint() -> str:
+    """What tells one HMAC key from another without revealing it: 16 hex digits."""
+    return _of(secret(HMAC))
+
+
+def is_there() -> bool:
+    """Whether there is an HMAC key already."""
+    return (folder() / HMAC).is_file()
+
+
+def must_fit(named: str, what: str) -> None:
+    """Raises ConfigError unless the key at hand is the one of this fingerprint, under which ``what`` was made. No key
+    is made for it."""
+    at_hand = fingerprint() if is_there() else None
+    if at_hand != named:
+        other = f"{folder()} holds {at_hand}" if at_hand else f"there is none in {folder()}"
+        raise ConfigError(f"key: {what} was made under the key {named}, but {other}; {RESTORE}")
+
+
+# --- keeping and changing them -----------------------------------------------------------------------------------
+
+
+def backup(path: Path) -> str:
+    """Write both keys into one file, readable by its owner alone; returns the fingerprint. Raises ConfigError where the
+    file is there already."""
+    content = {"lethe keys": 1, "fingerprint": fingerprint()}
+    content |= {name: base64.b64encode(secret(name)).decode() for name in (HMAC, SIGNING)}
+    try:
+        _create(path, (json.dumps(content, indent=1) + "\n").encode())
+    except FileExistsError:
+        raise ConfigError(f"{path}: is there already; name a new file, or remove it first") from None
+    return fingerprint()
+
+
+def restore(path: Path) -> str:
+    """Put the keys of a backup in place; returns the fingerprint. Keys that stood there are kept beside them, named by
+    their fingerprint. Raises ConfigError if the file is no backup."""
+    try:
+        content = json.loads(path.read_bytes())
+        keys = {name: base64.b64decode(content[name], validate=True) for name in (HMAC, SIGNING)}
+        whole = content["fingerprint"] == _of(keys[HMAC]) and all(len(key) >= 32 for key in keys.values())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise ConfigError(f"{path}: must be a file that lethe keys backup wrote, whole and unchanged")
+    for name, key in keys.items():
+        _put(folder() / name, key)
+    return fingerprint()
+
+
+def replace(key: bytes) -> str:
+    """Put another HMAC key in place; the one that stood there is kept beside it. Returns the new fingerprint."""
+    _put(folder() / HMAC, key)
+    return fingerprint()
+
+
+def _put(path: Path, key: bytes) -> None:
+    if path.is_file():
+        old = path.read_bytes()
+        if old == key:
+            return
+        with contextlib.suppress(FileExistsError):
+            _create(path.with_name(f"{path.stem}-{_of(old)}{path.suffix}"), old)
+        path.unlink()
+    _make(path, key)
+    _read.cache_clear()
+    _prepared.cache_clear()
+
+
+def _make(path: Path, key: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(FileExistsError):
+        _create(path, key)
+
+
+def _create(path: Path, content: bytes) -> None:
+    # Written whole under another name, then linked: two first users can't see half a key or two keys.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(make or secrets.token_bytes(32))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
+        os.link(temporary, path)
+    finally:
         temporary.unlink()
-    return _read(path)
 
 
 @cache
@@ -47,7 +145,17 @@ def _read(path: Path) -> bytes:
     return content
 
 
-def subject_digest(dataset: str, user_id: object, item_id: object | None = None) -> str:
-    """Keyed digest (HMAC-SHA256, hex) of a user, or of one user's interaction with an item, in a dataset."""
-    text = repr((dataset, str(user_id), None if item_id is None else str(item_id)))
-    return hmac.new(secret("hmac.key"), text.encode(), hashlib.sha256).hexdigest()
+def _of(key: bytes) -> str:
+    return hmac.new(key, _FINGERPRINT, hashlib.sha256).hexdigest()[:16]
+
+
+def _digest(named: tuple[object, ...]) -> str:
+    state = _prepared(os.environ.get("LETHE_KEY_DIR")).copy()
+    state.update(repr(named).encode())
+    return state.hexdigest()
+
+
+@cache
+def _prepared(_: str | None) -> hmac.HMAC:
+    # By the name of the folder: the key is read once, not for each of a million digests.
+    return hmac.new(secret(HMAC), digestmod=hashlib.sha256)

@@ -47,6 +47,10 @@ class Workspace:
     def source_digest(self, dataset: str) -> Path:
         return self.root / "data" / dataset / "source.json"
 
+    def suppressed_rows(self, dataset: str) -> Path:
+        """How many rows of the source the suppression list kept out at the last ingest."""
+        return self.root / "data" / dataset / "suppressed.json"
+
     def ingested(self, dataset: str) -> Path:
         """The folder the ingest stage makes: interactions.parquet, and the parts of a ready-made split."""
         return self.root / "data" / dataset / "ingested"
@@ -115,9 +119,9 @@ class Workspace:
         return self.state / "server.json"
 
     @property
-    def serving_suppression(self) -> Path:
+    def hidden_users(self) -> Path:
         """Keyed digests of the users whose erasure is accepted but not yet deployed."""
-        return self.state / "suppressed-users.json"
+        return self.state / "hidden-users.json"
 
     @property
     def ledger_url(self) -> str:

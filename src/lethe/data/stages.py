@@ -51,16 +51,17 @@ def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
 
 
 def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
-    """Read the source and its side tables, drop what the suppression list names, write all in canonical form."""
+    """Read the source and its side tables, drop what the suppression list names, write all in canonical form.
+
+    How many rows were dropped stands in suppressed.json, for ``lethe train`` to tell.
+    """
     config = params.datasets[dataset]
     suppressed = SuppressionList.read(workspace.suppression)
-    timed = getattr(config.source, "timestamp_unit", "s") != "position"
     read = sources.read(config.source, root=workspace.source_root, copy=workspace.source_copy(dataset))
     parts = read if isinstance(read, dict) else {"interactions": read}
-    kept = {
-        name: suppressed.drop(deduplicate(rows, config.duplicates), dataset, timed=timed)
-        for name, rows in parts.items()
-    }
+    allowed = {name: suppressed.drop(rows, dataset) for name, rows in parts.items()}
+    dropped = sum(len(rows) - len(allowed[name]) for name, rows in parts.items())
+    kept = {name: deduplicate(rows, config.duplicates) for name, rows in allowed.items()}
     if isinstance(read, dict):
         # A pair may also recur across parts; which part then has it is the split's business.
         kept["interactions"] = deduplicate(Interactions.concatenate(*kept.values()), config.duplicates)
@@ -70,11 +71,18 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
     strict = all(entry.dataset != dataset for entry in suppressed.entries)
     tables = sources.read_side(config, everything, root=workspace.source_root, strict=strict)
     tables = tables.map(lambda table: table, lambda rows: deduplicate(rows, "latest"))
-    tables = known_links(suppressed.drop_side(tables, dataset, timed=timed), kept["interactions"])
+    tables = known_links(suppressed.drop_side(tables, dataset), kept["interactions"])
     with _fresh(workspace.ingested(dataset)) as folder:
         for name, rows in kept.items():
             rows.write(folder / f"{name}.parquet")
         tables.write(folder / "side")
+    write_whole(workspace.suppressed_rows(dataset), json.dumps({"rows": dropped}) + "\n")
+
+
+def suppressed_rows(workspace: Workspace, dataset: str) -> int:
+    """How many rows of the source the last ingest dropped, because the suppression list names them."""
+    path = workspace.suppressed_rows(dataset)
+    return int(json.loads(path.read_bytes())["rows"]) if path.is_file() else 0
 
 
 def split_stage(workspace: Workspace, params: Params, dataset: str) -> None:

@@ -1,6 +1,5 @@
-"""What must not come back: the suppression list that ingest obeys, and the users whom serving must not know.
-
-Both hold keyed digests only (see keys.py), never an id.
+"""What must not come back: the suppression list that ingest obeys. It holds keyed digests alone (see keys.py), never an
+id, and no time of a request: who is on it stays out until lifted (``lethe forget lift``), whatever a row's time says.
 """
 
 from __future__ import annotations
@@ -8,49 +7,67 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self, cast, get_args
 
 import numpy as np
 
-from lethe.core.files import write_whole
-from lethe.core.keys import subject_digest
+from lethe.core.files import locked, write_whole
+from lethe.core.keys import fingerprint, must_fit, row_digest, subject_digest
 from lethe.errors import DataError
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTable, SideTables
+from lethe.tables.side_tables import BEHAVIOUR, SideTable, SideTables
 
+Kind = Literal["user", "item", "interaction", "row"]
+_COLUMNS = ("dataset", "kind", "digest", "user_digest", "since")
+_HEAD = re.compile(r"# lethe suppression list 2, key ([0-9a-f]{16})")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_INTERACTIONS = "interactions"
+_ALWAYS = np.iinfo(np.int64).min  # Before every time: what a user who is not listed may have done.
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Suppressed:
-    """One line of the list: a user, or one interaction of a user."""
+    """One line of the list.
+
+    user          every row of a user; with ``since`` (seconds) only those that are older
+    item          every row that names a person as an item
+    interaction   a user's rows with an item, whenever
+    row           one row that was removed: it stays out for good, also after its user may be known again
+    """
 
     dataset: str
-    kind: str
-    """user or interaction"""
+    kind: Kind
     digest: str
     user_digest: str
-    """That of the user; of an interaction too, so that only the listed users' rows need hashing."""
-    requested_at: int
-    """Seconds since 1970."""
+    """That of the user, so that only the listed users' rows need hashing."""
+    since: int | None = None
 
     @classmethod
-    def user(cls, dataset: str, user_id: object, requested_at: int) -> Self:
-        """Everything of a user up to the time of the request."""
+    def user(cls, dataset: str, user_id: object, since: int | None = None) -> Self:
         digest = subject_digest(dataset, user_id)
-        return cls(dataset, "user", digest, digest, requested_at)
+        return cls(dataset, "user", digest, digest, since)
 
     @classmethod
-    def interaction(cls, dataset: str, user_id: object, item_id: object, requested_at: int) -> Self:
-        """What a user did with an item, whenever."""
-        digest = subject_digest(dataset, user_id, item_id)
-        return cls(dataset, "interaction", digest, subject_digest(dataset, user_id), requested_at)
+    def item(cls, dataset: str, user_id: object) -> Self:
+        return replace(cls.user(dataset, user_id), kind="item")
 
+    @classmethod
+    def interaction(cls, dataset: str, user_id: object, item_id: object) -> Self:
+        return cls(dataset, "interaction", subject_digest(dataset, user_id, item_id), subject_digest(dataset, user_id))
 
-_COLUMNS = [field.name for field in fields(Suppressed)]
+    @classmethod
+    def row(cls, dataset: str, user_id: object, table: str, *values: object) -> Self:
+        """A row of a table that was removed with a user: its values, None for a time that is none."""
+        return cls(dataset, "row", row_digest(dataset, table, *values), subject_digest(dataset, user_id))
+
+    @property
+    def line(self) -> tuple[str, str, str, str, str]:
+        since = "" if self.since is None else str(self.since)
+        return self.dataset, self.kind, self.digest, self.user_digest, since
 
 
 @dataclass(frozen=True)
@@ -62,82 +79,152 @@ class SuppressionList:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """The list; empty where there is no file. Raises DataError with the line that breaks a rule."""
+        """The list; empty where there is no file. Raises DataError with the line that breaks a rule, ConfigError if it
+        was made under another key."""
         if not path.is_file():
             return cls(path)
         lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
-        if not lines or lines[0] != _COLUMNS:
-            raise DataError(f"{path.name}: line 1 must be {','.join(_COLUMNS)}")
-        return cls(path, tuple(_entry(line, f"{path.name}: line {n}") for n, line in enumerate(lines[1:], 2)))
+        head = _HEAD.fullmatch(",".join(lines[0])) if lines else None
+        if head is None:
+            raise DataError(f"{path.name}: line 1 must name format 2 and a key; lethe upgrade mends an older list")
+        must_fit(head.group(1), path.name)
+        if lines[1:2] != [list(_COLUMNS)]:
+            raise DataError(f"{path.name}: line 2 must be {','.join(_COLUMNS)}")
+        return cls(path, tuple(_entry(line, f"{path.name}: line {n}") for n, line in enumerate(lines[2:], 3)))
 
     def add(self, entries: Iterable[Suppressed]) -> Self:
-        """The list with further entries, written. Of a subject that is there already the later request counts."""
-        latest: dict[tuple[str, str, str], Suppressed] = {}
-        for entry in sorted((*self.entries, *entries)):
-            latest[entry.dataset, entry.kind, entry.digest] = entry
-        added = type(self)(self.path, tuple(latest.values()))
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows(astuple(entry) for entry in added.entries)
-        write_whole(self.path, text.getvalue())
-        return added
+        """The list as it is now with further entries, written; a user who had been let in again since some time is out
+        again. Several may do so at once: no entry is lost."""
+        new = {(entry.dataset, entry.kind, entry.digest): entry for entry in entries}
+        return self._changed(lambda known: [*(e for e in known if _key(e) not in new), *new.values()])
 
-    def drop(self, interactions: Interactions, dataset: str, *, timed: bool = True) -> Interactions:
+    def lift(self, dataset: str, user_id: object, since: int | None = None) -> Self:
+        """Let a user in again: all but the rows that were removed, or (``since``) but what is older than that time."""
+        digest = subject_digest(dataset, user_id)
+
+        def lifted(known: Iterable[Suppressed]) -> list[Suppressed]:
+            mine = [e for e in known if e.dataset == dataset and e.user_digest == digest and e.kind != "row"]
+            kept = [entry for entry in known if entry not in mine]
+            return kept if since is None else [*kept, Suppressed.user(dataset, user_id, since)]
+
+        return self._changed(lifted)
+
+    def names(self, dataset: str, user_id: object) -> bool:
+        """Whether a user as a whole is on the list."""
+        return (dataset, "user", subject_digest(dataset, user_id)) in {_key(entry) for entry in self.entries}
+
+    def drop(self, interactions: Interactions, dataset: str, table: str = _INTERACTIONS) -> Interactions:
         """The rows that the list doesn't name; see ``matches``."""
-        named = self.matches(interactions, dataset, timed=timed)
+        named = self.matches(interactions, dataset, table)
         return interactions.take(~named) if named.any() else interactions
 
-    def drop_side(self, tables: SideTables, dataset: str, *, timed: bool = True) -> SideTables:
-        """What is said about the listed users leaves with them: links in both directions, features, behaviours.
+    def drop_side(self, tables: SideTables, dataset: str) -> SideTables:
+        """What is said about the listed leaves with them: links in both directions, features, behaviours."""
+        behaviours = {name: self.drop(rows, dataset, BEHAVIOUR + name) for name, rows in tables.behaviours.items()}
+        kept = {name: table.take(~self._in_table(table, dataset)) for name, table in tables.tables.items()}
+        return SideTables(kept, behaviours)
 
-        Links and features have no time, so all of them go; of behaviours what ``matches`` says.
-        """
-        users = {e.digest for e in self.entries if e.dataset == dataset and e.kind == "user"}
-
-        def table(side: SideTable) -> SideTable:
-            columns = [side[name] for name in ("user", "friend") if name in side.columns] if users else []
-            named = np.zeros(len(side), dtype=bool)
-            for column in columns:
-                ids, places = np.unique(column, return_inverse=True)
-                named |= np.array([subject_digest(dataset, user_id) in users for user_id in ids], dtype=bool)[places]
-            return side.take(~named) if named.any() else side
-
-        return tables.map(table, lambda rows: self.drop(rows, dataset, timed=timed))
-
-    def matches(self, interactions: Interactions, dataset: str, *, timed: bool = True) -> np.ndarray:
-        """[n] bool: the rows that must not be there.
-
-        Of a user that is all they did up to the request, so that they may come back; where time is not known
-        (``timed`` false: timestamps are positions, or there are none) it is everything.
-        """
-        users = {e.digest: e.requested_at for e in self.entries if e.dataset == dataset and e.kind == "user"}
-        pairs = {e.digest: e.user_digest for e in self.entries if e.dataset == dataset and e.kind == "interaction"}
-        named = np.zeros(len(interactions), dtype=bool)
-        if not users and not pairs:
-            return named
-        ids, first, counts = np.unique(interactions.user_ids, return_index=True, return_counts=True)
-        owners = set(pairs.values())
-        times = interactions.timestamps if timed else None
-        for user_id, start, count in zip(ids, first, counts, strict=True):
-            # The canonical order keeps a user's rows together.
-            rows = slice(start, start + count)
-            digest = subject_digest(dataset, user_id)
-            if digest in users:
-                named[rows] = True if times is None else times[rows] <= users[digest]
-            if digest in owners:
-                named[rows] |= [subject_digest(dataset, user_id, item) in pairs for item in interactions.item_ids[rows]]
+    def matches(self, interactions: Interactions, dataset: str, table: str = _INTERACTIONS) -> np.ndarray:
+        """[n] bool: the rows that must not be there. ``table`` is the one they are of: a row is removed from one."""
+        listed = self._of(dataset)
+        if not listed:
+            return np.zeros(len(interactions), dtype=bool)
+        digests, users = _digests(dataset, interactions.user_ids)
+        times = interactions.timestamps
+        named = _those(digests, listed.users)[users]
+        if listed.since:
+            began = np.array([listed.since.get(digest, _ALWAYS) for digest in digests], dtype=np.int64)[users]
+            named |= began != _ALWAYS if times is None else times < began
+        if listed.items:
+            of_items, items = _digests(dataset, interactions.item_ids)
+            named |= _those(of_items, listed.items)[items]
+        for row in np.flatnonzero(_those(digests, listed.owners)[users] & ~named):
+            user, item = interactions.user_ids[row], interactions.item_ids[row]
+            # Where time says nothing (it is a position, or there is none) a row was put on the list without one.
+            named[row] = subject_digest(dataset, user, item) in listed.pairs or any(
+                row_digest(dataset, table, user, item, at) in listed.rows
+                for at in (None, *(() if times is None else (times[row],)))
+            )
         return named
+
+    def _in_table(self, table: SideTable, dataset: str) -> np.ndarray:
+        """[n] bool: links of and to the listed, their features, and what is said of them as items."""
+        listed = self._of(dataset)
+        named = np.zeros(len(table), dtype=bool)
+        for names, whole, owners in (
+            (("user", "friend"), listed.users | listed.since.keys(), listed.owners),
+            (("item", "entity"), listed.items, listed.owners),
+        ):
+            for column in (table[name] for name in names if name in table.columns and (whole or owners)):
+                digests, places = _digests(dataset, column)
+                named |= _those(digests, whole)[places]
+                for row in np.flatnonzero(_those(digests, owners)[places] & ~named):
+                    values = [values[row] for values in table.columns.values()]
+                    named[row] = row_digest(dataset, table.kind, *values) in listed.rows
+        return named
+
+    def _of(self, dataset: str) -> _Listed:
+        mine = [entry for entry in self.entries if entry.dataset == dataset]
+        by_kind = {kind: frozenset(e.digest for e in mine if e.kind == kind) for kind in get_args(Kind)}
+        since = {e.digest: e.since for e in mine if e.kind == "user" and e.since is not None}
+        return _Listed(
+            users=by_kind["user"] - since.keys(),
+            since=since,
+            items=by_kind["item"],
+            pairs=by_kind["interaction"],
+            rows=by_kind["row"],
+            owners=frozenset(e.user_digest for e in mine if e.kind in ("interaction", "row")),
+        )
+
+    def _changed(self, change: Callable[[Sequence[Suppressed]], Iterable[Suppressed]]) -> Self:
+        with locked(self.path.parent):
+            entries = sorted(set(change(type(self).read(self.path).entries)), key=lambda entry: entry.line)
+            text = io.StringIO()
+            text.write(f"# lethe suppression list 2, key {fingerprint()}\n")
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(_COLUMNS)
+            writer.writerows(entry.line for entry in entries)
+            write_whole(self.path, text.getvalue())
+        return type(self)(self.path, tuple(entries))
+
+
+def _key(entry: Suppressed) -> tuple[str, str, str]:
+    return entry.dataset, entry.kind, entry.digest
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """What the list names in one dataset, as digests. ``owners``: of those users single rows are named."""
+
+    users: frozenset[str]
+    since: Mapping[str, int]
+    items: frozenset[str]
+    pairs: frozenset[str]
+    rows: frozenset[str]
+    owners: frozenset[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.users or self.since or self.items or self.owners)
+
+
+def _digests(dataset: str, column: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Keyed digest of each distinct id of a column, and for each row which of them is its own."""
+    ids, places = np.unique(column, return_inverse=True)
+    return [subject_digest(dataset, raw_id) for raw_id in ids], places
+
+
+def _those(digests: Sequence[str], named: AbstractSet[str]) -> np.ndarray:
+    return np.fromiter((digest in named for digest in digests), dtype=bool, count=len(digests))
 
 
 def _entry(line: list[str], where: str) -> Suppressed:
     if len(line) != len(_COLUMNS):
         raise DataError(f"{where} has {len(line)} fields, must be {len(_COLUMNS)}")
-    dataset, kind, digest, user_digest, requested_at = line
-    if kind not in ("user", "interaction"):
-        raise DataError(f"{where}: kind must be user or interaction, got {kind!r}")
+    dataset, kind, digest, user_digest, since = line
+    if kind not in get_args(Kind):
+        raise DataError(f"{where}: kind must be {', '.join(get_args(Kind))}, got {kind!r}")
     if not _DIGEST.fullmatch(digest) or not _DIGEST.fullmatch(user_digest):
         raise DataError(f"{where}: digest and user_digest must be 64 hexadecimal digits")
-    if not requested_at.isdecimal():
-        raise DataError(f"{where}: requested_at must be seconds since 1970, got {requested_at!r}")
-    return Suppressed(dataset, kind, digest, user_digest, int(requested_at))
+    if not re.fullmatch(r"(-?[0-9]+)?", since):
+        raise DataError(f"{where}: since must be empty or seconds since 1970, got {since!r}")
+    return Suppressed(dataset, cast(Kind, kind), digest, user_digest, int(since) if since else None)

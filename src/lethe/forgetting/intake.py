@@ -13,7 +13,7 @@ from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest, holds, mentions
 from lethe.forgetting.plan import Plan, plan
 from lethe.forgetting.state import served
-from lethe.serving.suppression import publish_suppressed_users
+from lethe.serving import hidden
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 
@@ -59,7 +59,12 @@ def held_rows(workspace: Workspace, request: ForgetRequest) -> int:
 def hide(workspace: Workspace, requests: Sequence[ForgetRequest]) -> None:
     """The service answers these users from popularity: whoever asked, for all of it or for a part."""
     digests = {subject_digest(r.dataset, r.user) for r in requests if r.user is not None}
-    publish_suppressed_users(workspace.serving_suppression, digests)
+    hidden.publish(workspace.hidden_users, digests)
+
+
+def publish_hidden(workspace: Workspace) -> None:
+    """Write the list of hidden users anew from the ledger; a service begins with none without it."""
+    hide(workspace, pending(workspace))
 
 
 def current_plan(workspace: Workspace) -> Plan:

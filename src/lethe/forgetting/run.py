@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 from lethe.build.costs import Costs
@@ -131,19 +130,19 @@ def _expected(workspace: Workspace, dataset: str, requests: Sequence[ForgetReque
 
 def _entries_of(dataset: str, requests: Sequence[ForgetRequest]) -> list[Suppressed]:
     mine = [request for request in requests if request.dataset == dataset and request.user is not None]
-    return [e for r in mine for e in _entries(dataset, str(r.user), r.items, r.received.timestamp())]
+    return [entry for request in mine for entry in _entries(dataset, str(request.user), request.items)]
 
 
-def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, Sequence[str]]], at: float) -> None:
+def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, Sequence[str]]]) -> None:
     """Put users (or, with items, their interactions) on the suppression list, and rewrite our source copy."""
-    entries = [_entries(dataset, user, items, at) for user, items in subjects]
+    entries = [_entries(dataset, user, items) for user, items in subjects]
     _take_out(workspace, dataset, [entry for some in entries for entry in some])
 
 
-def _entries(dataset: str, user: str, items: Sequence[str], at: float) -> list[Suppressed]:
+def _entries(dataset: str, user: str, items: Sequence[str]) -> list[Suppressed]:
     if not items:
-        return [Suppressed.user(dataset, user, int(at))]
-    return [Suppressed.interaction(dataset, user, item, int(at)) for item in items]
+        return [Suppressed.user(dataset, user)]
+    return [Suppressed.interaction(dataset, user, item) for item in items]
 
 
 def _take_out(workspace: Workspace, dataset: str, entries: list[Suppressed]) -> None:
@@ -162,8 +161,7 @@ def confirm(workspace: Workspace, run: Run) -> None:
     remaining = {d: Interactions.read(workspace.interactions(d)) for d in run.datasets}
     tables = {d: SideTables.read(workspace.side(d)) for d in run.datasets}
     for request in book.get_all(run.requests):
-        left = holds(_not_newer(remaining[request.dataset], request), request)
-        left += mentions(tables[request.dataset].map(lambda t: t, partial(_not_newer, request=request)), request)
+        left = holds(remaining[request.dataset], request) + mentions(tables[request.dataset], request)
         if left:
             raise LetheError(f"{request.id}: {left} rows are still in the data after removal, there must be none")
     for family, version in Registry(workspace).served().items():
@@ -171,10 +169,3 @@ def confirm(workspace: Workspace, run: Run) -> None:
         if dataset in remaining and version.info["data_digest"] != digest_beside(workspace.interactions(dataset)):
             raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
     _advance(book, run, "executing", "verified")
-
-
-def _not_newer(rows: Interactions, request: ForgetRequest) -> Interactions:
-    # A person may come back: what a user did after asking is new data.
-    if request.kind != "user" or rows.timestamps is None:
-        return rows
-    return rows.take(rows.timestamps <= request.received.timestamp())

@@ -7,7 +7,6 @@ clean folder, by the recipes of what is served: some users are never shown to it
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ def audit_membership(
             looks = {}
             for when, gone in (("before", unseen), ("after", forgotten)):
                 progress(f"{dataset}, {when} forgetting")
-                suppress(clean, dataset, [(str(user), ()) for user in gone], _after_all(workspace, dataset))
+                suppress(clean, dataset, [(str(user), ()) for user in gone])
                 looks[when] = _look(clean, params, mine, forgotten, unseen, stream)
         families |= {family: {when: looks[when][family] for when in looks} for family in mine}
     alarm = any(one.alarm for looks in families.values() for one in looks["after"].values())
@@ -82,11 +81,6 @@ def _chosen(train: Interactions, count: int, stream: Stream, dataset: str) -> tu
     # The canonical order keeps a user's rows together.
     histories = [(ids[i], train.item_ids[first[i] : first[i] + rows[i]].tolist()) for i in drawn]
     return dict(histories[:count]), dict(histories[count:])
-
-
-def _after_all(workspace: Workspace, dataset: str) -> float:
-    times = Interactions.read(workspace.interactions(dataset)).timestamps
-    return max(time.time(), 0 if times is None else float(times.max()))
 
 
 def _look(

@@ -16,8 +16,8 @@ from lethe.serving import server as servers
 from lethe.serving.bentos import build_bento, plan, retire_bentos, shipped
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
+from lethe.serving.hidden import HiddenUsers
 from lethe.serving.server import Server, start, status, stop
-from lethe.serving.suppression import SuppressedUsers
 
 __all__ = [
     "Server",
@@ -75,9 +75,7 @@ def _rehearse(workspace: Workspace, deployment: Deployment) -> None:
     models = workspace.bentoml_home / "models"
     store = ArtifactStore(workspace.artifacts)
     try:
-        desk = Desk.load(
-            deployment, lambda tag: store.open(models.joinpath(*tag.split(":"))).path, SuppressedUsers(None)
-        )
+        desk = Desk.load(deployment, lambda tag: store.open(models.joinpath(*tag.split(":"))).path, HiddenUsers(None))
         routes: dict[str, Callable[..., dict[str, Any]]] = {
             "/recommend": desk.recommend,
             "/similar_items": desk.similar_items,

@@ -1,4 +1,4 @@
-"""The answers of the service, without HTTP: families of packages, and who is suppressed."""
+"""The answers of the service, without HTTP: families of packages, and who is hidden."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from lethe.errors import DataError, LetheError
 from lethe.serving.deployment import Deployment
+from lethe.serving.hidden import HiddenUsers
 from lethe.serving.package import Package, RawId, Scored
-from lethe.serving.suppression import SuppressedUsers
 
 
 class NotServed(LetheError):
@@ -27,13 +27,13 @@ class Desk:
 
     deployment: Deployment
     packages: dict[str, Package]
-    suppressed: SuppressedUsers
+    hidden: HiddenUsers
 
     @classmethod
-    def load(cls, deployment: Deployment, folder: Callable[[str], Path], suppressed: SuppressedUsers) -> Desk:
+    def load(cls, deployment: Deployment, folder: Callable[[str], Path], hidden: HiddenUsers) -> Desk:
         """Load the pinned version of every family; ``folder`` finds a model by its tag."""
         packages = {family: Package.load(folder(tag)) for family, tag in deployment.families.items()}
-        return cls(deployment, packages, suppressed)
+        return cls(deployment, packages, hidden)
 
     def recommend(
         self,
@@ -46,18 +46,18 @@ class Desk:
     ) -> dict[str, Any]:
         """Items for a user, in a context or after a history where the family's model looks at such.
 
-        A suppressed user gets the answer of an unknown one without a history, to the letter.
+        A hidden user gets the answer of an unknown one without a history, to the letter; what others are refused is
+        refused to them too, so that nothing tells who is hidden.
         """
         name, package = self._family(family)
         self._check(k)
-        if self.suppressed.holds(package.info["dataset"], user_id):
+        try:
+            answer = package.recommend(user_id, k, context=context, history=history)
+        except DataError as error:
+            raise BadRequest(str(error)) from None
+        items, source = answer.items, answer.source
+        if self.hidden.holds(package.info["dataset"], user_id):
             items, source = package.popular(k), "popular"
-        else:
-            try:
-                found = package.recommend(user_id, k, context=context, history=history)
-            except DataError as error:
-                raise BadRequest(str(error)) from None
-            items, source = found.items, found.source
         return {**self._answer(name, items), "source": source, "known": source == "model"}
 
     def similar_items(self, item_id: RawId, k: int, family: str | None = None) -> dict[str, Any]:

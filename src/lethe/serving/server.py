@@ -26,6 +26,7 @@ from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
 from lethe.serving.bentos import bento_folder
 from lethe.serving.deployment import Deployment
+from lethe.serving.hidden import HiddenUsers
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def _start(workspace: Workspace, settings: Serving, port: int, timeout: float) -
             raise DeploymentError(f"port: the service already runs on {running.port}; stop it before using {port}")
         return running
     deployment = Deployment.read(workspace.deployment)
+    HiddenUsers.at_start(workspace.hidden_users)
     _check_free(settings.host, port)
     activate(workspace, deployment)
     log = workspace.state / "logs" / "server.log"
@@ -195,7 +197,7 @@ def _environment(workspace: Workspace, workers: int) -> dict[str, str]:
     return {
         **workspace.environment(),
         "LETHE_DEPLOYMENT": str(workspace.deployment),
-        "LETHE_SUPPRESSED_USERS": str(workspace.serving_suppression),
+        "LETHE_HIDDEN_USERS": str(workspace.hidden_users),
         "BENTOML_CONFIG_OPTIONS": f"services.Recommender.workers={workers}",
     }
 

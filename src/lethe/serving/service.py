@@ -5,8 +5,8 @@ mounted in it, because BentoML's own endpoints know no GET, document no unions, 
 everything it held. All of them are in /docs.json.
 
 Environment: LETHE_DEPLOYMENT is the path of deployment.json (default: the one shipped in the bento);
-LETHE_SUPPRESSED_USERS that of the list of suppressed users (default: none). Both are read when a worker starts; the
-list again whenever it changes.
+LETHE_HIDDEN_USERS that of the list of hidden users, which must be named and there where the first one is. Both are
+read when a worker starts; the list again whenever it changes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 import lethe
+from lethe.errors import DeploymentError
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import BadRequest, Desk, NotServed, clip
 from lethe.serving.drain import Drain, drain_before_shutdown
-from lethe.serving.suppression import SuppressedUsers
+from lethe.serving.hidden import HiddenUsers
 
 
 def _raw_id(value: object) -> object:
@@ -143,6 +144,15 @@ def _refuse(status: int, line: str) -> JSONResponse:
     return JSONResponse({"error": line}, status)
 
 
+def _hidden_users() -> HiddenUsers:
+    path = os.environ.get("LETHE_HIDDEN_USERS")
+    if path:
+        return HiddenUsers.at_start(Path(path))
+    if os.environ.get("LETHE_DEPLOYMENT"):
+        raise DeploymentError("LETHE_HIDDEN_USERS: must name the list of hidden users, as lethe serve does")
+    return HiddenUsers(None)
+
+
 @bentoml.service(logging={"access": {"enabled": False}})
 @bentoml.asgi_app(api)
 class Recommender:
@@ -152,12 +162,7 @@ class Recommender:
         drain_before_shutdown()
         shipped = Path(lethe.__file__).resolve().parents[1] / "deployment.json"
         deployment = Deployment.read(Path(os.environ.get("LETHE_DEPLOYMENT") or shipped))
-        suppressed = os.environ.get("LETHE_SUPPRESSED_USERS")
-        self.desk = Desk.load(
-            deployment,
-            lambda tag: Path(bentoml.models.get(tag).path),
-            SuppressedUsers(Path(suppressed) if suppressed else None),
-        )
+        self.desk = Desk.load(deployment, lambda tag: Path(bentoml.models.get(tag).path), _hidden_users())
 
     @api.post("/recommend", response_model=Recommended)
     async def recommend(self, request: ForUser) -> dict[str, Any]:

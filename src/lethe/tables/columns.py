@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lethe.core.files import temporary_beside
+
 
 def digest_columns(columns: Iterable[tuple[str, np.ndarray]]) -> str:
     """SHA-256 of names, types and values of columns of numbers or (object) text."""
@@ -29,7 +31,7 @@ def digest_columns(columns: Iterable[tuple[str, np.ndarray]]) -> str:
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Write a table byte-stably: fixed codec, no metadata, one writer; and atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = temporary_beside(path)
     pq.write_table(
         table.replace_schema_metadata(None), temporary, compression="zstd", compression_level=3, store_schema=False
     )

@@ -283,7 +283,7 @@ def test_a_shard_with_a_foreign_row_stops_the_gate(tiny: Workspace) -> None:
 
 def test_a_suppressed_row_that_is_back_stops_the_gate(tiny: Workspace) -> None:
     lay_out(tiny, ROWS)
-    SuppressionList.read(tiny.suppression).add([Suppressed.user("tiny", "u01", 2_000)])
+    SuppressionList.read(tiny.suppression).add([Suppressed.user("tiny", "u01")])
     with pytest.raises(ValidationError, match=r"column 'suppressed' must be 0"):
         judge(tiny, Params.read(tiny.params), "tiny")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -122,7 +121,7 @@ def test_the_last_users_of_a_shard_leave_and_nothing_is_left_of_it(sharding: str
     build(workspace, "wmf", sharding)
     emptied, gone = min(holders(workspace, sharding).items(), key=lambda held: len(held[1]))
     assert gone
-    suppress(workspace, "tiny", [(user, ()) for user in gone], time.time())
+    suppress(workspace, "tiny", [(user, ()) for user in gone])
     after = build(workspace, "wmf", sharding)
     assert f"sub-model/{emptied}" not in after
     assert after == build(make_workspace(tmp_path / "never", without(rows, *gone)), "wmf", sharding)
@@ -133,7 +132,7 @@ def test_an_item_left_without_interactions_is_no_longer_known(tmp_path: Path) ->
     alone = rows_of(("user-004", "item-only-his"), ("user-004", "item-his-too"), ("user-004", "item-his-three"))
     workspace = make_workspace(tmp_path / "w", Interactions.concatenate(rows, alone))
     build(workspace, "wmf", "user-hash-3")
-    suppress(workspace, "tiny", [("user-004", tuple(alone.item_ids))], time.time())
+    suppress(workspace, "tiny", [("user-004", tuple(alone.item_ids))])
     after = build(workspace, "wmf", "user-hash-3")
     assert after == build(make_workspace(tmp_path / "never", rows), "wmf", "user-hash-3")
     params, candidate = Params.read(workspace.params), Candidate(model="wmf", sharding="user-hash-3")
@@ -162,7 +161,7 @@ def test_a_user_who_is_in_no_training_row_touches_no_shard_and_is_forgotten_all_
     request = ForgetRequest.new("tiny", user, now=datetime.now(UTC), datasets=["tiny"])
     (family,) = plan(workspace, [request], [Served("family", recipe)]).families
     assert (family.touched, family.rows) == ((), 0)
-    suppress(workspace, "tiny", [(user, ())], time.time())
+    suppress(workspace, "tiny", [(user, ())])
     after = build(workspace, "wmf", "user-hash-3")
     assert after == build(make_workspace(tmp_path / "never", without(rows, user)), "wmf", "user-hash-3")
     same = {name for name in before if before[name] == after.get(name)}
@@ -175,7 +174,7 @@ def test_forgetting_everybody_is_refused_and_the_old_data_stand(tmp_path: Path) 
     workspace = make_workspace(tmp_path / "w", rows)
     build(workspace, "wmf", "whole")
     before = workspace.interactions("tiny").read_bytes()
-    suppress(workspace, "tiny", [(user, ()) for user in np.unique(rows.user_ids)], time.time())
+    suppress(workspace, "tiny", [(user, ()) for user in np.unique(rows.user_ids)])
     with pytest.raises(DataError, match="dataset tiny: no interactions are left to learn from, at least 1 is needed"):
         build(workspace, "wmf", "whole")
     assert workspace.interactions("tiny").read_bytes() == before

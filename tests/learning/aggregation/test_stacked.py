@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -202,7 +201,7 @@ def test_forgetting_is_never_having_had(name, model, tmp_path):
     rows, gone = taste_blocks(), "user-004"
     forgetful = workspace_of(tmp_path / "forgetful", rows, model, name)
     before = build(forgetful, model)
-    suppress(forgetful, "tiny", [(gone, ())], time.time())
+    suppress(forgetful, "tiny", [(gone, ())])
     after = build(forgetful, model)
     never = workspace_of(tmp_path / "never", rows.take(rows.user_ids != gone), model, name)
     assert after == build(never, model)
@@ -219,7 +218,7 @@ def test_the_order_of_requests_leaves_no_trace(name, tmp_path):
         workspace = workspace_of(tmp_path / label, taste_blocks(), "wmf", name)
         build(workspace, "wmf")
         for batch in batches:
-            suppress(workspace, "tiny", [(user, ()) for user in batch], time.time())
+            suppress(workspace, "tiny", [(user, ()) for user in batch])
             result = build(workspace, "wmf")
         results.append(result)
     assert results[0] == results[1] == results[2]

@@ -41,8 +41,8 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
 
     try:
         whole = Interactions.read(workspace.interactions(dataset))
-        timed = getattr(config.source, "timestamp_unit", "s") != "position"
-        suppressed = SuppressionList.read(workspace.suppression).matches(whole, dataset, timed=timed)
+        listed = SuppressionList.read(workspace.suppression)
+        suppressed = listed.matches(whole, dataset)
         passed(
             validate_interactions(
                 whole, config, params.validation, epoch.get("interactions"), suppressed=suppressed, engine=engine
@@ -50,7 +50,7 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
         )
         tables = SideTables.read(workspace.side(dataset))
         if tables:
-            allowed = SuppressionList.read(workspace.suppression).drop_side(tables, dataset, timed=timed)
+            allowed = listed.drop_side(tables, dataset)
             passed(validate_side(tables, whole, allowed, engine=engine))
         parts = {part: Interactions.read(workspace.split(dataset, part)) for part in PARTS}
         passed(validate_split(parts, whole, engine=engine))

@@ -159,7 +159,7 @@ class Needles:
 
         A user who has come back since is no needle, nor is an interaction that has.
         """
-        mine = [entry for entry in suppressed if entry.dataset == dataset]
+        mine = [e for e in suppressed if e.dataset == dataset and e.kind in ("user", "interaction") and e.since is None]
         listed = {entry.user_digest for entry in mine}
         back: set[str] = set()
         for user in _texts_of(remaining.user_ids):
