@@ -11,7 +11,7 @@ import flows.deployment
 from flows.deployment import build, current_models, deploy
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
-from lethe.serving.bentos import bento_folder, plan
+from lethe.serving.bentos import bento_folder, deployment_of
 from lethe.serving.deployment import Deployment
 
 
@@ -45,7 +45,7 @@ def test_the_current_version_of_every_family_of_the_parameters_is_built_and_depl
 
     def build_bento(workspace: Workspace, tags: dict[str, str]) -> str:
         built.append(tags)
-        deployment = plan(workspace, tags)
+        deployment = deployment_of(workspace, tags)
         deployment.write(bento_folder(workspace, deployment.bento) / "src" / "deployment.json")
         return deployment.bento
 

@@ -8,6 +8,7 @@ import pytest
 
 from lethe.build.registry import Registry
 from lethe.core.artifacts import ArtifactStore
+from lethe.core.environment import whole_code_digest
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, LetheError
 from lethe.forgetting import certificate, completion, erasure, intake, rollback
@@ -21,17 +22,17 @@ def all_bytes(workspace: Workspace) -> dict[str, bytes]:
     return {str(p.relative_to(workspace.root)): p.read_bytes() for p in files if p.suffix != ".lock"}
 
 
-def test_the_forecast_tells_bytes_per_store_and_changes_nothing(tiny: Workspace) -> None:
+def test_a_dry_run_tells_bytes_per_store_and_changes_nothing(tiny: Workspace) -> None:
     train(tiny)
     ask(tiny, *USERS)
     before = all_bytes(tiny)
-    told = {one["store"]: one for one in erasure.forecast(tiny)}
+    shares = {share.store: share for share in erasure.dry_run(tiny)}
     assert all_bytes(tiny) == before
     for name in ("data", "artifacts", "models"):
-        assert 0 < told[name]["held"] < told[name]["bytes"], name
-    assert told["artifacts"]["bytes"] == sum(p.stat().st_size for p in tiny.artifacts.rglob("*") if p.is_file())
-    assert told["ledger"]["bytes"] > 0
-    assert not any(user in json.dumps(told) for user in USERS)
+        assert 0 < shares[name].held < shares[name].bytes, name
+    assert shares["artifacts"].bytes == sum(p.stat().st_size for p in tiny.artifacts.rglob("*") if p.is_file())
+    assert shares["ledger"].bytes > 0
+    assert not any(user in json.dumps([share.to_json() for share in shares.values()]) for user in USERS)
 
 
 def test_many_requests_are_one_run_with_a_certificate_each(tiny: Workspace) -> None:
@@ -55,11 +56,23 @@ def test_many_requests_are_one_run_with_a_certificate_each(tiny: Workspace) -> N
     book.check_chain([signed.ledger_head])
 
 
+def test_the_certificate_names_the_code_that_built_what_was_replaced(
+    tiny: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lethe.build.registry.whole_code_digest", lambda: "a" * 64)
+    train(tiny)
+    monkeypatch.undo()
+    (id,) = forget(tiny, USERS[0])
+    path = tiny.root / intake.ledger(tiny).get(id).result["certificate"]
+    signed = certificate.check(path, certificate.key_beside(path))
+    assert (signed.before.code, signed.after.code) == ("a" * 64, whole_code_digest())
+
+
 def test_what_an_older_version_saw_is_searched_for_in_every_store(tiny: Workspace) -> None:
     train(tiny)
     ask(tiny, USERS[0])
     run = rebuild(tiny)
-    (tiny.reports / "old.json").write_text(json.dumps({"digest": run.before["data"]["tiny"]}))
+    (tiny.reports / "old.json").write_text(json.dumps({"digest": run.before.datasets["tiny"].interactions}))
     (tiny.state / "kept.json").write_text(json.dumps({"user_id": USERS[0]}))
     with pytest.raises(LetheError, match="scan: 1 places still hold forgotten data") as caught:
         erasure.erase(tiny, run)

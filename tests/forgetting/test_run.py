@@ -53,3 +53,17 @@ def test_rows_that_nobody_asked_to_forget_are_missed(tiny: Workspace) -> None:
     build_data(tiny, params, "tiny", SHARDINGS)
     with pytest.raises(ValidationError, match="rows"):
         judge(tiny, params, "tiny")
+
+
+def test_a_run_is_read_as_it_was_written_and_names_nobody(tiny: Workspace) -> None:
+    train(tiny)
+    ask(tiny, "user-004")
+    run = runs.begin(tiny)
+    assert run is not None
+    assert runs.Run.read(tiny) == run
+    assert {shard.partition("/")[0] for shard in run.touched} == {"plain", "sharded"}
+    assert run.before.of("tiny") == run.before
+    assert run.before.of("other").digests() == frozenset()
+    written = (tiny.state / "run.json").read_text()
+    assert "user-004" not in written
+    assert run.before.datasets["tiny"].interactions in written

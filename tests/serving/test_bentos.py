@@ -14,7 +14,7 @@ def test_a_bento_holds_code_and_pinned_tags_but_no_model(workspace: Workspace) -
     tags = {"a": promote(workspace, "a", 0)}
     bento = deploy.build_bento(workspace, tags)
     folder = bento_folder(workspace, bento)
-    assert deploy.shipped(workspace, bento) == deploy.plan(workspace, tags)
+    assert deploy.shipped(workspace, bento) == deploy.deployment_of(workspace, tags)
     assert deploy.shipped(workspace, bento).bento == bento
     assert tags["a"] in (folder / "bento.yaml").read_text()
     assert (folder / "src" / "lethe" / "serving" / "service.py").is_file()
@@ -27,12 +27,12 @@ def test_a_bento_holds_code_and_pinned_tags_but_no_model(workspace: Workspace) -
 
 def test_the_bento_is_named_by_what_it_serves(workspace: Workspace) -> None:
     one, other = {"a": "lethe-a:1"}, {"a": "lethe-a:2"}
-    assert deploy.plan(workspace, one) == deploy.plan(workspace, one)
-    assert deploy.plan(workspace, one).bento != deploy.plan(workspace, other).bento
-    before = deploy.plan(workspace, one).bento
+    assert deploy.deployment_of(workspace, one) == deploy.deployment_of(workspace, one)
+    assert deploy.deployment_of(workspace, one).bento != deploy.deployment_of(workspace, other).bento
+    before = deploy.deployment_of(workspace, one).bento
     template = workspace.root / "bentofile.yaml"
     template.write_text(template.read_text() + "\n# changed\n")
-    assert deploy.plan(workspace, one).bento != before
+    assert deploy.deployment_of(workspace, one).bento != before
 
 
 def test_a_build_that_fails_is_one_line_and_leaves_nothing(workspace: Workspace) -> None:
@@ -45,14 +45,14 @@ def test_a_build_that_fails_is_one_line_and_leaves_nothing(workspace: Workspace)
 
 def test_what_is_missing_is_said(workspace: Workspace) -> None:
     with pytest.raises(DeploymentError, match="none has a promoted model"):
-        deploy.plan(workspace, {})
+        deploy.deployment_of(workspace, {})
     with pytest.raises(DeploymentError, match="nothing is deployed yet"):
         deploy.start(workspace)
     tags = {"a": promote(workspace, "a", 0)}
     with pytest.raises(DeploymentError, match="not in the bento store"):
         deploy.shipped(workspace, "recommender:1")
     with pytest.raises(DeploymentError, match="not in the bento store"):
-        deploy.redeploy(workspace, deploy.plan(workspace, tags))
+        deploy.redeploy(workspace, deploy.deployment_of(workspace, tags))
     (workspace.root / "bentofile.yaml").unlink()
     with pytest.raises(DeploymentError, match=r"bentofile\.yaml: must be beside"):
         deploy.build_bento(workspace, tags)

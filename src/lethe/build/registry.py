@@ -21,6 +21,7 @@ from filelock import FileLock
 from lethe.build.recipe import Recipe
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.canonical import canonical_json
+from lethe.core.environment import whole_code_digest
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, DeploymentError
@@ -41,6 +42,8 @@ class Version:
     reason: str
     metrics: dict[str, float]
     choice: dict[str, Any] = field(default_factory=dict)
+    code: str = ""
+    """SHA-256 of the code that built and promoted it."""
 
     @property
     def digest(self) -> str:
@@ -93,6 +96,7 @@ class Registry:
                 raise DeploymentError(f"model {tag!r} can't be promoted: such versions {_TOO_OLD}")
             if not self._whole(tag):
                 about = {"family": family, "reason": reason, "metrics": metrics, "choice": choice or {}}
+                about["code"] = whole_code_digest()
                 self._store(tag, package, about)
             if tags[-1:] != [tag]:
                 tags.append(tag)
@@ -125,7 +129,8 @@ class Registry:
             raise DeploymentError(f"model {tag!r} is not in the model store")
         about = _bentoml(self.workspace).get(tag, _model_store=self._store_of_models()).info.metadata
         artifact = self.artifacts.open(self.folder(tag), check=False)
-        return Version(tag, artifact, str(about["reason"]), dict(about["metrics"]), dict(about.get("choice", {})))
+        choice, code = dict(about.get("choice", {})), str(about.get("code", ""))
+        return Version(tag, artifact, str(about["reason"]), dict(about["metrics"]), choice, code)
 
     def folder(self, tag: str) -> Path:
         """Where a version's files are."""

@@ -33,16 +33,17 @@ def forget_run(
     as_json: Json = False,
 ) -> None:
     """Fulfil every accepted request: data, training, redeployment, purge, certificate."""
-    from lethe.forgetting.erasure import forecast
+    from lethe.forgetting import erasure
     from lethe.forgetting.intake import current_plan, ledger, pending
     from lethe.forgetting.run import Run
 
     found = workspace()
     if dry_run:
-        plan, places = current_plan(found), forecast(found)
+        plan, shares = current_plan(found), erasure.dry_run(found)
         lines = [f"{'store':<20} {'bytes':>14} {'touched':>14}"]
-        lines += [f"{one['store']:<20} {one['bytes']:>14,} {one['held']:>14,}" for one in places]
-        show(plan.to_json() | {"stores": places}, as_json, [*plan.lines(), *lines])
+        lines += [f"{share.store:<20} {share.bytes:>14,} {share.held:>14,}" for share in shares]
+        report = plan.to_json() | {"stores": [share.to_json() for share in shares]}
+        show(report, as_json, [*plan.lines(), *lines])
         return
     waiting = [request.id for request in pending(found)]
     if waiting or Run.read(found) is not None:

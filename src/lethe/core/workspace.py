@@ -55,6 +55,10 @@ class Workspace:
         """The folder the ingest stage makes: interactions.parquet, and the parts of a ready-made split."""
         return self.root / "data" / dataset / "ingested"
 
+    def datasets(self) -> list[str]:
+        """The datasets that have an ingested table, also those that params.yaml no longer names."""
+        return sorted(path.parts[-3] for path in self.root.glob("data/*/ingested/interactions.parquet"))
+
     def interactions(self, dataset: str) -> Path:
         return self.ingested(dataset) / "interactions.parquet"
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
 from lethe.errors import LetheError
+from lethe.forgetting.certificate import Absence, Purged
 from lethe.forgetting.intake import current_plan, ledger
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.lineage import live_artifacts
-from lethe.forgetting.run import Run
-from lethe.forgetting.state import state_of
+from lethe.forgetting.run import Ended, Run
+from lethe.forgetting.state import State, state_of
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.service import Running
@@ -26,18 +26,19 @@ from lethe.tables.side_tables import digest_beside
 
 def erase(workspace: Workspace, run: Run) -> Run:
     """Empty every store of what is superseded, then scan them all; raises LetheError if anything is found."""
-    book = ledger(workspace)
+    book, after = ledger(workspace), state_of(workspace)
     places = stores(workspace, book, run)
-    needles = needles_of(workspace, book, run)
+    needles = needles_of(workspace, book, run, after)
     removed = purge.purge(places, needles)
     scan = purge.scan(places, needles)
     must_be_clean(scan)
-    ended = {
-        "purged": [one.to_json() for one in removed],
-        "scan": scan.to_json(),
-        "outside_reach": [*_sources_outside(workspace, run), *purge.outside_reach(workspace, book)],
-    }
-    return replace(run, ended=ended).write(workspace)
+    ended = Ended(
+        purged=tuple(Purged(store=one.store, removed=one.entries, bytes=one.bytes) for one in removed),
+        scan=Absence(stores={name: tuple(map(str, found)) for name, found in scan.places.items()}, found=scan.found),
+        outside_reach=(*_sources_outside(workspace, run), *purge.outside_reach(workspace, book)),
+        after=after,
+    )
+    return run.model_copy(update={"ended": ended}).write(workspace)
 
 
 def stores(workspace: Workspace, book: Ledger, run: Run | None = None) -> list[Store]:
@@ -57,26 +58,35 @@ def stores(workspace: Workspace, book: Ledger, run: Run | None = None) -> list[S
     return [*places, Running(workspace)]
 
 
-def forecast(workspace: Workspace) -> list[dict[str, Any]]:
-    """Of each store, how many bytes it holds, and how many of them are in files that the waiting requests touch: their
-    subjects, the tables and shards with their rows, and what was made of those. Nothing is changed."""
+@dataclass(frozen=True)
+class Share:
+    """Of one store: the bytes it holds, and how many of them are in files that the waiting requests touch."""
+
+    store: str
+    bytes: int
+    places: int
+    held: int
+
+    def to_json(self) -> dict[str, str | int]:
+        return asdict(self)
+
+
+def dry_run(workspace: Workspace) -> list[Share]:
+    """What of each store the waiting requests touch: their subjects, the tables and shards with their rows, and what
+    was made of those. Nothing is changed."""
     book, now = ledger(workspace), state_of(workspace)
     waiting = book.pending()
     shards = {(f.served.family, shard) for f in current_plan(workspace).families for shard in f.touched}
     needles = []
     for dataset in sorted({request.dataset for request in waiting}):
-        digests = {now["data"].get(dataset, "")}
-        for family, one in now["families"].items():
-            if one["dataset"] == dataset:
-                digests |= {one["digest"], one["ensemble"]}
-                digests |= {digest for name, digest in one["sub_models"].items() if (family, name) in shards}
-        subjects = Needles.of(dataset, waiting)
-        needles.append(replace(subjects, digests=frozenset(digests - {""})))
+        own = now.of(dataset)
+        digests = {data.interactions for data in own.datasets.values()}
+        for name, family in own.families.items():
+            digests |= {family.package, family.ensemble}
+            digests |= {digest for shard, digest in family.sub_models.items() if (name, shard) in shards}
+        needles.append(replace(Needles.of(dataset, waiting), digests=frozenset(digests)))
     found = [(store, store.find(needles)) for store in stores(workspace, book)]
-    return [
-        {"store": store.name, "bytes": store.size(), "places": len(places), "held": sum(p.bytes for p in places)}
-        for store, places in found
-    ]
+    return [Share(store.name, store.size(), len(places), sum(p.bytes for p in places)) for store, places in found]
 
 
 def must_be_clean(scan: purge.Scan) -> None:
@@ -85,23 +95,13 @@ def must_be_clean(scan: purge.Scan) -> None:
         raise LetheError(f"scan: {scan.found} places still hold forgotten data, there must be none; first: {where}")
 
 
-def needles_of(workspace: Workspace, book: Ledger, run: Run) -> list[Needles]:
-    """What must be gone: the subjects, and every digest of before that is of nothing now."""
-    requests = book.get_all(run.requests)
-    after = state_of(workspace)
-    old = _digests(run.before) - _digests(after)
+def needles_of(workspace: Workspace, book: Ledger, run: Run, now: State) -> list[Needles]:
+    """What must be gone: the subjects, and every digest of before, in their datasets, that is of nothing now."""
+    requests, old = book.get_all(run.requests), run.before.of(*run.datasets).digests() - now.digests()
     return [
         Needles.of(dataset, requests, Interactions.read(workspace.interactions(dataset)), digests=old)
         for dataset in run.datasets
     ]
-
-
-def _digests(state: dict[str, Any]) -> set[str]:
-    families = state["families"].values()
-    digests = set(state["data"].values())
-    for one in families:
-        digests |= {one["digest"], one["ensemble"], *one["sub_models"].values()}
-    return digests
 
 
 def _retire_models(workspace: Workspace, run: Run) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from lethe.build.costs import Costs
 from lethe.build.recipe import Recipe
 from lethe.config.params import Params
+from lethe.config.section import Section
 from lethe.config.sharding import Sharding
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import guarantee, residues
@@ -79,6 +80,27 @@ class FamilyPlan:
             "residues": residues(recipe.layout),
         }
 
+    def record(self) -> PlannedFamily:
+        recipe = self.served.recipe
+        return PlannedFamily(
+            family=self.served.family,
+            dataset=recipe.dataset,
+            guarantee=guarantee(recipe.layout),
+            residues=tuple(residues(recipe.layout)),
+            touched=self.touched,
+        )
+
+
+class PlannedFamily(Section):
+    """What of a family's plan is kept until the requests are completed: names and promises, nobody's id."""
+
+    family: str
+    dataset: str
+    guarantee: str
+    residues: tuple[str, ...]
+    touched: tuple[str, ...]
+    """Names of the shards that hold the subjects."""
+
 
 def _touched(shards: dict[str, Shard]) -> tuple[str, ...]:
     return tuple(name for name, shard in shards.items() if shard.touched)
@@ -114,6 +136,10 @@ class Plan:
                 shards = f"{len(_touched(other.shards))} of {len(other.shards)} shards"
                 lines.append(f"  under {other.sharding}: {shards}, {other.predicted}")
         return lines
+
+    def record(self) -> tuple[PlannedFamily, ...]:
+        """What a run keeps of it."""
+        return tuple(family.record() for family in self.families)
 
     def to_json(self) -> dict[str, Any]:
         """Without ids of people."""

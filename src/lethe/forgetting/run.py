@@ -9,52 +9,75 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from lethe.build.costs import Costs
 from lethe.build.registry import Registry
 from lethe.config.params import Params
+from lethe.config.section import Section
+from lethe.core.canonical import canonical_json
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data.gates.epoch import read_epoch, write_epoch
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import LetheError
+from lethe.forgetting.certificate import Absence, Purged
 from lethe.forgetting.intake import held_rows, ledger
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import ForgetRequest, State, holds, mentions
-from lethe.forgetting.plan import Plan, plan
-from lethe.forgetting.state import served, state_of
+from lethe.forgetting.ledger.requests import ForgetRequest, holds, mentions
+from lethe.forgetting.ledger.requests import State as RequestState
+from lethe.forgetting.plan import Plan, PlannedFamily, plan
+from lethe.forgetting.state import State, served, state_of
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables, digest_beside
 
 
-@dataclass(frozen=True)
-class Run:
+class Ended(Section):
+    """What emptying and searching the stores came to, and what there was then."""
+
+    purged: tuple[Purged, ...]
+    scan: Absence
+    outside_reach: tuple[str, ...]
+    after: State
+
+
+class Run(Section):
     """One batch of requests on its way; digests and names only."""
 
     requests: tuple[str, ...]
     datasets: tuple[str, ...]
-    plan: dict[str, Any]
-    before: dict[str, Any]
+    plan: tuple[PlannedFamily, ...]
+    before: State
     expected: dict[str, int]
     """Rows that each dataset's epoch is reckoned to have begun with once those of the batch are gone: the gate that
     misses rows must not miss forgotten ones."""
     started: float
-    ended: dict[str, Any] | None = None
+    ended: Ended | None = None
 
     @classmethod
     def read(cls, workspace: Workspace) -> Run | None:
-        path = workspace.state / "run.json"
-        if not path.is_file():
-            return None
-        values = json.loads(path.read_text())
-        return cls(**{**values, "requests": tuple(values["requests"]), "datasets": tuple(values["datasets"])})
+        path = _record(workspace)
+        return cls.parse(json.loads(path.read_bytes()), path.name) if path.is_file() else None
 
     def write(self, workspace: Workspace) -> Run:
-        write_whole(workspace.state / "run.json", json.dumps(asdict(self)))
+        write_whole(_record(workspace), canonical_json(self.plain()))
         return self
+
+    @staticmethod
+    def discard(workspace: Workspace) -> None:
+        """Its requests are completed: there is nothing left to resume."""
+        _record(workspace).unlink(missing_ok=True)
+
+    @property
+    def touched(self) -> list[str]:
+        """The shards that held the subjects, as family/shard."""
+        return [f"{planned.family}/{shard}" for planned in self.plan for shard in planned.touched]
+
+
+def _record(workspace: Workspace) -> Path:
+    return workspace.state / "run.json"
 
 
 def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None = None) -> Run | None:
@@ -75,12 +98,12 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
         run = Run(
             requests=tuple(request.id for request in waiting),
             datasets=datasets,
-            plan=planned.to_json(),
+            plan=planned.record(),
             before=state_of(workspace),
             expected={dataset: _expected(workspace, dataset, waiting) for dataset in datasets},
             started=time.time(),
         ).write(workspace)
-    _advance(book, run, "accepted", "planned", touched=touched(run))
+    _advance(book, run, "accepted", "planned", touched=run.touched)
     return run
 
 
@@ -90,7 +113,7 @@ def _may_wait(workspace: Workspace, planned: Plan, now: datetime) -> bool:
     return settings.batch == "until-due" and latest is not None and now < latest
 
 
-def _advance(book: Ledger, run: Run, since: State, state: State, **detail: Any) -> None:
+def _advance(book: Ledger, run: Run, since: RequestState, state: RequestState, **detail: Any) -> None:
     """Bring those of the run that are still in one state into the next: an earlier run may have done so."""
     waiting = [request.id for request in book.get_all(run.requests) if request.state == since]
     if waiting:
@@ -105,10 +128,6 @@ def _still_held(workspace: Workspace, book: Ledger, request: ForgetRequest) -> b
     # An earlier run took the same rows with it.
     book.nothing_held(request.id)
     return False
-
-
-def touched(run: Run) -> list[str]:
-    return [f"{f['family']}/{shard}" for f in run.plan["families"] for shard in f["shards_touched"]]
 
 
 def remove_rows(workspace: Workspace, run: Run) -> None:

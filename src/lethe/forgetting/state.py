@@ -1,40 +1,126 @@
-"""What is served now, and the digests of everything behind it."""
+"""What there is at one time: the digests of every dataset's data, and of everything served that is made of them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
-from lethe import __version__
 from lethe.build.builder import Builder
 from lethe.build.registry import Registry
-from lethe.core.environment import numeric_environment, whole_code_digest
+from lethe.config.section import Section
+from lethe.core.canonical import digest_json
+from lethe.core.environment import numeric_environment
 from lethe.core.workspace import Workspace
 from lethe.forgetting.plan import Served
 from lethe.tables.side_tables import digest_beside
+
+
+class DatasetState(Section):
+    """Content digests of a dataset's tables, each with the side tables beside it."""
+
+    interactions: str
+    shards: dict[str, dict[str, str]]
+    """{sharding: {shard: digest}} of the shardings that are served and of the shards that hold a row."""
+
+    def digests(self) -> Iterator[str]:
+        yield self.interactions
+        for shards in self.shards.values():
+            yield from shards.values()
+
+
+class FamilyState(Section):
+    """What a family serves: its version, and the digests of the artifacts that is made of."""
+
+    version: str
+    dataset: str
+    package: str
+    ensemble: str
+    sub_models: dict[str, str]
+    """{shard: digest}"""
+    code: str
+    """SHA-256 of the code that built and promoted it."""
+
+    def digests(self) -> Iterator[str]:
+        yield from (self.package, self.ensemble, *self.sub_models.values())
+
+
+class State(Section):
+    """Every dataset that has tables, and what is served. Names and digests only."""
+
+    datasets: dict[str, DatasetState]
+    families: dict[str, FamilyState]
+    environment: str
+    """SHA-256 of what is numeric about this machine."""
+
+    def of(self, *datasets: str) -> State:
+        """What of it belongs to these datasets."""
+        return State(
+            datasets={name: state for name, state in self.datasets.items() if name in datasets},
+            families={name: state for name, state in self.families.items() if state.dataset in datasets},
+            environment=self.environment,
+        )
+
+    def digests(self) -> frozenset[str]:
+        """Of every table, package, ensemble and sub-model."""
+        data = {digest for state in self.datasets.values() for digest in state.digests()}
+        return frozenset(data.union(*(state.digests() for state in self.families.values())))
+
+    @property
+    def code(self) -> str:
+        """Of what is served: one digest where one code built all of it, else the digest of the families' ones."""
+        codes = {family: state.code for family, state in self.families.items()}
+        return codes.popitem()[1] if len(set(codes.values())) == 1 else digest_json(codes)
+
+    @property
+    def artifacts(self) -> dict[str, str]:
+        """Digests by name: {"family/package": …, "family/ensemble": …, "family/sub-model/00": …}."""
+        named: dict[str, str] = {}
+        for family, state in self.families.items():
+            named |= {f"{family}/package": state.package, f"{family}/ensemble": state.ensemble}
+            named |= {f"{family}/sub-model/{shard}": digest for shard, digest in state.sub_models.items()}
+        return named
+
+    @property
+    def shards(self) -> dict[str, str]:
+        """Digests by name: {"dataset/sharding/00": …}."""
+        return {
+            f"{dataset}/{sharding}/{shard}": digest
+            for dataset, state in self.datasets.items()
+            for sharding, shards in state.shards.items()
+            for shard, digest in shards.items()
+        }
 
 
 def served(workspace: Workspace) -> list[Served]:
     return [Served(family, version.recipe) for family, version in Registry(workspace).served().items()]
 
 
-def state_of(workspace: Workspace) -> dict[str, Any]:
-    """Digests of data, shards, artifacts and versions as they are now."""
-    families: dict[str, Any] = {}
-    data: dict[str, Any] = {}
-    for family, version in Registry(workspace).served().items():
-        info, recipe = version.info, version.recipe
-        families[family] = {
-            "version": version.tag,
-            "dataset": recipe.dataset,
-            "digest": version.digest,
-            "ensemble": info["ensemble"]["digest"],
-            "sub_models": info["sub_models"],
-        }
-        path = workspace.interactions(recipe.dataset)
-        data[recipe.dataset] = digest_beside(path)
-        builder = Builder(workspace, recipe)
-        for name in builder.shard_names():
-            shard = builder.workspace.shards(recipe.dataset, recipe.sharding) / f"{name}.parquet"
-            data[f"{recipe.dataset}/{recipe.sharding}/{name}"] = digest_beside(shard)
-    code = {"version": __version__, "digest": whole_code_digest()}
-    return {"data": data, "families": families, "code": code, "environment": numeric_environment("cpu")}
+def state_of(workspace: Workspace) -> State:
+    """Data and versions as they are now."""
+    versions = Registry(workspace).served()
+    builders = [Builder(workspace, version.recipe) for version in versions.values()]
+    return State(
+        datasets={
+            dataset: DatasetState(
+                interactions=digest_beside(workspace.interactions(dataset)),
+                shards={b.recipe.sharding: _shards(b) for b in builders if b.recipe.dataset == dataset},
+            )
+            for dataset in workspace.datasets()
+        },
+        families={
+            family: FamilyState(
+                version=version.tag,
+                dataset=version.recipe.dataset,
+                package=version.digest,
+                ensemble=version.info["ensemble"]["digest"],
+                sub_models=version.info["sub_models"],
+                code=version.code,
+            )
+            for family, version in versions.items()
+        },
+        environment=digest_json(numeric_environment("cpu")),
+    )
+
+
+def _shards(builder: Builder) -> dict[str, str]:
+    folder = builder.workspace.shards(builder.recipe.dataset, builder.recipe.sharding)
+    return {name: digest_beside(folder / f"{name}.parquet") for name in builder.shard_names()}

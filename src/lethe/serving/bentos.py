@@ -22,7 +22,7 @@ from lethe.serving.deployment import Deployment
 NAME = "recommender"
 
 
-def plan(workspace: Workspace, tags: dict[str, str]) -> Deployment:
+def deployment_of(workspace: Workspace, tags: dict[str, str]) -> Deployment:
     """The deployment that serves these models (family -> tag); the first family of params.yaml is the default one.
 
     The bento's version is the digest of the code, the template and the models, so the same deployment has one name.
@@ -44,7 +44,7 @@ def build_bento(workspace: Workspace, tags: dict[str, str]) -> str:
 
     Raises DeploymentError with BentoML's last line if the build fails.
     """
-    deployment = plan(workspace, tags)
+    deployment = deployment_of(workspace, tags)
     folder = bento_folder(workspace, deployment.bento)
     if (folder / "bento.yaml").is_file():
         return deployment.bento

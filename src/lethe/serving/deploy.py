@@ -13,7 +13,7 @@ from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, LetheError
 from lethe.serving import server as servers
-from lethe.serving.bentos import build_bento, plan, retire_bentos, shipped
+from lethe.serving.bentos import build_bento, deployment_of, retire_bentos, shipped
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
 from lethe.serving.hidden import HiddenUsers
@@ -22,7 +22,7 @@ from lethe.serving.server import Server, start, status, stop
 __all__ = [
     "Server",
     "build_bento",
-    "plan",
+    "deployment_of",
     "redeploy",
     "retire_bentos",
     "shipped",

@@ -8,7 +8,6 @@ info.json          family, dataset, model, sharding, data_digest, guarantee, met
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,14 +22,11 @@ from safetensors.numpy import load_file, save_file
 from lethe.core.canonical import canonical_json
 from lethe.errors import ArtifactError, DataError
 from lethe.learning.aggregation.ensemble import Asked, Ensemble
-from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 
 RawId = int | str
 Scored = list[tuple[RawId, float]]
 """Raw item ids with their scores, best first; equal scores in the order of the ids."""
-
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True)
@@ -83,8 +79,8 @@ class Package:
             if given is not None and name not in self.ensemble.accepts:
                 raise DataError(f"{name.removesuffix('s')}: model {self.info['model']} looks at none, leave it out")
         items = self.ensemble.catalogue.items
-        user = _dense(self.ensemble.catalogue.users, user_id)
-        followed = [place for place in (_dense(items, item) for item in history or ()) if place >= 0]
+        user = self.ensemble.catalogue.users.place(user_id)
+        followed = [place for place in (items.place(item) for item in history or ()) if place >= 0]
         asked = Asked(
             {name: np.array([str(value)], dtype=object) for name, value in (context or {}).items()},
             None if history is None else [items.decode(np.array(followed, dtype=np.int64))],
@@ -103,7 +99,7 @@ class Package:
 
         The cosine is that of the item factors; an ensemble without factors is measured by who saw both items.
         """
-        item = _dense(self.ensemble.catalogue.items, item_id)
+        item = self.ensemble.catalogue.items.place(item_id)
         if item < 0:
             raise DataError(f"item_id: {item_id!r} must be an item of the catalogue")
         directions = self._directions
@@ -115,7 +111,7 @@ class Package:
 
     def vectors(self, item_ids: list[RawId]) -> np.ndarray:
         """[n, d] float32 directions of length 1 (or 0) that ``similar_items`` compares; unknown items are left out."""
-        dense = [item for raw in item_ids if (item := _dense(self.ensemble.catalogue.items, raw)) >= 0]
+        dense = [item for raw in item_ids if (item := self.ensemble.catalogue.items.place(raw)) >= 0]
         rows = self._directions[dense]
         return np.asarray(rows.toarray() if sp.issparse(rows) else rows, dtype=np.float32)
 
@@ -159,13 +155,3 @@ def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: di
     }
     save_file(arrays, folder / "seen.safetensors")
     (folder / "info.json").write_bytes(canonical_json(info))
-
-
-def _dense(ids: Ids, raw: RawId) -> int:
-    # JSON may say 42 or "42" for the same integer id, but no other spelling of it: whoever compares str(raw) with a
-    # list of people must see one text for one person.
-    if ids.values.dtype == object:
-        return int(ids.encode(np.array([str(raw)], dtype=object))[0])
-    if not _INTEGER.fullmatch(str(raw)) or abs(int(raw)) > np.iinfo(np.int64).max:
-        return -1
-    return int(ids.encode(np.array([int(raw)], dtype=np.int64))[0])

@@ -28,13 +28,14 @@ from lethe.serving.deployment import Deployment
 from lethe.serving.desk import BadRequest, Desk, NotServed, clip
 from lethe.serving.drain import Drain, drain_before_shutdown
 from lethe.serving.hidden import HiddenUsers
+from lethe.tables.ids import id_fault
 
 
 def _raw_id(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("must be an integer or text")
-    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise ValueError("must be valid Unicode, got half of a surrogate pair")
+    if fault := id_fault(str(value)):
+        raise ValueError(fault)
     return value
 
 

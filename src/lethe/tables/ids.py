@@ -1,12 +1,19 @@
-"""Ids of people and things: as the source has them, and as dense indices."""
+"""Ids of people and things: the one rule of what an id is, ids as the source has them, and as dense indices.
+
+An integer id is a whole number in int64, which has one spelling; any other id is text, to the letter. What is let into
+a table (``id_fault``) is what a request or a call of the service may name, so that nothing is held that can't be asked
+for. ``same_id`` and ``Ids.place`` compare by the one spelling, ``near`` counts the others.
+"""
 
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +22,39 @@ import pyarrow.parquet as pq
 from lethe.errors import DataError
 from lethe.tables.columns import from_arrow, write_parquet
 
-if TYPE_CHECKING:
-    pass
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_NUMBER = re.compile(r"([+-]?)0*([0-9]+)(?:\.0*)?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_INT64 = np.iinfo(np.int64)
+EXACT = 2**53
+"""Floating-point numbers above it skip integers, so that two ids may have become one."""
 
 
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+def as_integer(raw: str) -> int | None:
+    """The integer id that a text spells; None where it is text: "042", "+42", "42.0", beyond int64."""
+    if not _INTEGER.fullmatch(raw):
+        return None
+    number = int(raw)
+    return number if _INT64.min <= number <= _INT64.max else None
+
+
+def id_fault(raw: str) -> str | None:
+    """Why a text can be nobody's id, or None. What has no fault can be stored, told apart and asked for everywhere."""
+    if not raw.strip():
+        return "must not be empty"
+    if "\0" in raw:
+        return "must not hold a NUL character"
+    return "must be valid Unicode, got half of a surrogate pair" if _SURROGATE.search(raw) else None
+
+
+def id_faults(ids: Iterable[str]) -> Counter[str]:
+    """How many of the values break the rule of ids, by the rule's words."""
+    counts = Counter(ids)
+    faults: Counter[str] = Counter()
+    for raw, count in counts.items():
+        if fault := id_fault(raw):
+            faults[fault] += count
+    return faults
 
 
 @dataclass(frozen=True)
@@ -35,13 +70,23 @@ class Ids:
     def __len__(self) -> int:
         return len(self.values)
 
+    def place(self, raw: int | str) -> int:
+        """The dense index of one id, or -1. 42 and "42" name the same integer; no other spelling does."""
+        return int(self.encode(np.array([str(raw)], dtype=object))[0])
+
     def encode(self, ids: np.ndarray) -> np.ndarray:
         """Raw ids [m] -> dense indices [m] int64; -1 where the id is unknown."""
         ids = np.asarray(ids)
         if len(self.values) == 0 or len(ids) == 0:
             return np.full(len(ids), -1, dtype=np.int64)
         if (ids.dtype == object) != (self.values.dtype == object):
-            ids = ids.astype(str).astype(object) if self.values.dtype == object else _as_integers(ids)
+            if self.values.dtype == object:
+                return self.encode(ids.astype(str).astype(object))
+            numbers = [as_integer(str(value)) for value in ids]
+            known = np.array([number is not None for number in numbers])
+            places = np.full(len(ids), -1, dtype=np.int64)
+            places[known] = self.encode(np.array([n for n in numbers if n is not None], dtype=np.int64))
+            return places
         if self._places is not None:
             # What lies outside is clipped to an end, where -1 stands; so does a difference that overflows.
             with np.errstate(over="ignore"):
@@ -77,27 +122,34 @@ class Ids:
         return cls(from_arrow(pq.read_table(path)["id"]))
 
 
-def _as_integers(ids: np.ndarray) -> np.ndarray:
-    # Text that is no integer can't be in an integer catalogue: the smallest int64 stands for "not there".
-    absent = np.iinfo(np.int64).min
-    return np.array([int(v) if _INTEGER.fullmatch(str(v)) else absent for v in ids], dtype=np.int64)
-
-
 def canonical_ids(name: str, column: np.ndarray) -> np.ndarray:
-    """[n] int64, or an object array of str. Raises DataError, naming the column, for missing values and fractions."""
+    """[n] int64, or an object array of str. Raises DataError, naming the column, for what can be no id."""
     column = np.asarray(column)
     if np.issubdtype(column.dtype, np.integer):
+        if column.dtype.kind == "u" and len(column) and column.max() > _INT64.max:
+            return column.astype(str).astype(object)
         return column.astype(np.int64)
     if np.issubdtype(column.dtype, np.floating):
-        missing = int(np.isnan(column).sum())
-        if missing or np.any(column != np.floor(column)):
-            rule = f"{missing} values are missing" if missing else "ids must be integers or text, got fractions"
-            raise DataError(f"Column {name!r}: {rule}")
-        return column.astype(np.int64)
-    missing = sum(v is None or v != v or v == "" for v in column)
+        return _whole_numbers(name, column)
+    missing = sum(v is None or v != v for v in column)
     if missing:
         raise DataError(f"Column {name!r}: {missing} values are missing")
-    return np.array([str(v) for v in column], dtype=object)
+    text = [str(v) for v in column]
+    for fault, count in id_faults(text).items():
+        raise DataError(f"Column {name!r}: an id {fault}, {count} values break that")
+    return np.array(text, dtype=object)
+
+
+def _whole_numbers(name: str, column: np.ndarray) -> np.ndarray:
+    missing = int(np.isnan(column).sum())
+    if missing:
+        raise DataError(f"Column {name!r}: {missing} values are missing")
+    if np.any(column != np.floor(column)):
+        raise DataError(f"Column {name!r}: ids must be integers or text, got fractions")
+    beyond = int((np.abs(column) >= EXACT).sum())
+    if beyond:
+        raise DataError(f"Column {name!r}: {beyond} ids are beyond 2^53, where floating point has lost digits")
+    return column.astype(np.int64)
 
 
 def same_id(column: np.ndarray, raw_id: str) -> np.ndarray:
@@ -105,8 +157,25 @@ def same_id(column: np.ndarray, raw_id: str) -> np.ndarray:
 
     An integer has one spelling, the one that its keyed digest is made of: "042" is not the id 42.
     """
-    if not np.issubdtype(column.dtype, np.integer):
-        return np.asarray(column == raw_id, dtype=bool)
-    if not re.fullmatch(r"0|-?[1-9][0-9]{0,18}", raw_id) or not -(2**63) <= int(raw_id) < 2**63:
-        return np.zeros(len(column), dtype=bool)
-    return np.asarray(column == int(raw_id), dtype=bool)
+    wanted: int | str | None = as_integer(raw_id) if np.issubdtype(column.dtype, np.integer) else raw_id
+    return np.zeros(len(column), dtype=bool) if wanted is None else np.asarray(column == wanted, dtype=bool)
+
+
+def near(column: np.ndarray, raw_id: str) -> int:
+    """How many distinct ids of a column are another spelling of this one, which a person may have meant by it.
+
+    Spellings differ in case, in the Unicode form, in blanks and invisible joiners, or in how a whole number is
+    written (007, 7.0, +7).
+    """
+    folded = _folded(raw_id)
+    return sum(text != raw_id and _folded(text) == folded for text in map(str, np.unique(column).tolist()))
+
+
+def _folded(raw: str) -> str:
+    text = raw.casefold()
+    if not raw.isascii():
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", raw).casefold())
+        text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
+    text = " ".join(text.split())
+    number = _NUMBER.fullmatch(text)
+    return f"{number[1].replace('+', '')}{number[2]}" if number else text

@@ -14,7 +14,7 @@ import numpy as np
 from lethe.core.canonical import canonical_json
 from lethe.core.keys import subject_digest
 from lethe.errors import RequestError
-from lethe.tables.ids import same_id
+from lethe.tables.ids import id_fault, same_id
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 
@@ -34,7 +34,6 @@ LEGAL: dict[State, tuple[State, ...]] = {
 NOTHING_HELD: tuple[State, ...] = ("received", "accepted", "planned")
 """States from which a request may complete because there is nothing (or nothing any more) to forget."""
 
-LONGEST_ID = 256
 LONGEST_REASON = 200
 DISTINCTIVE = 6
 """Least length in characters of an id that may be searched as text: shorter ones occur by chance."""
@@ -140,10 +139,8 @@ def digest_of(dataset: str, user: str, items: Sequence[str]) -> str:
 
 def _id(field_name: str, value: str | int) -> str:
     text = str(value)
-    if not text.strip():
-        raise RequestError(f"{field_name}: an id must not be empty")
-    if len(text) > LONGEST_ID or not text.isprintable():
-        raise RequestError(f"{field_name}: an id must be printable text of at most {LONGEST_ID} characters")
+    if fault := id_fault(text):
+        raise RequestError(f"{field_name}: an id {fault}")
     return text
 
 
