@@ -14,6 +14,7 @@ from benchmarks.sharded import Kind, build, code, columns, grouped_bars, measure
 from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest
 from lethe.core.random import keyed_hash, unit_interval
+from lethe.evaluation import evaluate_users
 from lethe.learning.aggregation import Ensemble
 from lethe.tables.ids import Ids
 
@@ -61,7 +62,7 @@ def _row(label: str, split: Split, one: Kind, *, after: bool) -> Row:
     decides = {
         "data": [known.digest, split.digest],
         "recipe": {**recipe(split, one, chosen, 0).plain(), "seed": None},
-        "code": [code(one), code_digest("lethe.evaluation.ranking")],
+        "code": [code(one), code_digest(evaluate_users)],
         "groups": [LEAVING, list(GROUPS)],
     }
     return Row(label, run, decides, False, 2)

@@ -127,6 +127,10 @@ TUNING = {
 }
 
 
+RANKING = (evaluate_users, evaluate_situations)
+"""What ``ranked`` runs."""
+
+
 def tuned(dataset: str, model: str) -> dict[str, Any]:
     """The values of params/<dataset>/<model>.yaml; none if there is no such file."""
     path = PARAMS / dataset / f"{model}.yaml"
@@ -161,7 +165,7 @@ def model_row(
         "masked": masked,
         "cutoffs": list(cutoffs),
         "metrics": list(metrics),
-        "code": code_digest("lethe.learning.training", "lethe.evaluation.ranking", MODELS[model].__module__),
+        "code": code_digest(train, *RANKING, MODELS[model]),
     }
 
     def run(seed: int) -> Result:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.collaborative import Split, model_row, ranked
+from benchmarks.collaborative import RANKING, Split, model_row, ranked
 from benchmarks.ensfm_ml1m import COLUMNS, CUTOFFS
 from benchmarks.side_data import frappe
 from benchmarks.table import Result, Row
@@ -64,7 +64,7 @@ def rows(data_dir: Path) -> list[Row]:
 
 def own_history(split: Split) -> Row:
     """A user's own items by how often they were used in any contexts; equal counts, and all others, by popularity."""
-    settings = {"data": split.digest, "rule": "own history", "code": code_digest("lethe.evaluation.contextual")}
+    settings = {"data": split.digest, "rule": "own history", "code": code_digest(*RANKING)}
 
     def run(seed: int) -> Result:
         rows = split.catalogue.encode(split.train)

@@ -15,12 +15,14 @@ from benchmarks.collaborative import Split, read_split
 from benchmarks.receraser_ml1m import DATASET
 from benchmarks.sharded import Kind, build, code, columns, measured, recipe, room, values
 from benchmarks.table import Result, Row
-from lethe.build.builder import Builder, stages_before
+from lethe.build.builder import Builder, slices_before
 from lethe.build.recipe import Recipe
 from lethe.core.environment import code_digest
 from lethe.core.random import keyed_hash
 from lethe.core.workspace import Workspace
+from lethe.evaluation import evaluate_users
 from lethe.learning.aggregation import Ensemble
+from lethe.serving.package import write_package
 from lethe.tables.interactions import Interactions
 
 PROTOCOL = (
@@ -86,7 +88,7 @@ def _row(label: str, split: Split, kind: Kind, what: str, size: int, whole: Call
         "data": split.digest,
         "recipe": {**recipe(split, kind, chosen, 0).plain(), "seed": None},
         "what": [what, size, REQUESTS, MEASURED[size], *PUBLISHED[""]],
-        "code": [code(kind), code_digest("lethe.learning.slices", "lethe.serving.package")],
+        "code": [code(kind), code_digest(evaluate_users, write_package)],
     }
     return Row(label, run, decides, False, 1, f"{MEASURED[size]} of {REQUESTS // size} batches carried out")
 
@@ -122,7 +124,7 @@ def carry_out(split: Split, kind: Kind, seed: int, batch: Gone) -> dict[str, flo
     known = set()
     for name in everything.shard_names():
         sub_model = everything.sub_model(name)
-        for artifact in (sub_model, *stages_before(everything.store, sub_model)):
+        for artifact in (sub_model, *slices_before(everything.store, sub_model)):
             shutil.copytree(artifact.path, rest.store.root / artifact.kind / artifact.key)
             known.add(artifact.key)
     try:
@@ -156,11 +158,11 @@ def _recipe(split: Split, kind: Kind, seed: int) -> Recipe:
 
 
 def _spent(builder: Builder, known: set[str]) -> dict[str, float]:
-    """Seconds of the processor of each part, without the sub-models and stages that are known."""
+    """Seconds of the processor of each part, without the sub-models and slices that are known."""
     workspace, dataset = builder.workspace, builder.recipe.dataset
     builder.part("train").write(workspace.interactions(dataset))
     made = {name: builder.sub_model(name) for name in builder.shard_names()}
-    trained = [part for one in made.values() for part in (one, *stages_before(builder.store, one))]
+    trained = [part for one in made.values() for part in (one, *slices_before(builder.store, one))]
     ensemble = builder.ensemble({name: artifact.key for name, artifact in made.items()})
     package = builder.package(ensemble.key, "family", "text")
     parts = {

@@ -215,7 +215,7 @@ def _interpreted_sgd(matrix: InteractionMatrix, model: RatingModel, stream: Stre
 
 
 def _code(model: str) -> str:
-    return code_digest("lethe.learning.training", "lethe.evaluation.rating", MODELS[model].__module__)
+    return code_digest(train, evaluate_ratings, MODELS[model])
 
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.collaborative import Split, model_row, ranked, tuned
+from benchmarks.collaborative import RANKING, Split, model_row, ranked, tuned
 from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest
 
@@ -95,7 +95,7 @@ def rule_row(split: Split) -> Row:
         "data": split.digest,
         "model": "rule",
         "ranks": ranks,
-        "code": code_digest("lethe.evaluation.ranking"),
+        "code": code_digest(*RANKING),
         **{key: list(value) for key, value in METRICS.items()},
     }
 

@@ -148,7 +148,7 @@ def _row(
         "config": config.plain(),
         "masked": masked,
         "scaled": scaled,
-        "code": code_digest("lethe.learning.training", "lethe.evaluation.ranking", MODELS[model].__module__),
+        "code": code_digest(train, evaluate_users, negatives, MODELS[model]),
     }
     return Row(label, run, decides, **options)
 

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import typer
 
 from benchmarks import collaborative, side_data
-from benchmarks.collaborative import Split, tuned
+from benchmarks.collaborative import RANKING, Split, tuned
 from benchmarks.convergence import LOSSES, SAMPLED, seconds_to_best
 from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest
+from lethe.learning.training import train
 from lethe.models import MODELS, configure
 
 PROTOCOL = (
@@ -93,7 +94,7 @@ def _row(entry: Entry, kind: str, data_dir: Path) -> Row:
         "loss": kind,
         "epochs": epochs,
         "every": every,
-        "code": code_digest("lethe.learning.training", "lethe.evaluation.ranking", MODELS[entry.model].__module__),
+        "code": code_digest(train, *RANKING, MODELS[entry.model]),
     }
     note = f"{entry.dataset}, {recipe.metric}, {epochs} epochs" + (", not to the best" if short else "")
     return Row(label(entry, kind), run, decides, max_seeds=1, note=note)

@@ -26,10 +26,14 @@ from lethe.core.artifacts import Artifact
 from lethe.core.canonical import digest_json
 from lethe.core.environment import code_digest
 from lethe.core.workspace import Workspace
-from lethe.data.partition import PARTITIONS
+from lethe.data.partition import PARTITIONS, lay_slices
 from lethe.data.stages import assign, shards_stage
 from lethe.evaluation import evaluate_users
 from lethe.learning.aggregation import AGGREGATORS, Ensemble
+from lethe.learning.aggregation.combine import read_sub_model, write_ensemble
+from lethe.learning.slices import write_slice
+from lethe.learning.sub_model import write_sub_model
+from lethe.learning.training import train
 from lethe.models import MODELS, configure
 from lethe.tables.interactions import Interactions
 
@@ -96,17 +100,19 @@ def recipe(split: Split, kind: Kind, chosen: Values, seed: int) -> Recipe:
 
 
 def code(kind: Kind) -> str:
-    modules = (MODELS[kind.model].__module__, AGGREGATORS[kind.aggregator].fit.__module__)
-    return code_digest("lethe.learning.training", *modules, _laying(kind))
+    learning = write_sub_model if kind.slices == 1 else write_slice
+    fit = AGGREGATORS[kind.aggregator].fit
+    return code_digest(learning, read_sub_model, write_ensemble, fit, MODELS[kind.model], *_laying(kind))
 
 
-def _laying(kind: Kind) -> str:
-    return PARTITIONS[kind.partition].assign.__module__
+def _laying(kind: Kind) -> tuple[Any, ...]:
+    """What lays rows into shards; balanced partitions look at the vectors of a WMF."""
+    return PARTITIONS[kind.partition].assign, lay_slices, train, MODELS["wmf"]
 
 
 def room(split: Split, kind: Kind, seed: int, before: Split | None = None) -> Workspace:
     """A workspace with the split's training rows laid into shards, under the assignment that ``before`` began with."""
-    layer = digest_json([split.train.digest(), code_digest(_laying(kind), MODELS["wmf"].__module__)])
+    layer = digest_json([split.train.digest(), code_digest(*_laying(kind))])
     workspace = Workspace(ROOMS / f"{split.dataset}-{seed}-{layer[:12]}")
     if not workspace.shards(split.dataset, kind.room).is_dir():
         nothing = split.train.take(np.zeros(len(split.train), dtype=bool))
@@ -156,7 +162,7 @@ def sharded_row(
     decides = {
         "data": split.digest,
         "recipe": {**recipe(split, kind, chosen, 0).plain(), "seed": None},
-        "code": [code(kind), code_digest("lethe.evaluation.ranking")],
+        "code": [code(kind), code_digest(evaluate_users)],
     }
 
     def run(seed: int) -> Result:

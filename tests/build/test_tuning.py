@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lethe.build import tuning
+from lethe.build import objectives, tuning
 from lethe.build.recipe import recipes
 from lethe.build.trials import Trial, Tuned
 from lethe.build.tuning import search, tune
@@ -210,13 +210,13 @@ def test_two_searches_do_not_share_a_file(tmp_path: Path) -> None:
 
 def test_scores_in_half_precision_are_near_those_in_single(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[np.ndarray] = []
-    evaluate_users = tuning.evaluate_users
+    evaluate_users = objectives.evaluate_users
 
     def watched(score: Any, *tables: Any, **options: Any) -> Any:
         seen.append(score(np.arange(5)))
         return evaluate_users(score, *tables, **options)
 
-    monkeypatch.setattr(tuning, "evaluate_users", watched)
+    monkeypatch.setattr(objectives, "evaluate_users", watched)
     single, half = (
         run(tmp_path / "a.sqlite", trials=1, scoring=precision)[0].value for precision in ("float32", "bfloat16")
     )

@@ -1,17 +1,59 @@
-"""What lethe.core.environment computes: whose code a key holds, and which tables it leaves out."""
+"""What lethe.core.environment computes: whose code a key holds, what of it counts, and which tables it leaves out."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from importlib import import_module
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import lethe
+from lethe.build import objectives, trials
+from lethe.build.measuring import write_evaluation
 from lethe.core import environment
+from lethe.data import stages
+from lethe.learning.aggregation import AGGREGATORS
+from lethe.learning.aggregation.combine import read_sub_model, write_ensemble
+from lethe.learning.slices import write_slice
+from lethe.learning.sub_model import write_sub_model
 from lethe.models import MODELS
+from lethe.serving.package import write_package
+
+WMF = MODELS["wmf"]
+MADE: dict[str, tuple[Any, ...]] = {
+    "sub-model": (write_sub_model, WMF),
+    "slice": (write_slice, WMF),
+    "ensemble": (read_sub_model, write_ensemble, AGGREGATORS["stacked"].fit, WMF),
+    "evaluation": (write_evaluation, WMF),
+    "package": (write_package, WMF),
+    "tuning": (trials.Search, objectives.ranking_objective, WMF),
+}
+"""What is kept under a key, and what makes it."""
 
 
-def closure(*modules: str) -> set[str]:
-    return environment._closure(modules)
+def edited(monkeypatch: pytest.MonkeyPatch, module: str, edit: Any, *what: Any) -> str:
+    """The digest of ``what`` were the source of a module another."""
+    source, known = environment._source, environment._module
+    with monkeypatch.context() as patch:
+        patch.setattr(environment, "_source", lambda name: edit(source(name)) if name == module else source(name))
+        patch.setattr(environment, "_module", lambda name: (known.__wrapped__ if name == module else known)(name))
+        return environment.code_digest(*what)
+
+
+def with_code(source: bytes) -> bytes:
+    return source + b"\n\ndef added():\n    return 1\n"
+
+
+def with_words(source: bytes) -> bytes:
+    """A comment, blank lines, a docstring of the module's own in place of the old, and one of an attribute."""
+    future = b"from __future__ import annotations\n"
+    head, found, rest = source.partition(future)
+    text = b'"""Other words."""\n\n# and a comment\n\n' + found + rest if found else b"# only a comment\n\n" + head
+    return text + b'\n\n"""Words about nothing."""\n'
 
 
 def test_the_root_is_the_package() -> None:
@@ -25,14 +67,114 @@ def test_tables_are_packages_that_list_everything_of_a_kind() -> None:
 
 
 def test_a_model_is_made_by_what_it_imports_and_by_no_other_model() -> None:
-    wmf = closure(MODELS["wmf"].__module__)
+    wmf = environment.closure(WMF)
     assert {name.rpartition(".")[2] for name in wmf} >= {"wmf", "base", "als", "losses", "section", "matrix"}
-    assert wmf.isdisjoint({model.__module__ for model in MODELS.values()} - {MODELS["wmf"].__module__})
+    assert wmf.isdisjoint({model.__module__ for model in MODELS.values()} - {WMF.__module__})
     assert wmf.isdisjoint(environment.TABLES)
 
 
 def test_a_digest_is_of_all_the_modules_together() -> None:
-    one, other = MODELS["wmf"].__module__, MODELS["bpr"].__module__
+    one, other = WMF, MODELS["bpr"]
     assert environment.code_digest(one) != environment.code_digest(other)
     assert environment.code_digest(one, other) == environment.code_digest(other, one)
     assert environment.whole_code_digest() != environment.code_digest(one)
+    assert environment.code_digest(one) == environment.code_digest(sys.modules[one.__module__])
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_a_line_of_code_in_any_module_of_a_closure_moves_the_key_and_words_do_not(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = MADE[kind]
+    key, modules = environment.code_digest(*what), environment.closure(*what)
+    assert len(modules) > 10
+    for module in modules:
+        assert edited(monkeypatch, module, with_code, *what) != key, module
+        assert edited(monkeypatch, module, with_words, *what) == key, module
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed"),
+    {
+        "sub-model": ["learning.training", "learning.checkpoint", "tables.catalogue", "tables.side_tables"],
+        "slice": ["learning.slices", "learning.sub_model", "learning.training"],
+        "ensemble": ["learning.aggregation.ensemble", "learning.aggregation.align", "models.solvers.als"],
+        "evaluation": [
+            "build.measuring", "evaluation.ranking", "evaluation.rating", "evaluation.contextual", "evaluation.metrics",
+            "learning.aggregation.ensemble",
+        ],
+        "package": ["serving.package", "learning.aggregation.ensemble"],
+        "tuning": [
+            "build.trials", "build.objectives", "evaluation.ranking", "evaluation.rating", "evaluation.contextual",
+            "learning.training", "models.parts.rating", "tables.side_tables",
+        ],
+    }.items(),
+)  # fmt: skip
+def test_what_decides_the_bytes_is_in_the_key(kind: str, needed: list[str]) -> None:
+    assert environment.closure(*MADE[kind]) >= {f"lethe.{name}" for name in needed}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_an_option_of_params_yaml_moves_no_key(kind: str) -> None:
+    read = {name for name in environment.closure(*MADE[kind]) if name.startswith(("lethe.config.", "lethe.data."))}
+    assert read == {"lethe.config.section"}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_an_entry_more_in_a_table_moves_no_key_but_its_functions_do(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, modules = environment.code_digest(*MADE[kind]), environment.closure(*MADE[kind])
+    for table in environment.TABLES:
+        more = b"\nfrom lethe.models.brand_new import New\n\nMODELS['new'] = New\n"
+        assert edited(monkeypatch, table, lambda source: source + more, *MADE[kind]) == key  # noqa: B023
+        moved = edited(monkeypatch, table, with_code, *MADE[kind]) != key
+        assert moved == (table in modules), table
+
+
+def test_what_a_table_hands_on_is_followed_to_where_it_is_defined() -> None:
+    data = environment.closure(*stages.STAGES.values())
+    assert {f"lethe.data.partition.{name}" for name in ("slices", "assignment")} <= data
+    assert "lethe.data.partition.graph" not in data
+    assert "lethe.models.wmf" in data, "a balanced partition looks at its vectors"
+
+
+def test_docstrings_of_modules_classes_functions_and_attributes_are_no_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = "lethe.core.random"
+    spare = b"class A:\n    b: int = 1\n    def c(self):\n        return 'd'\n"
+    words = (
+        b'class A:\n    """A."""\n\n    b: int = 1\n    """B."""\n    # c\n'
+        b'    def c(self):\n        """C."""\n        return "d"\n'
+    )
+    other = spare.replace(b"'d'", b"'e'")
+    first, same, changed = (
+        edited(monkeypatch, module, lambda _, text=text: text, import_module(module)) for text in (spare, words, other)
+    )
+    assert first == same != changed
+
+
+def test_a_module_run_by_its_name_has_the_digest_that_it_has_when_imported(tmp_path: Path) -> None:
+    package = tmp_path / "outside"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "helper.py").write_text("from lethe.core.random import Stream\n")
+    (package / "models.py").write_text(
+        textwrap.dedent(
+            """
+            from lethe.core.environment import closure, code_digest
+            from . import helper
+
+            def made():
+                return helper
+
+            print(code_digest(made), "lethe.core.random" in closure(made), "outside.helper" in closure(made))
+            """
+        )
+    )
+    path = {"PYTHONPATH": f"{tmp_path}:{environment.ROOT.parent}"}
+    runs = [
+        subprocess.run([sys.executable, *command], env=path, capture_output=True, text=True, check=True).stdout.split()
+        for command in (["-m", "outside.models"], ["-c", "import outside.models"])
+    ]
+    assert runs[0] == runs[1]
+    assert runs[0][1:] == ["True", "True"]

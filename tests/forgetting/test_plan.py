@@ -18,7 +18,7 @@ from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import guarantee, residues
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.plan import Served, plan
-from lethe.learning.slices import stage_config
+from lethe.learning.slices import slice_config
 from lethe.models import configure
 from lethe.tables.columns import to_arrow, write_parquet
 from lethe.tables.interactions import Interactions
@@ -137,7 +137,7 @@ def test_the_touched_shards_trainings_are_predicted_and_other_shardings_compared
 def test_an_emptied_shard_costs_no_training(workspace):
     costs = records((training("wmf", WMF), 10, 1.0))
     (family,) = plan(workspace, [new("1"), new("4")], [Served("f", recipe())], costs=costs).families
-    assert family.shards["00"].stages == ()
+    assert family.shards["00"].trainings == ()
     assert family.predicted.parts["sub-models"] == pytest.approx(0.1), "what is left of shard 02"
 
 
@@ -159,14 +159,14 @@ SLICED = Sharding(partition="user-hash", num_shards=2, aggregator="mean", slices
 def test_a_sliced_shard_is_learnt_again_from_the_touched_slice_on(sliced):
     (family,) = plan(sliced, [new("2")], [Served("f", recipe(SLICED, "sliced"))]).families
     # Users 0, 2, 4 with 1, 3, 5 rows: without user 2 slices 0 and 1 hold one row, all three six.
-    assert family.shards["00"].stages == (1, 6)
-    assert family.shards["01"].stages == ()
+    assert family.shards["00"].trainings == (1, 6)
+    assert family.shards["01"].trainings == ()
     (family,) = plan(sliced, [new("4"), new("5")], [Served("f", recipe(SLICED, "sliced"))]).families
-    assert [family.shards[name].stages for name in ("00", "01")] == [(4,), (6,)]
+    assert [family.shards[name].trainings for name in ("00", "01")] == [(4,), (6,)]
 
 
 def test_expected_seconds_are_the_mean_over_all_ways_to_draw_the_users(sliced):
-    stage = stage_config(configure("wmf", {}), 3, "wmf").plain()
+    stage = slice_config(configure("wmf", {}), 3, "wmf").plain()
     costs = records((training("wmf", stage), 1, 1.0), (aggregating("mean", {}), 21, 5.0), ("evaluation", 21, 7.0))
     held = {user: user + 1 for user in range(6)}
     totals = []

@@ -10,7 +10,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from lethe.build.builder import Builder, stages_before
+from lethe.build.builder import Builder, slices_before
 from lethe.build.recipe import candidate_recipe
 from lethe.config.params import Candidate, Params
 from lethe.config.sharding import Sharding
@@ -24,7 +24,8 @@ from lethe.data.suppression import SuppressionList
 from lethe.errors import ConfigError, DataError
 from lethe.forgetting.lineage import live_artifacts
 from lethe.forgetting.run import suppress
-from lethe.learning.slices import axes, check_slices, going_on, stage_config, write_stage
+from lethe.learning.slices import axes, check_slices, resume, slice_config, write_moments
+from lethe.learning.sub_model import write_model
 from lethe.learning.training import train
 from lethe.models import MODELS, configure
 from lethe.tables.catalogue import Catalogue
@@ -54,7 +55,7 @@ def build(workspace: Workspace, model: str = "wmf") -> tuple[Builder, dict[str, 
     build_data(workspace, params, "tiny", ["sliced"])
     builder = Builder(workspace, candidate_recipe(workspace, params, "tiny", Candidate(model=model, sharding="sliced")))
     made = {name: builder.sub_model(name) for name in builder.shard_names()}
-    return builder, {name: [*stages_before(builder.store, last)[::-1], last] for name, last in made.items()}
+    return builder, {name: [*slices_before(builder.store, last)[::-1], last] for name, last in made.items()}
 
 
 def digests(stages: dict[str, list[Artifact]]) -> dict[str, list[str]]:
@@ -128,12 +129,12 @@ def test_what_a_stage_knew_goes_on_by_raw_id_whatever_the_positions(name: str, t
     config = configure(name, {"epochs": 3} if name != "wmf" else {})
     first, second = (MODELS[name](config, catalogue.shape) for catalogue in (known, whole))
     train(first, known.encode(early), Stream(1), saved=tmp_path / "saved")
-    known.write(tmp_path)
-    write_stage(tmp_path, tmp_path / "saved", first)
+    write_model(tmp_path, first, known, [])
+    write_moments(tmp_path, tmp_path / "saved")
     second.prepare(whole.encode(rows), Stream(2))
     fresh = {n: p.detach().clone() for n, p in second.named_parameters()}
     optimizer = torch.optim.Adam(second.parameters()) if config.solver == "gradient" else None
-    going_on(tmp_path, whole)(second, optimizer)
+    resume(tmp_path, whole)(second, optimizer)
     old = {
         axis: torch.from_numpy(getattr(whole, axis).encode(getattr(known, axis).values)) for axis in ("users", "items")
     }
@@ -172,11 +173,11 @@ def test_the_axes_of_a_parameter_are_those_that_grow() -> None:
 
 
 def test_stages_together_cost_one_training() -> None:
-    config = stage_config(configure("bpr", {"epochs": 120}), 4, "bpr")
+    config = slice_config(configure("bpr", {"epochs": 120}), 4, "bpr")
     assert config.epochs == 48  # 48 · (1/4 + 2/4 + 3/4 + 1) = 120
-    assert stage_config(configure("wmf", {"sweeps": 10}), 3, "wmf").sweeps == 5
+    assert slice_config(configure("wmf", {"sweeps": 10}), 3, "wmf").sweeps == 5
     with pytest.raises(ConfigError, match="slices: 3, but model 'ease' has neither epochs nor sweeps"):
-        stage_config(configure("ease", {}), 3, "ease")
+        slice_config(configure("ease", {}), 3, "ease")
 
 
 def test_a_model_that_counts_is_refused_before_anything_is_built(tmp_path: Path) -> None:

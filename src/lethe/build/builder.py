@@ -7,29 +7,29 @@ shard ──► sub-model ─┘        └─────► package
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from safetensors.torch import load_file, save_file
 
-from lethe.build.judging import measure
+from lethe.build.measuring import write_evaluation
 from lethe.build.recipe import Recipe
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.environment import code_digest, numeric_environment
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
+from lethe.data.split import PARTS
 from lethe.errors import DataError
-from lethe.learning.aggregation import AGGREGATORS, Ensemble, SubModel
-from lethe.learning.slices import going_on, stage_config, stage_rows, write_stage
-from lethe.learning.training import learns_on, progress_bar, train
+from lethe.learning.aggregation import AGGREGATORS, Ensemble
+from lethe.learning.aggregation.combine import read_sub_model, write_ensemble
+from lethe.learning.slices import slice_config, slice_rows, write_slice
+from lethe.learning.sub_model import Lesson, write_sub_model
+from lethe.learning.training import learns_on, progress_bar
 from lethe.models import MODELS, configure, rates
 from lethe.models.parts.base import Config
 from lethe.serving.package import write_package
-from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables, content_digest, digest_beside
 
@@ -74,18 +74,18 @@ class Builder:
         """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed, and
         of the numeric environment, which names the kind of device.
 
-        Of a shard in slices it is the last of its stages (``learning.slices``), whose artifacts are the restart points.
+        Of a shard in slices it is the last of them (``learning.slices``); the others' artifacts are restart points.
         """
         rows, tables, count = self.shard(shard_name), self.shard_side(shard_name), self.recipe.layout.slices
         if count == 1:
             return self._make("sub-model", rows, tables, shard_name, self.config, device)
-        config, slices = stage_config(self.config, count, self.recipe.model), self.slices(shard_name)
+        config, slices = slice_config(self.config, count, self.recipe.model), self.slices(shard_name)
         made = None
-        for stage in range(count):
-            known, beside = stage_rows(rows, tables, slices, stage)
+        for place in range(count):
+            known, beside = slice_rows(rows, tables, slices, place)
             if len(known):
-                kind = "sub-model" if stage == count - 1 else "stage"
-                made = self._make(kind, known, beside, shard_name, config, device, stage, made)
+                kind = "sub-model" if place == count - 1 else "slice"
+                made = self._make(kind, known, beside, shard_name, config, device, place, made)
         assert made is not None, "a shard that holds no row trains nothing"
         return made
 
@@ -101,51 +101,35 @@ class Builder:
         shard_name: str,
         config: Config,
         device: str,
-        stage: int | None = None,
+        place: int | None = None,
         before: Artifact | None = None,
     ) -> Artifact:
-        recipe, tables = self.recipe, self.shard_side(shard_name).of_rows(rows)
-        place = learns_on(config, device)
-        modules = [
-            "lethe.learning.training",
-            MODELS[recipe.model].__module__,
-            *(["lethe.learning.slices"] if stage is not None else []),
-        ]
+        recipe, tables, model = self.recipe, self.shard_side(shard_name).of_rows(rows), MODELS[self.recipe.model]
+        where = learns_on(config, device)
         inputs: dict[str, Any] = {
             "data": content_digest(rows, tables),
             "shard": shard_name,
             "model": recipe.model,
             "config": config.plain(),
             "seed": recipe.seed,
-            "code": code_digest(*modules),
-            "environment": numeric_environment(place.type),
+            "code": code_digest(write_sub_model if place is None else write_slice, model),
+            "environment": numeric_environment(where.type),
         }
-        if stage is not None:
+        if place is not None:
             begun = None if before is None else {"key": before.key, "digest": before.digest}
-            inputs |= {"stage": stage, "before": begun}
+            inputs |= {"slice": place, "before": begun}
         stream = Stream(recipe.seed)("sub-model", recipe.model, shard_name)
+        if place is not None:
+            stream = stream("stage", place)
         saved = self.store.checkpoint(kind, inputs)
+        lesson = Lesson(model, config, rows, tables, stream, where, saved)
 
         def write(folder: Path) -> dict[str, Any]:
-            catalogue = Catalogue.of(rows, tables)
-            model = MODELS[recipe.model](config, catalogue.shape)
-            history = train(
-                model,
-                catalogue.encode(rows, tables),
-                stream if stage is None else stream("stage", stage),
-                place,
-                progress=progress,
-                saved=saved,
-                begin=None if before is None else going_on(before.path, catalogue),
-            )
-            if kind == "stage":
-                write_stage(folder, saved, model)
+            if place is None:
+                write_sub_model(folder, lesson, progress)
             else:
-                save_file(model.state_dict(), folder / "weights.safetensors")
-            catalogue.write(folder)
-            earlier = [] if before is None else json.loads(before.file("history.json").read_text())
-            history = [*earlier, *({**row, "epoch": row["epoch"] + len(earlier)} for row in history)]
-            (folder / "history.json").write_text(json.dumps(history))
+                earlier = None if before is None else before.path
+                write_slice(folder, lesson, progress, earlier, last=kind == "sub-model")
             return {"rows": len(rows)}
 
         with progress_bar(f"{recipe.model} {shard_name}", config) as progress:
@@ -153,16 +137,10 @@ class Builder:
         saved.unlink(missing_ok=True)
         return artifact
 
-    def _load(self, name: str, artifact: Artifact) -> SubModel:
-        catalogue = Catalogue.read(artifact.path)
-        model = MODELS[self.recipe.model](self.config, catalogue.shape)
-        model.load_state_dict(load_file(artifact.file("weights.safetensors")))
-        model.eval()
-        return SubModel(name, model, catalogue)
-
     def ensemble(self, sub_models: dict[str, str]) -> Artifact:
         """The aggregated recommender of sub-models {shard name: key}, fitted on all remaining training rows."""
         recipe, rows = self.recipe, self.part("train")
+        aggregator, model = AGGREGATORS[recipe.layout.aggregator], MODELS[recipe.model]
         artifacts = {name: self.store.get("sub-model", key) for name, key in sorted(sub_models.items())}
         inputs = {
             "data": rows.digest(),
@@ -170,18 +148,15 @@ class Builder:
             "aggregator": recipe.layout.aggregator,
             "config": recipe.aggregator,
             "seed": recipe.seed,
-            "code": code_digest(AGGREGATORS[recipe.layout.aggregator].fit.__module__, MODELS[recipe.model].__module__),
+            "code": code_digest(read_sub_model, write_ensemble, aggregator.fit, model),
             "environment": numeric_environment("cpu"),
         }
 
         def write(folder: Path) -> dict[str, Any]:
-            aggregator = AGGREGATORS[recipe.layout.aggregator]
-            loaded = [self._load(name, artifact) for name, artifact in artifacts.items()]
+            loaded = [read_sub_model(name, made.path, model, self.config) for name, made in artifacts.items()]
             config = aggregator.Config.parse(recipe.aggregator, "aggregator")
             stream = Stream(recipe.seed)("aggregator", recipe.layout.aggregator)
-            ensemble, history = aggregator.fit(loaded, rows, config, stream)
-            ensemble.save(folder)
-            (folder / "history.json").write_text(json.dumps(history))
+            write_ensemble(folder, loaded, rows, aggregator.fit, config, stream)
             return {"rows": len(rows)}
 
         return self.store.make("ensemble", inputs, write)
@@ -191,19 +166,18 @@ class Builder:
 
         Validation ranks all items but those of train; test all but those of train and validation.
         """
-        parts = {part: self.part(part) for part in ("train", "valid", "test")}
+        parts, ratings = {part: self.part(part) for part in PARTS}, rates(self.recipe.model)
         artifact = self.store.get("ensemble", ensemble)
         inputs = {
             "ensemble": artifact.digest,
             "data": {part: rows.digest() for part, rows in parts.items()},
             "cutoffs": list(cutoffs),
-            "ratings": rates(self.recipe.model),
-            "code": code_digest("lethe.evaluation.ranking", "lethe.evaluation.rating"),
+            "ratings": ratings,
+            "code": code_digest(write_evaluation, MODELS[self.recipe.model]),
         }
 
         def write(folder: Path) -> dict[str, Any]:
-            metrics = measure(Ensemble.load(artifact.path), parts, cutoffs, ratings=rates(self.recipe.model))
-            (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True))
+            write_evaluation(folder, artifact.path, parts, cutoffs, ratings=ratings)
             return {"rows": len(parts["train"])}
 
         return self.store.make("evaluation", inputs, write)
@@ -224,7 +198,8 @@ class Builder:
             "sub_models": artifact.inputs["sub-models"],
         }
         seen = Interactions.concatenate(train, valid)
-        inputs = {"info": info, "seen": seen.digest(), "code": code_digest("lethe.serving.package")}
+        code = code_digest(write_package, MODELS[self.recipe.model])
+        inputs = {"info": info, "seen": seen.digest(), "code": code}
 
         def write(folder: Path) -> dict[str, Any]:
             write_package(folder, Ensemble.load(artifact.path), seen, info)
@@ -233,11 +208,11 @@ class Builder:
         return self.store.make("package", inputs, write)
 
 
-def stages_before(store: ArtifactStore, sub_model: Artifact) -> list[Artifact]:
-    """The stored stages that a sub-model in slices went on from, the last first; none for another sub-model."""
+def slices_before(store: ArtifactStore, sub_model: Artifact) -> list[Artifact]:
+    """The stored slices that a sub-model in slices was resumed from, the last first; none for another sub-model."""
     found: list[Artifact] = []
     before = sub_model.inputs.get("before")
-    while before is not None and (path := store.root / "stage" / before["key"]).is_dir():
+    while before is not None and (path := store.root / "slice" / before["key"]).is_dir():
         found.append(store.open(path, check=False))
         before = found[-1].inputs["before"]
     return found

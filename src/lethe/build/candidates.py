@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from lethe.build.builder import Builder, stages_before
+from lethe.build.builder import Builder, slices_before
 from lethe.build.recipe import Recipe, recipes
 from lethe.build.registry import Registry
 from lethe.config.params import Params
@@ -64,6 +64,6 @@ def finish(workspace: Workspace, params: Params, job: Job, sub_models: dict[str,
     trained = [builder.store.get("sub-model", key) for key in sub_models.values()]
     ensemble = builder.ensemble(sub_models)
     evaluation = builder.evaluation(ensemble.key, params.evaluation.cutoffs)
-    stages = [stage for artifact in trained for stage in stages_before(builder.store, artifact)]
-    seconds = sum(artifact.record().get("seconds", 0.0) for artifact in (*stages, *trained, ensemble, evaluation))
+    slices = [one for artifact in trained for one in slices_before(builder.store, artifact)]
+    seconds = sum(artifact.record().get("seconds", 0.0) for artifact in (*slices, *trained, ensemble, evaluation))
     return Outcome(job, sub_models, ensemble.key, evaluation.key, round(seconds, 3))

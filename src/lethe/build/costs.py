@@ -1,7 +1,7 @@
 """What making things costs, learnt from the records of what was made: .lethe/costs.json, seconds and row counts only.
 
 It outlives the artifacts, because a purge takes those of before a deletion with their records. A training, of a whole
-shard or of a stage, costs its number of rows times the median of what a row of the same model and settings has cost.
+shard or of a slice, costs its number of rows times the median of what a row of the same model and settings has cost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.canonical import digest_json
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
-from lethe.learning.slices import stage_config
+from lethe.learning.slices import slice_config
 from lethe.models import configure
 
 KEPT = 50
@@ -94,7 +94,7 @@ def _recorded(workspace: Workspace) -> Iterator[Cost]:
 
 def _name(artifact: Artifact) -> str:
     match artifact.kind:
-        case "sub-model" | "stage":
+        case "sub-model" | "slice":
             return training(artifact.inputs["model"], artifact.inputs["config"])
         case "ensemble":
             return aggregating(artifact.inputs["aggregator"], artifact.inputs["config"])
@@ -120,7 +120,7 @@ def costs_behind(recipe: Recipe, rows: int, costs: Costs) -> dict[str, float | N
 def training_of(recipe: Recipe) -> str:
     config = configure(recipe.model, recipe.config)
     if recipe.layout.slices > 1:
-        config = stage_config(config, recipe.layout.slices, recipe.model)
+        config = slice_config(config, recipe.layout.slices, recipe.model)
     return training(recipe.model, config.plain())
 
 
@@ -141,8 +141,8 @@ def expected_seconds(workspace: Workspace, recipe: Recipe, requests: int, costs:
         for slice_ in range(recipe.layout.slices):
             share = len(np.unique(users[places <= slice_])) / everyone
             still = (1 - share) ** requests
-            # The first touched slice is this one: its stage and all later ones are learnt again.
-            later = [int((places <= stage).sum()) for stage in range(slice_, recipe.layout.slices)]
+            # The first touched slice is this one: it and all later ones are learnt again.
+            later = [int((places <= last).sum()) for last in range(slice_, recipe.layout.slices)]
             again = [costs.seconds(training_of(recipe), count) for count in later if count]
             if any(seconds is None for seconds in again):
                 return None

@@ -9,7 +9,8 @@ from typing import Any
 from lethe.build.builder import Builder
 from lethe.build.candidates import Outcome
 from lethe.build.costs import Costs, expected_seconds, learn
-from lethe.build.judging import judged_by, measure, merit
+from lethe.build.judging import judged_by, merit
+from lethe.build.measuring import measure
 from lethe.build.registry import Registry, Version
 from lethe.build.reports import write_reports
 from lethe.config.params import Params

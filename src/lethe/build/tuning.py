@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 from filelock import FileLock, Timeout
 
 from lethe.build.judging import judged_by
+from lethe.build.objectives import ranking_objective, rating_objective
 from lethe.build.trials import Search, TrialProgress, Tuned, count_cells, open_study
 from lethe.config.params import Params
 from lethe.core.canonical import digest_json
@@ -25,12 +25,9 @@ from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data.stages import training_tables
 from lethe.errors import ConfigError
-from lethe.evaluation import ERRORS, evaluate_ratings, evaluate_situations, evaluate_users
 from lethe.learning.training import Validate, pick_device
 from lethe.models import MODELS, configure, rates
-from lethe.models.parts.base import Given, GradientConfig, Model
-from lethe.models.parts.rating import RatingModel
-from lethe.tables.catalogue import Catalogue
+from lethe.models.parts.base import GradientConfig
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import NO_TABLES, SideTables, content_digest
 
@@ -131,9 +128,10 @@ def search(
     space = _space(model, start, grid)
     if trials < 1:
         raise ConfigError(f"trials: {trials} must be at least 1")
-    if objective is None:
-        objective = _errors(metric, rows, valid) if rates(model) else _ranking(metric, rows, valid, tables, scoring)
-        metric = f"-{metric}" if rates(model) else metric
+    if objective is None and rates(model):
+        objective, metric = rating_objective(metric, rows, valid), f"-{metric}"
+    elif objective is None:
+        objective = ranking_objective(metric, rows, valid, tables, scoring)
     identity = {
         "data": [content_digest(rows, tables), valid.digest()],
         "start": start,
@@ -142,7 +140,7 @@ def search(
         "scoring": scoring,
         "seed": seed,
         "whole": count_cells(space) <= trials,
-        "code": code_digest("lethe.learning.training", "lethe.evaluation.ranking", MODELS[model].__module__),
+        "code": code_digest(Search, objective, MODELS[model]),
         "environment": numeric_environment((device or torch.device("cpu")).type),
     }
     storage.parent.mkdir(parents=True, exist_ok=True)
@@ -179,44 +177,3 @@ def _distinct(values: Iterable[Any]) -> list[Any]:
     for value in values:
         found.setdefault(digest_json(value), value)
     return list(found.values())
-
-
-def _ranking(metric: str, rows: Interactions, valid: Interactions, tables: SideTables, scoring: str) -> Validate:
-    name, _, cutoff = metric.partition("@")
-    if not cutoff.isdigit():
-        raise ConfigError(f"metric: {metric!r} must read NAME@K, for example recall@10")
-    catalogue = Catalogue.of(rows, tables)
-
-    def measure(model: Model) -> float:
-        def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
-            device, dense = _device(model), catalogue.encode_contexts(contexts)
-            given = Given(None if dense is None else torch.from_numpy(dense).to(device))
-            with torch.autocast(device.type, torch.bfloat16, enabled=scoring == "bfloat16"):
-                scores = model.score_given(torch.from_numpy(users).to(device), given)
-            return scores.float().cpu().numpy()
-
-        options: dict[str, Any] = {"cutoffs": (int(cutoff),), "metrics": (name,)}
-        if valid.contexts:
-            values = evaluate_situations(score, catalogue, rows, valid, **options)
-        else:
-            values = evaluate_users(lambda users: score(users, {}), catalogue, rows, valid, **options)
-        return float(values[metric].mean())
-
-    return measure
-
-
-def _errors(metric: str, rows: Interactions, valid: Interactions) -> Validate:
-    if metric not in ERRORS:
-        raise ConfigError(f"metric: {metric!r} does not judge ratings; known are {', '.join(ERRORS)}")
-    catalogue = Catalogue.of(rows)
-
-    def measure(model: Model) -> float:
-        assert isinstance(model, RatingModel)
-        predict = lambda users, items: model.predict(torch.from_numpy(users), torch.from_numpy(items)).cpu().numpy()  # noqa: E731
-        return -evaluate_ratings(predict, catalogue, valid)[metric]
-
-    return measure
-
-
-def _device(model: Model) -> torch.device:
-    return next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""What besides inputs decides the bytes of a result: the code, and the numeric environment."""
+"""What besides inputs decides the bytes of a result: the code that runs, and the numeric environment."""
 
 from __future__ import annotations
 
@@ -6,63 +6,142 @@ import ast
 import hashlib
 import os
 import platform
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
+from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
 TABLES = ("lethe.models", "lethe.learning.aggregation", "lethe.data.partition")
-"""Packages whose __init__ lists everything of a kind. An entry of such a table is named in the inputs where it counts,
-and the others must not matter: adding a model retrains no other one."""
+"""Packages whose __init__ lists everything of a kind. Whoever runs an entry of such a table gives it to
+``code_digest``, and the others must not matter: adding a model retrains no other one."""
 
 
-@cache
-def code_digest(*modules: str) -> str:
-    """SHA-256 of the source of these modules of ours and of all modules of ours that they import, however deep."""
+def code_digest(*what: Any) -> str:
+    """SHA-256 of the code that these functions and classes run: of the modules that define them, and of all modules of
+    ours that those import, however deep. Comments, blank lines and docstrings don't count.
+
+    A module stands for all that it defines. What is defined outside Lethe (a model of a plug-in) is followed through
+    its own package too.
+    """
     state = hashlib.sha256()
-    for name in sorted(_closure(modules)):
-        state.update(f"{name}:".encode() + hashlib.sha256(_file(name).read_bytes()).digest())
+    for name in sorted(closure(*what)):
+        state.update(f"{name}:{_module(name).digest}\n".encode())
     return state.hexdigest()
 
 
-def _closure(modules: tuple[str, ...]) -> set[str]:
-    found: set[str] = set()
-    waiting = list(modules)
+def closure(*what: Any) -> frozenset[str]:
+    """Names of the modules whose code decides what these functions and classes do."""
+    names: set[str] = set()
+    waiting = [_name(thing) for thing in what]
     while waiting:
         name = waiting.pop()
-        if name not in found and name not in TABLES:
-            found.add(name)
-            waiting += _imports(name)
-    return found
+        if name not in names:
+            names.add(name)
+            waiting += _module(name).imports
+    return frozenset(names)
+
+
+def _name(thing: Any) -> str:
+    name: str = thing.__name__ if isinstance(thing, ModuleType) else thing.__module__
+    # ``python -m module`` gives the module another name, and its code must not get another digest by that.
+    spec = sys.modules["__main__"].__spec__ if name == "__main__" else None
+    return name if spec is None else spec.name
+
+
+@dataclass(frozen=True)
+class _Module:
+    """A module of ours as far as keys go: what its code is, and which modules of ours that code needs."""
+
+    digest: str
+    imports: tuple[str, ...]
 
 
 _PARSING = Lock()
 """CPython 3.11 counts the depth of all threads' parsing as one, and fails where two do it at once."""
 
 
-def _imports(name: str) -> Iterator[str]:
+@cache
+def _module(name: str) -> _Module:
+    # Of a table only the functions count: its list must not, and so neither must the imports that fill it.
+    table = name in TABLES
+    tree = _parsed(name)
+    if table:
+        tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    imports = () if table else tuple(sorted(set(_imports(name, tree))))
+    return _Module(hashlib.sha256(ast.dump(_Undocumented().visit(tree)).encode()).hexdigest(), imports)
+
+
+def _parsed(name: str) -> ast.Module:
+    source = _source(name)
     with _PARSING:
-        tree = ast.parse(_file(name).read_bytes())
+        return ast.parse(source)
+
+
+def _source(name: str) -> bytes:
+    return _file(name).read_bytes()
+
+
+class _Undocumented(ast.NodeTransformer):
+    """Takes out docstrings, those of attributes too: every string that is a statement of its own."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+
+def _imports(name: str, tree: ast.AST) -> Iterator[str]:
+    own = name.partition(".")[0]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if _ours(alias.name))
-        elif isinstance(node, ast.ImportFrom) and node.module and _ours(node.module):
+            yield from (alias.name for alias in node.names if _ours(alias.name, own))
+        elif isinstance(node, ast.ImportFrom) and _ours(module := _imported(name, node), own):
             for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                yield inner if _file(inner).is_file() else node.module
+                yield from _defining(module, alias.name)
 
 
-def _ours(name: str) -> bool:
-    return name.split(".")[0] == "lethe" and _file(name).is_file()
+def _imported(name: str, node: ast.ImportFrom) -> str:
+    """The module that ``from ... import`` in the module ``name`` names, relative or not."""
+    if node.level == 0:
+        return node.module or ""
+    folder = name if _file(name).name == "__init__.py" else name.rpartition(".")[0]
+    parts = folder.split(".")
+    return ".".join([*parts[: len(parts) - node.level + 1], *([node.module] if node.module else [])])
+
+
+def _defining(module: str, name: str) -> Iterator[str]:
+    """Modules that ``from module import name`` needs: what a table only hands on is followed to where it is defined."""
+    if _file(f"{module}.{name}").is_file():
+        yield f"{module}.{name}"
+        return
+    yield module
+    if module in TABLES:
+        for node in _parsed(module).body:
+            if isinstance(node, ast.ImportFrom) and name in (alias.asname or alias.name for alias in node.names):
+                yield from _defining(_imported(module, node), name)
+
+
+def _ours(name: str, own: str) -> bool:
+    return name.partition(".")[0] in ("lethe", own) and _file(name).is_file()
 
 
 def _file(name: str) -> Path:
-    path = ROOT.joinpath(*name.split(".")[1:])
+    top, *inner = name.split(".")
+    path = _home(top).joinpath(*inner)
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _home(top: str) -> Path:
+    """The folder of a package at the top, or a module that stands alone."""
+    if top == "lethe":
+        return ROOT
+    module = sys.modules[top]
+    return Path(next(iter(module.__path__), "") if hasattr(module, "__path__") else str(module.__file__))
 
 
 @cache

@@ -46,7 +46,7 @@ def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
     for name, layout in params.shardings.items():
         if isinstance(layout.placement, ColumnPlacement):
             found[f"placement of {name}"] = table.digest(workspace.source_root / layout.placement.path)
-    found["code"] = code_digest("lethe.data.stages", *(p.assign.__module__ for p in PARTITIONS.values()))
+    found["code"] = code_digest(*STAGES.values(), *(partition.assign for partition in PARTITIONS.values()))
     write_whole(workspace.source_digest(dataset), readable_json(found))
 
 
@@ -129,10 +129,10 @@ def _begun(folder: Path, epoch: dict[str, object]) -> bool:
 def pretrain(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray, np.ndarray]:
     """User and item vectors of a WMF trained on the rows, for the balanced partitions; never stored."""
     from lethe.learning.training import train
-    from lethe.models import MODELS, configure
+    from lethe.models.wmf import WMF
 
     catalogue = Catalogue.of(rows)
-    model = MODELS["wmf"](configure("wmf", {}), catalogue.shape)
+    model = WMF(WMF.Config.parse({}, "models.wmf"), catalogue.shape)
     train(model, catalogue.encode(rows), stream)
     users, items = model.factors_or_fail()
     return catalogue, users.detach().numpy(), items.detach().numpy()

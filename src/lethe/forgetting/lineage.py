@@ -15,7 +15,7 @@ from lethe.config.params import Params
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.canonical import digest_file
 from lethe.core.workspace import Workspace
-from lethe.learning.slices import stage_rows
+from lethe.learning.slices import slice_rows
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables, content_digest, digest_beside
 
@@ -75,12 +75,12 @@ def _tables(workspace: Workspace, dataset: str) -> set[str]:
         if {"user", "item"} <= set(pq.read_schema(path).names):
             digests |= {Interactions.read(path).digest(), digest_beside(path)}
         if path.parent.name == "shards" and "slice" in pq.read_schema(path).names:
-            digests |= _stages(path)
+            digests |= _slices(path)
     return digests
 
 
-def _stages(path: Path) -> set[str]:
-    """Digests of what the stages of a shard in slices learn from."""
+def _slices(path: Path) -> set[str]:
+    """Digests of what the slices of a shard learn from."""
     rows, tables = Interactions.read(path), SideTables.read(path.parent / "side" / path.stem)
     slices = pq.read_table(path, columns=["slice"])["slice"].to_numpy()
-    return {content_digest(*stage_rows(rows, tables, slices, stage)) for stage in np.unique(slices)}
+    return {content_digest(*slice_rows(rows, tables, slices, last)) for last in np.unique(slices)}

@@ -20,14 +20,14 @@ from lethe.tables.side_tables import SideTables
 class Shard:
     """What of a shard leaves, and what is learnt again.
 
-    ``rows`` and ``gone`` count its training rows and those that leave; ``stages``: the rows of each training that has
-    to be done anew (one, or one a slice from the touched one on; none for a shard that is left empty). ``touched``: it
-    held such rows, in its side tables or otherwise.
+    ``rows`` and ``gone`` count its training rows and those that leave; ``trainings``: the rows of each training that
+    has to be done anew (one, or one a slice from the touched one on; none for a shard that is left empty).
+    ``touched``: it held such rows, in its side tables or otherwise.
     """
 
     rows: int
     gone: int
-    stages: tuple[int, ...]
+    trainings: tuple[int, ...]
     touched: bool
 
 
@@ -76,19 +76,19 @@ def _shard(path: Path, requests: Sequence[ForgetRequest], slices: int) -> Shard:
     gone = np.any(covered, axis=0) if covered else np.zeros(len(users), dtype=bool)
     tables = SideTables.read(path.parent / "side" / path.stem)
     mentioned = any(mentions(tables, request) for request in requests)
-    stages: tuple[int, ...] = ()
+    trainings: tuple[int, ...] = ()
     if (gone.any() or mentioned) and not gone.all():
         # A side table has no slices: whoever is only mentioned may be so in the first.
         first = 0 if mentioned else int(places[gone].min())
         left = np.bincount(places[~gone], minlength=slices).cumsum()
-        stages = tuple(int(rows) for rows in left[first:slices] if rows)
-    return Shard(len(users), int(gone.sum()), stages, bool(gone.any() or mentioned))
+        trainings = tuple(int(rows) for rows in left[first:slices] if rows)
+    return Shard(len(users), int(gone.sum()), trainings, bool(gone.any() or mentioned))
 
 
 def predict(recipe: Recipe, shards: Mapping[str, Shard], costs: Costs) -> Predicted:
     """The work behind what is touched, from the records of earlier work."""
     what = training_of(recipe)
-    trainings = [costs.seconds(what, rows) for shard in shards.values() for rows in shard.stages]
+    trainings = [costs.seconds(what, rows) for shard in shards.values() for rows in shard.trainings]
     known = [seconds for seconds in trainings if seconds is not None]
     left = sum(shard.rows - shard.gone for shard in shards.values())
     return Predicted(

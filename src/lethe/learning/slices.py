@@ -1,24 +1,25 @@
-"""Restart points inside a shard: it learns slice after slice (SISA's second S), and each stage can be gone on from.
+"""Restart points inside a shard: it learns slice after slice (SISA's second S), and after each it can be resumed.
 
 A shard's rows lie in slices 0, 1, ..., all rows of a user in one, and side tables go with the rows they belong to.
-Stage s learns from slices 0 to s and begins where stage s - 1 ended:
+What is learnt at slice s is learnt from the rows of slices 0 to s and begins where slice s - 1 ended:
 
-    slice 0 ──► stage 0 ──► stage 1 ──► ... ──► the sub-model
-                            ▲ slices 0, 1
+    rows of 0 ──► slice 0 ──► slice 1 ──► ... ──► the sub-model
+                              ▲ rows of 0, 1
 
-A stage is a function of its own rows and of the bytes of the stage before it, and of nothing else. So its catalogue is
-that of its own rows: users and items of later slices don't exist for it, not even as empty rows, sizes or positions.
-What the stage before knew (weights, optimiser) goes on by raw id; what is new begins as ``Model.prepare`` draws it,
-under the stage's own name. A deletion in slice j therefore leaves the stages before j byte for byte, and the shard is
-learnt again from there; built from scratch it has the same bytes.
+It is a function of those rows and of the bytes of the slice before it, and of nothing else. So its catalogue is that of
+those rows: users and items of later slices don't exist for it, not even as empty rows, sizes or positions. What the
+slice before knew (weights, optimiser) is taken over by raw id; what is new begins as ``Model.prepare`` draws it, under
+the slice's own name. A deletion in slice j therefore leaves the slices before j byte for byte, and the shard is learnt
+again from there; built from scratch it has the same bytes.
 
-A solver's own state (a momentum) is no part of a stage; its weights are.
+A solver's own state (a momentum) is no part of a slice; its weights are.
 
 Bourtoule et al., "Machine Unlearning", S&P 2021, section IV, whose stages don't grow a vocabulary.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -30,7 +31,8 @@ from torch import Tensor
 
 from lethe.errors import ConfigError
 from lethe.learning import checkpoint
-from lethe.learning.training import Begin
+from lethe.learning.sub_model import Lesson, write_model
+from lethe.learning.training import Begin, Progress
 from lethe.models.parts.base import Config, Model
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
@@ -41,10 +43,10 @@ Axes = tuple[str | None, ...]
 """For each dimension the vocabulary of the catalogue that it runs over ("users", "items", "entities", ...), if any."""
 
 
-def stage_config(config: Config, slices: int, name: str) -> Config:
-    """The config of one of the ``slices`` stages of model ``name``: 2 / (S + 1) of the epochs or sweeps, rounded up.
+def slice_config(config: Config, slices: int, name: str) -> Config:
+    """The config of one of the ``slices`` slices of model ``name``: 2 / (S + 1) of the epochs or sweeps, rounded up.
 
-    Stage s goes over s / S of the rows, so that all of them together cost what one training does. Raises ConfigError
+    Slice s goes over s / S of the rows, so that all of them together cost what one training does. Raises ConfigError
     for a model that has neither epochs nor sweeps.
     """
     shares: dict[str, int] = {
@@ -62,17 +64,17 @@ def stage_config(config: Config, slices: int, name: str) -> Config:
 def check_slices(model: type[Model], config: Config, slices: int, name: str) -> None:
     """Raises ConfigError where a shard of the model ``name`` can't be learnt in that many slices."""
     if slices > 1:
-        stage_config(config, slices, name)
+        slice_config(config, slices, name)
         # With every side table there may be: whether one is there is known to the data alone.
         if not axes(model(config, Shape(*[2] * len(fields(Shape))))):
             raise ConfigError(f"slices: {slices}, but model {name!r} has no parameters to go on with; must be 1")
 
 
-def stage_rows(
-    rows: Interactions, tables: SideTables, slices: np.ndarray, stage: int
+def slice_rows(
+    rows: Interactions, tables: SideTables, slices: np.ndarray, last: int
 ) -> tuple[Interactions, SideTables]:
-    """What a stage learns from: the rows of slices 0 to ``stage``, and of the side tables what belongs to them."""
-    known = rows.take(slices <= stage)
+    """What slice ``last`` learns from: the rows of all slices up to it, and of the side tables what belongs to them."""
+    known = rows.take(slices <= last)
     return known, tables.of_rows(known)
 
 
@@ -102,20 +104,20 @@ def axes(model: Model) -> dict[str, Axes]:
     return {name: tuple(along) for name, along in found.items()}
 
 
-def going_on(stage: Path, catalogue: Catalogue) -> Begin:
-    """How a model over ``catalogue``, which holds all ids of the stage in that folder, begins where that ended."""
+def resume(earlier: Path, catalogue: Catalogue) -> Begin:
+    """How a model over ``catalogue``, which holds all ids of the slice in that folder, begins where that ended."""
 
     def begin(model: Model, optimizer: torch.optim.Optimizer | None) -> None:
-        before = Catalogue.read(stage)
-        weights = load_file(stage / "weights.safetensors")
-        learnt = stage / "optimizer.safetensors"
+        before = Catalogue.read(earlier)
+        weights = load_file(earlier / "weights.safetensors")
+        learnt = earlier / "optimizer.safetensors"
         moments = load_file(learnt) if learnt.is_file() else {}
         now = {"users": catalogue.users, "items": catalogue.items, **catalogue.side}
         then = {"users": before.users, "items": before.items, **before.side}
         places = {name: torch.from_numpy(now[name].encode(ids.values)) for name, ids in then.items()}
-        assert all((index >= 0).all() for index in places.values()), "a stage's rows are among those of the next"
+        assert all((index >= 0).all() for index in places.values()), "a slice's rows are among those of the next"
 
-        def grow(start: Tensor, earlier: Tensor, along: Axes) -> Tensor:
+        def grow(start: Tensor, known: Tensor, along: Axes) -> Tensor:
             index = [
                 (torch.arange(size) if axis is None else places[axis]).view(
                     [-1 if d == n else 1 for d in range(len(along))]
@@ -123,7 +125,7 @@ def going_on(stage: Path, catalogue: Catalogue) -> Begin:
                 for n, (axis, size) in enumerate(zip(along, start.shape, strict=True))
             ]
             grown = start.detach().clone()
-            grown[tuple(index)] = earlier.to(grown)
+            grown[tuple(index)] = known.to(grown)
             return grown
 
         learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
@@ -144,9 +146,20 @@ def going_on(stage: Path, catalogue: Catalogue) -> Begin:
     return begin
 
 
-def write_stage(folder: Path, saved: Path, model: Model) -> None:
-    """What the next stage needs besides the catalogue: the weights, and from the checkpoint ``saved``, which only a
-    training by gradients leaves, the optimiser's state."""
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "weights.safetensors")
+def write_slice(folder: Path, lesson: Lesson, progress: Progress, before: Path | None, *, last: bool) -> None:
+    """Learn one slice more, from where the one in the folder ``before`` ended; the last leaves a sub-model alone."""
+    catalogue = Catalogue.of(lesson.rows, lesson.tables)
+    begin = None if before is None else resume(before, catalogue)
+    model, history = lesson.learn(catalogue, progress, begin)
+    earlier = [] if before is None else json.loads((before / "history.json").read_text())
+    later = [{**row, "epoch": row["epoch"] + len(earlier)} for row in history]
+    write_model(folder, model, catalogue, [*earlier, *later])
+    if not last:
+        write_moments(folder, lesson.saved)
+
+
+def write_moments(folder: Path, saved: Path) -> None:
+    """What the next slice needs besides the sub-model: the optimiser's state from the checkpoint ``saved``, which only
+    a training by gradients leaves."""
     if saved.is_file():
         save_file(checkpoint.optimizer_state(saved), folder / "optimizer.safetensors")

@@ -1,0 +1,64 @@
+"""What a tuning maximises: a trained model's value on validation rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from lethe.errors import ConfigError
+from lethe.evaluation.contextual import evaluate_situations
+from lethe.evaluation.ranking import evaluate_users
+from lethe.evaluation.rating import ERRORS, evaluate_ratings
+from lethe.learning.training import Validate
+from lethe.models.parts.base import Given, Model
+from lethe.models.parts.rating import RatingModel
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTables
+
+
+def ranking_objective(
+    metric: str, rows: Interactions, valid: Interactions, tables: SideTables, scoring: str
+) -> Validate:
+    """``metric`` such as ``recall@10`` of the rankings of ``valid``, learnt from ``rows``. Raises ConfigError."""
+    name, _, cutoff = metric.partition("@")
+    if not cutoff.isdigit():
+        raise ConfigError(f"metric: {metric!r} must read NAME@K, for example recall@10")
+    catalogue = Catalogue.of(rows, tables)
+
+    def measure(model: Model) -> float:
+        def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
+            device, dense = _device(model), catalogue.encode_contexts(contexts)
+            given = Given(None if dense is None else torch.from_numpy(dense).to(device))
+            with torch.autocast(device.type, torch.bfloat16, enabled=scoring == "bfloat16"):
+                scores = model.score_given(torch.from_numpy(users).to(device), given)
+            return scores.float().cpu().numpy()
+
+        options: dict[str, Any] = {"cutoffs": (int(cutoff),), "metrics": (name,)}
+        if valid.contexts:
+            values = evaluate_situations(score, catalogue, rows, valid, **options)
+        else:
+            values = evaluate_users(lambda users: score(users, {}), catalogue, rows, valid, **options)
+        return float(values[metric].mean())
+
+    return measure
+
+
+def rating_objective(metric: str, rows: Interactions, valid: Interactions) -> Validate:
+    """Less ``metric`` ("rmse" or "mae") of the ratings of ``valid``. Raises ConfigError."""
+    if metric not in ERRORS:
+        raise ConfigError(f"metric: {metric!r} does not judge ratings; known are {', '.join(ERRORS)}")
+    catalogue = Catalogue.of(rows)
+
+    def measure(model: Model) -> float:
+        assert isinstance(model, RatingModel)
+        predict = lambda users, items: model.predict(torch.from_numpy(users), torch.from_numpy(items)).cpu().numpy()  # noqa: E731
+        return -evaluate_ratings(predict, catalogue, valid)[metric]
+
+    return measure
+
+
+def _device(model: Model) -> torch.device:
+    return next((tensor.device for tensor in model.state_dict().values()), torch.device("cpu"))

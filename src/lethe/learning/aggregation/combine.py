@@ -1,0 +1,36 @@
+"""Sub-models as files, put together into an ensemble as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from lethe.config.section import Section
+from lethe.core.random import Stream
+from lethe.learning.aggregation.ensemble import Ensemble, SubModel
+from lethe.learning.training import History
+from lethe.models.parts.base import Config, Model
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
+
+Fit = Callable[[Sequence[SubModel], Interactions, Section, Stream], tuple[Ensemble, History]]
+
+
+def read_sub_model(name: str, folder: Path, model: type[Model], config: Config) -> SubModel:
+    """A sub-model that ``learning.sub_model`` wrote, ready to score."""
+    catalogue = Catalogue.read(folder)
+    built = model(config, catalogue.shape)
+    built.load_state_dict(load_file(folder / "weights.safetensors"))
+    return SubModel(name, built.eval(), catalogue)
+
+
+def write_ensemble(
+    folder: Path, sub_models: Sequence[SubModel], rows: Interactions, fit: Fit, config: Section, stream: Stream
+) -> None:
+    """Fit an aggregator on all remaining training rows and write the ensemble, with its history."""
+    ensemble, history = fit(sub_models, rows, config, stream)
+    ensemble.save(folder)
+    (folder / "history.json").write_text(json.dumps(history))

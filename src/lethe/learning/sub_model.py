@@ -1,0 +1,57 @@
+"""A sub-model: one model that has learnt from one shard, as files.
+
+weights.safetensors           all that ``Model.score`` reads
+users.parquet, items.parquet  the catalogue of the shard's rows, with those of its side tables
+history.json                  a row an epoch
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from lethe.core.random import Stream
+from lethe.learning.training import Begin, History, Progress, train
+from lethe.models.parts.base import Config, Model
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTables
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is to be learnt: a model with its settings, from the rows of a shard and the tables beside them."""
+
+    model: type[Model]
+    config: Config
+    rows: Interactions
+    tables: SideTables
+    stream: Stream
+    device: torch.device
+    saved: Path
+    """The checkpoint of a training that takes long."""
+
+    def learn(self, catalogue: Catalogue, progress: Progress, begin: Begin | None = None) -> tuple[Model, History]:
+        """A trained model over ``catalogue``; ``begin`` may change the start."""
+        model = self.model(self.config, catalogue.shape)
+        data = catalogue.encode(self.rows, self.tables)
+        history = train(model, data, self.stream, self.device, progress=progress, saved=self.saved, begin=begin)
+        return model, history
+
+
+def write_sub_model(folder: Path, lesson: Lesson, progress: Progress) -> None:
+    """Learn, and write the sub-model into ``folder``."""
+    catalogue = Catalogue.of(lesson.rows, lesson.tables)
+    model, history = lesson.learn(catalogue, progress)
+    write_model(folder, model, catalogue, history)
+
+
+def write_model(folder: Path, model: Model, catalogue: Catalogue, history: History) -> None:
+    """Write a trained model into ``folder``."""
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "weights.safetensors")
+    catalogue.write(folder)
+    (folder / "history.json").write_text(json.dumps(history))
