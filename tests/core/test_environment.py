@@ -22,6 +22,7 @@ from lethe.learning.slices import write_slice
 from lethe.learning.sub_model import write_sub_model
 from lethe.models import MODELS
 from lethe.serving.package import write_package
+from tests.edits import Edit, edited, with_code, with_words
 
 WMF = MODELS["wmf"]
 MADE: dict[str, tuple[Any, ...]] = {
@@ -35,25 +36,10 @@ MADE: dict[str, tuple[Any, ...]] = {
 """What is kept under a key, and what makes it."""
 
 
-def edited(monkeypatch: pytest.MonkeyPatch, module: str, edit: Any, *what: Any) -> str:
-    """The digest of ``what`` were the source of a module another."""
-    source, known = environment._source, environment._module
-    with monkeypatch.context() as patch:
-        patch.setattr(environment, "_source", lambda name: edit(source(name)) if name == module else source(name))
-        patch.setattr(environment, "_module", lambda name: (known.__wrapped__ if name == module else known)(name))
+def after(module: str, edit: Edit, *what: Any) -> str:
+    """The digest of ``what`` if the source of a module were another."""
+    with edited(module, edit):
         return environment.code_digest(*what)
-
-
-def with_code(source: bytes) -> bytes:
-    return source + b"\n\ndef added():\n    return 1\n"
-
-
-def with_words(source: bytes) -> bytes:
-    """A comment, blank lines, a docstring of the module's own in place of the old, and one of an attribute."""
-    future = b"from __future__ import annotations\n"
-    head, found, rest = source.partition(future)
-    text = b'"""Other words."""\n\n# and a comment\n\n' + found + rest if found else b"# only a comment\n\n" + head
-    return text + b'\n\n"""Words about nothing."""\n'
 
 
 def test_the_root_is_the_package() -> None:
@@ -82,15 +68,13 @@ def test_a_digest_is_of_all_the_modules_together() -> None:
 
 
 @pytest.mark.parametrize("kind", MADE)
-def test_a_line_of_code_in_any_module_of_a_closure_moves_the_key_and_words_do_not(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_line_of_code_in_any_module_of_a_closure_moves_the_key_and_words_do_not(kind: str) -> None:
     what = MADE[kind]
     key, modules = environment.code_digest(*what), environment.closure(*what)
     assert len(modules) > 10
     for module in modules:
-        assert edited(monkeypatch, module, with_code, *what) != key, module
-        assert edited(monkeypatch, module, with_words, *what) == key, module
+        assert after(module, with_code, *what) != key, module
+        assert after(module, with_words, *what) == key, module
 
 
 @pytest.mark.parametrize(
@@ -121,12 +105,12 @@ def test_an_option_of_params_yaml_moves_no_key(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", MADE)
-def test_an_entry_more_in_a_table_moves_no_key_but_its_functions_do(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_more_in_a_table_moves_no_key_but_its_functions_do(kind: str) -> None:
     key, modules = environment.code_digest(*MADE[kind]), environment.closure(*MADE[kind])
     for table in environment.TABLES:
         more = b"\nfrom lethe.models.brand_new import New\n\nMODELS['new'] = New\n"
-        assert edited(monkeypatch, table, lambda source: source + more, *MADE[kind]) == key  # noqa: B023
-        moved = edited(monkeypatch, table, with_code, *MADE[kind]) != key
+        assert after(table, lambda source: source + more, *MADE[kind]) == key  # noqa: B023
+        moved = after(table, with_code, *MADE[kind]) != key
         assert moved == (table in modules), table
 
 
@@ -137,9 +121,7 @@ def test_what_a_table_hands_on_is_followed_to_where_it_is_defined() -> None:
     assert "lethe.models.wmf" in data, "a balanced partition looks at its vectors"
 
 
-def test_docstrings_of_modules_classes_functions_and_attributes_are_no_code(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_docstrings_of_modules_classes_functions_and_attributes_are_no_code() -> None:
     module = "lethe.core.random"
     spare = b"class A:\n    b: int = 1\n    def c(self):\n        return 'd'\n"
     words = (
@@ -148,7 +130,7 @@ def test_docstrings_of_modules_classes_functions_and_attributes_are_no_code(
     )
     other = spare.replace(b"'d'", b"'e'")
     first, same, changed = (
-        edited(monkeypatch, module, lambda _, text=text: text, import_module(module)) for text in (spare, words, other)
+        after(module, lambda _, text=text: text, import_module(module)) for text in (spare, words, other)
     )
     assert first == same != changed
 
