@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from lethe.core.workspace import NUMERIC
 from lethe.errors import ConfigError, LetheError
 
 ROOT = Path(__file__).parent.parent
@@ -26,9 +27,6 @@ DataDir = Annotated[
     Path, typer.Option("--data-dir", envvar="LETHE_DATA_DIR", help="Folder with the research data, one folder a set.")
 ]
 DATA = Path("../shared/data")
-ONE_PATH = {"MKL_CBWR": "AVX2"}
-"""As ``Workspace.environment`` has it."""
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
 @app.command()
@@ -314,7 +312,7 @@ def _command() -> str:
 def main() -> None:
     """Run; an error that a user can mend is one line."""
     # Before anything numeric is imported.
-    os.environ.update(ONE_THREAD | ONE_PATH)
+    os.environ.update(NUMERIC)
     try:
         app()
     except LetheError as error:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -46,6 +49,28 @@ def test_bentoml_finds_the_version_and_its_metadata(registry: Registry) -> None:
     model = ModelStore(registry.workspace.bentoml_home / "models").get(tag)
     assert Path(model.path) == registry.folder(tag)
     assert model.info.metadata["family"] == "plain"
+
+
+def test_nothing_of_the_process_is_changed_and_nothing_written_at_home(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from tests.build.test_registry import *\n"
+        "before = dict(os.environ)\n"
+        "for name in 'ab':\n"
+        "    registry = Registry(Workspace(Path(sys.argv[1]) / name))\n"
+        "    print(registry.version(promote(registry, name)).reason)\n"
+        "assert dict(os.environ) == before\n"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BENTOML")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)],
+        env=environment | {"HOME": str(home), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "for a\nfor b\n", done.stderr
+    assert not any("bento" in path.name for path in home.rglob("*"))
 
 
 def test_promoting_the_same_again_changes_nothing(registry: Registry) -> None:

@@ -83,7 +83,7 @@ def promote_winners(
         family: promote(workspace, params, choose(workspace, params, candidates, costs), rebuilt=rebuilt)
         for family, candidates in by_family.items()
     }
-    write_reports(workspace, outcomes, versions, rebuilt=rebuilt)
+    write_reports(workspace, params, outcomes, versions, rebuilt=rebuilt)
     if not rebuilt:
         registry = Registry(workspace)
         for family in set(registry.families()) - set(params.families):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,7 +126,7 @@ class Registry:
         """A stored version by tag; raises DeploymentError if it isn't there."""
         if not self._whole(tag, check=False):
             raise DeploymentError(f"model {tag!r} is not in the model store")
-        about = _bentoml(self.workspace).get(tag, _model_store=self._store_of_models()).info.metadata
+        about = self._store_of_models().get(tag).info.metadata
         artifact = self.artifacts.open(self.folder(tag), check=False)
         choice, code = dict(about.get("choice", {})), str(about.get("code", ""))
         return Version(tag, artifact, str(about["reason"]), dict(about["metrics"]), choice, code)
@@ -211,11 +210,18 @@ class Registry:
     def _models(self) -> Path:
         return self.workspace.bentoml_home / "models"
 
+    # BentoML's public functions read its folder from the environment of the process, once. Its classes are told ours.
     def _store_of_models(self) -> Any:
         from bentoml._internal.models import ModelStore
 
         self._models.mkdir(parents=True, exist_ok=True)
         return ModelStore(self._models)
+
+    def _new_entry(self, tag: str, about: dict[str, Any]) -> Any:
+        from bentoml._internal.models import Model, ModelContext
+
+        nothing = ModelContext(framework_name="", framework_versions={})
+        return Model.create(tag, module="", api_version="v1", signatures={}, metadata=about, context=nothing)
 
     def _whole(self, tag: str, check: bool = True) -> bool:
         folder = self.folder(tag)
@@ -230,9 +236,10 @@ class Registry:
         shutil.rmtree(folder, ignore_errors=True)
         # BentoML fills a temporary folder outside the workspace and leaves it there, so it gets no data of people:
         # it makes the entry, the files are copied in here, the manifest last.
-        with _bentoml(self.workspace).create(tag, metadata=about, _model_store=self._store_of_models()) as entry:
-            temporary = Path(entry.path)
-        shutil.rmtree(temporary, ignore_errors=True)
+        entry = self._new_entry(tag, about)
+        entry.flush()
+        entry.save(self._store_of_models())
+        shutil.rmtree(entry.path, ignore_errors=True)
         for name in [*sorted(package.files), "manifest.json"]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(package.file(name), folder / name)
@@ -259,12 +266,3 @@ class Registry:
 def _without(tags: list[str], gone: str) -> list[str]:
     kept = [tag for tag in tags if tag != gone]
     return [tag for place, tag in enumerate(kept) if place == 0 or tag != kept[place - 1]]
-
-
-def _bentoml(workspace: Workspace) -> Any:
-    # BentoML reads these once, when it is first used in a process; without them it would write to the home folder.
-    os.environ.setdefault("BENTOML_HOME", str(workspace.bentoml_home))
-    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
-    import bentoml.models
-
-    return bentoml.models

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from lethe.build.candidates import Outcome
+from lethe.build.judging import judged_by
 from lethe.build.registry import Version
+from lethe.config.params import Params
 from lethe.config.section import Section
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.reports import report_path, write_report, write_text
@@ -49,6 +51,8 @@ class FamilyReport(Section):
 
     dataset: str
     family: str
+    metric: str
+    """Of validation, by which the candidates were compared."""
     candidates: tuple[CandidateReport, ...]
     winner: WinnerReport
 
@@ -58,7 +62,7 @@ class FamilyReport(Section):
 
 
 def write_reports(
-    workspace: Workspace, outcomes: list[Outcome], versions: dict[str, Version], *, rebuilt: bool
+    workspace: Workspace, params: Params, outcomes: list[Outcome], versions: dict[str, Version], *, rebuilt: bool
 ) -> None:
     """Report a training, and remove what no longer holds.
 
@@ -66,7 +70,10 @@ def write_reports(
     of other datasets stay byte for byte; of the rebuilt ones only what was trained anew stays, because a candidate that
     was not has seen what is forgotten.
     """
-    trained = [_family_report(workspace, outcomes, family, version) for family, version in versions.items()]
+    trained = [
+        _family_report(workspace, params, [outcome for outcome in outcomes if outcome.job.family == family], version)
+        for family, version in versions.items()
+    ]
     datasets = {report.dataset for report in trained}
     others = [report for report in read_reports(workspace) if report.dataset not in datasets] if rebuilt else []
     for report in trained:
@@ -88,10 +95,10 @@ def read_reports(workspace: Workspace) -> list[FamilyReport]:
     return reports
 
 
-def _family_report(workspace: Workspace, outcomes: list[Outcome], family: str, version: Version) -> FamilyReport:
-    mine = [outcome for outcome in outcomes if outcome.job.family == family]
+def _family_report(workspace: Workspace, params: Params, outcomes: list[Outcome], version: Version) -> FamilyReport:
+    """Of one family's outcomes, and of what it serves now."""
     candidates = []
-    for outcome in mine:
+    for outcome in outcomes:
         measured = outcome.metrics(workspace)
         candidates.append(
             CandidateReport(
@@ -109,8 +116,14 @@ def _family_report(workspace: Workspace, outcomes: list[Outcome], family: str, v
         reason=version.reason,
         choice=version.choice,
     )
-    dataset = mine[0].job.recipe.dataset
-    return FamilyReport(dataset=dataset, family=family, candidates=tuple(candidates), winner=winner)
+    first = outcomes[0].job
+    return FamilyReport(
+        dataset=first.recipe.dataset,
+        family=first.family,
+        metric=judged_by(params, first.recipe.model),
+        candidates=tuple(candidates),
+        winner=winner,
+    )
 
 
 def _write_curve(workspace: Workspace, outcome: Outcome) -> None:
@@ -162,5 +175,8 @@ def _together(standing: Iterable[FamilyReport]) -> dict[str, object]:
             for report in standing
             for candidate in report.candidates
         ],
-        "winners": {report.family: {"dataset": report.dataset, **report.winner.plain()} for report in standing},
+        "winners": {
+            report.family: {"dataset": report.dataset, "metric": report.metric, **report.winner.plain()}
+            for report in standing
+        },
     }

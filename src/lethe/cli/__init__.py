@@ -12,7 +12,7 @@ import typer
 
 from lethe.cli import data, evidence, forget
 from lethe.cli.common import Json, run_flow, show, workspace
-from lethe.core.workspace import Workspace
+from lethe.core.workspace import NUMERIC
 from lethe.errors import LetheError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -24,6 +24,9 @@ app.add_typer(evidence.audit_app, name="audit")
 
 def main() -> None:
     """Entry point: errors a user can cause become one line and exit code 1."""
+    # The only place where the environment of a process of ours is changed from inside, and it must be: the user's shell
+    # didn't set it, and no command has loaded a numeric library yet.
+    os.environ.update(NUMERIC)
     try:
         app()
     except LetheError as error:
@@ -97,10 +100,8 @@ def status(as_json: Json = False) -> None:
 @app.command()
 def env() -> None:
     """Print the workspace's environment as shell exports, for tools started by hand: eval "$(lethe env)"."""
-    found = Workspace.find()
-    for name, value in sorted(found.environment().items()):
-        if os.environ.get(name) != value:
-            typer.echo(f"export {name}={shlex.quote(value)}")
+    for name, value in sorted(workspace().settings().items()):
+        typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 @app.command()

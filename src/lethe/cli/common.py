@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Annotated, Any
 
 import typer
@@ -14,10 +13,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 
 
 def workspace() -> Workspace:
-    """The workspace around the current folder, its environment set before anything numeric is imported."""
-    found = Workspace.find()
-    os.environ.update(found.environment())
-    return found
+    """The workspace around the current folder."""
+    return Workspace.find()
 
 
 def run_flow(name: str, *arguments: str) -> None:

@@ -28,6 +28,9 @@ console = Console(highlight=False)
 if not console.is_terminal:
     console = Console(highlight=False, width=120)
 
+SHOWN = 4
+"""Test metrics in the table of candidates, at most."""
+
 
 def run(workspace: Workspace) -> None:
     """Train, serve, forget one user, verify; prints as it goes and writes reports/demo.json."""
@@ -43,7 +46,7 @@ def run(workspace: Workspace) -> None:
     report: dict[str, Any] = {"dataset": _dataset(workspace, dataset)}
     training = read_report(workspace, "training")
     report |= {"candidates": training["candidates"], "winners": training["winners"]}
-    _print_candidates(report, params.training.metric)
+    _print_candidates(report)
     with _step(clock, "deploy", "package and serve the winners"):
         _flow(workspace, "deployment")
         server = deploy.start(workspace)
@@ -138,26 +141,26 @@ def _ask(url: str, user: Any) -> dict[str, Any]:
     return found
 
 
-def _print_candidates(report: dict[str, Any], metric: str) -> None:
-    table = Table(title=f"candidates (test metrics; the winner is chosen by validation {metric})")
-    shown = [metric, "recall@20", "hr@10"]
-    for column in ("family", "model", "sharding", f"valid {metric}", *shown, "seconds"):
-        table.add_column(column, justify="left" if column in ("family", "model", "sharding") else "right")
-    for row in report["candidates"]:
-        won = report["winners"][row["family"]]
-        star = " *" if (row["model"], row["sharding"]) == (won["model"], won["sharding"]) else ""
-        values = [f"{row['metrics'][name]:.4f}" for name in shown]
-        table.add_row(
-            row["family"],
-            row["model"] + star,
-            row["sharding"],
-            f"{row['valid'][metric]:.4f}",
-            *values,
-            f"{row['seconds']:.2f}",
-        )
-    console.print(table)
+def _print_candidates(report: dict[str, Any]) -> None:
+    """A table for each family: families of ratings and of rankings are measured by other figures."""
     for family, winner in report["winners"].items():
+        rows = [row for row in report["candidates"] if row["family"] == family]
+        console.print(candidates_table(family, winner, rows))
         console.print(f"{family}: {winner['version']} ({winner['reason']})")
+
+
+def candidates_table(family: str, winner: dict[str, Any], candidates: list[dict[str, Any]]) -> Table:
+    """A family's candidates, the winner starred: on validation by what decides, on test by that and what else fits."""
+    metric = winner["metric"]
+    shown = [metric, *(name for name in candidates[0]["metrics"] if name != metric)][:SHOWN]
+    table = Table(title=f"{family} (test metrics; the winner is chosen by validation {metric})")
+    for column in ("model", "sharding", f"valid {metric}", *shown, "seconds"):
+        table.add_column(column, justify="left" if column in ("model", "sharding") else "right")
+    for row in candidates:
+        star = " *" if (row["model"], row["sharding"]) == (winner["model"], winner["sharding"]) else ""
+        values = [f"{value:.4f}" for value in (row["valid"][metric], *(row["metrics"][name] for name in shown))]
+        table.add_row(row["model"] + star, row["sharding"], *values, f"{row['seconds']:.2f}")
+    return table
 
 
 def _print_answer(when: str, answer: dict[str, Any]) -> None:

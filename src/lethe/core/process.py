@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from lethe.core.workspace import Workspace
-from lethe.errors import DataError
+from lethe.errors import DataError, LetheError
 
 
 @contextmanager
@@ -33,8 +35,8 @@ def alone(workspace: Workspace) -> Iterator[None]:
         lock.release()
 
 
-def run_module(workspace: Workspace, module: str, *arguments: str) -> str:
-    """Run ``python -m module arguments`` in the workspace and return its output. Raises DataError with its fault."""
+def run_module(workspace: Workspace, module: str, *arguments: str, error: type[LetheError] = DataError) -> str:
+    """Run ``python -m module arguments`` in the workspace and return its output. Raises ``error`` with its fault."""
     result = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=workspace.root,
@@ -44,7 +46,7 @@ def run_module(workspace: Workspace, module: str, *arguments: str) -> str:
         text=True,
     )
     if result.returncode != 0:
-        raise DataError(_fault(result.stdout) or f"{module} {' '.join(arguments)}: exit code {result.returncode}")
+        raise error(_fault(result.stdout) or _crash(" ".join([module, *arguments]), result.returncode, result.stdout))
     return result.stdout
 
 
@@ -57,10 +59,27 @@ def run_flow(workspace: Workspace, name: str, *arguments: str) -> int:
 
 
 def _fault(output: str) -> str:
-    # What we print ourselves is one line "error: ..."; DVC's own errors begin with ERROR.
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    """The one line that a process ended with on purpose; empty if it didn't."""
+    # What we print ourselves is "error: ..."; DVC's own errors begin with ERROR.
+    lines = [line.strip() for line in output.splitlines()]
     for prefix in ("error: ", "ERROR: "):
         for line in lines:
             if line.startswith(prefix):
                 return line.removeprefix(prefix)
-    return lines[-1] if lines else ""
+    return ""
+
+
+def _crash(command: str, code: int, output: str) -> str:
+    """What is known of a process that broke down: how it ended, and of a traceback the exception's kind and place.
+
+    Never its text, which may hold a value of a row.
+    """
+    if code < 0:
+        return f"{command}: killed by signal {-code}"
+    trace = output.rpartition("Traceback (most recent call last):")[2]
+    places = re.findall(r'^  File "([^"]+)", line (\d+)', trace, re.MULTILINE)
+    kinds = re.findall(r"^([A-Za-z_][\w.]*)(?::|$)", trace, re.MULTILINE)
+    if places and kinds:
+        file, line = places[-1]
+        return f"{command}: broke down with {kinds[0]} at line {line} of {Path(file).name}; run it to see all of it"
+    return f"{command}: exit code {code}; run it to see why"

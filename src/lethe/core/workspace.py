@@ -9,6 +9,16 @@ from pathlib import Path
 
 from lethe.errors import ConfigError
 
+NUMERIC = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"),
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # One code path of MKL for every row of a product, whatever its place, alignment or processor: without it the same
+    # user, asked for twice in one batch, may get two scores.
+    "MKL_CBWR": "AVX2",
+}
+"""What every process of ours that computes has in its environment. The numeric libraries read it when they are loaded
+and never again, so no later call can stand in for it."""
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -132,19 +142,15 @@ class Workspace:
         return os.environ.get("LETHE_LEDGER_URL") or f"sqlite:///{self.state / 'ledger.sqlite'}"
 
     def environment(self) -> dict[str, str]:
-        """The environment of every process we start: our folders, one numeric thread, nothing that phones home."""
+        """The environment of every process we start: what we were started with, and our settings over it."""
+        return {**os.environ, **self.settings()}
+
+    def settings(self) -> dict[str, str]:
+        """Environment variables: our folders, one numeric thread, nothing that phones home."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        threads = dict.fromkeys(
-            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
-        )
         return {
-            **os.environ,
-            **threads,
-            # One code path of MKL for every row of a product, whatever its place, alignment or processor: without it
-            # the same user, asked for twice in one batch, may get two scores.
-            "MKL_CBWR": "AVX2",
+            **NUMERIC,
             "PATH": path,
-            "OMP_WAIT_POLICY": "PASSIVE",
             "PREFECT_HOME": str(self.prefect_home),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL",

@@ -300,3 +300,12 @@ def test_the_flow_gets_the_same_line_from_a_process_of_its_own(tiny: Workspace) 
         validate_dataset(tiny, "tiny")
     with pytest.raises(ValidationError, match="dataset: must be one of tiny, got 'other'"):
         validate_dataset(tiny, "other")
+
+
+def test_a_gate_that_breaks_down_is_one_line_too(tiny: Workspace) -> None:
+    lay_out(tiny, ROWS)
+    (tiny.root / "great_expectations.py").write_text("raise RuntimeError('u01')")
+    with pytest.raises(
+        ValidationError, match=r"^lethe\.data\.gates tiny: broke down with RuntimeError at line 1 of great"
+    ):
+        validate_dataset(tiny, "tiny")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
+from lethe.core.process import run_module
 from lethe.core.workspace import Workspace
 from lethe.errors import ValidationError
 
@@ -14,17 +12,4 @@ def validate_dataset(workspace: Workspace, dataset: str) -> None:
 
     Raises ValidationError with column, rule and count of the first gate that failed; the reports are written anyway.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "lethe.data.gates", dataset],
-        cwd=workspace.root,
-        env=workspace.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == 0:
-        return
-    said = done.stderr.strip().splitlines() or ["no message"]
-    if said[-1].startswith("error: "):
-        raise ValidationError(said[-1].removeprefix("error: "))
-    raise RuntimeError(f"validation of {dataset} crashed: {said[-1]}")
+    run_module(workspace, "lethe.data.gates", dataset, error=ValidationError)

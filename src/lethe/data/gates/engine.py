@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +29,6 @@ class Engine:
     """One run's context, in memory; Data Docs go to ``docs`` where it is given."""
 
     def __init__(self, docs: Path | None = None) -> None:
-        os.environ["GX_ANALYTICS_ENABLED"] = "false"
         import great_expectations as gx
         from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
 
@@ -40,6 +38,7 @@ class Engine:
         config = DataContextConfig(
             store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
             progress_bars={"globally": False, "metric_calculations": False},
+            analytics_enabled=False,
         )
         self._context = gx.get_context(mode="ephemeral", project_config=config)
         self._frames = self._context.data_sources.add_pandas("lethe")
