@@ -5,6 +5,7 @@ LetheError                  anything a user can cause and mend; its text is one 
 ├── DataError               a table: a missing column, a type, a range, an empty file
 │   └── ValidationError     a gate (Great Expectations) that failed: column, rule, count
 ├── ArtifactError           a stored artifact that is missing, foreign or corrupt
+├── EvidenceError           a certificate that its own evidence doesn't carry
 ├── RequestError            a forget request that can't be taken
 ├── DeploymentError         packaging, start, redeploy or smoke test of the service
 └── NotComparable           digests of two different numeric environments
@@ -33,6 +34,10 @@ class ValidationError(DataError):
 
 class ArtifactError(LetheError):
     """A stored artifact is missing, was written by something else, or its bytes differ from its manifest."""
+
+
+class EvidenceError(LetheError):
+    """A certificate can't be signed, or says what its own evidence doesn't carry."""
 
 
 class RequestError(LetheError):

@@ -27,3 +27,19 @@ def digest_file(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def strict_json(content: bytes) -> Any:
+    """The value of JSON bytes that can be read in one way only. Raises ValueError for a name that stands twice in an
+    object, a number that JSON doesn't have, and what isn't JSON."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            raise ValueError("a name stands twice")
+        return values
+
+    def refuse(name: str) -> Any:
+        raise ValueError(f"{name} is no number of JSON")
+
+    return json.loads(content, object_pairs_hook=once, parse_constant=refuse)

@@ -1,0 +1,155 @@
+"""What a certificate may claim, and what must hold before one is signed or believed.
+
+Nothing here trusts a verdict: claims and invariants are derived from the evidence anew, and a certificate that says
+otherwise contradicts itself. tools/check_certificate.py has the same rules and no line in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Literal
+
+from lethe.forgetting.certificate.content import Erasure, Invariant, Verification, drawn
+
+Kind = Literal["equal", "touched", "sampled", "removed"]
+_EQUAL = "equal, byte for byte, to what this recipe builds from the remaining data"
+SENTENCES: dict[Kind, str] = {
+    "equal": _EQUAL,
+    "touched": f"{_EQUAL}; sub-models of untouched shards were not rebuilt, as nothing that they are made of changed",
+    "sampled": f"the sub-models that the nonces drew are {_EQUAL}; the others were not rebuilt",
+    "removed": "the rows were removed and what they touched was built again; equality with a rebuild is not claimed",
+}
+FROZEN = ", with the assignment to shards that is kept for this epoch"
+
+
+def claim(content: Erasure, family: str) -> str:
+    """The most that the evidence lets us say of a family."""
+    sentence = SENTENCES[_kind(content, family)]
+    return sentence + FROZEN if content.families[family].frozen else sentence
+
+
+def _kind(content: Erasure, family: str) -> Kind:
+    verification = content.verification
+    if verification.result != "equal" or not content.families[family].repeatable:
+        return "removed"
+    if verification.sample is not None:
+        return "sampled"
+    carried = any(name.startswith(f"{family}/") for name in verification.carried)
+    return "touched" if carried else "equal"
+
+
+def invariants(content: Erasure) -> tuple[Invariant, ...]:
+    """Every line that must hold, made from the evidence."""
+    rows, scan, verification = content.rows, content.scan, content.verification
+    held, removed = sum(rows.held.values()), sum(rows.removed.values())
+    enough = held > 0 and all(rows.removed.get(kind, 0) >= count for kind, count in rows.held.items())
+    data = f"{content.dataset}/interactions"
+    before, after = content.before.get(data, "unknown"), content.after_keyed.get(data, "unknown")
+    lines = [
+        _line("rows removed", f"at least {held} and more than 0", removed, enough),
+        _line("rows left", 0, rows.left, rows.left == 0),
+        _line("data changed", f"other than {before}", after, "unknown" not in (before, after) and before != after),
+        _line("hidden from acceptance on", "yes", "yes" if content.request.hidden else "no", content.request.hidden),
+        *(_line(f"needles: {name}", "more than 0", count, count > 0) for name, count in sorted(scan.needles.items())),
+        _line("kinds of needles", "more than 0", len(scan.needles), bool(scan.needles)),
+        _line("stores searched", "more than 0", len(scan.stores), bool(scan.stores)),
+        _line("places found", 0, scan.found, scan.found == 0),
+    ]
+    if verification.result in ("equal", "different"):
+        unexplained = [name for name in verification.differing if _repeatable(content, name)]
+        lines.append(_line("served differs from rebuilt", 0, len(unexplained), not unexplained))
+    return tuple(lines)
+
+
+def _line(name: str, expected: object, actual: object, holds: bool) -> Invariant:
+    return Invariant(name=name, expected=str(expected), actual=str(actual), holds=holds)
+
+
+def _repeatable(content: Erasure, name: str) -> bool:
+    family = content.families.get(name.partition("/")[0])
+    return family is None or family.repeatable
+
+
+def contradictions(content: Erasure) -> Iterator[str]:
+    """Each way in which a certificate says what its evidence doesn't carry, in a line; none for a sound one."""
+    for line in content.invariants:
+        if not line.holds:
+            yield f"{line.name}: must be {line.expected}, is {line.actual}"
+    if content.invariants != invariants(content):
+        yield "invariants: they are not those of the evidence"
+    if content.scan.found != sum(len(places) for places in content.scan.stores.values()):
+        yield f"scan: {content.scan.found} found, which is not the number of places listed"
+    for family, one in content.families.items():
+        if one.claim != claim(content, family):
+            yield f"claim: that of {family} is not what the evidence carries"
+    yield from _times(content)
+    yield from _names(content)
+    yield from _compared(content.verification)
+    if content.verification.result in ("equal", "different"):
+        yield from _covered(content)
+
+
+def _times(content: Erasure) -> Iterator[str]:
+    request = content.request
+    try:
+        received, due, completed = map(datetime.fromisoformat, (request.received, request.due, request.completed))
+    except ValueError:
+        yield "request: a date is not in the calendar"
+        return
+    if not received <= completed or not received <= due:
+        yield "request: dates are out of order"
+
+
+def _names(content: Erasure) -> Iterator[str]:
+    if content.after.keys() != content.after_keyed.keys():
+        yield "after: keyed and plain digests are not of the same things"
+    for family in content.families:
+        if f"{family}/package" not in content.after:
+            yield f"after: the package of {family} is missing"
+
+
+def _compared(verification: Verification) -> Iterator[str]:
+    equal = bool(verification.served) and verification.served == verification.rebuilt
+    if verification.result in ("equal", "different"):
+        if equal != (verification.result == "equal"):
+            yield f"verification: says {verification.result}, its digests say otherwise"
+        if verification.reason:
+            yield "verification: a reason for not comparing, and a comparison"
+    elif verification.served or verification.rebuilt or verification.carried or verification.sample:
+        yield f"verification: says {verification.result}, and lists what it compared"
+    elif not verification.reason:
+        yield f"verification: says {verification.result}, and not why"
+
+
+def _covered(content: Erasure) -> Iterator[str]:
+    """What the certificate tells is served must be what was compared, all of it or the sample that was drawn."""
+    after, verification = content.after, content.verification
+    served, carried, sample = verification.served, verification.carried, verification.sample
+    if wrong := [name for name in after if name in served and served[name] != after[name]]:
+        yield f"verification: {wrong[0]} was compared with another digest than that served"
+    for name in carried:
+        family, _, shard = name.partition("/sub-model/")
+        unchanged = name in after and content.before.get(name) == content.after_keyed.get(name)
+        touched = family not in content.families or shard in content.families[family].shards.touched
+        if not unchanged or touched or name in served or sample is not None:
+            yield f"verification: {name} was not rebuilt, and had to be"
+    expected = {name for name in after if name not in carried}
+    if sample is not None:
+        tables = {name for name in after if name.startswith(f"{content.dataset}/")}
+        expected = tables | set(drawn(_again(content), sample.count, sample.nonces))
+        sub_models = {name for name in served if "/sub-model/" in name}
+        if not sub_models <= expected:
+            yield "verification: the sample is not the one that the nonces draw"
+    if missing := sorted(expected - served.keys()):
+        yield f"verification: {missing[0]} was not compared"
+
+
+def _again(content: Erasure) -> list[str]:
+    """Names of the sub-models that this request had built again."""
+    names = (
+        f"{family}/sub-model/{shard}"
+        for family, one in content.families.items()
+        for shard in (*one.shards.touched, *one.shards.retrained)
+    )
+    return [name for name in dict.fromkeys(names) if name in content.after]

@@ -1,0 +1,200 @@
+"""What a certificate says, as typed values; claims.py holds what may be said, and when.
+
+Everything of before is given by keyed digest: from a plain one, whoever has the remaining data would find the forgotten
+rows by trial.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, JsonValue, StringConstraints
+
+from lethe.config.section import Section
+
+PREDICATE = "urn:lethe:erasure:v1"
+
+Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Line = Annotated[str, StringConstraints(min_length=1)]
+Moment = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}\+00:00$")]
+"""ISO 8601 in UTC, to the second."""
+
+
+class Subject(Section):
+    """The request."""
+
+    id: Line
+    kind: Literal["user", "interactions"]
+    subject_digest: Hex
+    """HMAC-SHA256 of the subject under the operator's key: recognisable to who knows the subject and holds the key."""
+    reason: str
+    received: Moment
+    due: Moment
+    completed: Moment
+    hidden: bool
+    """Whether from acceptance on the service answered the subject from popularity."""
+
+
+class Rows(Section):
+    """Rows of the subject by kind (interactions, links, ...): held at acceptance, removed, and still there."""
+
+    held: dict[str, Count]
+    removed: dict[str, Count]
+    left: Count
+
+
+class Lasting(Section):
+    """Something that outlasts the request, and the date or event that ends it."""
+
+    what: Line
+    until: Line
+
+
+class Shards(Section):
+    """What happened to the shards of one family."""
+
+    touched: tuple[str, ...]
+    retrained: tuple[str, ...]
+    reused: tuple[str, ...]
+
+
+class Family(Section):
+    """One served family: what is claimed of it, and the recipe that the claim is about."""
+
+    version: Line
+    claim: str = ""
+    """One of ``claims.SENTENCES``; derived when it is signed."""
+    recipe: dict[str, JsonValue]
+    """Model, hyper-parameters, sharding, aggregator, seed."""
+    chosen: str
+    """By which rule, and on which data, the recipe was chosen."""
+    frozen: bool
+    """Whether rows are assigned to shards by an assignment that is kept for the epoch."""
+    repeatable: bool
+    """Whether its environment builds the same bytes from the same inputs."""
+    residues: tuple[Lasting, ...]
+    shards: Shards
+
+
+class Purged(Section):
+    """What left one store."""
+
+    store: str
+    removed: Count
+    bytes: int
+
+
+class Absence(Section):
+    """The absence scan."""
+
+    stores: dict[str, tuple[str, ...]]
+    """Places found in each store that was searched."""
+    found: Count
+    needles: dict[str, Count]
+    """How many of each kind were searched for."""
+    typed_only: Count
+    """Ids so short that they were searched where an id stands, and not in free text."""
+    not_searched: tuple[str, ...]
+    """Places inside the stores that could not be looked into."""
+
+
+class Sample(Section):
+    """How sub-models were drawn to be rebuilt; see ``drawn``. ``nonces``: of the batch's requests, sorted."""
+
+    count: Annotated[int, Field(ge=1)]
+    nonces: Annotated[tuple[Line, ...], Field(min_length=1)]
+    origin: Literal["requesters", "random"]
+
+
+class Verification(Section):
+    """The rebuild from the remaining data in a clean folder, beside what is served: digests by the same names.
+
+    ``carried``: sub-models that were not rebuilt, because nothing that they are made of changed. ``sample``: None where
+    everything else was rebuilt. ``reason``: why nothing was compared; empty where it was.
+    """
+
+    result: Literal["equal", "different", "not comparable", "not run"]
+    served: dict[str, Hex] = Field(default_factory=dict)
+    rebuilt: dict[str, Hex] = Field(default_factory=dict)
+    carried: tuple[str, ...] = ()
+    sample: Sample | None = None
+    reason: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        served: Mapping[str, str],
+        rebuilt: Mapping[str, str],
+        carried: Iterable[str] = (),
+        sample: Sample | None = None,
+    ) -> Self:
+        """Of digests that were compared; none at all would look like equality."""
+        assert served, "nothing was compared"
+        return cls(
+            result="equal" if dict(served) == dict(rebuilt) else "different",
+            served=dict(served),
+            rebuilt=dict(rebuilt),
+            carried=tuple(sorted(carried)),
+            sample=sample,
+        )
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """Names whose digests differ, or that stand on one side only."""
+        names = sorted({*self.served, *self.rebuilt})
+        return tuple(name for name in names if self.served.get(name) != self.rebuilt.get(name))
+
+
+def drawn(names: Iterable[str], count: int, nonces: Iterable[str]) -> list[str]:
+    """The ``count`` names that the nonces pick: those with the least SHA-256 of (all nonces, name), a line each.
+
+    Whoever gave one of the nonces knows that nobody chose the sample.
+    """
+    seed = "".join(f"{nonce}\n" for nonce in nonces)
+    return sorted(sorted(names, key=lambda name: hashlib.sha256(f"{seed}{name}".encode()).digest())[:count])
+
+
+class Invariant(Section):
+    """One thing that must hold before anything is signed."""
+
+    name: str
+    expected: str
+    actual: str
+    holds: bool
+
+
+class Erasure(Section):
+    """All that a certificate says; the predicate of its statement."""
+
+    request: Subject
+    dataset: Line
+    rows: Rows
+    families: dict[str, Family]
+    outside_reach: tuple[Lasting, ...]
+    before: dict[str, Hex]
+    """Keyed digests, by name, of tables and artifacts as they were."""
+    after_keyed: dict[str, Hex]
+    """Keyed like ``before``: where the two are equal, nothing changed."""
+    after: dict[str, Hex]
+    """SHA-256, by name, of tables ({dataset}/interactions, {dataset}/{sharding}/shard/{name}) and of what is served
+    ({family}/package, {family}/ensemble, {family}/sub-model/{shard})."""
+    materials: dict[str, Hex]
+    """SHA-256 of what else decides a rebuild: code, installed packages, environment, parameters, suppression list."""
+    environment: dict[str, JsonValue]
+    purged: tuple[Purged, ...]
+    scan: Absence
+    verification: Verification
+    seconds: dict[str, Seconds]
+    ledger_head: Hex
+    """Hash of the newest event of the ledger's log when this was signed."""
+    invariants: tuple[Invariant, ...] = ()
+    """Derived when it is signed."""
+
+    def subjects(self) -> dict[str, str]:
+        """What the statement is about: the remaining data and every served package, by digest."""
+        named = (f"{self.dataset}/interactions", *(f"{family}/package" for family in self.families))
+        return {name: self.after[name] for name in named if name in self.after}
