@@ -12,6 +12,7 @@ from lethe.core.environment import whole_code_digest
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, LetheError
 from lethe.forgetting import certificate, completion, erasure, intake, rollback
+from lethe.forgetting.certificate.claims import SENTENCES
 from tests.house import ask, forget, rebuild, train
 
 USERS = ("user-004", "user-007", "user-010")
@@ -44,11 +45,13 @@ def test_many_requests_are_one_run_with_a_certificate_each(tiny: Workspace) -> N
     assert [request.state for request in done] == ["completed"] * 3
     for request in done:
         path = tiny.root / request.result["certificate"]
-        signed = certificate.check(path, certificate.key_beside(path))
+        signed = certificate.read(path)
         assert (signed.request.id, signed.request.subject_digest) == (request.id, request.subject_digest)
-        assert "sharded/ensemble" in signed.after.artifacts
-        assert signed.before.artifacts["sharded/ensemble"] != signed.after.artifacts["sharded/ensemble"]
-        assert any(place.startswith("backups") for place in signed.outside_reach)
+        assert signed.before["sharded/ensemble"] != signed.after_keyed["sharded/ensemble"]
+        assert any(place.what.startswith("backups") for place in signed.outside_reach)
+        assert signed.rows.held["interactions"] == signed.rows.removed["interactions"] > 0
+        assert signed.request.hidden
+        assert signed.families["sharded"].claim == SENTENCES["removed"], "no rebuild was made here"
         assert signed.scan.found == 0
     assert len({request.result["certificate"] for request in done}) == 3
     anew = [a for a in ArtifactStore(tiny.artifacts).all() if a.key not in made and a.kind == "sub-model"]
@@ -64,8 +67,8 @@ def test_the_certificate_names_the_code_that_built_what_was_replaced(
     monkeypatch.undo()
     (id,) = forget(tiny, USERS[0])
     path = tiny.root / intake.ledger(tiny).get(id).result["certificate"]
-    signed = certificate.check(path, certificate.key_beside(path))
-    assert (signed.before.code, signed.after.code) == ("a" * 64, whole_code_digest())
+    signed = certificate.read(path)
+    assert (signed.materials["code before"], signed.materials["code"]) == ("a" * 64, whole_code_digest())
 
 
 def test_what_an_older_version_saw_is_searched_for_in_every_store(tiny: Workspace) -> None:

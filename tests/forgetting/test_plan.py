@@ -13,6 +13,7 @@ import pytest
 from lethe.build.costs import Cost, Costs, aggregating, expected_seconds, training
 from lethe.build.recipe import Recipe
 from lethe.config.params import Params
+from lethe.config.promise import EQUAL, WITH_ASSIGNMENT
 from lethe.config.sharding import Sharding
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import guarantee, residues
@@ -84,12 +85,12 @@ def test_the_plan_as_json_names_nobody(workspace):
 
 
 @pytest.mark.parametrize("partition", ["whole", "user-hash", "interaction-hash", "ubp", "ibp", "inbp"])
-def test_only_a_partition_that_looks_at_no_other_rows_is_unconditional(partition):
+def test_only_a_partition_that_looks_at_no_other_rows_is_without_an_assignment(partition):
     layout = WHOLE if partition == "whole" else Sharding(partition=partition, num_shards=4, aggregator="attention")
     keyed = partition in ("whole", "user-hash", "interaction-hash")
-    assert guarantee(layout).startswith("unconditional" if keyed else "given the frozen assignment")
+    assert guarantee(layout) == (EQUAL if keyed else EQUAL + WITH_ASSIGNMENT)
     assert len(residues(layout)) == (1 if keyed else 2)
-    assert all("ends when" in residue for residue in residues(layout))
+    assert all(residue.until for residue in residues(layout))
 
 
 # --- what it will cost -------------------------------------------------------------------------------------------

@@ -17,15 +17,24 @@ certificate_app = typer.Typer(no_args_is_help=True, help="Certificates of comple
 @certificate_app.command("check")
 def certificate_check(
     file: Annotated[Path, typer.Argument(help="The certificate.")],
-    public_key: Annotated[
-        Path | None, typer.Option(help="PEM file of the key you trust; default: the one beside the certificate.")
-    ] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file of the signer's key, from whom you trust.")] = None,
+    known_keys: Annotated[Path | None, typer.Option(help="File of trusted fingerprints, one a line.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Check a certificate's signature offline."""
-    from lethe.forgetting.certificate import check, key_beside
+    """Check a certificate offline: who signed it, that no byte was changed, that its evidence carries its claims."""
+    from lethe.forgetting.certificate import check, v1
 
-    check(file, public_key or key_beside(file))
-    typer.echo("valid")
+    checked = check(file, key, known_keys)
+    pinned = "as expected" if checked.pinned else "NOT compared with a key you trust: name one by --key or --known-keys"
+    lines = [f"signer {checked.signer}, {pinned}"]
+    if isinstance(checked.content, v1.Certificate):
+        claims = dict.fromkeys(checked.content.guarantee, v1.WEAKER)
+    else:
+        claims = {family: one.claim for family, one in checked.content.families.items()}
+        lines += [f"{line.name}: {line.actual}, must be {line.expected}" for line in checked.content.invariants]
+    lines += [f"{family}: {claim}" for family, claim in claims.items()]
+    report = {"valid": True, "signer": checked.signer, "pinned": checked.pinned, "claims": claims}
+    show(report, as_json, ["valid", *lines])
 
 
 @audit_app.command("run")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from threading import Lock
 from types import ModuleType
@@ -173,3 +173,10 @@ def numeric_environment(device: str) -> dict[str, Any]:
         # The order of some of a GPU's sums is its libraries' own.
         environment["repeatable"] = False
     return environment
+
+
+@cache
+def packages_digest() -> str:
+    """SHA-256 of the names and versions of all installed packages, a line each, sorted."""
+    lines = sorted({f"{one.metadata['Name'].lower()}=={one.version}\n" for one in distributions()})
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -6,40 +6,54 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from lethe.build.registry import Registry, Version
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.canonical import digest_file
+from lethe.core.environment import numeric_environment, packages_digest
+from lethe.core.keys import keyed
 from lethe.core.workspace import Workspace
+from lethe.data.partition.guarantee import frozen, residues
 from lethe.forgetting import certificate
+from lethe.forgetting.certificate import Verification
+from lethe.forgetting.certificate.files import derived
 from lethe.forgetting.erasure import must_be_clean, needles_of
 from lethe.forgetting.intake import hide, ledger, pending
 from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.plan import PlannedFamily
 from lethe.forgetting.run import Run
 from lethe.forgetting.state import State
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.stores import LedgerStore
 
+NOT_RUN = Verification(result="not run", reason="no rebuild was made in this run")
 
-def complete(workspace: Workspace, run: Run) -> None:
-    """Erase the subjects, sign the certificates, end the requests, and let the service answer normally again."""
+
+def complete(workspace: Workspace, run: Run, verification: Verification = NOT_RUN) -> None:
+    """Erase the subjects, sign the certificates, end the requests, and let the service answer normally again.
+
+    Raises EvidenceError before anything of it is done, if what a certificate must show does not hold.
+    """
     assert run.ended is not None, "a run is erased before it is completed"
     book, ended = ledger(workspace), run.ended
-    shards = {family: _shards(run, family) for family in ended.after.of(*run.datasets).families}
-    seconds = {"total": round(time.time() - run.started, 2), "training": _training_seconds(workspace, run)}
     needles = needles_of(workspace, book, run, ended.after)
-    requests = [request for request in book.erase(run.requests) if request.state != "completed"]
-    must_be_clean(purge.scan([LedgerStore(book)], needles))
+    requests = [request for request in book.get_all(run.requests) if request.state != "completed"]
+    seconds = {"total": round(time.time() - run.started, 2), "training": _training_seconds(workspace, run)}
     head = book.check_chain()
+    contents = [derived(_content(workspace, run, request, verification, seconds, head)) for request in requests]
+    book.erase(run.requests)
+    must_be_clean(purge.scan([LedgerStore(book)], needles))
     results: dict[str, dict[str, Any]] = {}
-    for request in requests:
-        signed = certificate.sign(**_certificate(run, request, shards, seconds), ledger_head=head)
-        path = certificate.write(signed, workspace.certificates)
-        results[request.id] = {
+    for content in contents:
+        path = certificate.write(content, workspace.certificates)
+        shards = {family: one.shards for family, one in content.families.items()}
+        results[content.request.id] = {
             "outcome": "forgotten",
             "shards_touched": run.touched,
             "shards_retrained": [f"{family}/{shard}" for family, of in shards.items() for shard in of.retrained],
             "shards_reused": [f"{family}/{shard}" for family, of in shards.items() for shard in of.reused],
             "purged": [{"store": one.store, "removed": one.removed} for one in ended.purged],
             "scan": {"stores": len(ended.scan.stores), "found": ended.scan.found},
+            "verification": verification.result,
             "certificate": str(path.relative_to(workspace.root)),
             # Through the result's digest it is part of the chain: nobody can put another certificate in its place.
             "certificate_digest": digest_file(path),
@@ -50,58 +64,105 @@ def complete(workspace: Workspace, run: Run) -> None:
     Run.discard(workspace)
 
 
-def _shards(run: Run, family: str) -> certificate.Shards:
-    """Which shards held the subjects, which sub-models were trained anew, and which were used again."""
-    assert run.ended is not None
-    replaced, now = run.before.families.get(family), run.ended.after.families[family].sub_models
-    before = {} if replaced is None else replaced.sub_models
-    return certificate.Shards(
-        touched=tuple(shard for planned in run.plan if planned.family == family for shard in planned.touched),
-        retrained=tuple(shard for shard, digest in now.items() if before.get(shard) != digest),
-        reused=tuple(shard for shard, digest in now.items() if before.get(shard) == digest),
-    )
-
-
 def _training_seconds(workspace: Workspace, run: Run) -> float:
     """Seconds of making what this run trained and aggregated."""
     made = [artifact.record() for artifact in ArtifactStore(workspace.artifacts).all()]
     return round(sum(r.get("seconds", 0.0) for r in made if r.get("made", 0.0) >= run.started), 3)
 
 
-def _certificate(
-    run: Run, request: ForgetRequest, shards: dict[str, certificate.Shards], seconds: dict[str, float]
-) -> dict[str, Any]:
-    assert run.ended is not None
-    plans = {planned.family: planned for planned in run.plan if planned.dataset == request.dataset}
-    return {
-        "request": {
-            "id": request.id,
-            "kind": request.kind,
-            "subject_digest": request.subject_digest,
-            "reason": request.reason,
-            "received": request.received.isoformat(),
-            "completed": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-        "dataset": request.dataset,
-        "guarantee": {family: planned.guarantee for family, planned in plans.items()},
-        "residues": {family: planned.residues for family, planned in plans.items()},
-        "outside_reach": run.ended.outside_reach,
-        "before": _signed_digests(run.before, request.dataset),
-        "after": _signed_digests(run.ended.after, request.dataset),
-        "shards": {family: shards[family] for family in plans},
-        "seconds": seconds,
-        "purged": run.ended.purged,
-        "scan": run.ended.scan,
-        "verify": {"result": "not run", "compared": 0, "differing": []},
-    }
+def _content(
+    workspace: Workspace,
+    run: Run,
+    request: ForgetRequest,
+    verification: Verification,
+    seconds: dict[str, float],
+    head: str,
+) -> certificate.Erasure:
+    ended = run.ended
+    assert ended is not None
+    before, after = (_digests(state, request.dataset) for state in (run.before, ended.after))
+    environment = numeric_environment("cpu")
+    return certificate.Erasure(
+        request=certificate.Subject(
+            id=request.id,
+            kind=request.kind,
+            subject_digest=request.subject_digest,
+            reason=request.reason,
+            received=request.received.isoformat(),
+            due=request.due.isoformat(),
+            completed=datetime.now(UTC).isoformat(timespec="seconds"),
+            hidden=ended.hidden[request.id],
+        ),
+        dataset=request.dataset,
+        rows=ended.rows[request.id],
+        families=_families(workspace, run, request.dataset),
+        outside_reach=ended.outside_reach,
+        before={name: keyed(digest) for name, digest in before.items()},
+        after_keyed={name: keyed(digest) for name, digest in after.items()},
+        after=after,
+        materials=_materials(workspace, run.before, ended.after),
+        environment=environment,
+        purged=ended.purged,
+        scan=ended.scan,
+        verification=verification.about(request.dataset, ended.after.of(request.dataset).families),
+        seconds=seconds,
+        ledger_head=head,
+    )
 
 
-def _signed_digests(state: State, dataset: str) -> certificate.Digests:
+def _digests(state: State, dataset: str) -> dict[str, str]:
+    """Of a dataset's tables and of what is served from it, by name."""
     own = state.of(dataset)
-    return certificate.Digests(
-        data=own.datasets[dataset].interactions,
-        shards=own.shards,
-        artifacts=own.artifacts,
-        code=own.code,
-        environment=own.environment,
+    tables = {f"{dataset}/interactions": own.datasets[dataset].interactions}
+    for sharding, shards in own.datasets[dataset].shards.items():
+        tables |= {f"{dataset}/{sharding}/shard/{shard}": digest for shard, digest in shards.items()}
+    return tables | own.artifacts
+
+
+def _materials(workspace: Workspace, before: State, after: State) -> dict[str, str]:
+    files = {"params.yaml": workspace.params, "suppression list": workspace.suppression}
+    named = {name: digest_file(path) for name, path in files.items() if path.is_file()}
+    built = {"code": after.code, "code before": before.code, "environment": after.environment}
+    return {**built, "installed packages": packages_digest(), **named}
+
+
+def _families(workspace: Workspace, run: Run, dataset: str) -> dict[str, certificate.Family]:
+    assert run.ended is not None
+    registry, plans = Registry(workspace), {planned.family: planned for planned in run.plan}
+    repeatable = _repeatable(workspace)
+    families = {}
+    for family, now in run.ended.after.of(dataset).families.items():
+        version = registry.version(now.version)
+        families[family] = certificate.Family(
+            version=now.version,
+            recipe=version.recipe.plain(),
+            chosen=_chosen(version),
+            frozen=frozen(version.recipe.layout),
+            repeatable=all(digest in repeatable for digest in (now.ensemble, *now.sub_models.values())),
+            residues=residues(version.recipe.layout),
+            shards=_shards(run, family, plans.get(family)),
+        )
+    return families
+
+
+def _repeatable(workspace: Workspace) -> set[str]:
+    """Digests of the artifacts whose environment builds the same bytes again."""
+    made = ArtifactStore(workspace.artifacts).all()
+    return {one.digest for one in made if one.inputs.get("environment", {}).get("repeatable", True)}
+
+
+def _chosen(version: Version) -> str:
+    rule = version.choice.get("rule", "")
+    return f"{rule or version.reason}, on data that held the forgotten rows"
+
+
+def _shards(run: Run, family: str, planned: PlannedFamily | None) -> certificate.Shards:
+    """Which shards held the subjects, which sub-models were trained anew, and which were used again."""
+    assert run.ended is not None
+    replaced, now = run.before.families.get(family), run.ended.after.families[family].sub_models
+    before = {} if replaced is None else replaced.sub_models
+    return certificate.Shards(
+        touched=() if planned is None else planned.touched,
+        retrained=tuple(shard for shard, digest in now.items() if before.get(shard) != digest),
+        reused=tuple(shard for shard, digest in now.items() if before.get(shard) == digest),
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from lethe.build.registry import Registry
+from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.errors import LetheError
-from lethe.forgetting.certificate import Absence, Purged
-from lethe.forgetting.intake import current_plan, ledger
+from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
+from lethe.forgetting.intake import current_plan, ledger, rows_of
 from lethe.forgetting.ledger.ledger import Ledger
+from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.lineage import live_artifacts
 from lethe.forgetting.run import Ended, Run
 from lethe.forgetting.state import State, state_of
@@ -20,6 +22,7 @@ from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.service import Running
 from lethe.forgetting.stores.stores import Store
 from lethe.serving import deploy
+from lethe.serving.suppression import read_suppressed_users
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import digest_beside
 
@@ -27,6 +30,9 @@ from lethe.tables.side_tables import digest_beside
 def erase(workspace: Workspace, run: Run) -> Run:
     """Empty every store of what is superseded, then scan them all; raises LetheError if anything is found."""
     book, after = ledger(workspace), state_of(workspace)
+    requests = book.get_all(run.requests)
+    if run.ended is not None and any(request.user is None for request in requests):
+        return run  # It was killed after its subjects were erased: what to search for is gone, what was found stands.
     places = stores(workspace, book, run)
     needles = needles_of(workspace, book, run, after)
     removed = purge.purge(places, needles)
@@ -34,11 +40,39 @@ def erase(workspace: Workspace, run: Run) -> Run:
     must_be_clean(scan)
     ended = Ended(
         purged=tuple(Purged(store=one.store, removed=one.entries, bytes=one.bytes) for one in removed),
-        scan=Absence(stores={name: tuple(map(str, found)) for name, found in scan.places.items()}, found=scan.found),
-        outside_reach=(*_sources_outside(workspace, run), *purge.outside_reach(workspace, book)),
+        scan=_absence(scan, needles),
+        outside_reach=tuple(
+            Lasting(what=place, until="who keeps it removes it there")
+            for place in (*_sources_outside(workspace, run), *purge.outside_reach(workspace, book))
+        ),
+        rows={request.id: _rows(workspace, run, request) for request in requests},
+        hidden=_hidden(workspace, requests),
         after=after,
     )
     return run.model_copy(update={"ended": ended}).write(workspace)
+
+
+def _absence(scan: purge.Scan, needles: Sequence[Needles]) -> Absence:
+    subjects = [*(user for n in needles for user in n.users), *(user for n in needles for user, _ in n.pairs)]
+    texts = {text for n in needles for text in n.texts}
+    return Absence(
+        stores={name: tuple(map(str, found)) for name, found in scan.places.items()},
+        found=scan.found,
+        needles={"subjects": len(subjects), "digests": len({digest for n in needles for digest in n.digests})},
+        typed_only=len({user for user in subjects if user not in texts}),
+        not_searched=(),
+    )
+
+
+def _rows(workspace: Workspace, run: Run, request: ForgetRequest) -> Rows:
+    left = rows_of(workspace, request)
+    held = run.held[request.id]
+    return Rows(held=held, removed={kind: held[kind] - left[kind] for kind in held}, left=sum(left.values()))
+
+
+def _hidden(workspace: Workspace, requests: Sequence[ForgetRequest]) -> dict[str, bool]:
+    hidden = read_suppressed_users(workspace.serving_suppression)
+    return {request.id: subject_digest(request.dataset, request.user) in hidden for request in requests}
 
 
 def stores(workspace: Workspace, book: Ledger, run: Run | None = None) -> list[Store]:

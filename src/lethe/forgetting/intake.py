@@ -52,8 +52,14 @@ def submit(
 
 def held_rows(workspace: Workspace, request: ForgetRequest) -> int:
     """Rows of the data, side tables included, that the request is about."""
+    return sum(rows_of(workspace, request).values())
+
+
+def rows_of(workspace: Workspace, request: ForgetRequest) -> dict[str, int]:
+    """The same, by kind."""
     rows = Interactions.read(workspace.interactions(request.dataset))
-    return holds(rows, request) + mentions(SideTables.read(workspace.side(request.dataset)), request)
+    beside = mentions(SideTables.read(workspace.side(request.dataset)), request)
+    return {"interactions": holds(rows, request), "side tables": beside}
 
 
 def hide(workspace: Workspace, requests: Sequence[ForgetRequest]) -> None:

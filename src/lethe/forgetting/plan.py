@@ -77,7 +77,7 @@ class FamilyPlan:
             "predicted": self.predicted.to_json(),
             "alternatives": [alternative.to_json() for alternative in self.alternatives],
             "guarantee": guarantee(recipe.layout),
-            "residues": residues(recipe.layout),
+            "residues": [residue.plain() for residue in residues(recipe.layout)],
         }
 
     def record(self) -> PlannedFamily:
@@ -85,8 +85,6 @@ class FamilyPlan:
         return PlannedFamily(
             family=self.served.family,
             dataset=recipe.dataset,
-            guarantee=guarantee(recipe.layout),
-            residues=tuple(residues(recipe.layout)),
             touched=self.touched,
         )
 
@@ -96,8 +94,6 @@ class PlannedFamily(Section):
 
     family: str
     dataset: str
-    guarantee: str
-    residues: tuple[str, ...]
     touched: tuple[str, ...]
     """Names of the shards that hold the subjects."""
 

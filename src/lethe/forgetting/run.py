@@ -23,8 +23,8 @@ from lethe.core.workspace import Workspace
 from lethe.data.gates.epoch import read_epoch, write_epoch
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import LetheError
-from lethe.forgetting.certificate import Absence, Purged
-from lethe.forgetting.intake import held_rows, ledger
+from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
+from lethe.forgetting.intake import held_rows, ledger, rows_of
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest, holds, mentions
 from lethe.forgetting.ledger.requests import State as RequestState
@@ -39,7 +39,11 @@ class Ended(Section):
 
     purged: tuple[Purged, ...]
     scan: Absence
-    outside_reach: tuple[str, ...]
+    outside_reach: tuple[Lasting, ...]
+    rows: dict[str, Rows]
+    """Of each request: held, removed, left."""
+    hidden: dict[str, bool]
+    """Whether each request's user was hidden from the service all the while."""
     after: State
 
 
@@ -50,6 +54,8 @@ class Run(Section):
     datasets: tuple[str, ...]
     plan: tuple[PlannedFamily, ...]
     before: State
+    held: dict[str, dict[str, int]]
+    """Of each request: rows of its subject by kind."""
     expected: dict[str, int]
     """Rows that each dataset's epoch is reckoned to have begun with once those of the batch are gone: the gate that
     misses rows must not miss forgotten ones."""
@@ -100,6 +106,7 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
             datasets=datasets,
             plan=planned.record(),
             before=state_of(workspace),
+            held={request.id: rows_of(workspace, request) for request in waiting},
             expected={dataset: _expected(workspace, dataset, waiting) for dataset in datasets},
             started=time.time(),
         ).write(workspace)

@@ -48,7 +48,7 @@ def check_log(workspace: Workspace) -> dict[str, Any]:
         path = workspace.root / request.result["certificate"]
         if not path.is_file() or digest_file(path) != request.result["certificate_digest"]:
             raise LetheError(f"audit: the certificate of {request.id} is missing or was changed")
-        heads.append(certificate.check(path, certificate.key_beside(path)).ledger_head)
+        heads.append(certificate.check(path).content.ledger_head)
     head = book.check_chain(heads)
     return {"events": len(book.events()), "head": head, "certificates": len(heads)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lethe.config.promise import EQUAL, WITH_ASSIGNMENT, Lasting
 from lethe.config.sharding import Sharding
 from lethe.data.partition import PARTITIONS
 
@@ -13,22 +14,20 @@ def frozen(sharding: Sharding) -> bool:
 
 
 def guarantee(sharding: Sharding) -> str:
-    """What the certificate promises under this sharding."""
-    if not frozen(sharding):
-        return "unconditional: equal to never having had the data"
-    return "given the frozen assignment: equal to the pipeline run with that assignment and without the data"
+    """The most that a certificate can claim under this sharding; its evidence may carry less."""
+    return EQUAL + WITH_ASSIGNMENT if frozen(sharding) else EQUAL
 
 
-def residues(sharding: Sharding) -> list[str]:
-    """What forgotten data may still have decided, each with when that ends."""
-    choices = [
-        "the kind of model and its hyper-parameters were chosen on this epoch's data; "
-        "ends when the choice is made anew in the next epoch"
-    ]
-    if not frozen(sharding):
-        return choices
-    assigned = (
-        "the shards and slices that other rows lie in were assigned while the data were there; "
-        "ends when the next epoch begins with a new partition"
+def residues(sharding: Sharding) -> tuple[Lasting, ...]:
+    """What forgotten data may still have decided."""
+    choices = Lasting(
+        what="the kind of model and its hyper-parameters were chosen on this epoch's data",
+        until="the choice is made anew in the next epoch",
     )
-    return [assigned, *choices]
+    if not frozen(sharding):
+        return (choices,)
+    assigned = Lasting(
+        what="the shards and slices that other rows lie in were assigned while the data were there",
+        until="the next epoch begins with a new partition",
+    )
+    return assigned, choices

@@ -1,7 +1,7 @@
 """Partitions by keyed hash: the shard of a row depends on the row alone, so they need no earlier assignment.
 
-Their guarantee is unconditional: no row's shard says anything about another row, forgotten or not. They take the
-arguments of every partition and look at the rows, the number of shards and the stream only.
+What they promise needs no assignment that is kept: no row's shard says anything about another row, forgotten or not.
+They take the arguments of every partition and look at the rows, the number of shards and the stream only.
 """
 
 from __future__ import annotations

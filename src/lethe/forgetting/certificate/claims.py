@@ -10,23 +10,22 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal
 
+from lethe.config.promise import EQUAL, WITH_ASSIGNMENT
 from lethe.forgetting.certificate.content import Erasure, Invariant, Verification, drawn
 
 Kind = Literal["equal", "touched", "sampled", "removed"]
-_EQUAL = "equal, byte for byte, to what this recipe builds from the remaining data"
 SENTENCES: dict[Kind, str] = {
-    "equal": _EQUAL,
-    "touched": f"{_EQUAL}; sub-models of untouched shards were not rebuilt, as nothing that they are made of changed",
-    "sampled": f"the sub-models that the nonces drew are {_EQUAL}; the others were not rebuilt",
+    "equal": EQUAL,
+    "touched": f"{EQUAL}; sub-models of untouched shards were not rebuilt, as nothing that they are made of changed",
+    "sampled": f"the sub-models that the nonces drew are {EQUAL}; the others were not rebuilt",
     "removed": "the rows were removed and what they touched was built again; equality with a rebuild is not claimed",
 }
-FROZEN = ", with the assignment to shards that is kept for this epoch"
 
 
 def claim(content: Erasure, family: str) -> str:
     """The most that the evidence lets us say of a family."""
     sentence = SENTENCES[_kind(content, family)]
-    return sentence + FROZEN if content.families[family].frozen else sentence
+    return sentence + WITH_ASSIGNMENT if content.families[family].frozen else sentence
 
 
 def _kind(content: Erasure, family: str) -> Kind:

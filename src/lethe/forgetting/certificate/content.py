@@ -12,6 +12,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, StringConstraints
 
+from lethe.config.promise import Lasting, Line
 from lethe.config.section import Section
 
 PREDICATE = "urn:lethe:erasure:v1"
@@ -19,7 +20,6 @@ PREDICATE = "urn:lethe:erasure:v1"
 Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Line = Annotated[str, StringConstraints(min_length=1)]
 Moment = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}\+00:00$")]
 """ISO 8601 in UTC, to the second."""
 
@@ -45,13 +45,6 @@ class Rows(Section):
     held: dict[str, Count]
     removed: dict[str, Count]
     left: Count
-
-
-class Lasting(Section):
-    """Something that outlasts the request, and the date or event that ends it."""
-
-    what: Line
-    until: Line
 
 
 class Shards(Section):
@@ -141,6 +134,18 @@ class Verification(Section):
             carried=tuple(sorted(carried)),
             sample=sample,
         )
+
+    def about(self, dataset: str, families: Iterable[str]) -> Self:
+        """What of it is about one dataset and its families."""
+        own = (dataset, *families)
+        served, rebuilt = (
+            {name: digest for name, digest in digests.items() if name.partition("/")[0] in own}
+            for digests in (self.served, self.rebuilt)
+        )
+        if self.result not in ("equal", "different"):
+            return self
+        carried = (name for name in self.carried if name.partition("/")[0] in own)
+        return self.of(served, rebuilt, carried, self.sample)
 
     @property
     def differing(self) -> tuple[str, ...]:

@@ -33,14 +33,20 @@ class Checked:
 
 
 def sign(content: Erasure) -> bytes:
-    """The certificate's file: claims and invariants are derived from the evidence, then it is signed. Raises
-    EvidenceError, and signs nothing, where an invariant doesn't hold or the content contradicts itself."""
+    """The certificate's file: what is ``derived`` from the evidence, signed."""
+    content = derived(content)
+    return seal(statement(content.subjects(), PREDICATE, content.plain()))
+
+
+def derived(content: Erasure) -> Erasure:
+    """With claims and invariants made from the evidence. Raises EvidenceError where an invariant doesn't hold or the
+    content contradicts itself: then nothing may be signed."""
     families = {name: one.model_copy(update={"claim": claim(content, name)}) for name, one in content.families.items()}
     content = content.model_copy(update={"families": families})
     content = content.model_copy(update={"invariants": invariants(content)})
     if problem := next(contradictions(content), None):
         raise EvidenceError(f"{content.request.id}: nothing is signed: {problem}")
-    return seal(statement(content.subjects(), PREDICATE, content.plain()))
+    return content
 
 
 def write(content: Erasure, folder: Path) -> Path:
@@ -69,6 +75,15 @@ def check(path: Path, key: Path | None = None, known_keys: Path | None = None) -
         raise ArtifactError(f"{path.name}: signer {public.fingerprint} is not in {known_keys}")
     checked = v1.check(content, path.name, public) if old else _erasure(unseal(content, public, path.name), path.name)
     return Checked(checked, public.fingerprint, pinned=key is not None or known_keys is not None)
+
+
+def read(path: Path) -> Erasure:
+    """One of our own certificates, checked with the key beside it. Raises ArtifactError also for one of the old
+    kind."""
+    content = check(path).content
+    if not isinstance(content, Erasure):
+        raise ArtifactError(f"{path.name}: {v1.WEAKER}")
+    return content
 
 
 def fingerprints(path: Path) -> dict[str, str]:
