@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from lethe.build.registry import Registry
-from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.errors import LetheError
 from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
@@ -22,7 +21,7 @@ from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.service import Running
 from lethe.forgetting.stores.stores import Store
 from lethe.serving import deploy
-from lethe.serving.suppression import read_suppressed_users
+from lethe.serving.hidden import HiddenUsers
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import digest_beside
 
@@ -71,8 +70,8 @@ def _rows(workspace: Workspace, run: Run, request: ForgetRequest) -> Rows:
 
 
 def _hidden(workspace: Workspace, requests: Sequence[ForgetRequest]) -> dict[str, bool]:
-    hidden = read_suppressed_users(workspace.serving_suppression)
-    return {request.id: subject_digest(request.dataset, request.user) in hidden for request in requests}
+    hidden = HiddenUsers(workspace.hidden_users)
+    return {request.id: hidden.holds(request.dataset, str(request.user)) for request in requests}
 
 
 def stores(workspace: Workspace, book: Ledger, run: Run | None = None) -> list[Store]:
