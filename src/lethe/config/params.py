@@ -17,22 +17,28 @@ from lethe.config.sharding import Sharding
 
 class Candidate(Section):
     model: Name
+    """A name of the models' table."""
     sharding: Name
+    """A name below ``shardings``."""
 
 
 class Family(Section):
     """One served slot: the best of its candidates on validation is registered and served."""
 
     dataset: Name
+    """A name below ``datasets``."""
     candidates: tuple[Candidate, ...] = Field(min_length=1)
+    """What is trained for it, at least one."""
 
 
 class Training(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where gradients are computed: auto is the GPU where there is one. It is no part of a recipe."""
     workers: int = Field(2, ge=1)
     """Sub-models trained at once."""
     scoring: Literal["float32", "bfloat16"] = "float32"
-    """Of the products that score validation rows while tuning. bfloat16 is for GPUs: faster, near ties may swap."""
+    """Precision of the products that score validation rows in tuning. bfloat16 is for GPUs: faster, near ties may
+    swap."""
     metric: str = "ndcg@10"
     """Validation metric that chooses a family's winner and decides promotion."""
     rating_metric: Literal["rmse", "mae"] = "rmse"
@@ -41,6 +47,7 @@ class Training(Section):
 
 class Evaluation(Section):
     cutoffs: tuple[Annotated[int, Field(ge=1)], ...] = Field((10, 20, 50), min_length=1)
+    """Lengths of the rankings that are measured: recall@10 and so on."""
 
 
 class Validation(Section):
@@ -49,17 +56,23 @@ class Validation(Section):
     min_fraction: float = Field(0.5, ge=0, le=1)
     """Least share of the last epoch's interactions that must be there."""
     max_fraction: float = Field(2.0, ge=1)
+    """Most of them: a multiple of the last epoch's interactions."""
 
 
 class Serving(Section):
     host: str = "127.0.0.1"
+    """Address that the service listens on. 127.0.0.1 is this machine alone."""
     port: int = Field(3000, ge=1, le=65535)
+    """TCP port of the service."""
     workers: int = Field(2, ge=1)
+    """Processes that answer."""
     max_k: int = Field(100, ge=1)
+    """Most items that one request may ask for."""
 
 
 class Forgetting(Section):
     due_days: int = Field(30, ge=1)
+    """Days from a request to its due date."""
     batch: Literal["at-once", "until-due"] = "at-once"
     """When a scheduled run fulfils what waits: each time, or together, as late as the earliest due date allows."""
     lead_hours: float = Field(24.0, ge=0)
@@ -81,25 +94,40 @@ class Pipeline(Section):
     """The matrix of dvc.yaml: every dataset is split, every dataset is laid out in every sharding."""
 
     datasets: tuple[Name, ...] = Field(min_length=1)
+    """Names below ``datasets``."""
     shardings: tuple[Name, ...] = Field(min_length=1)
+    """Names below ``shardings``."""
 
 
 class Params(Section):
     """The whole of params.yaml."""
 
     seed: int = 2026
+    """Seed of everything that is drawn: the same seed, the same bytes."""
     pipeline: Pipeline
+    """What the data stages make."""
     datasets: dict[Name, Dataset]
+    """Datasets by name."""
     shardings: dict[Name, Sharding]
+    """Layouts into shards by name."""
     families: dict[Name, Family]
+    """What is served, by name."""
     models: dict[str, dict[str, Any]] = Field({})
+    """Settings of models by name; what is left out is the default."""
     aggregators: dict[str, dict[str, Any]] = Field({})
+    """Settings of aggregators by name."""
     training: Training = Training()
+    """How sub-models are trained and winners chosen."""
     evaluation: Evaluation = Evaluation()
+    """What is measured."""
     validation: Validation = Validation()
+    """Bounds of the gates."""
     serving: Serving = Serving()
+    """The service."""
     forgetting: Forgetting = Forgetting()
+    """Forget requests."""
     audit: Audit = Audit()
+    """What an audit looks at."""
 
     @model_validator(mode="after")
     def _names_exist(self) -> Params:

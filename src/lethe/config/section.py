@@ -7,7 +7,10 @@ from types import UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstraints, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from lethe.core.canonical import digest_json
 from lethe.errors import ConfigError
@@ -19,7 +22,22 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 class Section(BaseModel):
     """A frozen part of the parameters. Unknown keys are errors that list the known ones."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), use_attribute_docstrings=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """What was said of a field holds for a subclass that only gives it another default."""
+        for name, field in cls.model_fields.items():
+            said = [base.model_fields[name].description for base in cls.__mro__[1:] if name in _fields(base)]
+            field.description = next(filter(None, [field.description, *said]), None)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        made = handler(schema)
+        for name, entry in handler.resolve_ref_schema(made).get("properties", {}).items():
+            if said := cls.model_fields[name].description:
+                entry["description"] = said
+        return made
 
     @classmethod
     def parse(cls, values: Any, where: str) -> Self:
@@ -42,6 +60,10 @@ class Section(BaseModel):
     def digest(self) -> str:
         """SHA-256 of the canonical JSON."""
         return digest_json(self.plain())
+
+
+def _fields(kind: type) -> dict[str, FieldInfo]:
+    return kind.model_fields if issubclass(kind, BaseModel) else {}
 
 
 def _known_keys(section: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

@@ -13,17 +13,22 @@ class ColumnPlacement(Section):
     """Users whose value in a table of yours reaches a bound lie in the last slice. The file is only read."""
 
     by: Literal["column"]
+    """A column of a table of yours."""
     path: str
     """CSV or Parquet, one line a user; relative to the workspace."""
     column: str
+    """The column that says it: a number for each user."""
     at_least: float
+    """The least value of a user who is likely to leave, in the column's unit."""
     user: str = "user"
+    """Column of the user ids."""
 
 
 class RequestPlacement(Section):
     """Users who have asked to forget interactions before lie in the last slice; fixed when an epoch begins."""
 
     by: Literal["requests"]
+    """Earlier requests."""
     at_least: int = Field(1, ge=1)
     """Interactions that the suppression list names."""
 
@@ -35,8 +40,12 @@ class Sharding(Section):
     """How rows are laid into shards and how the sub-models are put together again."""
 
     partition: Literal["whole", "user-hash", "interaction-hash", "ubp", "ibp", "inbp", "graph-lpa", "graph-bekm"]
+    """Which rows lie together: all (whole), by a hash of the user or of the interaction, by balanced clusters of users
+    (ubp), items (ibp) or interactions (inbp), or by clusters of the graph."""
     num_shards: int = Field(ge=1)
+    """Number of shards; a sub-model is trained on each that holds a row."""
     aggregator: Literal["identity", "mean", "static", "attention", "stacked", "refit", "ease"]
+    """How the sub-models are put together."""
     slack: float = Field(1.2, ge=1)
     """Cap of a shard in the balanced partitions: ceil(slack * rows / num_shards)."""
     slices: int = Field(1, ge=1)

@@ -28,12 +28,13 @@ class ALS(RatingModel):
     class Config(base.Config):
         solver: Literal["als"] = "als"
         embedding_dim: int = Field(32, ge=1)
+        """Size d of the vectors."""
         init_std: float = Field(0.1, gt=0)
-        """Of each coordinate of the start vectors, in square roots of a star."""
+        """Standard deviation of each coordinate of the start vectors, in square roots of a star."""
         reg: float = Field(0.07, gt=0)
         """λ: of each rating's two rows, so that a row's own L2 grows with its ratings."""
         sweeps: int = Field(15, ge=0)
-        """Item rows, then user rows, once each."""
+        """Passes over item rows, then user rows."""
 
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
         users, items = self.users.detach().numpy(), self.items.detach().numpy()

@@ -27,12 +27,15 @@ class BPR(towers.TwoTower):
     class Config(base.Config):
         solver: Literal["sgd"] = "sgd"
         embedding_dim: int = Field(64, ge=1)
+        """Size d of the vectors."""
         init_std: float = Field(0.1, gt=0)
+        """Standard deviation of each coordinate of the start vectors."""
         learning_rate: float = Field(0.05, gt=0)
-        """Of the first step; the last one's is 0."""
+        """Length of the first step, one triple's gradient; that of the last one is 0."""
         reg: float = Field(0.01, ge=0)
+        """Factor of half the L2 on the three vectors of each triple."""
         epochs: int = Field(120, ge=0)
-        """One epoch has as many triples as there are interactions."""
+        """Passes of as many triples as there are interactions."""
 
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
         return bpr_sgd(

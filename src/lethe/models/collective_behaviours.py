@@ -27,8 +27,9 @@ class CollectiveBehaviours(Collective):
     class Config(CollectiveConfig):
         power_iterations: int = Field(3, ge=0)
         weights: dict[str, Annotated[float, Field(ge=0)]] = Field({})
-        """Of a behaviour beside the target's 1; one that is not named weighs ``other_weight``. 0: left out."""
+        """Weight of a behaviour beside the target's 1; one that is not named weighs ``other_weight``. 0: left out."""
         other_weight: float = Field(0.3, ge=0)
+        """Weight of a behaviour that ``weights`` does not name."""
 
     def blocks(self, data: InteractionMatrix, negative_weights: np.ndarray) -> tuple[list[Block], dict[str, int]]:
         others, config = data.side.behaviours, self.config

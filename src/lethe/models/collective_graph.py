@@ -24,9 +24,9 @@ class CollectiveGraph(Collective):
 
     class Config(CollectiveConfig):
         graph_weight: float = Field(1.0, ge=0)
-        """μ of the graph beside the interactions."""
+        """μ: weight of the graph beside the interactions."""
         graph_negative_weight: float = Field(0.05, gt=0)
-        """c⁻ of an item and an entity that no triple joins."""
+        """c⁻: weight of an item and an entity that no triple joins."""
 
     def blocks(self, data: InteractionMatrix, negative_weights: np.ndarray) -> tuple[list[Block], dict[str, int]]:
         config, plain = self.config, Block("users", "items", data, negative_weights)

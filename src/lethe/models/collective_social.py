@@ -25,9 +25,9 @@ class CollectiveSocial(Collective):
     class Config(CollectiveConfig):
         dropout: float = Field(0.7, ge=0, lt=1)
         links_weight: float = Field(0.3, ge=0)
-        """μ of the links beside the interactions."""
+        """μ: weight of the links beside the interactions."""
         links_negative_weight: float = Field(0.05, gt=0)
-        """c⁻ of a pair of users who are not linked."""
+        """c⁻: weight of a pair of users who are not linked."""
 
     def blocks(self, data: InteractionMatrix, negative_weights: np.ndarray) -> tuple[list[Block], dict[str, int]]:
         links, config, plain = data.side.links, self.config, Block("users", "items", data, negative_weights)

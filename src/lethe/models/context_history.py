@@ -35,6 +35,7 @@ class ContextHistory(WMF):
 
     class Config(WMF.Config):
         history_weight: float = Field(1.0, ge=0)
+        """Factor of the votes beside the factors. 0: the factors alone."""
         sharpness: float = Field(2.0, ge=0, le=10)
         """What each context field that is equal adds to the logarithm of a row's vote."""
 

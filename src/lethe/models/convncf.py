@@ -36,20 +36,22 @@ class ConvNCF(base.Model):
     class Config(base.GradientConfig):
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(16, ge=2)
-        """A power of 2."""
+        """Size d of the vectors, a power of 2."""
         channels: int = Field(8, ge=2)
-        """Of each layer."""
+        """Channels of each convolution."""
         init_std: float = Field(0.1, gt=0)
-        """Of the vectors before the factorisation, and of the convolutions."""
+        """Standard deviation of the vectors before the factorisation, and of the convolutions."""
         pretrain_epochs: int = Field(120, ge=0)
-        """Of the factorisation, each of as many triples as there are interactions, at the rate ``pretrain_rate``."""
+        """Passes of the factorisation, each of as many triples as there are interactions, at the rate
+        ``pretrain_rate``."""
         pretrain_rate: float = Field(0.05, gt=0)
+        """Learning rate of the factorisation."""
         reg: float = Field(0.03, ge=0)
         """Factor of half the L2 on the three vectors of each triple, before and after."""
         learning_rate: float = Field(0.002, gt=0)
         epochs: int = Field(5, ge=0)
         batch_size: int = Field(1024, ge=0)
-        """Triples."""
+        """Triples a step."""
         decay: Literal["constant", "linear"] = "linear"
 
         @field_validator("embedding_dim")

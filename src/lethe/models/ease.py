@@ -32,9 +32,9 @@ class EASE(item_based.ItemBased):
     class Config(base.Config):
         solver: Literal["closed-form"] = "closed-form"
         reg: float = Field(200.0, gt=0)
-        """λ, in interactions."""
+        """λ of the L2 of W, in interactions."""
         precision: Literal["float64", "float32"] = "float64"
-        """Of the decomposition; W is float32."""
+        """Precision of the decomposition; W is float32."""
 
     weights: Tensor
 

@@ -67,10 +67,11 @@ class EATNN(towers.NonSampling):
         social_weight: float = Field(0.1, ge=0)
         """μ of the links' loss; 0 is the ablation EATNN-S."""
         links_negative_weight: float = Field(0.1, gt=0)
-        """c⁻ of a pair of users who are not linked."""
+        """c⁻: weight of a pair of users who are not linked."""
         attention: bool = True
-        """False is the ablation EATNN-A: every attention weight is 1/2."""
+        """Whether attention weighs the parts; false is the ablation EATNN-A: every weight is 1/2."""
         attention_size: int = Field(32, ge=1)
+        """Size of the attentions' hidden layers."""
         reg: float = Field(0.0, ge=0)
         """λ of all vectors of users, items and friends."""
         attention_reg: float = Field(0.0, ge=0)

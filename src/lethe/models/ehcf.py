@@ -38,9 +38,10 @@ class EHCF(MultiBehaviour):
         )
         """The predecessors of each behaviour; behaviours of the data that are not named are not learned from."""
         transfer: bool = True
-        """False is the ablation without transfer: every h_k is free."""
+        """Whether behaviours pass on what they learned; false is the ablation: every h_k is free."""
         joint: bool = True
-        """False is the ablation without joint learning: one behaviour after another, each a part of the epochs."""
+        """Whether behaviours are learned together; false is the ablation: one after another, each a part of the
+        epochs."""
         negative_weight: float = Field(0.05, gt=0)
         dropout: float = Field(0.5, ge=0, lt=1)
         reg: float = Field(0.0, ge=0)

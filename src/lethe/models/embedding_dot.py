@@ -38,8 +38,9 @@ class EmbeddingDot(RatingModel):
         solver: Literal["gradient"] = "gradient"
         optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
         embedding_dim: int = Field(32, ge=1)
+        """Size d of the vectors."""
         init_std: float = Field(0.1, gt=0)
-        """Of each coordinate of the start vectors, in square roots of a star."""
+        """Standard deviation of each coordinate of the start vectors, in square roots of a star."""
         learning_rate: float = Field(0.03, gt=0)
         reg: float = Field(0.07, ge=0)
         """λ: of each rating's two rows, so that a row's own L2 grows with its ratings."""

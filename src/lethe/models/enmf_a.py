@@ -24,7 +24,7 @@ class ENMFA(ENMF):
 
     class Config(ENMF.Config):
         epochs: int = Field(100, ge=0)
-        """Of two passes each."""
+        """Epochs of two passes each: over users, then over items."""
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
         for side, rows in (("users", data), ("items", data.transposed)):

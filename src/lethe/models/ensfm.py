@@ -49,7 +49,7 @@ class ENSFM(base.Model):
         solver: Literal["gradient"] = "gradient"
         epochs: int = Field(150, ge=0)
         dropout: base.Probability = 0.3
-        """On the entries that cross the two sides; the expectation over its masks is taken exactly."""
+        """Share dropped of the entries that cross the two sides; the expectation over the masks is taken exactly."""
 
     negative_weights: Tensor
 

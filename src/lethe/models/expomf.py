@@ -31,7 +31,9 @@ class ExpoMF(towers.TwoTower):
     class Config(base.Config):
         solver: Literal["em"] = "em"
         embedding_dim: int = Field(64, ge=1)
+        """Size d of the vectors."""
         init_std: float = Field(0.1, gt=0)
+        """Standard deviation of each coordinate of the start vectors."""
         precision: float = Field(3.0, gt=0)
         """λ_y of the ratings' normal distribution."""
         reg: float = Field(10.0, gt=0)
@@ -41,8 +43,9 @@ class ExpoMF(towers.TwoTower):
         prior: tuple[AtLeastOne, AtLeastOne] = (1.0, 1.0)
         """α₁, α₂ of the exposures' beta distribution."""
         sweeps: int = Field(10, ge=0)
+        """User rows, item rows, then the exposures, once each."""
         steps: int = Field(3, ge=1)
-        """Conjugate-gradient steps a row."""
+        """Conjugate-gradient steps for a row."""
 
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
         config = self.config

@@ -51,8 +51,9 @@ class GHCF(MultiBehaviour):
     class Config(BehaviourConfig):
         solver: Literal["gradient"] = "gradient"
         behaviours: tuple[Name, ...] = Field(("view", "cart", "buy"), validate_default=True)
-        """Those of the data to learn from, the target among them."""
+        """Behaviours of the data to learn from, the target among them."""
         num_layers: int = Field(2, ge=0, le=5)
+        """Times that vectors are smoothed along the behaviours' graphs."""
         start: Literal["exact", "normal"] = "exact"
         """Start vectors: the exact factors of the behaviours' weighted union (``solvers.collective``), which save
         some hundred steps, or normal ones."""
@@ -60,18 +61,18 @@ class GHCF(MultiBehaviour):
         """Whether a behaviour's messages count by its μ, or all the same."""
         negative_weight: float = Field(0.02, gt=0)
         dropout: base.Probability = 0.2
-        """On the smoothed user vectors, integrated out."""
+        """Share dropped of the smoothed user vectors' entries, integrated out."""
         message_dropout: base.Probability = 0.1
-        """On each entry of each layer's vectors."""
+        """Share dropped of the entries of each layer's vectors."""
         node_dropout: base.Probability = 0.0
-        """On all messages of a node, anew in each layer."""
+        """Share of the nodes whose messages are all dropped, anew in each layer."""
         reg: float = Field(0.0, ge=0)
         """λ of the vectors before smoothing."""
         optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
         learning_rate: float = Field(0.01, gt=0)
         epochs: int = Field(60, ge=0)
         batch_size: int = Field(0, ge=0)
-        """Users; every batch costs a propagation over all graphs. 0: all."""
+        """Users a step; every batch costs a propagation over all graphs. 0: all."""
         decay: Literal["constant", "linear"] = "linear"
 
         @field_validator("behaviours")

@@ -51,16 +51,16 @@ class GRU4Rec(base.Model):
     class Config(base.GradientConfig):
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
-        """d of the items' two vectors and of the state."""
+        """Size d of the items' two vectors and of the state."""
         num_layers: int = Field(1, ge=1)
         """GRU layers, each over the states of the one below."""
         num_negatives: int = Field(400, ge=0)
-        """Of each batch; 0: all items."""
+        """Items that each batch counts as not chosen. 0: all items."""
         optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
         learning_rate: float = Field(0.001, gt=0)
         epochs: int = Field(6, ge=0)
         batch_size: int = Field(128, ge=1)
-        """Slots: sequences side by side."""
+        """Sequences side by side."""
         num_steps: int = Field(8, ge=1)
         """Steps of a batch, through which gradients go back."""
 

@@ -26,13 +26,17 @@ class ImplicitLFM(towers.TwoTower):
     class Config(base.Config):
         solver: Literal["sgd"] = "sgd"
         embedding_dim: int = Field(16, ge=1)
+        """Size d of the vectors."""
         init_std: float = Field(1.0, gt=0)
+        """Standard deviation of each coordinate of the start vectors."""
         learning_rate: float = Field(0.02, gt=0)
+        """Length of the first step, one cell's gradient."""
         reg: float = Field(0.02, ge=0)
         """λ: of each cell's two rows, so that a row's own L2 grows with its cells."""
         num_negatives: int = Field(1, ge=1)
-        """Of each interaction."""
+        """Lacked items drawn for each interaction."""
         epochs: int = Field(30, ge=0)
+        """Passes over the interactions, each with its negatives."""
         decay: Literal["constant", "linear"] = "linear"
         """Learning rate over the epochs: constant, or linear to 0."""
 

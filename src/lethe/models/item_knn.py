@@ -27,9 +27,9 @@ class ItemKNN(item_based.Neighbours):
     class Config(base.Config):
         solver: str = "count"
         neighbours: int = Field(50, ge=1)
-        """Kept for each item: the most similar, of equal ones the first by id."""
+        """Most similar items kept for each item; of equal ones the first by id."""
         shrinkage: float = Field(10.0, ge=0)
-        """Users by which similarities of rare items are held back."""
+        """Number of users added to each denominator, so that rare items are less similar."""
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         self.remember(data)

@@ -57,17 +57,18 @@ class JNSKR(towers.NonSampling):
     class Config(towers.NonSamplingConfig):
         solver: Literal["gradient"] = "gradient"
         epochs: int = Field(100, ge=0)
-        """``batch_size`` is items."""
+        """Passes over the items: ``batch_size`` counts items."""
         graph_weight: float = Field(0.01, ge=0)
-        """μ of L_KG; 0: recommendation alone."""
+        """μ: weight of L_KG, the graph's loss. 0: recommendation alone."""
         graph_negative_weight: float = Field(0.001, gt=0)
         """w⁻ of every (relation, entity) of an item; with ``popularity_exponent``, the sum of w⁻ over the items, which
         then goes by their triples."""
         attention: bool = True
-        """Off: α = 1 / |N_v|."""
+        """Whether an item's facts are weighed; false: α = 1 / |N_v|."""
         attention_dim: int = Field(32, ge=1)
+        """Size of the attention's hidden layer."""
         training: Literal["joint", "alternating"] = "joint"
-        """alternating: each epoch is a pass of L_CF, then one of μ L_KG."""
+        """Both losses in each step, or alternating: each epoch is a pass of L_CF, then one of μ L_KG."""
         reg: float = Field(0.0, ge=0)
         """λ on all vectors."""
         attention_reg: float = Field(0.0, ge=0)

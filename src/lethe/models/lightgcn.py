@@ -33,15 +33,17 @@ class LightGCN(towers.NonSampling):
     class Config(towers.NonSamplingConfig):
         solver: Literal["gradient"] = "gradient"
         loss: Literal["non-sampling", "bpr"] = "non-sampling"
-        """``negative_weight``, ``popularity_exponent`` and ``dropout`` are the first one's alone."""
+        """The whole-matrix square loss, which alone reads ``negative_weight``, ``popularity_exponent`` and ``dropout``,
+        or BPR's."""
         num_layers: int = Field(2, ge=0)
+        """Times that vectors are smoothed along the graph of users and items."""
         reg: float = Field(0.0, ge=0)
         """Factor of the L2 on the embeddings before smoothing."""
         optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
         learning_rate: float = Field(0.05, gt=0)
         epochs: int = Field(200, ge=0)
         batch_size: int = Field(0, ge=0)
-        """Users (non-sampling) or triples (bpr); every batch costs a propagation over the whole graph. 0: all."""
+        """Users (non-sampling) or triples (bpr) a step; each costs a propagation over the whole graph. 0: all."""
         decay: Literal["constant", "linear"] = "linear"
 
     graph_indptr: Tensor

@@ -24,6 +24,7 @@ class MiniBatchLFM(RatingModel):
 
     class Config(SGDConfig):
         batch_size: int = Field(1024, ge=1)
+        """Ratings a step."""
 
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
         return self.descend(data, stream, batch_size=self.config.batch_size)

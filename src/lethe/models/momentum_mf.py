@@ -33,12 +33,15 @@ class MomentumMF(RatingModel):
     class Config(base.Config):
         solver: Literal["momentum"] = "momentum"
         embedding_dim: int = Field(16, ge=1)
+        """Size K of the vectors."""
         learning_rate: float = Field(1.0, gt=0)
-        """In units of 1 / (largest share of the ratings in one row · largest rating)."""
+        """Length of a step, in units of 1 / (largest share of the ratings in one row · largest rating)."""
         momentum: float = Field(0.9, ge=0, lt=1)
+        """Share of the last step that goes into the next."""
         reg: float = Field(1e-5, ge=0)
         """λ of the L2, beside the *mean* square error."""
         iterations: int = Field(1000, ge=0)
+        """Steps, each over all ratings."""
 
     def start(self, stream: Stream) -> None:
         width = float(self.bounds[1] + 1) / self.config.embedding_dim

@@ -43,12 +43,13 @@ class WeighedConfig(GRU4Rec.Config):
     """GRU4Rec's, which ``fit`` reads, and how the parts are weighed; ``long`` is the other part's."""
 
     long: base.Config
+    """Settings of the long part, which knows all of a user's history at once."""
     newest: float = Field(0.1, gt=0, lt=1)
     """Share of each user's items, rounded down, from which θ is learned and the GRU is not."""
     theta: float | None = Field(None, ge=0, le=1)
     """θ, where it is not to be learned; then nothing is held out."""
     theta_rate: float = Field(0.01, gt=0)
-    """α, the paper's."""
+    """α: length of θ's first step, as the paper has it."""
     theta_epochs: int = Field(5, ge=1)
     """Times that θ goes through all users, from 0.5."""
 

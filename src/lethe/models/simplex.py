@@ -33,19 +33,22 @@ class SimpleX(towers.TwoTower):
     class Config(base.GradientConfig):
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
+        """Size d of the vectors."""
         init_std: float = Field(0.03, gt=0)
+        """Standard deviation of each coordinate of the start vectors."""
         own_share: float = Field(0.0, ge=0, le=1)
-        """g, of the user's own vector against that of their items; at 0 a user is their items alone."""
+        """g: share of the user's own vector, the rest being that of their items. 0: a user is their items alone."""
         margin: float = Field(0.4, ge=-1, le=1)
         """m: cosines of lacked items up to it cost nothing."""
         negative_weight: float = Field(30.0, gt=0)
-        """w: of all of a user's lacked items together, against one interaction."""
+        """w: weight of all of a user's lacked items together, against one interaction."""
         reg: float = Field(0.0, ge=0)
+        """Factor of half the L2 on the vectors, once an epoch."""
         optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
         learning_rate: float = Field(0.005, gt=0)
         epochs: int = Field(60, ge=0)
         batch_size: int = Field(64, ge=0)
-        """Users."""
+        """Users a step."""
         decay: Literal["constant", "linear"] = "linear"
 
     indptr: Tensor

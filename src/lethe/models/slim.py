@@ -27,12 +27,14 @@ class SLIM(item_based.Neighbours):
     class Config(base.Config):
         solver: Literal["coordinate-descent"] = "coordinate-descent"
         l1: float = Field(2.0, ge=0)
-        """In interactions, as is l2; scikit-learn's ElasticNet divides both by the number of users."""
+        """Factor of the L1 of W, in interactions; scikit-learn's ElasticNet divides it and l2 by the number of
+        users."""
         l2: float = Field(50.0, ge=0)
+        """Factor of half the L2 of W, in interactions."""
         sweeps: int = Field(100, ge=1)
-        """At most, for each item."""
+        """Most passes over an item's column."""
         tolerance: float = Field(1e-4, ge=0)
-        """A pass over an item's column that moves no weight by more ends it."""
+        """A pass over an item's column that moves no weight by more than this ends it."""
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         self.remember(data)

@@ -39,23 +39,26 @@ class UltraGCN(towers.TwoTower):
     class Config(base.GradientConfig):
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
+        """Size d of the vectors."""
         init_std: float = Field(0.01, gt=0)
+        """Standard deviation of each coordinate of the start vectors."""
         positive_weights: tuple[Weight, Weight] = (1.0, 1.0)
-        """w₁, w₂."""
+        """w₁ and w₂: of an interaction, and of its β."""
         negative_weights: tuple[Weight, Weight] = (1.0, 1.0)
-        """w₃, w₄."""
+        """w₃ and w₄: of a lacked item, and of its β."""
         negative_weight: float = Field(30.0, gt=0)
-        """γ: of all of a user's lacked items together, against one interaction."""
+        """γ: weight of all of a user's lacked items together, against one interaction."""
         item_weight: float = Field(0.3, ge=0)
-        """λ of the item-item constraint."""
+        """λ: weight of the item-item constraint."""
         neighbours: int = Field(10, ge=1)
-        """|S_v|."""
+        """|S_v|: items that each item is drawn to."""
         reg: float = Field(1.0, ge=0)
+        """Factor of half the L2 on each row, once an epoch."""
         optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
         learning_rate: float = Field(0.02, gt=0)
         epochs: int = Field(60, ge=0)
         batch_size: int = Field(64, ge=0)
-        """Users."""
+        """Users a step."""
         decay: Literal["constant", "linear"] = "linear"
 
     user_beta: Tensor

@@ -36,11 +36,12 @@ class WMF(towers.NonSampling):
         reg: float = Field(0.0, ge=0)
         """λ of the L2; the dropout's expectation already holds the vectors back."""
         sweeps: int = Field(10, ge=0)
-        """als: item rows, then user rows, once each."""
+        """als: passes over item rows, then user rows."""
         steps: int = Field(3, ge=1)
-        """als: conjugate-gradient steps a row."""
+        """als: conjugate-gradient steps for a row."""
         power_iterations: int = Field(3, ge=0)
-        """als: before the first sweep, towards the leading singular vectors of the data. 0: from random vectors."""
+        """als: steps towards the data's leading singular vectors before the first sweep. 0: it starts from random
+        vectors."""
 
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
         config, users, items = self.config, self.users.detach().numpy(), self.items.detach().numpy()

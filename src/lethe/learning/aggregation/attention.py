@@ -40,15 +40,15 @@ class Config(Section):
     steps: int = Field(300, ge=0)
     """Full-batch steps. Accuracy falls for the first 20-30: there is no early stop."""
     learning_rate: float = Field(0.01, gt=0)
-    """Of the first step; it falls linearly to 0."""
+    """Length of the first step; it falls linearly to 0."""
     hidden: int = Field(32, ge=1)
     """Rows of W_1 and W_2."""
     negative_weight: float = Field(0.2, gt=0)
-    """c⁻ of every item in the square loss."""
+    """c⁻: weight of a cell without an interaction in the square loss."""
     dropout: base.Probability = 0.3
-    """On the combined user vectors."""
+    """Share dropped of the combined user vectors' entries."""
     reg: float = Field(0.0, ge=0)
-    """Times Σ‖W^i - W^i_start‖² + Σ‖b^i‖²."""
+    """Factor of Σ‖W^i - W^i_start‖² + Σ‖b^i‖²."""
 
 
 def fit(

@@ -25,9 +25,9 @@ from lethe.tables.interactions import Interactions
 
 class Config(SquareLoss):
     sweeps: int = Field(2, ge=0)
-    """Item rows, then user rows, once each."""
+    """Passes over item rows, then user rows."""
     steps: int = Field(3, ge=1)
-    """Conjugate-gradient steps a row."""
+    """Conjugate-gradient steps for a row."""
 
 
 def fit(

@@ -42,16 +42,16 @@ class SquareLoss(Section):
     """The whole-matrix square loss (``models.parts.losses.non_sampling``) that the remaining rows are fitted by."""
 
     negative_weight: float = Field(0.2, gt=0)
-    """c⁻ of every item."""
+    """c⁻: weight of a cell without an interaction in the square loss."""
     dropout: base.Probability = 0.3
-    """On the user vectors; its expectation is taken exactly."""
+    """Share of the user vectors' entries that is dropped; the expectation is taken exactly."""
     reg: float = Field(0.0, ge=0)
     """λ of the L2."""
 
 
 class Config(SquareLoss):
     embedding_dim: int | None = Field(None, ge=1)
-    """Of the combined towers; null: that of the sub-models. There are never more than B has rows or columns."""
+    """Size of the combined vectors; null: that of the sub-models'. It never exceeds B's rows or columns."""
 
 
 def fit(

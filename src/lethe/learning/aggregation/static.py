@@ -43,7 +43,7 @@ BLOCK = 64
 
 class Config(Section):
     negative_weight: float = Field(0.2, gt=0)
-    """c⁻ of every item in the square loss."""
+    """c⁻: weight of a cell without an interaction in the square loss."""
 
 
 def fit(

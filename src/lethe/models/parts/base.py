@@ -23,6 +23,7 @@ class Config(Section):
     """Base of every model's Config. ``solver`` is "gradient" (``training.fit``) or the model's own ``solve``."""
 
     solver: str
+    """How it learns: by gradients (``learning.training.fit``), or by the exact solver that is named."""
 
 
 class GradientConfig(Config):
@@ -30,9 +31,11 @@ class GradientConfig(Config):
 
     solver: str = "gradient"
     optimizer: Literal["adagrad", "adam", "sgd"] = "adagrad"
-    """adagrad has accumulator 1e-8 and no epsilon: TF1's."""
+    """How a gradient becomes a step. adagrad is TF1's: accumulator 1e-8, no epsilon."""
     learning_rate: float = Field(0.05, gt=0)
+    """Length of a step, in the optimiser's unit."""
     epochs: int = Field(100, ge=0)
+    """Passes over the data."""
     batch_size: int = Field(512, ge=0)
     """Rows of whatever the model's batches are made of: users, items or interactions. 0: all in one batch."""
     decay: Literal["constant", "linear"] = "constant"

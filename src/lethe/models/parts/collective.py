@@ -25,22 +25,24 @@ from lethe.tables.matrix import InteractionMatrix
 class CollectiveConfig(base.Config):
     solver: Literal["als"] = "als"
     embedding_dim: int = Field(64, ge=1)
+    """Size d of the vectors."""
     init_std: float = Field(0.01, gt=0)
+    """Standard deviation of each coordinate of the start vectors."""
     negative_weight: float = Field(0.05, gt=0)
-    """c⁻ of every item; with ``popularity_exponent``, the sum of c⁻ over the items."""
+    """c⁻: weight of a cell without an interaction; with ``popularity_exponent``, the sum of c⁻ over the items."""
     popularity_exponent: float | None = None
     """x in c⁻_v ∝ f_v^x, f_v the item's interactions; null: the same c⁻ for all."""
     dropout: base.Probability = 0.5
-    """On one side of every product; the expectation over its masks is taken exactly."""
+    """Share dropped of the entries on one side of every product; the expectation over the masks is taken exactly."""
     reg: float = Field(0.0, ge=0)
     """λ of the L2; the dropout's expectation already holds the vectors back."""
     sweeps: int = Field(10, ge=0)
-    """Every table's rows, once each."""
+    """Passes over every table's rows."""
     steps: int = Field(3, ge=1)
-    """Conjugate-gradient steps a row."""
+    """Conjugate-gradient steps for a row."""
     power_iterations: int = Field(0, ge=0)
-    """Of the users' vectors before the first sweep, as in WMF: for models whose objective is one matrix, since a start
-    along the interactions' leading directions hides those of other blocks. 0: from random vectors."""
+    """Steps of the users' vectors towards the leading singular vectors before the first sweep. 0: it starts from random
+    vectors, as where the objective has several matrices, whose directions those of the interactions would hide."""
 
 
 class Collective(towers.TwoTower):

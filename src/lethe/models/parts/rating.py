@@ -22,12 +22,15 @@ class SGDConfig(base.Config):
 
     solver: Literal["sgd"] = "sgd"
     embedding_dim: int = Field(64, ge=1)
+    """Size d of the vectors."""
     init_std: float = Field(0.02, gt=0)
-    """Of each coordinate of the start vectors, in square roots of a star."""
+    """Standard deviation of each coordinate of the start vectors, in square roots of a star."""
     learning_rate: float = Field(0.02, gt=0)
+    """Length α of the first step, one rating's gradient."""
     reg: float = Field(0.07, ge=0)
     """λ: of each rating's two rows, so that a row's own L2 grows with its ratings."""
     epochs: int = Field(60, ge=0)
+    """Passes over the ratings."""
     decay: Literal["constant", "linear"] = "linear"
     """Learning rate over the epochs: constant, or linear to 0."""
 

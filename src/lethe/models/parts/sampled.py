@@ -14,7 +14,9 @@ class SampledConfig(base.GradientConfig):
 
     solver: Literal["gradient"] = "gradient"
     embedding_dim: int = Field(64, ge=1)
+    """Size d of the vectors."""
     init_std: float = Field(0.01, gt=0)
+    """Standard deviation of each coordinate of the start vectors."""
     num_negatives: int = Field(8, ge=1)
     """Lacked items drawn for each interaction, anew in every epoch."""
     reg: float = Field(0.02, ge=0)
@@ -23,5 +25,5 @@ class SampledConfig(base.GradientConfig):
     learning_rate: float = Field(0.005, gt=0)
     epochs: int = Field(20, ge=0)
     batch_size: int = Field(1024, ge=0)
-    """Interactions; negatives come on top."""
+    """Interactions a step; negatives come on top."""
     decay: Literal["constant", "linear"] = "linear"

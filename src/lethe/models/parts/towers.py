@@ -39,13 +39,15 @@ class NonSamplingConfig(GradientConfig):
     """What every model trained on the whole-matrix square loss (``models.parts.losses.non_sampling``) reads."""
 
     embedding_dim: int = Field(64, ge=1)
+    """Size d of the vectors."""
     init_std: float = Field(0.01, gt=0)
+    """Standard deviation of each coordinate of the start vectors."""
     negative_weight: float = Field(0.2, gt=0)
-    """c⁻ of every item; with ``popularity_exponent``, the sum of c⁻ over the items."""
+    """c⁻: weight of a cell without an interaction; with ``popularity_exponent``, the sum of c⁻ over the items."""
     popularity_exponent: float | None = None
     """x in c⁻_v ∝ f_v^x, f_v the item's interactions; null: the same c⁻ for all."""
     dropout: Probability = 0.5
-    """On the user vectors; the expectation over its masks is taken exactly."""
+    """Share of the user vectors' entries that is dropped; the expectation over the masks is taken exactly."""
 
 
 class NonSampling(TwoTower):
