@@ -28,7 +28,7 @@ class Section(BaseModel):
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
         """What was said of a field holds for a subclass that only gives it another default."""
         for name, field in cls.model_fields.items():
-            said = [base.model_fields[name].description for base in cls.__mro__[1:] if name in _fields(base)]
+            said = [_fields(base)[name].description for base in cls.__mro__[1:] if name in _fields(base)]
             field.description = next(filter(None, [field.description, *said]), None)
 
     @classmethod
