@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -73,6 +74,24 @@ def test_an_unknown_user_gets_the_popular_items() -> None:
     answer = package(SEEN, np.zeros((4, 4), np.float32)).recommend(99, 2)
     assert answer.source == "popular"
     assert answer.items == [(10, 3.0), (20, 1.0)]
+
+
+def test_many_users_are_answered_as_each_alone_and_scored_once() -> None:
+    rng = np.random.default_rng(3)
+    ensemble = FactorEnsemble(Catalogue.of(SEEN), *rng.normal(size=(2, 4, 5)).astype(np.float32))
+    matrix = ensemble.catalogue.encode(SEEN)
+    served = Package(ensemble, matrix.indptr, matrix.items, matrix.item_counts, {})
+    asked = [4, 99, 1, "2", 1]
+    with patch.object(FactorEnsemble, "score", autospec=True, side_effect=FactorEnsemble.score) as score:
+        answers = served.recommend_many(asked, 3)
+        assert score.call_count == 1
+    for user_id, answer in zip(asked, answers, strict=True):
+        alone = served.recommend(user_id, 3)
+        assert answer.source == alone.source
+        assert [item for item, _ in answer.items] == [item for item, _ in alone.items]
+        assert [score for _, score in answer.items] == pytest.approx([score for _, score in alone.items], rel=1e-6)
+    assert served.recommend_many([], 3) == []
+    assert [answer.source for answer in served.recommend_many([98, 99], 3)] == ["popular", "popular"]
 
 
 @pytest.mark.parametrize("spelling", ["042", " 42", "+42", "42.0", "-0", "4²", "--5", "9" * 25, 10**30, "", "x"])

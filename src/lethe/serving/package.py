@@ -88,8 +88,22 @@ class Package:
         if user < 0 and not followed:
             return Recommendation(self.popular(k), "popular")
         scores = self.ensemble.score(np.array([user], dtype=np.int64), asked)[0]
+        return self._unseen(user, scores, k, followed)
+
+    def recommend_many(self, user_ids: Sequence[RawId], k: int) -> list[Recommendation]:
+        """``recommend`` for each of some users, all of whom are scored as one matrix product."""
+        users = np.array([self.ensemble.catalogue.users.place(user_id) for user_id in user_ids], dtype=np.int64)
+        known = np.flatnonzero(users >= 0)
+        answers = [Recommendation(self.popular(k), "popular")] * len(users)
+        if len(known):
+            for place, scores in zip(known.tolist(), self.ensemble.score(users[known]), strict=True):
+                answers[place] = self._unseen(int(users[place]), scores, k)
+        return answers
+
+    def _unseen(self, user: int, scores: np.ndarray, k: int, followed: Sequence[int] = ()) -> Recommendation:
+        """The best items that are neither among the user's (-1: unknown) nor among those that were just followed."""
         unseen = np.ones(len(scores), dtype=bool)
-        unseen[followed] = False
+        unseen[list(followed)] = False
         if user >= 0:
             unseen[self.items[self.indptr[user] : self.indptr[user + 1]]] = False
         return Recommendation(self._best(scores, k, unseen), "model")
