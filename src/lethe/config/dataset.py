@@ -238,7 +238,7 @@ class NewestSplit(Fractions):
     valid_from: int | None = None
     """Time from which rows are for validation; null: by ``valid``."""
     test_from: int | None = None
-    """Timestamps from which rows are for validation and for test; where they are given the fractions rest."""
+    """Times in seconds (or positions) from which rows are for validation and for test, in place of the fractions."""
 
     @model_validator(mode="after")
     def _in_order(self) -> NewestSplit:
@@ -290,18 +290,10 @@ class Dataset(Section):
     """Ratings that are likes, such as ``>= 4`` or ``> 0``: models of preferences learn and are judged by such rows
     alone. Null: every row is a like. Models of ratings learn all rows."""
 
-    @property
-    def ticks(self) -> int | None:
-        """How many units of the stored times make a second; None where there is no time, only positions."""
-        return self.source.ticks if isinstance(self.source, TableFormat) else 1
-
     @model_validator(mode="after")
     def _parts_fit(self) -> Dataset:
         if self.split.by == "ready" and self.source.kind != "folder":
             raise ValueError("split 'ready' needs source kind 'folder'")
         if self.source.kind == "synthetic" and self.side != SideSources(clean=self.side.clean):
             raise ValueError("side tables from files can't stand beside source 'synthetic', which makes its own")
-        for name, behaviour in self.side.behaviours.items():
-            if behaviour.columns.timestamp is not None and len({behaviour.ticks, self.ticks} - {None}) > 1:
-                raise ValueError(f"side.behaviours.{name}.resolution must be that of the source")
         return self

@@ -104,7 +104,7 @@ class TableFormat(FileFormat):
     timezone: Zone | None = None
     """Where the times were taken that name no zone of their own; null: UTC."""
     resolution: Literal["s", "ms", "us", "ns"] = "s"
-    """What times are kept in. Finer than a second only where the order of a user's rows hangs on it."""
+    """What times are kept in: finer than a second where the source is, so that a user's rows stay in order."""
 
     @model_validator(mode="after")
     def _numbers_are_clear(self) -> TableFormat:
@@ -113,6 +113,6 @@ class TableFormat(FileFormat):
         return self
 
     @property
-    def ticks(self) -> int | None:
-        """How many units of the stored times make a second; None where there is no time, only positions."""
-        return None if self.timestamp_unit == "position" else TICKS[self.resolution]
+    def ticks(self) -> int:
+        """How many units of the stored times make a second; 1 where they are positions."""
+        return 1 if self.timestamp_unit == "position" else TICKS[self.resolution]

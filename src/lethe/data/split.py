@@ -84,7 +84,7 @@ def _leave_one_out(interactions: Interactions, config: LeaveOneOutSplit, stream:
 
 def _newest(interactions: Interactions, config: NewestSplit, stream: Stream) -> np.ndarray:
     if config.test_from is not None:
-        times = _times(interactions)
+        times = _times(interactions) // interactions.ticks
         valid_from = config.test_from if config.valid_from is None else config.valid_from
         return np.where(times >= config.test_from, _TEST, np.where(times >= valid_from, _VALID, _TRAIN))
     place, count = _from_newest(interactions, stream, by_time=True)

@@ -85,12 +85,13 @@ def find_encoding(path: Path, content: bytes) -> str:
         raise DataError(f"{path.name}: is no text, its bytes hold zeros; save it as CSV or Parquet")
     if _decodes(content, "utf-8"):
         return "utf-8"
-    # Only lines that are not plain ASCII tell.
-    lines = b"\n".join(list(dict.fromkeys(line for line in content.splitlines() if not line.isascii()))[:_LINES])
-    best = charset_normalizer.from_bytes(lines, cp_isolation=_ENCODINGS).best()
-    likely = [] if best is None else [best.encoding]
-    if best is not None and str(best) == lines.decode("cp1252", errors="replace"):
-        likely = ["cp1252"]
+    letters = re.findall(rb"[\x80-\xff]+", content)
+    likely = []
+    if sum(len(run) == 1 for run in letters) < 0.8 * len(letters):
+        # Whole words of such letters: not Western, where most letters are plain ones.
+        lines = dict.fromkeys(line for line in content.splitlines() if not line.isascii())
+        best = charset_normalizer.from_bytes(b"\n".join(list(lines)[:_LINES]), cp_isolation=_ENCODINGS).best()
+        likely = [] if best is None else [best.encoding]
     # The last decodes everything.
     return next(encoding for encoding in (*likely, "cp1252", "latin-1") if _decodes(content, encoding))
 
@@ -113,12 +114,10 @@ def find_separator(path: Path, text: str) -> str:
         width = max(set(counts), key=counts.count, default=0)
         if width > 1 and counts and counts[0] == width and counts.count(width) >= 0.9 * len(counts):
             widths[separator] = width
-    widest = [s for s in SEPARATORS if widths.get(s, 0) == max(widths.values())] if widths else []
-    if not widest and " " in widths:
-        return " "
-    if not widest:
+    if not widths:
         raise DataError(f"{path.name}: no separator gives its lines the same number of columns; give --separator")
-    return widest[0]
+    # A blank also stands in times and names, or beside another separator.
+    return max(widths, key=lambda separator: (separator != " ", widths[separator]))
 
 
 def cells(text: str, how: FileFormat) -> list[list[str]]:

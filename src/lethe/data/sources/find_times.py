@@ -39,7 +39,7 @@ def find_times(column: pa.ChunkedArray, where: str, how: TableFormat, given: Map
     if not {"timestamp_unit", "time_format"} & set(given):
         found = _find(column, where)
     how = how.model_copy(update=dict(found.options))
-    if how.ticks is None:
+    if how.timestamp_unit == "position":
         return found
     read_times(column, how, where)
     if _is_local(column, how) and how.timezone is None:

@@ -72,7 +72,7 @@ def _odd_text(column: pa.ChunkedArray, where: str) -> Iterator[str]:
     if count_like(column, r"^0[0-9]+$"):
         yield f"{where}: ids with leading zeros are kept as text (007 is not 7)"
     if blank := count_like(column, r"^\s|\s$"):
-        yield f"{where}: {blank} of {len(column)} ids have blanks around them, kept as they stand; --trim leaves them out"
+        yield f"{where}: {blank} of {len(column)} ids have blanks around them and keep them; --trim leaves them out"
 
 
 def _typed_ids(column: pa.ChunkedArray, where: str) -> Findings:
@@ -133,11 +133,11 @@ def _ratings(column: pa.ChunkedArray, where: str, how: TableFormat, given: Mappi
         return Findings()
     if cast(pc.utf8_trim_whitespace(column), pa.float64()) is not None:
         return Findings()
-    if count_like(column, _THOUSANDS[","]) and count_like(column, _DECIMAL_COMMA) == len(column):
-        if count_like(column, _THOUSANDS[","]) + count_like(column, INTEGER) == len(column):
-            raise DataError(
-                f"{where}: its commas may stand before decimals or between thousands; give --decimal , or --thousands ,"
-            )
+    grouped = count_like(column, _THOUSANDS[","])
+    if grouped and grouped + count_like(column, INTEGER) == len(column):
+        raise DataError(
+            f"{where}: its commas may stand before decimals or between thousands; give --decimal , or --thousands ,"
+        )
     if count_like(column, _DECIMAL_COMMA) == len(column):
         return Findings({"decimal": ","}, (f"{where}: the decimals stand behind a comma",))
     for decimal, thousands in ((".", ","), (",", ".")):

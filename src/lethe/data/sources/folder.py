@@ -37,4 +37,6 @@ def _with_text(part: Interactions, users: bool, items: bool) -> Interactions:
     def text(ids: np.ndarray, wanted: bool) -> np.ndarray:
         return ids.astype(str).astype(object) if wanted and ids.dtype != object else ids
 
-    return Interactions.of(text(part.user_ids, users), text(part.item_ids, items), part.ratings, part.timestamps)
+    return Interactions.of(
+        text(part.user_ids, users), text(part.item_ids, items), part.ratings, part.timestamps, part.contexts, part.ticks
+    )

@@ -65,7 +65,7 @@ def interactions(table: pa.Table, file: str, how: TableFormat) -> Interactions:
     if columns.timestamp is not None:
         times = read_times(_whole(table[columns.timestamp], where(columns.timestamp)), how, where(columns.timestamp))
     contexts = {name: _context(table[name], where(name)) for name in columns.context}
-    return Interactions.of(users, items, ratings, times, contexts)
+    return Interactions.of(users, items, ratings, times, contexts, how.ticks)
 
 
 def _whole(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
