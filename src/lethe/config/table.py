@@ -88,8 +88,8 @@ class TableFormat(FileFormat):
     columns: Columns = Columns()
     """Which columns are read."""
     ids: Kind = "auto"
-    """What ids are, of users and items. ``integer``: whole numbers of 64 bits, written plainly or as 7.0; ``text``: to the letter;
-    ``auto``: integers where all ids of a column are. Name the kind where the two may mix in one column."""
+    """What ids are, of users and items. ``integer``: whole numbers of 64 bits, written plainly or as 7.0; ``text``: to
+    the letter; ``auto``: integers where all ids of a column are. Name the kind where the two may mix in one column."""
     item_ids: Kind | None = None
     """What ids of items are, where that of users is another; null: as ``ids``."""
     decimal: Literal[".", ","] = "."
@@ -97,8 +97,8 @@ class TableFormat(FileFormat):
     thousands: Literal["", ",", ".", " ", "'", "_"] = ""
     """What stands between the thousands of numbers, ids too; they are read without it."""
     timestamp_unit: Literal["s", "ms", "us", "ns", "iso", "day", "position"] = "s"
-    """Seconds or parts of them since 1970, or ISO 8601 (``iso``: 2023-11-14T22:13:20Z), or days (2023-11-14, 20231114). Columns of Parquet that
-    are times by type need none. A position only orders a user's interactions, and is no time."""
+    """Seconds or parts of them since 1970, or ISO 8601 (``iso``: 2023-11-14T22:13:20Z), or days (2023-11-14, 20231114).
+    Columns of Parquet that are times by type need none. A position only orders a user's rows, and is no time."""
     time_format: str | None = None
     """Format of times that are written in another way, as in Python's strptime: ``%d/%m/%Y %H:%M``."""
     timezone: Zone | None = None
