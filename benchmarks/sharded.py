@@ -155,7 +155,14 @@ def measured(ensemble: Ensemble, seen: Interactions, held_out: Interactions) -> 
 
 
 def sharded_row(
-    label: str, split: Split, kind: Kind, *, baseline: bool = False, max_seeds: int | None = None, note: str = ""
+    label: str,
+    split: Split,
+    kind: Kind,
+    *,
+    baseline: bool = False,
+    base: str = "",
+    max_seeds: int | None = None,
+    note: str = "",
 ) -> Row:
     """A row of that kind. Its times: all sub-models, the mean shard alone, the aggregator."""
     chosen = values(split, kind)
@@ -176,7 +183,7 @@ def sharded_row(
         return Result(means, sum(shards) + aggregator, times, users)
 
     where = f"partition {kind.partition}, K = {kind.layout.num_shards}, aggregator {kind.aggregator}"
-    return Row(label, run, decides, baseline, max_seeds, f"{where}{'; ' if note else ''}{note}")
+    return Row(label, run, decides, baseline, max_seeds, f"{where}{'; ' if note else ''}{note}", base)
 
 
 def _laid(builder: Builder) -> dict[str, float]:
