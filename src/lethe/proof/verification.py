@@ -46,7 +46,7 @@ def verify(
         deployed = deployed_digests(workspace, served)
         workspace.temporary.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="verify-") as folder:
-            rebuild = _Rebuild(
+            rebuild = Rebuild(
                 workspace, clean_workspace(workspace, params, Path(folder)), served, params.training.device, progress
             )
             if sample is None:
@@ -103,7 +103,7 @@ def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Works
 
 
 @dataclass(frozen=True)
-class _Rebuild:
+class Rebuild:
     """A rebuild of what ``workspace`` serves in the folder ``clean``; digests by the names of ``deployed_digests``."""
 
     workspace: Workspace
