@@ -23,7 +23,7 @@ from lethe.core.canonical import canonical_json
 from lethe.core.environment import whole_code_digest
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
-from lethe.errors import ArtifactError, DeploymentError
+from lethe.errors import ArtifactError, DeploymentError, LetheError
 
 PREFIX = "lethe-"
 _TOO_OLD = "were built before the last completed forget request and are gone for good"
@@ -200,11 +200,21 @@ class Registry:
                 shutil.rmtree(path)
         return len(unfinished)
 
+    def older(self, family: str) -> int:
+        """How many versions of a family this Lethe can't read, because one of another format wrote them."""
+        return sum(not self._is_readable(tag) for tag in self._history().get(family, []))
+
     def drop(self, family: str) -> None:
         """Delete a family that is no longer served: its pointer and every version, unfinished copies too."""
         with self._locked():
             self._write(self.pointer, {name: tags for name, tags in self._history().items() if name != family})
             shutil.rmtree(self._models / f"{PREFIX}{family}", ignore_errors=True)
+
+    def _is_readable(self, tag: str) -> bool:
+        with contextlib.suppress(LetheError, KeyError):
+            version = self.version(tag)
+            return bool(version.info and version.recipe)
+        return False
 
     @property
     def _models(self) -> Path:

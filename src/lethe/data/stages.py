@@ -21,6 +21,7 @@ from lethe.config.table import Columns, TableFormat
 from lethe.core.canonical import readable_json
 from lethe.core.environment import code_digest
 from lethe.core.files import write_whole
+from lethe.core.format import must_fit
 from lethe.core.keys import subject_digest
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
@@ -222,6 +223,7 @@ def main(arguments: list[str]) -> int:
     """Run one stage; a fault is one line on standard error and exit code 1."""
     try:
         workspace = Workspace.find()
+        must_fit(workspace)
         params = Params.read(workspace.params)
         name, dataset, *rest = arguments
         if dataset not in params.datasets:
