@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from lethe.core import process
-from lethe.core.format import must_fit
 from lethe.core.workspace import Workspace
 from lethe.errors import LetheError
 
@@ -22,9 +21,7 @@ def alone(run: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(run)
     def waiting(*args: P.args, **kwargs: P.kwargs) -> R:
-        workspace = Workspace.find()
-        must_fit(workspace)
-        with process.alone(workspace):
+        with process.alone(Workspace.find()):
             return run(*args, **kwargs)
 
     return waiting

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from prefect import flow, task
 
 from flows.command import alone, command
@@ -33,8 +31,7 @@ def data() -> None:
     for dataset in Params.read(workspace.params).pipeline.datasets:
         validate(dataset)
         if rows := suppressed_rows(workspace, dataset):
-            note = f"{dataset}: {rows} rows of the source were kept out, because the suppression list names them"
-            print(note, file=sys.stderr)  # Standard output is the report's of the command that called us.
+            print(f"{dataset}: {rows} rows of the source were kept out, because the suppression list names them")
 
 
 if __name__ == "__main__":

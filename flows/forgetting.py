@@ -1,4 +1,4 @@
-"""Fulfil every accepted forget request: plan, remove rows, data, training, redeployment, purge, proof, certificate."""
+"""Fulfil every accepted forget request: plan, remove rows, data, training, redeployment, purge, certificate."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from flows.deployment import deployment
 from lethe.core.workspace import Workspace
 from lethe.forgetting import completion, erasure
 from lethe.forgetting import run as runs
-from lethe.forgetting.certificate import Verification
-from lethe.proof import request
 
 
 @task(name="plan")
@@ -34,14 +32,9 @@ def erase(run: runs.Run) -> runs.Run:
     return erasure.erase(Workspace.find(), run)
 
 
-@task(name="rebuild")
-def prove(run: runs.Run) -> Verification:
-    return request.prove(Workspace.find(), run)
-
-
 @task(name="certify")
-def complete(run: runs.Run, verification: Verification) -> None:
-    completion.complete(Workspace.find(), run, verification)
+def complete(run: runs.Run) -> None:
+    completion.complete(Workspace.find(), run)
 
 
 @flow(name="forgetting")
@@ -55,8 +48,7 @@ def forgetting(scheduled: bool = False) -> list[str]:
         training.run(list(run.datasets))
         deployment()
         confirm(run)
-        run = erase(run)
-        complete(run, prove(run))
+        complete(erase(run))
         done += run.requests
     return done
 
