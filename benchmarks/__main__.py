@@ -76,8 +76,10 @@ def tune(
 ) -> None:
     """Tune a model on a set's validation part, and write params/DATASET/MODEL.yaml."""
     from benchmarks import collaborative, side_data
+    from lethe.build.objectives import Task
+    from lethe.build.space import Space
     from lethe.build.trials import Trial
-    from lethe.build.tuning import search, write_tuned
+    from lethe.build.tuning import Budget, search, write_tuned
 
     known = collaborative.TUNING | side_data.TUNING
     if dataset not in known:
@@ -90,17 +92,11 @@ def tune(
         typer.echo(f"{model}  trial {trial.number}  {value}  {trial.values}")
 
     found = search(
-        model,
-        rows,
-        valid,
-        metric=metric or recipe.metric,
-        trials=trials,
-        seed=seed,
-        storage=WORK / "tuning" / f"{dataset}-{name or model}.sqlite",
-        base=_assignments("--set", base),
-        grid=_assignments("--grid", grid) or None,
-        progress=say,
-        tables=recipe.tables(data_dir),
+        Space(model, _assignments("--set", base), _assignments("--grid", grid) or None),
+        Task(rows, valid, metric or recipe.metric, recipe.tables(data_dir)),
+        Budget(trials, seed),
+        WORK / "tuning" / f"{dataset}-{name or model}.sqlite",
+        say,
     )
     write_tuned(
         ROOT / "params" / dataset / f"{name or model}.yaml", found, _command(), notes=[f"Table: {recipe.table}."]

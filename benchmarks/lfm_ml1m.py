@@ -243,7 +243,9 @@ def tune(
 ) -> None:
     """Tune a model on the table's validation part, by RMSE, and write params/ml-1m/MODEL.yaml."""
     from benchmarks.__main__ import WORK
-    from lethe.build.tuning import search, write_tuned
+    from lethe.build.objectives import Task
+    from lethe.build.space import Space
+    from lethe.build.tuning import Budget, search, write_tuned
 
     parts = read_parts(data_dir)
     known = Ratings(parts["train"], parts["valid"])
@@ -252,16 +254,11 @@ def tune(
         return -evaluate_ratings(predictor(built), known.catalogue, known.test)["rmse"]
 
     found = search(
-        model,
-        known.train,
-        known.test,
-        metric="-rmse",
-        trials=trials,
-        seed=seed,
-        storage=WORK / "tuning" / f"{DATASET}-{model}.sqlite",
-        grid=_GRID | ({} if model == "als" else _SGD_GRID),
-        objective=objective,
-        progress=lambda trial: typer.echo(f"{model}  trial {trial.number}  {trial.value}  {trial.values}"),
+        Space(model, grid=_GRID | ({} if model == "als" else _SGD_GRID)),
+        Task(known.train, known.test, "-rmse", objective=objective),
+        Budget(trials, seed),
+        WORK / "tuning" / f"{DATASET}-{model}.sqlite",
+        lambda trial: typer.echo(f"{model}  trial {trial.number}  {trial.value}  {trial.values}"),
     )
     command = shlex.join(["python", "-m", "benchmarks.lfm_ml1m", *sys.argv[1:]])
     write_tuned(PARAMS / f"{model}.yaml", found, command, notes=["Table: lfm-ml1m."])

@@ -52,7 +52,7 @@ def _columns(report: Report) -> list[str]:
 
 
 def _models(report: Report) -> str:
-    columns, best, name = _columns(report), report.get("best_baseline", {}), report["table"]
+    columns, best, name = _columns(report), report["best_baseline"], report["table"]
     lines = [
         f"<details><summary>{name}</summary>",
         "",
@@ -60,7 +60,8 @@ def _models(report: Report) -> str:
         f"| --- |{' --- |' * len(columns)}",
     ]
     for row in report["rows"]:
-        cells = [_cell(row["metrics"].get(column), best.get(column) == row["model"]) for column in columns]
+        mine = best.get(row["base"], {})
+        cells = [_cell(row["metrics"].get(column), mine.get(column) == row["model"]) for column in columns]
         lines.append(f"| {row['model']} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", "</details>"])
 

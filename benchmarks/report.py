@@ -4,6 +4,7 @@ committed one."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,16 @@ from lethe.core.environment import numeric_environment
 from lethe.core.files import write_whole
 from lethe.evaluation import paired_t_test
 
-ERRORS = ("rmse", "mae")
-"""Metrics of which less is better; of all others more is."""
+COSTS = ("cold_users", "cold_items", "shards/user", "shards touched", "largest shard", "epochs to best")
+"""Counted rather than measured, so never tested; less is better, as of errors. Of all other metrics more is."""
 
 
 def summarise(table: Table, results: dict[str, list[Result]], command: str) -> dict[str, Any]:
-    """The report: ours, published, difference; mean, standard deviation and p against the best baseline."""
-    baselines = [row.model for row in table.rows if row.baseline]
-    metrics = dict.fromkeys(metric for runs in results.values() for metric in runs[0].metrics)
-    best = {metric: _best(metric, {name: results[name] for name in baselines}) for metric in metrics}
+    """The report: ours, published, difference; mean, standard deviation and p against its base's best baseline."""
+    best = {
+        base: _best({row.model: results[row.model] for row in table.rows if row.baseline and row.base == base})
+        for base in dict.fromkeys(row.base for row in table.rows)
+    }
     rows = []
     for row in table.rows:
         runs = results[row.model]
@@ -32,8 +34,9 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
         rows.append(
             {
                 "model": row.model,
+                "base": row.base,
                 "metrics": {
-                    metric: _figures(metric, runs, published.get(metric), results.get(best[metric] or ""))
+                    metric: _figures(metric, runs, published.get(metric), results.get(best[row.base].get(metric, "")))
                     for metric in runs[0].metrics
                 },
                 "seconds": round(float(np.median([run.seconds for run in runs])), 3),
@@ -61,10 +64,20 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
     }
 
 
-def _best(metric: str, results: dict[str, list[Result]]) -> str | None:
-    sign = -1.0 if metric in ERRORS else 1.0
-    means = {name: sign * _mean(metric, runs) for name, runs in results.items() if metric in runs[0].metrics}
-    return max(means, key=lambda name: means[name], default=None)
+def _best(results: dict[str, list[Result]]) -> dict[str, str]:
+    """{metric: the row that is best at it}; the first of equals."""
+    best: dict[str, tuple[float, str]] = {}
+    for name, runs in results.items():
+        for metric in runs[0].metrics:
+            value = -_mean(metric, runs) if less_is_better(metric) else _mean(metric, runs)
+            if metric not in best or value > best[metric][0]:
+                best[metric] = value, name
+    return {metric: name for metric, (_, name) in best.items()}
+
+
+def less_is_better(metric: str) -> bool:
+    """Of errors, whatever they are called after their kind (rmse, rmse_stretched, mse@10), and of costs."""
+    return bool(re.match(r"(r?mse|mae|mape|msle|error|loss)(?![a-z])", metric)) or metric in COSTS
 
 
 def _mean(metric: str, runs: list[Result]) -> float:
@@ -79,7 +92,7 @@ def _figures(metric: str, ours: list[Result], published: float | None, best: lis
         "std": round(float(np.std(values, ddof=1)), 5) if len(values) > 1 else 0.0,
         "published": published,
         "difference": None if published is None else round(mean - published, 5),
-        "p": None if best is None or best is ours else _p_value(metric, ours, best),
+        "p": None if best is None or best is ours or metric in COSTS else _p_value(metric, ours, best),
     }
 
 
@@ -96,7 +109,7 @@ def _p_value(metric: str, ours: list[Result], best: list[Result]) -> float | Non
 def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None]]) -> str:
     """The report for people: ours ± deviation, published, difference; * marks p < .05 against the best baseline."""
     metrics = columns(published, (metric for row in report["rows"] for metric in row["metrics"]))
-    times = list(dict.fromkeys(name for row in report["rows"] for name in row["times"]))
+    times = list(dict.fromkeys(name for row in report["rows"] for name in row.get("times", ())))
     lines = [
         f"# {report['table']}",
         "",
@@ -110,8 +123,9 @@ def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None
         f"| --- | --- |{' --- |' * (len(metrics) + len(times) + 1)}",
     ]
     for row in report["rows"]:
-        cells = [_cell(row, metric, report["best_baseline"].get(metric) == row["model"]) for metric in metrics]
-        cells += [f"{row['times'][name]:.2f}" if name in row["times"] else "–" for name in times]
+        best = report["best_baseline"].get(row["base"], {})
+        cells = [_cell(row, metric, best.get(metric) == row["model"]) for metric in metrics]
+        cells += [f"{row['times'][name]:.2f}" if name in row.get("times", ()) else "–" for name in times]
         lines.append(f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} | {row['seconds']:.2f} |")
     lines += _tests(report, metrics)
     notes = [f"* {row['model']}: {row['note']}" for row in report["rows"] if row["note"]]

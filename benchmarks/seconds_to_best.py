@@ -97,7 +97,7 @@ def _row(entry: Entry, kind: str, data_dir: Path) -> Row:
         "code": code_digest(train, *RANKING, MODELS[entry.model]),
     }
     note = f"{entry.dataset}, {recipe.metric}, {epochs} epochs" + (", not to the best" if short else "")
-    return Row(label(entry, kind), run, decides, max_seeds=1, note=note)
+    return Row(label(entry, kind), run, decides, max_seeds=1, note=note, base=entry.label)
 
 
 @cache

@@ -121,25 +121,22 @@ def room(split: Split, kind: Kind, seed: int, before: Split | None = None) -> Wo
         if before is not None:
             begun = room(before, kind, seed).assignment(split.dataset, kind.room)
             shutil.copytree(begun, workspace.assignment(split.dataset, kind.room), dirs_exist_ok=True)
-        params = params_of(split.dataset, kind.room, kind.layout, seed)
+        dataset = {"source": {"kind": "folder", "path": "."}, "split": {"by": "ready"}}
+        params = Params.parse(
+            {
+                "seed": seed,
+                "pipeline": {"datasets": [split.dataset], "shardings": [kind.room]},
+                "datasets": {split.dataset: dataset},
+                "shardings": {kind.room: kind.layout.plain()},
+                "families": {
+                    "one": {"dataset": split.dataset, "candidates": [{"model": "wmf", "sharding": kind.room}]}
+                },
+            },
+            "params",
+        )
         assign(workspace, params, split.dataset, kind.room)
         shards_stage(workspace, params, split.dataset, kind.room)
     return workspace
-
-
-def params_of(dataset: str, sharding: str, layout: Sharding, seed: int) -> Params:
-    """Parameters of one dataset that was split already, and one sharding."""
-    candidate = {"model": "wmf", "sharding": sharding}
-    return Params.parse(
-        {
-            "seed": seed,
-            "pipeline": {"datasets": [dataset], "shardings": [sharding]},
-            "datasets": {dataset: {"source": {"kind": "folder", "path": "."}, "split": {"by": "ready"}}},
-            "shardings": {sharding: layout.plain()},
-            "families": {"one": {"dataset": dataset, "candidates": [candidate]}},
-        },
-        "params",
-    )
 
 
 def build(
@@ -158,7 +155,14 @@ def measured(ensemble: Ensemble, seen: Interactions, held_out: Interactions) -> 
 
 
 def sharded_row(
-    label: str, split: Split, kind: Kind, *, baseline: bool = False, max_seeds: int | None = None, note: str = ""
+    label: str,
+    split: Split,
+    kind: Kind,
+    *,
+    baseline: bool = False,
+    base: str = "",
+    max_seeds: int | None = None,
+    note: str = "",
 ) -> Row:
     """A row of that kind. Its times: all sub-models, the mean shard alone, the aggregator."""
     chosen = values(split, kind)
@@ -171,15 +175,15 @@ def sharded_row(
     def run(seed: int) -> Result:
         builder, sub_models, ensemble = build(split, kind, chosen, seed)
         users = measured(Ensemble.load(ensemble.path), split.train, split.test)
-        shards = [artifact.record().cpu_seconds for artifact in sub_models.values()]
-        aggregator = ensemble.record().cpu_seconds
+        shards = [artifact.record()["cpu_seconds"] for artifact in sub_models.values()]
+        aggregator = ensemble.record()["cpu_seconds"]
         builder.store.remove(ensemble)
         times = {"sub-models": sum(shards), "one shard": float(np.mean(shards)), "aggregator": aggregator}
         means = {name: float(column.mean()) for name, column in users.items()} | _laid(builder)
         return Result(means, sum(shards) + aggregator, times, users)
 
     where = f"partition {kind.partition}, K = {kind.layout.num_shards}, aggregator {kind.aggregator}"
-    return Row(label, run, decides, baseline, max_seeds, f"{where}{'; ' if note else ''}{note}")
+    return Row(label, run, decides, baseline, max_seeds, f"{where}{'; ' if note else ''}{note}", base)
 
 
 def _laid(builder: Builder) -> dict[str, float]:

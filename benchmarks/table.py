@@ -82,6 +82,8 @@ class Row:
     max_seeds: int | None = None
     """For slow rows."""
     note: str = ""
+    base: str = ""
+    """The model that the row builds on, where a table has several: baselines of another base are none of its."""
 
 
 @dataclass(frozen=True)

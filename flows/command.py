@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from lethe.core import process
+from lethe.core.format import must_fit
 from lethe.core.workspace import Workspace
 from lethe.errors import LetheError
 
@@ -21,7 +22,9 @@ def alone(run: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(run)
     def waiting(*args: P.args, **kwargs: P.kwargs) -> R:
-        with process.alone(Workspace.find()):
+        workspace = Workspace.find()
+        must_fit(workspace)
+        with process.alone(workspace):
             return run(*args, **kwargs)
 
     return waiting

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from prefect import flow, task
 
 from flows.command import alone, command
@@ -31,7 +33,8 @@ def data() -> None:
     for dataset in Params.read(workspace.params).pipeline.datasets:
         validate(dataset)
         if rows := suppressed_rows(workspace, dataset):
-            print(f"{dataset}: {rows} rows of the source were kept out, because the suppression list names them")
+            note = f"{dataset}: {rows} rows of the source were kept out, because the suppression list names them"
+            print(note, file=sys.stderr)  # Standard output is the report's of the command that called us.
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Fulfil every accepted forget request: plan, remove rows, data, training, redeployment, purge, certificate."""
+"""Fulfil every accepted forget request: plan, remove rows, data, training, redeployment, purge, proof, certificate."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from flows.deployment import deployment
 from lethe.core.workspace import Workspace
 from lethe.forgetting import completion, erasure
 from lethe.forgetting import run as runs
+from lethe.forgetting.certificate import Verification
+from lethe.proof import request
 
 
 @task(name="plan")
@@ -32,9 +34,14 @@ def erase(run: runs.Run) -> runs.Run:
     return erasure.erase(Workspace.find(), run)
 
 
+@task(name="rebuild")
+def prove(run: runs.Run) -> Verification:
+    return request.prove(Workspace.find(), run)
+
+
 @task(name="certify")
-def complete(run: runs.Run) -> None:
-    completion.complete(Workspace.find(), run)
+def complete(run: runs.Run, verification: Verification) -> None:
+    completion.complete(Workspace.find(), run, verification)
 
 
 @flow(name="forgetting")
@@ -48,7 +55,8 @@ def forgetting(scheduled: bool = False) -> list[str]:
         training.run(list(run.datasets))
         deployment()
         confirm(run)
-        complete(erase(run))
+        run = erase(run)
+        complete(run, prove(run))
         done += run.requests
     return done
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from lethe.core.format import mark
 from lethe.core.workspace import Workspace
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import NO_TABLES, SideTables
@@ -120,7 +121,9 @@ def make_workspace(
         "serving": {"workers": 2},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    return Workspace(folder)
+    workspace = Workspace(folder)
+    mark(workspace)
+    return workspace
 
 
 @pytest.fixture

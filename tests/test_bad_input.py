@@ -90,7 +90,9 @@ def test_a_user_without_an_item(tmp_path: Path) -> None:
     workspace = workspace_with(tmp_path / "workspace", lambda params: None)
     path = workspace.root / "ratings.csv"
     path.write_text(path.read_text() + "lonely,,3,5000\n")
-    with pytest.raises(DataError, match=r"column 'item' must have no empty values, 1 are empty$") as caught:
+    with pytest.raises(
+        DataError, match=r"column 'item' must have no empty values; row count with an empty item: 1$"
+    ) as caught:
         build_data(workspace, Params.read(workspace.params), "tiny", ["whole"])
     assert "lonely" not in str(caught.value)
     assert "\n" not in str(caught.value)

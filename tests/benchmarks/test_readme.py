@@ -32,11 +32,12 @@ def test_a_table_shows_metrics_with_published_figures_at_the_middle_cutoff(tmp_p
         names = ("hr@100", "hr@200", "hr@50", "hr@10 of 100", "ndcg@5", "recall_min@3")
         return {
             "model": model,
+            "base": "",
             "metrics": {name: metric(value, published if name.startswith("hr") else None) for name in names},
         }
 
     rows = [row("A", 0.25, 0.3), row("B", 1.5, None), row("C", 0.1, None)]
-    write(tmp_path, {"table": "small", "rows": rows, "best_baseline": {"hr@100": "B", "hr@50": "C"}})
+    write(tmp_path, {"table": "small", "rows": rows, "best_baseline": {"": {"hr@100": "B", "hr@50": "C"}}})
     assert readme.figures(tmp_path).split("\n\n", 1)[1] == (
         "<details><summary>small</summary>\n\n| [small](benchmarks/results/small.md) | hr@100 |\n| --- | --- |\n"
         "| A | .2500 (.3000) |\n| B | **1.5000** |\n| C | .1000 |\n\n</details>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
 from benchmarks import collaborative, enmf_ml1m, receraser_retrain_ml1m
-from benchmarks.report import compare, markdown, summarise, write_report
+from benchmarks.report import compare, less_is_better, markdown, summarise, write_report
 from benchmarks.table import TABLES, Result, Row, Table, run_table
 from lethe.errors import ConfigError, DataError, LetheError
 from tests.conftest import taste_blocks
@@ -148,7 +149,7 @@ def test_the_report_has_mean_deviation_difference_and_p() -> None:
     assert ours["std"] == pytest.approx(0.07071)
     # Two users gain .225 and .275: t = 10 with one degree of freedom.
     assert ours["p"] == pytest.approx(2 * np.arctan(1 / 10) / np.pi)
-    assert report["best_baseline"] == {"hr@5": "Best"}
+    assert report["best_baseline"] == {"": {"hr@5": "Best"}}
     assert by_model["Best"]["metrics"]["hr@5"]["p"] is None
     assert by_model["Ours"]["seeds"] == 2
     text = markdown(report, chosen.published)
@@ -181,8 +182,63 @@ def test_of_errors_the_best_is_the_least() -> None:
     ]  # type: ignore[misc]
     chosen = Table("lfm-ml1m", "", {"A": {"rmse": 0.9}}, rows)
     report = summarise(chosen, run_table(chosen, 3, None, lambda line: None), "")
-    assert report["best_baseline"] == {"rmse": "B"}
+    assert report["best_baseline"] == {"": {"rmse": "B"}}
     assert report["rows"][0]["metrics"]["rmse"]["p"] < 0.05
+
+
+def test_each_base_has_a_best_baseline_of_its_own_and_costs_are_not_tested() -> None:
+    def of(name: str, base: str, value: float, cost: float, baseline: bool = True) -> Row:
+        made = lambda seed: Result({"recall@5": value * (1 + seed / 1000), "shards/user": cost}, 1.0)  # noqa: E731
+        return Row(name, made, {"of": name}, baseline=baseline, base=base)
+
+    rows = [of("A weak", "A", 0.1, 1), of("A strong", "A", 0.2, 9), of("A ours", "A", 0.3, 3, baseline=False)]
+    rows += [of("B only", "B", 0.8, 2), of("B ours", "B", 0.7, 5, baseline=False), of("C ours", "C", 0.5, 5, False)]
+    chosen = Table("partitions", "", {"": {"recall@5": None, "shards/user": None}}, rows)
+    report = summarise(chosen, run_table(chosen, 3, None, lambda line: None), "")
+    assert report["best_baseline"] == {
+        "A": {"recall@5": "A strong", "shards/user": "A weak"},
+        "B": {"recall@5": "B only", "shards/user": "B only"},
+        "C": {},
+    }
+    p = {row["model"]: {name: figures["p"] for name, figures in row["metrics"].items()} for row in report["rows"]}
+    assert {name for name, of_metric in p.items() if of_metric["recall@5"] is not None} == {
+        "A weak",
+        "A ours",
+        "B ours",
+    }
+    assert all(of_metric["shards/user"] is None for of_metric in p.values())
+    text = markdown(report, chosen.published)
+    assert "| A weak | 3 | .1002 ± .0001\\* | **1.0000** ± .0000 | 1.00 |" in text
+    assert "| B only | 3 | **.8016** ± .0008 | **2.0000** ± .0000 | 1.00 |" in text
+
+
+@pytest.mark.parametrize(
+    ("metric", "less"),
+    [
+        *((name, True) for name in ("rmse", "mae", "mse", "mape", "rmse_stretched", "mse@10", "mae on cold items")),
+        *((name, True) for name in ("shards/user", "largest shard", "epochs to best", "cold_users")),
+        *((name, False) for name in ("recall@20", "ndcg_of_100@10", "hr@5", "theta", "validation value", "msexpected")),
+    ],
+)
+def test_of_errors_and_costs_less_is_better(metric: str, less: bool) -> None:
+    assert less_is_better(metric) is less
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if (command.RESULTS / f"{name}.json").is_file()])
+def test_a_committed_table_says_what_its_report_says(name: str) -> None:
+    path = command.RESULTS / f"{name}.json"
+    report = json.loads(path.read_text(encoding="utf-8"))
+    published = importlib.import_module(f"benchmarks.{name.replace('-', '_')}").PUBLISHED
+    shown, made = path.with_suffix(".md").read_text(encoding="utf-8"), markdown(report, published)
+    assert [line for line in shown.splitlines() if line.startswith("|")] == [
+        line for line in made.splitlines() if line.startswith("|")
+    ]
+    means = {row["model"]: {m: f["mean"] for m, f in row["metrics"].items()} for row in report["rows"]}
+    for base, best in report["best_baseline"].items():
+        rivals = [row["model"] for row in report["rows"] if row["base"] == base and row["baseline"]]
+        for metric, winner in best.items():
+            values = [means[rival][metric] for rival in rivals if metric in means[rival]]
+            assert means[winner][metric] == (min(values) if less_is_better(metric) else max(values)), (base, metric)
 
 
 def test_slow_rows_have_fewer_seeds() -> None:

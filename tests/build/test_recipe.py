@@ -17,7 +17,6 @@ from lethe.core.artifacts import ArtifactStore
 from lethe.core.environment import numeric_environment
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
-from lethe.learning import sub_model
 from lethe.learning.training import train as learn
 from tests import house
 
@@ -26,7 +25,7 @@ def trained_on(workspace: Workspace) -> set[str]:
     """The devices that the served family's sub-models name."""
     version = Registry(workspace).current("sharded")
     assert version is not None
-    served = set(version.info.sub_models.values())
+    served = set(version.info["sub_models"].values())
     made = [artifact for artifact in ArtifactStore(workspace.artifacts).all() if artifact.digest in served]
     assert len(made) == len(served)
     return {artifact.inputs["environment"]["device"] for artifact in made}
@@ -51,7 +50,7 @@ def test_what_a_gpu_promoted_is_rebuilt_on_a_cpu(gradient: Workspace, monkeypatc
 
     with monkeypatch.context() as machine:
         machine.setattr(torch.cuda, "is_available", lambda: True)
-        machine.setattr(sub_model, "train", on_a_card)
+        machine.setattr(builder, "train", on_a_card)
         card = {**numeric_environment("cpu"), "device": "a card", "repeatable": False}
         machine.setattr(
             builder, "numeric_environment", lambda device: card if device == "cuda" else numeric_environment(device)

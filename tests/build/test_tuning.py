@@ -10,14 +10,15 @@ import pytest
 import yaml
 
 from lethe.build import objectives, tuning
+from lethe.build.objectives import Task
 from lethe.build.recipe import recipes
+from lethe.build.space import Space
 from lethe.build.trials import Trial, Tuned
-from lethe.build.tuning import search, tune
+from lethe.build.tuning import Budget, search, tune
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 from lethe.errors import ConfigError, LetheError
-from lethe.models import configure
 from lethe.models.parts.base import Model
 from lethe.tables.interactions import Interactions
 from tests.conftest import make_workspace, taste_blocks
@@ -35,10 +36,10 @@ def parts() -> tuple[Interactions, Interactions]:
 
 def run(storage: Path, trials: int = 6, **options: object) -> tuple[Tuned, list[Trial]]:
     seen: list[Trial] = []
-    settings = {"metric": "recall@5", "seed": 3, "base": SMALL, "grid": GRID} | options
-    model = str(settings.pop("model", "wmf"))
-    found = search(model, *parts(), trials=trials, storage=storage, progress=seen.append, **settings)  # type: ignore[arg-type]
-    return found, seen
+    told: dict[str, Any] = {"model": "wmf", "metric": "recall@5", "seed": 3, "base": SMALL, "grid": GRID} | options
+    task = Task(*parts(), **{name: told[name] for name in ("metric", "objective", "scoring") if name in told})
+    space, budget = Space(told["model"], told["base"], told["grid"]), Budget(trials, told["seed"])
+    return search(space, task, budget, storage, seen.append), seen
 
 
 def test_the_same_search_twice_ends_the_same(tmp_path: Path) -> None:
@@ -94,9 +95,8 @@ def test_no_settings_are_tried_twice(tmp_path: Path) -> None:
 
 
 def test_fields_that_hold_mappings_are_tuned_too() -> None:
-    start = configure("collective-behaviours", {}).plain()
-    space = tuning._space("collective-behaviours", start, {"weights": [{"view": 0.2}, {"view": 0.5}, {"view": 0.2}]})
-    assert space == {"weights": [{}, {"view": 0.2}, {"view": 0.5}]}
+    space = Space("collective-behaviours", grid={"weights": [{"view": 0.2}, {"view": 0.5}, {"view": 0.2}]})
+    assert space.values() == {"weights": [{}, {"view": 0.2}, {"view": 0.5}]}
 
 
 def test_other_data_are_another_search(tmp_path: Path) -> None:
@@ -104,18 +104,8 @@ def test_other_data_are_another_search(tmp_path: Path) -> None:
     train, valid = parts()
     seen: list[Trial] = []
     less = train.take(np.arange(len(train)) > 0)
-    search(
-        "wmf",
-        less,
-        valid,
-        metric="recall@5",
-        trials=2,
-        seed=3,
-        base=SMALL,
-        grid=GRID,
-        storage=tmp_path / "a.sqlite",
-        progress=seen.append,
-    )
+    task, space = Task(less, valid, "recall@5"), Space("wmf", SMALL, GRID)
+    search(space, task, Budget(2, seed=3), tmp_path / "a.sqlite", seen.append)
     assert len(seen) == 2
 
 

@@ -36,11 +36,11 @@ def test_the_shipped_params_are_valid() -> None:
         (
             {"kind": "table", "path": "a.csv", "pth": 1},
             {},
-            ["source.table.pth", "known keys: columns, ids, kind, path"],
+            ["source.table.pth", "known keys: columns, decimal, encoding, header, ids"],
         ),
         ({"kind": "table", "path": "a.csv", "columns": {"usr": "u"}}, {}, ["columns.usr", "item, rating, timestamp"]),
         ({"kind": "table"}, {}, ["source.table.path", "required"]),
-        ({"kind": "table", "path": "a.csv", "separator": "::"}, {}, ["separator", "'::'"]),
+        ({"kind": "table", "path": "a.csv", "separator": ""}, {}, ["separator", "''"]),
         ({"kind": "tabel"}, {}, ["datasets.tiny.source", "tabel"]),
         ({"kind": "movielens", "edition": "20m"}, {}, ["edition", "'20m'"]),
         ({"kind": "movielens", "edition": "1m", "url": "file:///etc/passwd"}, {}, ["url", "pattern"]),

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,7 +19,6 @@ from lethe.models import MODELS, configure
 from lethe.serving.package import Package, write_package
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
-from tests.serving.conftest import package_info
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Fixed:
 def package(seen: Interactions, scores: np.ndarray, item_factors: np.ndarray | None = None) -> Package:
     ensemble: Any = Fixed(Catalogue.of(seen), scores, item_factors)
     matrix = ensemble.catalogue.encode(seen)
-    return Package(ensemble, matrix.indptr, matrix.items, matrix.item_counts, package_info())
+    return Package(ensemble, matrix.indptr, matrix.items, matrix.item_counts, {})
 
 
 SEEN = Interactions.of(np.array([1, 1, 2, 2, 3, 4]), np.array([10, 20, 10, 30, 10, 40]))
@@ -74,6 +74,24 @@ def test_an_unknown_user_gets_the_popular_items() -> None:
     answer = package(SEEN, np.zeros((4, 4), np.float32)).recommend(99, 2)
     assert answer.source == "popular"
     assert answer.items == [(10, 3.0), (20, 1.0)]
+
+
+def test_many_users_are_answered_as_each_alone_and_scored_once() -> None:
+    rng = np.random.default_rng(3)
+    ensemble = FactorEnsemble(Catalogue.of(SEEN), *rng.normal(size=(2, 4, 5)).astype(np.float32))
+    matrix = ensemble.catalogue.encode(SEEN)
+    served = Package(ensemble, matrix.indptr, matrix.items, matrix.item_counts, {})
+    asked = [4, 99, 1, "2", 1]
+    with patch.object(FactorEnsemble, "score", autospec=True, side_effect=FactorEnsemble.score) as score:
+        answers = served.recommend_many(asked, 3)
+        assert score.call_count == 1
+    for user_id, answer in zip(asked, answers, strict=True):
+        alone = served.recommend(user_id, 3)
+        assert answer.source == alone.source
+        assert [item for item, _ in answer.items] == [item for item, _ in alone.items]
+        assert [score for _, score in answer.items] == pytest.approx([score for _, score in alone.items], rel=1e-6)
+    assert served.recommend_many([], 3) == []
+    assert [answer.source for answer in served.recommend_many([98, 99], 3)] == ["popular", "popular"]
 
 
 @pytest.mark.parametrize("spelling", ["042", " 42", "+42", "42.0", "-0", "4²", "--5", "9" * 25, 10**30, "", "x"])
@@ -115,13 +133,11 @@ def test_a_package_is_read_as_it_was_written_and_its_bytes_are_its_content(tmp_p
     users, items = rng.normal(size=(2, 4, 3)).astype(np.float32)
     ensemble = FactorEnsemble(Catalogue.of(rows), users, items)
     for name in ("one", "two"):
-        write_package(tmp_path / name, ensemble, rows, package_info())
+        write_package(tmp_path / name, ensemble, rows, {"family": "plain", "metrics": {"ndcg@10": 0.5}})
     assert files(tmp_path / "one") == files(tmp_path / "two")
     loaded = Package.load(tmp_path / "one")
-    known = Package(
-        ensemble, np.array([0, 2, 4, 5, 6]), np.array([0, 1, 0, 2, 0, 3]), np.array([3, 1, 1, 1]), package_info()
-    )
-    assert loaded.info == known.info == package_info()
+    known = Package(ensemble, np.array([0, 2, 4, 5, 6]), np.array([0, 1, 0, 2, 0, 3]), np.array([3, 1, 1, 1]), {})
+    assert loaded.info == {"family": "plain", "metrics": {"ndcg@10": 0.5}}
     for user in (1, 2, 3, 4, 9):
         assert loaded.recommend(user, 3) == known.recommend(user, 3)
     assert loaded.similar_items(30, 3) == known.similar_items(30, 3)
@@ -131,7 +147,7 @@ def test_a_package_is_read_as_it_was_written_and_its_bytes_are_its_content(tmp_p
 def test_a_pair_seen_twice_counts_twice_but_is_one_seen_item(tmp_path: Path) -> None:
     rows = Interactions.of(np.array([1, 1, 2]), np.array([10, 10, 20]))
     ensemble = FactorEnsemble(Catalogue.of(rows), np.ones((2, 1), np.float32), np.ones((2, 1), np.float32))
-    write_package(tmp_path, ensemble, rows, package_info())
+    write_package(tmp_path, ensemble, rows, {})
     loaded = Package.load(tmp_path)
     assert loaded.popular(2) == [(10, 2.0), (20, 1.0)]
     assert loaded.items.tolist() == [0, 1]
@@ -140,7 +156,7 @@ def test_a_pair_seen_twice_counts_twice_but_is_one_seen_item(tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["seen.safetensors", "info.json", "ensemble/ensemble.json"])
 def test_a_missing_or_foreign_file_is_one_line(tmp_path: Path, name: str) -> None:
     ensemble = FactorEnsemble(Catalogue.of(SEEN), np.ones((4, 1), np.float32), np.ones((4, 1), np.float32))
-    write_package(tmp_path, ensemble, SEEN, package_info())
+    write_package(tmp_path, ensemble, SEEN, {})
     (tmp_path / name).write_bytes(b"foreign")
     with pytest.raises(ArtifactError, match="not a"):
         Package.load(tmp_path)
@@ -176,7 +192,7 @@ def test_a_stranger_is_answered_by_what_follows_their_history(
         train(model, catalogue.encode(own), Stream(shard))
         sub_models.append(SubModel(f"shard-{shard}", model, catalogue))
     ensemble, _ = mean.fit(sub_models, rows, mean.Config(), Stream(1))
-    write_package(tmp_path, ensemble, rows, package_info(model=name))
+    write_package(tmp_path, ensemble, rows, {"model": name})
     served = Package.load(tmp_path)
     for start in (0, 5, 10):
         history = [films[(start + step) % 12] for step in range(4)]

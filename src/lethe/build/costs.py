@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
-from lethe.build.inputs import EnsembleInputs, SubModelInputs
 from lethe.build.recipe import Recipe
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.canonical import digest_json
@@ -89,18 +88,16 @@ def learn(workspace: Workspace) -> Costs:
 def _recorded(workspace: Workspace) -> Iterator[Cost]:
     for artifact in ArtifactStore(workspace.artifacts).all():
         record = artifact.record()
-        if record is not None and record.rows is not None:
-            yield Cost(_name(artifact), record.rows, record.seconds, record.made)
+        if "seconds" in record and "rows" in record:
+            yield Cost(_name(artifact), record["rows"], record["seconds"], record["made"])
 
 
 def _name(artifact: Artifact) -> str:
     match artifact.kind:
         case "sub-model" | "slice":
-            learnt = SubModelInputs.of(artifact)
-            return training(learnt.model, learnt.config)
+            return training(artifact.inputs["model"], artifact.inputs["config"])
         case "ensemble":
-            combined = EnsembleInputs.of(artifact)
-            return aggregating(combined.aggregator, combined.config)
+            return aggregating(artifact.inputs["aggregator"], artifact.inputs["config"])
         case kind:
             return kind
 

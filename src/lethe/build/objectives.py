@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,36 @@ from lethe.evaluation.contextual import evaluate_situations
 from lethe.evaluation.ranking import evaluate_users
 from lethe.evaluation.rating import ERRORS, evaluate_ratings
 from lethe.learning.training import Validate
+from lethe.models import rates
 from lethe.models.parts.base import Given, Model
 from lethe.models.parts.rating import RatingModel
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTables
+from lethe.tables.side_tables import NO_TABLES, SideTables
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a search learns from, and how it judges what is learnt."""
+
+    rows: Interactions
+    valid: Interactions
+    metric: str
+    """Of ``valid``: one such as ``recall@10``, for a model of ratings ``rmse`` or another error."""
+    tables: SideTables = NO_TABLES
+    """What is known beside the rows."""
+    objective: Validate | None = None
+    """A trained model -> its value, higher is better. ``metric`` is then only its name."""
+    scoring: str = "float32"
+
+    def judge(self, model: str) -> tuple[str, Validate]:
+        """The name of the value that is made as high as can be (less an error), and its function."""
+        if self.objective is not None:
+            return self.metric, self.objective
+        if rates(model):
+            return f"-{self.metric}", rating_objective(self.metric, self.rows, self.valid)
+        tables = self.tables.of_rows(self.rows) if self.tables else self.tables
+        return self.metric, ranking_objective(self.metric, self.rows, self.valid, tables, self.scoring)
 
 
 def ranking_objective(

@@ -15,9 +15,9 @@ from lethe.build.registry import Registry, Version
 from lethe.build.reports import write_reports
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
+from lethe.data.partition.guarantee import guarantee
 from lethe.learning.aggregation import Ensemble
 from lethe.models import rates
-from lethe.tables.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _or_infinite(seconds: float | None) -> float:
 
 
 def promote_winners(
-    workspace: Workspace, params: Params, outcomes: list[Outcome], *, rebuilt: bool, reader: Reader | None = None
+    workspace: Workspace, params: Params, outcomes: list[Outcome], *, rebuilt: bool
 ) -> dict[str, Version]:
     """Choose and promote each family's winner, write the reports; returns what each family now serves."""
     by_family: dict[str, list[Outcome]] = {}
@@ -80,7 +80,7 @@ def promote_winners(
         by_family.setdefault(outcome.job.family, []).append(outcome)
     costs = learn(workspace)
     versions = {
-        family: promote(workspace, params, choose(workspace, params, candidates, costs), rebuilt=rebuilt, reader=reader)
+        family: promote(workspace, params, choose(workspace, params, candidates, costs), rebuilt=rebuilt)
         for family, candidates in by_family.items()
     }
     write_reports(workspace, params, outcomes, versions, rebuilt=rebuilt)
@@ -92,14 +92,12 @@ def promote_winners(
     return versions
 
 
-def promote(
-    workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bool, reader: Reader | None = None
-) -> Version:
+def promote(workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bool) -> Version:
     """Register the winner. Ordinarily only if it beats what is served, on today's validation rows; after a forget
     request (``rebuilt``) always, because the version it replaces saw what was forgotten."""
     registry, winner = Registry(workspace), choice.winner
-    builder, family = winner.job.builder(workspace, reader), winner.job.family
-    package = builder.package(winner.ensemble, family, params)
+    builder, family = winner.job.builder(workspace), winner.job.family
+    package = builder.package(winner.ensemble, family, guarantee(winner.job.recipe.layout))
     current = registry.current(family)
     if current is not None and current.digest == package.digest:
         return current
@@ -117,14 +115,7 @@ def promote(
         reason = f"validation {name} {new:.4f} {'beats' if better else 'is near'} {old:.4f}"
         reason += ", and it forgets more cheaply" if cheaper else ""
     metrics = winner.metrics(workspace)["valid"]
-    registry.promote(
-        family,
-        package,
-        reason=reason,
-        metrics=metrics,
-        choice=choice.to_json(params),
-        settings=params.datasets[builder.recipe.dataset].digest(),
-    )
+    registry.promote(family, package, reason=reason, metrics=metrics, choice=choice.to_json(params))
     promoted = registry.current(family)
     assert promoted is not None
     return promoted

@@ -11,9 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,7 @@ from lethe.core.canonical import canonical_json
 from lethe.core.environment import whole_code_digest
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
-from lethe.errors import ArtifactError, DeploymentError
-from lethe.serving.package import PackageInfo
+from lethe.errors import ArtifactError, DeploymentError, LetheError
 
 PREFIX = "lethe-"
 _TOO_OLD = "were built before the last completed forget request and are gone for good"
@@ -46,8 +43,6 @@ class Version:
     choice: dict[str, Any] = field(default_factory=dict)
     code: str = ""
     """SHA-256 of the code that built and promoted it."""
-    settings: str = ""
-    """SHA-256 of what params.yaml then said of its dataset."""
 
     @property
     def digest(self) -> str:
@@ -57,15 +52,16 @@ class Version:
     def key(self) -> str:
         return self.artifact.key
 
-    @cached_property
-    def info(self) -> PackageInfo:
-        """What the package says of itself."""
-        return PackageInfo.parse(self.artifact.inputs["info"], f"model {self.tag}")
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the package says of itself: family, dataset, recipe, digests."""
+        info: dict[str, Any] = self.artifact.inputs["info"]
+        return info
 
-    @cached_property
+    @property
     def recipe(self) -> Recipe:
         """All that decided it besides the data."""
-        return Recipe.parse(self.info.recipe, f"model {self.tag}")
+        return Recipe.parse(self.info["recipe"], f"model {self.tag}")
 
 
 class Registry:
@@ -85,7 +81,6 @@ class Registry:
         reason: str,
         metrics: dict[str, float],
         choice: dict[str, Any] | None = None,
-        settings: str = "",
     ) -> str:
         """Store the package and make it the family's current version; what is current already stays as it is.
 
@@ -100,7 +95,7 @@ class Registry:
                 raise DeploymentError(f"model {tag!r} can't be promoted: such versions {_TOO_OLD}")
             if not self._whole(tag):
                 about = {"family": family, "reason": reason, "metrics": metrics, "choice": choice or {}}
-                about |= {"code": whole_code_digest(), "settings": settings}
+                about["code"] = whole_code_digest()
                 self._store(tag, package, about)
             if tags[-1:] != [tag]:
                 tags.append(tag)
@@ -127,19 +122,14 @@ class Registry:
         tags = sorted(f"{folder.name}:{path.name}" for path in folder.glob("*") if path.is_dir())
         return [self.version(tag) for tag in tags if self._whole(tag, check=False)]
 
-    def all_versions(self) -> Iterator[Version]:
-        """Every stored version of every family that is served."""
-        for family in self.families():
-            yield from self.versions(family)
-
     def version(self, tag: str) -> Version:
         """A stored version by tag; raises DeploymentError if it isn't there."""
         if not self._whole(tag, check=False):
             raise DeploymentError(f"model {tag!r} is not in the model store")
         about = self._store_of_models().get(tag).info.metadata
         artifact = self.artifacts.open(self.folder(tag), check=False)
-        choice, code, settings = dict(about.get("choice", {})), about.get("code", ""), about.get("settings", "")
-        return Version(tag, artifact, str(about["reason"]), dict(about["metrics"]), choice, str(code), str(settings))
+        choice, code = dict(about.get("choice", {})), str(about.get("code", ""))
+        return Version(tag, artifact, str(about["reason"]), dict(about["metrics"]), choice, code)
 
     def folder(self, tag: str) -> Path:
         """Where a version's files are."""
@@ -210,11 +200,21 @@ class Registry:
                 shutil.rmtree(path)
         return len(unfinished)
 
+    def older(self, family: str) -> int:
+        """How many versions of a family this Lethe can't read, because one of another format wrote them."""
+        return sum(not self._is_readable(tag) for tag in self._history().get(family, []))
+
     def drop(self, family: str) -> None:
         """Delete a family that is no longer served: its pointer and every version, unfinished copies too."""
         with self._locked():
             self._write(self.pointer, {name: tags for name, tags in self._history().items() if name != family})
             shutil.rmtree(self._models / f"{PREFIX}{family}", ignore_errors=True)
+
+    def _is_readable(self, tag: str) -> bool:
+        with contextlib.suppress(LetheError, KeyError):
+            version = self.version(tag)
+            return bool(version.info and version.recipe)
+        return False
 
     @property
     def _models(self) -> Path:

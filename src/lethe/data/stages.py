@@ -15,19 +15,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from lethe.config.dataset import Columns, TableFormat
 from lethe.config.params import Params
 from lethe.config.sharding import ColumnPlacement, Placement, RequestPlacement
+from lethe.config.table import Columns, TableFormat
 from lethe.core.canonical import readable_json
 from lethe.core.environment import code_digest
 from lethe.core.files import write_whole
+from lethe.core.format import must_fit
 from lethe.core.keys import subject_digest
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data import sources
 from lethe.data.partition import PARTITIONS, Assignment, lay_slices
 from lethe.data.partition.guarantee import frozen
-from lethe.data.sources import table
+from lethe.data.sources import files, table
 from lethe.data.split import PARTS, deduplicate, split
 from lethe.data.suppression import SuppressionList
 from lethe.errors import ConfigError, DataError, LetheError
@@ -45,14 +46,9 @@ def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
     found |= sources.side.digests(params.datasets[dataset].side, root=workspace.source_root)
     for name, layout in params.shardings.items():
         if isinstance(layout.placement, ColumnPlacement):
-            found[f"placement of {name}"] = table.digest(workspace.source_root / layout.placement.path)
-    found["code"] = stages_code()
+            found[f"placement of {name}"] = files.digest(workspace.source_root / layout.placement.path)
+    found["code"] = code_digest(*STAGES.values(), *(partition.assign for partition in PARTITIONS.values()))
     write_whole(workspace.source_digest(dataset), readable_json(found))
-
-
-def stages_code() -> str:
-    """SHA-256 of the code that makes the tables."""
-    return code_digest(*STAGES.values(), *(partition.assign for partition in PARTITIONS.values()))
 
 
 def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
@@ -227,6 +223,7 @@ def main(arguments: list[str]) -> int:
     """Run one stage; a fault is one line on standard error and exit code 1."""
     try:
         workspace = Workspace.find()
+        must_fit(workspace)
         params = Params.read(workspace.params)
         name, dataset, *rest = arguments
         if dataset not in params.datasets:

@@ -130,7 +130,7 @@ class SuppressionList:
         if not listed:
             return np.zeros(len(interactions), dtype=bool)
         digests, users = _digests(dataset, interactions.user_ids)
-        times = interactions.timestamps
+        times = interactions.seconds
         named = _those(digests, listed.users)[users]
         if listed.since:
             began = np.array([listed.since.get(digest, _ALWAYS) for digest in digests], dtype=np.int64)[users]

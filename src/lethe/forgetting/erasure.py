@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from lethe.build.registry import Registry, Version
+from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
 from lethe.errors import LetheError
 from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
@@ -81,11 +81,9 @@ def stores(workspace: Workspace, book: Ledger, run: Run | None = None) -> list[S
         assert run is not None, "only a forget run empties stores"
         return retire(run)
 
-    superseded = {version.tag for version in _superseded(workspace, run.datasets)} if run else set()
-    kept = [version for version in Registry(workspace).all_versions() if version.tag not in superseded]
     places = purge.stores(
         workspace,
-        artifacts=live_artifacts(workspace, kept),
+        artifacts=live_artifacts(workspace),
         ledger=book,
         retire_models=lambda: of_a_run(lambda run: _retire_models(workspace, run)),
         retire_bentos=lambda: of_a_run(lambda run: len(deploy.retire_bentos(workspace, ()))),
@@ -140,18 +138,14 @@ def needles_of(workspace: Workspace, book: Ledger, run: Run, now: State) -> list
 
 
 def _retire_models(workspace: Workspace, run: Run) -> int:
-    """Served or not."""
-    registry, old = Registry(workspace), _superseded(workspace, run.datasets)
+    """A version of the run's datasets that isn't made of what remains saw what is forgotten, served or not."""
+    registry = Registry(workspace)
+    remaining = {dataset: digest_beside(workspace.interactions(dataset)) for dataset in run.datasets}
+    versions = [version for family in registry.families() for version in registry.versions(family)]
+    old = [v for v in versions if v.info["data_digest"] != remaining.get(v.info["dataset"], v.info["data_digest"])]
     for version in old:
         registry.retire(version.tag)
     return len(old) + registry.discard_unfinished()
-
-
-def _superseded(workspace: Workspace, datasets: Collection[str]) -> list[Version]:
-    """The versions of these datasets that aren't made of what remains: they saw what is forgotten."""
-    remaining = {dataset: digest_beside(workspace.interactions(dataset)) for dataset in datasets}
-    versions = Registry(workspace).all_versions()
-    return [v for v in versions if v.info.data_digest != remaining.get(v.info.dataset, v.info.data_digest)]
 
 
 def _sources_outside(workspace: Workspace, run: Run) -> list[str]:

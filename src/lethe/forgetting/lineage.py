@@ -1,61 +1,51 @@
-"""Which artifacts come from data that are still held: every digest that one names must be of something that lives."""
+"""Which artifacts come from today's data alone: every digest that one names must be of something that lives."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from pydantic import JsonValue
 
-from lethe.build.inputs import PackageInputs
-from lethe.build.registry import Registry, Version
+from lethe.build.registry import Registry
+from lethe.config.params import Params
 from lethe.core.artifacts import Artifact, ArtifactStore
+from lethe.core.canonical import digest_file
 from lethe.core.workspace import Workspace
 from lethe.learning.slices import slice_rows
-from lethe.tables.reader import Reader
-from lethe.tables.side_tables import content_digest, folder_beside
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTables, content_digest, digest_beside
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _NO_DATA = ("code", "config", "environment")
 """Inputs of an artifact that can't come from rows."""
 
 
-def live_artifacts(
-    workspace: Workspace, kept: Iterable[Version] | None = None, reader: Reader | None = None
-) -> dict[str, set[str]]:
-    """Keys, by dataset, of every artifact that comes from today's data, or from the data of a version that is ``kept``
-    (default: all that are stored); all others are superseded.
+def live_artifacts(workspace: Workspace) -> dict[str, set[str]]:
+    """Keys, by dataset, of every artifact that comes from today's data alone; all others are superseded.
 
-    Of any kind: an artifact lives if each digest in its inputs is that of a table which is there today, or was there
-    for such a version, or of another artifact that lives, and it names at least one. A sub-model so lives while a shard
-    with its rows does, also that of a candidate that didn't win: it saw nothing else. A package also has to be one of a
-    kept version; the snapshots of those live.
+    Of any kind: an artifact lives if each digest in its inputs is that of a table which is there today or of another
+    artifact that lives, and it names at least one. A sub-model so lives while a shard with its rows does, also that of
+    a candidate that didn't win: it saw nothing else. Only a package also has to be served.
     """
-    versions = list(Registry(workspace).all_versions() if kept is None else kept)
     artifacts = list(ArtifactStore(workspace.artifacts).all())
-    packages = {version.key for version in versions}
-    waiting = [a for a in artifacts if a.kind != "package" or a.key in packages]
+    served = {version.key for version in Registry(workspace).served().values()}
+    waiting = [a for a in artifacts if a.kind != "package" or a.key in served]
     named = {a.key: frozenset(_named(a)) for a in waiting}
-    live = {}
-    for dataset in workspace.datasets():
-        infos = [version.info for version in versions if version.info.dataset == dataset]
-        tables = _tables(workspace, dataset, reader or Reader()).union(*(info.tables.values() for info in infos))
-        live[dataset] = _closure(waiting, named, tables, {info.snapshot.key for info in infos})
-    return live
+    return {
+        dataset: _closure(waiting, named, _tables(workspace, dataset))
+        for dataset in Params.read(workspace.params).pipeline.datasets
+    }
 
 
-def _closure(
-    artifacts: list[Artifact], named: dict[str, frozenset[str]], tables: set[str], snapshots: set[str]
-) -> set[str]:
+def _closure(artifacts: list[Artifact], named: dict[str, frozenset[str]], tables: set[str]) -> set[str]:
     alive, keys = set(tables), set[str]()
-    while new := [
-        a for a in artifacts if a.key not in keys and (a.key in snapshots or (named[a.key] and named[a.key] <= alive))
-    ]:
-        keys |= {a.key for a in new}
-        alive |= {name for a in new for name in (a.key, a.digest)}
+    while found := [a for a in artifacts if a.key not in keys and named[a.key] and named[a.key] <= alive]:
+        keys |= {a.key for a in found}
+        alive |= {name for a in found for name in (a.key, a.digest)}
     return keys
 
 
@@ -63,12 +53,11 @@ def _named(artifact: Artifact) -> Iterator[str]:
     inputs = artifact.inputs
     if artifact.kind == "package":
         # What it shows of the rows is part of its ensemble's data; it has no table of its own.
-        info = PackageInputs.of(artifact).info
-        inputs = {"ensemble": info.ensemble.digest, "snapshot": info.snapshot.digest, "data": info.data_digest}
+        inputs = {"ensemble": inputs["info"]["ensemble"], "data": inputs["info"]["data_digest"]}
     yield from _digests({name: value for name, value in inputs.items() if name not in _NO_DATA})
 
 
-def _digests(value: JsonValue) -> Iterator[str]:
+def _digests(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
@@ -78,21 +67,20 @@ def _digests(value: JsonValue) -> Iterator[str]:
         yield value
 
 
-def _tables(workspace: Workspace, dataset: str, reader: Reader) -> set[str]:
+def _tables(workspace: Workspace, dataset: str) -> set[str]:
     """Digests of every table of a dataset: of its bytes, and of its content where it holds interactions."""
     digests: set[str] = set()
     for path in (workspace.root / "data" / dataset).rglob("*.parquet"):
-        digests.add(reader.digest_file(path))
-        # Nothing is made of an assignment's content but shards.
-        if {"user", "item"} <= set(pq.read_schema(path).names) and path.parent.name != "assignment":
-            digests |= {reader.digest(path), reader.digest_beside(path)}
+        digests.add(digest_file(path))
+        if {"user", "item"} <= set(pq.read_schema(path).names):
+            digests |= {Interactions.read(path).digest(), digest_beside(path)}
         if path.parent.name == "shards" and "slice" in pq.read_schema(path).names:
-            digests |= _slices(path, reader)
+            digests |= _slices(path)
     return digests
 
 
-def _slices(path: Path, reader: Reader) -> set[str]:
+def _slices(path: Path) -> set[str]:
     """Digests of what the slices of a shard learn from."""
-    rows, tables, slices = reader.interactions(path), reader.side(folder_beside(path)), reader.slices(path)
-    assert slices is not None
+    rows, tables = Interactions.read(path), SideTables.read(path.parent / "side" / path.stem)
+    slices = pq.read_table(path, columns=["slice"])["slice"].to_numpy()
     return {content_digest(*slice_rows(rows, tables, slices, last)) for last in np.unique(slices)}

@@ -7,6 +7,7 @@ repeated, so that a run that was killed goes on with the same requests where it 
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -56,6 +57,8 @@ class Run(Section):
     before: State
     held: dict[str, dict[str, int]]
     """Of each request: rows of its subject by kind."""
+    nonces: dict[str, str]
+    """Of each request: what draws the sample of sub-models that are rebuilt, see ``certificate.content.drawn``."""
     expected: dict[str, int]
     """Rows that each dataset's epoch is reckoned to have begun with once those of the batch are gone: the gate that
     misses rows must not miss forgotten ones."""
@@ -107,6 +110,7 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
             plan=planned.record(),
             before=state_of(workspace),
             held={request.id: rows_of(workspace, request) for request in waiting},
+            nonces={request.id: secrets.token_hex(16) for request in waiting},
             expected={dataset: _expected(workspace, dataset, waiting) for dataset in datasets},
             started=time.time(),
         ).write(workspace)
@@ -191,7 +195,7 @@ def confirm(workspace: Workspace, run: Run) -> None:
         if left:
             raise LetheError(f"{request.id}: {left} rows are still in the data after removal, there must be none")
     for family, version in Registry(workspace).served().items():
-        dataset = version.info.dataset
-        if dataset in remaining and version.info.data_digest != digest_beside(workspace.interactions(dataset)):
+        dataset = version.info["dataset"]
+        if dataset in remaining and version.info["data_digest"] != digest_beside(workspace.interactions(dataset)):
             raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
     _advance(book, run, "executing", "verified")

@@ -10,7 +10,10 @@ from typing import Any
 from lethe.errors import DataError, LetheError
 from lethe.serving.deployment import Deployment
 from lethe.serving.hidden import HiddenUsers
-from lethe.serving.package import Package, RawId, Scored
+from lethe.serving.package import Package, RawId, Recommendation, Scored
+
+BATCH = 1000
+"""Users answered at once, at most: as many rows of scores are in memory together."""
 
 
 class NotServed(LetheError):
@@ -55,10 +58,27 @@ class Desk:
             answer = package.recommend(user_id, k, context=context, history=history)
         except DataError as error:
             raise BadRequest(str(error)) from None
+        return self._recommended(name, package, user_id, k, answer)
+
+    def recommend_many(self, user_ids: Sequence[RawId], k: int, family: str | None = None) -> list[dict[str, Any]]:
+        """``recommend`` for each of at most ``BATCH`` users, as one matrix product."""
+        name, package = self._family(family)
+        self._check(k)
+        if len(user_ids) > BATCH:
+            raise BadRequest(f"user_ids: {len(user_ids)} users are too many, at most {BATCH} are answered at once")
+        answers = package.recommend_many(user_ids, k)
+        return [
+            self._recommended(name, package, user_id, k, answer)
+            for user_id, answer in zip(user_ids, answers, strict=True)
+        ]
+
+    def _recommended(
+        self, family: str, package: Package, user_id: RawId, k: int, answer: Recommendation
+    ) -> dict[str, Any]:
         items, source = answer.items, answer.source
-        if self.hidden.holds(package.info.dataset, user_id):
+        if self.hidden.holds(package.info["dataset"], user_id):
             items, source = package.popular(k), "popular"
-        return {**self._answer(name, items), "source": source, "known": source == "model"}
+        return {**self._answer(family, items), "source": source, "known": source == "model"}
 
     def similar_items(self, item_id: RawId, k: int, family: str | None = None) -> dict[str, Any]:
         """The nearest items of an item; raises NotServed if the family doesn't know it."""
@@ -71,14 +91,9 @@ class Desk:
 
     def describe(self) -> dict[str, Any]:
         """Version, model, sharding, data digest and guarantee of each family, and the bento."""
+        about = ("model", "sharding", "data_digest", "guarantee")
         families = {
-            name: {
-                "version": self.deployment.families[name],
-                "model": package.info.model,
-                "sharding": package.info.sharding,
-                "data_digest": package.info.data_digest,
-                "guarantee": package.info.guarantee,
-            }
+            name: {"version": self.deployment.families[name], **{key: package.info[key] for key in about}}
             for name, package in self.packages.items()
         }
         return {"families": families, "bento": self.deployment.bento}

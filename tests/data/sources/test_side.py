@@ -77,7 +77,7 @@ def test_facts_reach_items_as_heads_and_as_tails(tmp_path: Path) -> None:
 
 def test_ids_unlike_those_of_the_interactions_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "links.csv", "user,friend", "1,anna")
-    with pytest.raises(DataError, match=r"links.csv: column 'friend' must be integers, got text"):
+    with pytest.raises(DataError, match=r"links.csv: column 'friend' must be integers, 1 are not"):
         read(tmp_path, links={"path": path})
     path = write(tmp_path, "view.csv", "user,item", "anna,10")
     with pytest.raises(DataError, match="behaviour view: column 'user' must hold ids like those of the interactions"):

@@ -15,7 +15,7 @@ from lethe.config.params import Validation
 from lethe.config.sharding import Sharding
 from lethe.data.gates.engine import Engine, Rule
 from lethe.data.gates.report import Report
-from lethe.tables.interactions import Interactions
+from lethe.tables.interactions import TIMES, Interactions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ def validate_interactions(
     from pandas.api.types import is_numeric_dtype
 
     frame = _frame(interactions)
-    words = {"rating": "float32", "timestamp": "int64"}
+    words = {"rating": "float32", **dict.fromkeys(TIMES, "int64")}
     kinds = {"rating": "float32"} | {
         name: "int64" if is_numeric_dtype(frame[name]) else "str" for name in interactions.key_columns
     }

@@ -1,42 +1,52 @@
-"""One file a kind of source; each reads it into Interactions, with ids as the source has them."""
+"""One file a kind of source, one entry a kind in ``SOURCES``; each reads into Interactions, ids as the source has them.
+
+A source that needs a secret takes the name of an environment variable in its section, never the secret itself.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-from lethe.config.dataset import (
-    Dataset,
-    FolderSource,
-    MovielensSource,
-    RdatasetsSource,
-    Source,
-    SyntheticSource,
-    TableSource,
-)
+from lethe.config.dataset import Dataset, Source, SyntheticSource
 from lethe.data.sources import folder, movielens, rdatasets, side, synthetic, table
+from lethe.data.sources.place import Place
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 
-__all__ = ["digest", "read", "read_side", "side"]
+__all__ = ["SOURCES", "digest", "read", "read_side", "side"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What a kind of source can do. Its functions take the source's section of the params and its place."""
+
+    read: Callable[[Any, Place], Interactions | dict[str, Interactions]]
+    """All rows; of a folder of ready files those of each part. Raises DataError or ConfigError."""
+    digest: Callable[[Any, Place], str]
+    """What the source holds now, cheaply; a source that has to be downloaded is downloaded here."""
+    reach: Literal["ours", "outside"]
+    """"ours": rows are kept in a copy of ours, which forgetting rewrites; "outside": Lethe only reads."""
+
+
+SOURCES: dict[str, Reader] = {
+    "rdatasets": Reader(rdatasets.read, rdatasets.digest, "outside"),
+    "movielens": Reader(movielens.read, movielens.digest, "ours"),
+    "table": Reader(table.read_source, table.digest_source, "outside"),
+    "folder": Reader(folder.read, folder.digest, "outside"),
+    "synthetic": Reader(synthetic.read, synthetic.digest, "outside"),
+}
 
 
 def read(source: Source, *, root: Path, copy: Path) -> Interactions | dict[str, Interactions]:
     """All rows of a source; of a folder of ready files, the rows of each part (train, test and perhaps valid).
 
     Relative paths are below ``root``. ``copy`` is where our own copy of a downloaded source is, or is put.
-    Timestamps are seconds, or positions where the source's params say so. Raises DataError or ConfigError.
+    Timestamps are as the source's params say. Raises DataError or ConfigError.
     """
-    match source:
-        case RdatasetsSource():
-            return rdatasets.read()
-        case MovielensSource():
-            return movielens.read(source, copy)
-        case TableSource():
-            return table.read(root / source.path, source)
-        case FolderSource():
-            return folder.read(root / source.path, source)
-        case SyntheticSource():
-            return synthetic.generate(source)[0]
+    return SOURCES[source.kind].read(source, Place(root, copy))
 
 
 def read_side(dataset: Dataset, interactions: Interactions, *, root: Path, strict: bool) -> SideTables:
@@ -47,20 +57,6 @@ def read_side(dataset: Dataset, interactions: Interactions, *, root: Path, stric
 
 
 def digest(source: Source, *, root: Path, copy: Path) -> dict[str, str]:
-    """What the source holds now, cheaply: {"kind", "digest", "reach"}.
-
-    ``reach`` is "ours" where rows are kept in a copy of ours, which forgetting rewrites, and "outside" where Lethe
-    only reads. A source that has to be downloaded is downloaded here, so that its digest is that of the copy.
-    """
-    match source:
-        case RdatasetsSource():
-            found, reach = rdatasets.digest(), "outside"
-        case MovielensSource():
-            found, reach = movielens.digest(source, copy), "ours"
-        case TableSource():
-            found, reach = table.digest(root / source.path), "outside"
-        case FolderSource():
-            found, reach = folder.digest(root / source.path, source), "outside"
-        case SyntheticSource():
-            found, reach = source.digest(), "outside"
-    return {"kind": source.kind, "digest": found, "reach": reach}
+    """What the source holds now and who may rewrite it: {"kind", "digest", "reach"}; see ``Reader``."""
+    reader = SOURCES[source.kind]
+    return {"kind": source.kind, "digest": reader.digest(source, Place(root, copy)), "reach": reader.reach}

@@ -15,6 +15,7 @@ from lethe.config.dataset import MovielensSource
 from lethe.core.canonical import canonical_json, digest_file
 from lethe.core.files import write_whole
 from lethe.data.sources.download import download
+from lethe.data.sources.place import Place
 from lethe.errors import ConfigError, DataError
 from lethe.tables.interactions import Interactions
 
@@ -38,16 +39,16 @@ _FORMATS = {
 }
 
 
-def read(source: MovielensSource, copy: Path) -> Interactions:
+def read(source: MovielensSource, place: Place) -> Interactions:
     """The ratings out of our copy, which is downloaded first where it is not there."""
-    _fetch(source, copy)
-    return Interactions.read(copy)
+    _fetch(source, place.copy)
+    return Interactions.read(place.copy)
 
 
-def digest(source: MovielensSource, copy: Path) -> str:
+def digest(source: MovielensSource, place: Place) -> str:
     """SHA-256 of our copy, which is downloaded first where it is not there."""
-    _fetch(source, copy)
-    return digest_file(copy)
+    _fetch(source, place.copy)
+    return digest_file(place.copy)
 
 
 def _fetch(source: MovielensSource, copy: Path) -> None:

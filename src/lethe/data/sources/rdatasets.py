@@ -16,6 +16,8 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from lethe.config.dataset import RdatasetsSource
+from lethe.data.sources.place import Place
 from lethe.errors import ConfigError, DataError
 from lethe.tables.interactions import Interactions
 
@@ -38,14 +40,14 @@ _CLASSES = {
 }
 
 
-def read() -> Interactions:
+def read(source: RdatasetsSource, place: Place) -> Interactions:
     """The ratings: users and movies by GroupLens' ids, ratings 0.5 to 5, timestamps in seconds."""
     frame = _Frames(io.BytesIO(lzma.decompress(_content()))).load()
     columns = (frame[name].to_numpy() for name in ("userId", "movieId", "rating", "timestamp"))
     return Interactions.of(*columns)
 
 
-def digest() -> str:
+def digest(source: RdatasetsSource, place: Place) -> str:
     """SHA-256 of the package's data file; raises as ``read`` does where it isn't the known one."""
     return hashlib.sha256(_content()).hexdigest()
 

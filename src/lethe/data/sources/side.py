@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 
 from lethe.config.dataset import FeaturesSource, LinksSource, SideSources, TriplesSource
 from lethe.data.sources import table
+from lethe.data.sources.files import digest, load
+from lethe.data.sources.identifiers import read_ids
 from lethe.errors import DataError
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
@@ -44,7 +46,7 @@ def read(sources: SideSources, interactions: Interactions, *, root: Path, strict
 
 def digests(sources: SideSources, *, root: Path) -> dict[str, str]:
     """SHA-256 of every file that ``read`` reads, by name; empty without side tables."""
-    return {f"side.{name}": table.digest(root / path) for name, path in _files(sources)}
+    return {f"side.{name}": digest(root / path) for name, path in _files(sources)}
 
 
 def _files(sources: SideSources) -> Iterator[tuple[str, str]]:
@@ -58,7 +60,7 @@ def _files(sources: SideSources) -> Iterator[tuple[str, str]]:
 
 
 def _links(path: Path, how: LinksSource, interactions: Interactions, strict: bool) -> SideTable:
-    columns = table.load(path, [how.user, how.friend], how.separator)
+    columns = load(path, [how.user, how.friend], how)
     user, friend = (_like(columns[name], interactions.user_ids, path, name) for name in (how.user, how.friend))
     known = Ids.of(interactions.user_ids)
     to_self, unknown = user == friend, (known.encode(user) < 0) | (known.encode(friend) < 0)
@@ -74,7 +76,7 @@ def _links(path: Path, how: LinksSource, interactions: Interactions, strict: boo
 def _features(path: Path, kind: str, how: FeaturesSource, like: np.ndarray) -> SideTable:
     role = kind.removesuffix("_features")
     key = how.key or role
-    columns = table.load(path, [key, *how.fields], how.separator)
+    columns = load(path, [key, *how.fields], how)
     ids = _like(columns[key], like, path, key)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
     for name, field in how.fields.items():
@@ -97,13 +99,13 @@ def _features(path: Path, kind: str, how: FeaturesSource, like: np.ndarray) -> S
 def _triples(root: Path, how: TriplesSource, interactions: Interactions) -> SideTable:
     """Facts about items as heads, and as tails by the inverse relation, whose name begins with ~."""
     path = root / how.path
-    columns = table.load(path, [how.head, how.relation, how.tail], how.separator)
+    columns = load(path, [how.head, how.relation, how.tail], how)
     head, relation, tail = (_text(columns[name], path, name) for name in (how.head, how.relation, how.tail))
     if how.items is None:
         items = Ids.of(interactions.item_ids).values
         entities = items.astype(str).astype(object)
     else:
-        named = table.load(root / how.items, [how.item, how.entity], how.separator)
+        named = load(root / how.items, [how.item, how.entity], how)
         items = _like(named[how.item], interactions.item_ids, root / how.items, how.item)
         entities = _text(named[how.entity], root / how.items, how.entity)
     order = np.argsort(entities, kind="stable")
@@ -122,22 +124,11 @@ def _triples(root: Path, how: TriplesSource, interactions: Interactions) -> Side
 
 def _like(column: pa.ChunkedArray, ids: np.ndarray, path: Path, name: str) -> np.ndarray:
     """A column of ids of the type that ``ids`` has."""
-    where = f"{path.name}: column {name!r}"
-    _no_gaps(column, where)
-    return table.read_ids(column, "text" if ids.dtype == object else "integer", where)
+    return read_ids(column, "text" if ids.dtype == object else "integer", f"{path.name}: column {name!r}", role=name)
 
 
 def _text(column: pa.ChunkedArray, path: Path, name: str) -> np.ndarray:
-    where = f"{path.name}: column {name!r}"
-    _no_gaps(column, where)
-    return table.read_ids(column, "text", where)
-
-
-def _no_gaps(column: pa.ChunkedArray, where: str) -> None:
-    text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    missing = column.null_count + ((pc.sum(pc.equal(column, "")).as_py() or 0) if text else 0)
-    if missing:
-        raise DataError(f"{where} must have no empty values, {missing} are empty")
+    return read_ids(column, "text", f"{path.name}: column {name!r}", role=name)
 
 
 def _numbers(values: np.ndarray, where: str) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from lethe.config.dataset import SyntheticSource
 from lethe.core.random import Stream
+from lethe.data.sources.place import Place
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTable, SideTables
 
@@ -33,6 +34,16 @@ class Truth:
     def likings(self, user: int) -> np.ndarray:
         """[num_items] float64: how much a user likes each item."""
         return np.einsum("r,ir->i", self.users[user], self.items) + self.popularity
+
+
+def read(source: SyntheticSource, place: Place) -> Interactions:
+    """The rows alone."""
+    return generate(source)[0]
+
+
+def digest(source: SyntheticSource, place: Place) -> str:
+    """Of what the rows are made by: they are a function of it."""
+    return source.digest()
 
 
 def generate(source: SyntheticSource) -> tuple[Interactions, Truth]:

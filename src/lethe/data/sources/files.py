@@ -1,0 +1,234 @@
+"""Files of rows, opened: Parquet, or CSV in any encoding, with any separator, plain or compressed -> columns of text.
+
+What CSV looks like says ``lethe.config.table.FileFormat``; Arrow parses it. What Arrow knows nothing of (comments,
+blanks around values, separators of several characters, archives) is taken out of the bytes before.
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import lzma
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from lethe.config.table import FileFormat
+from lethe.core.canonical import digest_file
+from lethe.errors import DataError
+
+_BETWEEN = "\x1f"
+"""Stands in for a separator of several characters: the ASCII unit separator."""
+
+
+def _zstd(content: bytes) -> bytes:
+    with pa.input_stream(pa.BufferReader(content), compression="zstd") as stream:
+        return bytes(stream.read())
+
+
+_COMPRESSED: dict[bytes, Callable[[bytes], bytes]] = {
+    b"\x1f\x8b": gzip.decompress,
+    b"BZh": bz2.decompress,
+    b"\xfd7zXZ\x00": lzma.decompress,
+    b"\x28\xb5\x2f\xfd": _zstd,
+}
+_ARCHIVE = (b"PK\x03\x04", b"PK\x05\x06")
+_OTHERS = {
+    b"\xd0\xcf\x11\xe0": "an Excel file",
+    b"SQLite format 3\x00": "an SQLite database",
+    b"ARROW1": "an Arrow file",
+    b"ORC": "an ORC file",
+    b"%PDF": "a PDF file",
+    **dict.fromkeys((b'{"', b"{\n", b"{\r", b"[{", b"[\n", b"[\r"), "JSON"),
+}
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of the file's bytes."""
+    must_be_file(path)
+    return digest_file(path)
+
+
+def must_be_file(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path.name}: the file is empty, at least a header and 1 row are needed")
+
+
+def is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return path.suffix in (".parquet", ".pq") or file.read(4) == b"PAR1"
+
+
+def load(path: Path, names: Sequence[str], how: FileFormat) -> pa.Table:
+    """The named columns of a file; of CSV all as text, null where empty. Raises DataError: file, column, rule."""
+    must_be_file(path)
+    if is_parquet(path):
+        return _load_parquet(path, names)
+    source = _prepared(path, how)
+    parsing = pa.csv.ParseOptions(
+        delimiter=how.separator if len(how.separator) == 1 else _BETWEEN,
+        quote_char='"' if len(how.separator) == 1 else False,
+        newlines_in_values=True,
+    )
+    try:
+        with pa.csv.open_csv(_begin(source), parse_options=parsing) as reader:
+            present = reader.schema.names
+        if not how.header:
+            present = [str(place) for place in range(1, len(present) + 1)]
+        _must_have(path, names, present, how.header and looks_like_names(present))
+        # Everything as text: what a column is must not hang on its first rows.
+        converting = pa.csv.ConvertOptions(
+            include_columns=list(names),
+            column_types=dict.fromkeys(names, pa.string()),
+            strings_can_be_null=True,
+            null_values=[""],
+        )
+        reading = pa.csv.ReadOptions(column_names=None if how.header else present)
+        table = pa.csv.read_csv(_begin(source), reading, parsing, converting)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path.name}: as CSV with separator {how.separator!r}, {_rule(str(error))}") from None
+    if how.trim:
+        # Inside of quotes too, where the text of the file says nothing of blanks.
+        table = pa.table({name: pc.utf8_trim_whitespace(table[name]) for name in table.column_names})
+    return table
+
+
+def _begin(source: Path | bytes) -> Path | pa.BufferReader:
+    return source if isinstance(source, Path) else pa.BufferReader(source)
+
+
+def _load_parquet(path: Path, names: Sequence[str]) -> pa.Table:
+    try:
+        _must_have(path, names, pq.read_schema(path).names, True)
+        return pq.read_table(path, columns=list(names))
+    except pa.ArrowInvalid:
+        raise DataError(f"{path.name}: as Parquet, it is not readable") from None
+
+
+def _must_have(path: Path, names: Sequence[str], present: list[str], tell: bool) -> None:
+    for name in names:
+        if name not in present:
+            # A first line that is a row holds an id.
+            has = ", ".join(present) if tell else f"{len(present)} columns, and a first line that names none"
+            raise DataError(f"{path.name}: column {name!r} is missing, it has {has}")
+
+
+def looks_like_names(cells: Sequence[str]) -> bool:
+    """Whether the cells of a first line can be names of columns: none is a number, a time or an address, all differ."""
+    plain = [cell.strip().strip('"') for cell in cells]
+    return len(set(plain)) == len(plain) and not any(re.search(r"^$|^[\W\d_]+$|@|\d{4,}", cell) for cell in plain)
+
+
+def _rule(fault: str) -> str:
+    # Arrow's own text would quote the row.
+    if width := re.search(r"Expected (\d+) columns, got (\d+)", fault):
+        return (
+            f"a row has {width[2]} columns, must be {width[1]}; give the separator (--separator), or what the lines"
+            " begin with that are no rows (--ignore-lines)"
+        )
+    if "UTF8" in fault:
+        return "it is not in utf-8; give the encoding (--encoding cp1252, utf-16, gb18030 or another)"
+    return "it is not readable"
+
+
+def unpacked(path: Path, member: str | None = None) -> bytes:
+    """The bytes of a file, those of the (named) member of an archive. Raises DataError."""
+    content = path.read_bytes()
+    if content.startswith(_ARCHIVE):
+        return _of_archive(path, member)
+    for magic, what in _OTHERS.items():
+        if content.startswith(magic):
+            raise DataError(f"{path.name}: is {what}; save it as CSV or Parquet")
+    decompress = next((call for magic, call in _COMPRESSED.items() if content.startswith(magic)), None)
+    try:
+        return content if decompress is None else decompress(content)
+    except (OSError, EOFError, lzma.LZMAError):
+        raise DataError(f"{path.name}: the compressed file is damaged") from None
+
+
+def _of_archive(path: Path, member: str | None) -> bytes:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+            if "xl/workbook.xml" in names:
+                raise DataError(f"{path.name}: is an Excel file; save it as CSV or Parquet")
+            inside = [name for name in names if not name.startswith("__MACOSX/") and member in (None, name)]
+            if len(inside) != 1:
+                of = f"{len(names)} files ({', '.join(sorted(names)[:10])}), one must be named" if names else "no file"
+                raise DataError(f"{path.name}: the archive holds {of}; give --member")
+            return archive.read(inside[0])
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError):
+        raise DataError(f"{path.name}: the archive is damaged or encrypted") from None
+
+
+def _prepared(path: Path, how: FileFormat) -> Path | bytes:
+    """The file itself where Arrow reads it as it is, else bytes of UTF-8 that Arrow reads."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    packed = start.startswith((*_ARCHIVE, *_COMPRESSED, *_OTHERS))
+    utf8 = codecs.lookup(how.encoding).name == "utf-8"
+    if utf8 and len(how.separator) == 1 and not (how.trim or how.ignore_lines or packed):
+        return path
+    return as_csv(decoded(path, unpacked(path, how.member), how.encoding), how).encode()
+
+
+def decoded(path: Path, content: bytes, encoding: str) -> str:
+    """Text without a byte order mark. Raises DataError, which names the option."""
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeError:
+        raise DataError(f"{path.name}: it is not in {encoding}; give the encoding (--encoding)") from None
+
+
+def as_csv(text: str, how: FileFormat) -> str:
+    """Text as Arrow reads it: only rows, no blanks around values, one character between them."""
+    if how.ignore_lines:
+        begins = "|".join(map(re.escape, how.ignore_lines))
+        text = re.sub(rf"^(?:{begins})[^\r\n]*(?:\r\n|\r|\n|\Z)", "", text, flags=re.MULTILINE)
+    quoted = '"(?:[^"]|"")*"|' if len(how.separator) == 1 else ""
+    if how.trim:
+        blank = "[ \\u00a0]" if how.separator == "\t" else "[ \\t\\u00a0]"
+        around = rf"{quoted}({blank}*{re.escape(how.separator)}{blank}*)|(?:^{blank}+)|(?:{blank}+$)"
+        text = re.sub(
+            around,
+            lambda m: m[0] if m[0].startswith('"') else how.separator if m[1] else "",
+            text,
+            flags=re.MULTILINE,
+        )
+    return text if len(how.separator) == 1 else text.replace(how.separator, _BETWEEN)
+
+
+def is_text(column: pa.ChunkedArray) -> bool:
+    return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+
+
+def empty(column: pa.ChunkedArray) -> int:
+    """How many values are missing: null, not a number, empty or blank text."""
+    missing = column.null_count
+    if is_text(column):
+        missing += pc.sum(pc.equal(pc.utf8_trim_whitespace(column), "")).as_py() or 0
+    elif pa.types.is_floating(column.type):
+        missing += pc.sum(pc.is_nan(column)).as_py() or 0
+    return int(missing)
+
+
+def cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
+    """The column in another type, or None where a value doesn't fit."""
+    try:
+        return column.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+
+
+def kind_of(column: pa.ChunkedArray) -> str:
+    """The column's type in the words of an error."""
+    return "text" if is_text(column) else str(column.type)

@@ -1,0 +1,162 @@
+"""What shape a CSV file has: encoding, separator, whether a first line names the columns, blanks around values.
+
+Only ``lethe data add`` asks. Whatever can't be told from the file is refused, naming the option that says it.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import charset_normalizer
+
+from lethe.config.table import FileFormat
+from lethe.data.sources.files import as_csv, decoded, is_parquet, looks_like_names, must_be_file, unpacked
+from lethe.data.sources.findings import Findings
+from lethe.errors import DataError
+
+SEPARATORS = (",", ";", "\t", "|", "::")
+_LINES = 1000
+_MARKS = {
+    b"\xef\xbb\xbf": "utf-8",
+    b"\xff\xfe\x00\x00": "utf-32",
+    b"\x00\x00\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+_ENCODINGS = ["cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr"]
+_COMMENT = re.compile(r"\s*(#|%|//)")
+
+
+def find_file(path: Path, names: Mapping[str, str | None], given: Mapping[str, Any]) -> Findings:
+    """The options of ``FileFormat`` that are not given. ``names`` are the columns of user and item, None by default.
+
+    Raises DataError with the file, what is unclear, and the option to give.
+    """
+    must_be_file(path)
+    if is_parquet(path):
+        return Findings()
+    content = unpacked(path, given.get("member"))
+    encoding = given.get("encoding") or find_encoding(path, content)
+    found = Findings({} if encoding == "utf-8" else {"encoding": encoding})
+    if encoding != "utf-8" and "encoding" not in given:
+        found |= Findings(notes=(f"{path.name}: read as {encoding}; --encoding says otherwise",))
+    text = _head(decoded(path, content, encoding))
+    ignored = tuple(given.get("ignore_lines") or ())
+    separator = given.get("separator")
+    if excel := re.match(r"sep=(.)\r?\n", text, re.IGNORECASE):
+        ignored, separator = (*ignored, excel[0][:4]), separator or excel[1]
+    if ignored:
+        found |= Findings({"ignore_lines": list(ignored)})
+    text = as_csv(text, FileFormat(ignore_lines=ignored))
+    if not ignored and (mark := _COMMENT.match(text)):
+        raise DataError(
+            f"{path.name}: the first line begins with {mark[1]!r}; if such lines are no rows, give"
+            f" --ignore-lines {mark[1]!r}, and --no-header if no other line names the columns"
+        )
+    if separator is None:
+        separator = find_separator(path, text)
+        if separator != ",":
+            found |= Findings(notes=(f"{path.name}: the separator is {separator!r}; --separator says otherwise",))
+    found |= Findings({} if separator == "," else {"separator": separator})
+    rows = cells(text, FileFormat(separator=separator))
+    if not given.get("trim") and _has_blanks(rows):
+        found |= Findings({"trim": True}, (f"{path.name}: blanks around values are left out",))
+        rows = [[cell.strip() for cell in row] for row in rows]
+    if given.get("header") is not False:
+        _must_have_header(path, rows, names)
+    return found
+
+
+def find_encoding(path: Path, content: bytes) -> str:
+    """By byte order mark, else utf-8 where the bytes are, else by likelihood."""
+    for mark, encoding in _MARKS.items():
+        if content.startswith(mark):
+            return encoding
+    head = content[:4096]
+    if b"\0" in head:
+        # Half of the bytes of Latin text in UTF-16 are zero.
+        little = head[1::2].count(0) > head[::2].count(0)
+        if max(head[1::2].count(0), head[::2].count(0)) > len(head) // 6:
+            return "utf-16-le" if little else "utf-16-be"
+        raise DataError(f"{path.name}: is no text, its bytes hold zeros; save it as CSV or Parquet")
+    if _decodes(content, "utf-8"):
+        return "utf-8"
+    letters = re.findall(rb"[\x80-\xff]+", content)
+    likely = []
+    if sum(len(run) == 1 for run in letters) < 0.8 * len(letters):
+        # Whole words of such letters: not Western, where most letters are plain ones.
+        lines = dict.fromkeys(line for line in content.splitlines() if not line.isascii())
+        best = charset_normalizer.from_bytes(b"\n".join(list(lines)[:_LINES]), cp_isolation=_ENCODINGS).best()
+        likely = [] if best is None else [best.encoding]
+    # The last decodes everything.
+    return next(encoding for encoding in (*likely, "cp1252", "latin-1") if _decodes(content, encoding))
+
+
+def _decodes(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def find_separator(path: Path, text: str) -> str:
+    """The one that gives each line the same number of columns, at least two, and the most of them."""
+    widths = {}
+    for separator in (*SEPARATORS, " "):
+        rows = cells(text, FileFormat(separator=separator))
+        # A total or a remark at the end has fewer.
+        counts = [len(row) for row in rows]
+        width = max(set(counts), key=counts.count, default=0)
+        if width > 1 and counts and counts[0] == width and counts.count(width) >= 0.9 * len(counts):
+            widths[separator] = width
+    if not widths:
+        raise DataError(f"{path.name}: no separator gives its lines the same number of columns; give --separator")
+    # A blank also stands in times and names, or beside another separator.
+    return max(widths, key=lambda separator: (separator != " ", widths[separator]))
+
+
+def cells(text: str, how: FileFormat) -> list[list[str]]:
+    """The values of each line that is not empty."""
+    if len(how.separator) > 1:
+        return [line.split(how.separator) for line in text.splitlines() if line]
+    return [row for row in csv.reader(text.splitlines(keepends=True), delimiter=how.separator) if row]
+
+
+def _head(text: str) -> str:
+    """The first lines, whole."""
+    lines = text[: 1 << 20].splitlines(keepends=True)
+    if len(text) > 1 << 20 and len(lines) > 1:
+        lines.pop()
+    return "".join(lines[:_LINES])
+
+
+def _has_blanks(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line has them, or most values behind a separator."""
+    if any(cell != cell.strip(" ") for cell in rows[0]):
+        return True
+    behind = [cell.startswith(" ") for row in rows for cell in row[1:]]
+    return sum(behind) > len(behind) / 2
+
+
+def _must_have_header(path: Path, rows: Sequence[Sequence[str]], names: Mapping[str, str | None]) -> None:
+    first, others = rows[0], rows[1:]
+    missing = [role for role, default in (("user", "user"), ("item", "item")) if (names[role] or default) not in first]
+    if not missing:
+        return
+    recurs = any(cell in {row[place] for row in others if place < len(row)} for place, cell in enumerate(first))
+    if recurs or not looks_like_names(first):
+        # What stands in a row is not told.
+        raise DataError(
+            f"{path.name}: the first line looks like a row, not like names of columns; give --no-header, and the places"
+            f" of the {len(first)} columns (--user-column 1 --item-column 2 ...)"
+        )
+    role = missing[0]
+    raise DataError(
+        f"{path.name}: column {names[role] or role!r} is missing, it has {', '.join(first)}; name it with"
+        f" --{role}-column"
+    )

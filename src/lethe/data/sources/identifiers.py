@@ -1,0 +1,100 @@
+"""Columns of ids: of whatever type, by the one rule of ``lethe.tables.ids``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lethe.config.table import Kind
+from lethe.data.sources.files import cast, empty, is_text
+from lethe.errors import DataError
+from lethe.tables.ids import EXACT, id_faults
+
+INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
+WHOLE = r"^(0|-?[1-9][0-9]{0,18})(\.0*)?$"
+"""An integer, or one that a table of floating-point numbers wrote."""
+
+
+def read_ids(column: pa.ChunkedArray, kind: Kind, where: str, *, role: str = "id", thousands: str = "") -> np.ndarray:
+    """[n] int64, or an object array of str; ``kind`` as in ``TableFormat``.
+
+    Raises DataError, which opens with ``where``, for missing ids and what can be no id.
+    """
+    column = plain(column, where)
+    if missing := empty(column):
+        raise DataError(f"{where} must have no empty values; row count with an empty {role}: {missing}")
+    if is_text(column):
+        if thousands:
+            column = pc.replace_substring(column, thousands, "")
+        for fault, count in id_faults(column.to_pylist()).items():
+            raise DataError(f"{where}: an id {fault}; row count with such: {count}")
+        return _of_text(column, kind, where)
+    return _of_numbers(column, kind, where)
+
+
+def plain(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """The column as text or numbers: categories by their values, bytes as UTF-8, decimals as text."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = column.type
+    if is_text(column):
+        return column.cast(pa.string())
+    if pa.types.is_string_view(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        text = cast(column, pa.string())
+        if text is None:
+            raise DataError(f"{where}: its bytes are no text in UTF-8; write them as text (hexadecimal, say)")
+        return text
+    if pa.types.is_fixed_size_binary(kind):
+        raise DataError(f"{where} must be integers or text, got {kind}; write it as text (hexadecimal, say)")
+    if pa.types.is_decimal(kind):
+        return column.cast(pa.string())
+    if pa.types.is_null(kind):
+        return column.cast(pa.string())
+    if not pa.types.is_integer(kind) and not pa.types.is_floating(kind):
+        raise DataError(f"{where} must be integers or text, got {kind}")
+    return column
+
+
+def _of_text(column: pa.ChunkedArray, kind: Kind, where: str) -> np.ndarray:
+    numbers = None if kind == "text" else whole_numbers(column)
+    if numbers is not None:
+        return numbers
+    if kind == "integer":
+        others = len(column) - count_like(column, WHOLE)
+        rule = f"{others} are not" if others else "some are beyond 64 bits"
+        raise DataError(f"{where} must be integers, {rule}; set the source's ids to text (--ids text)")
+    return np.array(column.to_pylist(), dtype=object)
+
+
+def whole_numbers(column: pa.ChunkedArray) -> np.ndarray | None:
+    """[n] int64 of text that is an integer throughout, or None."""
+    if count_like(column, WHOLE) < len(column):
+        return None
+    numbers = cast(pc.replace_substring_regex(column, r"\.0*$", ""), pa.int64())
+    return None if numbers is None else numbers.to_numpy()
+
+
+def _of_numbers(column: pa.ChunkedArray, kind: Kind, where: str) -> np.ndarray:
+    if pa.types.is_floating(column.type):
+        values = column.to_numpy().astype(np.float64)
+        if np.any(values != np.floor(values)):
+            raise DataError(f"{where} must be integers or text, got fractions")
+        # A 16-bit or 32-bit number skips integers earlier.
+        exact = min(EXACT, {16: 2**11, 32: 2**24}.get(column.type.bit_width, EXACT))
+        if beyond := int((np.abs(values) >= exact).sum()):
+            raise DataError(f"{where}: {beyond} are beyond {exact}, where {column.type} has lost digits; write text")
+        whole = values.astype(np.int64)
+    else:
+        numbers = cast(column, pa.int64())
+        if numbers is None:
+            if kind == "integer":
+                raise DataError(f"{where} must be integers of 64 bits; set the source's ids to text (--ids text)")
+            return np.array(column.cast(pa.string()).to_pylist(), dtype=object)
+        whole = numbers.to_numpy()
+    return whole.astype(str).astype(object) if kind == "text" else whole
+
+
+def count_like(column: pa.ChunkedArray, pattern: str) -> int:
+    """How many values of a column of text match."""
+    return int(pc.sum(pc.match_substring_regex(column, pattern)).as_py() or 0)

@@ -1,0 +1,192 @@
+"""Columns of times: numbers of any unit since 1970, ISO 8601, days, other formats and typed times -> integers.
+
+All are kept in one unit, the source's ``resolution``: seconds, or a finer one where the order of a user's rows hangs on
+it. Times before 1970 or from 2100 on are refused: they are those of another unit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lethe.config.table import TICKS, TableFormat
+from lethe.data.sources.files import cast, is_text, kind_of
+from lethe.data.sources.identifiers import count_like
+from lethe.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FIRST, LAST = 0, 4_102_444_800
+"""1970 and 2100 in seconds."""
+ISO = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.]\d{1,9})?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?$"
+DAY = r"^(\d{4}-\d\d-\d\d|\d{8})$"
+_ZONED = r"(Z|[+-]\d\d(:?\d\d)?)$"
+_AFTER_TIME = r":\d\d.*"
+
+
+def read_times(column: pa.ChunkedArray, how: TableFormat, where: str) -> np.ndarray:
+    """[n] int64 in units of ``how.resolution``, or positions. Raises DataError, which opens with ``where``."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if how.timestamp_unit == "position":
+        return _positions(column, where)
+    times = in_unit(column, how, where, how.resolution)
+    ticks = TICKS[how.resolution]
+    outside = int(((times < FIRST * ticks) | (times >= LAST * ticks)).sum())
+    if outside:
+        written = f"time_format {how.time_format!r}" if how.time_format else f"timestamp_unit {how.timestamp_unit!r}"
+        raise DataError(
+            f"{where}: {outside} of {len(times)} values lie outside 1970 to 2100 as {written};"
+            " give the right one (--timestamp-unit, --time-format)"
+        )
+    return times
+
+
+def in_unit(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: str) -> np.ndarray:
+    """[n] int64: the times, whatever they are, in units of ``resolution``, rounded down."""
+    if pa.types.is_temporal(column.type):
+        return _typed(column, how, where, resolution)
+    if how.time_format is not None:
+        return _since_1970(_formatted(as_text(column), how.time_format, where), how.timezone, resolution)
+    if how.timestamp_unit == "iso":
+        return _iso(as_text(column), how, where, resolution)
+    if how.timestamp_unit == "day":
+        return _days(as_text(column), how, where, resolution)
+    return _numbers(column, how, where, resolution)
+
+
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_floating(column.type):
+        column = cast(column, pa.int64()) or column
+    return pc.utf8_trim_whitespace(column.cast(pa.string()))
+
+
+def fits(numbers: np.ndarray, unit: str) -> np.ndarray:
+    """[n] bool: which numbers are times of 1970 to 2100 in a unit."""
+    return np.asarray((numbers >= FIRST * TICKS[unit]) & (numbers < LAST * TICKS[unit]))
+
+
+def number_column(column: pa.ChunkedArray) -> np.ndarray | None:
+    """[n] int64, or float64 where there are fractions; None where it is no column of numbers."""
+    if pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type):
+        return None
+    whole = cast(column, pa.int64())
+    if whole is None and is_text(column):
+        whole = cast(pc.replace_substring_regex(column, r"\.0*$", ""), pa.int64())
+    numbers = whole if whole is not None else cast(column, pa.float64())
+    if numbers is None or numbers.null_count:
+        return None
+    values = numbers.to_numpy()
+    return values if np.isfinite(values).all() else None
+
+
+def _positions(column: pa.ChunkedArray, where: str) -> np.ndarray:
+    numbers = number_column(column)
+    if numbers is None:
+        raise DataError(f"{where} must be numbers, as timestamp_unit 'position' says, got {kind_of(column)}")
+    if numbers.dtype != np.int64:
+        if np.any(numbers != np.floor(numbers)):
+            raise DataError(f"{where} must be integers, as timestamp_unit 'position' says, got fractions")
+        numbers = numbers.astype(np.int64)
+    return numbers
+
+
+def _numbers(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: str) -> np.ndarray:
+    unit = how.timestamp_unit
+    numbers = number_column(column)
+    if numbers is None:
+        hint = "; give --timestamp-unit iso or day, or --time-format" if is_text(column) else ""
+        raise DataError(f"{where} must be numbers or times, got {kind_of(column)}{hint}")
+    times, per_unit = TICKS[resolution], TICKS[unit]
+    if numbers.dtype == np.int64:
+        # Beyond 1970 to 2100 a product might overflow into it.
+        scaled = numbers // (per_unit // times) if per_unit >= times else numbers * (times // per_unit)
+        return np.where(fits(numbers, unit), scaled, np.int64(-1))
+    scaled = numbers * (times / per_unit)
+    nearest = np.rint(scaled)
+    # What a fraction lacks by rounding alone is no earlier moment.
+    same = np.abs(scaled - nearest) <= np.spacing(np.abs(numbers)) * max(1.0, times / per_unit)
+    return np.where(fits(numbers, unit), np.where(same, nearest, np.floor(scaled)), -1).astype(np.int64)
+
+
+def _typed(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: str) -> np.ndarray:
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.timestamp("s"))
+    if not pa.types.is_timestamp(column.type):
+        raise DataError(f"{where} must be numbers or times, got {column.type}")
+    zoned = column.type.tz is not None
+    return _since_1970(column.to_pandas(), None if zoned else how.timezone, resolution)
+
+
+def _iso(text: pa.ChunkedArray, how: TableFormat, where: str, resolution: str) -> np.ndarray:
+    text = pc.replace_substring(text, " UTC", "Z")
+    others = len(text) - count_like(text, ISO)
+    if others:
+        raise DataError(
+            f"{where}: {others} of {len(text)} values are not written as timestamp_unit 'iso' says"
+            " (2023-11-14T22:13:20Z); give --timestamp-unit or --time-format"
+        )
+    import pandas as pd
+
+    zoned = pc.match_substring_regex(pc.replace_substring_regex(text, r"^.{10}", ""), _ZONED).to_numpy()
+    try:
+        moments = pd.to_datetime(text.to_pandas(), format="ISO8601", utc=True)
+    except ValueError:
+        raise DataError(f"{where}: some values name no day or hour that there is") from None
+    times = _since_1970(moments, None, resolution)
+    if how.timezone is not None and not zoned.all():
+        local = moments[~zoned].dt.tz_localize(None)
+        times = times.copy()
+        times[~zoned] = _since_1970(local, how.timezone, resolution)
+    return times
+
+
+def _days(text: pa.ChunkedArray, how: TableFormat, where: str, resolution: str) -> np.ndarray:
+    others = len(text) - count_like(text, DAY)
+    if others:
+        raise DataError(
+            f"{where}: {others} of {len(text)} values are not written as timestamp_unit 'day' says"
+            " (2023-11-14 or 20231114); give --timestamp-unit or --time-format"
+        )
+    days = _formatted(pc.replace_substring(text, "-", ""), "%Y%m%d", where)
+    return _since_1970(days, how.timezone, resolution)
+
+
+def _formatted(text: pa.ChunkedArray, time_format: str, where: str) -> pd.Series:
+    moments = strptime(text, time_format)
+    missing = int(moments.isna().sum())
+    if missing:
+        raise DataError(
+            f"{where}: {missing} of {len(moments)} values are not written as time_format {time_format!r} says;"
+            " give the right one (--time-format)"
+        )
+    return moments
+
+
+def strptime(text: pa.ChunkedArray, time_format: str) -> pd.Series:
+    """Moments by a format of strptime, NaT where a value is not written so."""
+    import pandas as pd
+
+    try:
+        return pd.to_datetime(text.to_pandas(), format=time_format, errors="coerce", utc="%z" in time_format)
+    except ValueError:
+        raise DataError(f"time_format: {time_format!r} must be a format of Python's strptime") from None
+
+
+def _since_1970(moments: pd.Series, zone: str | None, resolution: str) -> np.ndarray:
+    if zone is not None and moments.dt.tz is None:
+        # Of an hour that a clock shows twice the first is taken; one that it skips begins when it goes on.
+        first = np.ones(len(moments), dtype=bool)
+        moments = moments.dt.tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
+    if moments.dt.tz is not None:
+        moments = moments.dt.tz_convert("UTC").dt.tz_localize(None)
+    # Divided, because a conversion of units may round; a finer unit is exact.
+    fine = moments.dt.unit
+    ticks = moments.to_numpy().astype(f"datetime64[{fine}]").astype(np.int64)
+    if TICKS[fine] >= TICKS[resolution]:
+        return np.asarray(ticks // (TICKS[fine] // TICKS[resolution]))
+    return np.asarray(ticks * (TICKS[resolution] // TICKS[fine]))

@@ -1,0 +1,101 @@
+"""The rebuild inside a forget run: what its requests touched, made again in a clean folder from what remains."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lethe.build.registry import Registry
+from lethe.config.params import Params
+from lethe.core.artifacts import Artifact, ArtifactStore
+from lethe.core.workspace import Workspace
+from lethe.errors import NotComparable
+from lethe.forgetting.certificate import Sample, Verification
+from lethe.forgetting.certificate.content import drawn
+from lethe.forgetting.run import Run
+from lethe.forgetting.state import State
+from lethe.proof.verification import Progress, Rebuild, clean_workspace, deployed_digests
+from lethe.tables.interactions import Interactions
+
+
+def prove(workspace: Workspace, run: Run, progress: Progress = lambda _: None) -> Verification:
+    """Rebuild, once for the whole batch, and compare with what is served.
+
+    A sub-model that no request touched, and that is as it was before, is carried over unless the batch's data are so
+    large (``forgetting.verify_above_rows``) that only a sample of the touched ones is rebuilt.
+    """
+    assert run.ended is not None, "what superseded models left is erased before anything is compared"
+    params, now = Params.read(workspace.params), run.ended.after.of(*run.datasets)
+    served = {family: version for family, version in Registry(workspace).served().items() if family in now.families}
+    if not served:
+        return Verification(result="not run", reason="nothing is served from these data")
+    expected = deployed_digests(workspace, served)
+    workspace.temporary.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="verify-") as folder:
+        clean = clean_workspace(workspace, params, Path(folder))
+        rebuild = Rebuild(workspace, clean, served, params.training.device, progress)
+        try:
+            tables = rebuild.data(params)
+            if _large(workspace, run, params.forgetting.verify_above_rows):
+                return _sampled(run, rebuild, expected, tables, params.audit.sample)
+            carried = dict(_carried(run, now))
+            _carry(workspace, clean, set(carried.values()))
+            made = tables | rebuild.everything()
+        except NotComparable as error:
+            return Verification(result="not comparable", reason=str(error))
+    return Verification.of(_without(expected, carried), _without(made, carried), carried)
+
+
+def _large(workspace: Workspace, run: Run, limit: int) -> bool:
+    return any(len(Interactions.read(workspace.interactions(dataset))) > limit for dataset in run.datasets)
+
+
+def _sampled(run: Run, rebuild: Rebuild, expected: dict[str, str], tables: dict[str, str], count: int) -> Verification:
+    nonces = tuple(sorted(run.nonces.values()))
+    chosen = [name for dataset in run.datasets for name in drawn(_again(run, dataset), count, nonces)]
+    made = tables | rebuild.sub_models(chosen)
+    names = tables.keys() | set(chosen)
+    sample = Sample(count=count, nonces=nonces, origin="random")
+    return Verification.of({name: expected[name] for name in names if name in expected}, made, sample=sample)
+
+
+def _again(run: Run, dataset: str) -> Iterator[str]:
+    """Names of the sub-models of a dataset that this run had trained again."""
+    assert run.ended is not None
+    for family, state in run.ended.after.of(dataset).families.items():
+        for shard in state.sub_models:
+            if not _unchanged(run, family, shard):
+                yield f"{family}/sub-model/{shard}"
+
+
+def _carried(run: Run, now: State) -> Iterator[tuple[str, str]]:
+    """(name, digest) of each sub-model that was neither touched nor trained again."""
+    for family, state in now.families.items():
+        for shard, digest in state.sub_models.items():
+            if _unchanged(run, family, shard):
+                yield f"{family}/sub-model/{shard}", digest
+
+
+def _unchanged(run: Run, family: str, shard: str) -> bool:
+    assert run.ended is not None
+    before, after = run.before.families.get(family), run.ended.after.families[family]
+    same = before is not None and before.sub_models.get(shard) == after.sub_models[shard]
+    return same and f"{family}/{shard}" not in run.touched
+
+
+def _carry(workspace: Workspace, clean: Workspace, digests: set[str]) -> None:
+    """Put stored artifacts, checked byte for byte, where a build finds them if its own inputs name the same."""
+    store = ArtifactStore(workspace.artifacts)
+    for artifact in store.all():
+        if artifact.digest in digests:
+            _copy(store.open(artifact.path), clean.artifacts)
+
+
+def _copy(artifact: Artifact, root: Path) -> None:
+    shutil.copytree(artifact.path, root / artifact.kind / artifact.key)
+
+
+def _without(digests: dict[str, str], names: dict[str, str]) -> dict[str, str]:
+    return {name: digest for name, digest in digests.items() if name not in names}

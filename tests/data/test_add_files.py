@@ -1,0 +1,240 @@
+"""``lethe data add``, files: every shape of CSV is read, or refused with the option that reads it."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from lethe.core.workspace import Workspace
+from lethe.errors import ConfigError, DataError
+from tests.data.made_sources import ROWS, add, expected, table
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ({}, {}),
+        ({"end": "\r\n"}, {}),
+        ({"end": "\r"}, {}),
+        ({"encoding": "utf-8-sig"}, {}),
+        ({"encoding": "utf-16"}, {"encoding": "utf-16"}),
+        ({"encoding": "utf-16-le"}, {"encoding": "utf-16-le"}),
+        ({"encoding": "utf-16-be"}, {"encoding": "utf-16-be"}),
+        ({"encoding": "utf-32"}, {"encoding": "utf-32"}),
+        ({"separator": ";"}, {"separator": ";"}),
+        ({"separator": "\t"}, {"separator": "\t"}),
+        ({"separator": "|"}, {"separator": "|"}),
+        ({"separator": "::"}, {"separator": "::"}),
+        ({"separator": " "}, {"separator": " "}),
+        ({"separator": ", "}, {"trim": True}),
+        ({"separator": " ; "}, {"separator": ";", "trim": True}),
+        ({"separator": ";", "before": ["sep=;"]}, {"separator": ";", "ignore_lines": ["sep="]}),
+        ({"separator": ";", "before": ["sep=;"], "end": "\r\n"}, {"separator": ";", "ignore_lines": ["sep="]}),
+        ({"separator": ";", "rating": lambda r: f"{r},0"}, {"separator": ";", "decimal": ","}),
+        ({"rating": lambda r: f'"{r},0"'}, {"decimal": ","}),
+        ({"rating": lambda r: f"{r}.0"}, {}),
+        ({"user": lambda u: f'"{u}"', "item": lambda i: f'"{i}"'}, {}),
+        ({"user": lambda u: f'" {u}"', "separator": ", "}, {"trim": True}),
+    ],
+)
+def test_shapes_that_are_read(tiny: Workspace, tmp_path: Path, written: dict[str, Any], told: dict[str, Any]) -> None:
+    added = add(tiny, table(tmp_path / "r.csv", **written))
+    assert added.rows.digest() == expected().digest()
+    common = {"kind", "path", "columns"}
+    assert {k: v for k, v in added.source.items() if k not in common} == {
+        **told,
+        "ids": "integer",
+        "timestamp_unit": "s",
+    }
+
+
+@pytest.mark.parametrize("separator", [",", "\t", "::", "|", ";"])
+def test_a_file_without_names_of_columns_is_read_by_their_places(
+    tiny: Workspace, tmp_path: Path, separator: str
+) -> None:
+    path = table(tmp_path / "u.data", header=None, separator=separator)
+    with pytest.raises(DataError, match=r"^u\.data: the first line looks like a row.* give --no-header"):
+        add(tiny, path)
+    places = {"rating": "3", "timestamp": "4"}
+    assert add(tiny, path, places, header=False).rows.digest() == expected().digest()
+
+
+def test_a_row_in_place_of_a_header_is_not_told(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", header=None, user=lambda u: f"canary{'abcdefghijklmnopqrstuvwxyz'[u]}")
+    with pytest.raises(DataError) as caught:
+        add(tiny, path)
+    assert "canary" not in str(caught.value)
+    assert "--no-header" in str(caught.value)
+
+
+@pytest.mark.parametrize("given", ["\t", "\\t", "tab"])
+def test_the_tabulator_may_be_given_as_a_shell_passes_it(tiny: Workspace, tmp_path: Path, given: str) -> None:
+    path = table(tmp_path / "r.tsv", separator="\t")
+    assert add(tiny, path, separator=given).rows.digest() == expected().digest()
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+def test_western_names_in_an_older_encoding(tiny: Workspace, tmp_path: Path, encoding: str) -> None:
+    def name(user: int) -> str:
+        return f"{('José', 'Zoë', 'Jürgen', 'Michèle')[user % 4]}{user}"
+
+    added = add(tiny, table(tmp_path / "r.csv", user=name, encoding=encoding))
+    assert added.rows.digest() == expected(name).digest()
+    assert "--encoding says otherwise" in added.notes
+
+
+@pytest.mark.parametrize(
+    ("encoding", "word"), [("gb18030", "用户编号"), ("shift_jis", "ユーザー"), ("cp1251", "Иванов")]
+)
+def test_an_encoding_that_is_given_is_taken(tiny: Workspace, tmp_path: Path, encoding: str, word: str) -> None:
+    def name(user: int) -> str:
+        return f"{word}{user}"
+
+    path = table(tmp_path / "r.csv", user=name, encoding=encoding)
+    assert add(tiny, path, encoding=encoding).rows.digest() == expected(name).digest()
+
+
+@pytest.mark.parametrize(("encoding", "word"), [("gb18030", "用户编号"), ("cp1251", "Иванов")])
+def test_an_encoding_that_is_found_is_told(tiny: Workspace, tmp_path: Path, encoding: str, word: str) -> None:
+    def name(user: int) -> str:
+        return f"{word}{user}"
+
+    added = add(tiny, table(tmp_path / "r.csv", user=name, encoding=encoding))
+    assert f"read as {added.source['encoding']}; --encoding says otherwise" in added.notes
+    # Every reading keeps the users apart.
+    assert len(set(added.rows.user_ids)) == len({user for user, *_ in ROWS})
+
+
+def test_an_encoding_that_does_not_fit_is_refused(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", user=lambda u: f"José{u}", encoding="cp1252")
+    with pytest.raises(DataError, match=r"r\.csv: it is not in utf-8; give the encoding \(--encoding\)$"):
+        add(tiny, path, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"encoding: 'klingon' must be an encoding"):
+        add(tiny, path, encoding="klingon")
+
+
+def zipped(path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, table(path.with_name("inner.csv")).read_bytes())
+    return path
+
+
+def packed(path: Path, pack: Callable[[bytes], bytes]) -> Path:
+    path.write_bytes(pack(table(path.with_name("inner.csv")).read_bytes()))
+    return path
+
+
+def zstd(content: bytes) -> bytes:
+    return pa.compress(content, "zstd", asbytes=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [("r.csv.gz", gzip.compress), ("r.csv.bz2", bz2.compress), ("r.csv.xz", lzma.compress), ("r.zst", zstd)],
+)
+def test_compressed_files(tiny: Workspace, tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
+    assert add(tiny, packed(tmp_path / name, pack)).rows.digest() == expected().digest()
+
+
+def test_archives(tiny: Workspace, tmp_path: Path) -> None:
+    several = zipped(tmp_path / "two.zip", "a.csv", "b/c.csv")
+    with pytest.raises(DataError, match=r"two\.zip: the archive holds 2 files \(a\.csv, b/c\.csv\).*give --member"):
+        add(tiny, several)
+    assert add(tiny, several, member="b/c.csv").rows.digest() == expected().digest()
+
+
+def test_an_archive_of_one_file(tiny: Workspace, tmp_path: Path) -> None:
+    assert add(tiny, zipped(tmp_path / "one.zip", "ratings.csv")).rows.digest() == expected().digest()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"PK\x05\x06" + bytes(18), "the archive holds no file"),
+        (b"PK\x03\x04 broken", "the archive is damaged"),
+        (b"\x1f\x8b broken", "the compressed file is damaged"),
+        (b'{"user": 1, "item": 2}\n', "is JSON; save it as CSV or Parquet"),
+        (b'[\n {"user": 1}]', "is JSON"),
+        (b"SQLite format 3\x00" + bytes(80), "is an SQLite database"),
+        (b"\xd0\xcf\x11\xe0" + bytes(80), "is an Excel file"),
+        (b"user\0\0\0\0item" + bytes(range(128, 256)), "is no text"),
+        (b"PAR1 broken", "as Parquet, it is not readable"),
+        (b"just\nsome\nlines\n", "no separator gives its lines the same number of columns; give --separator"),
+    ],
+)
+def test_what_is_no_table_is_named(tiny: Workspace, tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "odd.csv").write_bytes(content)
+    before = tiny.params.read_bytes()
+    with pytest.raises(DataError, match=r"^odd\.csv: ") as caught:
+        add(tiny, tmp_path / "odd.csv", {})
+    assert words in str(caught.value)
+    assert tiny.params.read_bytes() == before
+
+
+def test_a_workbook_is_no_archive_of_tables(tiny: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is an Excel file"):
+        add(tiny, zipped(tmp_path / "r.xlsx", "xl/workbook.xml", "a.csv"))
+
+
+@pytest.mark.parametrize("mark", ["#", "%", "//"])
+def test_comments_are_left_out_when_it_is_said(tiny: Workspace, tmp_path: Path, mark: str) -> None:
+    path = table(tmp_path / "r.csv", before=[f"{mark} made in 2023, by hand"], after=[f"{mark} the end"])
+    with pytest.raises(DataError, match=f"--ignore-lines '{mark}'"):
+        add(tiny, path)
+    assert add(tiny, path, ignore_lines=[mark]).rows.digest() == expected().digest()
+
+
+@pytest.mark.parametrize("line", ["Total,200,,", "TOTAL,,,", "Summe,200,600,", "总计,200,,1"])
+def test_a_total_at_the_end_is_no_row(tiny: Workspace, tmp_path: Path, line: str) -> None:
+    begins = line.split(",")[0] + ","
+    path = table(tmp_path / "r.csv", after=[line])
+    with pytest.raises(DataError, match=f"looks like a total; give --ignore-lines '{begins}'"):
+        add(tiny, path)
+    assert add(tiny, path, ignore_lines=[begins]).rows.digest() == expected().digest()
+
+
+def test_a_total_with_fewer_columns_is_told_by_them(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", after=["Total,200"])
+    with pytest.raises(DataError, match=r"a row has 2 columns, must be 4; .*--ignore-lines"):
+        add(tiny, path)
+    assert add(tiny, path, ignore_lines=["Total,"]).rows.digest() == expected().digest()
+
+
+def test_a_user_whose_name_begins_like_a_total_stays(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", user=lambda u: f"Totally{u}", after=["Total,200,,"])
+    assert len(add(tiny, path, ignore_lines=["Total,"]).rows) == len(ROWS)
+
+
+def test_names_of_columns_are_taken_to_the_letter_and_told(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", header="UserID,ItemID,Rating,Time")
+    with pytest.raises(DataError, match=r"column 'user' is missing, it has UserID, ItemID, Rating, Time;.*--user-col"):
+        add(tiny, path)
+    columns = {"user": "UserID", "item": "ItemID", "rating": "Rating", "timestamp": "Time"}
+    assert add(tiny, path, columns).rows.digest() == expected().digest()
+
+
+def test_quotes_commas_and_line_breaks_in_values(tiny: Workspace, tmp_path: Path) -> None:
+    def name(user: int) -> str:
+        return f'Smith, {user} "x"\nof York'
+
+    path = table(tmp_path / "r.csv", user=lambda u: '"' + name(u).replace('"', '""') + '"')
+    assert add(tiny, path).rows.digest() == expected(name).digest()
+
+
+def test_params_keep_their_comments_and_layout(tiny: Workspace, tmp_path: Path) -> None:
+    text = "# Of the shop.\n" + tiny.params.read_text().replace("seed: 7", "seed: 7  # a prime")
+    tiny.params.write_text(text)
+    add(tiny, table(tmp_path / "r.csv"))
+    new = tiny.params.read_text()
+    assert new.startswith("# Of the shop.\n")
+    assert "seed: 7  # a prime" in new
+    assert [line for line in text.splitlines() if line not in new.splitlines()] == []

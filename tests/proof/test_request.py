@@ -1,0 +1,124 @@
+"""The rebuild inside a forget run: what is touched is made again, and a certificate says exactly that."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from lethe.build.registry import Registry
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.workspace import Workspace
+from lethe.errors import ArtifactError, EvidenceError
+from lethe.forgetting import certificate, completion, erasure, intake
+from lethe.forgetting.certificate import Erasure, Verification
+from lethe.forgetting.certificate.claims import SENTENCES
+from lethe.forgetting.certificate.content import drawn
+from lethe.forgetting.run import Run
+from lethe.proof.request import prove
+from tests.house import ask, rebuild, train
+
+GONE = "user-004"
+
+
+def erased(workspace: Workspace, *users: str) -> Run:
+    """A run up to the point where the rebuild is due."""
+    ask(workspace, *users)
+    return erasure.erase(workspace, rebuild(workspace))
+
+
+def signed(workspace: Workspace, run: Run, verification: Verification) -> Erasure:
+    completion.complete(workspace, run, verification)
+    return certificate.read(workspace.certificates / f"{run.requests[0]}.json")
+
+
+def test_what_was_touched_is_rebuilt_and_the_rest_carried(tiny: Workspace) -> None:
+    train(tiny)
+    run = erased(tiny, GONE)
+    verification = prove(tiny, run)
+    assert verification.result == "equal"
+    touched = {shard.partition("/")[2] for shard in run.touched if shard.startswith("sharded/")}
+    assert len(touched) == 1, "one user lies in one of the three shards"
+    assert len(verification.carried) == 2
+    assert all(name.startswith("sharded/sub-model/") for name in verification.carried)
+    expected = {"tiny/interactions", "sharded/package", "plain/package", f"sharded/sub-model/{touched.pop()}"}
+    assert expected <= verification.rebuilt.keys()
+    content = signed(tiny, run, verification)
+    assert content.families["sharded"].claim == SENTENCES["touched"]
+    assert content.families["plain"].claim == SENTENCES["equal"]
+    assert list(tiny.temporary.iterdir()) == []
+
+
+def test_two_requests_of_one_batch_share_one_rebuild(tiny: Workspace) -> None:
+    train(tiny)
+    run = erased(tiny, GONE, "user-007")
+    verification = prove(tiny, run)
+    completion.complete(tiny, run, verification)
+    for id in run.requests:
+        content = certificate.read(tiny.certificates / f"{id}.json")
+        assert content.verification.rebuilt == verification.rebuilt
+
+
+def test_above_a_size_a_sample_is_rebuilt_that_the_nonces_draw(tiny: Workspace) -> None:
+    params = yaml.safe_load(tiny.params.read_text())
+    params["forgetting"] = {"verify_above_rows": 10}
+    params["audit"] = {"sample": 1}
+    tiny.params.write_text(yaml.safe_dump(params))
+    train(tiny)
+    run = erased(tiny, GONE)
+    verification = prove(tiny, run)
+    assert verification.sample is not None
+    again = [f"{family}/sub-model/{shard}" for family, _, shard in (name.partition("/") for name in run.touched)]
+    assert len(again) == 2, "one shard of the sharded family, and the whole of the plain one"
+    chosen = drawn(again, 1, verification.sample.nonces)
+    assert [name for name in verification.rebuilt if "/sub-model/" in name] == chosen
+    assert verification.sample.nonces == tuple(run.nonces.values())
+    content = signed(tiny, run, verification)
+    assert {one.claim for one in content.families.values()} == {SENTENCES["sampled"]}
+
+
+def test_what_was_made_of_other_rows_is_different_and_nothing_is_signed(tiny: Workspace) -> None:
+    train(tiny)
+    run = erased(tiny, GONE)
+    rows = (tiny.root / "ratings.csv").read_text().splitlines()
+    (tiny.root / "ratings.csv").write_text("\n".join(rows[:-1]) + "\n")
+    verification = prove(tiny, run)
+    assert verification.result == "different"
+    with pytest.raises(EvidenceError, match="nothing is signed: served differs from rebuilt: must be 0"):
+        completion.complete(tiny, run, verification)
+    (request,) = intake.ledger(tiny).get_all(run.requests)
+    assert (request.state, request.user) == ("verified", GONE), "its subject is still there: the next run can go on"
+    assert not list(tiny.certificates.glob("req-*"))
+    (tiny.root / "ratings.csv").write_text("\n".join(rows) + "\n")
+    assert signed(tiny, run, prove(tiny, run)).verification.result == "equal"
+
+
+def test_what_other_code_made_is_not_compared_and_not_claimed(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(tiny)
+    run = erased(tiny, GONE)
+    monkeypatch.setattr("lethe.build.builder.code_digest", lambda *what: "e" * 64)
+    verification = prove(tiny, run)
+    assert verification.result == "not comparable"
+    assert "code" in verification.reason
+    assert {one.claim for one in signed(tiny, run, verification).families.values()} == {SENTENCES["removed"]}
+
+
+def test_a_family_that_is_no_longer_served_is_not_claimed_equal(tiny: Workspace) -> None:
+    train(tiny)
+    run = erased(tiny, GONE)
+    for family in Registry(tiny).families():
+        Registry(tiny).drop(family)
+    assert prove(tiny, run).result == "not run"
+
+
+def test_a_carried_sub_model_is_checked_byte_for_byte(tiny: Workspace) -> None:
+    train(tiny)
+    run = erased(tiny, GONE)
+    name = prove(tiny, run).carried[0]
+    digest = run.ended.after.artifacts[name] if run.ended else ""
+    (artifact,) = [one for one in ArtifactStore(tiny.artifacts).all() if one.digest == digest]
+    weights = artifact.file("weights.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ArtifactError, match="is corrupt"):
+        prove(tiny, run)
