@@ -199,7 +199,7 @@ class Ledger:
                     _forget_subject(connection, id)
                     _release_key(connection, id)
         if state == "rejected":
-            self._vacuum()
+            self.vacuum()
         return self.get_all(ids)
 
     def erase(self, ids: Collection[str]) -> list[ForgetRequest]:
@@ -210,7 +210,7 @@ class Ledger:
                 if request.state not in ("verified", "completed"):
                     raise RequestError(f"state: {id} is {request.state}, its subject is still needed")
                 _forget_subject(connection, id)
-        self._vacuum()
+        self.vacuum()
         return self.get_all(ids)
 
     def complete(self, id: str, result: dict[str, Any]) -> ForgetRequest:
@@ -237,7 +237,7 @@ class Ledger:
                 _release_key(connection, id)
                 text = canonical_json(result).decode()
                 connection.execute(requests_table.update().where(requests_table.c.id == id).values(result=text))
-        self._vacuum()
+        self.vacuum()
         return self.get_all(results)
 
     # --- below ---------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ class Ledger:
         connection.execute(events_table.insert().values(**values))
         connection.execute(requests_table.update().where(requests_table.c.id == id).values(state=state))
 
-    def _vacuum(self) -> None:
+    def vacuum(self) -> None:
         # Both databases keep what an update replaced in the file until it is rewritten.
         statement = "VACUUM" if self._engine.dialect.name == "sqlite" else "VACUUM FULL requests"
         with one_line(), self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

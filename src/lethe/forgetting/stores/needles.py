@@ -2,114 +2,37 @@
 
 Four kinds of needle, because no one way of looking sees everything:
 
-* ids, by structure: values of user columns. A short id such as 42 can't be searched as text: its two bytes occur by
-  chance in any compressed file, timestamp or digest, so a text search would always "find" it and prove nothing; and in
-  compressed Parquet it would miss it where it is.
-* keyed digests of ids, by structure too: what is left to look for once a request is completed and its ids are gone.
+* ids, typed: values of user columns, and of JSON's by name. An id that is short, a number or a word of our own files
+  (``DISTINCTIVE``, ``own_words``) can't be searched as text: it occurs by chance in any file, so a search would always
+  "find" it and prove nothing.
+* keyed digests of ids, typed too: what is left to look for once the ids are gone.
 * digests of tables and artifacts that must be gone: SHA-256 and MD5 of whole files, digests of interaction tables,
   names in content-addressed folders, and (where nothing may legitimately tell of the past) as text.
-* texts long enough to be distinctive: ids of six characters and more, planted canaries; in the bytes of every file.
+* texts: distinctive ids, planted canaries; wherever they stand for themselves (see texts.py).
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
-import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from lethe.core.keys import subject_digest
 from lethe.data.suppression import Suppressed
-from lethe.forgetting.ledger.requests import DISTINCTIVE, ForgetRequest, holds
+from lethe.forgetting.ledger.requests import DISTINCTIVE, ForgetRequest
+from lethe.forgetting.stores.held import NOBODY, Held, own_words
+from lethe.forgetting.stores.texts import Texts
 from lethe.tables.ids import same_id
 from lethe.tables.interactions import Interactions
 
-# By the names this project gives its columns: `users` and `items` are dense indices, which name nobody.
-USER_COLUMNS = ("user", "user_id", "user_ids", "friend")
-ITEM_COLUMNS = ("item", "item_id", "item_ids")
-
-_BLOCK = 1 << 22  # Bytes looked at together.
-_SHORT = 256  # Bytes that are sooner looked at one by one.
-_WIDTH = 8  # First bytes of a text that are compared in one go.
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Texts searched for in bytes, all at once: a regular expression of a thousand takes seconds a megabyte."""
-
-    texts: frozenset[str] = field(default=frozenset(), repr=False)
-    guarded: bool = True
-    """Digits (and hex digits) also occur inside timestamps and digests: a text of them must then stand alone."""
-
-    def found_in(self, content: bytes) -> bool:
-        if not self.texts:
-            return False
-        if len(content) <= _SHORT:
-            return any(self._at(content, place) for place in range(len(content)))
-        for start in range(0, len(content), _BLOCK):
-            block = np.frombuffer(content[start : start + _BLOCK + self._width - 1], dtype=np.uint8)
-            if any(self._at(content, start + place) for place in self._places(block)):
-                return True
-        return False
-
-    def _places(self, block: np.ndarray) -> list[int]:
-        """Where a text may begin: by its first two bytes, then by its first ``_width``."""
-        count = len(block) - self._width + 1
-        if count < 1:
-            return []
-        two = (block[:-1].astype(np.uint16) << 8) | block[1:]
-        places = np.flatnonzero(self._pairs[two[:count]])
-        starts = np.zeros(len(places), dtype=np.uint64)
-        for offset in range(self._width):
-            starts = (starts << np.uint64(8)) | block[places + offset]
-        return places[np.isin(starts, self._starts)].tolist()
-
-    def _at(self, content: bytes, place: int) -> bool:
-        for length in self._lengths:
-            end = place + length
-            if content[place:end] in self._spellings:
-                edges = content[max(place - 1, 0) : place] + content[end : end + 1]
-                if content[place:end] not in self._alone or not re.search(rb"[0-9A-Za-z]", edges):
-                    return True
-        return False
-
-    @cached_property
-    def _spellings(self) -> frozenset[bytes]:
-        """As UTF-8, and as JSON escapes it."""
-        return frozenset(spelt.encode() for text in self.texts for spelt in (text, json.dumps(text)[1:-1]))
-
-    @cached_property
-    def _alone(self) -> frozenset[bytes]:
-        return frozenset(s for s in self._spellings if self.guarded and re.fullmatch(rb"[0-9a-fA-F]+", s))
-
-    @cached_property
-    def _lengths(self) -> list[int]:
-        return sorted({len(spelling) for spelling in self._spellings})
-
-    @cached_property
-    def _width(self) -> int:
-        assert self._lengths[0] > 1, "too short to say anything"
-        return min(_WIDTH, self._lengths[0])
-
-    @cached_property
-    def _starts(self) -> np.ndarray:
-        return self._first(self._width)
-
-    @cached_property
-    def _pairs(self) -> np.ndarray:
-        """[65536] bool: which two bytes a text begins with."""
-        table = np.zeros(1 << 16, dtype=bool)
-        table[self._first(2)] = True
-        return table
-
-    def _first(self, width: int) -> np.ndarray:
-        starts = sorted({spelling[:width] for spelling in self._spellings})
-        return np.array([int.from_bytes(start, "big") for start in starts], dtype=np.uint64)
+DISTINCTIVE_DIGITS = 9
+"""Least length of a number that may be searched as text: sizes and durations are shorter."""
+SHA256, MD5 = 64, 32
+"""Length in hex digits."""
+_INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
 
 
 @dataclass(frozen=True)
@@ -118,7 +41,9 @@ class Needles:
 
     users         raw ids as text                  pairs         (user, item)
     keyed_users   keyed digests of users           keyed_pairs   keyed digest of an interaction -> of its user
-    digests       hex                              texts         looked for in bytes
+    digests       hex                              texts         looked for wherever text is
+    typed_only    those of users that are looked for only where ids stand
+    held          ids that are still held: a hit inside one of them is none
     """
 
     dataset: str
@@ -128,30 +53,44 @@ class Needles:
     texts: frozenset[str] = field(default=frozenset(), repr=False)
     keyed_users: frozenset[str] = frozenset()
     keyed_pairs: Mapping[str, str] = field(default_factory=dict)
+    typed_only: frozenset[str] = field(default=frozenset(), repr=False)
+    held: Held = field(default=NOBODY, repr=False)
 
     @classmethod
     def of(
         cls,
         dataset: str,
         requests: Iterable[ForgetRequest],
-        remaining: Interactions | None = None,
+        *,
+        suppressed: Iterable[Suppressed] = (),
+        held: Held = NOBODY,
         digests: Collection[str] = (),
         texts: Collection[str] = (),
     ) -> Needles:
-        """The needles of a dataset's requests whose subject is still in the ledger.
+        """The needles of a dataset's requests. A subject that the ledger has erased is looked for by keyed digests: its
+        own, and for interactions those of ``suppressed``, the list that it joined.
 
-        A user who has rows again in ``remaining`` (newer than the request) is no needle, nor is such an interaction;
-        None: nothing remains.
         ``digests``: of all that was before, less all that is now in use anywhere in the workspace.
         """
-        gone = [request for request in requests if request.dataset == dataset and request.user is not None]
-        if remaining is not None:
-            present = _texts_of(remaining.user_ids)
-            gone = [request for request in gone if request.user not in present or not holds(remaining, request)]
-        users = frozenset(str(r.user) for r in gone if r.kind == "user")
-        pairs = frozenset((str(r.user), item) for r in gone for item in r.items)
-        long_enough = {user for user in users if len(user) >= DISTINCTIVE}
-        return cls(dataset, users, pairs, frozenset(digests), frozenset(texts) | long_enough)
+        mine = [request for request in requests if request.dataset == dataset]
+        erased = [request for request in mine if request.user is None]
+        users = frozenset(str(r.user) for r in mine if r.user is not None and r.kind == "user")
+        pairs = frozenset((str(r.user), item) for r in mine if r.user is not None for item in r.items)
+        keyed_pairs = {}
+        if any(r.kind != "user" for r in erased):
+            listed = [entry for entry in suppressed if entry.dataset == dataset and entry.kind == "interaction"]
+            keyed_pairs = {entry.digest: entry.user_digest for entry in listed}
+        return cls(
+            dataset,
+            users,
+            pairs,
+            frozenset(digests),
+            frozenset(texts),
+            frozenset(r.subject_digest for r in erased if r.kind == "user"),
+            keyed_pairs,
+            typed_only=frozenset(filter(_ordinary, users)) | (users & held.items) | own_words(users),
+            held=held,
+        )
 
     @classmethod
     def keyed(cls, dataset: str, suppressed: Iterable[Suppressed], remaining: Interactions) -> Needles:
@@ -162,7 +101,7 @@ class Needles:
         mine = [e for e in suppressed if e.dataset == dataset and e.kind in ("user", "interaction") and e.since is None]
         listed = {entry.user_digest for entry in mine}
         back: set[str] = set()
-        for user in _texts_of(remaining.user_ids):
+        for user in {str(value) for value in set(remaining.user_ids.tolist())}:
             if (digest := subject_digest(dataset, user)) in listed:
                 items = remaining.item_ids[same_id(remaining.user_ids, user)].tolist()
                 back |= {digest, *(subject_digest(dataset, user, item) for item in items)}
@@ -172,17 +111,31 @@ class Needles:
             keyed_pairs={e.digest: e.user_digest for e in mine if e.kind == "interaction" and e.digest not in back},
         )
 
+    def __len__(self) -> int:
+        """How many there are."""
+        kinds = (self.users, self.pairs, self.digests, self.texts, self.keyed_users, self.keyed_pairs)
+        return sum(len(kind) for kind in kinds)
+
     def __bool__(self) -> bool:
-        found = (self.users, self.pairs, self.digests, self.texts, self.keyed_users, self.keyed_pairs)
-        return any(found)
+        return len(self) > 0
 
     @cached_property
-    def as_text(self) -> Texts:
-        return Texts(self.texts)
+    def subjects(self) -> int:
+        """How many of them are of people: what a scan for requests must have."""
+        return len(self.users) + len(self.pairs) + len(self.keyed_users) + len(self.keyed_pairs)
 
     @cached_property
-    def digests_as_text(self) -> Texts:
-        return Texts(self.digests, guarded=False)
+    def in_text(self) -> Texts:
+        return Texts(self.texts | (self.users - self.typed_only), self.held.all)
+
+    @cached_property
+    def in_ids(self) -> Texts:
+        """Looked for among ids, where users are looked for by equality."""
+        return Texts(self.texts, self.held.all)
+
+    @cached_property
+    def digests_in_text(self) -> Texts:
+        return Texts(self.digests, words=False)
 
     def is_user(self, text: str) -> bool:
         """Whether this raw id is one of the users."""
@@ -196,43 +149,43 @@ class Needles:
             return False
         return any(subject_digest(self.dataset, user, item) in self.keyed_pairs for item in items)
 
-    def in_columns(self, users: np.ndarray, items: np.ndarray | None) -> str | None:
-        """Kind of needle in aligned columns of raw ids (int64 or object of str), if there is one."""
-        present = _texts_of(users)
-        if any(self.is_user(user) for user in present):
+    def in_columns(self, users: pa.Array, items: pa.Array | None) -> str | None:
+        """Kind of needle in aligned columns of raw ids (int64 or text), if there is one."""
+        distinct = users.unique()
+        if self._among(distinct, self.users, self.keyed_users):
             return "user id"
-        if items is not None and (self.pairs or self.keyed_pairs):
-            owners = {user for user, _ in self.pairs}
-            for user in present:
-                owns = user in owners or (self.keyed_pairs and subject_digest(self.dataset, user) in self._keyed_owners)
-                if owns and self.is_pair(user, _texts_of(items[same_id(users, user)])):
-                    return "interaction"
-        return None
+        if items is None or not (self.pairs or self.keyed_pairs):
+            return None
+        owners = self._among(distinct, {user for user, _ in self.pairs}, self._keyed_owners)
+        if not owners:
+            return None
+        rows = pc.is_in(users, value_set=pa.array(owners, distinct.type))
+        kept = zip(users.filter(rows).to_pylist(), items.filter(rows).to_pylist(), strict=True)
+        return "interaction" if any(self.is_pair(str(user), [str(item)]) for user, item in kept) else None
 
-    def in_content(self, content: bytes, digests_as_text: bool = False) -> str | None:
-        """Kind of needle in bytes."""
-        if self.as_text.found_in(content):
-            return "text"
-        if digests_as_text and self.digests_as_text.found_in(content):
-            return "digest"
-        if self.digests and {hashlib.sha256(content).hexdigest(), _md5(content)} & self.digests:
-            return "digest"
-        return None
+    def _among(self, distinct: pa.Array, raw: Collection[str], keyed: Collection[str]) -> list[object]:
+        """Those of a column's values that are among raw or keyed ids."""
+        wanted = _as_column(raw, distinct.type)
+        values: list[object] = distinct.filter(pc.is_in(distinct, value_set=wanted)).to_pylist() if wanted else []
+        if keyed:
+            values += [v for v in distinct.to_pylist() if v is not None and subject_digest(self.dataset, v) in keyed]
+        return values
 
     @cached_property
     def _keyed_owners(self) -> frozenset[str]:
         return frozenset(self.keyed_pairs.values())
 
 
-def _texts_of(ids: np.ndarray) -> set[str]:
-    return {str(value) for value in set(ids.tolist())}
+def _ordinary(text: str) -> bool:
+    """Whether an id is one that files hold by chance."""
+    return len(text) < (DISTINCTIVE_DIGITS if text.isdigit() else DISTINCTIVE)
 
 
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()  # DVC names its objects so.
-
-
-def named(record: dict[Any, Any], names: Iterable[str]) -> set[str]:
-    """The texts that a record holds under any of these names."""
-    values = (record[name] for name in names if name in record)
-    return {str(one) for value in values for one in (value if isinstance(value, list) else [value])}
+def _as_column(ids: Collection[str], kind: pa.DataType) -> pa.Array | None:
+    """Ids as values of a column of ids; an integer has one spelling, so "042" is in no column of integers."""
+    texts = pa.array(sorted(ids), pa.string())
+    if pa.types.is_integer(kind):
+        whole = texts.filter(pc.match_substring_regex(texts, _INTEGER))
+        numbers = [int(text) for text in whole.to_pylist() if -(2**63) <= int(text) < 2**63]
+        return pa.array(numbers, pa.int64()) if numbers else None
+    return texts if len(texts) else None

@@ -1,52 +1,18 @@
-"""Every store of a workspace: emptied of what was forgotten, then searched for it."""
+"""Emptying stores of what was forgotten, then searching them for it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
+from lethe.data.dvc_objects import cache_folder, is_own, remotes
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.stores.dvc_stores import DvcCache, Outputs
+from lethe.forgetting.stores.base import Place, Removed, Store
 from lethe.forgetting.stores.needles import Needles
-from lethe.forgetting.stores.prefect_store import PrefectHome
-from lethe.forgetting.stores.remotes import Remote, remotes
-from lethe.forgetting.stores.stores import Artifacts, Folder, LedgerStore, Place, Removed, Store, Temporary, Versions
-
-
-def stores(
-    workspace: Workspace,
-    *,
-    artifacts: Mapping[str, Collection[str]],
-    ledger: Ledger,
-    retire_models: Callable[[], int],
-    retire_bentos: Callable[[], int],
-) -> list[Store]:
-    """Every store of a workspace, in the order in which they are emptied (a bento refers to models: it goes first).
-
-    ``artifacts``: keys in use of each dataset. ``retire_*``: delete all versions but those in use, return how many.
-    """
-    state = workspace.state
-    bentos, models = workspace.bentoml_home / "bentos", workspace.bentoml_home / "models"
-    own = (workspace.prefect_home, workspace.temporary, bentos, models, *ledger.files())
-    return [
-        Outputs(workspace),
-        DvcCache(workspace),
-        *(Remote(workspace, name) for name in remotes(workspace)),
-        Artifacts(ArtifactStore(workspace.artifacts), artifacts),
-        Versions("bentos", bentos, retire_bentos),
-        Versions("models", models, retire_models),
-        PrefectHome(workspace.prefect_home),
-        Folder("reports", workspace.reports, erasable=".", digests_as_text=True),
-        Temporary(workspace.temporary),
-        Folder("state and logs", state, erasable=r"\.log", empty=True, skip=own),
-        Folder("suppression", workspace.suppression.parent),
-        Folder("certificates", workspace.certificates),
-        LedgerStore(ledger),
-    ]
 
 
 def purge(stores: Iterable[Store], needles: Sequence[Needles]) -> list[Removed]:
@@ -56,38 +22,62 @@ def purge(stores: Iterable[Store], needles: Sequence[Needles]) -> list[Removed]:
 
 @dataclass(frozen=True)
 class Scan:
-    """Result of an absence scan: places by store, without ids of people."""
+    """Result of an absence scan, by store and without ids of people.
+
+    ``not_searched``: what by design was not opened, and why. ``subjects``: how many people and interactions were looked
+    for; ``typed_only``: how many of those only where ids stand, because files hold such a text by chance.
+    """
 
     places: Mapping[str, Sequence[Place]]
+    not_searched: Mapping[str, Sequence[Place]] = field(default_factory=dict)
+    subjects: int = 0
+    typed_only: int = 0
 
     @property
     def found(self) -> int:
         return sum(len(places) for places in self.places.values())
 
     def to_json(self) -> dict[str, Any]:
-        stores = {name: [str(place) for place in places] for name, places in self.places.items()}
-        return {"stores": stores, "found": self.found}
+        def by_store(places: Mapping[str, Sequence[Place]]) -> dict[str, list[str]]:
+            return {name: [str(place) for place in some] for name, some in places.items()}
+
+        return {
+            "stores": by_store(self.places),
+            "found": self.found,
+            "not_searched": by_store({name: places for name, places in self.not_searched.items() if places}),
+            "subjects": self.subjects,
+            "typed_only": self.typed_only,
+        }
 
 
 def scan(stores: Iterable[Store], needles: Sequence[Needles]) -> Scan:
     """Search every store for every needle."""
-    return Scan({store.name: tuple(store.find(needles)) for store in stores})
+    found = {store.name: store.find(needles) for store in stores}
+    return Scan(
+        {name: one.places for name, one in found.items()},
+        {name: one.not_searched for name, one in found.items()},
+        sum(n.subjects for n in needles),
+        sum(len(n.typed_only | n.keyed_users) for n in needles),
+    )
 
 
 def outside_reach(workspace: Workspace, ledger: Ledger) -> list[str]:
     """Places our own stores lead to that can't be searched from here, and backups that others may have made."""
+    cache = cache_folder(workspace)
     places = [
         f"DVC remote {name}: its objects were searched; versions and backups that its storage keeps were not"
-        for name, url in remotes(workspace).items()
-        if "://" in url
+        for name, remote in remotes(workspace).items()
+        if "://" in remote.url
     ]
     places += [
         f"DVC remote {name}: nothing is at its folder now; if it was only away, lethe audit run looks when it is back"
-        for name, url in remotes(workspace).items()
-        if "://" not in url and not (workspace.root / ".dvc" / url).is_dir()
+        for name, remote in remotes(workspace).items()
+        if "://" not in remote.url and not Path(remote.url).is_dir()
     ]
+    if not is_own(workspace, cache):
+        places.append("DVC cache outside the project: objects of other projects in it were not searched")
     if ledger.path is None:
-        places.append("ledger: write-ahead log and backups of the PostgreSQL server were not searched")
+        places.append("ledger: write-ahead log, server log and backups of the PostgreSQL server were not searched")
     if os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL") or os.environ.get("PREFECT_API_URL"):
         places.append("Prefect server elsewhere: it is given names and digests only; its database was not searched")
     places.append(

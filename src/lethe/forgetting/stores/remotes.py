@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,34 +12,33 @@ from typing import Any
 
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc
+from lethe.data.dvc_objects import (
+    cache_folder,
+    is_own,
+    names_one,
+    object_of,
+    objects_in_use,
+    remember,
+    remotes,
+    superseded,
+)
 from lethe.errors import DataError, LetheError
-from lethe.forgetting.stores.dvc_stores import object_of, owners
+from lethe.forgetting.stores.base import Found, Place, Removed, Site, told
 from lethe.forgetting.stores.needles import Needles
-from lethe.forgetting.stores.scan import find_in_file, find_in_name
-from lethe.forgetting.stores.stores import Place, Removed, told
-
-
-def remotes(workspace: Workspace) -> dict[str, str]:
-    """Name and URL of every configured DVC remote."""
-    config = configparser.ConfigParser(interpolation=None)
-    config.read([workspace.root / ".dvc" / name for name in ("config", "config.local")])
-    sections = {name.strip("'"): config[name] for name in config.sections()}
-    return {
-        name.removeprefix("remote ").strip('"'): section["url"]
-        for name, section in sections.items()
-        if name.startswith("remote ") and "url" in section
-    }
+from lethe.forgetting.stores.scan import find_in_name, look
 
 
 @dataclass(frozen=True)
 class Remote:
-    """One remote. ``dvc gc`` deletes what no output refers to; the run cache, which it leaves, goes as well.
+    """One remote. One of the project's own is emptied by ``dvc gc``, and its run cache, which that leaves, goes as
+    well; from one that other projects may use too (``shared``) our own superseded objects go, one by one.
 
     Objects are named by their MD5, so one that the local cache holds too is searched there; any other is fetched.
     """
 
     workspace: Workspace
     remote: str
+    shared: bool = False
 
     @property
     def name(self) -> str:
@@ -49,38 +47,81 @@ class Remote:
     def size(self) -> int:
         return sum(self._files().values())
 
+    def would_remove(self, needles: Sequence[Needles]) -> Removed:
+        files, used = self._files(), objects_in_use(self.workspace.root, self._cache)
+        mine = superseded(self.workspace, self._cache, remember(self.workspace))
+        gone = [
+            path
+            for path in files
+            if (self._named(path, mine) if self.shared else object_of(path) not in used)
+            or self._holds(path, files[path], needles, used, cached=True)
+        ]
+        return Removed(self.name, len(gone), sum(files[path] for path in gone))
+
     def remove(self, needles: Sequence[Needles]) -> Removed:
         before = self._files()
-        dvc(self.workspace, "gc", "--workspace", "--cloud", "-r", self.remote, "-f", "-q")
-        file_system, root = self._storage
-        runs = file_system.join(root, "runs")
-        with self._reached():
-            if file_system.exists(runs):
-                file_system.rm(runs, recursive=True)
+        if self.shared:
+            mine = superseded(self.workspace, self._cache, remember(self.workspace))
+            self._delete([path for path in before if self._named(path, mine)])
+        else:
+            dvc(self.workspace, "gc", "--workspace", "--cloud", "-r", self.remote, "-f", "-q")
+            self._delete([path for path in self._files() if path.parts[0] == "runs"])
         after = self._files()
         return Removed(self.name, max(0, len(before) - len(after)), sum(before.values()) - sum(after.values()))
 
-    def find(self, needles: Sequence[Needles]) -> list[Place]:
-        belongs = owners(self.workspace)
-        found = []
-        for path, size in self._files().items():
-            datasets = belongs.get(object_of(path))
-            mine = [n for n in needles if datasets is None or n.dataset in datasets]
-            if kind := self._kind(path, size, mine):
-                found.append(Place(told(path, needles), kind, size))
-        return found
+    def find(self, needles: Sequence[Needles]) -> Found:
+        files, used = self._files(), objects_in_use(self.workspace.root, self._cache)
+        mine = remember(self.workspace).objects
+        searched = [path for path in files if not self.shared or self._named(path, mine)]
+        kinds = ((path, self._holds(path, files[path], needles, used)) for path in searched)
+        found = tuple(Place(told(path, needles), kind, files[path]) for path, kind in kinds if kind)
+        rest = len(files) - len(searched)
+        others = Place(self.name, f"{rest} files are not of this project", sum(files.values()))
+        return Found(found, (others,) if rest else ())
 
-    def _kind(self, path: PurePosixPath, size: int, needles: Sequence[Needles]) -> str | None:
-        if kind := next((kind for n in needles if (kind := find_in_name(path, n))), None):
-            return kind
-        cached = self.workspace.root / ".dvc" / "cache" / path
-        if not needles or (cached.is_file() and cached.stat().st_size == size):
+    def _holds(
+        self,
+        path: PurePosixPath,
+        size: int,
+        needles: Sequence[Needles],
+        used: dict[str, set[str]],
+        *,
+        cached: bool = False,
+    ) -> str | None:
+        """Kind of needle in a file. ``cached``: look at the local cache's copy as well, and at nothing else."""
+        datasets = used.get(object_of(path)) or None
+        mine = [n for n in needles if datasets is None or n.dataset in datasets]
+        if not mine:
             return None
-        with self._local(path) as local:
-            return next((kind for n in needles if (kind := find_in_file(local, n, digests_as_text=True))), None)
+        if kind := find_in_name(path, mine):
+            return kind
+        local = self._cache / path
+        if local.is_file() and local.stat().st_size == size:
+            return look(local, mine, digests_as_text=True).kind if cached else None
+        if cached:
+            return None
+        with self._fetched(path) as copy:
+            return look(copy, mine, digests_as_text=True).kind
+
+    def _named(self, path: PurePosixPath, objects: set[str] | frozenset[str]) -> bool:
+        """Whether a file is one of these objects, or a record of the run cache that names one."""
+        if path.parts[0] != "runs":
+            return object_of(path) in objects
+        with self._fetched(path) as copy:
+            return names_one(copy.read_text(), objects)
+
+    def _delete(self, paths: Sequence[PurePosixPath]) -> None:
+        file_system, root = self._storage
+        with self._reached():
+            for path in paths:
+                file_system.rm_file(file_system.join(root, *path.parts))
+
+    @property
+    def _cache(self) -> Path:
+        return cache_folder(self.workspace)
 
     @contextmanager
-    def _local(self, path: PurePosixPath) -> Iterator[Path]:
+    def _fetched(self, path: PurePosixPath) -> Iterator[Path]:
         file_system, root = self._storage
         self.workspace.temporary.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.workspace.temporary, prefix="remote-") as folder:
@@ -118,3 +159,10 @@ class Remote:
             raise
         except Exception as error:  # Each storage's client raises its own.
             raise DataError(f"{self.name}: can't be reached ({type(error).__name__}); try again later") from None
+
+
+def stores(site: Site) -> list[Remote]:
+    """``dvc gc`` empties the cache along with the remote, so beside a cache that others use it is not called."""
+    alone = is_own(site.workspace, cache_folder(site.workspace))
+    known = remotes(site.workspace)
+    return [Remote(site.workspace, name, shared=not (remote.own and alone)) for name, remote in known.items()]

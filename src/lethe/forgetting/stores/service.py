@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
 from lethe.forgetting.stores.needles import Needles
-from lethe.forgetting.stores.stores import Place, Removed
+from lethe.forgetting.stores.base import Found, Place, Removed, Site
 from lethe.serving import deploy
 
 _TRIES = 50
@@ -25,13 +25,16 @@ class Running:
     def size(self) -> int:
         return 0
 
+    def would_remove(self, needles: Sequence[Needles]) -> Removed:
+        return Removed(self.name, 0, 0)
+
     def remove(self, needles: Sequence[Needles]) -> Removed:
         return Removed(self.name, 0, 0)
 
-    def find(self, needles: Sequence[Needles]) -> list[Place]:
+    def find(self, needles: Sequence[Needles]) -> Found:
         server = deploy.status(self.workspace)
         if server is None:
-            return []
+            return Found()
         registry, old = Registry(self.workspace), {digest for n in needles for digest in n.digests}
         silent, found = server.worker_pids(), set[Place]()
         for _ in range(_TRIES * len(silent)):
@@ -43,4 +46,8 @@ class Running:
             if not silent:
                 break
         unheard = [Place("a worker", "unreadable")] if silent else []
-        return [*sorted(found, key=str), *unheard]
+        return Found((*sorted(found, key=str), *unheard))
+
+
+def stores(site: Site) -> list[Running]:
+    return [Running(site.workspace)]

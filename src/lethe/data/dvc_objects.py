@@ -1,0 +1,174 @@
+"""What DVC keeps for this project: where its cache and remotes are, which objects in them are ours, which are in use.
+
+A cache outside the project, or a remote of the user's or the system's configuration, may be shared. Nothing of another
+project is deleted there: only objects that this project's own outputs have named (remembered in .lethe/dvc.json) and
+that no project registered at the cache uses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import yaml
+from filelock import FileLock
+
+from lethe.core.files import write_whole
+from lethe.core.workspace import Workspace
+from lethe.errors import DataError
+
+_REGISTER = "lethe-projects.json"
+
+
+@dataclass(frozen=True)
+class RemoteUrl:
+    """Where a DVC remote is. ``own``: the project's own configuration names it, so that nobody else is meant by it."""
+
+    url: str
+    own: bool
+
+
+@dataclass(frozen=True)
+class Memory:
+    """MD5 of every object that an output of this project has ever named, and every cache that held them."""
+
+    objects: frozenset[str] = frozenset()
+    caches: tuple[Path, ...] = ()
+
+    @classmethod
+    def read(cls, workspace: Workspace) -> Memory:
+        path = workspace.state / "dvc.json"
+        if not path.is_file():
+            return cls()
+        values = json.loads(path.read_text())
+        return cls(frozenset(values["objects"]), tuple(Path(cache) for cache in values["caches"]))
+
+    def write(self, workspace: Workspace) -> Memory:
+        values = {"objects": sorted(self.objects), "caches": [str(cache) for cache in self.caches]}
+        write_whole(workspace.state / "dvc.json", json.dumps(values))
+        return self
+
+
+def cache_folder(workspace: Workspace) -> Path:
+    """DVC's cache, by default .dvc/cache."""
+    chosen = _configuration(workspace).get("cache", {}).get("dir")
+    return Path(chosen or workspace.root / ".dvc" / "cache")
+
+
+def is_own(workspace: Workspace, folder: Path) -> bool:
+    """Whether a folder is inside the project, so that nobody else's objects are in it."""
+    return folder.resolve().is_relative_to(workspace.root.resolve())
+
+
+def remotes(workspace: Workspace) -> dict[str, RemoteUrl]:
+    """Every configured DVC remote, by name: of the project, of the user and of the system."""
+    from dvc.config import Config
+
+    levels = Config(str(workspace.root / ".dvc"), validate=False)
+    own = {name for level in Config.REPO_LEVELS for name in levels.read(level).get("remote", {})}
+    known = _configuration(workspace).get("remote", {})
+    return {name: RemoteUrl(str(section["url"]), name in own) for name, section in known.items() if "url" in section}
+
+
+def remember(workspace: Workspace) -> Memory:
+    """Add what outputs name now; a cache outside the project is told that this project uses it."""
+    cache, before = cache_folder(workspace), Memory.read(workspace)
+    memory = Memory(
+        before.objects | objects_in_use(workspace.root, cache).keys(), tuple(dict.fromkeys([*before.caches, cache]))
+    )
+    if not is_own(workspace, cache):
+        _register(workspace, cache)
+    return memory if memory == before else memory.write(workspace)
+
+
+def superseded(workspace: Workspace, cache: Path, memory: Memory) -> set[str]:
+    """Objects that are ours and that neither this project nor another one registered at the cache uses any more."""
+    return set(memory.objects - objects_in_use(workspace.root, cache).keys() - used_by_others(workspace, cache))
+
+
+def used_by_others(workspace: Workspace, cache: Path) -> set[str]:
+    """Objects that the other projects registered at a cache use. Raises DataError if one of them can't be looked at."""
+    used = set[str]()
+    for root in _registered(cache):
+        if root.resolve() == workspace.root.resolve():
+            continue
+        if not root.is_dir():
+            raise DataError(
+                f"{cache / _REGISTER}: {root} uses this cache but is not there, so its objects are not known; "
+                "if the project is gone for good, remove its line"
+            )
+        used |= objects_in_use(root, cache).keys()
+    return used
+
+
+def objects_in_use(root: Path, cache: Path) -> dict[str, set[str]]:
+    """MD5 of every object that an output of a project names -> datasets (data/DATASET/...) whose outputs it is of."""
+    owners: dict[str, set[str]] = {}
+    for path, md5 in _outputs(root):
+        folder, _, rest = path.partition("/")
+        dataset = {rest.split("/")[0]} if folder == "data" else set[str]()
+        listing = cache / "files" / "md5" / md5[:2] / f"{md5[2:]}.dir"
+        members = [entry["md5"] for entry in json.loads(listing.read_text())] if listing.is_file() else []
+        for member in (md5, *members):
+            owners.setdefault(member, set()).update(dataset)
+    return owners
+
+
+def object_of(path: PurePath) -> str:
+    """MD5 by which DVC names an object: files/md5/ab/cdef… or files/md5/ab/cdef….dir"""
+    return path.parent.name + path.name.removesuffix(".dir")
+
+
+def object_files(cache: Path, objects: set[str] | frozenset[str]) -> list[Path]:
+    """The files of these objects in a cache, and the run-cache records that name one of them."""
+    paths = [cache / "files" / "md5" / md5[:2] / f"{md5[2:]}{end}" for md5 in sorted(objects) for end in ("", ".dir")]
+    records = [path for path in sorted(cache.glob("runs/**/*")) if path.is_file()]
+    return [path for path in paths if path.is_file()] + [p for p in records if names_one(p.read_text(), objects)]
+
+
+def names_one(record: str, objects: set[str] | frozenset[str]) -> bool:
+    """Whether a record of the run cache names one of these objects."""
+    named = yaml.safe_load(record) or {}
+    entries = [*named.get("outs", ()), *named.get("deps", ())]
+    return any(str(entry.get("md5", "")).removesuffix(".dir") in objects for entry in entries)
+
+
+def _outputs(root: Path) -> Iterator[tuple[str, str]]:
+    """(path from the project, MD5) of every output of a stage, and of everything that was added by hand."""
+    lock = root / "dvc.lock"
+    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
+    outs = [out for stage in stages.values() for out in stage.get("outs", ())]
+    for folder, names, files in os.walk(root):
+        names[:] = [name for name in names if not name.startswith(".") and name not in ("artifacts", "data")]
+        for name in files:
+            if name.endswith(".dvc"):
+                outs += (yaml.safe_load((Path(folder) / name).read_text()) or {}).get("outs", ())
+    yield from ((str(out["path"]), out["md5"].removesuffix(".dir")) for out in outs if "md5" in out)
+
+
+def _configuration(workspace: Workspace) -> dict[str, dict[str, str]]:
+    """DVC's configuration: system, user, project and local, one over the other."""
+    from dvc.config import Config, ConfigError
+
+    try:
+        return dict(Config(str(workspace.root / ".dvc")))
+    except ConfigError as error:
+        raise DataError(f"DVC configuration: {str(error).splitlines()[0]}") from None
+
+
+def _registered(cache: Path) -> list[Path]:
+    path = cache / _REGISTER
+    return [Path(root) for root in json.loads(path.read_text())] if path.is_file() else []
+
+
+def _register(workspace: Workspace, cache: Path) -> None:
+    root = workspace.root.resolve()
+    if root in _registered(cache):
+        return
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / f"{_REGISTER}.lock"):
+        roots = sorted({*map(str, _registered(cache)), str(root)})
+        write_whole(cache / _REGISTER, json.dumps(roots, indent=1) + "\n")

@@ -1,0 +1,338 @@
+"""What a file holds, by its kind: columns of ids, other texts, bytes. Compressed files and archives are opened."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from lethe.forgetting.stores import sqlite_files
+
+# By the names this project gives its columns, case and underscores aside: `users` and `items` are dense indices, which
+# name nobody.
+USER_NAMES = ("user", "userid", "userids", "friend")
+ITEM_NAMES = ("item", "itemid", "itemids")
+
+DEEPEST = 3
+"""How many archives may lie in one another."""
+LARGEST = 1 << 31
+"""Bytes that one compressed file is unpacked to, at most."""
+UNREADABLE = (ValueError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, SafetensorError)
+"""What broken contents raise."""
+
+_UNOPENED = {b"7z\xbc\xaf'\x1c": "7z archive", b"Rar!\x1a\x07": "rar archive", b"\x04\x22\x4d\x18": "lz4 file"}
+_COMPRESSED: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
+    b"\x1f\x8b\x08": lambda file: gzip.GzipFile(fileobj=file),  # type: ignore[dict-item, return-value]
+    b"BZh": lambda file: bz2.BZ2File(file),  # type: ignore[dict-item, return-value]
+    b"\xfd7zXZ\0": lambda file: lzma.LZMAFile(file),  # type: ignore[dict-item, return-value]
+    b"\x28\xb5\x2f\xfd": lambda file: pa.input_stream(file, compression="zstd"),
+}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Aligned columns of raw ids, int64 or text. ``rows``: the table they are of, if it is one of interactions."""
+
+    users: pa.Array
+    items: pa.Array | None = None
+    rows: BinaryIO | None = None
+
+
+@dataclass(frozen=True)
+class Strings:
+    """Texts, each whole. ``ids``: they stand where ids of people stand."""
+
+    values: Sequence[str]
+    ids: bool = False
+
+    @cached_property
+    def joined(self) -> bytes:
+        return b"\0".join(value.encode(errors="surrogatepass") for value in self.values)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Bytes without a structure that we know: UTF-8 text, or not."""
+
+    content: bytes
+    binary: bool
+
+
+@dataclass(frozen=True)
+class NotSearched:
+    """Why something was not looked into."""
+
+    reason: str
+
+
+Part = Columns | Strings | Raw | NotSearched
+
+
+def parts_of(name: PurePath, content: bytes, path: Path | None = None, depth: int = 0) -> Iterator[Part]:
+    """All that a file holds. ``path``: where it is, if it is no part of an archive."""
+    if depth > DEEPEST:
+        yield NotSearched(f"archives deeper than {DEEPEST} are not opened")
+    elif reason := next((why for magic, why in _UNOPENED.items() if content.startswith(magic)), None):
+        yield NotSearched(f"{reason}, which can't be opened")
+    elif content.startswith(b"PK\x03\x04"):
+        yield from _of_zip(content, depth)
+    elif opened := next((make for magic, make in _COMPRESSED.items() if content.startswith(magic)), None):
+        yield from _inside(PurePath(name.stem), opened(io.BytesIO(content)), depth)
+    elif content[257:262] == b"ustar":
+        yield from _of_tar(content, depth)
+    elif content.startswith(b"PAR1"):
+        yield from _of_parquet(name, content)
+    elif content.startswith(sqlite_files.MAGIC):
+        yield from sqlite_parts(content, path)
+    elif content.startswith(b"\x93NUMPY"):
+        yield from _of_array(name.stem, np.load(io.BytesIO(content), allow_pickle=False))
+    elif name.suffix == ".safetensors":
+        yield from _of_safetensors(content)
+    else:
+        yield from _of_text(name, content)
+
+
+def _inside(name: PurePath, file: BinaryIO, depth: int) -> Iterator[Part]:
+    content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        yield NotSearched(f"compressed files of more than {LARGEST} bytes are not opened")
+    else:
+        yield Strings([str(name)])
+        yield from parts_of(name, content, depth=depth + 1)
+
+
+def _of_zip(content: bytes, depth: int) -> Iterator[Part]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for member in archive.infolist():
+            yield Strings([member.filename, member.comment.decode("utf-8", "replace")])
+            if member.flag_bits & 1:
+                yield NotSearched("encrypted archives can't be opened")
+            elif not member.is_dir():
+                with archive.open(member) as file:
+                    yield from _inside(PurePath(PurePath(member.filename).name), file, depth)  # type: ignore[arg-type]
+
+
+def _of_tar(content: bytes, depth: int) -> Iterator[Part]:
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        for member in archive:
+            yield Strings([member.name, member.linkname])
+            if (file := archive.extractfile(member)) is not None:
+                yield from _inside(PurePath(PurePath(member.name).name), file, depth)  # type: ignore[arg-type]
+
+
+def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
+    table = pq.read_table(io.BytesIO(content))
+    # A stored list of users has one column, "id"; one of items has the same, and the same small integers.
+    people = {"id"} if name.name in ("users.parquet", "friends.parquet") else set[str]()
+    people |= {column for column in table.column_names if is_user(column)}
+    items = next((_ids(table[column]) for column in table.column_names if is_item(column)), None)
+    whole = io.BytesIO(content) if {"user", "item"} <= set(table.column_names) else None
+    for column in sorted(people & set(table.column_names)):
+        yield from _of_people(_ids(table[column]), items, whole)
+    metadata = table.schema.metadata or {}
+    yield Strings([text.decode("utf-8", "replace") for pair in metadata.items() for text in pair])
+    for column in table.column_names:
+        if column not in people:
+            yield from _of_values(table[column])
+
+
+def _of_people(users: pa.Array, items: pa.Array | None, rows: BinaryIO | None = None) -> Iterator[Part]:
+    """A column of people: a link names two, each beside the same items."""
+    yield Columns(users, items if items is not None and len(items) == len(users) else None, rows)
+    if pa.types.is_string(users.type):
+        yield Strings([text for text in users.unique().to_pylist() if text is not None], ids=True)
+
+
+def _of_values(column: pa.ChunkedArray) -> Iterator[Part]:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if pa.types.is_nested(kind):
+        yield from of_record(column.to_pylist())
+    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        yield from (part for value in column.unique().to_pylist() if value for part in _of_text(PurePath(), value))
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        yield from of_strings(value for value in column.unique().to_pylist() if value)
+
+
+def _ids(column: Any) -> pa.Array:
+    """A column of ids: int64 where all are whole numbers, text otherwise."""
+    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else pa.array(column)
+    values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        values = values.flatten()
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+        try:
+            return values.cast(pa.int64())
+        except pa.ArrowInvalid:
+            pass
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowException:
+        return pa.array([None if value is None else str(value) for value in values.to_pylist()], pa.string())
+
+
+def _of_safetensors(content: bytes) -> Iterator[Part]:
+    tensors = load(content)
+    length = int.from_bytes(content[:8], "little")
+    yield from of_record(json.loads(content[8 : 8 + length], object_pairs_hook=_Pairs))
+    items = next((_ids(value.ravel()) for name, value in tensors.items() if is_item(name)), None)
+    for name, value in tensors.items():
+        if is_user(name) and value.dtype.kind in "iuf":
+            yield from _of_people(_ids(value.ravel()), items)
+        elif value.dtype.itemsize == 1:
+            yield Raw(value.tobytes(), binary=True)  # Text in the shape of numbers.
+
+
+def _of_array(name: str, array: np.ndarray) -> Iterator[Part]:
+    if is_user(name) and array.dtype.kind in "iufU":
+        yield from _of_people(_ids(array.ravel()), None)
+    elif array.dtype.kind == "U":
+        yield Strings([str(value) for value in np.unique(array)])
+    elif array.dtype.kind in "SV" or array.dtype.itemsize == 1:
+        yield Raw(array.tobytes(), binary=True)
+
+
+def sqlite_parts(content: bytes, path: Path | None) -> Iterator[Part]:
+    """Every row, typed by its columns, and the bytes of what was deleted."""
+    with sqlite_files.opened(content, path) as connection:
+        for _, _, rows in sqlite_files.tables(connection):
+            yield from of_record(list(rows))
+    yield from (Raw(some, binary=True) for some in sqlite_files.unused(content))
+
+
+def _of_text(name: PurePath, content: bytes) -> Iterator[Part]:
+    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
+        if content.startswith(mark):
+            content = content.decode(encoding, "replace").encode()
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        yield Raw(content, binary=True)
+        return
+    if name.suffix in (".csv", ".tsv"):
+        yield from _of_csv(text)
+    else:
+        yield from _of_lines(text)
+
+
+def _of_csv(text: str) -> Iterator[Part]:
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t|", key=first.count)
+    try:
+        header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    except (csv.Error, ValueError):
+        yield Raw(text.encode(), binary=False)
+        return
+    wide = [row + [""] * (len(header) - len(row)) for row in rows]
+    people = {place for place, name in enumerate(header) if is_user(name)}
+    items = next((pa.array([row[p] for row in wide], pa.string()) for p, n in enumerate(header) if is_item(n)), None)
+    for place in sorted(people):
+        yield from _of_people(pa.array([row[place] for row in wide], pa.string()), items)
+    yield from of_strings([*header, *{v for row in wide for p, v in enumerate(row) if p not in people}])
+
+
+def _of_lines(text: str) -> Iterator[Part]:
+    """One JSON value, or lines some of which are: a log, a report with one a line."""
+    if text[:64].lstrip().startswith(("{", "[")) and (value := _json(text)) is not None:
+        yield from of_record(value)
+        return
+    values, others = [], []
+    for line in text.splitlines(keepends=True):
+        value = _json(line) if line.lstrip()[:1] in ("{", "[") else None
+        others.append(line) if value is None else values.append(value)
+    yield from of_record(values)
+    yield Raw("".join(others).encode(), binary=False)
+
+
+def _json(text: str) -> Any:
+    """A JSON object or list; None for what is none."""
+    try:
+        return json.loads(text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return None
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object, whose names may be repeated."""
+
+
+def of_record(record: Any) -> Iterator[Part]:
+    """Nested records: ids by the names they stand under, with the items beside them, and every other text."""
+    strings, ids, waiting = list[str](), list[str](), [record]
+    users, items = list[str](), list[str | None]()
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            value = _Pairs((str(name), inner) for name, inner in value.items())
+        if isinstance(value, _Pairs):
+            people = [text for name, inner in value if is_user(name) for text in _plain(inner)]
+            beside = [text for name, inner in value if is_item(name) for text in _plain(inner)]
+            for user in people:
+                users += [user] * max(1, len(beside))
+                items += beside or [None]
+            ids += people
+            strings += [name for name, _ in value]
+            waiting += [inner for name, inner in value if not is_user(name) or isinstance(inner, (dict, list))]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, bytes):
+            yield from _of_text(PurePath(), value)
+        elif isinstance(value, str):
+            strings.append(value)
+    if users:
+        yield Columns(pa.array(users, pa.string()), pa.array(items, pa.string()))
+        yield Strings(ids, ids=True)
+    yield from of_strings(strings)
+
+
+def of_strings(values: Iterable[str]) -> Iterator[Part]:
+    """Texts, those that are JSON opened."""
+    texts = []
+    for value in values:
+        record = _json(value) if value[:1] in ("{", "[") else None
+        if record is None:
+            texts.append(value)
+        else:
+            yield from of_record(record)
+    yield Strings(texts)
+
+
+def _plain(value: Any) -> list[str]:
+    """The ids in a value: itself, its entries, or the names of its entries."""
+    if isinstance(value, _Pairs):
+        return [name for name, _ in value]
+    if isinstance(value, dict):
+        return [str(name) for name in value]
+    if isinstance(value, list):
+        return [str(inner) for inner in value if isinstance(inner, (str, int, float)) and not isinstance(inner, bool)]
+    return [] if value is None or isinstance(value, bool) else [str(value)]
+
+
+def is_user(name: str) -> bool:
+    return _normal(name) in USER_NAMES
+
+
+def is_item(name: str) -> bool:
+    return _normal(name) in ITEM_NAMES
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "").strip()

@@ -1,0 +1,129 @@
+"""DVC's cache, run cache, index and temporary files: superseded versions of every output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from filelock import FileLock
+
+from lethe.core.workspace import Workspace
+from lethe.data.dvc import dvc
+from lethe.data.dvc_objects import (
+    Memory,
+    cache_folder,
+    is_own,
+    object_files,
+    object_of,
+    objects_in_use,
+    remember,
+    superseded,
+    used_by_others,
+)
+from lethe.forgetting.stores.base import (
+    Datasets,
+    Folder,
+    Found,
+    Place,
+    Removed,
+    Site,
+    bytes_of,
+    delete,
+    files_below,
+    found_in,
+)
+from lethe.forgetting.stores.needles import Needles
+
+_LEFT_BY_GC = ("tmp", "site-cache")
+"""Below .dvc: paths of earlier runs, DVC's index of what it has seen."""
+
+
+@dataclass(frozen=True)
+class DvcCache:
+    """A cache inside the project is emptied by ``dvc gc``; from one outside, which others may share, our own superseded
+    objects go, one by one. A cache that was used before another was configured goes as well."""
+
+    workspace: Workspace
+    name: str = "dvc"
+
+    def size(self) -> int:
+        return bytes_of(self._files())
+
+    def would_remove(self, needles: Sequence[Needles]) -> Removed:
+        gone = {*self._superseded(), *(path for path in self._files() if self._folder.kind(path, path, needles)[0])}
+        return Removed(self.name, len(gone), bytes_of(gone))
+
+    def remove(self, needles: Sequence[Needles]) -> Removed:
+        memory = remember(self.workspace)
+        files = self._files()
+        before = bytes_of(files)
+        if is_own(self.workspace, self._cache):
+            dvc(self.workspace, "gc", "--workspace", "-f", "-q")
+        with FileLock(self.workspace.state / "dvc.lock"):
+            for path in (*self._superseded(), *(self._own / name for name in _LEFT_BY_GC)):
+                delete(path)
+        Memory(memory.objects, (self._cache,)).write(self.workspace)
+        left = self._files()
+        return Removed(self.name, max(0, len(files) - len(left)), before - bytes_of(left))
+
+    def find(self, needles: Sequence[Needles]) -> Found:
+        others = used_by_others(self.workspace, self._cache)
+        files = [path for path in self._files() if path.is_relative_to(self._own) or object_of(path) not in others]
+        found = found_in(((path, self._name(path)) for path in files), needles, self._folder)
+        shared = [path for path in self._files() if path not in set(files)]
+        kept = Place("shared cache", f"{len(shared)} objects are used by other projects too", bytes_of(shared))
+        return Found(found.places, (*found.not_searched, *([kept] if shared else [])))
+
+    @property
+    def _own(self) -> Path:
+        return self.workspace.root / ".dvc"
+
+    @property
+    def _cache(self) -> Path:
+        return cache_folder(self.workspace)
+
+    def _files(self) -> list[Path]:
+        """Every file that DVC has of this project."""
+        memory = Memory.read(self.workspace)
+        caches = [cache for cache in dict.fromkeys([self._cache, *memory.caches]) if not cache.is_relative_to(self._own)]
+        mine = memory.objects | objects_in_use(self.workspace.root, self._cache).keys()
+        outside = [
+            path
+            for cache in caches
+            for path in (files_below(cache) if is_own(self.workspace, cache) else object_files(cache, mine))
+        ]
+        return [*files_below(self._own), *outside]
+
+    def _superseded(self) -> Iterator[Path]:
+        """What no output refers to: earlier caches, run caches, objects not in use."""
+        memory = Memory.read(self.workspace)
+        earlier = {*memory.caches, self._own / "cache"} - {self._cache}
+        yield from (cache for cache in sorted(earlier) if is_own(self.workspace, cache) and cache.is_dir())
+        for cache in [self._cache, *sorted(earlier)]:
+            if not is_own(self.workspace, cache):
+                yield from object_files(cache, superseded(self.workspace, cache, memory))
+        if is_own(self.workspace, self._cache):
+            used = objects_in_use(self.workspace.root, self._cache)
+            objects = files_below(self._cache / "files")
+            yield from (path for path in objects if object_of(path) not in used)
+            yield from files_below(self._cache / "runs")
+
+    def _name(self, path: Path) -> PurePath:
+        for root in (self._own, self.workspace.root, self._cache):
+            if path.is_relative_to(root):
+                return path.relative_to(root)
+        return PurePath(path.parent.name, path.name)
+
+    @property
+    def _folder(self) -> Folder:
+        owners = objects_in_use(self.workspace.root, self._cache)
+
+        def datasets_of(path: Path) -> Datasets:
+            return owners.get(object_of(path)) or None
+
+        return Folder(self.name, self._own, digests_as_text=True, datasets_of=datasets_of)
+
+
+def stores(site: Site) -> list[DvcCache]:
+    return [DvcCache(site.workspace)]
