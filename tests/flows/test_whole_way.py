@@ -181,7 +181,7 @@ def test_a_dry_run_tells_bytes_and_does_nothing(running: Workspace) -> None:
     before = artifacts(running)
     told = as_json(running, "forget", "run", "--dry-run")
     assert {one["store"] for one in told["stores"]} >= {"data", "dvc", "artifacts", "models", "service", "prefect"}
-    assert all(one["held"] <= one["bytes"] for one in told["stores"])
+    assert all(one["removed"] <= one["bytes"] for one in told["stores"])
     assert told["families"][0]["shards_touched"]
     assert artifacts(running) == before
     assert as_json(running, "forget", "list")[-1]["state"] == "accepted"

@@ -40,8 +40,8 @@ def forget_run(
     found = workspace()
     if dry_run:
         plan, shares = current_plan(found), erasure.dry_run(found)
-        lines = [f"{'store':<20} {'bytes':>14} {'touched':>14}"]
-        lines += [f"{share.store:<20} {share.bytes:>14,} {share.held:>14,}" for share in shares]
+        lines = [f"{'store':<20} {'bytes':>14} {'removed':>14}"]
+        lines += [f"{share.store:<20} {share.bytes:>14,} {share.removed:>14,}" for share in shares]
         report = plan.to_json() | {"stores": [share.to_json() for share in shares]}
         show(report, as_json, [*plan.lines(), *lines])
         return

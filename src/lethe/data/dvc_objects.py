@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any
 
 import yaml
 from filelock import FileLock
@@ -73,15 +74,20 @@ def remotes(workspace: Workspace) -> dict[str, RemoteUrl]:
     return {name: RemoteUrl(str(section["url"]), name in own) for name, section in known.items() if "url" in section}
 
 
-def remember(workspace: Workspace) -> Memory:
-    """Add what outputs name now; a cache outside the project is told that this project uses it."""
+def known(workspace: Workspace) -> Memory:
+    """What is remembered, and what outputs name now."""
     cache, before = cache_folder(workspace), Memory.read(workspace)
-    memory = Memory(
-        before.objects | objects_in_use(workspace.root, cache).keys(), tuple(dict.fromkeys([*before.caches, cache]))
-    )
+    objects = before.objects | objects_in_use(workspace.root, cache).keys()
+    return Memory(objects, tuple(dict.fromkeys([*before.caches, cache])))
+
+
+def remember(workspace: Workspace) -> None:
+    """Remember what outputs name now; a cache outside the project is told that this project uses it."""
+    memory, cache = known(workspace), cache_folder(workspace)
     if not is_own(workspace, cache):
         _register(workspace, cache)
-    return memory if memory == before else memory.write(workspace)
+    if memory != Memory.read(workspace):
+        memory.write(workspace)
 
 
 def superseded(workspace: Workspace, cache: Path, memory: Memory) -> set[str]:
@@ -149,7 +155,7 @@ def _outputs(root: Path) -> Iterator[tuple[str, str]]:
     yield from ((str(out["path"]), out["md5"].removesuffix(".dir")) for out in outs if "md5" in out)
 
 
-def _configuration(workspace: Workspace) -> dict[str, dict[str, str]]:
+def _configuration(workspace: Workspace) -> dict[str, Any]:
     """DVC's configuration: system, user, project and local, one over the other."""
     from dvc.config import Config, ConfigError
 

@@ -23,7 +23,7 @@ from lethe.forgetting.plan import PlannedFamily
 from lethe.forgetting.run import Run
 from lethe.forgetting.state import State
 from lethe.forgetting.stores import purge
-from lethe.forgetting.stores.stores import LedgerStore
+from lethe.forgetting.stores.ledger import LedgerStore
 
 NOT_RUN = Verification(result="not run", reason="no rebuild was made in this run")
 

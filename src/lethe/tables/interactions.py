@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -129,7 +130,7 @@ class Interactions:
         return digest_columns(self.columns())
 
     @classmethod
-    def read(cls, path: Path) -> Interactions:
+    def read(cls, path: Path | BinaryIO) -> Interactions:
         """Read a file written by ``write`` (already canonical)."""
         try:
             table = pq.read_table(path)

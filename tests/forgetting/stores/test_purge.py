@@ -6,6 +6,7 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,12 @@ from lethe.core.canonical import digest_file
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc
 from lethe.forgetting.ledger.ledger import Ledger
+from lethe.forgetting.stores import every_store
+from lethe.forgetting.stores.base import Site, Store
+from lethe.forgetting.stores.held import Held
 from lethe.forgetting.stores.needles import Needles
-from lethe.forgetting.stores.purge import outside_reach, purge, scan, stores
+from lethe.forgetting.stores.purge import outside_reach, purge, scan
+from lethe.forgetting.stores.versions import Versions
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 
@@ -131,16 +136,16 @@ def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) ->
         shutil.rmtree(bento, ignore_errors=True)
         return 1
 
-    def places():
-        return stores(
-            workspace, artifacts=live, ledger=ledger, retire_models=retire_models, retire_bentos=retire_bentos
-        )
+    def places() -> list[Store]:
+        retire = {"models": retire_models, "bentos": retire_bentos}
+        every = every_store(Site(workspace, ledger, live))
+        return [replace(one, retire=retire[one.name]) if isinstance(one, Versions) else one for one in every]
 
     write_source(workspace, "ml", ["1", "only-in-ml"])
     dvc(workspace, "repro", "-q")
     live["ml"] = {artifact_of(workspace, "ml")}
     register(workspace, "ml", "v2")
-    needles = [Needles.of("ml", both, rows_of(workspace, "ml"), old)]
+    needles = [Needles.of("ml", both, digests=old, held=Held(items=frozenset({"7", "8"})))]
 
     found = scan(places(), needles)
     assert {name for name, where in found.places.items() if where} == {
@@ -201,29 +206,24 @@ def test_no_superseded_version_is_left_in_cache_or_remote(workspace: Workspace, 
     assert all(path.is_file() for path in old_objects)
     (cache,) = [s for s in _stores(workspace) if s.name == "dvc"]
     (remote,) = [s for s in _stores(workspace) if s.name == "dvc remote backup"]
-    places = cache.find(needles)
+    places = cache.find(needles).places
     assert "digest" in {place.kind for place in places}
     assert any("cache/runs" in place.where for place in places), "the run cache names the old hash"
-    assert [place.kind for place in remote.find(needles)].count("digest") >= 1
+    assert [place.kind for place in remote.find(needles).places].count("digest") >= 1
     for store in (cache, remote):
         held = store.size()
         removed = store.remove(needles)
         assert removed.entries >= 2
         assert removed.bytes == held - store.size()
-        assert store.find(needles) == []
+        assert store.find(needles).places == ()
         assert store.remove(needles).entries == 0, "safe to repeat"
     assert not any(path.exists() for path in old_objects)
     assert "up to date" in dvc(workspace, "status")
 
 
-def _stores(workspace: Workspace):
-    return stores(
-        workspace,
-        artifacts={},
-        ledger=Ledger(workspace.ledger_url),
-        retire_models=lambda: 0,
-        retire_bentos=lambda: 0,
-    )
+def _stores(workspace: Workspace) -> list[Store]:
+    every = every_store(Site(workspace, Ledger(workspace.ledger_url)))
+    return [replace(one, retire=lambda: 0) if isinstance(one, Versions) else one for one in every]
 
 
 def test_stores_that_are_not_there_yet_are_empty(tmp_path: Path) -> None:
@@ -240,11 +240,11 @@ def test_a_subject_that_a_request_under_way_needs_is_no_finding_but_one_left_in_
     needles = [Needles("ml", texts=frozenset({CANARY}))]
     (store,) = [s for s in _stores(made) if s.name == "ledger"]
     request, _ = ledger.add("ml", CANARY, datasets=DATASETS)
-    assert store.find(needles) == []
+    assert store.find(needles).places == ()
     ledger.nothing_held(request.id)
-    assert store.find(needles) == []
+    assert store.find(needles).places == ()
     made.state.joinpath("ledger.sqlite-journal-copy").write_text(CANARY)
-    assert [str(place) for place in store.find(needles)] == ["ledger: text"]
+    assert [str(place) for place in store.find(needles).places] == ["ledger: text"]
 
 
 def test_what_can_only_be_told_to_erase_is_named(tmp_path: Path) -> None:

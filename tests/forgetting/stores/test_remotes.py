@@ -12,9 +12,10 @@ from moto.server import ThreadedMotoServer
 
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc
+from lethe.data.dvc_objects import RemoteUrl, remotes
 from lethe.errors import DataError
 from lethe.forgetting.stores.needles import Needles
-from lethe.forgetting.stores.remotes import Remote, remotes
+from lethe.forgetting.stores.remotes import Remote
 from tests.forgetting.stores.test_purge import CANARY, STAGE, rows_of, write_source
 
 KEYS = {"access_key_id": "test", "secret_access_key": "test", "region": "us-east-1"}
@@ -65,22 +66,22 @@ def test_superseded_versions_leave_the_bucket(workspace: Workspace, bucket) -> N
     before = keys(bucket)
     assert any("/files/md5/" in key for key in before)
     assert any("/runs/" in key for key in before), "the run cache was pushed as well"
-    assert remotes(workspace) == {"cloud": "s3://lethe-test/store"}
+    assert remotes(workspace) == {"cloud": RemoteUrl("s3://lethe-test/store", own=True)}
     remote = Remote(workspace, "cloud")
     assert remote.size() == sum(found.size for found in bucket.objects.all())
     old = rows_of(workspace, "ml").digest()
     needles = [Needles("ml", users=frozenset({"42"}), texts=frozenset({CANARY}), digests=frozenset({old}))]
-    assert remote.find(needles) == [], "what is in use is searched in the local cache, under the same name"
+    assert remote.find(needles).places == (), "what is in use is searched in the local cache, under the same name"
 
     write_source(workspace, "ml", ["1"])
     dvc(workspace, "repro", "-q")
     dvc(workspace, "gc", "--workspace", "-f", "-q")
-    found = remote.find(needles)
+    found = remote.find(needles).places
     assert {place.kind for place in found} & {"text", "user id"}, "fetched and looked into"
     assert all(CANARY not in place.where and place.bytes > 0 for place in found)
     removed = remote.remove(needles)
     assert removed.entries == len(before) - len(keys(bucket)) > 0
-    assert remote.find(needles) == []
+    assert remote.find(needles).places == ()
     assert not any("/runs/" in key for key in keys(bucket))
     assert list(workspace.temporary.iterdir()) == []
 

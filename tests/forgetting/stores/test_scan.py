@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,10 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
+from lethe.data.suppression import Suppressed
 from lethe.forgetting.ledger.requests import ForgetRequest
-from lethe.forgetting.stores.needles import Needles, Texts
+from lethe.forgetting.stores.base import Folder
+from lethe.forgetting.stores.held import Held
+from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.scan import find_in_file
-from lethe.forgetting.stores.stores import Folder
+from lethe.forgetting.stores.texts import Texts, spellings
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.columns import write_parquet
 from lethe.tables.interactions import Interactions
@@ -45,7 +49,7 @@ PLANTED = {
     "null.parquet": (lambda p: table(p, user_id=pa.array([None, 42])), "user id"),
     "users.parquet": (lambda p: table(p, id=[1, 42]), "user id"),
     "text.parquet": (lambda p: table(p, note=[f"about {LONG}", "x"]), "text"),
-    "person.parquet": (lambda p: table(p, user=[LONG], item=["7"]), "text"),
+    "person.parquet": (lambda p: table(p, user=[LONG], item=["7"]), "user id"),
     "report.json": (lambda p: p.write_text('{"a": [{"user_id": 42, "k": 1}]}'), "user id"),
     "lines.log": (lambda p: p.write_text('{"k": 1}\n{"user": "42"}\nend\n'), "user id"),
     "escaped.json": (lambda p: p.write_text(json.dumps({"note": f"of {TEXT}"})), "text"),
@@ -65,7 +69,7 @@ PLANTED = {
 def test_what_was_planted_is_found(tmp_path, name):
     plant, kind = PLANTED[name]
     plant(tmp_path / name)
-    assert find_in_file(tmp_path / name, NEEDLES) == kind
+    assert find_in_file(tmp_path / name, [NEEDLES]) == kind
 
 
 INNOCENT = {
@@ -85,29 +89,29 @@ INNOCENT = {
 @pytest.mark.parametrize("name", INNOCENT)
 def test_nothing_is_found_where_a_short_id_only_occurs_as_something_else(tmp_path, name):
     INNOCENT[name](tmp_path / name)
-    assert find_in_file(tmp_path / name, NEEDLES) is None
+    assert find_in_file(tmp_path / name, [NEEDLES]) is None
 
 
 def test_an_interaction_is_found_only_as_a_pair(tmp_path):
     for name, rows, kind in (("in", [(42, 8), (42, 7)], "interaction"), ("out", [(42, 8), (1, 7)], None)):
         users, items = (np.array([row[i] for row in rows]) for i in (0, 1))
         Interactions.of(users, items).write(tmp_path / name)
-        assert find_in_file(tmp_path / name, PAIR) == kind
+        assert find_in_file(tmp_path / name, [PAIR]) == kind
     (tmp_path / "answer.json").write_text('[{"user_id": 42, "item_ids": [8, 7]}]')
     (tmp_path / "other.json").write_text('[{"user_id": 42, "item_ids": [8]}, {"item_ids": [7]}]')
-    assert find_in_file(tmp_path / "answer.json", PAIR) == "interaction"
-    assert find_in_file(tmp_path / "other.json", PAIR) is None
+    assert find_in_file(tmp_path / "answer.json", [PAIR]) == "interaction"
+    assert find_in_file(tmp_path / "other.json", [PAIR]) is None
 
 
 def test_a_text_of_digits_must_stand_alone_but_not_between_the_values_of_a_database(tmp_path):
     digits = Needles("ml", texts=frozenset({"123456"}))
     (tmp_path / "time").write_text("at 1712345699, digest ab123456cd")
-    assert find_in_file(tmp_path / "time", digits) is None
+    assert find_in_file(tmp_path / "time", [digits]) is None
     (tmp_path / "log").write_text("user=123456;")
-    assert find_in_file(tmp_path / "log", digits) == "text"
+    assert find_in_file(tmp_path / "log", [digits]) == "text"
     sqlite(tmp_path / "side-by-side.sqlite", ("user", "123456"), ("123456", "9"))
     assert b"user123456" in (tmp_path / "side-by-side.sqlite").read_bytes()
-    assert find_in_file(tmp_path / "side-by-side.sqlite", digits) == "text"
+    assert find_in_file(tmp_path / "side-by-side.sqlite", [digits]) == "text"
 
 
 @settings(max_examples=60, deadline=None)
@@ -117,17 +121,19 @@ def test_a_text_of_digits_must_stand_alone_but_not_between_the_values_of_a_datab
     padding=st.sampled_from([0, 300, (1 << 22) - 4]),
 )
 def test_many_texts_at_once_are_found_as_one_by_one(texts, content, padding):
-    def found(text):
-        hexadecimal = re.fullmatch("[0-9a-fA-F]+", text)
-        edge = "[0-9A-Za-z]"
-        pattern = f"(?<!{edge}){text}(?!{edge})" if hexadecimal else re.escape(text)
-        return any(re.search(pattern.encode(), held) for pattern in [pattern, json.dumps(pattern)[1:-1]])
-
     held = b" " * padding + content.encode()
-    expected = any(text.encode() in held if not re.fullmatch("[0-9a-fA-F]+", text) else found(text) for text in texts)
-    assert Texts(frozenset(texts)).found_in(held) == (
-        expected or any(json.dumps(t)[1:-1].encode() in held for t in texts if not t.isascii() or "\\" in t)
-    )
+    assert Texts(frozenset(texts), words=False).within(held) == any(text.encode() in held for text in texts)
+    spelt = {spelling.decode("latin-1") for text in texts for spelling in spellings(text)}
+    places = ((match.start(), s) for s in spelt for match in re.finditer(f"(?={re.escape(s)})", held.decode("latin-1")))
+    assert Texts(frozenset(texts)).within(held) == any(_stands(held, start, len(text)) for start, text in places)
+
+
+def _stands(held: bytes, start: int, length: int) -> bool:
+    """Slowly: neither side is a letter or digit, but for the letter of an escape; a number is no part of one."""
+    before = held[:start].decode(errors="surrogateescape")[-2:]
+    after = held[start + length :].decode(errors="surrogateescape")[:1]
+    escaped = len(before) == 2 and before[0] == "\\" and before[1] in "abfnrtv0"
+    return (escaped or not before[-1:].isalnum()) and not after.isalnum()
 
 
 def test_old_content_is_found_by_any_of_its_digests(tmp_path):
@@ -137,43 +143,56 @@ def test_old_content_is_found_by_any_of_its_digests(tmp_path):
     content = path.read_bytes()
     md5 = hashlib.md5(content).hexdigest()
     for digest in (rows.digest(), hashlib.sha256(content).hexdigest(), md5):
-        assert find_in_file(path, Needles("ml", digests=frozenset({digest}))) == "digest"
-        assert find_in_file(path, Needles("ml", digests=frozenset({"0" * 64}))) is None
+        assert find_in_file(path, [Needles("ml", digests=frozenset({digest}))]) == "digest"
+        assert find_in_file(path, [Needles("ml", digests=frozenset({"0" * 64}))]) is None
     cached = tmp_path / "files" / "md5" / md5[:2] / f"{md5[2:]}.dir"
     cached.parent.mkdir(parents=True)
     cached.write_text("[]")
-    assert find_in_file(cached, Needles("ml", digests=frozenset({md5}))) == "digest"
+    assert find_in_file(cached, [Needles("ml", digests=frozenset({md5}))]) == "digest"
     (tmp_path / "manifest.json").write_text(json.dumps({"inputs": {"data": rows.digest()}}))
     needles = Needles("ml", digests=frozenset({rows.digest()}))
-    assert find_in_file(tmp_path / "manifest.json", needles, digests_as_text=True) == "digest"
-    assert find_in_file(tmp_path / "manifest.json", needles) is None, "a certificate may tell of the past"
+    assert find_in_file(tmp_path / "manifest.json", [needles], digests_as_text=True) == "digest"
+    assert find_in_file(tmp_path / "manifest.json", [needles]) is None, "a certificate may tell of the past"
 
 
-def test_needles_are_what_is_no_longer_held():
-    def new(user, items=()):
-        return ForgetRequest.new("ml", user, items, now=datetime(2026, 1, 1, tzinfo=UTC), datasets=["ml"])
+def new(user, items=()):
+    return ForgetRequest.new("ml", user, items, now=datetime(2026, 1, 1, tzinfo=UTC), datasets=["ml"])
 
-    remaining = Interactions.of(np.array(["came-back", "other"], object), np.array(["1", "2"], object))
-    requests = [new("came-back"), new(LONG), new("42"), new("other", ["9", "8"])]
-    needles = Needles.of("ml", requests, remaining, ["d"], ["planted"])
-    assert needles.users == {LONG, "42"}
+
+def test_needles_are_what_the_requests_name():
+    requests = [new(LONG), new("42"), new("123456"), new("package"), new("an-item"), new("other", ["9", "8"])]
+    needles = Needles.of("ml", requests, digests=["d"], texts=["planted"], held=Held(items=frozenset({"an-item"})))
+    assert needles.users == {LONG, "42", "123456", "package", "an-item"}
     assert needles.pairs == {("other", "9"), ("other", "8")}
-    assert needles.texts == {LONG, "planted"}
+    assert needles.typed_only == {"42", "123456", "package", "an-item"}
+    assert needles.in_text.texts == {LONG, "planted"}
     assert needles.digests == {"d"}
-    assert Needles.of("another", requests, remaining).users == frozenset()
+    assert (len(needles), needles.subjects) == (9, 7)
+    assert not Needles.of("another", requests)
     assert LONG not in repr(needles)
+
+
+def test_an_erased_subject_is_looked_for_by_its_digests():
+    """As a run does that was killed after the ledger erased its subjects."""
+    requests = [replace(request, user=None, items=()) for request in (new("42"), new("other", ["9"]))]
+    listed = [Suppressed.user("ml", "42", 0), Suppressed.interaction("ml", "other", "9", 0)]
+    needles = Needles.of("ml", requests, suppressed=listed)
+    assert needles.subjects == 2
+    assert needles.in_columns(pa.array([1, 42]), pa.array([5, 5])) == "user id"
+    assert needles.in_columns(pa.array(["other", "x"]), pa.array(["9", "9"])) == "interaction"
+    assert needles.in_columns(pa.array(["other", "x"]), pa.array(["8", "9"])) is None
 
 
 def test_where_something_was_found_is_told_without_ids(tmp_path):
     (tmp_path / "users").mkdir()
     (tmp_path / "users" / "42.json").write_text('{"user": 42}')
     (tmp_path / f"about-{LONG}.log").write_text("x")
-    places = Folder("reports", tmp_path).find([NEEDLES])
+    places = Folder("reports", tmp_path).find([NEEDLES]).places
     assert [str(place) for place in places] == ["(withheld): text", "users/(withheld): user id"]
     assert [place.bytes for place in places] == [1, 12]
 
 
 def test_a_catalogue_of_the_product_is_looked_into(tmp_path):
     Catalogue.of(Interactions.of(np.array([42]), np.array([5]))).write(tmp_path)
-    assert find_in_file(tmp_path / "users.parquet", NEEDLES) == "user id"
-    assert find_in_file(tmp_path / "items.parquet", NEEDLES) is None
+    assert find_in_file(tmp_path / "users.parquet", [NEEDLES]) == "user id"
+    assert find_in_file(tmp_path / "items.parquet", [NEEDLES]) is None

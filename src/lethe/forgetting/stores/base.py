@@ -183,6 +183,6 @@ def told(path: PurePath, needles: Sequence[Needles]) -> str:
     """A path without the ids of people: a file may itself be called after one."""
 
     def reveals(part: str) -> bool:
-        return any(n.is_user(part.split(".")[0]) for n in needles) or bool(find_in_name(PurePath(part), needles) == "text")
+        return any(n.is_user(part.split(".")[0]) for n in needles) or find_in_name(PurePath(part), needles) == "text"
 
     return "/".join("(withheld)" if reveals(part) else part for part in path.parts)

@@ -38,10 +38,10 @@ UNREADABLE = (ValueError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError
 """What broken contents raise."""
 
 _UNOPENED = {b"7z\xbc\xaf'\x1c": "7z archive", b"Rar!\x1a\x07": "rar archive", b"\x04\x22\x4d\x18": "lz4 file"}
-_COMPRESSED: dict[bytes, Callable[[BinaryIO], BinaryIO]] = {
-    b"\x1f\x8b\x08": lambda file: gzip.GzipFile(fileobj=file),  # type: ignore[dict-item, return-value]
-    b"BZh": lambda file: bz2.BZ2File(file),  # type: ignore[dict-item, return-value]
-    b"\xfd7zXZ\0": lambda file: lzma.LZMAFile(file),  # type: ignore[dict-item, return-value]
+_COMPRESSED: dict[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b\x08": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\0": lzma.open,
     b"\x28\xb5\x2f\xfd": lambda file: pa.input_stream(file, compression="zstd"),
 }
 
@@ -109,7 +109,7 @@ def parts_of(name: PurePath, content: bytes, path: Path | None = None, depth: in
         yield from _of_text(name, content)
 
 
-def _inside(name: PurePath, file: BinaryIO, depth: int) -> Iterator[Part]:
+def _inside(name: PurePath, file: Any, depth: int) -> Iterator[Part]:
     content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
         yield NotSearched(f"compressed files of more than {LARGEST} bytes are not opened")
@@ -126,7 +126,7 @@ def _of_zip(content: bytes, depth: int) -> Iterator[Part]:
                 yield NotSearched("encrypted archives can't be opened")
             elif not member.is_dir():
                 with archive.open(member) as file:
-                    yield from _inside(PurePath(PurePath(member.filename).name), file, depth)  # type: ignore[arg-type]
+                    yield from _inside(PurePath(PurePath(member.filename).name), file, depth)
 
 
 def _of_tar(content: bytes, depth: int) -> Iterator[Part]:
@@ -134,7 +134,7 @@ def _of_tar(content: bytes, depth: int) -> Iterator[Part]:
         for member in archive:
             yield Strings([member.name, member.linkname])
             if (file := archive.extractfile(member)) is not None:
-                yield from _inside(PurePath(PurePath(member.name).name), file, depth)  # type: ignore[arg-type]
+                yield from _inside(PurePath(PurePath(member.name).name), file, depth)
 
 
 def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:

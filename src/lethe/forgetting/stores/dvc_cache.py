@@ -14,6 +14,7 @@ from lethe.data.dvc_objects import (
     Memory,
     cache_folder,
     is_own,
+    known,
     object_files,
     object_of,
     objects_in_use,
@@ -55,7 +56,7 @@ class DvcCache:
         return Removed(self.name, len(gone), bytes_of(gone))
 
     def remove(self, needles: Sequence[Needles]) -> Removed:
-        memory = remember(self.workspace)
+        remember(self.workspace)
         files = self._files()
         before = bytes_of(files)
         if is_own(self.workspace, self._cache):
@@ -63,7 +64,7 @@ class DvcCache:
         with FileLock(self.workspace.state / "dvc.lock"):
             for path in (*self._superseded(), *(self._own / name for name in _LEFT_BY_GC)):
                 delete(path)
-        Memory(memory.objects, (self._cache,)).write(self.workspace)
+        Memory(known(self.workspace).objects, (self._cache,)).write(self.workspace)
         left = self._files()
         return Removed(self.name, max(0, len(files) - len(left)), before - bytes_of(left))
 
@@ -85,19 +86,20 @@ class DvcCache:
 
     def _files(self) -> list[Path]:
         """Every file that DVC has of this project."""
-        memory = Memory.read(self.workspace)
-        caches = [cache for cache in dict.fromkeys([self._cache, *memory.caches]) if not cache.is_relative_to(self._own)]
-        mine = memory.objects | objects_in_use(self.workspace.root, self._cache).keys()
+        memory = known(self.workspace)
+        caches = [
+            cache for cache in dict.fromkeys([self._cache, *memory.caches]) if not cache.is_relative_to(self._own)
+        ]
         outside = [
             path
             for cache in caches
-            for path in (files_below(cache) if is_own(self.workspace, cache) else object_files(cache, mine))
+            for path in (files_below(cache) if is_own(self.workspace, cache) else object_files(cache, memory.objects))
         ]
         return [*files_below(self._own), *outside]
 
     def _superseded(self) -> Iterator[Path]:
         """What no output refers to: earlier caches, run caches, objects not in use."""
-        memory = Memory.read(self.workspace)
+        memory = known(self.workspace)
         earlier = {*memory.caches, self._own / "cache"} - {self._cache}
         yield from (cache for cache in sorted(earlier) if is_own(self.workspace, cache) and cache.is_dir())
         for cache in [self._cache, *sorted(earlier)]:

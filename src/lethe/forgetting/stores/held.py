@@ -8,7 +8,6 @@ from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 import lethe

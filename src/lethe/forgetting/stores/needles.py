@@ -42,7 +42,6 @@ class Needles:
     users         raw ids as text                  pairs         (user, item)
     keyed_users   keyed digests of users           keyed_pairs   keyed digest of an interaction -> of its user
     digests       hex                              texts         looked for wherever text is
-    typed_only    those of users that are looked for only where ids stand
     held          ids that are still held: a hit inside one of them is none
     """
 
@@ -53,7 +52,6 @@ class Needles:
     texts: frozenset[str] = field(default=frozenset(), repr=False)
     keyed_users: frozenset[str] = frozenset()
     keyed_pairs: Mapping[str, str] = field(default_factory=dict)
-    typed_only: frozenset[str] = field(default=frozenset(), repr=False)
     held: Held = field(default=NOBODY, repr=False)
 
     @classmethod
@@ -88,7 +86,6 @@ class Needles:
             frozenset(texts),
             frozenset(r.subject_digest for r in erased if r.kind == "user"),
             keyed_pairs,
-            typed_only=frozenset(filter(_ordinary, users)) | (users & held.items) | own_words(users),
             held=held,
         )
 
@@ -123,6 +120,11 @@ class Needles:
     def subjects(self) -> int:
         """How many of them are of people: what a scan for requests must have."""
         return len(self.users) + len(self.pairs) + len(self.keyed_users) + len(self.keyed_pairs)
+
+    @cached_property
+    def typed_only(self) -> frozenset[str]:
+        """Those of the users that are looked for only where ids stand: any file may hold such a text by chance."""
+        return frozenset(filter(_ordinary, self.users)) | (self.users & self.held.items) | own_words(self.users)
 
     @cached_property
     def in_text(self) -> Texts:

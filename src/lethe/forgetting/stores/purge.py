@@ -57,7 +57,7 @@ def scan(stores: Iterable[Store], needles: Sequence[Needles]) -> Scan:
         {name: one.places for name, one in found.items()},
         {name: one.not_searched for name, one in found.items()},
         sum(n.subjects for n in needles),
-        sum(len(n.typed_only | n.keyed_users) for n in needles),
+        sum(n.subjects - len(n.users - n.typed_only) for n in needles),
     )
 
 

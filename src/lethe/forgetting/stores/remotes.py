@@ -15,10 +15,10 @@ from lethe.data.dvc import dvc
 from lethe.data.dvc_objects import (
     cache_folder,
     is_own,
+    known,
     names_one,
     object_of,
     objects_in_use,
-    remember,
     remotes,
     superseded,
 )
@@ -49,7 +49,7 @@ class Remote:
 
     def would_remove(self, needles: Sequence[Needles]) -> Removed:
         files, used = self._files(), objects_in_use(self.workspace.root, self._cache)
-        mine = superseded(self.workspace, self._cache, remember(self.workspace))
+        mine = superseded(self.workspace, self._cache, known(self.workspace))
         gone = [
             path
             for path in files
@@ -61,7 +61,7 @@ class Remote:
     def remove(self, needles: Sequence[Needles]) -> Removed:
         before = self._files()
         if self.shared:
-            mine = superseded(self.workspace, self._cache, remember(self.workspace))
+            mine = superseded(self.workspace, self._cache, known(self.workspace))
             self._delete([path for path in before if self._named(path, mine)])
         else:
             dvc(self.workspace, "gc", "--workspace", "--cloud", "-r", self.remote, "-f", "-q")
@@ -71,7 +71,7 @@ class Remote:
 
     def find(self, needles: Sequence[Needles]) -> Found:
         files, used = self._files(), objects_in_use(self.workspace.root, self._cache)
-        mine = remember(self.workspace).objects
+        mine = known(self.workspace).objects
         searched = [path for path in files if not self.shared or self._named(path, mine)]
         kinds = ((path, self._holds(path, files[path], needles, used)) for path in searched)
         found = tuple(Place(told(path, needles), kind, files[path]) for path, kind in kinds if kind)
@@ -164,5 +164,5 @@ class Remote:
 def stores(site: Site) -> list[Remote]:
     """``dvc gc`` empties the cache along with the remote, so beside a cache that others use it is not called."""
     alone = is_own(site.workspace, cache_folder(site.workspace))
-    known = remotes(site.workspace)
-    return [Remote(site.workspace, name, shared=not (remote.own and alone)) for name, remote in known.items()]
+    named = remotes(site.workspace)
+    return [Remote(site.workspace, name, shared=not (remote.own and alone)) for name, remote in named.items()]

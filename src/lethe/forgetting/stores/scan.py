@@ -7,7 +7,6 @@ as found, because it was not shown to be clean; what isn't opened by design is n
 from __future__ import annotations
 
 import hashlib
-import io
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,11 +28,15 @@ class Looked:
     not_searched: tuple[str, ...] = ()
 
 
-def look(path: Path, needles: Sequence[Needles], *, name: PurePath | None = None, digests_as_text: bool = False) -> Looked:
+def look(
+    path: Path, needles: Sequence[Needles], *, name: PurePath | None = None, digests_as_text: bool = False
+) -> Looked:
     """Search a file for every needle. ``name``: its path as far as it may tell of people (default: its own name)."""
     try:
         content = path.read_bytes()
-        if kind := _in_name(name or PurePath(path.name), path, needles) or _in_digests(content, needles, digests_as_text):
+        if kind := _in_name(name or PurePath(path.name), path, needles) or _in_digests(
+            content, needles, digests_as_text
+        ):
             return Looked(kind)
         return _in_parts(parts_of(PurePath(path.name), content, path), needles)
     except FileNotFoundError:

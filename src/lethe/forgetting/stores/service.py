@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
-from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.base import Found, Place, Removed, Site
+from lethe.forgetting.stores.needles import Needles
 from lethe.serving import deploy
 
 _TRIES = 50

@@ -1,8 +1,8 @@
 """Texts searched for in bytes, all at once, each only where it stands for itself.
 
-An id is no hit inside a longer word (``user_1`` in ``user_10``), nor inside a longer id that is still held and is written
-there (``anna`` in ``anna k``): ids may hold blanks, slashes, anything, so what is held decides. Bytes that are no text
-have no words; there only numbers must stand alone.
+An id is no hit inside a longer word (``user_1`` in ``user_10``), nor inside a longer id that is still held and is
+written there (``anna`` in ``anna k``): ids may hold blanks, slashes, anything, so what is held decides. Bytes that are
+no text have no words; there only numbers must stand alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ import numpy as np
 _BLOCK = 1 << 22  # Bytes looked at together.
 _SHORT = 256  # Bytes that are sooner looked at one by one.
 _WIDTH = 8  # First and last bytes of a text that are compared in one go.
-_ESCAPED = re.compile(rb"(?:\\[abfnrtv0]|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|%[0-9a-f]{2}|&#?[a-z0-9]{1,6};)\Z", re.IGNORECASE)
+_ESCAPED = re.compile(
+    rb"(?:\\[abfnrtv0]|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|%[0-9a-f]{2}|&#?[a-z0-9]{1,6};)\Z", re.IGNORECASE
+)
 """An escaped character ends in a letter or digit that belongs to no word."""
 _WORD = np.zeros(256, dtype=bool)
 _WORD[[ord(c) for c in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"]] = True
