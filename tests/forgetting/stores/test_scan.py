@@ -175,7 +175,7 @@ def test_needles_are_what_the_requests_name():
 def test_an_erased_subject_is_looked_for_by_its_digests():
     """As a run does that was killed after the ledger erased its subjects."""
     requests = [replace(request, user=None, items=()) for request in (new("42"), new("other", ["9"]))]
-    listed = [Suppressed.user("ml", "42", 0), Suppressed.interaction("ml", "other", "9", 0)]
+    listed = [Suppressed.user("ml", "42"), Suppressed.interaction("ml", "other", "9")]
     needles = Needles.of("ml", requests, suppressed=listed)
     assert needles.subjects == 2
     assert needles.in_columns(pa.array([1, 42]), pa.array([5, 5])) == "user id"

@@ -101,7 +101,12 @@ class Texts:
 
     @cached_property
     def _spellings(self) -> frozenset[bytes]:
-        return frozenset(spelt for text in self.texts for spelt in (spellings(text) if self.words else [text.encode()]))
+        plain = {text.encode() for text in self.texts}
+        if not self.words:
+            return frozenset(plain)
+        # What is another id, as that is, is no escaped spelling of this one.
+        escaped = {spelling for text in self.texts for spelling in spellings(text)}
+        return frozenset(plain | {some for some in escaped if some.decode(errors="surrogateescape") not in self.held})
 
     @cached_property
     def _lengths(self) -> list[int]:
