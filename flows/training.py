@@ -47,8 +47,8 @@ def _watch(futures: list[PrefectFuture[str]]) -> None:
 def training(datasets: list[str] | None = None) -> dict[str, str]:
     """With ``datasets``: rebuild and replace what is served from them (after a forget request), nothing else."""
     workspace = Workspace.find()
-    data()
     planned = jobs(workspace, Params.read(workspace.params), datasets)
+    data()
     trained = [{s: sub_model.submit(job, s) for s in job.builder(workspace).shard_names()} for job in planned]
     outcomes = [candidate.submit(job, models) for job, models in zip(planned, trained, strict=True)]
     _watch([future for models in trained for future in models.values()])

@@ -16,6 +16,7 @@ from lethe.config.params import Params
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.environment import numeric_environment
 from lethe.core.workspace import Workspace
+from lethe.data.stages import build_data
 from lethe.errors import ConfigError
 from lethe.learning.training import train as learn
 from tests import house
@@ -77,3 +78,29 @@ def test_an_absent_gpu_is_refused_before_anything_is_trained(gradient: Workspace
     gradient.params.write_text(yaml.safe_dump(values | {"training": {"device": "cuda"}}))
     with pytest.raises(ConfigError, match=r"^training\.device: 'cuda' was asked for"):
         jobs(gradient, Params.read(gradient.params))
+
+
+@pytest.mark.parametrize(
+    ("layout", "words"),
+    [
+        ({"partition": "alphabet"}, r"shardings\.mean-3\.partition: 'alphabet' must be one of whole, user-hash, "),
+        ({"aggregator": "vote"}, r"shardings\.mean-3\.aggregator: 'vote' must be one of identity, mean, "),
+        ({"partition": "ibp", "aggregator": "ease"}, r"shardings\.mean-3: aggregator 'ease' needs all rows of a user"),
+    ],
+)
+def test_a_sharding_that_cannot_be_is_refused_before_anything_is_built(
+    gradient: Workspace, layout: dict[str, str], words: str
+) -> None:
+    values = yaml.safe_load(gradient.params.read_text())
+    values["shardings"]["mean-3"] |= layout
+    gradient.params.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=f"^{words}"):
+        jobs(gradient, Params.read(gradient.params))
+
+
+def test_a_data_stage_refuses_an_unknown_partition_in_one_line(gradient: Workspace) -> None:
+    values = yaml.safe_load(gradient.params.read_text())
+    values["shardings"]["user-hash-3"]["partition"] = "alphabet"
+    gradient.params.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=r"^partition: 'alphabet' must be one of "):
+        build_data(gradient, Params.read(gradient.params), "tiny", ["user-hash-3"])

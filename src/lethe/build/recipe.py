@@ -11,8 +11,9 @@ from lethe.config.params import Candidate, Params
 from lethe.config.section import Section, read_yaml
 from lethe.config.sharding import Sharding
 from lethe.core.workspace import Workspace
+from lethe.data.partition import partition_of
 from lethe.errors import ConfigError
-from lethe.learning.aggregation import AGGREGATORS, check
+from lethe.learning.aggregation import aggregator_of, check
 from lethe.learning.slices import check_slices
 from lethe.models import MODELS, configure, rates
 
@@ -46,6 +47,8 @@ class Recipe(Section):
 
 def recipes(workspace: Workspace, params: Params, family: str) -> list[Recipe]:
     """The recipes of a family's candidates, with tuned values over defaults. Raises ConfigError."""
+    for name, layout in params.shardings.items():
+        check_layout(name, layout)
     chosen = params.families[family]
     found = [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
     kinds = {rates(recipe.model): recipe.model for recipe in found}
@@ -58,6 +61,19 @@ def recipes(workspace: Workspace, params: Params, family: str) -> list[Recipe]:
     return found
 
 
+def check_layout(name: str, layout: Sharding) -> None:
+    """Raises ConfigError for a sharding that names no partition or aggregator, or two that don't go together."""
+    try:
+        partition, aggregator = partition_of(layout), aggregator_of(layout.aggregator)
+    except ConfigError as error:
+        raise ConfigError(f"shardings.{name}.{error}") from None
+    if aggregator.whole_users and not partition.keeps_users:
+        raise ConfigError(
+            f"shardings.{name}: aggregator {layout.aggregator!r} needs all rows of a user in one shard, not partition"
+            f" {layout.partition}"
+        )
+
+
 def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candidate: Candidate) -> Recipe:
     """The recipe of one candidate on a dataset. Raises ConfigError."""
     layout = params.shardings[candidate.sharding]
@@ -65,7 +81,7 @@ def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candida
     tuned = workspace.root / "params" / dataset / f"{candidate.model}.yaml"
     if tuned.is_file():
         values |= read_yaml(tuned)
-    aggregator = AGGREGATORS[layout.aggregator]
+    aggregator = aggregator_of(layout.aggregator)
     settings = params.aggregators.get(layout.aggregator, {})
     config = configure(candidate.model, values)
     check(layout.aggregator, candidate.model, config)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lethe.config.section import Section
+from lethe.config.section import Name, Section
 
 
 class ColumnPlacement(Section):
@@ -39,13 +39,14 @@ Placement = Annotated[ColumnPlacement | RequestPlacement, Field(discriminator="b
 class Sharding(Section):
     """How rows are laid into shards and how the sub-models are put together again."""
 
-    partition: Literal["whole", "user-hash", "interaction-hash", "ubp", "ibp", "inbp", "graph-lpa", "graph-bekm"]
-    """Which rows lie together: all (whole), by a hash of the user or of the interaction, by balanced clusters of users
-    (ubp), items (ibp) or interactions (inbp), or by clusters of the graph."""
+    partition: Name
+    """Which rows lie together, a name of the partitions' table: all (whole), by a hash of the user (user-hash) or of
+    the interaction (interaction-hash), by balanced clusters of users (ubp), items (ibp) or interactions (inbp), or by
+    clusters of the graph (graph-lpa, graph-bekm)."""
     num_shards: int = Field(ge=1)
     """Number of shards; a sub-model is trained on each that holds a row."""
-    aggregator: Literal["identity", "mean", "static", "attention", "stacked", "refit", "ease"]
-    """How the sub-models are put together."""
+    aggregator: Name
+    """How the sub-models are put together: a name of the aggregators' table."""
     slack: float = Field(1.2, ge=1)
     """Cap of a shard in the balanced partitions: ceil(slack * rows / num_shards)."""
     slices: int = Field(1, ge=1)
@@ -60,6 +61,4 @@ class Sharding(Section):
             raise ValueError("partition 'whole', num_shards 1 and aggregator 'identity' go together")
         if self.placement is not None and self.slices == 1:
             raise ValueError("placement needs at least 2 slices")
-        if self.aggregator == "ease" and self.partition in ("interaction-hash", "ibp", "inbp"):
-            raise ValueError(f"aggregator 'ease' needs all rows of a user in one shard, not partition {self.partition}")
         return self

@@ -26,7 +26,7 @@ from lethe.core.keys import subject_digest
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data import sources
-from lethe.data.partition import PARTITIONS, Assignment, lay_slices
+from lethe.data.partition import PARTITIONS, Assignment, lay_slices, partition_of
 from lethe.data.partition.guarantee import frozen
 from lethe.data.sources import files, table
 from lethe.data.split import PARTS, deduplicate, split
@@ -110,7 +110,7 @@ def assign(workspace: Workspace, params: Params, dataset: str, sharding: str) ->
     previous = None
     if frozen(layout) and _begun(folder, epoch):
         previous = Assignment.read(folder / "assignment.parquet")
-    shards = PARTITIONS[layout.partition].assign(
+    shards = partition_of(layout).assign(
         rows, layout.num_shards, previous, stream, slack=layout.slack, embeddings=pretrain
     )
     slices = None

@@ -16,7 +16,7 @@ from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import guarantee, residues
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.touched import Predicted, Shard, predict, shards_of
-from lethe.learning.aggregation import AGGREGATORS
+from lethe.learning.aggregation import aggregator_of
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _family(
         if name == recipe.sharding or not workspace.shards(recipe.dataset, name).is_dir():
             continue
         settings = params.aggregators.get(layout.aggregator, {}) if params else {}
-        aggregator = AGGREGATORS[layout.aggregator].Config.parse(settings, f"aggregators.{layout.aggregator}").plain()
+        aggregator = aggregator_of(layout.aggregator).Config.parse(settings, f"aggregators.{layout.aggregator}").plain()
         other = recipe.model_copy(update={"sharding": name, "layout": layout, "aggregator": aggregator})
         laid = shards_of(workspace, other, mine)
         alternatives.append(Alternative(name, layout, laid, predict(other, laid, costs)))

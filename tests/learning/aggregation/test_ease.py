@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lethe.build.recipe import check_layout
 from lethe.config.sharding import Sharding
 from lethe.core.random import Stream
 from lethe.errors import ConfigError
@@ -83,5 +84,6 @@ def test_refusals_are_one_line_with_field_value_and_rule():
     halves = [sub_model("cooccurrence", rows.take(rows.item_ids % 2 == half), f"0{half}") for half in (0, 1)]
     with pytest.raises(ConfigError, match="aggregator: ease needs each user in exactly one shard"):
         fit("ease", halves, rows)
+    layout = Sharding.parse({"partition": "inbp", "num_shards": 2, "aggregator": "ease"}, "shardings.x")
     with pytest.raises(ConfigError, match="'ease' needs all rows of a user in one shard, not partition inbp"):
-        Sharding.parse({"partition": "inbp", "num_shards": 2, "aggregator": "ease"}, "shardings.x")
+        check_layout("x", layout)

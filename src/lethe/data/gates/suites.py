@@ -15,13 +15,11 @@ from lethe.config.params import Validation
 from lethe.config.sharding import Sharding
 from lethe.data.gates.engine import Engine, Rule
 from lethe.data.gates.report import Report
+from lethe.data.partition import partition_of
 from lethe.tables.interactions import TIMES, Interactions
 
 if TYPE_CHECKING:
     import pandas as pd
-
-BALANCED = ("ubp", "ibp", "inbp", "graph-lpa", "graph-bekm")
-"""Partitions that promise a largest shard."""
 
 
 def validate_interactions(
@@ -130,7 +128,7 @@ def validate_shards(
     least = 1 if epoch_rows is None else 0
     most = None
     words = f"be at least {least}: rows of each shard"
-    if sharding.partition in BALANCED:
+    if partition_of(sharding).balanced:
         most = math.ceil(sharding.slack * max(len(train), epoch_rows or 0) / sharding.num_shards)
         words = f"be between {least} and {most}: rows of each shard, within slack {sharding.slack}"
     count = {"min_value": sharding.num_shards, "max_value": sharding.num_shards}

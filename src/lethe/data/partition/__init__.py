@@ -1,21 +1,30 @@
 """Pure functions that lay rows into shards and slices. ``PARTITIONS`` is the whole list."""
 
+from lethe.config.sharding import Sharding
 from lethe.data.partition.assignment import Assignment, Embeddings, Partition
 from lethe.data.partition.balanced import ibp, inbp, ubp
 from lethe.data.partition.graph import bekm, blpa
 from lethe.data.partition.hashed import interaction_hash, user_hash, whole
 from lethe.data.partition.slices import lay_slices
+from lethe.errors import ConfigError
 
 PARTITIONS: dict[str, Partition] = {
-    "whole": Partition(whole, frozen=False),
-    "user-hash": Partition(user_hash, frozen=False),
-    "interaction-hash": Partition(interaction_hash, frozen=False),
-    "ubp": Partition(ubp, frozen=True),
-    "ibp": Partition(ibp, frozen=True),
-    "inbp": Partition(inbp, frozen=True),
-    "graph-lpa": Partition(blpa, frozen=True),
-    "graph-bekm": Partition(bekm, frozen=True),
+    "whole": Partition(whole, frozen=False, balanced=False, keeps_users=True),
+    "user-hash": Partition(user_hash, frozen=False, balanced=False, keeps_users=True),
+    "interaction-hash": Partition(interaction_hash, frozen=False, balanced=False, keeps_users=False),
+    "ubp": Partition(ubp, frozen=True, balanced=True, keeps_users=True),
+    "ibp": Partition(ibp, frozen=True, balanced=True, keeps_users=False),
+    "inbp": Partition(inbp, frozen=True, balanced=True, keeps_users=False),
+    "graph-lpa": Partition(blpa, frozen=True, balanced=True, keeps_users=True),
+    "graph-bekm": Partition(bekm, frozen=True, balanced=True, keeps_users=True),
 }
 
 
-__all__ = ["PARTITIONS", "Assignment", "Embeddings", "Partition", "lay_slices"]
+def partition_of(layout: Sharding) -> Partition:
+    """Raises ConfigError for a name that is not in the table."""
+    if layout.partition not in PARTITIONS:
+        raise ConfigError(f"partition: {layout.partition!r} must be one of {', '.join(PARTITIONS)}")
+    return PARTITIONS[layout.partition]
+
+
+__all__ = ["PARTITIONS", "Assignment", "Embeddings", "Partition", "lay_slices", "partition_of"]

@@ -78,7 +78,12 @@ class Assign(Protocol):
 
 
 class Partition(NamedTuple):
-    """``frozen``: the assignment looked at the data, so it is kept for an epoch and rows are only added or dropped."""
+    """A way to lay rows into shards, and what it promises."""
 
     assign: Assign
     frozen: bool
+    """The assignment looked at the data, so it is kept for an epoch and rows are only added or dropped."""
+    balanced: bool
+    """No shard is larger than the sharding's ``slack`` allows when an epoch begins."""
+    keeps_users: bool
+    """All rows of a user lie in one shard."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from lethe.config.promise import EQUAL, WITH_ASSIGNMENT, Lasting
 from lethe.config.sharding import Sharding
-from lethe.data.partition import PARTITIONS
+from lethe.data.partition import partition_of
 
 
 def frozen(sharding: Sharding) -> bool:
     """Whether the assignment looked at the data, or at requests, so that it is kept for an epoch."""
     requests = sharding.placement is not None and sharding.placement.by == "requests"
-    return PARTITIONS[sharding.partition].frozen or requests
+    return partition_of(sharding).frozen or requests
 
 
 def guarantee(sharding: Sharding) -> str:

@@ -25,6 +25,8 @@ class Aggregator(NamedTuple):
     """Whether sub-models of this model can be combined."""
     of: str = ""
     """What those are, in words."""
+    whole_users: bool = False
+    """Whether all rows of a user must lie in one shard."""
 
 
 def _has_towers(model: Model) -> bool:
@@ -42,15 +44,32 @@ AGGREGATORS: dict[str, Aggregator] = {
     "attention": Aggregator(attention.Config, attention.fit, _has_towers, "models with two towers"),
     "stacked": Aggregator(stacked.Config, stacked.fit, _has_towers, "models with two towers"),
     "refit": Aggregator(refit.Config, refit.fit, _has_towers, "models with two towers"),
-    "ease": Aggregator(ease.Config, ease.fit, _counts, "cooccurrence alone"),
+    "ease": Aggregator(ease.Config, ease.fit, _counts, "cooccurrence alone", whole_users=True),
 }
+
+
+def aggregator_of(name: str) -> Aggregator:
+    """Raises ConfigError for a name that is not in the table."""
+    if name not in AGGREGATORS:
+        raise ConfigError(f"aggregator: {name!r} must be one of {', '.join(AGGREGATORS)}")
+    return AGGREGATORS[name]
 
 
 def check(aggregator: str, name: str, config: Config) -> None:
     """Raises ConfigError where sub-models of the model ``name`` can't be combined so: before any is trained."""
-    chosen = AGGREGATORS[aggregator]
+    chosen = aggregator_of(aggregator)
     if not chosen.takes(MODELS[name](config, Shape(2, 2))):
         raise ConfigError(f"aggregator: {aggregator} is for sub-models of {chosen.of}, not of {name}")
 
 
-__all__ = ["AGGREGATORS", "Aggregator", "Asked", "Ensemble", "FactorEnsemble", "SubModel", "WeightedEnsemble", "check"]
+__all__ = [
+    "AGGREGATORS",
+    "Aggregator",
+    "Asked",
+    "Ensemble",
+    "FactorEnsemble",
+    "SubModel",
+    "WeightedEnsemble",
+    "aggregator_of",
+    "check",
+]
