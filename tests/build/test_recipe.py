@@ -18,6 +18,7 @@ from lethe.core.environment import numeric_environment
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 from lethe.errors import ConfigError
+from lethe.learning import sub_model
 from lethe.learning.training import train as learn
 from tests import house
 
@@ -51,7 +52,7 @@ def test_what_a_gpu_promoted_is_rebuilt_on_a_cpu(gradient: Workspace, monkeypatc
 
     with monkeypatch.context() as machine:
         machine.setattr(torch.cuda, "is_available", lambda: True)
-        machine.setattr(builder, "train", on_a_card)
+        machine.setattr(sub_model, "train", on_a_card)
         card = {**numeric_environment("cpu"), "device": "a card", "repeatable": False}
         machine.setattr(
             builder, "numeric_environment", lambda device: card if device == "cuda" else numeric_environment(device)
