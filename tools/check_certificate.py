@@ -2,7 +2,7 @@
 """Check a certificate of erasure without the program that made it.
 
     python check_certificate.py CERTIFICATE.json --key SIGNER.pem
-    python check_certificate.py CERTIFICATE.json --key SIGNER.pem --known-keys FINGERPRINTS.txt
+    python check_certificate.py CERTIFICATE.json --key SIGNER.pem --receipt RECEIPT.json --user -
 
 Needs Python 3.11 and the package `cryptography`; it reads the files named and nothing else. It answers three questions:
 
@@ -17,6 +17,7 @@ that may read the data shows that. Take the signer's key from whom you trust, no
 import argparse
 import base64
 import hashlib
+import hmac
 import json
 import re
 import sys
@@ -146,6 +147,12 @@ FAMILY = {
     "residues": LASTING,
     "shards": {"touched": [TEXT], "retrained": [TEXT], "reused": [TEXT]},
 }
+MEMBER = {"root": HEX, "place": WHOLE, "path": [HEX]}
+ABSENT = {"root": HEX, "place": WHOLE, "left": HEX, "right": HEX, "left_path": [HEX], "right_path": [HEX]}
+USERS = {
+    "before": lambda value: value is None or match(value, MEMBER, "users.before"),
+    "after": lambda value: value is None or match(value, ABSENT, "users.after"),
+}
 SHAPE = {
     "request": {
         "id": LINE,
@@ -159,6 +166,7 @@ SHAPE = {
     },
     "dataset": LINE,
     "rows": {"held": Named(COUNT), "removed": Named(COUNT), "left": COUNT},
+    "users": lambda value: value is None or match(value, USERS, "users"),
     "families": Named(FAMILY),
     "outside_reach": LASTING,
     "before": Named(HEX),
@@ -260,6 +268,9 @@ def invariant_faults(it):
         ("stores searched", "more than 0", len(scan["stores"]), len(scan["stores"]) > 0),
         ("places found", "0", scan["found"], scan["found"] == 0),
     ]
+    if it["request"]["kind"] == "user":
+        absent = is_absent(it)
+        due.append(("absent from the remaining users", "shown", "shown" if absent else "not shown", absent))
     if rebuild["result"] in ("equal", "different"):
         exact = [name for name in differing(rebuild) if is_exact(it, name)]
         due.append(("served differs from rebuilt", "0", len(exact), not exact))
@@ -271,6 +282,34 @@ def invariant_faults(it):
             yield f"{name}: must be {expected}, is {actual}"
     if scan["found"] != sum(map(len, scan["stores"].values())):
         yield "scan: the number found is not the number of places listed"
+
+
+def is_absent(it):
+    """Whether the subject's digest lies between two neighbours of the tree of the remaining users."""
+    one, leaf = it["users"] and it["users"]["after"], it["request"]["subject_digest"]
+    return bool(
+        one
+        and one["left"] < leaf < one["right"]
+        and root_of(one["left"], one["place"], one["left_path"]) == one["root"]
+        and root_of(one["right"], one["place"] + 1, one["right_path"]) == one["root"]
+    )
+
+
+def root_of(leaf, place, path):
+    """Root of a Merkle tree: leaves are hashed after a zero byte, pairs after a one; ``place`` says left or right."""
+    if not 0 <= place < 2 ** len(path):
+        return None
+    node = hashlib.sha256(b"\0" + bytes.fromhex(leaf)).digest()
+    for height, sibling in enumerate(map(bytes.fromhex, path)):
+        pair = sibling + node if (place >> height) % 2 else node + sibling
+        node = hashlib.sha256(b"\1" + pair).digest()
+    return node.hex()
+
+
+def user_faults(it):
+    one = it["users"] and it["users"]["before"]
+    if one and root_of(it["request"]["subject_digest"], one["place"], one["path"]) != one["root"]:
+        yield "users: that the subject was among them is not shown"
 
 
 def differing(rebuild):
@@ -362,10 +401,45 @@ def check(content, key):
     if it["verification"]["sample"] is not None and not it["verification"]["sample"]["nonces"]:
         raise Refused("verification.sample.nonces: empty")
     faults = [*subject_faults(statement), *invariant_faults(it), *claim_faults(it), *date_faults(it)]
-    faults += rebuild_faults(it)
+    faults += [*rebuild_faults(it), *user_faults(it)]
     if faults:
         raise Refused(faults[0])
     return it
+
+
+RECEIPT = {
+    "request": LINE,
+    "dataset": LINE,
+    "subject_digest": HEX,
+    "salted_digest": HEX,
+    "received": TIME,
+    "due": TIME,
+}
+RECEIPT_STATEMENT = STATEMENT | {"predicateType": ("urn:lethe:receipt:v1",), "predicate": RECEIPT}
+
+
+def check_receipt(content, key, user=None, items=()):
+    """The requester's receipt (bytes); with ``user`` it must be about that person."""
+    file = parse(content)
+    match(file, {"salt": HEX, "receipt": is_plain}, "receipt")
+    statement = parse(signed_payload(file["receipt"], key))
+    match(statement, RECEIPT_STATEMENT, "receipt")
+    receipt = statement["predicate"]
+    if statement["subject"] != [{"name": receipt["request"], "digest": {"sha256": receipt["salted_digest"]}}]:
+        raise Refused("receipt: its subject is not the request that it names")
+    if user is not None:
+        text = "".join(part + "\n" for part in (receipt["dataset"], user, *sorted(items)))
+        if hmac.new(bytes.fromhex(file["salt"]), text.encode(), hashlib.sha256).hexdigest() != receipt["salted_digest"]:
+            raise Refused("receipt: it is about another subject")
+    return receipt
+
+
+def receipt_faults(it, receipt):
+    """A certificate answers the request that a receipt was given for."""
+    request = it["request"]
+    said = {name: request[name] for name in ("subject_digest", "received", "due")}
+    said |= {"request": request["id"], "dataset": it["dataset"]}
+    yield from (f"receipt: another {name} than the certificate's" for name in said if receipt[name] != said[name])
 
 
 def summary(it):
@@ -386,6 +460,8 @@ def main():
     parser.add_argument("certificate")
     parser.add_argument("--key", required=True, help="PEM file of the signer's public key, from whom you trust")
     parser.add_argument("--known-keys", help="file of trusted fingerprints, one a line")
+    parser.add_argument("--receipt", help="file that the requester got at acceptance: the certificate must answer it")
+    parser.add_argument("--user", help="the requester's own id, to see that the receipt is about them; - asks for it")
     arguments = parser.parse_args()
     try:
         key = read_key(arguments.key)
@@ -394,6 +470,11 @@ def main():
             if fingerprint(key) not in {line.split()[0] for line in lines if line.strip()}:
                 raise Refused(f"signer {fingerprint(key)} is not among the known keys")
         it = check(Path(arguments.certificate).read_bytes(), key)
+        if arguments.receipt:
+            user = input("id: ") if arguments.user == "-" else arguments.user
+            receipt = check_receipt(Path(arguments.receipt).read_bytes(), key, user)
+            if fault := next(receipt_faults(it, receipt), None):
+                raise Refused(fault)
     except Refused as fault:
         sys.exit(f"REFUSED: {fault}")
     except OSError as error:

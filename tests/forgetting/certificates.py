@@ -6,7 +6,10 @@ from typing import Any
 
 from lethe.forgetting.certificate import Erasure
 from lethe.forgetting.certificate.content import drawn
+from lethe.forgetting.certificate.users import UserTree
 
+SUBJECT = "7" * 64
+OTHERS = tuple(f"{number:x}" * 64 for number in (1, 2, 3, 9, 12))
 TABLES = ("ml/interactions", "ml/hash-3/shard/00", "ml/hash-3/shard/01")
 SUB_MODELS = ("sharded/sub-model/00", "sharded/sub-model/01")
 BUILT = ("sharded/package", "sharded/ensemble", *SUB_MODELS)
@@ -26,7 +29,7 @@ def content(**changes: Any) -> Erasure:
         "request": {
             "id": "req-0123456789abcdef",
             "kind": "user",
-            "subject_digest": "f" * 64,
+            "subject_digest": SUBJECT,
             "reason": "user request: émigré",
             "received": "2026-01-01T00:00:00+00:00",
             "due": "2026-01-31T00:00:00+00:00",
@@ -35,6 +38,10 @@ def content(**changes: Any) -> Erasure:
         },
         "dataset": "ml",
         "rows": {"held": {"interactions": 10, "links": 0}, "removed": {"interactions": 10, "links": 0}, "left": 0},
+        "users": {
+            "before": UserTree([SUBJECT, *OTHERS]).member(SUBJECT).plain(),
+            "after": UserTree(OTHERS).absent(SUBJECT).plain(),
+        },
         "families": {
             "sharded": {
                 "version": "lethe-sharded:0123456789abcdef",

@@ -1,4 +1,4 @@
-"""The words of the promise, which a plan, a package and a certificate share."""
+"""The words and forms of the promise, which a plan, a package and a certificate share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from pydantic import StringConstraints
 from lethe.config.section import Section
 
 Line = Annotated[str, StringConstraints(min_length=1)]
+Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Moment = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}\+00:00$")]
+"""ISO 8601 in UTC, to the second."""
 
 EQUAL = "equal, byte for byte, to what this recipe builds from the remaining data"
 WITH_ASSIGNMENT = ", with the assignment to shards that is kept for this epoch"

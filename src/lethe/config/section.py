@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
@@ -52,6 +53,14 @@ class Section(BaseModel):
                 raise ConfigError(f"{field}: unknown key; known keys: {', '.join(known)}") from None
             value = "" if fault["type"] == "missing" else f" {fault['input']!r}"
             raise ConfigError(f"{field}:{value} {fault['msg'].removeprefix('Value error, ')}") from None
+
+    @classmethod
+    def exactly(cls, values: Any) -> Self:
+        """From JSON values as ``plain`` writes them: nothing converted, nothing left out. Raises ValueError."""
+        section = cls.model_validate_json(json.dumps(values), strict=True)
+        if section.plain() != values:
+            raise ValueError("something is left out")
+        return section
 
     def plain(self) -> dict[str, Any]:
         """As JSON-able values, every default written out."""

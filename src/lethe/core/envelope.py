@@ -23,7 +23,7 @@ from securesystemslib.signer import CryptoSigner, Signature, SSlibKey
 
 from lethe.core.canonical import canonical_json, strict_json
 from lethe.core.keys import secret
-from lethe.errors import ArtifactError
+from lethe.errors import ArtifactError, EvidenceError
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -74,17 +74,22 @@ def statement(subjects: Mapping[str, str], predicate_type: str, predicate: dict[
     """An in-toto statement about subjects {name: SHA-256}; plain values, since typed ones turn 1 into 1.0."""
     return {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(subjects.items())],
+        "subject": subject_list(subjects),
         "predicateType": predicate_type,
         "predicate": predicate,
     }
 
 
-def seal(stated: dict[str, Any]) -> bytes:
+def subject_list(subjects: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Subjects {name: SHA-256} in the form that a statement has them."""
+    return [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(subjects.items())]
+
+
+def seal(statement: dict[str, Any]) -> bytes:
     """The envelope's file: a statement signed with our key."""
     private = _private_key()
     public = SSlibKey.from_crypto(private.public_key(), keyid=PublicKey.own().fingerprint)
-    envelope = Envelope(canonical_json(stated), PAYLOAD_TYPE, {})
+    envelope = Envelope(canonical_json(statement), PAYLOAD_TYPE, {})
     envelope.sign(CryptoSigner(private, public))
     return (json.dumps(envelope.to_dict(), indent=1) + "\n").encode()
 
@@ -100,6 +105,20 @@ def unseal(content: bytes, key: PublicKey, name: str) -> bytes:
     except VerificationError:
         raise ArtifactError(f"{name}: the signature does not fit the content, it was changed") from None
     return envelope.payload
+
+
+def stated(payload: bytes, predicate_type: str, name: str) -> tuple[Any, Any]:
+    """(subjects, predicate) of a statement of that type. Raises ArtifactError for what is no statement, EvidenceError
+    for one of another type."""
+    try:
+        values = strict_json(payload)
+        if set(values) != {"_type", "subject", "predicateType", "predicate"} or values["_type"] != STATEMENT_TYPE:
+            raise ValueError
+    except (ValueError, TypeError, RecursionError):
+        raise ArtifactError(f"{name}: signed, but not a statement") from None
+    if values["predicateType"] != predicate_type:
+        raise EvidenceError(f"{name}: predicate {values['predicateType']!r} is not {predicate_type}")
+    return values["subject"], values["predicate"]
 
 
 def signers(content: bytes, name: str) -> tuple[str, ...]:

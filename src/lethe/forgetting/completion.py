@@ -16,6 +16,7 @@ from lethe.data.partition.guarantee import frozen, residues
 from lethe.forgetting import certificate
 from lethe.forgetting.certificate import Verification
 from lethe.forgetting.certificate.files import derived
+from lethe.forgetting.certificate.users import Users
 from lethe.forgetting.erasure import must_be_clean, needles_of
 from lethe.forgetting.intake import hide, ledger, pending
 from lethe.forgetting.ledger.requests import ForgetRequest
@@ -95,6 +96,7 @@ def _content(
         ),
         dataset=request.dataset,
         rows=ended.rows[request.id],
+        users=_users(run, request),
         families=_families(workspace, run, request.dataset),
         outside_reach=ended.outside_reach,
         before={name: keyed(digest) for name, digest in before.items()},
@@ -108,6 +110,13 @@ def _content(
         seconds=seconds,
         ledger_head=head,
     )
+
+
+def _users(run: Run, request: ForgetRequest) -> Users | None:
+    assert run.ended is not None
+    if request.kind != "user":
+        return None
+    return Users(before=run.users[request.id], after=run.ended.absent[request.id])
 
 
 def _digests(state: State, dataset: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from lethe.forgetting.intake import current_plan, ledger, rows_of
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.lineage import live_artifacts
-from lethe.forgetting.run import Ended, Run
+from lethe.forgetting.run import Ended, Run, user_tree
 from lethe.forgetting.state import State, state_of
 from lethe.forgetting.stores import every_store, purge
 from lethe.forgetting.stores.base import Site, Store
@@ -37,6 +37,7 @@ def erase(workspace: Workspace, run: Run) -> Run:
         # It was killed after the ledger erased its subjects. Keyed digests were searched for now; what the first scan
         # showed of the ids themselves stands.
         return run
+    trees = {dataset: user_tree(workspace, dataset) for dataset in run.datasets}
     ended = Ended(
         purged=tuple(Purged(store=one.store, removed=one.entries, bytes=one.bytes) for one in removed),
         scan=_absence(scan, needles),
@@ -45,6 +46,7 @@ def erase(workspace: Workspace, run: Run) -> Run:
             for place in (*_sources_outside(workspace, run), *purge.outside_reach(workspace, book))
         ),
         rows={request.id: _rows(workspace, run, request) for request in requests},
+        absent={request.id: trees[request.dataset].absent(request.subject_digest) for request in requests},
         hidden=_hidden(workspace, requests),
         after=after,
     )

@@ -14,17 +14,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lethe.build.costs import Costs
 from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.config.section import Section
 from lethe.core.canonical import canonical_json
 from lethe.core.files import write_whole
+from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.data.gates.epoch import read_epoch, write_epoch
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import LetheError
 from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
+from lethe.forgetting.certificate.users import Absent, Member, UserTree
 from lethe.forgetting.intake import held_rows, ledger, rows_of
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest, holds, mentions
@@ -43,6 +47,8 @@ class Ended(Section):
     outside_reach: tuple[Lasting, ...]
     rows: dict[str, Rows]
     """Of each request: held, removed, left."""
+    absent: dict[str, Absent | None]
+    """Of each request: that its subject is not among the users who remain."""
     hidden: dict[str, bool]
     """Whether each request's user was hidden from the service all the while."""
     after: State
@@ -57,6 +63,8 @@ class Run(Section):
     before: State
     held: dict[str, dict[str, int]]
     """Of each request: rows of its subject by kind."""
+    users: dict[str, Member | None]
+    """Of each request: that its subject is among the users of the interactions."""
     nonces: dict[str, str]
     """Of each request: what draws the sample of sub-models that are rebuilt, see ``certificate.content.drawn``."""
     expected: dict[str, int]
@@ -110,12 +118,24 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
             plan=planned.record(),
             before=state_of(workspace),
             held={request.id: rows_of(workspace, request) for request in waiting},
+            users=_members(workspace, waiting),
             nonces={request.id: secrets.token_hex(16) for request in waiting},
             expected={dataset: _expected(workspace, dataset, waiting) for dataset in datasets},
             started=time.time(),
         ).write(workspace)
     _advance(book, run, "accepted", "planned", touched=run.touched)
     return run
+
+
+def user_tree(workspace: Workspace, dataset: str) -> UserTree:
+    """Of the users of a dataset's interactions."""
+    users = np.unique(Interactions.read(workspace.interactions(dataset)).user_ids)
+    return UserTree(subject_digest(dataset, user) for user in users)
+
+
+def _members(workspace: Workspace, requests: Sequence[ForgetRequest]) -> dict[str, Member | None]:
+    trees = {dataset: user_tree(workspace, dataset) for dataset in {request.dataset for request in requests}}
+    return {request.id: trees[request.dataset].member(request.subject_digest) for request in requests}
 
 
 def _may_wait(workspace: Workspace, planned: Plan, now: datetime) -> bool:

@@ -55,6 +55,9 @@ def invariants(content: Erasure) -> tuple[Invariant, ...]:
         _line("stores searched", "more than 0", len(scan.stores), bool(scan.stores)),
         _line("places found", 0, scan.found, scan.found == 0),
     ]
+    if content.request.kind == "user":
+        absent = content.users is not None and content.users.shows_absence(content.request.subject_digest)
+        lines.append(_line("absent from the remaining users", "shown", "shown" if absent else "not shown", absent))
     if verification.result in ("equal", "different"):
         unexplained = [name for name in verification.differing if _repeatable(content, name)]
         lines.append(_line("served differs from rebuilt", 0, len(unexplained), not unexplained))
@@ -87,6 +90,9 @@ def contradictions(content: Erasure) -> Iterator[str]:
     for family, one in content.families.items():
         if one.claim != claim(content, family):
             yield f"claim: that of {family} is not what the evidence carries"
+    before = None if content.users is None else content.users.before
+    if before is not None and not before.shows(content.request.subject_digest):
+        yield "users: that the subject was among them is not shown"
     yield from _times(content)
     yield from _names(content)
     yield from _compared(content.verification)

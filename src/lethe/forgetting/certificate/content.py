@@ -10,18 +10,16 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, StringConstraints
+from pydantic import Field, JsonValue
 
-from lethe.config.promise import Lasting, Line
+from lethe.config.promise import Hex, Lasting, Line, Moment
 from lethe.config.section import Section
+from lethe.forgetting.certificate.users import Users
 
 PREDICATE = "urn:lethe:erasure:v1"
 
-Hex = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Moment = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}\+00:00$")]
-"""ISO 8601 in UTC, to the second."""
 
 
 class Subject(Section):
@@ -178,6 +176,8 @@ class Erasure(Section):
     request: Subject
     dataset: Line
     rows: Rows
+    users: Users | None
+    """None for a request about some interactions: its user may stay."""
     families: dict[str, Family]
     outside_reach: tuple[Lasting, ...]
     before: dict[str, Hex]

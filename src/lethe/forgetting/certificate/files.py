@@ -6,10 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from lethe.core.canonical import strict_json
-from lethe.core.envelope import STATEMENT_TYPE, PublicKey, seal, signers, statement, unseal
+from lethe.core.envelope import PublicKey, seal, signers, stated, statement, subject_list, unseal
 from lethe.core.files import write_whole
 from lethe.errors import ArtifactError, EvidenceError
 from lethe.forgetting.certificate import v1
@@ -111,19 +108,13 @@ def schema() -> bytes:
 
 
 def _erasure(payload: bytes, name: str) -> Erasure:
+    subjects, predicate = stated(payload, PREDICATE, name)
     try:
-        values = strict_json(payload)
-        if set(values) != {"_type", "subject", "predicateType", "predicate"} or values["_type"] != STATEMENT_TYPE:
-            raise ValueError
-        if values["predicateType"] != PREDICATE:
-            raise EvidenceError(f"{name}: predicate {values['predicateType']!r} is not {PREDICATE}")
-        content = Erasure.model_validate_json(json.dumps(values["predicate"]), strict=True)
-        if content.plain() != values["predicate"]:
-            raise ValueError  # What has a default must be written out as well.
-    except (ValueError, TypeError, ValidationError, RecursionError):
+        content = Erasure.exactly(predicate)
+    except (ValueError, RecursionError):
         raise ArtifactError(f"{name}: signed, but no certificate of erasure") from None
-    if statement(content.subjects(), PREDICATE, {})["subject"] != values["subject"]:
-        raise EvidenceError(f"{name}: its subjects are not what its content tells is served")
+    if subject_list(content.subjects()) != subjects:
+        raise EvidenceError(f"{name}: its subjects are not what its content says is served")
     if problem := next(contradictions(content), None):
         raise EvidenceError(f"{name}: {problem}")
     return content

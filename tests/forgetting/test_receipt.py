@@ -1,0 +1,93 @@
+"""The receipt: about the subject alone, to be checked without us, and answered by one certificate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from lethe.core.envelope import PublicKey
+from lethe.core.workspace import Workspace
+from lethe.errors import ArtifactError, EvidenceError, LetheError
+from lethe.forgetting import certificate, completion, erasure, intake
+from lethe.forgetting import receipt as receipts
+from tests.forgetting.test_certificate import tool as tool
+from tests.house import ask, rebuild, train
+
+GONE = "user-004"
+
+
+@pytest.fixture
+def asked(tiny: Workspace, tmp_path: Path) -> tuple[Path, Path, str]:
+    """The receipt of a request, the signer's key, and the request's id."""
+    train(tiny)
+    (id,) = ask(tiny, GONE)
+    path, key = tmp_path / "receipt.json", tmp_path / "key.pem"
+    path.write_text(receipts.issue(intake.ledger(tiny).get(id)))
+    key.write_bytes(PublicKey.own().pem)
+    return path, key, id
+
+
+def both(tool: ModuleType, path: Path, key: Path, user: str | None = None) -> str | None:
+    """Why a receipt is refused: by our check, which must be why the other one refuses it too."""
+    ours = theirs = None
+    try:
+        receipts.check(path, PublicKey.read(key), user)
+    except LetheError as error:
+        ours = str(error)
+    try:
+        tool.check_receipt(path.read_bytes(), tool.read_key(key), user)
+    except tool.Refused as fault:
+        theirs = str(fault)
+    assert (ours is None) == (theirs is None)
+    return ours
+
+
+def test_a_receipt_is_about_its_subject_alone_and_names_nobody(asked, tool) -> None:
+    path, key, id = asked
+    assert GONE not in path.read_text()
+    assert both(tool, path, key) is None
+    assert both(tool, path, key, GONE) is None
+    assert "another subject" in str(both(tool, path, key, "user-007"))
+    assert receipts.check(path, PublicKey.read(key)).request == id
+
+
+def test_without_the_salt_nobody_can_be_guessed(asked, tool) -> None:
+    path, key, _ = asked
+    values = json.loads(path.read_text())
+    assert values["salt"] not in json.dumps(values["receipt"])
+    path.write_text(json.dumps(values | {"salt": "0" * 64}))
+    assert both(tool, path, key) is None, "the signed part is whole"
+    assert "another subject" in str(both(tool, path, key, GONE))
+
+
+def test_another_signer_or_a_changed_one_is_refused(asked, tool, monkeypatch, tmp_path) -> None:
+    path, key, _ = asked
+    whole = path.read_text()
+    for spoilt in (whole.replace('"payload": "ey', '"payload": "eY'), "{}", "[]", whole.replace("salt", "pepper")):
+        path.write_text(spoilt)
+        assert both(tool, path, key)
+    path.write_text(whole)
+    monkeypatch.setenv("LETHE_KEY_DIR", str(tmp_path / "others"))
+    key.write_bytes(PublicKey.own().pem)
+    assert "signed by" in str(both(tool, path, key))
+    with pytest.raises(ArtifactError, match="No such file"):
+        receipts.check(tmp_path / "none", PublicKey.read(key))
+
+
+def test_a_certificate_answers_one_receipt(asked, tool, tiny: Workspace, tmp_path: Path) -> None:
+    path, key, id = asked
+    (other,) = ask(tiny, "user-007")
+    theirs = tmp_path / "theirs.json"
+    theirs.write_text(receipts.issue(intake.ledger(tiny).get(other)))
+    completion.complete(tiny, erasure.erase(tiny, rebuild(tiny)))
+    content = certificate.read(tiny.certificates / f"{id}.json")
+    receipts.answers(content, receipts.check(path, PublicKey.read(key), GONE))
+    with pytest.raises(EvidenceError, match="another request than the certificate's"):
+        receipts.answers(content, receipts.check(theirs, PublicKey.read(key)))
+    it = tool.check((tiny.certificates / f"{id}.json").read_bytes(), tool.read_key(key))
+    mine, others = (tool.check_receipt(one.read_bytes(), tool.read_key(key)) for one in (path, theirs))
+    assert list(tool.receipt_faults(it, mine)) == []
+    assert list(tool.receipt_faults(it, others))
