@@ -165,7 +165,7 @@ def faults(
 ) -> None:
     """Kill a forget run at every point, and every other fault: reports/tables/faults.{json,md}."""
     from benchmarks import faults as storms
-    from benchmarks.house import make_workspace, prefect_server, serving
+    from benchmarks.own_product import make_workspace, prefect_server, serving
 
     def say(line: str) -> None:
         typer.echo(line, err=True)
@@ -256,6 +256,23 @@ def scale(
     typer.echo(text)
     if commit:
         _commit("partition-scale")
+
+
+@app.command()
+def house(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Whether the code keeps the plan of the house: reports/tables/house.{json,md}."""
+    from benchmarks.house import measure
+    from benchmarks.house import report as told
+    from benchmarks.report import write_report
+
+    contents, text = told(measure(), _command())
+    write_report(contents, text, REPORTS)
+    typer.echo(json.dumps(contents, indent=1, ensure_ascii=False) if as_json else text)
+    if commit:
+        _commit("house")
 
 
 @app.command()

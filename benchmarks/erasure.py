@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import yaml
 from safetensors.numpy import load_file
 
-from benchmarks.house import DATASET, make_workspace, person, serving
+from benchmarks.own_product import DATASET, make_workspace, person, serving
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.process import run_flow
 from lethe.core.workspace import Workspace

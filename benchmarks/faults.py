@@ -15,8 +15,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.house import DATASET, Watch, person
 from benchmarks.killed import POINTS, Point
+from benchmarks.own_product import DATASET, Watch, person
 from lethe.core.workspace import Workspace
 from lethe.forgetting import certificate
 from lethe.forgetting.intake import ledger, submit

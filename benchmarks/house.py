@@ -1,153 +1,272 @@
-"""A small product of one's own to storm: a workspace on made rows, Prefect's server, the service and who asks it."""
+"""Whether the house keeps its plan (docs/architecture.md): what is counted in the code, and in one tiny request.
+
+``python -m benchmarks house [--json] [--commit]``.
+"""
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
+import ast
+import json
+import re
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Iterator
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
-import httpx
-import yaml
-
-from lethe.config.dataset import SyntheticSource
-from lethe.core.process import run_flow
 from lethe.core.workspace import Workspace
-from lethe.data.sources import synthetic
-from lethe.errors import DeploymentError
-from lethe.serving import deploy
 
 ROOT = Path(__file__).parent.parent
-DATASET = "made"
+PACKAGES = {"lethe": "src/lethe", "flows": "flows"}
+LINES = 300
 
 
-def person(number: int) -> str:
-    """Raw id of a user: long enough to be looked for in every byte."""
-    return f"person-{number:05d}@example.org"
+@dataclass(frozen=True)
+class Count:
+    """One figure of the house, what it may be at most, and what makes it up."""
+
+    what: str
+    count: int
+    limit: int | None
+    """None: told, not limited."""
+    names: tuple[str, ...] = ()
+
+    @property
+    def met(self) -> bool:
+        return self.limit is None or self.count <= self.limit
+
+    def to_json(self) -> dict[str, Any]:
+        return {"what": self.what, "count": self.count, "limit": self.limit, "met": self.met, "names": self.names}
 
 
-def make_workspace(folder: Path, users: int = 60, items: int = 40, each: int = 12) -> Workspace:
-    """A workspace over a CSV file of generated rows, its users called ``person(n)``; one sharded family, one whole."""
-    folder.mkdir(parents=True)
-    rows, _ = synthetic.generate(
-        SyntheticSource(kind="synthetic", users=users, items=items, interactions_per_user=each, seed=1)
+@dataclass(frozen=True)
+class Import:
+    """That one module names another: when it is loaded, only for its types, or when a function runs."""
+
+    importer: str
+    imported: str
+    when: str
+
+
+def measure(root: Path = ROOT) -> list[Count]:
+    """Every figure; takes seconds, because a request is fulfilled in a folder of its own."""
+    request = requested()
+    return [
+        *counted(root),
+        listed("options without a description", undocumented(), 0),
+        Count("tables read for one tiny request", request["reads"], 25),
+        Count("digests of tables taken for it", request["digests"], 20),
+    ]
+
+
+def counted(root: Path) -> list[Count]:
+    """What the source says by itself."""
+    sources = read_sources(root)
+    imports = [found for name, (path, text) in sources.items() for found in imports_of(name, path, text, sources)]
+    loaded = [found for found in imports if found.when == "loaded"]
+    typed = [found for found in imports if found.when != "called"]
+    circles = circles_of(loaded)
+    rooms = sorted(
+        path.name
+        for path in (root / PACKAGES["lethe"]).iterdir()
+        if (path.suffix == ".py" and path.stem != "__init__") or (path / "__init__.py").is_file()
     )
-    lines = [f"{person(int(u))},item-{int(i):04d}" for u, i in zip(rows.user_ids, rows.item_ids, strict=True)]
-    (folder / "ratings.csv").write_text("\n".join(["user,item", *lines]) + "\n")
-    (folder / "suppression").mkdir()
-    (folder / ".dvc").mkdir()
-    for name in ("dvc.yaml", ".dvc/config", ".dvcignore", "bentofile.yaml"):
-        shutil.copyfile(ROOT / name, folder / name)
-    source = {"kind": "table", "path": "ratings.csv", "ids": "text"}
-    whole = {"partition": "whole", "num_shards": 1, "aggregator": "identity"}
-    sharded = {"partition": "user-hash", "num_shards": 3, "aggregator": "stacked"}
-    params = {
-        "seed": 1,
-        "pipeline": {"datasets": [DATASET], "shardings": ["whole", "user-hash-3"]},
-        "datasets": {DATASET: {"source": source, "split": {"by": "random", "valid": 0.1, "test": 0.1}}},
-        "shardings": {"whole": whole, "user-hash-3": sharded},
-        "families": {
-            "sharded": {"dataset": DATASET, "candidates": [{"model": "wmf", "sharding": "user-hash-3"}]},
-            "plain": {"dataset": DATASET, "candidates": [{"model": "wmf", "sharding": "whole"}]},
-        },
-        "models": {"wmf": {"embedding_dim": 8}},
-        "serving": {"port": free_port(), "workers": 2},
-    }
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    return Workspace(folder)
+    long = [
+        f"{path.relative_to(root)}: {lines}"
+        for path, text in sources.values()
+        if (lines := len(text.splitlines())) > LINES
+    ]
+    loose = [
+        f"{path.relative_to(root)}: {found}"
+        for path, text in sources.values()
+        if (found := len(re.findall(r"\bdict\[str, Any\]", text)))
+    ]
+    return [
+        listed("rooms at the top of src/lethe", rooms, 14),
+        listed("circles of imports", circles, 0),
+        listed("circles by imports for types alone", [c for c in circles_of(typed) if c not in circles], None),
+        listed("arrows upwards", upwards(imports, layers(root)), 0),
+        listed(f"files over {LINES} lines", long, 0),
+        Count("dict[str, Any]", sum(int(name.rpartition(" ")[2]) for name in loose), 40, tuple(loose)),
+    ]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def listed(what: str, names: Iterable[str], limit: int | None) -> Count:
+    names = tuple(names)
+    return Count(what, len(names), limit, names)
+
+
+def read_sources(root: Path) -> dict[str, tuple[Path, str]]:
+    """{module: (file, text)} of src/lethe and flows."""
+    sources = {}
+    for package, folder in PACKAGES.items():
+        for path in sorted((root / folder).rglob("*.py")):
+            parts = path.relative_to(root / folder).with_suffix("").parts
+            name = ".".join([package, *parts]).removesuffix(".__init__")
+            sources[name] = path, path.read_text(encoding="utf-8")
+    return sources
+
+
+def imports_of(name: str, path: Path, text: str, known: Mapping[str, object]) -> Iterator[Import]:
+    """Every import of one of the modules ``known``."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node, when in _import_nodes(ast.parse(text), "loaded"):
+        for imported in _named(node, package):
+            inner = imported if imported in known else imported.rpartition(".")[0]
+            if inner in known and inner != name:
+                yield Import(name, inner, when)
+
+
+def _import_nodes(tree: ast.AST, when: str) -> Iterator[tuple[ast.Import | ast.ImportFrom, str]]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, when
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            for child in node.body:
+                yield from _import_nodes(ast.Module([child], []), "typed")
+            for child in node.orelse:
+                yield from _import_nodes(ast.Module([child], []), when)
+        else:
+            function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            yield from _import_nodes(node, "called" if function else when)
+
+
+def _named(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+    base = ".".join([*above, *([node.module] if node.module else [])])
+    yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def circles_of(imports: Iterable[Import]) -> list[str]:
+    """Groups of modules that each reach all others of the group, as text."""
+    below: dict[str, set[str]] = {}
+    for found in imports:
+        below.setdefault(found.importer, set()).add(found.imported)
+    reached = {name: _reached(name, below) for name in below}
+    groups = {frozenset(other for other in reached[name] if name in reached.get(other, ())) for name in below}
+    return sorted(" ↔ ".join(sorted(group)) for group in groups if group)
+
+
+def _reached(start: str, below: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(below.get(start, ()))
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += below.get(name, ())
+    return found
+
+
+def layers(root: Path) -> list[list[str]]:
+    """The rooms of each floor, from top to bottom, as import-linter is told them."""
+    settings = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    told = next(contract["layers"] for contract in settings["contracts"] if contract["type"] == "layers")
+    return [[room.strip() for room in floor.split("|")] for floor in told]
+
+
+def upwards(imports: Iterable[Import], floors: list[list[str]]) -> list[str]:
+    """Imports, of whatever kind, of a room that stands above or beside the importer's."""
+    floor_of = {room: place for place, floor in enumerate(floors) for room in floor}
+
+    def room_of(module: str) -> str | None:
+        return next((room for room in floor_of if module == room or module.startswith(f"{room}.")), None)
+
+    found = []
+    for one in imports:
+        importer, imported = room_of(one.importer), room_of(one.imported)
+        if importer and imported and importer != imported and floor_of[importer] >= floor_of[imported]:
+            found.append(f"{one.importer} → {one.imported}")
+    return sorted(set(found))
+
+
+def undocumented() -> list[str]:
+    from tools.reference import undocumented as without
+
+    return without()
+
+
+def requested() -> dict[str, int]:
+    """Tables read and digested from the beginning of a forget run to its certificate, its data stages left out: they
+    run in processes of DVC."""
+    with tempfile.TemporaryDirectory(prefix="lethe-house-") as folder:
+        environment = Workspace(Path(folder)).environment() | {
+            "LETHE_KEY_DIR": f"{folder}/keys",
+            "PYTHONPATH": ":".join([str(ROOT), *filter(None, sys.path)]),
+        }
+        command = [sys.executable, "-m", "benchmarks.house", folder]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    counts: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    return counts
+
+
+def fulfil(folder: Path) -> dict[str, int]:
+    """One request on a workspace of 24 users and two families."""
+    from benchmarks.own_product import make_workspace, person
+    from lethe.data import stages
+    from tests import house as steps
+
+    workspace = make_workspace(folder / "workspace", users=24, items=20, each=8)
+    steps.train(workspace)
+    steps.ask(workspace, person(3))
+    counts: Counter[str] = Counter()
+    with counting(counts, stages):
+        steps.completion.complete(workspace, steps.erasure.erase(workspace, steps.rebuild(workspace)))
+    return {"reads": counts["reads"], "digests": counts["digests"]}
 
 
 @contextmanager
-def prefect_server() -> Iterator[None]:
-    """One real Prefect server for all flows: each would otherwise wait for a temporary one."""
-    with tempfile.TemporaryDirectory(prefix="lethe-prefect-") as folder:
-        workspace, port = Workspace(Path(folder)), free_port()
-        workspace.prefect_home.mkdir(parents=True)
-        command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
-        process = subprocess.Popen(
-            command, env=workspace.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            end = time.monotonic() + 300
-            while not _healthy(port):
-                if process.poll() is not None or time.monotonic() > end:
-                    raise DeploymentError("Prefect's server did not start")
-                time.sleep(0.2)
-            os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
-            yield
-        finally:
-            os.environ.pop("PREFECT_API_URL", None)
-            process.terminate()
-            process.wait(60)
+def counting(counts: Counter[str], stages: Any) -> Iterator[None]:
+    """Count tables that are decoded and digested, but for what the data stages do."""
+    from lethe.tables.interactions import Interactions
 
+    inside: list[bool] = []
 
-def _healthy(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/api/health", trust_env=False, timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
+    def counted_as(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **options: Any) -> Any:
+            counts[name] += not inside
+            return run(*args, **options)
 
+        return wrapped
 
-@contextmanager
-def serving(workspace: Workspace) -> Iterator[None]:
-    """Trained, deployed, and answering until the end of the block."""
-    for flow in ("training", "deployment"):
-        if run_flow(workspace, flow):
-            raise DeploymentError(f"{flow} failed in the benchmark's workspace")
-    deploy.start(workspace)
-    try:
+    def apart(run: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **options: Any) -> Any:
+            inside.append(True)
+            try:
+                return run(*args, **options)
+            finally:
+                inside.pop()
+
+        return wrapped
+
+    read = counted_as("reads", Interactions.read)
+    with (
+        patch.object(Interactions, "read", staticmethod(read)),
+        patch.object(Interactions, "digest", counted_as("digests", Interactions.digest)),
+        patch("tests.house.build_data", apart(stages.build_data)),
+    ):
         yield
-    finally:
-        deploy.stop(workspace)
 
 
-@dataclass
-class Watch:
-    """Asks the service all the time for a user whose erasure was accepted, and for somebody else."""
+def report(counts: Iterable[Count], command: str) -> tuple[dict[str, Any], str]:
+    """For reports/tables/house.json, and as a small table."""
+    counts = list(counts)
+    lines = ["# house", "", f"`{command}`", "", "| what | count | at most |", "| --- | --- | --- |"]
+    for count in counts:
+        limit = "–" if count.limit is None else f"{count.limit}{'' if count.met else ' (not met)'}"
+        lines.append(f"| {count.what} | {count.count} | {limit} |")
+    figures = {"table": "house", "command": command, "rows": [count.to_json() for count in counts]}
+    return figures, "\n".join(lines) + "\n"
 
-    workspace: Workspace
-    hidden: str
-    other: str
-    answers: int = 0
-    failed: int = 0
-    from_forgotten: int = 0
-    faults: list[str] = field(default_factory=list)
-    _stop: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Watch:
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        server = deploy.status(self.workspace)
-        assert server is not None
-        while not self._stop.is_set():
-            for user in (self.hidden, self.other):
-                try:
-                    answer = server.ask("POST", "/recommend", {"user_id": user, "k": 3})
-                    self.answers += 1
-                    self.from_forgotten += user == self.hidden and answer["source"] != "popular"
-                except DeploymentError as error:
-                    self.failed += 1
-                    self.faults.append(str(error))
-            time.sleep(0.05)
+if __name__ == "__main__":
+    print(json.dumps(fulfil(Path(sys.argv[1]))))

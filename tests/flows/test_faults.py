@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import faults
-from benchmarks.house import make_workspace, prefect_server, serving
 from benchmarks.killed import POINTS
+from benchmarks.own_product import make_workspace, prefect_server, serving
 from lethe.core.workspace import Workspace
 
 TRIED = ("executing", "one family promoted", "all purged, not scanned")
