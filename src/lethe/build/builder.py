@@ -31,6 +31,7 @@ from lethe.models import MODELS, configure, rates
 from lethe.models.parts.base import Config
 from lethe.serving.package import write_package
 from lethe.tables.interactions import Interactions
+from lethe.tables.likes import are_likes, likes
 from lethe.tables.side_tables import SideTables, content_digest, digest_beside
 
 
@@ -46,29 +47,37 @@ class Builder:
         return ArtifactStore(self.workspace.artifacts)
 
     def part(self, part: str) -> Interactions:
+        """What the model may learn, or is judged by, of a part of the split."""
+        return likes(self.whole_part(part), self.recipe.positive)
+
+    def whole_part(self, part: str) -> Interactions:
+        """All rows of a part of the split, dislikes too."""
         return Interactions.read(self.workspace.split(self.recipe.dataset, part))
 
     def shard_names(self) -> list[str]:
         """Names of the shards that hold rows, in order; an emptied shard trains nothing."""
         folder = self.workspace.shards(self.recipe.dataset, self.recipe.sharding)
-        names = sorted(path.stem for path in folder.glob("*.parquet") if len(Interactions.read(path)))
+        names = sorted(path.stem for path in folder.glob("*.parquet") if len(self.shard(path.stem)))
         if not names:
             raise DataError(f"{folder.relative_to(self.workspace.root)}: no shard holds a row; run the data stages")
         return names
 
     def shard(self, name: str) -> Interactions:
-        folder = self.workspace.shards(self.recipe.dataset, self.recipe.sharding)
-        return Interactions.read(folder / f"{name}.parquet")
+        """What the model may learn of a shard."""
+        return likes(Interactions.read(self._shard_path(name)), self.recipe.positive)
+
+    def _shard_path(self, name: str) -> Path:
+        return self.workspace.shards(self.recipe.dataset, self.recipe.sharding) / f"{name}.parquet"
 
     def shard_side(self, name: str) -> SideTables:
         return SideTables.read(self.workspace.shard_side(self.recipe.dataset, self.recipe.sharding, name))
 
     def slices(self, name: str) -> np.ndarray:
-        """The slice of each row of a shard -> [n] int64; raises DataError where it was not laid in slices."""
-        path = self.workspace.shards(self.recipe.dataset, self.recipe.sharding) / f"{name}.parquet"
+        """The slice of each row of ``shard`` -> [n] int64; raises DataError where it was not laid in slices."""
+        path = self._shard_path(name)
         if "slice" not in (table := pq.read_table(path)).column_names:
             raise DataError(f"shard {name} of {self.recipe.sharding}: column 'slice' is missing; run the data stages")
-        return table["slice"].to_numpy()
+        return table["slice"].to_numpy()[are_likes(Interactions.read(path), self.recipe.positive)]
 
     def sub_model(self, shard_name: str, device: str = "cpu") -> Artifact:
         """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed, and
@@ -184,7 +193,7 @@ class Builder:
 
     def package(self, ensemble: str, family: str, guarantee: str) -> Artifact:
         """What is registered and served: the ensemble (by key), the seen items, and where they came from."""
-        train, valid = self.part("train"), self.part("valid")
+        train, valid = self.whole_part("train"), self.whole_part("valid")
         artifact = self.store.get("ensemble", ensemble)
         info = {
             "family": family,

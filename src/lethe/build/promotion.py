@@ -93,8 +93,9 @@ def promote_winners(
 
 
 def promote(workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bool) -> Version:
-    """Register the winner. Ordinarily only if it beats what is served, on today's validation rows; after a forget
-    request (``rebuilt``) always, because the version it replaces saw what was forgotten."""
+    """Register the winner. Ordinarily only if it beats what is served, on today's validation rows; always after a
+    forget request (``rebuilt``), because the version it replaces saw what was forgotten, and in a new epoch of the
+    data, in which what was chosen before counts no more."""
     registry, winner = Registry(workspace), choice.winner
     builder, family = winner.job.builder(workspace), winner.job.family
     package = builder.package(winner.ensemble, family, guarantee(winner.job.recipe.layout))
@@ -106,6 +107,8 @@ def promote(workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bo
         reason = "rebuilt from the remaining data"
     elif current is None:
         reason = f"first of its family, validation {name} {new:.4f}"
+    elif current.recipe.epoch != winner.job.recipe.epoch:
+        reason = f"first of epoch {winner.job.recipe.epoch}, validation {name} {new:.4f}"
     else:
         old = _served_metric(workspace, params, builder, registry, current)
         cheaper = _cheaper(params, choice, old, current.choice.get("forgetting_seconds"))

@@ -31,6 +31,11 @@ class Recipe(Section):
     layout: Sharding
     aggregator: dict[str, Any]
     seed: int
+    positive: str | None = None
+    """Ratings that are likes (``Dataset.positive``), of which alone a model of preferences learns; null: all are."""
+
+    epoch: int = 1
+    """Of the dataset: what was chosen in one is chosen anew in the next."""
 
     @model_validator(mode="before")
     @classmethod
@@ -94,4 +99,6 @@ def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candida
         layout=layout,
         aggregator=aggregator.Config.parse(settings, f"aggregators.{layout.aggregator}").plain(),
         seed=params.seed,
+        epoch=params.datasets[dataset].epoch,
+        positive=None if rates(candidate.model) else params.datasets[dataset].positive,
     )

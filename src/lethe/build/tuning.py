@@ -27,8 +27,9 @@ from lethe.core.workspace import Workspace
 from lethe.data.stages import training_tables
 from lethe.errors import ConfigError
 from lethe.learning.training import pick_device
-from lethe.models import MODELS, configure
+from lethe.models import MODELS, configure, rates
 from lethe.tables.interactions import Interactions
+from lethe.tables.likes import likes
 from lethe.tables.side_tables import content_digest
 
 
@@ -61,7 +62,8 @@ def tune(
     if dataset not in params.datasets:
         raise ConfigError(f"dataset: unknown dataset {dataset!r}; known datasets: {', '.join(params.datasets)}")
     configure(model, {})
-    parts = {part: Interactions.read(workspace.split(dataset, part)) for part in ("train", "valid")}
+    positive = None if rates(model) else params.datasets[dataset].positive
+    parts = {part: likes(Interactions.read(workspace.split(dataset, part)), positive) for part in ("train", "valid")}
     task = Task(
         parts["train"],
         parts["valid"],

@@ -10,13 +10,14 @@ from typing import Annotated
 
 import typer
 
-from lethe.cli import data, evidence, forget, upgrade
+from lethe.cli import data, epoch, evidence, forget, upgrade
 from lethe.cli.common import Json, run_flow, show, workspace
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import LetheError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(data.app, name="data")
+app.add_typer(epoch.app, name="epoch")
 app.add_typer(forget.app, name="forget")
 app.add_typer(evidence.certificate_app, name="certificate")
 app.add_typer(evidence.audit_app, name="audit")

@@ -1,4 +1,4 @@
-"""``lethe data``: add a source, bring the stages up to date. ``lethe epoch``: begin a new epoch of the data."""
+"""``lethe data``: add a source, bring the stages up to date."""
 
 from __future__ import annotations
 

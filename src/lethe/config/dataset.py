@@ -290,10 +290,16 @@ class Dataset(Section):
     """Ratings that are likes, such as ``>= 4`` or ``> 0``: models of preferences learn and are judged by such rows
     alone. Null: every row is a like. Models of ratings learn all rows."""
 
+    epoch: int = Field(1, ge=1)
+    """Number of the data's epoch, which ``lethe epoch begin`` counts up: a new one lays shards anew, chooses anew and
+    counts rows anew."""
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Dataset:
         if self.split.by == "ready" and self.source.kind != "folder":
             raise ValueError("split 'ready' needs source kind 'folder'")
+        if self.positive is not None and isinstance(self.source, TableFormat) and self.source.columns.rating is None:
+            raise ValueError(f"positive: {self.positive!r} needs a column of ratings (source.columns.rating)")
         if self.source.kind == "synthetic" and self.side != SideSources(clean=self.side.clean):
             raise ValueError("side tables from files can't stand beside source 'synthetic', which makes its own")
         return self

@@ -101,11 +101,12 @@ def split_stage(workspace: Workspace, params: Params, dataset: str) -> None:
 
 
 def assign(workspace: Workspace, params: Params, dataset: str, sharding: str) -> None:
-    """Lay each training row into a shard. An assignment that looked at data stays frozen until its params change."""
+    """Lay each training row into a shard. An assignment that looked at data is frozen until its params change or a new
+    epoch begins."""
     layout = params.shardings[sharding]
     rows = Interactions.read(workspace.split(dataset, "train"))
     folder = workspace.assignment(dataset, sharding)
-    epoch = {"sharding": layout.plain(), "seed": params.seed}
+    epoch = {"sharding": layout.plain(), "seed": params.seed, "epoch": params.datasets[dataset].epoch}
     stream = Stream(params.seed)("partition", dataset, sharding)
     previous = None
     if frozen(layout) and _begun(folder, epoch):
@@ -124,7 +125,8 @@ def assign(workspace: Workspace, params: Params, dataset: str, sharding: str) ->
 
 def _begun(folder: Path, epoch: dict[str, object]) -> bool:
     path = folder / "epoch.json"
-    return path.is_file() and json.loads(path.read_text()) == json.loads(json.dumps(epoch))
+    # Before version 0.2 no epoch had a number.
+    return path.is_file() and {"epoch": 1, **json.loads(path.read_text())} == json.loads(json.dumps(epoch))
 
 
 def pretrain(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray, np.ndarray]:

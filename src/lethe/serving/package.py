@@ -23,6 +23,7 @@ from lethe.core.canonical import canonical_json
 from lethe.errors import ArtifactError, DataError
 from lethe.learning.aggregation.ensemble import Asked, Ensemble
 from lethe.tables.interactions import Interactions
+from lethe.tables.likes import likes
 
 RawId = int | str
 Scored = list[tuple[RawId, float]]
@@ -156,8 +157,12 @@ class Package:
 
 
 def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: dict[str, Any]) -> None:
-    """Write a package whose bytes are a function of the arguments; ``seen`` rows outside the catalogue are left out."""
+    """Write a package whose bytes are a function of the arguments; ``seen`` rows outside the catalogue are left out.
+
+    What a user dislikes is seen too, but makes nothing popular.
+    """
     matrix = ensemble.catalogue.encode(seen)
+    liked = ensemble.catalogue.encode(likes(seen, info.get("recipe", {}).get("positive")))
     pairs = matrix.csr()
     pairs.sum_duplicates()
     folder.mkdir(parents=True, exist_ok=True)
@@ -165,7 +170,7 @@ def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: di
     arrays = {
         "indptr": pairs.indptr.astype(np.int64),
         "items": pairs.indices.astype(np.int64),
-        "counts": matrix.item_counts,
+        "counts": liked.item_counts,
     }
     save_file(arrays, folder / "seen.safetensors")
     (folder / "info.json").write_bytes(canonical_json(info))

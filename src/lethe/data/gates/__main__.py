@@ -10,7 +10,7 @@ from lethe.config.params import Params
 from lethe.core.reports import write_text
 from lethe.core.workspace import Workspace
 from lethe.data.gates.engine import Engine
-from lethe.data.gates.epoch import read_epoch, write_epoch
+from lethe.data.gates.epoch import current_epoch, write_epoch
 from lethe.data.gates.report import Report, require, summary
 from lethe.data.gates.table import GATES, Judged
 from lethe.errors import ConfigError, LetheError
@@ -20,12 +20,13 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
     """Run the gates in order up to the first that fails; write the summary, Data Docs and (all passed) the counts.
 
     An epoch of a dataset begins with the first data that pass; what is counted then is what later data are held
-    against; rows that were forgotten since are not missed. Removing .lethe/epochs/DATASET.json begins a new one.
+    against; rows that were forgotten since are not missed. ``lethe epoch begin`` begins the next.
     """
     docs = workspace.reports / "validation" / "data_docs" / dataset
     shutil.rmtree(docs, ignore_errors=True)
     engine = Engine(docs)
-    judged = Judged(workspace, params, dataset, read_epoch(workspace, dataset), engine)
+    epoch = current_epoch(workspace, dataset, params.datasets[dataset].epoch)
+    judged = Judged(workspace, params, dataset, epoch, engine)
     reports: list[Report] = []
     fault: str | None = None
     try:

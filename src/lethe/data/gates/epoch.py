@@ -12,9 +12,16 @@ from lethe.core.workspace import Workspace
 
 
 def read_epoch(workspace: Workspace, dataset: str) -> dict[str, Any]:
-    """``interactions``: rows of the dataset; ``train``: training rows for each digest of a sharding."""
+    """``epoch``: its number; ``interactions``: rows of the dataset; ``train``: training rows for each digest of a
+    sharding."""
     path = _path(workspace, dataset)
-    return json.loads(path.read_bytes()) if path.is_file() else {"train": {}}
+    return {"epoch": 1, **(json.loads(path.read_bytes()) if path.is_file() else {"train": {}})}
+
+
+def current_epoch(workspace: Workspace, dataset: str, number: int) -> dict[str, Any]:
+    """What was counted when epoch ``number`` began; nothing, where it begins now."""
+    epoch = read_epoch(workspace, dataset)
+    return epoch if epoch["epoch"] == number else {"epoch": number, "train": {}}
 
 
 def write_epoch(workspace: Workspace, dataset: str, epoch: dict[str, Any]) -> None:

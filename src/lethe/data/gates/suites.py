@@ -61,9 +61,14 @@ def validate_interactions(
     if last_epoch_count is not None:
         least = max(1, math.ceil(bounds.min_fraction * last_epoch_count))
         most = max(1, math.floor(bounds.max_fraction * last_epoch_count))
-    count = f"at least {least}" if most is None else f"between {least} and {most}"
+    count = f"have at least {least} rows"
+    if most is not None:
+        count = (
+            f"have between {least} and {most} rows, because the epoch began with {last_epoch_count} (if the data are"
+            " right, lethe epoch begin begins a new one)"
+        )
     limits = {"min_value": least, "max_value": most}
-    rules.append(Rule("ExpectTableRowCountToBeBetween", f"have {count} rows", "", limits))
+    rules.append(Rule("ExpectTableRowCountToBeBetween", count, "", limits))
     if suppressed is not None:
         frame["suppressed"] = suppressed.astype(np.int64)
         rules.append(_always("suppressed", 0, "be 0: no row that the suppression list names"))

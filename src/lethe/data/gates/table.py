@@ -28,7 +28,7 @@ class Judged:
     params: Params
     dataset: str
     epoch: dict[str, Any]
-    """What was counted when the epoch began (``read_epoch``); no counts where it begins now."""
+    """What was counted when the epoch began (``current_epoch``); no counts where it begins now."""
     engine: Engine
 
     @cached_property
