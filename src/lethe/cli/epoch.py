@@ -17,7 +17,9 @@ def epoch() -> None:
 
 
 @app.command("begin")
-def begin(dataset: Annotated[str | None, typer.Argument(help="Dataset; may be left out where there is one.")] = None) -> None:
+def begin(
+    dataset: Annotated[str | None, typer.Argument(help="Dataset; may be left out where there is one.")] = None,
+) -> None:
     """Begin a new epoch: the next train lays shards anew, chooses winners anew and counts rows anew."""
     from lethe.data.epoch import begin_epoch, tuned_before
 

@@ -102,7 +102,9 @@ def test_the_number_of_rows_is_held_against_the_last_epoch(last: int | None, fai
     report = validate_interactions(ROWS, DATASET, Validation(), last)
     assert report.success is not fails
     if fails:
-        with pytest.raises(ValidationError, match=rf"table must have between \d+ and \d+ rows, .*lethe epoch begin.*, got {len(ROWS)}$"):
+        with pytest.raises(
+            ValidationError, match=rf"table must have between \d+ and \d+ rows, .*lethe epoch begin.*, got {len(ROWS)}$"
+        ):
             require(report)
 
 

@@ -58,7 +58,9 @@ def _settle(
 ) -> np.ndarray:
     """Shards [m]: ``earlier[places]``; where places is -1, by the order in which the entity's hash ranks the shards."""
     if len(earlier) and earlier.max() >= num_shards:
-        raise ConfigError(f"num_shards: {num_shards} is less than the kept assignment has; begin a new epoch (lethe epoch begin)")
+        raise ConfigError(
+            f"num_shards: {num_shards} is less than the kept assignment has; begin a new epoch (lethe epoch begin)"
+        )
     shards = np.full(len(places), -1)
     shards[places >= 0] = earlier[places[places >= 0]]
     new = np.flatnonzero(places < 0)
