@@ -9,17 +9,22 @@ import yaml
 
 from lethe.build.builder import Builder, slices_before
 from lethe.build.recipe import candidate_recipe
+from lethe.build.registry import Registry
 from lethe.build.tuning import tune
 from lethe.config.params import Candidate, Params
 from lethe.core.artifacts import Artifact
 from lethe.core.environment import closure, code_digest
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
+from lethe.errors import NotComparable
+from lethe.forgetting.intake import ledger
 from lethe.models import MODELS
 from lethe.models.wmf import WMF
+from lethe.proof.verification import verify
 from tests.conftest import make_workspace, taste_blocks
 from tests.core.test_environment import MADE
 from tests.edits import edited, with_code, with_words
+from tests.house import forget, train
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +161,30 @@ def test_the_data_are_read_again_after_an_edit_of_any_stage(built: Workspace) ->
             assert stamp() != before, module
         with edited(f"lethe.{module}", with_words):
             assert stamp() == before, module
+
+
+def test_after_an_edit_of_code_a_training_renews_what_is_served_and_it_can_be_verified(
+    tiny: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tiny)
+    before = {family: version.tag for family, version in Registry(tiny).served().items()}
+    train(tiny)
+    assert {family: version.tag for family, version in Registry(tiny).served().items()} == before
+    for module in ("lethe.build.registry", "lethe.build.promotion"):
+        monkeypatch.setattr(f"{module}.whole_code_digest", lambda: "e" * 64)
+    with edited("lethe.learning.training", with_code):
+        with pytest.raises(NotComparable, match="code"):
+            verify(tiny)
+        train(tiny)
+        after = Registry(tiny).served()
+        assert {family: version.tag for family, version in after.items()}.items().isdisjoint(before.items())
+        assert all("made by today's code" in version.reason for version in after.values())
+        assert verify(tiny).equal
+
+
+def test_an_edit_of_code_since_the_training_hinders_no_request(tiny: Workspace) -> None:
+    train(tiny)
+    with edited("lethe.learning.training", with_code):
+        (id_,) = forget(tiny, "user-004")
+        assert ledger(tiny).get(id_).state == "completed"
+        assert verify(tiny).equal

@@ -62,7 +62,7 @@ def test_evidence_stays_and_results_are_made_anew(old: Workspace) -> None:
     assert old.suppression.read_text().startswith(f"# lethe suppression list 2, key {fingerprint()}\n")
     digests = {entry.digest for entry in SuppressionList.read(old.suppression).entries}
     assert digests == {line.split(",")[2] for line in listed}
-    assert done["ledger"] == ["2 requests kept, the chain over them is whole"]
+    assert done["ledger"] == ["requests kept: 2; the chain over them is whole"]
     assert {line.split(" made by")[0].split(" of kind ")[1].rstrip(":") for line in done["artifacts"]} == {
         "sub-model", "ensemble", "evaluation", "package"
     }  # fmt: skip

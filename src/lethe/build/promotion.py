@@ -14,6 +14,7 @@ from lethe.build.measuring import measure
 from lethe.build.registry import Registry, Version
 from lethe.build.reports import write_reports
 from lethe.config.params import Params
+from lethe.core.environment import whole_code_digest
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import guarantee
 from lethe.learning.aggregation import Ensemble
@@ -93,9 +94,10 @@ def promote_winners(
 
 
 def promote(workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bool) -> Version:
-    """Register the winner. Ordinarily only if it beats what is served, on today's validation rows; always after a
-    forget request (``rebuilt``), because the version it replaces saw what was forgotten, and in a new epoch of the
-    data, in which what was chosen before counts no more."""
+    """Register the winner. Ordinarily only if it beats what is served, on today's validation rows, or equals it where
+    that was made by other code, which can't be verified any more. Always after a forget request (``rebuilt``), because
+    the version it replaces saw what was forgotten, and in a new epoch of the data, in which what was chosen before
+    counts no more."""
     registry, winner = Registry(workspace), choice.winner
     builder, family = winner.job.builder(workspace), winner.job.family
     package = builder.package(winner.ensemble, family, guarantee(winner.job.recipe.layout))
@@ -113,10 +115,12 @@ def promote(workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bo
         old = _served_metric(workspace, params, builder, registry, current)
         cheaper = _cheaper(params, choice, old, current.choice.get("forgetting_seconds"))
         better = merit(new, name) > merit(old, name)
-        if not better and not cheaper:
+        renewed = current.code != whole_code_digest() and merit(new, name) >= merit(old, name)
+        if not better and not cheaper and not renewed:
             return current
-        reason = f"validation {name} {new:.4f} {'beats' if better else 'is near'} {old:.4f}"
+        reason = f"validation {name} {new:.4f} {'beats' if better else 'is near' if cheaper else 'equals'} {old:.4f}"
         reason += ", and it forgets more cheaply" if cheaper else ""
+        reason += ", and it is made by today's code" if renewed else ""
     metrics = winner.metrics(workspace)["valid"]
     registry.promote(family, package, reason=reason, metrics=metrics, choice=choice.to_json(params))
     promoted = registry.current(family)

@@ -14,7 +14,7 @@ from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
 from lethe.forgetting.intake import current_plan, ledger, rows_of
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
-from lethe.forgetting.lineage import live_artifacts
+from lethe.forgetting.lineage import live_artifacts, live_digests
 from lethe.forgetting.run import Ended, Run, user_tree
 from lethe.forgetting.state import State, state_of
 from lethe.forgetting.stores import every_store, purge
@@ -120,8 +120,13 @@ def must_be_clean(scan: purge.Scan) -> None:
 
 
 def needles_of(workspace: Workspace, book: Ledger, run: Run, now: State) -> list[Needles]:
-    """What must be gone: the subjects, and every digest of before, in their datasets, that is of nothing now."""
-    requests, old = book.get_all(run.requests), run.before.of(*run.datasets).digests() - now.digests()
+    """What must be gone: the subjects, and every digest of before, in their datasets, that is of nothing now.
+
+    A sub-model of a shard that was not touched may be there twice, made by the code of then and by that of today: it
+    has seen nobody who is forgotten, and stays.
+    """
+    old = run.before.of(*run.datasets).digests() - now.digests() - live_digests(workspace)
+    requests = book.get_all(run.requests)
     listed, held = SuppressionList.read(workspace.suppression).entries, still_held(workspace)
     return [Needles.of(dataset, requests, suppressed=listed, held=held, digests=old) for dataset in run.datasets]
 

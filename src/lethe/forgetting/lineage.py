@@ -41,6 +41,12 @@ def live_artifacts(workspace: Workspace) -> dict[str, set[str]]:
     }
 
 
+def live_digests(workspace: Workspace) -> set[str]:
+    """Digests of those artifacts."""
+    alive = set[str]().union(*live_artifacts(workspace).values())
+    return {artifact.digest for artifact in ArtifactStore(workspace.artifacts).all() if artifact.key in alive}
+
+
 def _closure(artifacts: list[Artifact], named: dict[str, frozenset[str]], tables: set[str]) -> set[str]:
     alive, keys = set(tables), set[str]()
     while found := [a for a in artifacts if a.key not in keys and named[a.key] and named[a.key] <= alive]:

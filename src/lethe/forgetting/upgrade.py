@@ -63,7 +63,7 @@ def _ledger(workspace: Workspace) -> list[str]:
     book = ledger(workspace)
     book.check_chain()
     kept = len(book.all())
-    return [f"{kept} requests kept, the chain over them is whole"] if kept else []
+    return [f"requests kept: {kept}; the chain over them is whole"] if kept else []
 
 
 def _suppression(workspace: Workspace) -> list[str]:
@@ -88,8 +88,8 @@ def _suppression(workspace: Workspace) -> list[str]:
     write_whole(path, made.read_bytes())
     made.unlink()
     return [
-        f"{len(kept.entries)} entries kept; they hold for all rows now, whatever their time: lethe forget lift lets a"
-        " user who came back in again"
+        f"entries kept: {len(kept.entries)}; each holds for all rows of its subject now, whatever their time (who came"
+        " back since is let in again by lethe forget lift)"
     ]
 
 
