@@ -171,7 +171,7 @@ def is_alone_in_threads(name: str, values: Values) -> None:
     assert beside == alone * 2
 
 
-def goes_on_where_it_was_stopped(name: str, values: Values) -> None:
+def resumes_where_it_was_stopped(name: str, values: Values) -> None:
     """Training that was stopped, whatever its checkpoint holds, ends in the bytes and the curve of one that wasn't."""
     config = configure(name, values)
     catalogue, data = encode(name, table(name))
@@ -224,6 +224,6 @@ LAWS: tuple[Law, ...] = (
     weights_round_trip,
     forgets,
     is_alone_in_threads,
-    goes_on_where_it_was_stopped,
+    resumes_where_it_was_stopped,
     survives_an_emptied_shard,
 )

@@ -43,7 +43,7 @@ def cases() -> Iterator[tuple[str, str, str]]:
             for aggregator in AGGREGATORS:
                 if partition == "whole" or aggregator == "identity":
                     continue
-                # Counts can't be gone on with, and need each user in one shard.
+                # Counts can't be resumed, and need each user in one shard.
                 if aggregator == "ease" and (strategy == "slices" or partition in ("interaction-hash", "ibp", "inbp")):
                     continue
                 yield strategy, partition, aggregator

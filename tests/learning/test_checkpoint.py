@@ -1,4 +1,4 @@
-"""A training that was killed, and gone on with in another process, ends in the bytes of one that never stopped."""
+"""A training that was killed, and resumed in another process, ends in the bytes of one that never stopped."""
 
 from __future__ import annotations
 

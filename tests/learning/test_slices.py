@@ -238,7 +238,7 @@ def test_users_who_asked_before_lie_last_from_the_next_epoch_on(tmp_path: Path) 
 
 
 SHAPE = Shape(3, 4, 3, 5, 6, 2, 2, 7)
-REFUSED = {"slim": "has no parameters to go on with", "ensfm": "stands for several things"}
+REFUSED = {"slim": "has no parameters to resume from", "ensfm": "stands for several things"}
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if {"epochs", "sweeps"} & set(MODELS[n].Config.model_fields)])

@@ -71,15 +71,15 @@ def serve(port: Annotated[int | None, typer.Option(help="Port; default from para
     from lethe.forgetting.intake import publish_hidden
     from lethe.serving.deploy import start, stop
 
-    found = workspace()
-    publish_hidden(found)
-    server = start(found, port)
+    here = workspace()
+    publish_hidden(here)
+    server = start(here, port)
     typer.echo(f"serving on {server.url} (Ctrl-C stops it)")
     try:
         while server.process() is not None:
             time.sleep(1)
     except KeyboardInterrupt:
-        stop(found)
+        stop(here)
 
 
 @app.command()
@@ -111,12 +111,12 @@ def env() -> None:
 def tune(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     dataset: Annotated[str, typer.Argument(help="Name of the dataset.")],
-    trials: Annotated[int, typer.Option(help="Settings to try; a stopped search goes on where it was.")] = 40,
+    trials: Annotated[int, typer.Option(help="Settings to try; a stopped search is resumed.")] = 40,
     metric: Annotated[str | None, typer.Option(help="Validation metric; default: training.metric.")] = None,
     as_json: Json = False,
 ) -> None:
     """Search a model's hyper-parameters on the validation part; writes params/DATASET/MODEL.yaml."""
-    found = workspace()
+    here = workspace()
 
     from lethe.build.trials import Trial
     from lethe.build.tuning import tune as run
@@ -124,13 +124,13 @@ def tune(
 
     command = shlex.join(["lethe", "tune", model, dataset, "--trials", str(trials)])
     command += f" --metric {metric}" if metric else ""
-    params = Params.read(found.params)
+    params = Params.read(here.params)
 
-    def told(trial: Trial) -> None:
+    def show_trial(trial: Trial) -> None:
         value = "given up" if trial.value is None else f"{trial.value:.4f}"
         typer.echo(f"  trial {trial.number}: {value}", err=True)
 
-    tuned = run(found, params, model, dataset, command=command, trials=trials, metric=metric, progress=told)
+    tuned = run(here, params, model, dataset, command=command, trials=trials, metric=metric, progress=show_trial)
     report = {"model": model, "dataset": dataset, "metric": tuned.metric, "value": tuned.value, "values": tuned.values}
     show(report, as_json, [f"{tuned.metric} {tuned.value:.4f} with {tuned.values}; see params/{dataset}/{model}.yaml"])
 
@@ -144,9 +144,9 @@ def verify(
     from lethe.proof.verification import verify as run
     from lethe.proof.verification import write_report
 
-    found = workspace()
-    comparison = run(found, lambda step: typer.echo(f"  rebuilding {step}", err=True), sample=sample)
-    write_report(found, comparison)
+    here = workspace()
+    comparison = run(here, lambda step: typer.echo(f"  rebuilding {step}", err=True), sample=sample)
+    write_report(here, comparison)
     differing = [f"  {name} differs" for name in comparison.differing]
     verdict = "equal" if comparison.equal else "different"
     show(

@@ -15,9 +15,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text."
 
 def workspace() -> Workspace:
     """The workspace around the current folder. Raises ConfigError if it is of an older Lethe."""
-    found = Workspace.find()
-    must_fit(found)
-    return found
+    here = Workspace.find()
+    must_fit(here)
+    return here
 
 
 def run_flow(name: str, *arguments: str) -> None:

@@ -1,4 +1,4 @@
-"""``make demo``: the whole way on real ratings, as a user would go it, told step by step."""
+"""``make demo``: the whole way on real ratings, as a user would go it, step by step."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _artifacts(workspace: Workspace) -> int:
 
 def _dataset(workspace: Workspace, dataset: str) -> dict[str, Any]:
     rows = Interactions.read(workspace.interactions(dataset))
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "name": dataset,
         "digest": rows.digest(),
         "interactions": len(rows),
@@ -117,10 +117,10 @@ def _dataset(workspace: Workspace, dataset: str) -> dict[str, Any]:
         "split": {part: len(Interactions.read(workspace.split(dataset, part))) for part in PARTS},
     }
     console.print(
-        f"dataset {dataset}: {found['interactions']:,} interactions, {found['users']:,} users, "
-        f"{found['items']:,} items, digest {found['digest'][:16]}"
+        f"dataset {dataset}: {facts['interactions']:,} interactions, {facts['users']:,} users, "
+        f"{facts['items']:,} items, digest {facts['digest'][:16]}"
     )
-    return found
+    return facts
 
 
 def _somebody(workspace: Workspace, dataset: str) -> Any:
@@ -137,8 +137,8 @@ def _somebody(workspace: Workspace, dataset: str) -> Any:
 def _ask(url: str, user: Any) -> dict[str, Any]:
     answer = httpx.post(f"{url}/recommend", json={"user_id": user, "k": 5}, timeout=30)
     answer.raise_for_status()
-    found: dict[str, Any] = answer.json()
-    return found
+    answered: dict[str, Any] = answer.json()
+    return answered
 
 
 def _print_candidates(report: dict[str, Any]) -> None:

@@ -97,7 +97,7 @@ class SyntheticSource(Section):
     seed: int = 0
     """Seed of the generator: the same seed, the same rows."""
     side: bool = False
-    """With links, behaviours view and cart, features of both sides and triples, all of which tell of the tastes."""
+    """With links, behaviours view and cart, features of both sides and triples, all of which show the tastes."""
     contexts: bool = False
     """Half of each user's interactions in the context field daytime, morning, half of them, evening: often again."""
     memory: float = Field(0.0, ge=0)
@@ -185,7 +185,7 @@ class SideSources(Section):
     behaviours: dict[Name, BehaviourSource] = Field({})
     """Other behaviours, by name (view, cart)."""
     clean: bool = True
-    """Leave pairs of the validation and test parts out of the other behaviours, which would tell the answer."""
+    """Leave pairs of the validation and test parts out of the other behaviours, which would give the answer away."""
     user_features: FeaturesSource | None = None
     """What is known of users."""
     item_features: FeaturesSource | None = None

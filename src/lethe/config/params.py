@@ -1,4 +1,4 @@
-"""params.yaml as frozen, checked sections; see ``lethe.config.section`` for how faults are told."""
+"""params.yaml as frozen, checked sections; see ``lethe.config.section`` for how faults are reported."""
 
 from __future__ import annotations
 

@@ -119,14 +119,14 @@ class ArtifactStore:
                 if not (parent / key).is_dir():
                     raise
         except SafetensorError as error:
-            # A full disk, told in words of its own.
+            # A full disk, in its own words.
             raise OSError(f"artifact {kind}/{key[:12]}: {error}") from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return self.open(parent / key, check=False)
 
     def checkpoint(self, kind: str, inputs: dict[str, Any]) -> Path:
-        """A file for the state of a making that takes long, to go on from where it is killed.
+        """A file for the state of a making that takes long, to resume it from where it is killed.
 
         It is no artifact: whoever makes the artifact deletes it, and a purge takes what was left.
         """

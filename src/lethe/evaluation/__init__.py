@@ -4,12 +4,12 @@ from lethe.evaluation.contextual import evaluate_situations
 from lethe.evaluation.metrics import METRICS
 from lethe.evaluation.ranking import evaluate, evaluate_users, means, popularity
 from lethe.evaluation.rating import ERRORS, evaluate_ratings, predict_by_scores
-from lethe.evaluation.significance import Comparison, paired_t_test
+from lethe.evaluation.significance import PairedTest, paired_t_test
 
 __all__ = [
     "ERRORS",
     "METRICS",
-    "Comparison",
+    "PairedTest",
     "evaluate",
     "evaluate_ratings",
     "evaluate_situations",

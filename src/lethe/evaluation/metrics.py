@@ -34,12 +34,12 @@ def ndcg(hits: np.ndarray, sizes: np.ndarray, cutoff: int) -> np.ndarray:
 
 
 def ndcg_kgat(hits: np.ndarray, sizes: np.ndarray, cutoff: int) -> np.ndarray:
-    """As KGAT, GHCF and JNSKR compute it: the ideal list holds the hits *found* among the first L, not |test|.
+    """As KGAT, GHCF and JNSKR compute it: the ideal list holds the hits that are among the first L, not |test|.
 
     It is never below ``ndcg`` and depends on the longest cutoff asked for: offered to compare with their tables only.
     """
-    found = np.minimum(hits.sum(axis=1), cutoff)
-    return np.divide(_dcg(hits, cutoff), _ideal(found, cutoff), out=np.zeros(len(hits)), where=found > 0)
+    reached = np.minimum(hits.sum(axis=1), cutoff)
+    return np.divide(_dcg(hits, cutoff), _ideal(reached, cutoff), out=np.zeros(len(hits)), where=reached > 0)
 
 
 def _dcg(hits: np.ndarray, cutoff: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where a training by gradients stands between two epochs: all that another process needs to go on with the same bytes.
+"""Where a training by gradients stands between two epochs: all that another process needs to resume it.
 
 A checkpoint is one safetensors file. Its tensors are ``model/NAME`` (weights and buffers), ``optimizer/PARAMETER/NAME``
 (PARAMETER is the place among the optimiser's parameters), and, where validation keeps the best weights, ``best/NAME``;

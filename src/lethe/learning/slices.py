@@ -55,9 +55,7 @@ def slice_config(config: Config, slices: int, name: str) -> Config:
         if field in type(config).model_fields
     }
     if not shares:
-        raise ConfigError(
-            f"slices: {slices}, but model {name!r} has neither epochs nor sweeps to go on with; must be 1"
-        )
+        raise ConfigError(f"slices: {slices}, but model {name!r} has neither epochs nor sweeps to resume; must be 1")
     return config.model_copy(update=shares)
 
 
@@ -67,7 +65,7 @@ def check_slices(model: type[Model], config: Config, slices: int, name: str) -> 
         slice_config(config, slices, name)
         # With every side table there may be: whether one is there is known to the data alone.
         if not axes(model(config, Shape(*[2] * len(fields(Shape))))):
-            raise ConfigError(f"slices: {slices}, but model {name!r} has no parameters to go on with; must be 1")
+            raise ConfigError(f"slices: {slices}, but model {name!r} has no parameters to resume from; must be 1")
 
 
 def slice_rows(
@@ -90,18 +88,18 @@ def axes(model: Model) -> dict[str, Axes]:
         return {name: tuple(parameter.shape) for name, parameter in built.named_parameters()}
 
     small = sizes()
-    found: dict[str, list[str | None]] = {name: [None] * len(size) for name, size in small.items()}
+    runs_over: dict[str, list[str | None]] = {name: [None] * len(size) for name, size in small.items()}
     for count in (name for name, size in counts.items() if size):
         for name, size in sizes(**{count: counts[count] + 1}).items():
             for place, (before, after) in enumerate(zip(small[name], size, strict=True)):
                 if after == before:
                     continue
-                if after != before + 1 or found[name][place] is not None:
+                if after != before + 1 or runs_over[name][place] is not None:
                     raise ConfigError(
                         f"slices: parameter {name!r} of {type(model).__name__} stands for several things; must be 1"
                     )
-                found[name][place] = count.removeprefix("num_")
-    return {name: tuple(along) for name, along in found.items()}
+                runs_over[name][place] = count.removeprefix("num_")
+    return {name: tuple(along) for name, along in runs_over.items()}
 
 
 def resume(earlier: Path, catalogue: Catalogue) -> Begin:

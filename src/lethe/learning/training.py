@@ -52,7 +52,7 @@ def progress_bar(name: str, config: Any) -> Iterator[Progress]:
     with tqdm(total=total, desc=name, unit="epoch", delay=5, leave=False, disable=None) as bar:
 
         def show(row: Row) -> None:
-            # Epochs of a training that is gone on with were done before.
+            # Epochs of a training that is resumed were done before.
             bar.update(int(row["epoch"]) + 1 - bar.n)
 
         yield show
@@ -106,7 +106,7 @@ def train(
         if model.config.solver == "gradient":
             model.to(device or "cpu")
             if device is not None and device.type == "cuda":
-                # For the whole process, as the number of threads is. What has no such form warns and goes on: results
+                # For the whole process, as the number of threads is. What has no such form warns and runs: results
                 # of a GPU are not promised to repeat (lethe.core.environment).
                 torch.use_deterministic_algorithms(True, warn_only=True)
             history = fit(model, data, stream("train"), progress=progress, valid=valid, saved=saved, begin=begin)
@@ -143,8 +143,8 @@ def fit(
     With ``valid``, each row also has "valid", the model ends with the weights of its best epoch, and it stops after
     ``config.patience`` epochs without a rise (0: never).
 
-    With ``saved``, it goes on from the ``learning.checkpoint`` of that path where there is one, and writes one there
-    after the last epoch and, at most every ``CHECKPOINT_SECONDS``, between epochs. Stopped and gone on with, it ends
+    With ``saved``, it resumes from the ``learning.checkpoint`` of that path where there is one, and writes one there
+    after the last epoch and, at most every ``CHECKPOINT_SECONDS``, between epochs. Stopped and resumed, it ends
     in the bytes of a training that was never stopped. ``progress`` sees only the epochs that are run.
     """
     config: Any = model.config
@@ -187,8 +187,8 @@ def fit(
 def _check_needs(model: Model, data: InteractionMatrix) -> None:
     """Raises ConfigError for a table that the model can't learn without. An empty one will do."""
     for table in sorted(model.needs):
-        found = getattr(data.side if hasattr(data.side, table) else data, table)
-        if found is None or (isinstance(found, dict) and not found):
+        part = getattr(data.side if hasattr(data.side, table) else data, table)
+        if part is None or (isinstance(part, dict) and not part):
             raise ConfigError(f"{type(model).__name__}: needs {table}, and the dataset has none")
 
 

@@ -92,7 +92,7 @@ class EHCF(MultiBehaviour):
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
         if not self.config.joint:
-            # An epoch's stream is named by its number, which also one that goes on from a checkpoint knows.
+            # An epoch's stream is named by its number, which a training resumed from a checkpoint knows too.
             self._turn = int(stream.names[-1]) * len(self.shares) // max(self.config.epochs, 1)
         return super().batches(data, stream)
 

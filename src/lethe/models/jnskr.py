@@ -155,15 +155,15 @@ class JNSKR(towers.NonSampling):
         """L_KG of the items ``rows`` [B] as heads, with all relations and all entities."""
         heads, weights = self.items[rows], self.graph_weights[rows].to(self.items.dtype)
         owner = torch.repeat_interleave(facts.indptr.diff())
-        found = heads[owner] * self._take(self.relations, facts.relations) * self._take(self.entities, facts.entities)
-        scores = found.sum(dim=1)
+        cells = heads[owner] * self._take(self.relations, facts.relations) * self._take(self.entities, facts.entities)
+        scores = cells.sum(dim=1)
         positives = ((1.0 - weights[owner]) * scores.square() - 2.0 * scores).sum()
         grams = self.relations.T @ self.relations, heads.T @ (weights[:, None] * heads), self.entities.T @ self.entities
         return positives + (grams[0] * grams[1] * grams[2]).sum()
 
     def _vectors(self, rows: Tensor, facts: Facts) -> Tensor:
         """q of the items ``rows`` -> [B, d]."""
-        found = functional.embedding_bag(
+        described = functional.embedding_bag(
             facts.entities,
             self.entities,
             facts.indptr,
@@ -171,7 +171,7 @@ class JNSKR(towers.NonSampling):
             per_sample_weights=self.attention(facts),
             include_last_offset=True,
         )
-        return self.items[rows] + found
+        return self.items[rows] + described
 
     def attention(self, facts: Facts) -> Tensor:
         """α of each triple -> [nnz]; those of an item sum to 1."""

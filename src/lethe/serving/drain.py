@@ -1,8 +1,8 @@
 """End a worker without losing a request.
 
-A worker that is told to end (a redeployment, see deploy.py) is stopped by uvicorn, which closes every connection that
+A worker that is asked to end (a redeployment, see deploy.py) is stopped by uvicorn, which closes every connection that
 has no request in progress: one that was accepted a moment ago and whose request is still on its way is lost with it.
-So the worker first only stops accepting, and goes on answering what it accepted for a grace period, in which every
+So the worker first only stops accepting, and keeps answering what it accepted for a grace period, in which every
 answer asks its client to come back over a new connection (RFC 9112, section 9.6), which a new worker will accept.
 """
 

@@ -87,13 +87,13 @@ class Catalogue:
         return np.stack(columns, axis=1) if columns else np.empty((rows, 0), dtype=np.int64)
 
     def _encode_side(self, tables: SideTables) -> Side:
-        found: dict[str, Any] = {}
+        side: dict[str, Any] = {}
         for name, table in tables.tables.items():
             if name == "links":
                 users, friends = self.users.encode(table["user"]), self.side["friends"].encode(table["friend"])
                 known = (users >= 0) & (friends >= 0)
                 shape = Shape(len(self.users), len(self.side["friends"]))
-                found[name] = InteractionMatrix(shape, users[known], friends[known])
+                side[name] = InteractionMatrix(shape, users[known], friends[known])
             elif name == "triples":
                 items = self.items.encode(table["item"])
                 parts = (
@@ -101,13 +101,13 @@ class Catalogue:
                     self.side["entities"].encode(table["entity"]),
                 )
                 indptr, *columns = _ragged(len(self.items), items, *parts)
-                found[name] = TripleMatrix(indptr, *columns)
+                side[name] = TripleMatrix(indptr, *columns)
             else:
                 rows, ids = (self.users, table["user"]) if name == "user_features" else (self.items, table["item"])
                 tokens = self.side[name].encode(_tokens(table["field"], table["value"]))
                 indptr, *columns = _ragged(len(rows), rows.encode(ids), tokens, table["weight"])
-                found[name] = FeatureMatrix(indptr, *columns)
-        return Side(behaviours={name: self.encode(rows) for name, rows in tables.behaviours.items()}, **found)
+                side[name] = FeatureMatrix(indptr, *columns)
+        return Side(behaviours={name: self.encode(rows) for name, rows in tables.behaviours.items()}, **side)
 
     def write(self, folder: Path) -> None:
         for name, ids in {"users": self.users, "items": self.items, **self.side}.items():

@@ -20,7 +20,7 @@ _SECONDS = 30.0
 def download(url: str, path: Path, sha256: str) -> None:
     """Put the file at ``url`` to ``path``. What has arrived is kept in ``path``.part until it is whole.
 
-    Raises DataError where the server can't be reached or stops half-way (the next call goes on from there), or where
+    Raises DataError where the server can't be reached or stops half-way (the next call resumes there), or where
     the digest of the whole is not ``sha256`` (nothing is kept).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def download(url: str, path: Path, sha256: str) -> None:
         while not _attempt(url, part):
             has = part.stat().st_size if part.is_file() else -1
             if has <= had:
-                raise DataError(f"{url}: the connection broke at {max(has, 0)} bytes; run again to go on from there")
+                raise DataError(f"{url}: the connection broke at {max(has, 0)} bytes; run again to resume there")
             had = has
         found = digest_file(part)
         if found != sha256:

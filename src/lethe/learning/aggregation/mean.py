@@ -28,8 +28,8 @@ def fit(
 ) -> tuple[WeightedEnsemble, History]:
     """Nothing is learned: the history is empty."""
     whole = Catalogue.of(train)
-    # Side tables may have told a shard of items that no training row names.
-    items = Ids.of(np.concatenate([whole.items.values, *(one.catalogue.items.values for one in sub_models)]))
+    # Side tables may have brought a shard items that no training row names.
+    items = Ids.of(np.concatenate([whole.items.values, *(member.catalogue.items.values for member in sub_models)]))
     catalogue = Catalogue(whole.users, items)
     weights = np.ones(len(sub_models), np.float32)
     return WeightedEnsemble(catalogue, tuple(sub_models), catalogue.encode(train).item_counts, weights), []

@@ -1,7 +1,7 @@
 """Refit, for two-tower sub-models: bring the shards into one space, then a few exact sweeps over all rows. Ours.
 
 The start is the sub-models' vectors after rebalancing and orthogonal Procrustes (``align``), each entity's mean
-weighted by how many of its rows a shard saw. Alternating least squares (``models.solvers.als``) then goes on from there
+weighted by how many of its rows a shard saw. Alternating least squares (``models.solvers.als``) then starts there,
 on all remaining rows: a few sweeps do what takes many from a random start.
 """
 

@@ -111,7 +111,7 @@ class Rows(NamedTuple):
 def solve_rows(rows: Rows, x: np.ndarray, y: np.ndarray, *, dropout: float, reg: float, steps: int) -> float:
     """Solve each row of ``x`` [R, d] in place against ``y`` [C, d]. Returns Σ_rows (xᵀ M x - 2 xᵀ b).
 
-    With 0 ``steps`` nothing is changed, only the value found.
+    With 0 ``steps`` nothing is changed, only the value computed.
     """
     kind = x.dtype.type
     return float(_solve_rows(*rows, x, y, kind(dropout / (1.0 - dropout)), kind(reg), steps))
