@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import functools
+import io
 import logging
+import os
+import signal
 import sys
-from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn, ParamSpec, TextIO, TypeVar
 
 from lethe.core import process
 from lethe.core.format import must_fit
@@ -32,9 +37,11 @@ def alone(run: Callable[P, R]) -> Callable[P, R]:
 
 def command(run: Callable[[], object]) -> None:
     """Run a flow; an error a user can mend, a full or read-only disk among them, is one line on standard error and exit
-    code 1."""
+    code 1. So is Ctrl-C, with 130; nothing we started is left then, and what was under way the next run resumes."""
     # Prefect's queue of events says at exit what it still holds: noise after our one line.
     logging.getLogger("EventsWorker").setLevel(logging.CRITICAL)
+    sys.stdout, sys.stderr = Unbroken(sys.stdout), Unbroken(sys.stderr)
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         run()
     except LetheError as error:
@@ -42,3 +49,51 @@ def command(run: Callable[[], object]) -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(f"error: {where}{error.strerror or str(error).splitlines()[0]}")
+
+
+def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
+    """End at once, as a kill would: Prefect would wait for models that are in training, and ask a server that is gone.
+
+    A second Ctrl-C doesn't wait for children either.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    process.end_children()
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), b"error: interrupted; the next run resumes what was under way\n")
+    os._exit(process.INTERRUPTED)
+
+
+class Unbroken(io.TextIOBase):
+    """A stream whose reader may go away (``| head``, a pager, a connection): what is then written goes nowhere, and the
+    flow goes on. A progress bar that can't write would hold its lock, and the flow with it, for good."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with self._unbroken():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._unbroken():
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    @contextmanager
+    def _unbroken(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)

@@ -101,7 +101,7 @@ class ArtifactStore:
         key = self.key(kind, inputs)
         parent = self.root / kind
         parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".building-", dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=f".building-{os.getpid()}-", dir=parent))
         try:
             start, worked = time.perf_counter(), time.thread_time()
             extra = write(folder) or {}

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
 from lethe.core.workspace import Workspace
 from lethe.errors import DataError, LetheError
+
+INTERRUPTED = 130
+"""Exit code of a process that was stopped by Ctrl-C, as a shell has it."""
+GRACE = 30.0
+"""Seconds that a child has after Ctrl-C."""
+_UNDER_WAY: set[int] = set()
+"""Processes of the modules that run now."""
 
 
 @contextmanager
@@ -37,17 +48,25 @@ def alone(workspace: Workspace) -> Iterator[None]:
 
 def run_module(workspace: Workspace, module: str, *arguments: str, error: type[LetheError] = DataError) -> str:
     """Run ``python -m module arguments`` in the workspace and return its output. Raises ``error`` with its fault."""
-    result = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=workspace.root,
-        env=workspace.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    if result.returncode != 0:
-        raise error(_fault(result.stdout) or _crash(" ".join([module, *arguments]), result.returncode, result.stdout))
-    return result.stdout
+    # Not a pipe: one that is being read can't be read on when a signal comes in between (see ``end_children``).
+    with tempfile.TemporaryFile() as said:
+        command = [sys.executable, "-m", module, *arguments]
+        process = subprocess.Popen(
+            command, cwd=workspace.root, env=workspace.environment(), stdout=said, stderr=subprocess.STDOUT
+        )
+        _UNDER_WAY.add(process.pid)
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            _let_end(process.pid)
+            raise
+        finally:
+            _UNDER_WAY.discard(process.pid)
+        said.seek(0)
+        output = said.read().decode(errors="replace")
+    if code != 0:
+        raise error(_fault(output) or _crash(" ".join([module, *arguments]), code, output))
+    return output
 
 
 def run_flow(workspace: Workspace, name: str, *arguments: str) -> int:
@@ -55,7 +74,63 @@ def run_flow(workspace: Workspace, name: str, *arguments: str) -> int:
     # Prefect's temporary server doesn't make the folder of its own database.
     workspace.prefect_home.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", f"flows.{name}", *arguments]
-    return subprocess.run(command, cwd=workspace.root, env=workspace.environment()).returncode
+    process = subprocess.Popen(command, cwd=workspace.root, env=workspace.environment())
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return _let_end(process.pid)
+
+
+def _let_end(child: int) -> int:
+    """Ctrl-C: a child gets time to bring to an end what it is writing, because a file that it is stopped in the middle
+    of may be one that it can't read again (DVC's locks). One more Ctrl-C, or too long a time, and it is stopped.
+    Returns its exit code."""
+    try:
+        process = psutil.Process(child)
+        if not _told_by_terminal():
+            process.send_signal(signal.SIGINT)
+        return process.wait(timeout=GRACE) or 0
+    except psutil.NoSuchProcess:
+        pass
+    except (KeyboardInterrupt, psutil.TimeoutExpired):
+        _stop([*process.children(recursive=True), process])
+    return INTERRUPTED
+
+
+def _told_by_terminal() -> bool:
+    """Whether we are in front of a terminal, which tells every process there of Ctrl-C, our children too."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+def end_children() -> None:
+    """Let the modules that run come to an end, then stop every process that this one started, but for a service, which
+    has a session of its own to outlive us."""
+    for child in list(_UNDER_WAY):
+        _let_end(child)
+    _stop([child for child in psutil.Process().children(recursive=True) if _in_our_session(child)])
+
+
+def _in_our_session(process: psutil.Process) -> bool:
+    with suppress(ProcessLookupError):
+        return os.getsid(process.pid) == os.getsid(0)
+    return False
+
+
+def _stop(processes: list[psutil.Process]) -> None:
+    for send in (psutil.Process.terminate, psutil.Process.kill):
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                send(process)
+        _, processes = psutil.wait_procs(processes, timeout=5)
 
 
 def _fault(output: str) -> str:

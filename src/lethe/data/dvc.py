@@ -2,19 +2,88 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import yaml
 from filelock import FileLock
 
 from lethe.core.process import run_module
 from lethe.core.workspace import Workspace
+from lethe.data.dvc_objects import remember
+from lethe.data.leftovers import remove_leftovers
 
 
 def dvc(workspace: Workspace, *arguments: str) -> str:
     """Run ``dvc`` with these arguments in the workspace; returns its output. Raises DataError with its fault."""
     workspace.state.mkdir(parents=True, exist_ok=True)
     with FileLock(workspace.state / "dvc.lock"):
+        _mend(workspace)
         return run_module(workspace, "dvc", *arguments)
 
 
 def repro(workspace: Workspace) -> str:
-    """Bring every data stage up to date."""
-    return dvc(workspace, "repro")
+    """Bring every data stage up to date; what an interrupted run left goes first."""
+    workspace.state.mkdir(parents=True, exist_ok=True)
+    with FileLock(workspace.state / "dvc.lock"):
+        _mend(workspace)
+        left = remove_leftovers(workspace)
+    if left:
+        print(f"removed {left} files and folders that an interrupted run had left", file=sys.stderr)
+    # Before and after: what is replaced now has to be known when it is to go.
+    remember(workspace)
+    said = dvc(workspace, "repro")
+    remember(workspace)
+    return said
+
+
+def _mend(workspace: Workspace) -> None:
+    """DVC writes two of its files in place, so an interrupt can leave them empty or cut, and every later command fails.
+    While no other DVC is at work such a file says nothing of worth: it is removed."""
+    folder = workspace.root / ".dvc" / "tmp"
+    if not all(_free(folder / name) for name in ("lock", "rwlock.lock")):
+        return
+    if not _says_who_works(folder / "rwlock"):
+        (folder / "rwlock").unlink(missing_ok=True)
+    if not _is_lock_of_stages(workspace.root / "dvc.lock"):
+        # The stages run again, and write the same bytes again.
+        (workspace.root / "dvc.lock").unlink(missing_ok=True)
+
+
+def _free(lock: Path) -> bool:
+    """Whether no DVC process holds this lock file."""
+    with suppress(FileNotFoundError), lock.open("rb+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+def _says_who_works(rwlock: Path) -> bool:
+    """Whether a list of those who read or write outputs is whole and names one that is there."""
+    try:
+        told = json.loads(rwlock.read_bytes())
+        entries = [*told.get("write", {}).values(), *(one for some in told.get("read", {}).values() for one in some)]
+        return any(_is_dvc(int(entry["pid"])) for entry in entries)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return False
+
+
+def _is_dvc(process: int) -> bool:
+    with suppress(psutil.Error):
+        return any("dvc" in part for part in psutil.Process(process).cmdline())
+    return False
+
+
+def _is_lock_of_stages(path: Path) -> bool:
+    if not path.is_file():
+        return True
+    try:
+        return all(stage["cmd"] for stage in yaml.safe_load(path.read_bytes())["stages"].values())
+    except (yaml.YAMLError, TypeError, KeyError, AttributeError):
+        return False

@@ -1,0 +1,121 @@
+"""DVC's cache where it is shared, moved, or backed up to a remote that others use: ours goes, nobody else's does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lethe.core.workspace import Workspace
+from lethe.data.dvc import dvc, repro
+from lethe.data.dvc_objects import objects_in_use
+from lethe.forgetting.stores.dvc_cache import DvcCache
+from lethe.forgetting.stores.needles import Needles
+from lethe.forgetting.stores.remotes import Remote
+from tests.data.test_dvc import make_project
+
+GONE = "canary-person"
+NEEDLES = [Needles("ml", users=frozenset({GONE}))]
+
+
+@pytest.fixture(autouse=True)
+def _no_other_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for level in ("GLOBAL", "SYSTEM"):
+        monkeypatch.setenv(f"DVC_{level}_CONFIG_DIR", str(tmp_path / level))
+
+
+def forget(project: Workspace, left: str = "somebody else") -> None:
+    """As a forget run does before it empties the stores: the tables are made anew, without them."""
+    (project.root / "source.txt").write_text(left)
+    repro(project)
+
+
+def files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
+
+
+def test_from_a_cache_that_others_share_only_ours_goes(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    mine = make_project(tmp_path / "mine", f"{GONE} of mine", shared)
+    other = make_project(tmp_path / "other", f"{GONE} of theirs", shared)
+    (tmp_path / "shared" / "files" / "md5" / "ab").mkdir(parents=True)
+    (tmp_path / "shared" / "files" / "md5" / "ab" / ("c" * 30)).write_text(f"{GONE}, of a project without Lethe")
+    for project in (mine, other):
+        repro(project)
+    cache, before = DvcCache(mine), files(shared)
+    theirs = set(objects_in_use(other.root, shared))
+    would = cache.would_remove(NEEDLES)
+    forget(mine)
+    found = cache.find(NEEDLES)
+    assert {place.kind for place in found.places} == {"text"}
+    assert any(place.where.startswith("runs/") or "files/md5" in place.where for place in found.places)
+    removed = cache.remove(NEEDLES)
+    assert removed.entries > 0
+    assert would.entries > 0
+    assert cache.find(NEEDLES).places == ()
+    assert cache.remove(NEEDLES).entries == 0, "safe to repeat"
+    gone = before - files(shared)
+    assert {path.relative_to(shared).parts[0] for path in gone} == {"files", "runs"}
+    assert set(objects_in_use(other.root, shared)) == theirs
+    assert "up to date" in dvc(other, "status")
+    assert (shared / "files" / "md5" / "ab" / ("c" * 30)).exists()
+    (other.root / "data" / "ml" / "ingested" / "rows").unlink()
+    dvc(other, "checkout", "-q")
+    assert (other.root / "data" / "ml" / "ingested" / "rows").read_text() == f"{GONE} of theirs"
+
+
+def test_what_another_project_uses_too_stays_and_is_named(tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    mine, other = (make_project(tmp_path / name, GONE, shared) for name in ("mine", "other"))
+    for project in (mine, other):
+        repro(project)
+    forget(mine)
+    cache = DvcCache(mine)
+    cache.remove(NEEDLES)
+    found = cache.find(NEEDLES)
+    assert found.places == ()
+    assert [str(place) for place in found.not_searched] == ["shared cache: 2 objects are used by other projects too"]
+    assert "up to date" in dvc(other, "status")
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_cache_from_before_another_was_configured_goes_too(inside: bool, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", GONE)
+    repro(project)
+    old = project.root / ".dvc" / "cache"
+    assert files(old)
+    new = project.root / "cache-2" if inside else tmp_path / "elsewhere"
+    dvc(project, "cache", "dir", "-q", str(new))
+    forget(project)
+    cache = DvcCache(project)
+    assert {place.kind for place in cache.find(NEEDLES).places} == {"text"}
+    cache.remove(NEEDLES)
+    assert cache.find(NEEDLES).places == ()
+    assert not old.exists()
+    dvc(project, "cache", "dir", "-q", str(tmp_path / "third"))
+    forget(project, "nobody")
+    DvcCache(project).remove(NEEDLES)
+    assert not any("somebody else" in path.read_text(errors="replace") for path in files(new)), "nor does the second"
+
+
+def test_a_remote_of_the_users_own_configuration_loses_ours_alone(tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    (tmp_path / "GLOBAL").mkdir()
+    (tmp_path / "GLOBAL" / "config").write_text(f"['remote \"mine\"']\n    url = {remote}\n")
+    first, second = (make_project(tmp_path / name, f"{GONE} of {name}") for name in ("first", "second"))
+    for project in (first, second):
+        repro(project)
+        dvc(project, "push", "-q", "--run-cache", "-r", "mine")
+    forget(first)
+    dvc(first, "gc", "--workspace", "-f", "-q")
+    store, before = Remote(first, "mine", shared=True), files(remote)
+    theirs = set(objects_in_use(second.root, second.root / ".dvc" / "cache"))
+    assert {place.kind for place in store.find(NEEDLES).places} == {"text"}
+    would = store.would_remove(NEEDLES)
+    removed = store.remove(NEEDLES)
+    assert would == removed
+    assert removed.entries == len(before - files(remote)) > 0
+    found = store.find(NEEDLES)
+    assert found.places == ()
+    assert [place.kind for place in found.not_searched] == [f"{len(files(remote))} files are not of this project"]
+    assert {path.parent.name + path.name.removesuffix(".dir") for path in files(remote)} >= theirs
