@@ -24,7 +24,8 @@ from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc
 from lethe.errors import DeploymentError
 from lethe.forgetting import certificate
-from lethe.forgetting.intake import ledger, submit
+from lethe.forgetting.intake import submit
+from lethe.forgetting.standing import ledger
 from lethe.proof.verification import verify
 from lethe.serving import deploy
 

@@ -19,8 +19,9 @@ from benchmarks.killed import POINTS, Point
 from benchmarks.own_product import DATASET, Watch, person
 from lethe.core.workspace import Workspace
 from lethe.forgetting import certificate
-from lethe.forgetting.intake import ledger, submit
+from lethe.forgetting.intake import submit
 from lethe.forgetting.run import Run
+from lethe.forgetting.standing import ledger
 from lethe.proof.verification import verify
 
 Say = Callable[[str], None]

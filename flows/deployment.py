@@ -8,7 +8,7 @@ from flows.command import alone, command
 from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
-from lethe.forgetting.intake import publish_hidden
+from lethe.forgetting.standing import publish_hidden
 from lethe.serving.deploy import build_bento, redeploy, shipped
 
 

@@ -25,7 +25,7 @@ from lethe.data.gates.__main__ import judge
 from lethe.data.partition import Assignment
 from lethe.data.stages import build_data
 from lethe.errors import DeploymentError, ValidationError
-from lethe.forgetting import certificate, completion, erasure, intake, rollback
+from lethe.forgetting import certificate, completion, erasure, rollback, standing
 from lethe.forgetting import run as runs
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.stores import purge
@@ -367,7 +367,7 @@ def test_identity_in_audit(tiny: Workspace) -> None:
     """What is kept of a request names nobody: ids of requests are random, the digest needs the key."""
     train(tiny)
     (id,) = forget(tiny, GONE)
-    book = intake.ledger(tiny)
+    book = standing.ledger(tiny)
     kept = json.dumps([book.get(id).to_json(), *(vars(event) for event in book.events())])
     kept += (tiny.certificates / f"{id}.json").read_text() + tiny.suppression.read_text()
     assert GONE not in kept
@@ -427,5 +427,5 @@ def test_edge_cases_end_as_if_never_there(kind: str, tmp_path: Path) -> None:
         f: v.digest for f, v in Registry(never).served().items()
     }
     needles = [Needles("tiny", users=frozenset(gone), texts=frozenset({*gone, "item-only"}))]
-    found = purge.scan(erasure.stores(workspace, intake.ledger(workspace)), needles)
+    found = purge.scan(erasure.stores(workspace, standing.ledger(workspace)), needles)
     assert found.found == 0, found.to_json()

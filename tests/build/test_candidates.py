@@ -97,7 +97,7 @@ def test_a_scheduled_run_lets_requests_wait_for_one_another_up_to_the_earliest_d
     promote_winners(workspace, params, outcomes, rebuilt=False)
     first = intake.submit(workspace, None, "user-001", [])
     intake.submit(workspace, None, "user-002", [])
-    plan = intake.current_plan(workspace)
+    plan = runs.current_plan(workspace)
     assert plan.families[0].predicted.seconds is not None
     now = datetime.now(UTC)
     assert runs.begin(workspace, scheduled=True, now=now) is None

@@ -11,7 +11,7 @@ from lethe.core.artifacts import ArtifactStore
 from lethe.core.environment import whole_code_digest
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, LetheError
-from lethe.forgetting import certificate, completion, erasure, intake, rollback
+from lethe.forgetting import certificate, completion, erasure, rollback, standing
 from lethe.forgetting.certificate.claims import SENTENCES
 from tests.house import ask, forget, rebuild, train
 
@@ -41,7 +41,7 @@ def test_many_requests_are_one_run_with_a_certificate_each(tiny: Workspace) -> N
     train(tiny)
     made = {artifact.key for artifact in ArtifactStore(tiny.artifacts).all()}
     ids = forget(tiny, *USERS)
-    book = intake.ledger(tiny)
+    book = standing.ledger(tiny)
     done = book.get_all(ids)
     assert [request.state for request in done] == ["completed"] * 3
     for request in done:
@@ -67,7 +67,7 @@ def test_the_certificate_names_the_code_that_built_what_was_replaced(
     train(tiny)
     monkeypatch.undo()
     (id,) = forget(tiny, USERS[0])
-    path = tiny.root / intake.ledger(tiny).get(id).result["certificate"]
+    path = tiny.root / standing.ledger(tiny).get(id).result["certificate"]
     signed = certificate.read(path)
     assert (signed.materials["code before"], signed.materials["code"]) == ("a" * 64, whole_code_digest())
 
@@ -85,7 +85,7 @@ def test_what_an_older_version_saw_is_searched_for_in_every_store(tiny: Workspac
     assert not (tiny.reports / "old.json").exists()
     (tiny.state / "kept.json").unlink()
     completion.complete(tiny, erasure.erase(tiny, run))
-    assert intake.pending(tiny) == []
+    assert standing.pending(tiny) == []
 
 
 def test_roll_back_goes_only_to_versions_built_after_the_last_completed_request(tiny: Workspace) -> None:

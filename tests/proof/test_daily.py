@@ -17,8 +17,8 @@ from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import LetheError
-from lethe.forgetting.intake import ledger
 from lethe.forgetting.ledger.ledger import Ledger
+from lethe.forgetting.standing import ledger
 from lethe.proof import daily as audit
 from lethe.tables.interactions import Interactions
 from tests.conftest import make_workspace, taste_blocks

@@ -68,7 +68,7 @@ def rollback(
 @app.command()
 def serve(port: Annotated[int | None, typer.Option(help="Port; default from params.yaml.")] = None) -> None:
     """Serve what is deployed until interrupted."""
-    from lethe.forgetting.intake import publish_hidden
+    from lethe.forgetting.standing import publish_hidden
     from lethe.serving.deploy import start, stop
 
     here = workspace()

@@ -17,7 +17,8 @@ from lethe.core.process import run_flow
 from lethe.core.reports import read_report, write_report
 from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
-from lethe.forgetting.intake import ledger, submit
+from lethe.forgetting.intake import submit
+from lethe.forgetting.standing import ledger
 from lethe.proof.verification import verify
 from lethe.proof.verification import write_report as write_verdict
 from lethe.serving import deploy
@@ -54,7 +55,7 @@ def run(workspace: Workspace) -> None:
         user = _somebody(workspace, dataset)
         report["before"] = _ask(server.url, user)
         _print_answer("before", report["before"])
-        request = submit(workspace, dataset, str(user), [], "user request")
+        request = submit(workspace, dataset, str(user))
         console.print(f"\n[bold]request[/] {request.id}: forget one user ({request.state})")
         report["accepted"] = _ask(server.url, user)
         _print_answer("accepted, not yet unlearned", report["accepted"])

@@ -1,30 +1,133 @@
-"""``lethe forget``: requests, their plan, the run that fulfils them."""
+"""``lethe forget``: requests, what becomes of them, their plan, the run that fulfils them."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import csv
+import getpass
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from lethe.cli.common import Json, run_flow, show, workspace
+from lethe.errors import RequestError
 
-app = typer.Typer(no_args_is_help=True, help="Forget requests: add, plan, run, list.")
+if TYPE_CHECKING:
+    from lethe.forgetting.intake import Answer, Ask
+    from lethe.forgetting.ledger.requests import ForgetRequest
+
+app = typer.Typer(no_args_is_help=True, help="Forget requests: taken, planned, fulfilled, looked at.")
+
+Id = Annotated[str, typer.Argument(help="Id of the request.")]
+Dataset = Annotated[str | None, typer.Option(help="Dataset; needed if there are several.")]
+Actor = Annotated[str | None, typer.Option(help="Who does this, for the log; default: the user of this machine.")]
 
 
 @app.command("add")
 def forget_add(
-    user: Annotated[str, typer.Option(help="Id of the user, as in the source.")],
+    user: Annotated[str | None, typer.Option(help="Id of the user, as in the source; - reads it from input.")] = None,
     item: Annotated[list[str] | None, typer.Option(help="Only the interactions with these items; repeatable.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Dataset; needed if there are several.")] = None,
-    reason: Annotated[str, typer.Option(help="Why: kept in the ledger and on the certificate.")] = "user request",
+    file: Annotated[
+        str | None,
+        typer.Option(help="CSV of many: user, or columns user, item, external_id by a head line; - is input."),
+    ] = None,
+    dataset: Dataset = None,
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="In every dataset.")] = False,
+    reason: Annotated[str | None, typer.Option(help="A code of forgetting.reasons; default: the first.")] = None,
+    ticket: Annotated[str | None, typer.Option(help="Number of a ticket.")] = None,
+    external_id: Annotated[str | None, typer.Option(help="What the asking system calls this request.")] = None,
+    also_item: Annotated[
+        bool | None, typer.Option("--also-item/--not-item", help="Whether the user is an item too, and goes as one.")
+    ] = None,
+    confirm_unknown: Annotated[bool, typer.Option("--confirm-unknown", help="Also ids that nobody has.")] = False,
+    actor: Actor = None,
     as_json: Json = False,
 ) -> None:
-    """Put a request into the ledger; the service answers a whole-user request from popularity at once."""
-    from lethe.forgetting.intake import submit
+    """Take requests: what is held is counted, and the service answers these users from popularity at once."""
+    from lethe.forgetting.intake import Ask, Terms, submit_all
 
-    request = submit(workspace(), dataset, user, item or [], reason)
-    held = "" if request.state != "completed" else ": nothing held"
-    show(request.to_json(), as_json, [f"{request.id} {request.state}{held}"])
+    if (user is None) == (file is None):
+        raise RequestError("user: name --user or --file, one of the two")
+    if file is not None and (item or external_id):
+        raise RequestError("file: items and external ids stand in its columns item and external_id")
+    if user is not None:
+        asks = [Ask(sys.stdin.readline().rstrip("\r\n") if user == "-" else user, tuple(item or ()), external_id)]
+    else:
+        asks = _read(str(file))
+    terms = Terms(reason, ticket, also_item, confirm_unknown, actor or getpass.getuser())
+    answers = submit_all(workspace(), dataset, asks, terms, everywhere=everywhere)
+    told = [answer.to_json() for answer in answers]
+    many = len(answers) > _FEW
+    lines = _counted(answers) if many else [line for answer in answers for line in _lines(answer)]
+    show(told[0] if user is not None and not everywhere else told, as_json, lines)
+
+
+_FEW = 20  # Answers that are told one by one.
+
+
+def _read(file: str) -> list[Ask]:
+    """The asks of a CSV file: one user a line, or what its head line names. Raises RequestError."""
+    from lethe.forgetting.intake import Ask
+
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "must be UTF-8"
+        raise RequestError(f"file: {file}: {reason}") from None
+    rows = [row for row in csv.reader(text.splitlines()) if row]
+    head = [name.strip().lower() for name in rows[0]] if rows else []
+    if "user" not in head:
+        if wide := sum(len(row) > 1 for row in rows):
+            raise RequestError(
+                f"file: {wide} lines have several columns; a head line must name them: user, item, external_id"
+            )
+        return [Ask(row[0]) for row in rows]
+    if strange := set(head) - {"user", "item", "external_id"}:
+        raise RequestError(f"file: column {min(strange)!r} must be user, item or external_id")
+    return _grouped(dict(zip(head, row, strict=False)) for row in rows[1:])
+
+
+def _grouped(rows: Iterable[dict[str, str]]) -> list[Ask]:
+    """One ask for each line without an item, and one for all items of a user with the same external id."""
+    from lethe.forgetting.intake import Ask
+
+    items: dict[tuple[str, str | None], list[str]] = {}
+    for row in rows:
+        named = items.setdefault((row["user"], row.get("external_id") or None), [])
+        if row.get("item"):
+            named.append(row["item"])
+    return [Ask(user, tuple(dict.fromkeys(chosen)), external_id) for (user, external_id), chosen in items.items()]
+
+
+def _lines(answer: Answer) -> list[str]:
+    request = answer.request
+    known = "" if answer.is_new else ", as asked before"
+    if request.state == "completed":
+        lines = [f"{request.id} completed{known}: nothing held, and nothing of it will enter"]
+    else:
+        due = f"due {request.due:%Y-%m-%d} ({request.days_left()} days)"
+        lines = [f"{request.id} {request.state}{known}: {request.held} held; {due}"]
+    for name, rows in answer.elsewhere.items():
+        lines.append(f"  the same id is held in {name} too ({rows} rows): --everywhere, or --dataset {name}")
+    if answer.rows_as_item:
+        lines.append(
+            f"  the same id is an item too ({answer.rows_as_item} rows): is that the person? then ask again with "
+            "--also-item (for all: items_are_users in params.yaml)"
+        )
+    return lines
+
+
+def _counted(answers: list[Answer]) -> list[str]:
+    new = [answer.request for answer in answers if answer.is_new]
+    lines = [f"{len(answers)} requests, {len(answers) - len(new)} of them asked before or repeated"]
+    lines += [f"  {state}: {count}" for state, count in sorted(Counter(r.state for r in new).items())]
+    if rows := sum(answer.rows_as_item > 0 for answer in answers):
+        lines.append(f"  {rows} of the ids are items too; see --also-item and items_are_users in params.yaml")
+    return lines
 
 
 @app.command("run")
@@ -34,8 +137,8 @@ def forget_run(
 ) -> None:
     """Fulfil every accepted request: data, training, redeployment, purge, certificate."""
     from lethe.forgetting import erasure
-    from lethe.forgetting.intake import current_plan, ledger, pending
-    from lethe.forgetting.run import Run
+    from lethe.forgetting.run import Run, current_plan, left_out
+    from lethe.forgetting.standing import ledger
 
     found = workspace()
     if dry_run:
@@ -45,27 +148,151 @@ def forget_run(
         report = plan.to_json() | {"stores": [share.to_json() for share in shares]}
         show(report, as_json, [*plan.lines(), *lines])
         return
-    waiting = [request.id for request in pending(found)]
+    waiting = [
+        request.id for request in ledger(found).in_state("received", "accepted", "planned", "executing", "verified")
+    ]
     if waiting or Run.read(found) is not None:
         run_flow("forgetting")
-    done = [ledger(found).get(request) for request in waiting]
-    show([r.to_json() for r in done], as_json, [f"{r.id} {r.state}" for r in done] or ["nothing to forget"])
+    done = ledger(found).get_all(waiting)
+    lines = [f"{request.id} {request.state}" for request in done] or ["nothing to forget"]
+    show([request.to_json() for request in done], as_json, [*lines, *left_out(found)])
 
 
 @app.command("plan")
 def forget_plan(as_json: Json = False) -> None:
     """What the waiting requests touch and cost: shards, seconds, guarantee, due date, and other shardings' costs."""
-    from lethe.forgetting.intake import current_plan
+    from lethe.forgetting.run import current_plan
 
     plan = current_plan(workspace())
     show(plan.to_json(), as_json, plan.lines())
 
 
 @app.command("list")
-def forget_list(as_json: Json = False) -> None:
-    """All requests and their states."""
-    from lethe.forgetting.intake import ledger
+def forget_list(
+    all_of_them: Annotated[bool, typer.Option("--all/--open", help="Also those that are ended.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Requests, their states, and the days that are left."""
+    from lethe.forgetting.standing import ledger
 
-    requests = ledger(workspace()).all()
-    lines = [f"{r.id}  {r.state:<10} {r.kind:<13} due {r.due:%Y-%m-%d}" for r in requests]
-    show([r.to_json() for r in requests], as_json, lines or ["no requests"])
+    book = ledger(workspace())
+    requests = book.all() if all_of_them else book.open()
+    show([_plain(request) for request in requests], as_json, [_line(r) for r in requests] or ["no requests"])
+
+
+@app.command("show")
+def forget_show(id: Id, as_json: Json = False) -> None:
+    """One request, and every change of it."""
+    from lethe.forgetting.standing import ledger
+
+    book = ledger(workspace())
+    request, events = book.get(id), book.events(id)
+    log = [{"at": event.at, "state": event.state, **event.detail} for event in events]
+    lines = [_line(request), f"  held at acceptance: {request.held}"]
+    lines += [f"  {event.at}  {event.state:<10} {_detail(event.detail)}".rstrip() for event in events]
+    show(_plain(request) | {"events": log}, as_json, lines)
+
+
+def _plain(request: ForgetRequest) -> dict[str, Any]:
+    from lethe.forgetting.ledger.requests import OPEN
+
+    return request.to_json() | {"days_left": request.days_left() if request.state in OPEN else None}
+
+
+def _line(request: ForgetRequest) -> str:
+    from lethe.forgetting.ledger.requests import OPEN
+
+    state = f"{request.state}{' (on hold)' if request.on_hold else ''}"
+    left = f"  {request.days_left()} days left" if request.state in OPEN else ""
+    failure = f"  {request.failure}" if request.failure else ""
+    return f"{request.id}  {state:<12} {request.kind:<11} {request.dataset}  due {request.due:%Y-%m-%d}{left}{failure}"
+
+
+def _detail(detail: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in detail.items() if name not in ("held", "result"))
+
+
+@app.command("cancel")
+def forget_cancel(id: Id, actor: Actor = None, as_json: Json = False) -> None:
+    """End a request that we don't follow, while nothing was removed for it yet."""
+    _change(id, as_json, lambda book, who: book.advance(id, "cancelled", actor=who), actor)
+
+
+@app.command("withdraw")
+def forget_withdraw(id: Id, actor: Actor = None, as_json: Json = False) -> None:
+    """End a request that its subject takes back, while nothing was removed for it yet."""
+    _change(id, as_json, lambda book, who: book.advance(id, "withdrawn", actor=who), actor)
+
+
+@app.command("hold")
+def forget_hold(id: Id, actor: Actor = None, as_json: Json = False) -> None:
+    """Keep a request from being executed; its subject stays hidden, and its date stands."""
+    _change(id, as_json, lambda book, who: book.hold(id, True, who), actor)
+
+
+@app.command("release")
+def forget_release(id: Id, actor: Actor = None, as_json: Json = False) -> None:
+    """Let a request that was on hold take part in the next run."""
+    _change(id, as_json, lambda book, who: book.hold(id, False, who), actor)
+
+
+@app.command("establish")
+def forget_establish(
+    id: Id,
+    fact: Annotated[str, typer.Argument(help="identity or approval; see forgetting.requires in params.yaml.")],
+    actor: Actor = None,
+    as_json: Json = False,
+) -> None:
+    """Record that something about the asking was established; when all of it is, the request is accepted."""
+    from lethe.forgetting.intake import establish
+
+    if fact not in ("identity", "approval"):
+        raise RequestError(f"fact: {fact!r} must be identity or approval")
+    established = cast(Any, fact)
+    _change(id, as_json, lambda _, who: establish(workspace(), id, established, who), actor)
+
+
+@app.command("retry")
+def forget_retry(id: Id, actor: Actor = None, as_json: Json = False) -> None:
+    """Let a request that failed take part in the next run again."""
+    from lethe.forgetting.intake import retry
+
+    _change(id, as_json, lambda _, who: retry(workspace(), id, who), actor)
+
+
+def _change(id: str, as_json: bool, change: Callable[[Any, str], ForgetRequest], actor: str | None) -> None:
+    from lethe.forgetting.standing import ledger
+
+    request = change(ledger(workspace()), actor or getpass.getuser())
+    show(_plain(request), as_json, [_line(request)])
+
+
+@app.command("lift")
+def forget_lift(
+    user: Annotated[str, typer.Option(help="Id of the user, as in the source; - reads it from input.")],
+    dataset: Dataset = None,
+    since: Annotated[str | None, typer.Option(help="Only rows of this time or later (ISO 8601) may enter.")] = None,
+    actor: Actor = None,
+) -> None:
+    """Let somebody who was forgotten be known again, by new rows: those that were removed never come back."""
+    from lethe.forgetting.standing import lift
+
+    began = _time(since)
+    lift(
+        workspace(),
+        dataset,
+        sys.stdin.readline().rstrip("\r\n") if user == "-" else user,
+        began,
+        actor or getpass.getuser(),
+    )
+    typer.echo("lifted: rows that are new enter with the next lethe train")
+
+
+def _time(since: str | None) -> datetime | None:
+    if since is None:
+        return None
+    try:
+        time = datetime.fromisoformat(since)
+    except ValueError:
+        raise RequestError(f"since: {since!r} must be a time such as 2026-12-01T00:00:00Z") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

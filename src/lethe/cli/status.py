@@ -7,7 +7,7 @@ from typing import Any
 from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
-from lethe.forgetting.intake import ledger
+from lethe.forgetting.standing import ledger
 from lethe.serving import deploy
 from lethe.tables.interactions import Interactions
 

@@ -284,6 +284,9 @@ class Dataset(Section):
     """How rows are laid into train, validation and test."""
     rating: Bounds = Bounds()
     """What a rating may be; the gate refuses others."""
+    items_are_users: bool | None = None
+    """Whether items are people too, by the same ids (people recommended to people): whoever is forgotten is forgotten
+    as an item as well. null: not said; a request whose user is an item too asks."""
     duplicates: Literal["error", "latest"] = "error"
     """A (user, item) pair that occurs twice: an error, or keep the latest (ties: the highest rating)."""
     positive: Annotated[str, Field(pattern=_THRESHOLD)] | None = None

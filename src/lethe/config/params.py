@@ -14,6 +14,8 @@ from lethe.config.dataset import (
 from lethe.config.section import Name, Section, read_yaml
 from lethe.config.sharding import Sharding
 
+ReasonCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+
 
 class Candidate(Section):
     model: Name
@@ -72,7 +74,18 @@ class Serving(Section):
 
 class Forgetting(Section):
     due_days: int = Field(30, ge=1)
-    """Days from a request to its due date."""
+    """Days from the receipt of a request to the date it is due."""
+    reasons: tuple[ReasonCode, ...] = Field(
+        ("user-request", "consent-withdrawn", "objection", "account-closed", "retention", "bad-data", "legal-order"),
+        min_length=1,
+    )
+    """Why something is forgotten, as codes; the first is that of a request that names none. No free text: what the
+    ledger and certificates keep for good must hold no id of a person."""
+    ticket: str = r"[A-Za-z]{0,12}-?[0-9]{1,12}"
+    """What a ticket's number looks like, whole, as a regular expression."""
+    requires: tuple[Literal["identity", "approval"], ...] = ()
+    """What must be established (lethe forget establish) before a request is accepted, whichever way it came in. Its
+    subject is hidden from the service meanwhile."""
     batch: Literal["at-once", "until-due"] = "at-once"
     """When a scheduled run fulfils what waits: each time, or together, as late as the earliest due date allows."""
     lead_hours: float = Field(24.0, ge=0)

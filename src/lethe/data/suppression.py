@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self, cast, get_args
 
@@ -25,7 +26,7 @@ Kind = Literal["user", "item", "interaction", "row"]
 _COLUMNS = ("dataset", "kind", "digest", "user_digest", "since")
 _HEAD = re.compile(r"# lethe suppression list 2, key ([0-9a-f]{16})")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_INTERACTIONS = "interactions"
+INTERACTIONS = "interactions"
 _ALWAYS = np.iinfo(np.int64).min  # Before every time: what a user who is not listed may have done.
 
 
@@ -99,21 +100,26 @@ class SuppressionList:
         return self._changed(lambda known: [*(e for e in known if _key(e) not in new), *new.values()])
 
     def lift(self, dataset: str, user_id: object, since: int | None = None) -> Self:
-        """Let a user in again: all but the rows that were removed, or (``since``) but what is older than that time."""
+        """Let a user in again: all but the rows that were removed, or (``since``, in seconds) but what is older. What was
+        asked of single interactions stands."""
         digest = subject_digest(dataset, user_id)
 
         def lifted(known: Iterable[Suppressed]) -> list[Suppressed]:
-            mine = [e for e in known if e.dataset == dataset and e.user_digest == digest and e.kind != "row"]
-            kept = [entry for entry in known if entry not in mine]
+            whole = [(dataset, kind, digest) for kind in ("user", "item")]
+            kept = [entry for entry in known if _key(entry) not in whole]
             return kept if since is None else [*kept, Suppressed.user(dataset, user_id, since)]
 
         return self._changed(lifted)
 
-    def names(self, dataset: str, user_id: object) -> bool:
-        """Whether a user as a whole is on the list."""
-        return (dataset, "user", subject_digest(dataset, user_id)) in {_key(entry) for entry in self.entries}
+    def __contains__(self, entry: Suppressed) -> bool:
+        """Whether there is a line about the same, lifted since some time or not."""
+        return _key(entry) in self._keys
 
-    def drop(self, interactions: Interactions, dataset: str, table: str = _INTERACTIONS) -> Interactions:
+    @cached_property
+    def _keys(self) -> frozenset[tuple[str, str, str]]:
+        return frozenset(map(_key, self.entries))
+
+    def drop(self, interactions: Interactions, dataset: str, table: str = INTERACTIONS) -> Interactions:
         """The rows that the list doesn't name; see ``matches``."""
         named = self.matches(interactions, dataset, table)
         return interactions.take(~named) if named.any() else interactions
@@ -124,7 +130,7 @@ class SuppressionList:
         kept = {name: table.take(~self._in_table(table, dataset)) for name, table in tables.tables.items()}
         return SideTables(kept, behaviours)
 
-    def matches(self, interactions: Interactions, dataset: str, table: str = _INTERACTIONS) -> np.ndarray:
+    def matches(self, interactions: Interactions, dataset: str, table: str = INTERACTIONS) -> np.ndarray:
         """[n] bool: the rows that must not be there. ``table`` is the one they are of: a row is removed from one."""
         listed = self._of(dataset)
         if not listed:

@@ -18,10 +18,10 @@ from lethe.forgetting.certificate import Verification
 from lethe.forgetting.certificate.files import derived
 from lethe.forgetting.certificate.users import Users
 from lethe.forgetting.erasure import must_be_clean, needles_of
-from lethe.forgetting.intake import hide, ledger, pending
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.plan import PlannedFamily
-from lethe.forgetting.run import Run
+from lethe.forgetting.run import Run, members
+from lethe.forgetting.standing import ledger
 from lethe.forgetting.state import State
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.ledger import LedgerStore
@@ -37,11 +37,12 @@ def complete(workspace: Workspace, run: Run, verification: Verification = NOT_RU
     assert run.ended is not None, "a run is erased before it is completed"
     book, ended = ledger(workspace), run.ended
     needles = needles_of(workspace, book, run, ended.after)
-    requests = [request for request in book.get_all(run.requests) if request.state != "completed"]
+    requests = members(book, run)
+    suppressed = {request.id: request.digests() for request in requests}
     seconds = {"total": round(time.time() - run.started, 2), "training": _training_seconds(workspace, run)}
     head = book.check_chain()
     contents = [derived(_content(workspace, run, request, verification, seconds, head)) for request in requests]
-    book.erase(run.requests)
+    book.erase([request.id for request in requests])
     must_be_clean(purge.scan([LedgerStore(book)], needles))
     results: dict[str, dict[str, Any]] = {}
     for content in contents:
@@ -49,6 +50,7 @@ def complete(workspace: Workspace, run: Run, verification: Verification = NOT_RU
         shards = {family: one.shards for family, one in content.families.items()}
         results[content.request.id] = {
             "outcome": "forgotten",
+            "suppressed": suppressed[content.request.id],
             "shards_touched": run.touched,
             "shards_retrained": [f"{family}/{shard}" for family, of in shards.items() for shard in of.retrained],
             "shards_reused": [f"{family}/{shard}" for family, of in shards.items() for shard in of.reused],
@@ -61,7 +63,6 @@ def complete(workspace: Workspace, run: Run, verification: Verification = NOT_RU
             "seconds": seconds,
         }
     book.complete_all(results)
-    hide(workspace, pending(workspace))
     Run.discard(workspace)
 
 

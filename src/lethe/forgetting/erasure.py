@@ -11,11 +11,12 @@ from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import LetheError
 from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
-from lethe.forgetting.intake import current_plan, ledger, rows_of
+from lethe.forgetting.held import held_now
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.lineage import live_artifacts, live_digests
-from lethe.forgetting.run import Ended, Run, user_tree
+from lethe.forgetting.run import Ended, Run, current_plan, members, user_tree
+from lethe.forgetting.standing import ledger
 from lethe.forgetting.state import State, state_of
 from lethe.forgetting.stores import every_store, purge
 from lethe.forgetting.stores.base import Site, Store
@@ -27,7 +28,7 @@ from lethe.serving.hidden import HiddenUsers
 def erase(workspace: Workspace, run: Run) -> Run:
     """Empty every store of what is superseded, then scan them all; raises LetheError if anything is found."""
     book, after = ledger(workspace), state_of(workspace)
-    requests = book.get_all(run.requests)
+    requests = members(book, run)
     places = stores(workspace, book, run)
     needles = needles_of(workspace, book, run, after)
     removed = purge.purge(places, needles)
@@ -64,7 +65,7 @@ def _absence(scan: purge.Scan, needles: Sequence[Needles]) -> Absence:
 
 
 def _rows(workspace: Workspace, run: Run, request: ForgetRequest) -> Rows:
-    left = rows_of(workspace, request)
+    left = held_now(workspace, request).to_remove()
     held = run.held[request.id]
     return Rows(held=held, removed={kind: held[kind] - left[kind] for kind in held}, left=sum(left.values()))
 
@@ -126,7 +127,7 @@ def needles_of(workspace: Workspace, book: Ledger, run: Run, now: State) -> list
     has seen nobody who is forgotten, and stays.
     """
     old = run.before.of(*run.datasets).digests() - now.digests() - live_digests(workspace)
-    requests = book.get_all(run.requests)
+    requests = members(book, run)
     listed, held = SuppressionList.read(workspace.suppression).entries, still_held(workspace)
     return [Needles.of(dataset, requests, suppressed=listed, held=held, digests=old) for dataset in run.datasets]
 

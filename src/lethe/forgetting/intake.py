@@ -1,79 +1,263 @@
-"""Taking requests: checked, recorded, and from then on hidden from the running service."""
+"""Taking requests: checked, what is held counted, recorded, and in the same moment hidden from the running service."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
 
-from lethe.build.costs import Costs
 from lethe.config.params import Params
-from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
+from lethe.data.suppression import SuppressionList
 from lethe.errors import RequestError
-from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import ForgetRequest, holds, mentions
-from lethe.forgetting.plan import Plan, plan
-from lethe.forgetting.state import served
-from lethe.serving import hidden
-from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTables
+from lethe.forgetting.held import Tables, earlier_files, elsewhere, near_spellings, source_rows, tally
+from lethe.forgetting.ledger.requests import Fact, ForgetRequest, Held, holds
+from lethe.forgetting.removal import subjects, take_out
+from lethe.forgetting.standing import check_list, has_data, ledger, one_dataset, within_reach
+from lethe.tables.ids import as_integer
+
+LOOKED_AT = (
+    "the ingested tables",
+    "the source as it is now",
+    "the other datasets",
+    "every version of the dataset",
+    "artifacts and DVC objects that nothing in use is made of",
+)
+"""Where somebody is looked for whom the tables don't hold."""
+_FEW = 5  # Unknown ids whose other spellings are looked for: among many, one after the other would take long.
 
 
-def ledger(workspace: Workspace) -> Ledger:
-    return Ledger(workspace.ledger_url)
+@dataclass(frozen=True)
+class Ask:
+    """Whom, and of whom what, somebody asks to have forgotten."""
+
+    user: str = field(repr=False)
+    items: tuple[str, ...] = field(default=(), repr=False)
+    external_id: str | None = None
 
 
-def pending(workspace: Workspace) -> list[ForgetRequest]:
-    return ledger(workspace).pending()
+@dataclass(frozen=True)
+class Terms:
+    """What is said with requests, of one or of thousands alike."""
+
+    reason: str | None = None
+    """One of the codes of params.yaml; null: the first."""
+    ticket: str | None = None
+    also_item: bool | None = None
+    """Whether the user is forgotten as an item too; null: as the dataset says."""
+    confirm_unknown: bool = False
+    """Whether somebody whom nobody knows is meant all the same."""
+    actor: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of an ask, and what else who asks should know; no ids."""
+
+    request: ForgetRequest
+    is_new: bool
+    elsewhere: Mapping[str, int]
+    """Rows of the same id in other datasets."""
+    rows_as_item: int
+    """Rows with the same id as an item, about which nobody has said whether it is the person."""
+
+    def to_json(self) -> dict[str, Any]:
+        more = {"is_new": self.is_new, "elsewhere": dict(self.elsewhere), "rows_as_item": self.rows_as_item}
+        return self.request.to_json() | more
 
 
 def submit(
-    workspace: Workspace, dataset: str | None, user: str, items: Sequence[str], reason: str = "user request"
+    workspace: Workspace, dataset: str | None, user: str, items: Sequence[str] = (), terms: Terms = Terms()
 ) -> ForgetRequest:
-    """Take a request: accepted, or completed at once where nothing is held. Raises RequestError."""
+    """Take one request; see ``submit_all``."""
+    return submit_all(workspace, dataset, [Ask(user, tuple(items))], terms)[0].request
+
+
+def submit_all(
+    workspace: Workspace, dataset: str | None, asks: Sequence[Ask], terms: Terms = Terms(), *, everywhere: bool = False
+) -> list[Answer]:
+    """Take requests, all or none: each accepted, or completed at once where nothing is held (and suppressed, so that
+    what arrives later never enters). ``everywhere``: in each dataset that holds the user, or, where none does, in all.
+
+    Raises RequestError, also where nobody has the id and ``terms`` don't confirm it.
+    """
     params = Params.read(workspace.params)
-    known = params.pipeline.datasets
-    if dataset is None and len(known) > 1:
-        raise RequestError(f"dataset: must be named where there are several: {', '.join(known)}")
-    name = dataset or known[0]
+    check_list(workspace)
+    if everywhere:
+        names = [name for name in within_reach(workspace, params) if has_data(workspace, name)]
+    else:
+        names = [one_dataset(workspace, params, dataset)]
+    asked = [_asked(workspace, params, name, asks, terms) for name in names]
+    unknown = set(range(len(asks))).intersection(*(one.unknown for one in asked))
+    if unknown and not terms.confirm_unknown:
+        raise _nobody(", ".join(names), unknown, len(asks), max(one.looked.near for one in asked))
+    others = elsewhere(workspace, names[0], [ask.user for ask in asks]) if len(asks) == len(names) == 1 else {}
+    return [answer for one in asked for answer in _take(workspace, params, one, terms, others)]
+
+
+def take_up(workspace: Workspace) -> list[ForgetRequest]:
+    """Accept what was only received: once all that params.yaml requires is established, or where a command was killed
+    in between. What holds nothing completes."""
+    params, book = Params.read(workspace.params), ledger(workspace)
+    ready = [r for r in book.in_state("received") if set(params.forgetting.requires) <= set(r.facts)]
+    done: list[ForgetRequest] = []
+    for dataset in sorted({request.dataset for request in ready}):
+        mine = [request for request in ready if request.dataset == dataset]
+        looked = _look(workspace, params, dataset, mine)
+        if looked.nothing:
+            take_out(workspace, params, dataset, looked.nothing)
+        held = {request.id: looked.held[request.subject] for request in mine}
+        done += book.accept(held, complete={request.id for request in looked.nothing}, looked_at=LOOKED_AT)
+    return done
+
+
+def establish(workspace: Workspace, id: str, fact: Fact, actor: str = "") -> ForgetRequest:
+    """Record a fact about the asking; with the last of those that params.yaml requires the request is accepted."""
     book = ledger(workspace)
-    due = params.forgetting.due_days
-    path = workspace.interactions(name)
-    if name in known and not path.is_file():
-        raise RequestError(f"dataset: {name} has no data yet, so nobody can tell what it holds; run lethe train first")
-    request, created = book.add(name, user, items, reason, datasets=known, due_days=due)
-    if not created and request.state != "received":
-        return request
-    if held_rows(workspace, request) == 0:
-        return book.nothing_held(request.id)
-    # Hidden first, accepted then: from acceptance on, no answer comes from data whose erasure was accepted.
-    hide(workspace, [*pending(workspace), request])
-    return book.advance(request.id, "accepted")
+    book.establish(id, fact, actor)
+    take_up(workspace)
+    return book.get(id)
 
 
-def held_rows(workspace: Workspace, request: ForgetRequest) -> int:
-    """Rows of the data, side tables included, that the request is about."""
-    return sum(rows_of(workspace, request).values())
+def retry(workspace: Workspace, id: str, actor: str = "") -> ForgetRequest:
+    """Let a request that failed take part in the next run again."""
+    book = ledger(workspace)
+    request = book.get(id)
+    if request.state != "failed":
+        raise RequestError(f"state: {id} is {request.state}, only what failed can be tried again")
+    return book.accept({id: request.held}, actor=actor)[0]
 
 
-def rows_of(workspace: Workspace, request: ForgetRequest) -> dict[str, int]:
-    """The same, by kind."""
-    rows = Interactions.read(workspace.interactions(request.dataset))
-    beside = mentions(SideTables.read(workspace.side(request.dataset)), request)
-    return {"interactions": holds(rows, request), "side tables": beside}
+# --- below -------------------------------------------------------------------------------------------------------
 
 
-def hide(workspace: Workspace, requests: Sequence[ForgetRequest]) -> None:
-    """The service answers these users from popularity: whoever asked, for all of it or for a part."""
-    digests = {subject_digest(r.dataset, r.user) for r in requests if r.user is not None}
-    hidden.publish(workspace.hidden_users, digests)
+@dataclass(frozen=True)
+class _Looked:
+    """What was found of some requests, by subject."""
+
+    tables: Tables | None
+    """None while they are being rebuilt."""
+    held: dict[str, Held]
+    nothing: list[ForgetRequest]
+    """Those that hold nothing which has to be removed."""
+    unknown: list[ForgetRequest]
+    """Those of them whom nobody ever held."""
+    near: int
+    """Ids that are the unknown ones in another spelling."""
 
 
-def publish_hidden(workspace: Workspace) -> None:
-    """Write the list of hidden users anew from the ledger; a service begins with none without it."""
-    hide(workspace, pending(workspace))
+def _request(params: Params, dataset: str, ask: Ask, terms: Terms) -> ForgetRequest:
+    settings = params.forgetting
+    reason = terms.reason or settings.reasons[0]
+    if reason not in settings.reasons:
+        raise RequestError(f"reason: must be one of {', '.join(settings.reasons)}; a ticket's number goes to --ticket")
+    if terms.ticket is not None and not re.fullmatch(settings.ticket, terms.ticket):
+        raise RequestError(f"ticket: must be a number such as {settings.ticket} describes (forgetting.ticket)")
+    config = params.datasets.get(dataset)
+    said = terms.also_item if terms.also_item is not None else bool(config and config.items_are_users)
+    return ForgetRequest.new(
+        dataset,
+        ask.user,
+        ask.items,
+        reason,
+        now=datetime.now(UTC),
+        datasets=[dataset],
+        due_days=settings.due_days,
+        also_item=said and not ask.items,
+        ticket=terms.ticket,
+        external_id=ask.external_id,
+    )
 
 
-def current_plan(workspace: Workspace) -> Plan:
-    """What the waiting requests touch and cost, here and under the other shardings of params.yaml."""
-    params, costs = Params.read(workspace.params), Costs.read(workspace)
-    return plan(workspace, pending(workspace), served(workspace), costs=costs, params=params)
+@dataclass(frozen=True)
+class _Asked:
+    """Asks of one dataset, with what was found of them; nothing is written yet."""
+
+    dataset: str
+    requests: list[ForgetRequest]
+    """One an ask, also where two asks are the same."""
+    looked: _Looked
+    rows_as_item: list[int]
+
+    @property
+    def unknown(self) -> set[int]:
+        """Which of the asks are about somebody whom nobody knows."""
+        subjects = {request.subject for request in self.looked.unknown}
+        return {place for place, request in enumerate(self.requests) if request.subject in subjects}
+
+
+def _asked(workspace: Workspace, params: Params, dataset: str, asks: Sequence[Ask], terms: Terms) -> _Asked:
+    requests = [_request(params, dataset, ask, terms) for ask in asks]
+    looked = _look(workspace, params, dataset, list({request.subject: request for request in requests}.values()))
+    return _Asked(dataset, requests, looked, _unsaid_items(params, dataset, looked.tables, requests, terms))
+
+
+def _take(workspace: Workspace, params: Params, asked: _Asked, terms: Terms, others: Mapping[str, int]) -> list[Answer]:
+    looked, accept = asked.looked, not params.forgetting.requires
+    if accept and looked.nothing:
+        take_out(workspace, params, asked.dataset, looked.nothing)
+    taken = ledger(workspace).take(
+        [replace(request, held=looked.held[request.subject]) for request in asked.requests],
+        accept=accept,
+        complete={request.subject for request in looked.nothing},
+        actor=terms.actor,
+        looked_at=LOOKED_AT,
+    )
+    return [Answer(*one, others, rows) for one, rows in zip(taken, asked.rows_as_item, strict=True)]
+
+
+def _look(workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]) -> _Looked:
+    tables = Tables.read(workspace, dataset) if workspace.interactions(dataset).is_file() else None
+    counts = tables.held(requests) if tables else [Held()] * len(requests)
+    held = {request.subject: count for request, count in zip(requests, counts, strict=True)}
+    absent = [request for request in requests if not held[request.subject]]
+    if not absent:
+        return _Looked(tables, held, [], [], 0)
+    source = source_rows(workspace, params, dataset)
+    listed = SuppressionList.read(workspace.suppression)
+    files = earlier_files(workspace, dataset, [str(request.user) for request in absent])
+    unknown = []
+    for request, earlier in zip(absent, files, strict=True):
+        rows = 0 if source is None else holds(source, request)
+        held[request.subject] = Held(source=rows, earlier=earlier)
+        if not rows and not earlier and not all(entry in listed for entry in subjects([request])):
+            unknown.append(request)
+    near = sum(
+        near_spellings([tables.rows if tables else None, source], str(request.user)) for request in unknown[:_FEW]
+    )
+    # While the tables are rebuilt nobody can tell whether the source's rows are in them: the next run will.
+    nothing = [r for r in absent if not held[r.subject] and not (tables is None and held[r.subject].source)]
+    return _Looked(tables, held, nothing, unknown, near)
+
+
+def _nobody(where: str, unknown: set[int], total: int, near: int) -> RequestError:
+    who = "nobody has this id"
+    if total > 1:
+        who = f"{len(unknown)} of {total} ids are nobody's, the first of them is number {min(unknown) + 1},"
+    spelt = f", but {near} ids are the same there but for case, blanks or spelling" if near else ""
+    return RequestError(
+        f"user: {who} in {where}{spelt}; correct it, or confirm with --confirm-unknown that it is meant as it stands"
+    )
+
+
+def _unsaid_items(
+    params: Params, dataset: str, tables: Tables | None, requests: Sequence[ForgetRequest], terms: Terms
+) -> list[int]:
+    """Of each request, rows that name its user's id as an item though nobody has said whether that is the person.
+
+    Raises RequestError where ids are text: the same text twice is hardly chance. Numbers are.
+    """
+    config = params.datasets.get(dataset)
+    said = terms.also_item is not None or config is None or config.items_are_users is not None
+    if said or tables is None:
+        return [0] * len(requests)
+    counts = tally([tables.rows.item_ids], [str(request.user) for request in requests]).tolist()
+    counts = [0 if request.items else count for request, count in zip(requests, counts, strict=True)]
+    if any(count and as_integer(str(request.user)) is None for request, count in zip(requests, counts, strict=True)):
+        raise RequestError(
+            f"user: {sum(map(bool, counts))} of {len(requests)} ids are items of {dataset} too; say --also-item to "
+            "forget the person as both, or --not-item (for all: items_are_users in params.yaml)"
+        )
+    return counts

@@ -25,18 +25,21 @@ from lethe.core.files import write_whole
 from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.data.gates.epoch import read_epoch, write_epoch
-from lethe.data.suppression import Suppressed, SuppressionList
+from lethe.data.suppression import SuppressionList
 from lethe.errors import LetheError
 from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
 from lethe.forgetting.certificate.users import Absent, Member, UserTree
-from lethe.forgetting.intake import held_rows, ledger, rows_of
+from lethe.forgetting.held import earlier_files, held_now
+from lethe.forgetting.intake import take_up
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import ForgetRequest, holds, mentions
+from lethe.forgetting.ledger.requests import PENDING, ForgetRequest
 from lethe.forgetting.ledger.requests import State as RequestState
 from lethe.forgetting.plan import Plan, PlannedFamily, plan
+from lethe.forgetting.removal import subjects, take_out
+from lethe.forgetting.standing import check_list, ledger, pending
 from lethe.forgetting.state import State, served, state_of
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTables, digest_beside
+from lethe.tables.side_tables import digest_beside
 
 
 class Ended(Section):
@@ -98,14 +101,20 @@ def _record(workspace: Workspace) -> Path:
 
 
 def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None = None) -> Run | None:
-    """The interrupted run, or a new one over every accepted request; None if there is nothing to do.
+    """The interrupted run, or a new one over every accepted request that isn't on hold; None if there is nothing to do.
 
     A ``scheduled`` one may let requests wait for others, see ``Forgetting.batch``; all that wait go together.
     """
-    run = Run.read(workspace)
-    book = ledger(workspace)
+    run, book = Run.read(workspace), ledger(workspace)
+    if run is not None and not members(book, run):
+        Run.discard(workspace)  # All of it was cancelled, withdrawn or set aside.
+        run = None
     if run is None:
-        waiting = [request for request in book.pending() if _still_held(workspace, book, request)]
+        check_list(workspace)
+        take_up(workspace)
+        params = Params.read(workspace.params)
+        ready = [request for request in book.pending() if not request.on_hold]
+        waiting = [request for request in ready if _something_is_left(workspace, params, book, request)]
         if not waiting:
             return None
         planned = plan(workspace, waiting, served(workspace), costs=Costs.read(workspace))
@@ -117,8 +126,8 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
             datasets=datasets,
             plan=planned.record(),
             before=state_of(workspace),
-            held={request.id: rows_of(workspace, request) for request in waiting},
-            users=_members(workspace, waiting),
+            held={request.id: request.held.to_remove() for request in waiting},
+            users=_among_users(workspace, waiting),
             nonces={request.id: secrets.token_hex(16) for request in waiting},
             expected={dataset: _expected(workspace, dataset, waiting) for dataset in datasets},
             started=time.time(),
@@ -133,9 +142,33 @@ def user_tree(workspace: Workspace, dataset: str) -> UserTree:
     return UserTree(subject_digest(dataset, user) for user in users)
 
 
-def _members(workspace: Workspace, requests: Sequence[ForgetRequest]) -> dict[str, Member | None]:
+def _among_users(workspace: Workspace, requests: Sequence[ForgetRequest]) -> dict[str, Member | None]:
     trees = {dataset: user_tree(workspace, dataset) for dataset in {request.dataset for request in requests}}
     return {request.id: trees[request.dataset].member(request.subject_digest) for request in requests}
+
+
+def members(book: Ledger, run: Run) -> list[ForgetRequest]:
+    """The requests that a run brings to an end: not those that since it began were ended, set aside or put on hold."""
+    return [r for r in book.get_all(run.requests) if r.state in PENDING and not (r.on_hold and r.state == "planned")]
+
+
+def left_out(workspace: Workspace) -> list[str]:
+    """For people to read: which open requests the next run leaves out, and why."""
+    lines = []
+    for request in ledger(workspace).open():
+        if request.state == "failed":
+            lines.append(f"{request.id} is left out: it failed ({request.failure}); lethe forget retry {request.id}")
+        elif request.on_hold:
+            lines.append(f"{request.id} is left out: it is on hold; lethe forget release {request.id}")
+        elif request.state == "received":
+            lines.append(f"{request.id} is left out: what forgetting.requires names is not established yet")
+    return lines
+
+
+def current_plan(workspace: Workspace) -> Plan:
+    """What the waiting requests touch and cost, here and under the other shardings of params.yaml."""
+    params, costs = Params.read(workspace.params), Costs.read(workspace)
+    return plan(workspace, pending(workspace), served(workspace), costs=costs, params=params)
 
 
 def _may_wait(workspace: Workspace, planned: Plan, now: datetime) -> bool:
@@ -146,76 +179,70 @@ def _may_wait(workspace: Workspace, planned: Plan, now: datetime) -> bool:
 
 def _advance(book: Ledger, run: Run, since: RequestState, state: RequestState, **detail: Any) -> None:
     """Bring those of the run that are still in one state into the next: an earlier run may have done so."""
-    waiting = [request.id for request in book.get_all(run.requests) if request.state == since]
+    waiting = [request.id for request in members(book, run) if request.state == since]
     if waiting:
         book.advance_all(waiting, state, **detail)
 
 
-def _still_held(workspace: Workspace, book: Ledger, request: ForgetRequest) -> bool:
-    if request.state not in ("accepted", "planned"):
+def _something_is_left(workspace: Workspace, params: Params, book: Ledger, request: ForgetRequest) -> bool:
+    """Whether a request has anything to remove still; one whose rows an earlier run took completes here."""
+    begun = request.state not in ("accepted", "planned") or any(e.state == "executing" for e in book.events(request.id))
+    if begun or request.held.earlier or held_now(workspace, request):
         return True
-    if held_rows(workspace, request):
-        return True
-    # An earlier run took the same rows with it.
+    if any(earlier_files(workspace, request.dataset, [str(request.user)])):
+        return True  # The rows went by another way, and what was made of them is still there.
+    take_out(workspace, params, request.dataset, [request])
     book.nothing_held(request.id)
     return False
 
 
 def remove_rows(workspace: Workspace, run: Run) -> None:
     """Keyed digests join the suppression list; our own copies of sources are rewritten without the rows."""
-    book = ledger(workspace)
+    book, params = ledger(workspace), Params.read(workspace.params)
     _advance(book, run, "planned", "executing")
-    requests = book.get_all(run.requests)
+    requests = members(book, run)
     for dataset in run.datasets:
         write_epoch(workspace, dataset, read_epoch(workspace, dataset) | {"interactions": run.expected[dataset]})
-        _take_out(workspace, dataset, _entries_of(dataset, requests))
+        take_out(workspace, params, dataset, [request for request in requests if request.dataset == dataset])
 
 
 def _expected(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> int:
     rows = Interactions.read(workspace.interactions(dataset))
-    leaving = SuppressionList(workspace.suppression, tuple(_entries_of(dataset, requests)))
+    mine = [request for request in requests if request.dataset == dataset]
+    leaving = SuppressionList(workspace.suppression, tuple(subjects(mine)))
     begun = read_epoch(workspace, dataset).get("interactions", len(rows))
     return int(begun - leaving.matches(rows, dataset).sum())
 
 
-def _entries_of(dataset: str, requests: Sequence[ForgetRequest]) -> list[Suppressed]:
-    mine = [request for request in requests if request.dataset == dataset and request.user is not None]
-    return [entry for request in mine for entry in _entries(dataset, str(request.user), request.items)]
-
-
 def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """Put users (or, with items, their interactions) on the suppression list, and rewrite our source copy."""
-    entries = [_entries(dataset, user, items) for user, items in subjects]
-    _take_out(workspace, dataset, [entry for some in entries for entry in some])
-
-
-def _entries(dataset: str, user: str, items: Sequence[str]) -> list[Suppressed]:
-    if not items:
-        return [Suppressed.user(dataset, user)]
-    return [Suppressed.interaction(dataset, user, item) for item in items]
-
-
-def _take_out(workspace: Workspace, dataset: str, entries: list[Suppressed]) -> None:
-    listed = SuppressionList.read(workspace.suppression).add(entries)
-    copy = workspace.source_copy(dataset)
-    if copy.is_file():
-        listed.drop(Interactions.read(copy), dataset).write(copy)
+    """Forget users (or, with items, their interactions) without a request: what is left of a run's steps for a copy of
+    the workspace that proves something."""
+    now = datetime.now(UTC)
+    requests = [ForgetRequest.new(dataset, user, items, now=now, datasets=[dataset]) for user, items in subjects]
+    take_out(workspace, Params.read(workspace.params), dataset, requests)
 
 
 def confirm(workspace: Workspace, run: Run) -> None:
-    """No served version may come from other data than what remains; then the requests are verified.
+    """No served version may come from other data than what remains; then the requests are verified. One whose rows are
+    still there is set aside as failed, and holds up no other.
 
-    Raises LetheError if one does, or if rows of a request are still there.
+    Raises LetheError if a version does, or if no request is left.
     """
     book = ledger(workspace)
-    remaining = {d: Interactions.read(workspace.interactions(d)) for d in run.datasets}
-    tables = {d: SideTables.read(workspace.side(d)) for d in run.datasets}
-    for request in book.get_all(run.requests):
-        left = holds(remaining[request.dataset], request) + mentions(tables[request.dataset], request)
-        if left:
-            raise LetheError(f"{request.id}: {left} rows are still in the data after removal, there must be none")
     for family, version in Registry(workspace).served().items():
         dataset = version.info["dataset"]
-        if dataset in remaining and version.info["data_digest"] != digest_beside(workspace.interactions(dataset)):
+        if dataset in run.datasets and version.info["data_digest"] != digest_beside(workspace.interactions(dataset)):
             raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
+    left = {request.id: held_now(workspace, request) for request in members(book, run)}
+    set_aside(workspace, run, [id for id, held in left.items() if held.rows or held.source_copy], "rows-left")
     _advance(book, run, "executing", "verified")
+
+
+def set_aside(workspace: Workspace, run: Run, ids: Sequence[str], code: str) -> None:
+    """Let requests that can't be brought to an end hold up no other. Raises LetheError if there is no other."""
+    book = ledger(workspace)
+    if ids:
+        book.fail(ids, code)
+    if not members(book, run):
+        Run.discard(workspace)
+        raise LetheError(f"{ids[0]}: failed ({code}) and was set aside; see lethe forget show, then lethe forget retry")

@@ -17,8 +17,8 @@ from lethe.data.suppression import SuppressionList
 from lethe.errors import LetheError
 from lethe.forgetting import certificate
 from lethe.forgetting.erasure import must_be_clean, stores
-from lethe.forgetting.intake import ledger, pending
 from lethe.forgetting.run import Run
+from lethe.forgetting.standing import check_list, ledger
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.needles import Needles
 from lethe.proof.verification import verify
@@ -27,7 +27,7 @@ from lethe.tables.interactions import Interactions
 
 def check_requests(workspace: Workspace) -> dict[str, Any]:
     """No run was interrupted and left, and no request is past its due date."""
-    waiting, now = pending(workspace), datetime.now(UTC)
+    waiting, now = ledger(workspace).open(), datetime.now(UTC)
     if Run.read(workspace) is not None:
         raise LetheError("audit: a forget run was interrupted and waits to be finished; run lethe forget run")
     overdue = [request.id for request in waiting if request.due < now]
@@ -54,14 +54,9 @@ def check_log(workspace: Workspace) -> dict[str, Any]:
 
 
 def check_suppression(workspace: Workspace) -> dict[str, Any]:
-    """Every forgotten user is still on the list that keeps them from coming back."""
-    listed = {(entry.dataset, entry.digest) for entry in SuppressionList.read(workspace.suppression).entries}
-    done = [request for request in ledger(workspace).in_state("completed") if request.kind == "user"]
-    forgotten = [r for r in done if r.result is not None and r.result["outcome"] == "forgotten"]
-    lost = [r for r in forgotten if (r.dataset, r.subject_digest) not in listed]
-    if lost:
-        raise LetheError(f"audit: {len(lost)} of {len(forgotten)} forgotten users are not on the suppression list")
-    return {"entries": len(listed), "users": len(forgotten)}
+    """Every forgotten user and interaction is still on the list that keeps them from coming back, unless lifted."""
+    entries = SuppressionList.read(workspace.suppression).entries
+    return {"entries": len(entries), "forgotten": check_list(workspace)}
 
 
 def search(workspace: Workspace) -> dict[str, Any]:

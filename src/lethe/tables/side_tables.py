@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,6 +74,10 @@ class SideTable:
     def take(self, rows: np.ndarray) -> SideTable:
         """The rows of a boolean mask."""
         return SideTable(self.kind, {name: column[rows] for name, column in self.columns.items()})
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """The values of each row."""
+        return zip(*self.columns.values(), strict=True)
 
     def digest(self) -> str:
         """SHA-256 of the content, whatever the file."""

@@ -13,7 +13,9 @@ from alembic.migration import MigrationContext
 
 from lethe.errors import ConfigError
 from lethe.forgetting.ledger.database import NEWEST, metadata, open_engine, revision
-from lethe.forgetting.ledger.ledger import GENESIS, Event, Ledger
+from lethe.forgetting.ledger.ledger import Ledger
+from lethe.forgetting.ledger.log import GENESIS, Event
+from lethe.forgetting.ledger.requests import Held
 
 AT = datetime(2026, 3, 1, tzinfo=UTC).isoformat()
 
@@ -79,7 +81,7 @@ def test_an_old_schema_with_rows_is_brought_to_the_newest(url):
     (request,) = ledger.all()
     assert (request.id, request.user, request.state) == ("req-1", "u", "received")
     ledger.check_chain()
-    ledger.advance("req-1", "accepted")
+    ledger.accept({"req-1": Held(interactions=1)})
     assert [event.state for event in ledger.events("req-1")] == ["received", "accepted"]
     with pytest.raises(sa.exc.DBAPIError, match="only be appended"), engine.begin() as connection:
         connection.exec_driver_sql("UPDATE events SET state = 'completed'")

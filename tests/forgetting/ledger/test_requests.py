@@ -56,7 +56,10 @@ def test_times_are_whole_seconds_in_utc_and_due_after_the_days():
         ({"user": CANARY, "dataset": "mistyped"}, "dataset: unknown 'mistyped'; known: ml, other"),
         ({"user": CANARY, "reason": ""}, "reason: must be one line"),
         ({"user": CANARY, "reason": "two\nlines"}, "reason: must be one line"),
-        ({"user": CANARY, "reason": f"asked by {CANARY}"}, "reason: must not contain the id"),
+        ({"user": CANARY, "ticket": f"4711({CANARY})"}, "ticket: must not contain the id"),
+        ({"user": CANARY, "external_id": CANARY.upper()}, "external_id: must not contain the id"),
+        ({"user": "4711", "external_id": "desk/4711"}, "external_id: must not contain the id"),
+        ({"user": CANARY, "items": ["7"], "also_item": True}, "also_item: is for a request about all of a person"),
     ],
 )
 def test_a_malformed_request_is_one_line_without_ids(arguments, rule):
@@ -66,6 +69,26 @@ def test_a_malformed_request_is_one_line_without_ids(arguments, rule):
     assert rule in text
     assert "\n" not in text
     assert CANARY not in text
+
+
+def test_a_short_id_within_a_number_is_chance():
+    assert new("7", ticket="4711-7b", external_id="a71").ticket == "4711-7b"
+
+
+def test_a_person_who_is_an_item_is_covered_as_both():
+    rows = Interactions.of(np.array([1, 2, 2, 3]), np.array([2, 1, 3, 1]))
+    assert holds(rows, new("1")) == 1
+    both = new("1", also_item=True)
+    assert holds(rows, both) == 3
+    assert both.subject != new("1").subject
+    assert both.subject_digest == new("1").subject_digest
+
+
+def test_days_left_are_whole_and_go_below_zero():
+    request = new("1", due_days=30)
+    assert request.days_left(NOW) == 29
+    assert request.days_left(request.due) == 0
+    assert request.days_left(request.due + timedelta(hours=1)) == -1
 
 
 def test_neither_json_nor_repr_shows_an_id():

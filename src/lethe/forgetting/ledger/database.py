@@ -17,7 +17,7 @@ from lethe.errors import ConfigError
 
 LOCK = 0x4C455448  # PostgreSQL's advisory lock of all who write to the ledger: the chain has one end.
 
-NEWEST = "0002"
+NEWEST = "0003"
 """Revision of the newest step."""
 
 metadata = sa.MetaData()
@@ -36,7 +36,23 @@ requests = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("idempotency_key", sa.Text, unique=True, nullable=False),
     sa.Column("result", sa.Text),
+    sa.Column("user_digest", sa.Text),
+    sa.Column("held", sa.Text),
+    sa.Column("ticket", sa.Text),
+    sa.Column("external_id", sa.Text),
+    sa.Column("facts", sa.Text),
+    sa.Column("failure", sa.Text),
+    sa.Column("also_item", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("on_hold", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("lifted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("requests_by_state", "state"),
+    sa.Index("requests_by_external_id", "dataset", "external_id", unique=True),
+)
+settings = sa.Table(
+    "settings",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
 )
 events = sa.Table(
     "events",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
+import unicodedata
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -16,46 +17,103 @@ from lethe.core.keys import subject_digest
 from lethe.errors import RequestError
 from lethe.tables.ids import id_fault, same_id
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTables
+from lethe.tables.side_tables import SideTable, SideTables
 
-State = Literal["received", "accepted", "planned", "executing", "verified", "completed", "rejected", "failed"]
+State = Literal[
+    "received", "accepted", "planned", "executing", "verified", "completed", "cancelled", "withdrawn", "failed"
+]
 PENDING: tuple[State, ...] = ("accepted", "planned", "executing", "verified")
+"""What the next run has to bring to an end."""
+OPEN: tuple[State, ...] = ("received", *PENDING, "failed")
+"""What nobody has ended: it counts as waiting, and its subject is hidden from the service."""
 LEGAL: dict[State, tuple[State, ...]] = {
-    "received": ("accepted", "rejected"),
-    "accepted": ("planned", "rejected", "failed"),
-    # A state that leads to itself, or back, is where an interrupted run goes on.
-    "planned": ("planned", "executing", "failed"),
+    "received": ("accepted", "cancelled", "withdrawn"),
+    "accepted": ("planned", "cancelled", "withdrawn", "failed"),
+    # A state that leads to itself, or back, is where an interrupted run resumes.
+    "planned": ("planned", "executing", "cancelled", "withdrawn", "failed"),
     "executing": ("executing", "verified", "failed"),
     "verified": ("verified", "executing", "completed", "failed"),
-    "failed": ("accepted", "rejected"),
+    "failed": ("accepted", "cancelled", "withdrawn"),
     "completed": (),
-    "rejected": (),
+    "cancelled": (),
+    "withdrawn": (),
 }
 NOTHING_HELD: tuple[State, ...] = ("received", "accepted", "planned")
 """States from which a request may complete because there is nothing (or nothing any more) to forget."""
+Fact = Literal["identity", "approval"]
 
-LONGEST_REASON = 200
+LONGEST_LINE = 100
 DISTINCTIVE = 6
 """Least length in characters of an id that may be searched as text: shorter ones occur by chance."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What there was of a subject when its request was accepted: rows, but for ``earlier``, which counts files."""
+
+    interactions: int = 0
+    links: int = 0
+    """Of and to the user."""
+    behaviours: int = 0
+    features: int = 0
+    """Of the user; of an item too where the request is about the person as an item."""
+    source_copy: int = 0
+    """Of our own copy of a downloaded source."""
+    source: int = 0
+    """Of the source as it was then."""
+    earlier: int = 0
+    """Files of versions, artifacts and DVC objects that hold the subject though no table does."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of the ingested tables: those that have to be gone."""
+        return self.interactions + self.links + self.behaviours + self.features
+
+    def to_remove(self) -> dict[str, int]:
+        """By kind, in words: all but what only the source has, which never enters."""
+        return {name.replace("_", " "): count for name, count in asdict(self).items() if name != "source"}
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to be removed; what only the source holds just never enters."""
+        return any(self.to_remove().values())
+
+    def __str__(self) -> str:
+        counts = [f"{value} {name.replace('_', ' ')}" for name, value in asdict(self).items() if value]
+        return ", ".join(counts) or "nothing"
 
 
 @dataclass(frozen=True)
 class ForgetRequest:
     """One request. ``user`` and ``items`` are raw ids as text; both are gone once the subject is erased.
 
-    kind  "user": everything of the user; "interactions": the user's interactions with ``items``
+    kind  "user": everything of the user; "interaction": the user's interactions with ``items``
     """
 
     id: str
     dataset: str
-    kind: Literal["user", "interactions"]
+    kind: Literal["user", "interaction"]
     user: str | None = field(repr=False)
     items: tuple[str, ...] = field(repr=False)
+    also_item: bool
+    """The user is an item too (people recommended to people), and is forgotten as both."""
     subject_digest: str
+    user_digest: str
     reason: str
+    """One of the codes of params.yaml."""
     received: datetime
     due: datetime
     state: State = "received"
+    held: Held = Held()
+    ticket: str | None = None
+    external_id: str | None = None
+    """What the asking system calls it: the same one again is the same request."""
+    on_hold: bool = False
+    facts: tuple[Fact, ...] = ()
+    """What has been established about the asking: see ``forgetting.requires`` in params.yaml."""
+    failure: str | None = None
+    """Code of what went wrong, while it is failed."""
+    lifted: bool = False
+    """The person may be known again."""
     result: dict[str, Any] | None = None
 
     @classmethod
@@ -64,55 +122,77 @@ class ForgetRequest:
         dataset: str,
         user: str | int,
         items: Sequence[str | int] = (),
-        reason: str = "user request",
+        reason: str = "user-request",
         *,
         now: datetime,
         datasets: Collection[str],
         due_days: int = 30,
+        also_item: bool = False,
+        ticket: str | None = None,
+        external_id: str | None = None,
     ) -> ForgetRequest:
-        """A checked request, received ``now`` (aware). Raises RequestError: unknown dataset, bad ids, bad reason."""
+        """A checked request, received ``now`` (aware). Raises RequestError: unknown dataset, bad ids, bad text."""
         if dataset not in datasets:
             raise RequestError(f"dataset: unknown {dataset!r}; known: {', '.join(sorted(datasets))}")
-        subject, chosen = _id("user", user), tuple(sorted(_id("items", item) for item in items))
+        subject, chosen = checked_id("user", user), tuple(sorted(checked_id("items", item) for item in items))
         if len(set(chosen)) < len(chosen):
             raise RequestError(f"items: each must be named once, {len(chosen) - len(set(chosen))} are repeated")
-        if not 0 < len(reason.strip()) <= LONGEST_REASON or not reason.isprintable():
-            raise RequestError(f"reason: must be one line of 1 to {LONGEST_REASON} characters, got {len(reason)}")
-        if {subject, *chosen} & set(re.split(r"\s+", reason)):
-            raise RequestError("reason: must not contain the id of the user or of an item, because it is kept for good")
+        if also_item and chosen:
+            raise RequestError("also_item: is for a request about all of a person, leave the items out")
+        # A reason is one of the codes of params.yaml, which name nobody though an id may be the same word.
+        check_line("reason", reason)
+        for name, text in (("ticket", ticket), ("external_id", external_id)):
+            check_line(name, text, (subject, *chosen))
         return cls(
             id=f"req-{secrets.token_hex(8)}",
             dataset=dataset,
-            kind="interactions" if chosen else "user",
+            kind="interaction" if chosen else "user",
             user=subject,
             items=chosen,
+            also_item=also_item,
             subject_digest=digest_of(dataset, subject, chosen),
-            reason=reason.strip(),
+            user_digest=subject_digest(dataset, subject),
+            reason=reason,
             received=_seconds(now),
             due=_seconds(now) + timedelta(days=due_days),
+            ticket=ticket,
+            external_id=external_id,
         )
+
+    @property
+    def subject(self) -> str:
+        """What two requests about the same have in common while one is under way."""
+        return f"{self.subject_digest}+item" if self.also_item else self.subject_digest
+
+    def digests(self) -> list[str]:
+        """Keyed digests by which the suppression list names the subject; none once it is erased."""
+        if self.user is None:
+            return []
+        return sorted(subject_digest(self.dataset, self.user, item) for item in self.items or (None,))
+
+    def days_left(self, now: datetime | None = None) -> int:
+        """Whole days until it is due; below 0 where it is overdue."""
+        return (self.due - (now or datetime.now(UTC))) // timedelta(days=1)
 
     def covers(self, user_ids: np.ndarray, item_ids: np.ndarray) -> np.ndarray:
         """[n] bool: which of the aligned raw ids the request is about; none once its subject is erased."""
         if self.user is None:
             return np.zeros(len(user_ids), dtype=bool)
         rows = same_id(user_ids, self.user)
-        if self.kind == "interactions":
+        if self.kind == "interaction":
             rows = rows & np.any([same_id(item_ids, item) for item in self.items], axis=0)
-        return rows
+        return rows | same_id(item_ids, self.user) if self.also_item else rows
 
     def to_json(self) -> dict[str, Any]:
         """All but the ids."""
+        plain = ("id", "dataset", "kind", "also_item", "subject_digest", "reason", "state", "ticket", "external_id")
+        more = ("on_hold", "failure", "lifted", "result")
         return {
-            "id": self.id,
-            "dataset": self.dataset,
-            "kind": self.kind,
-            "subject_digest": self.subject_digest,
-            "reason": self.reason,
+            **{name: getattr(self, name) for name in (*plain, *more)},
+            "facts": list(self.facts),
+            "held": asdict(self.held),
             "received": self.received.isoformat(),
             "due": self.due.isoformat(),
-            "state": self.state,
-            "result": self.result,
         }
 
 
@@ -124,12 +204,28 @@ def holds(interactions: Interactions, request: ForgetRequest) -> int:
 def mentions(tables: SideTables, request: ForgetRequest) -> int:
     """How many rows of side tables the request covers: links of and to the user and the features, if it is about all
     of the user; behaviours like interactions."""
-    found = sum(holds(rows, request) for rows in tables.behaviours.values())
+    counts = counts_beside(tables, request)
+    return counts.links + counts.behaviours + counts.features
+
+
+def counts_beside(tables: SideTables, request: ForgetRequest) -> Held:
+    """Rows of side tables that the request covers, by kind."""
+    by_kind = {name: int(said_in(table, request).sum()) for name, table in tables.tables.items()}
+    return Held(
+        links=by_kind.pop("links", 0),
+        behaviours=sum(holds(rows, request) for rows in tables.behaviours.values()),
+        features=sum(by_kind.values()),
+    )
+
+
+def said_in(table: SideTable, request: ForgetRequest) -> np.ndarray:
+    """[n] bool: the rows of a side table that are about the user of a request, if it is about all of the user."""
+    named = np.zeros(len(table), dtype=bool)
     if request.kind == "user" and request.user is not None:
-        for table in tables.tables.values():
-            columns = [table[name] for name in ("user", "friend") if name in table.columns]
-            found += int(np.any([same_id(column, request.user) for column in columns], axis=0).sum()) if columns else 0
-    return found
+        for name in ("user", "friend", *(("item", "entity") if request.also_item else ())):
+            if name in table.columns:
+                named |= same_id(table[name], request.user)
+    return named
 
 
 def digest_of(dataset: str, user: str, items: Sequence[str]) -> str:
@@ -137,11 +233,32 @@ def digest_of(dataset: str, user: str, items: Sequence[str]) -> str:
     return subject_digest(dataset, user, canonical_json(sorted(items)).decode() if items else None)
 
 
-def _id(field_name: str, value: str | int) -> str:
+def checked_id(name: str, value: str | int) -> str:
+    """An id as text; every one that a table can hold. Raises RequestError, which doesn't show it."""
     text = str(value)
     if fault := id_fault(text):
-        raise RequestError(f"{field_name}: an id {fault}")
+        raise RequestError(f"{name}: an id {fault}")
     return text
+
+
+def check_line(name: str, text: str | None, subject: Collection[str] = ()) -> None:
+    """What is kept for good must be one short line that names nobody. Raises RequestError."""
+    if text is None:
+        return
+    if not 0 < len(text.strip()) <= LONGEST_LINE or not text.isprintable():
+        raise RequestError(f"{name}: must be one line of 1 to {LONGEST_LINE} characters, got {len(text)}")
+    if any(_names(text, raw_id) for raw_id in subject):
+        raise RequestError(f"{name}: must not contain the id of the user or of an item, because it is kept for good")
+
+
+def _names(text: str, raw_id: str) -> bool:
+    text, raw_id = _folded(text), _folded(raw_id)
+    # A short id occurs in other words by chance: it counts where it stands alone.
+    return raw_id in (text if len(raw_id) >= DISTINCTIVE else re.split(r"\W+", text)) or raw_id == text
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold().strip()
 
 
 def _seconds(time: datetime) -> datetime:

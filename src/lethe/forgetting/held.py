@@ -1,0 +1,158 @@
+"""What there is of somebody: rows of tables, rows of the source as it is, files of what was made earlier. Only counts
+leave this module.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lethe.config.params import Params
+from lethe.core.workspace import Workspace
+from lethe.data import sources
+from lethe.errors import LetheError
+from lethe.forgetting.ledger.requests import ForgetRequest, Held, counts_beside, holds
+from lethe.tables.ids import as_integer, near
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTables
+
+_PEOPLE = ("users.parquet", "friends.parquet")
+"""Where a model keeps the ids it knows, in a column "id"."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a dataset holds in tables of ours."""
+
+    rows: Interactions
+    beside: SideTables
+    copy: Interactions | None
+
+    @classmethod
+    def read(cls, workspace: Workspace, dataset: str) -> Tables:
+        copy = workspace.source_copy(dataset)
+        return cls(
+            Interactions.read(workspace.interactions(dataset)),
+            SideTables.read(workspace.side(dataset)),
+            Interactions.read(copy) if copy.is_file() else None,
+        )
+
+    def held(self, requests: Sequence[ForgetRequest]) -> list[Held]:
+        """Of each request what the tables hold; of thousands about whole users, all at once."""
+        if len(requests) > 1 and all(request.kind == "user" and not request.also_item for request in requests):
+            return self._of_users([str(request.user) for request in requests])
+        return [
+            replace(
+                counts_beside(self.beside, request),
+                interactions=holds(self.rows, request),
+                source_copy=0 if self.copy is None else holds(self.copy, request),
+            )
+            for request in requests
+        ]
+
+    def _of_users(self, users: Sequence[str]) -> list[Held]:
+        tables = self.beside.tables
+        links = [tables["links"][name] for name in ("user", "friend")] if "links" in tables else []
+        behaviours = [rows.user_ids for rows in self.beside.behaviours.values()]
+        features = [tables["user_features"]["user"]] if "user_features" in tables else []
+        counts = (
+            tally([self.rows.user_ids], users),
+            tally(links, users),
+            tally(behaviours, users),
+            tally(features, users),
+            tally([] if self.copy is None else [self.copy.user_ids], users),
+        )
+        return [Held(*(int(count) for count in of_one)) for of_one in zip(*counts, strict=True)]
+
+
+def held_now(workspace: Workspace, request: ForgetRequest) -> Held:
+    """What there is of a request's subject now; earlier files where only these held it when it was accepted."""
+    (held,) = Tables.read(workspace, request.dataset).held([request])
+    if request.held.rows or not request.held.earlier:
+        return held
+    (earlier,) = earlier_files(workspace, request.dataset, [str(request.user)])
+    return replace(held, earlier=earlier)
+
+
+def tally(columns: Sequence[np.ndarray], ids: Sequence[str]) -> np.ndarray:
+    """[len(ids)] int64: how often each of these distinct ids stands in columns of raw ids."""
+    counts = np.zeros(len(ids), dtype=np.int64)
+    for column in columns:
+        numbers = np.issubdtype(column.dtype, np.integer)
+        wanted = pa.array([as_integer(raw) for raw in ids] if numbers else ids, pa.int64() if numbers else pa.string())
+        places = pc.index_in(pa.array(column, wanted.type), value_set=wanted, skip_nulls=True).drop_null()
+        counts += np.bincount(places.to_numpy(zero_copy_only=False), minlength=len(ids))
+    return counts
+
+
+def source_rows(workspace: Workspace, params: Params, dataset: str) -> Interactions | None:
+    """The source as it is now, whatever was ingested; None where it can't be read."""
+    if dataset not in params.datasets:
+        return None
+    try:
+        read = sources.read(
+            params.datasets[dataset].source, root=workspace.source_root, copy=workspace.source_copy(dataset)
+        )
+        return read if isinstance(read, Interactions) else Interactions.concatenate(*read.values())
+    except LetheError:
+        return None
+
+
+def elsewhere(workspace: Workspace, dataset: str, users: Sequence[str]) -> dict[str, int]:
+    """In which other datasets, also such as left params.yaml, these ids are held: rows of interactions."""
+    rows = {}
+    for other in workspace.datasets():
+        if other != dataset:
+            counts = tally([Interactions.read(workspace.interactions(other)).user_ids], users)
+            rows[other] = int(counts.sum())
+    return {name: count for name, count in rows.items() if count}
+
+
+def near_spellings(rows: Sequence[Interactions | None], user: str) -> int:
+    """How many ids are this one in another spelling."""
+    return max((near(some.user_ids, user) for some in rows if some is not None), default=0)
+
+
+def earlier_files(workspace: Workspace, dataset: str, users: Sequence[str]) -> list[int]:
+    """Of users whom no table holds any more, how many files still do: of the dataset's versions, of artifacts and DVC
+    objects that nothing in use is made of."""
+    # Not at the top: asking about somebody who is held must not wait for the model store's imports.
+    from lethe.build.registry import Registry
+    from lethe.core.artifacts import ArtifactStore
+    from lethe.forgetting.lineage import live_artifacts
+
+    registry = Registry(workspace)
+    versions = [version for family in registry.families() for version in registry.versions(family)]
+    folders = [version.artifact.path for version in versions if version.info["dataset"] == dataset]
+    live = set[str]().union(*live_artifacts(workspace).values())
+    folders += [made.path for made in ArtifactStore(workspace.artifacts).all() if made.key not in live]
+    files = [path for folder in folders for path in folder.rglob("*.parquet")]
+    files += superseded_objects(workspace)
+    counts = Counter(raw for path in files for raw in _people_in(path))
+    return [counts[user] for user in users]
+
+
+def superseded_objects(workspace: Workspace) -> list[Path]:
+    """Objects of DVC's cache that dvc.lock doesn't name, by itself or in a folder's listing."""
+    cache, lock = workspace.root / ".dvc" / "cache" / "files" / "md5", workspace.root / "dvc.lock"
+    objects = {path.parent.name + path.name: path for path in sorted(cache.glob("*/*"))}
+    used = lock.read_text() if lock.is_file() else ""
+    used += "".join(path.read_text() for name, path in objects.items() if path.suffix == ".dir" and name in used)
+    return [path for name, path in objects.items() if path.suffix != ".dir" and name not in used]
+
+
+def _people_in(path: Path) -> set[str]:
+    try:
+        names = pq.read_schema(path).names
+    except (OSError, pa.ArrowException):
+        return set()
+    people = [name for name in names if name in ("user", "friend") or (name == "id" and path.name in _PEOPLE)]
+    table = pq.read_table(path, columns=people)
+    return {str(raw) for name in people for raw in table[name].unique().to_pylist()}

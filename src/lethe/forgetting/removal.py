@@ -1,0 +1,67 @@
+"""Rows that leave, and stay out: what joins the suppression list, and our own copies that are rewritten without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lethe.config.params import Params
+from lethe.config.table import TableFormat
+from lethe.core.workspace import Workspace
+from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
+from lethe.forgetting.held import Tables, source_rows
+from lethe.forgetting.ledger.requests import ForgetRequest, said_in
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import BEHAVIOUR
+
+
+def take_out(workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]) -> None:
+    """Put the subjects of requests on the suppression list, and with them every row that is theirs now, so that a lift
+    brings none of those back; rewrite our copy of the source without them. Safe to repeat."""
+    entries = [*subjects(requests), *_rows(workspace, params, dataset, requests)]
+    listed = SuppressionList.read(workspace.suppression).add(entries)
+    copy = workspace.source_copy(dataset)
+    if copy.is_file():
+        listed.drop(Interactions.read(copy), dataset).write(copy)
+
+
+def has_time(params: Params, dataset: str) -> bool:
+    """Whether a dataset's timestamps, if there are any, are times and no mere positions."""
+    source = params.datasets[dataset].source if dataset in params.datasets else None
+    return not isinstance(source, TableFormat) or source.ticks is not None
+
+
+def subjects(requests: Sequence[ForgetRequest]) -> Iterator[Suppressed]:
+    """The list's lines for what requests are about; none of one whose subject is erased."""
+    for request in requests:
+        if request.user is None:
+            continue
+        if request.kind == "user":
+            yield Suppressed.user(request.dataset, request.user)
+        if request.also_item:
+            yield Suppressed.item(request.dataset, request.user)
+        for item in request.items:
+            yield Suppressed.interaction(request.dataset, request.user, item)
+
+
+def _rows(
+    workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]
+) -> Iterator[Suppressed]:
+    """Lines for the rows of whole users: as ingested, and as the source has them now, repeated ones and all."""
+    whole = [request for request in requests if request.kind == "user" and request.user is not None]
+    timed = has_time(params, dataset)
+    listed = SuppressionList(workspace.suppression, tuple(subjects(whole)))
+    source = source_rows(workspace, params, dataset) if whole else None
+    found = [] if source is None else [(INTERACTIONS, source)]
+    if whole and workspace.interactions(dataset).is_file():
+        tables = Tables.read(workspace, dataset)
+        found.append((INTERACTIONS, tables.rows))
+        found += [(BEHAVIOUR + name, rows) for name, rows in tables.beside.behaviours.items()]
+        for table in tables.beside.tables.values():
+            for request in whole:
+                for values in table.take(said_in(table, request)).rows():
+                    yield Suppressed.row(dataset, request.user, table.kind, *values)
+    for name, rows in found:
+        mine = rows.take(listed.matches(rows, dataset, name))
+        times = [None] * len(mine) if mine.seconds is None or not timed else mine.seconds.tolist()
+        for user, item, time in zip(mine.user_ids, mine.item_ids, times, strict=True):
+            yield Suppressed.row(dataset, user, name, user, item, time)

@@ -1,0 +1,92 @@
+"""What stands beside requests: the ledger, the datasets in reach, and what keeps the forgotten out until lifted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lethe.config.params import Params
+from lethe.core.keys import subject_digest
+from lethe.core.workspace import Workspace
+from lethe.data.suppression import SuppressionList
+from lethe.errors import ConfigError, RequestError
+from lethe.forgetting.ledger.ledger import Ledger
+from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.removal import has_time
+from lethe.tables.interactions import Interactions
+
+
+def ledger(workspace: Workspace) -> Ledger:
+    return Ledger(workspace.ledger_url, workspace.hidden_users)
+
+
+def pending(workspace: Workspace) -> list[ForgetRequest]:
+    return ledger(workspace).pending()
+
+
+def publish_hidden(workspace: Workspace) -> None:
+    """Write the list of hidden users anew from the ledger; a service begins with none without it."""
+    ledger(workspace).publish_hidden()
+
+
+def within_reach(workspace: Workspace, params: Params) -> list[str]:
+    """The datasets of params.yaml, and those that left it whose tables are still there."""
+    return sorted({*params.pipeline.datasets, *workspace.datasets()})
+
+
+def one_dataset(workspace: Workspace, params: Params, dataset: str | None) -> str:
+    known = within_reach(workspace, params)
+    if dataset is None and len(known) > 1:
+        raise RequestError(f"dataset: must be named where there are several ({', '.join(known)}), or take --everywhere")
+    name = dataset or known[0]
+    if name not in known:
+        raise RequestError(f"dataset: unknown {name!r}; known: {', '.join(known)}")
+    if not has_data(workspace, name):
+        raise RequestError(f"dataset: {name} has no data yet, so nobody can tell what it holds; run lethe train first")
+    return name
+
+
+def has_data(workspace: Workspace, dataset: str) -> bool:
+    return workspace.interactions(dataset).is_file() or workspace.source_digest(dataset).is_file()
+
+
+def check_list(workspace: Workspace) -> int:
+    """Every forgotten subject is on the suppression list unless lifted, and both are of the key at hand; returns how
+    many digests that are. Raises ConfigError, which says how to restore what is not."""
+    entries = SuppressionList.read(workspace.suppression).entries
+    there = {(entry.dataset, entry.digest) for entry in entries}
+    done = [request for request in ledger(workspace).in_state("completed") if not request.lifted]
+    wanted = {(request.dataset, digest) for request in done for digest in _suppressed_by(request)}
+    if lost := len(wanted - there):
+        raise ConfigError(
+            f"suppression list: {lost} of {len(wanted)} that the ledger says are forgotten are not on it, and would "
+            f"come back; put {workspace.suppression.name} back (lethe keys restore FILE) or take it from a backup"
+        )
+    return len(wanted)
+
+
+def _suppressed_by(request: ForgetRequest) -> list[str]:
+    result = request.result or {}
+    if "suppressed" in result:
+        return list(result["suppressed"])
+    # As an older Lethe completed it: nothing was suppressed where nothing was held.
+    return [request.subject_digest] if request.kind == "user" and result.get("outcome") == "forgotten" else []
+
+
+def lift(workspace: Workspace, dataset: str | None, user: str, since: datetime | None = None, actor: str = "") -> int:
+    """Let somebody who was forgotten be known again, by rows that are new; returns how many requests this is about.
+
+    ``since``: by rows of that time or later alone. Raises RequestError where the dataset has no time, where nobody was
+    forgotten, or while a request about them is open.
+    """
+    params = Params.read(workspace.params)
+    name = one_dataset(workspace, params, dataset)
+    check_list(workspace)
+    began = None
+    if since is not None:
+        if not has_time(params, name) or Interactions.read(workspace.interactions(name)).timestamps is None:
+            raise RequestError(f"since: dataset {name} has no time, so nothing shows which rows are new; leave it out")
+        began = int(since.timestamp())
+    lifted = ledger(workspace).lift(name, subject_digest(name, user), began, actor)
+    # Recorded first: a kill in between leaves somebody out who may come in, and the same command lets them in.
+    SuppressionList.read(workspace.suppression).lift(name, user, began)
+    return len(lifted)
