@@ -156,7 +156,7 @@ USERS = {
 SHAPE = {
     "request": {
         "id": LINE,
-        "kind": ("user", "interactions"),
+        "kind": ("user", "interaction"),
         "subject_digest": HEX,
         "reason": TEXT,
         "received": TIME,

@@ -100,8 +100,8 @@ class SuppressionList:
         return self._changed(lambda known: [*(e for e in known if _key(e) not in new), *new.values()])
 
     def lift(self, dataset: str, user_id: object, since: int | None = None) -> Self:
-        """Let a user in again: all but the rows that were removed, or (``since``, in seconds) but what is older. What was
-        asked of single interactions stands."""
+        """Let a user in again: all but the rows that were removed, or but what is older than ``since`` (seconds). What
+        was asked of single interactions stands."""
         digest = subject_digest(dataset, user_id)
 
         def lifted(known: Iterable[Suppressed]) -> list[Suppressed]:

@@ -20,7 +20,7 @@ from lethe.core.process import alone
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import ConfigError, DataError
-from lethe.forgetting.intake import ledger, publish_hidden
+from lethe.forgetting.standing import ledger, publish_hidden
 from lethe.serving.server import status
 
 

@@ -26,7 +26,7 @@ class Subject(Section):
     """The request."""
 
     id: Line
-    kind: Literal["user", "interactions"]
+    kind: Literal["user", "interaction"]
     subject_digest: Hex
     """HMAC-SHA256 of the subject under the operator's key: recognisable to who knows the subject and holds the key."""
     reason: str
