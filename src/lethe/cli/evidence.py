@@ -37,6 +37,27 @@ def certificate_check(
     show(report, as_json, ["valid", *lines])
 
 
+@certificate_app.command("show")
+def certificate_show(
+    file: Annotated[Path, typer.Argument(help="The certificate.")],
+    html: Annotated[Path | None, typer.Option(help="Write the page as HTML.")] = None,
+    pdf: Annotated[Path | None, typer.Option(help="Write the page as PDF.")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file of the signer's key, from whom you trust.")] = None,
+) -> None:
+    """A certificate in plain words: what was removed, from where, what was not in reach, until when, how to check."""
+    from lethe.core.files import write_whole
+    from lethe.forgetting import page as pages
+    from lethe.forgetting.certificate import check
+
+    page = pages.page_of(check(file, key))
+    if html is not None:
+        write_whole(html, pages.html(page))
+    if pdf is not None:
+        write_whole(pdf, pages.pdf(page))
+    if html is None and pdf is None:
+        typer.echo(pages.text(page))
+
+
 @audit_app.command("run")
 def audit_run(as_json: Json = False) -> None:
     """Search every store, rebuild a sample, check log and certificates; the first difference is an error."""
