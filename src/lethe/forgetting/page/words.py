@@ -87,8 +87,8 @@ def _summary(content: Erasure) -> str:
     removed = sum(content.rows.removed.values())
     return (
         f"On {_day(content.request.completed)} all that the dataset {content.dataset!r} held of {whom} behind this"
-        f" request was removed: {removed} {'row' if removed == 1 else 'rows'}. From its acceptance on, recommendations for this"
-        " person were made without the model."
+        f" request was removed: {removed} {'row' if removed == 1 else 'rows'}. From its acceptance on, recommendations"
+        " for this person were made without the model."
     )
 
 
