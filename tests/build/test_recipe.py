@@ -11,13 +11,13 @@ import yaml
 from lethe.build import builder
 from lethe.build.candidates import jobs
 from lethe.build.recipe import Recipe
-from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.environment import numeric_environment
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 from lethe.errors import ConfigError
+from lethe.forgetting.state import state_of
 from lethe.learning import sub_model
 from lethe.learning.training import train as learn
 from tests import house
@@ -25,9 +25,7 @@ from tests import house
 
 def trained_on(workspace: Workspace) -> set[str]:
     """The devices that the served family's sub-models name."""
-    version = Registry(workspace).current("sharded")
-    assert version is not None
-    served = set(version.info["sub_models"].values())
+    served = set(state_of(workspace).families["sharded"].sub_models.values())
     made = [artifact for artifact in ArtifactStore(workspace.artifacts).all() if artifact.digest in served]
     assert len(made) == len(served)
     return {artifact.inputs["environment"]["device"] for artifact in made}
