@@ -99,9 +99,10 @@ def _refuse_thousands(column: pa.ChunkedArray, where: str) -> None:
     for mark, pattern in _THOUSANDS.items():
         count = count_like(column, pattern)
         if count and count + count_like(column, INTEGER) == len(column):
+            other = "--ids integer to take 7.000 as 7" if count_like(column, WHOLE) == len(column) else "--ids text"
             raise DataError(
                 f"{where}: {count} of {len(column)} ids look like numbers with {mark!r} between the thousands; give"
-                f" --thousands {mark!r} to take them as integers, or --ids text to take them as they stand"
+                f" --thousands {mark!r} to take them as integers, or {other}"
             )
 
 

@@ -48,7 +48,7 @@ def plain(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     if pa.types.is_fixed_size_binary(kind):
         raise DataError(f"{where} must be integers or text, got {kind}; write it as text (hexadecimal, say)")
     if pa.types.is_decimal(kind):
-        return column.cast(pa.string())
+        return pc.replace_substring_regex(column.cast(pa.string()), r"\.0+$", "")
     if pa.types.is_null(kind):
         return column.cast(pa.string())
     if not pa.types.is_integer(kind) and not pa.types.is_floating(kind):

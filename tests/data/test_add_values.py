@@ -1,0 +1,298 @@
+"""``lethe data add``, values: ids of every kind, ratings, repeated pairs, and what counts as a like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lethe.config.params import Params
+from lethe.core.workspace import Workspace
+from lethe.data.sources.identifiers import read_ids
+from lethe.data.stages import ingest, source_stage
+from lethe.errors import ConfigError, DataError
+from lethe.tables.ids import as_integer, id_fault
+from lethe.tables.interactions import Interactions
+from tests.data.made_sources import ROWS, add, expected, table
+
+PLAIN: dict[str, str | None] = {"rating": None, "timestamp": None}
+INT64 = np.iinfo(np.int64)
+
+
+def pairs(user: Callable[[int], object] = int) -> Interactions:
+    rows = expected(user)
+    return Interactions.of(rows.user_ids, rows.item_ids)
+
+
+def parquet(path: Path, users: pa.Array, items: pa.Array | None = None) -> Path:
+    items = pa.array([item for _, item, *_ in ROWS]) if items is None else items
+    pq.write_table(pa.table({"user": users, "item": items}), path)
+    return path
+
+
+def users(kind: pa.DataType, value: Callable[[int], object] = int) -> pa.Array:
+    return pa.array([value(user) for user, *_ in ROWS], kind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (pa.int8(), int),
+        (pa.int32(), int),
+        (pa.uint64(), int),
+        (pa.float32(), float),
+        (pa.float64(), float),
+        (pa.decimal128(38, 0), Decimal),
+        (pa.decimal128(12, 3), Decimal),
+        (pa.string(), str),
+        (pa.large_string(), str),
+        (pa.binary(), lambda u: str(u).encode()),
+        (pa.dictionary(pa.int32(), pa.string()), str),
+        (pa.string_view(), str),
+    ],
+)
+def test_whole_numbers_of_every_type_are_the_same_integers(
+    tiny: Workspace, tmp_path: Path, kind: pa.DataType, value: Callable[[int], object]
+) -> None:
+    added = add(tiny, parquet(tmp_path / "r.parquet", users(kind, value)), PLAIN)
+    assert added.rows.digest() == pairs().digest()
+    assert added.source["ids"] == "integer"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (pa.string(), lambda u: f"u{u}"),
+        (pa.large_string(), lambda u: f"u{u}"),
+        (pa.binary(), lambda u: f"ü{u}".encode()),
+        (pa.large_binary(), lambda u: f"u{u}".encode()),
+        (pa.dictionary(pa.int8(), pa.large_string()), lambda u: f"u{u}"),
+        (pa.uint64(), lambda u: 2**63 + u),
+        (pa.decimal128(38, 0), lambda u: Decimal(10**30 + u)),
+        (pa.string(), lambda u: str(2**63 + u)),
+        (pa.string(), lambda u: f"{u:05d}"),
+        (pa.string(), lambda u: f"+{u}"),
+    ],
+)
+def test_what_is_no_integer_of_64_bits_is_text_to_the_letter(
+    tiny: Workspace, tmp_path: Path, kind: pa.DataType, value: Callable[[int], object]
+) -> None:
+    def text(user: int) -> str:
+        raw = value(user)
+        return raw.decode() if isinstance(raw, bytes) else str(raw)
+
+    added = add(tiny, parquet(tmp_path / "r.parquet", users(kind, value)), PLAIN)
+    assert added.rows.digest() == pairs(text).digest()
+    assert (added.source["ids"], added.source["item_ids"]) == ("text", "integer")
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (pa.array([1.0, None, 2.0] * 50), "row count with an empty user: 50"),
+        (pa.array([1.0, float("nan"), 2.0] * 50), "row count with an empty user: 50"),
+        (pa.array(["a", "", None] * 50), "row count with an empty user: 100"),
+        (pa.array(["a", "  ", "\t"] * 50), "row count with an empty user: 100"),
+        (pa.array([None] * 150), "row count with an empty user: 150"),
+        (pa.array(["a", "b\0", "c"] * 50), "must not hold a NUL character; row count with such: 50"),
+        (pa.array([1.5, 2.0, 3.0] * 50), "must be integers or text, got fractions"),
+        (pa.array([2.0**53, 2.0, 3.0] * 50), "50 are beyond 9007199254740992, where double has lost digits"),
+        (pa.array([2.0**24, 2.0, 3.0] * 50, pa.float32()), "50 are beyond 16777216, where float has lost digits"),
+        (pa.array([True, False, True] * 50), "must be integers or text, got bool"),
+        (pa.array([b"\xff\xfe", b"a", b"b"] * 50), "its bytes are no text in UTF-8"),
+        (pa.array([b"\x01" * 16] * 150, pa.binary(16)), "write it as text (hexadecimal, say)"),
+        (pa.array([[1]] * 150), "must be integers or text, got list"),
+    ],
+)
+def test_what_can_be_no_id_is_refused_by_the_columns_own_name(
+    tiny: Workspace, tmp_path: Path, column: pa.Array, words: str
+) -> None:
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table({"kunde": column, "item": list(range(150))}), path)
+    with pytest.raises(DataError, match=r"^r\.parquet: column 'kunde'") as caught:
+        add(tiny, path, {**PLAIN, "user": "kunde"})
+    assert words in str(caught.value)
+
+
+def test_floats_in_csv_are_integers_and_that_is_told(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", user=lambda u: f"{u}.0", item=lambda i: f"{i}.00")
+    added = add(tiny, path)
+    assert added.rows.digest() == expected().digest()
+    assert "column 'user': ids written like 7.0 are the integer 7; --ids text" in added.notes
+
+
+def test_ids_that_are_text_when_it_is_said_stay_as_they_stand(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", user=lambda u: f"{u}.0")
+    assert set(add(tiny, path, ids="text", item_ids="integer").rows.user_ids) == {f"{u}.0" for u, *_ in ROWS}
+
+
+@pytest.mark.parametrize(
+    ("user", "words", "option"),
+    [
+        (lambda u: f"{u}.00000E+11", r"in exponent form \(2\.0E\+11\), in which digits are lost", {"ids": "text"}),
+        (lambda u: f"{u}E5", "in exponent form", {"ids": "text"}),
+        (lambda u: f'"1,{u:03d}"', "between the thousands; give --thousands ','", {"thousands": ","}),
+        (lambda u: f"1.{u:03d}.000", r"between the thousands; give --thousands '\.'", {"ids": "text"}),
+        (lambda u: f"1'{u:03d}", 'between the thousands; give --thousands "\'"', {"thousands": "'"}),
+    ],
+)
+def test_ids_that_lost_digits_or_have_two_readings(
+    tiny: Workspace, tmp_path: Path, user: Callable[[int], str], words: str, option: dict[str, Any]
+) -> None:
+    path = table(tmp_path / "r.csv", user=user)
+    with pytest.raises(DataError, match=words):
+        add(tiny, path)
+    assert len(set(add(tiny, path, **option).rows.user_ids)) == 20
+
+
+def test_decimals_that_may_be_thousands_are_asked_about(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", user=lambda u: f"{u}.000")
+    with pytest.raises(DataError, match=r"give --thousands '\.' .*, or --ids integer to take 7\.000 as 7$"):
+        add(tiny, path)
+    assert add(tiny, path, ids="integer").rows.digest() == expected().digest()
+
+
+def test_thousands_are_no_part_of_an_integer(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", user=lambda u: f'"{1000 * u:,}"')
+    assert add(tiny, path, thousands=",").rows.digest() == expected(lambda u: 1000 * u).digest()
+
+
+@pytest.mark.parametrize("line", ["guest,1,3,1700000000", "??,1,3,1700000000", "n/a,1,3,1700000000"])
+def test_few_values_unlike_all_others_are_asked_about(tiny: Workspace, tmp_path: Path, line: str) -> None:
+    path = table(tmp_path / "r.csv", after=[line])
+    with pytest.raises(
+        DataError, match="column 'user': 1 of 201 ids are no whole numbers, as all others are"
+    ) as caught:
+        add(tiny, path)
+    assert line.split(",")[0] not in str(caught.value)
+    assert len(add(tiny, path, ids="text").rows) == 201
+
+
+def test_blanks_and_line_breaks_around_whole_numbers(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", user=lambda u: f'"{u}\n"' if u == 3 else str(u))
+    with pytest.raises(DataError, match="10 of 200 whole numbers have blanks or line breaks around them; give --trim"):
+        add(tiny, path)
+    assert add(tiny, path, trim=True).rows.digest() == expected().digest()
+
+
+def test_blanks_around_names_are_told(tiny: Workspace, tmp_path: Path) -> None:
+    added = add(tiny, table(tmp_path / "r.csv", user=lambda u: f"u{u} " if u == 3 else f"u{u}"))
+    assert "10 of 200 ids have blanks around them and keep them; --trim" in added.notes
+
+
+def test_whole_numbers_that_are_ids_by_params_take_no_other_later(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv")
+    add(tiny, path)
+    table(path, after=["0042,1,3,1700000000"])
+    with pytest.raises(DataError, match=r"'user' must be integers, 1 are not; .*--ids text"):
+        ingest(tiny, Params.read(tiny.params), "shop")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(max_size=300).filter(lambda t: id_fault(t) is None), min_size=1, max_size=20))
+def test_ids_of_any_text_survive_parquet(ids: list[str]) -> None:
+    column = pa.chunked_array([pa.array(ids, pa.string())])
+    assert read_ids(column, "text", "x").tolist() == ids
+    found = read_ids(column, "auto", "x")
+    # Integers only where all are, each by its one spelling or as a floating-point number writes it.
+    if found.dtype == object:
+        assert found.tolist() == ids
+    else:
+        assert [str(number) for number in found] == [text.split(".")[0] for text in ids]
+
+
+@given(st.lists(st.integers(INT64.min, INT64.max), min_size=1))
+def test_integers_are_the_same_by_any_way(numbers: list[int]) -> None:
+    for column in (pa.array(numbers, pa.int64()), pa.array([str(n) for n in numbers])):
+        ids = read_ids(pa.chunked_array([column]), "auto", "x")
+        assert ids.dtype == np.int64
+        assert [as_integer(str(value)) for value in ids] == numbers
+
+
+# --- ratings -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "given"),
+    [
+        (lambda r: f'"{1000 * r:,}.0"', {}),
+        (lambda r: f'"{1000 * r:,}.0"'.replace(",", ";").replace(".", ",").replace(";", "."), {}),
+        (lambda r: f'"{1000 * r:,}"', {"thousands": ","}),
+        (lambda r: f"{r}e3", {}),
+    ],
+)
+def test_large_ratings(tiny: Workspace, tmp_path: Path, written: Callable[[int], str], given: dict[str, Any]) -> None:
+    added = add(tiny, table(tmp_path / "r.csv", rating=written), **given)
+    assert added.rows.ratings is not None
+    assert sorted(set(added.rows.ratings.tolist())) == [1000, 2000, 3000, 4000, 5000]
+
+
+def test_a_comma_in_ratings_that_may_be_either_is_asked_about(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", separator=";", rating=lambda r: f"{r},000")
+    with pytest.raises(DataError, match=r"column 'rating': its commas may .*; give --decimal , or --thousands ,"):
+        add(tiny, path)
+    assert add(tiny, path, decimal=",").rows.digest() == expected().digest()
+
+
+@pytest.mark.parametrize("written", [lambda r: f"{r}/5", lambda r: f"{r}%", lambda r: "good", lambda r: f"€{r}"])
+def test_ratings_that_are_no_numbers(tiny: Workspace, tmp_path: Path, written: Callable[[int], str]) -> None:
+    with pytest.raises(DataError, match=r"r\.csv: column 'rating' must be numbers, got text"):
+        add(tiny, table(tmp_path / "r.csv", rating=written))
+
+
+# --- pairs and likes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("again", [["1,8,5,1700009999"], ["1,8,2,1700001000"] * 3])
+def test_repeated_pairs_are_told_with_the_option(tiny: Workspace, tmp_path: Path, again: list[str]) -> None:
+    path = table(tmp_path / "r.csv", after=again)
+    for options in ({}, {"duplicates": "error"}):
+        with pytest.raises(
+            DataError, match=rf"{len(again)} of {200 + len(again)} rows repeat a pair; .*--dup.* latest"
+        ):
+            add(tiny, path, **options)
+    add(tiny, path, duplicates="latest")
+    params = Params.read(tiny.params)
+    source_stage(tiny, params, "shop")
+    ingest(tiny, params, "shop")
+    assert len(Interactions.read(tiny.interactions("shop"))) == 200
+
+
+@pytest.mark.parametrize(
+    ("stars", "count"), [(lambda r: r - 3, 120), (lambda r: r - 1, 40), (lambda r: -1 if r < 3 else 5, 80)]
+)
+def test_zeros_and_negatives_are_no_likes_by_silence(
+    tiny: Workspace, tmp_path: Path, stars: Callable[[int], int], count: int
+) -> None:
+    path = table(tmp_path / "r.csv", rating=stars)
+    with pytest.raises(DataError, match=rf"{count} of 200 ratings are 0 or below, .* give --positive '> 0'") as caught:
+        add(tiny, path, positive=None)
+    assert "--positive all" in str(caught.value)
+    add(tiny, path, positive="> 0")
+    assert Params.read(tiny.params).datasets["shop"].positive == "> 0"
+
+
+def test_that_every_row_counts_as_a_like_is_told(tiny: Workspace, tmp_path: Path) -> None:
+    added = add(tiny, table(tmp_path / "r.csv"), positive=None)
+    assert "every row counts as a like for models of preferences, whatever its rating (1 to 5)" in added.notes
+    assert Params.read(tiny.params).datasets["shop"].positive is None
+
+
+@pytest.mark.parametrize("positive", ["4", "> four", "<= 2", ">= 4 or so"])
+def test_a_threshold_that_is_none(tiny: Workspace, tmp_path: Path, positive: str) -> None:
+    with pytest.raises(ConfigError, match=r"^datasets\.shop\.positive: "):
+        add(tiny, table(tmp_path / "r.csv"), positive=positive)
+
+
+def test_one_item_is_enough(tiny: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("user,item,rating,timestamp\n" + "".join(f"{u},1,5,{1_700_000_000 + u}\n" for u in range(1, 31)))
+    assert len(add(tiny, path).rows) == 30
