@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import yaml
 
-from lethe.config.dataset import SyntheticSource
+from lethe.config.source import SyntheticSource
 from lethe.core.process import run_flow
 from lethe.core.workspace import Workspace
 from lethe.data.sources import synthetic

@@ -9,8 +9,9 @@ import pytest
 
 import lethe
 from lethe.build.registry import Registry
-from lethe.config.dataset import FolderSource, SideSources, TableSource
 from lethe.config.params import Params
+from lethe.config.side import SideSources
+from lethe.config.source import FolderSource, TableSource
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, ConfigError, LetheError

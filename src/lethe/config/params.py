@@ -7,10 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from lethe.config.dataset import (
-    Dataset,
-    Fraction,
-)
+from lethe.config.dataset import Dataset, Fraction
 from lethe.config.section import Name, Section, read_yaml
 from lethe.config.sharding import Sharding
 

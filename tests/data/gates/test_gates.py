@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lethe.config.dataset import Bounds, Dataset, RandomSplit, SyntheticSource
+from lethe.config.dataset import Bounds, Dataset, RandomSplit
 from lethe.config.params import Params, Validation
 from lethe.config.sharding import Sharding
+from lethe.config.source import SyntheticSource
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data.gates import validate_dataset

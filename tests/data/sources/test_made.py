@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lethe.config.dataset import RdatasetsSource, SyntheticSource
+from lethe.config.source import RdatasetsSource, SyntheticSource
 from lethe.data import sources
 from lethe.data.sources import rdatasets
 from lethe.data.sources.place import Place

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lethe.config.dataset import MovielensSource
+from lethe.config.source import MovielensSource
 from lethe.data import sources
 from lethe.errors import ConfigError, DataError
 from lethe.tables.interactions import Interactions

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lethe.config.dataset import SideSources, TableSource
+from lethe.config.side import SideSources
+from lethe.config.source import TableSource
 from lethe.data.sources import side, table
 from lethe.errors import DataError
 from lethe.tables.interactions import Interactions

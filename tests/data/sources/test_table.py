@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lethe.config.dataset import FolderSource, TableSource
+from lethe.config.source import FolderSource, TableSource
 from lethe.data import sources
 from lethe.errors import DataError
 from lethe.tables.interactions import Interactions

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lethe.config.dataset import Dataset, Source, SyntheticSource
+from lethe.config.dataset import Dataset
+from lethe.config.source import Source, SyntheticSource
 from lethe.data.sources import folder, movielens, rdatasets, side, synthetic, table
 from lethe.data.sources.place import Place
 from lethe.tables.interactions import Interactions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lethe.config.dataset import FolderSource
+from lethe.config.source import FolderSource
 from lethe.core.canonical import digest_json
 from lethe.data.sources import files, table
 from lethe.data.sources.place import Place

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
-from lethe.config.dataset import MovielensSource
+from lethe.config.source import MovielensSource
 from lethe.core.canonical import canonical_json, digest_file
 from lethe.core.files import write_whole
 from lethe.data.sources.download import download

@@ -16,7 +16,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from lethe.config.dataset import RdatasetsSource
+from lethe.config.source import RdatasetsSource
 from lethe.data.sources.place import Place
 from lethe.errors import ConfigError, DataError
 from lethe.tables.interactions import Interactions

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lethe.config.dataset import FeaturesSource, LinksSource, SideSources, TriplesSource
+from lethe.config.side import FeaturesSource, LinksSource, SideSources, TriplesSource
 from lethe.data.sources import table
 from lethe.data.sources.files import digest, load
 from lethe.data.sources.identifiers import read_ids

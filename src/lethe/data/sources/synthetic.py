@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lethe.config.dataset import SyntheticSource
+from lethe.config.source import SyntheticSource
 from lethe.core.random import Stream
 from lethe.data.sources.place import Place
 from lethe.tables.interactions import Interactions

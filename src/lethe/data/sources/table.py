@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lethe.config.dataset import TableSource
+from lethe.config.source import TableSource
 from lethe.config.table import TableFormat
 from lethe.data.sources.files import cast, digest, empty, is_text, kind_of, load
 from lethe.data.sources.identifiers import plain, read_ids
