@@ -13,7 +13,7 @@ from lethe.core.format import FORMAT, format_of, must_fit
 from lethe.core.keys import fingerprint
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
-from lethe.errors import ConfigError, LetheError
+from lethe.errors import ConfigError, DataError, LetheError
 from lethe.forgetting import upgrade as upgrades
 from lethe.forgetting.intake import ledger
 from lethe.forgetting.upgrade import upgrade
@@ -71,6 +71,7 @@ def test_evidence_stays_and_results_are_made_anew(old: Workspace) -> None:
     assert not (old.state / "suppressed-users.json").exists()
     assert json.loads(old.hidden_users.read_bytes()), "who waits is hidden"
     assert Registry(old).served() == {}
+    assert list(old.artifacts.iterdir()) == []
     assert format_of(old) == FORMAT
 
 
@@ -110,6 +111,17 @@ def test_killed_after_any_step_it_is_begun_again(after: int, old: Workspace, mon
     assert evidence(old) == kept
     assert format_of(old) == FORMAT
     assert len(SuppressionList.read(old.suppression).entries) == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["", "dataset,kind\n", "dataset,kind,digest,user_digest,requested_at\ntiny,user,ab\n"]
+)
+def test_a_list_that_is_no_list_stays_as_it_is(content: str, old: Workspace) -> None:
+    old.suppression.write_text(content)
+    with pytest.raises(DataError, match=r"list\.csv: line [12]"):
+        upgrade(old)
+    assert old.suppression.read_text() == content
+    assert format_of(old) == 1
 
 
 def test_what_would_lose_something_is_refused_before_anything_changes(

@@ -1,19 +1,19 @@
 """``lethe upgrade``: take over a workspace that an older Lethe has written.
 
-What holds evidence stays byte for byte: ledger, certificates, keys, and whom the suppression list names. What is only
-a result (models, artifacts) has been made by other code, so the next ``lethe train`` makes it anew.
+What holds evidence stays: ledger, certificates, keys, and whom the suppression list names. What is only a result
+(models, artifacts) was made by other code and goes; the next ``lethe train`` makes it anew under keys of today.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from lethe.build.registry import Registry
-from lethe.core.artifacts import ArtifactStore
 from lethe.core.files import write_whole
 from lethe.core.format import FORMAT, format_of, mark
 from lethe.core.process import alone
@@ -71,11 +71,11 @@ def _suppression(workspace: Workspace) -> list[str]:
     path = workspace.suppression
     if not path.is_file() or path.read_text(encoding="utf-8").startswith("#"):
         return []
-    header, *lines = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
-    if header != ["dataset", "kind", "digest", "user_digest", "requested_at"]:
+    lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+    if lines[:1] != [header := ["dataset", "kind", "digest", "user_digest", "requested_at"]]:
         raise DataError(f"{path.name}: line 1 must be that of format 1, or name format 2 and a key")
     entries = []
-    for number, line in enumerate(lines, 2):
+    for number, line in enumerate(lines[1:], 2):
         if len(line) != len(header) or line[1] not in ("user", "interaction"):
             raise DataError(f"{path.name}: line {number} is no line of format 1")
         entries.append(Suppressed(line[0], "user" if line[1] == "user" else "interaction", line[2], line[3]))
@@ -113,9 +113,11 @@ def _models(workspace: Workspace) -> list[str]:
 
 
 def _artifacts(workspace: Workspace) -> list[str]:
-    """Nothing is to be done: no key of today names them, and the purge of the next forget run takes them."""
-    kinds = Counter(artifact.kind for artifact in ArtifactStore(workspace.artifacts).all())
-    return [f"{count} of kind {kind}: made by other code, made anew by lethe train" for kind, count in kinds.items()]
+    """No key of today names them, and not every one can be read. Seconds they took stay in .lethe/costs.json."""
+    kinds = Counter(path.parent.parent.name for path in workspace.artifacts.glob("*/*/manifest.json"))
+    for folder in workspace.artifacts.glob("*"):
+        shutil.rmtree(folder)
+    return [f"{count} of kind {kind}: made by other code, taken away" for kind, count in sorted(kinds.items())]
 
 
 def _stages(workspace: Workspace) -> list[str]:
