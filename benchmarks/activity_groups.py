@@ -54,7 +54,7 @@ def _row(label: str, split: Split, one: Kind, *, after: bool) -> Row:
     def run(seed: int) -> Result:
         builder, sub_models, ensemble = build(known, one, chosen, seed, before=split if after else None)
         users = measured(Ensemble.load(ensemble.path), stay["train"], stay["test"])["recall@20"]
-        seconds = sum(artifact.record()["cpu_seconds"] for artifact in (ensemble, *sub_models.values()))
+        seconds = sum(artifact.record().cpu_seconds for artifact in (ensemble, *sub_models.values()))
         builder.store.remove(ensemble)
         groups = {name: float(users[quarter == place].mean()) for place, name in enumerate(GROUPS)}
         return Result({"recall@20": float(users.mean()), **groups}, seconds)

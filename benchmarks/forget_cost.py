@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.collaborative import Split, read_split
 from benchmarks.receraser_ml1m import DATASET
-from benchmarks.sharded import Kind, build, code, columns, measured, recipe, room, values
+from benchmarks.sharded import Kind, build, code, columns, measured, params_of, recipe, room, values
 from benchmarks.table import Result, Row
 from lethe.build.builder import Builder, slices_before
 from lethe.build.recipe import Recipe
@@ -164,10 +164,11 @@ def _spent(builder: Builder, known: set[str]) -> dict[str, float]:
     made = {name: builder.sub_model(name) for name in builder.shard_names()}
     trained = [part for one in made.values() for part in (one, *slices_before(builder.store, one))]
     ensemble = builder.ensemble({name: artifact.key for name, artifact in made.items()})
-    package = builder.package(ensemble.key, "family", "text")
+    params = params_of(dataset, builder.recipe.sharding, builder.recipe.layout, builder.recipe.seed)
+    package = builder.package(ensemble.key, "family", params)
     parts = {
         "sub-models": [part for part in trained if part.key not in known],
         "aggregator": [ensemble],
         "package": [package],
     }
-    return {name: sum(artifact.record()["cpu_seconds"] for artifact in held) for name, held in parts.items()}
+    return {name: sum(artifact.record().cpu_seconds for artifact in held) for name, held in parts.items()}

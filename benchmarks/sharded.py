@@ -121,22 +121,25 @@ def room(split: Split, kind: Kind, seed: int, before: Split | None = None) -> Wo
         if before is not None:
             begun = room(before, kind, seed).assignment(split.dataset, kind.room)
             shutil.copytree(begun, workspace.assignment(split.dataset, kind.room), dirs_exist_ok=True)
-        dataset = {"source": {"kind": "folder", "path": "."}, "split": {"by": "ready"}}
-        params = Params.parse(
-            {
-                "seed": seed,
-                "pipeline": {"datasets": [split.dataset], "shardings": [kind.room]},
-                "datasets": {split.dataset: dataset},
-                "shardings": {kind.room: kind.layout.plain()},
-                "families": {
-                    "one": {"dataset": split.dataset, "candidates": [{"model": "wmf", "sharding": kind.room}]}
-                },
-            },
-            "params",
-        )
+        params = params_of(split.dataset, kind.room, kind.layout, seed)
         assign(workspace, params, split.dataset, kind.room)
         shards_stage(workspace, params, split.dataset, kind.room)
     return workspace
+
+
+def params_of(dataset: str, sharding: str, layout: Sharding, seed: int) -> Params:
+    """Parameters of one dataset that was split already, and one sharding."""
+    candidate = {"model": "wmf", "sharding": sharding}
+    return Params.parse(
+        {
+            "seed": seed,
+            "pipeline": {"datasets": [dataset], "shardings": [sharding]},
+            "datasets": {dataset: {"source": {"kind": "folder", "path": "."}, "split": {"by": "ready"}}},
+            "shardings": {sharding: layout.plain()},
+            "families": {"one": {"dataset": dataset, "candidates": [candidate]}},
+        },
+        "params",
+    )
 
 
 def build(
@@ -175,8 +178,8 @@ def sharded_row(
     def run(seed: int) -> Result:
         builder, sub_models, ensemble = build(split, kind, chosen, seed)
         users = measured(Ensemble.load(ensemble.path), split.train, split.test)
-        shards = [artifact.record()["cpu_seconds"] for artifact in sub_models.values()]
-        aggregator = ensemble.record()["cpu_seconds"]
+        shards = [artifact.record().cpu_seconds for artifact in sub_models.values()]
+        aggregator = ensemble.record().cpu_seconds
         builder.store.remove(ensemble)
         times = {"sub-models": sum(shards), "one shard": float(np.mean(shards)), "aggregator": aggregator}
         means = {name: float(column.mean()) for name, column in users.items()} | _laid(builder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow, task
 from prefect.futures import PrefectFuture, as_completed
@@ -15,25 +15,26 @@ from lethe.build.candidates import Job, Outcome, finish, jobs
 from lethe.build.promotion import promote_winners
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
+from lethe.tables.reader import Reader
 
 
 @task(name="sub-model")
-def sub_model(job: Job, shard: str) -> str:
+def sub_model(job: Job, shard: str, reader: Reader) -> str:
     """Key of the trained sub-model of a shard."""
-    return job.sub_model(Workspace.find(), shard).key
+    return job.sub_model(Workspace.find(), shard, reader).key
 
 
 @task(name="candidate")
-def candidate(job: Job, sub_models: dict[str, Any]) -> Outcome:
+def candidate(job: Job, sub_models: dict[str, str], reader: Reader) -> Outcome:
     workspace = Workspace.find()
-    return finish(workspace, Params.read(workspace.params), job, sub_models)
+    return finish(workspace, Params.read(workspace.params), job, sub_models, reader)
 
 
 @task(name="promote")
-def promote(outcomes: list[Outcome], rebuilt: bool) -> dict[str, str]:
+def promote(outcomes: list[Outcome], rebuilt: bool, reader: Reader) -> dict[str, str]:
     """Tags of what each family serves from now on."""
     workspace = Workspace.find()
-    versions = promote_winners(workspace, Params.read(workspace.params), outcomes, rebuilt=rebuilt)
+    versions = promote_winners(workspace, Params.read(workspace.params), outcomes, rebuilt=rebuilt, reader=reader)
     return {family: version.tag for family, version in versions.items()}
 
 
@@ -47,12 +48,16 @@ def _watch(futures: list[PrefectFuture[str]]) -> None:
 def training(datasets: list[str] | None = None) -> dict[str, str]:
     """With ``datasets``: rebuild and replace what is served from them (after a forget request), nothing else."""
     workspace = Workspace.find()
-    planned = jobs(workspace, Params.read(workspace.params), datasets)
+    planned, reader = jobs(workspace, Params.read(workspace.params), datasets), Reader()
     data()
-    trained = [{s: sub_model.submit(job, s) for s in job.builder(workspace).shard_names()} for job in planned]
-    outcomes = [candidate.submit(job, models) for job, models in zip(planned, trained, strict=True)]
+    shards = [job.builder(workspace, reader).shard_names() for job in planned]
+    trained = [{s: sub_model.submit(job, s, reader) for s in names} for job, names in zip(planned, shards, strict=True)]
+    outcomes = [
+        candidate.submit(job, cast("dict[str, str]", models), reader)
+        for job, models in zip(planned, trained, strict=True)
+    ]
     _watch([future for models in trained for future in models.values()])
-    return promote([outcome.result() for outcome in outcomes], rebuilt=datasets is not None)
+    return promote([outcome.result() for outcome in outcomes], datasets is not None, reader)
 
 
 def run(datasets: list[str] | None = None) -> dict[str, str]:

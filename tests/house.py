@@ -10,6 +10,7 @@ from lethe.data.stages import build_data
 from lethe.forgetting import completion, erasure, intake
 from lethe.forgetting import run as runs
 from lethe.forgetting.run import Run
+from lethe.tables.reader import Reader
 
 
 def train(workspace: Workspace, datasets: list[str] | None = None) -> None:
@@ -17,12 +18,12 @@ def train(workspace: Workspace, datasets: list[str] | None = None) -> None:
     params = Params.read(workspace.params)
     for dataset in params.pipeline.datasets:
         build_data(workspace, params, dataset, list(params.pipeline.shardings))
-    outcomes = []
+    outcomes, reader = [], Reader()
     for job in jobs(workspace, params, datasets):
-        names = job.builder(workspace).shard_names()
-        sub_models = {name: job.sub_model(workspace, name).key for name in names}
-        outcomes.append(finish(workspace, params, job, sub_models))
-    promote_winners(workspace, params, outcomes, rebuilt=datasets is not None)
+        names = job.builder(workspace, reader).shard_names()
+        sub_models = {name: job.sub_model(workspace, name, reader).key for name in names}
+        outcomes.append(finish(workspace, params, job, sub_models, reader))
+    promote_winners(workspace, params, outcomes, rebuilt=datasets is not None, reader=reader)
 
 
 def ask(workspace: Workspace, *users: str, items: tuple[str, ...] = ()) -> list[str]:

@@ -38,7 +38,7 @@ def build(workspace: Workspace, model: str, sharding: str) -> dict[str, str]:
     sub_models = {name: builder.sub_model(name) for name in builder.shard_names()}
     ensemble = builder.ensemble({name: artifact.key for name, artifact in sub_models.items()})
     digests = {f"sub-model/{name}": artifact.digest for name, artifact in sub_models.items()}
-    digests |= {"ensemble": ensemble.digest, "package": builder.package(ensemble.key, "family", "text").digest}
+    digests |= {"ensemble": ensemble.digest, "package": builder.package(ensemble.key, "family", params).digest}
     for path in sorted((workspace.root / "data").rglob("*.parquet")):
         if "side" not in path.parts:
             digests[str(path.relative_to(workspace.root))] = digest_beside(path)

@@ -115,8 +115,8 @@ def test_pretrained_vectors(tmp_path: Path) -> None:
     held = shard_of(workspace, GONE)
     asked = time.time()
     forget(workspace, GONE)
-    left = {a.inputs.get("shard"): a.record()["made"] for a in ArtifactStore(workspace.artifacts).all()}
-    made = [a for a in ArtifactStore(workspace.artifacts).all() if a.record()["made"] < asked]
+    left = {a.inputs.get("shard"): a.record().made for a in ArtifactStore(workspace.artifacts).all()}
+    made = [a for a in ArtifactStore(workspace.artifacts).all() if a.record().made < asked]
     assert held in left
     assert {(a.kind, a.inputs.get("shard")) for a in made} == {("sub-model", s) for s in ("00", "01", "02")} - {
         ("sub-model", held)
@@ -191,15 +191,15 @@ def test_aggregator(tmp_path: Path) -> None:
     """It saw all rows, so it is trained anew each time, equals that of a build from scratch, and its time is told."""
     workspace = make_workspace(tmp_path / "w", taste_blocks())
     train(workspace)
-    old = Registry(workspace).served()["sharded"].info["ensemble"]
+    old = Registry(workspace).served()["sharded"].info.ensemble
     forget(workspace, GONE)
-    new = Registry(workspace).served()["sharded"].info["ensemble"]
+    new = Registry(workspace).served()["sharded"].info.ensemble
     assert new != old
     never = make_workspace(tmp_path / "never", without(taste_blocks(), GONE))
     train(never)
-    assert Registry(never).served()["sharded"].info["ensemble"] == new
-    assert ArtifactStore(workspace.artifacts).get("ensemble", new["key"]).record()["seconds"] > 0
-    assert not list(workspace.artifacts.glob(f"ensemble/{old['key']}"))
+    assert Registry(never).served()["sharded"].info.ensemble == new
+    assert ArtifactStore(workspace.artifacts).get("ensemble", new.key).record().seconds > 0
+    assert not list(workspace.artifacts.glob(f"ensemble/{old.key}"))
 
 
 def test_graph_models(tmp_path: Path) -> None:

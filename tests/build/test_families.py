@@ -60,7 +60,7 @@ def test_no_default_loses_to_popularity(served, family: str) -> None:
     popular = values.pop("mostpop")
     assert values
     assert all(value > popular for value in values.values()), values
-    assert packages[family].info["model"] != "mostpop"
+    assert packages[family].info.model != "mostpop"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -73,7 +73,7 @@ def test_a_registered_winner_answers(served, family: str) -> None:
 
 def test_an_answer_follows_the_context(served) -> None:
     package = served[1]["feature"]
-    assert package.info["model"] == "ensfm"
+    assert package.info.model == "ensfm"
     answers = {
         time: package.recommend(7, 10, context={"daytime": time}).items for time in ("morning", "evening", "night")
     }

@@ -54,7 +54,7 @@ def everything(workspace: Workspace) -> dict[str, Artifact]:
         "slice": slices_before(sliced.store, sliced.sub_model("00"))[0],
         "ensemble": ensemble,
         "evaluation": whole.evaluation(ensemble.key, (5,)),
-        "package": whole.package(ensemble.key, "family", "text"),
+        "package": whole.package(ensemble.key, "family", Params.read(workspace.params)),
     }
 
 

@@ -89,7 +89,7 @@ def test_a_dislike_is_seen_but_makes_nothing_popular(tmp_path: Path) -> None:
     workspace, params = built(tmp_path / "a", taste_blocks(), ">= 3")
     builder = builders(workspace, params)["mostpop-whole"]
     ensemble = builder.ensemble({name: builder.sub_model(name).key for name in builder.shard_names()})
-    package = Package.load(builder.package(ensemble.key, "plain", "none").path)
+    package = Package.load(builder.package(ensemble.key, "plain", params).path)
     known = Interactions.concatenate(builder.whole_part("train"), builder.whole_part("valid"))
     liked = likes(known, ">= 3")
     assert 0 < len(liked) < len(known)

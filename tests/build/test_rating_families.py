@@ -63,9 +63,9 @@ def test_the_smaller_error_wins_and_replaces_the_larger(name: str, tmp_path: Pat
     errors = [outcome.metrics(workspace)["valid"][name] for outcome in (worse, better)]
     assert errors[0] > errors[1] + 0.1
     first = promote_winners(workspace, params, [worse], rebuilt=False)["ratings"]
-    assert (first.info["model"], first.reason) == ("lfm", f"first of its family, validation {name} {errors[0]:.4f}")
+    assert (first.info.model, first.reason) == ("lfm", f"first of its family, validation {name} {errors[0]:.4f}")
     second = promote_winners(workspace, params, [worse, better], rebuilt=False)["ratings"]
-    assert (second.info["model"], second.reason) == ("als", f"validation {name} {errors[1]:.4f} beats {errors[0]:.4f}")
+    assert (second.info.model, second.reason) == ("als", f"validation {name} {errors[1]:.4f} beats {errors[0]:.4f}")
     assert promote_winners(workspace, params, [worse], rebuilt=False)["ratings"].tag == second.tag
     current = Registry(workspace).current("ratings")
     assert current is not None

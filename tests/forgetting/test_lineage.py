@@ -36,12 +36,14 @@ def test_everything_of_today_lives_and_nothing_of_before(tiny: Workspace) -> Non
     suppress(tiny, "tiny", [("user-004", ())])
     params = Params.read(tiny.params)
     build_data(tiny, params, "tiny", ["whole", "user-hash-3"])
-    alive = live_artifacts(tiny)["tiny"]
+    alive = live_artifacts(tiny, kept=[])["tiny"]
     folder = tiny.shards("tiny", "user-hash-3")
     rows = {Interactions.read(path).digest() for path in folder.glob("*.parquet")}
     untouched = {k for k, a in artifacts.items() if a.kind == "sub-model" and a.inputs["data"] in rows}
     assert len(untouched) == 2, "those of the shards that he was not in"
     assert alive == untouched
+    kept = live_artifacts(tiny)["tiny"]
+    assert {k for k, a in artifacts.items() if a.kind != "package" or k in served} <= kept, "while they are served"
 
 
 def test_an_artifact_of_a_new_kind_lives_as_long_as_all_it_names(tiny: Workspace) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lethe.build.inputs import PackageInputs
 from lethe.build.registry import Registry
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
@@ -105,15 +106,16 @@ def _serve_other_weights(workspace: Workspace) -> None:
     """As whoever trained on something else would: a whole package, consistent in itself."""
     version = Registry(workspace).served()["plain"]
     store = ArtifactStore(workspace.artifacts)
-    info = version.info | {"sub_models": {"00": "f" * 64}}
-    inputs = {**version.artifact.inputs, "info": info}
+    inputs = PackageInputs.of(version.artifact)
+    info = inputs.info.model_copy(update={"sub_models": {"00": "f" * 64}})
+    inputs = inputs.model_copy(update={"info": info})
 
     def copy(folder: Path) -> None:
         for name in version.artifact.files:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(version.artifact.file(name).read_bytes())
 
-    Registry(workspace).promote("plain", store.make("package", inputs, copy), reason="planted", metrics={})
+    Registry(workspace).promote("plain", store.make("package", inputs.plain(), copy), reason="planted", metrics={})
 
 
 PLANTED: dict[Callable[[Workspace], None], str] = {

@@ -15,6 +15,7 @@ from lethe.forgetting.certificate.claims import SENTENCES
 from lethe.forgetting.certificate.content import drawn
 from lethe.forgetting.run import Run
 from lethe.proof.request import prove
+from lethe.tables.interactions import Interactions
 from tests.house import ask, rebuild, train
 
 GONE = "user-004"
@@ -79,8 +80,9 @@ def test_above_a_size_a_sample_is_rebuilt_that_the_nonces_draw(tiny: Workspace) 
 def test_what_was_made_of_other_rows_is_different_and_nothing_is_signed(tiny: Workspace) -> None:
     train(tiny)
     run = erased(tiny, GONE)
-    rows = (tiny.root / "ratings.csv").read_text().splitlines()
-    (tiny.root / "ratings.csv").write_text("\n".join(rows[:-1]) + "\n")
+    table = tiny.interactions("tiny")
+    rows = Interactions.read(table)
+    rows.take(slice(1, None)).write(table)
     verification = prove(tiny, run)
     assert verification.result == "different"
     with pytest.raises(EvidenceError, match="nothing is signed: served differs from rebuilt: must be 0"):
@@ -88,8 +90,19 @@ def test_what_was_made_of_other_rows_is_different_and_nothing_is_signed(tiny: Wo
     (request,) = intake.ledger(tiny).get_all(run.requests)
     assert (request.state, request.user) == ("verified", GONE), "its subject is still there: the next run can go on"
     assert not list(tiny.certificates.glob("req-*"))
-    (tiny.root / "ratings.csv").write_text("\n".join(rows) + "\n")
+    rows.write(table)
     assert signed(tiny, run, prove(tiny, run)).verification.result == "equal"
+
+
+def test_a_source_that_grows_during_a_run_is_no_difference(tiny: Workspace) -> None:
+    train(tiny)
+    run = erased(tiny, GONE)
+    with (tiny.root / "ratings.csv").open("a") as file:
+        file.write("user-001,item-019,3,9999\n")
+    verification = prove(tiny, run)
+    assert verification.result == "equal"
+    assert "tiny/interactions" not in verification.rebuilt, "there is nothing to compare it with"
+    assert "tiny/split/train" in verification.rebuilt
 
 
 def test_what_other_code_made_is_not_compared_and_not_claimed(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from lethe.build.registry import Registry
+from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, NotComparable
 from lethe.proof.verification import verify
 from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import digest_beside
+from tests.conftest import taste_blocks
 from tests.house import forget, train
 
 
@@ -40,6 +44,89 @@ def test_rows_that_were_left_out_or_put_in_are_seen_by_a_sample_too(tiny: Worksp
     rows = Interactions.read(path)
     rows.take(slice(1, None)).write(path)
     assert verify(tiny, sample=1, seed=0).differing == ("tiny/interactions",)
+
+
+def grow(workspace: Workspace, users: int = 6) -> None:
+    """The source gets rows of new users."""
+    rows = taste_blocks(users=users, seed=5)
+    with (workspace.root / "ratings.csv").open("a") as file:
+        for user, item in zip(rows.user_ids, rows.item_ids, strict=True):
+            file.write(f"new-{user},{item},4,99999\n")
+
+
+def test_a_growing_source_is_no_false_alarm(tiny: Workspace) -> None:
+    train(tiny)
+    grow(tiny)
+    for whole in (verify(tiny), verify(tiny, sample=1, seed=0)):
+        assert whole.equal
+        assert whole.left_out == ("tiny/interactions",), "the source is not as it was when the table was made"
+        assert "tiny/split/train" in whole.compared
+
+
+def test_an_incumbent_that_training_on_new_data_keeps_is_rebuilt_from_its_own(
+    tiny: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tiny)
+    served = {family: version.tag for family, version in Registry(tiny).served().items()}
+    grow(tiny)
+    monkeypatch.setattr("lethe.build.promotion.merit", lambda value, name: 0.0)  # Nothing beats anything.
+    train(tiny)
+    assert {family: version.tag for family, version in Registry(tiny).served().items()} == served
+    info = Registry(tiny).served()["plain"].info
+    assert info.data_digest != digest_beside(tiny.interactions("tiny"))
+    whole = verify(tiny)
+    assert whole.equal
+    assert whole.left_out == ()
+    assert {"plain/package", "sharded/ensemble", "tiny/interactions"} <= set(whole.compared)
+    assert verify(tiny, sample=1, seed=0).equal
+
+
+def test_a_rollback_over_a_data_change_is_no_false_alarm(tiny: Workspace) -> None:
+    train(tiny)
+    old = Registry(tiny).served()["plain"].tag
+    grow(tiny)
+    train(tiny, ["tiny"])
+    assert Registry(tiny).served()["plain"].tag != old
+    Registry(tiny).roll_back("plain", old)
+    assert verify(tiny).equal
+    assert verify(tiny, sample=9, seed=0).equal
+
+
+def test_without_the_data_of_a_version_nothing_is_said(tiny: Workspace) -> None:
+    train(tiny)
+    old = Registry(tiny).served()["plain"]
+    grow(tiny)
+    train(tiny, ["tiny"])
+    Registry(tiny).roll_back("plain", old.tag)
+    store = ArtifactStore(tiny.artifacts)
+    store.remove(store.get("snapshot", old.info.snapshot.key))
+    with pytest.raises(NotComparable, match=r"^plain: the data that lethe-plain:\w+ was built from are gone"):
+        verify(tiny)
+
+
+def test_forgetting_takes_the_snapshots_that_held_the_subject(tiny: Workspace) -> None:
+    train(tiny)
+    old = Registry(tiny).served()["plain"].info.snapshot
+    forget(tiny, "user-004")
+    new = Registry(tiny).served()["plain"].info.snapshot
+    assert [artifact.key for artifact in ArtifactStore(tiny.artifacts).all() if artifact.kind == "snapshot"] == [
+        new.key
+    ]
+    assert new != old
+    assert verify(tiny).equal
+
+
+def test_params_that_were_edited_since_are_no_difference(tiny: Workspace) -> None:
+    train(tiny)
+    values = yaml.safe_load(tiny.params.read_text())
+    values["datasets"]["tiny"]["split"] = {"by": "random", "valid": 0.2, "test": 0.2}
+    del values["shardings"]["mean-3"]
+    values["shardings"]["user-hash-3"]["num_shards"] = 2
+    tiny.params.write_text(yaml.safe_dump(values, sort_keys=False))
+    whole = verify(tiny)
+    assert whole.equal
+    assert whole.left_out == ("tiny/tables",)
+    assert "sharded/sub-model/02" in whole.compared
 
 
 def test_what_other_code_made_is_not_comparable(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
+from lethe.build.inputs import PackageInputs
 from lethe.build.registry import Registry
-from lethe.core.artifacts import ArtifactStore
+from lethe.core.artifacts import ArtifactStore, Reference
 from lethe.core.workspace import Workspace
 from lethe.learning.aggregation.ensemble import FactorEnsemble
 from lethe.serving.hidden import publish
-from lethe.serving.package import write_package
+from lethe.serving.package import PackageInfo, write_package
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from tests.conftest import ROOT, taste_blocks
@@ -33,18 +34,31 @@ def fixed_ensemble(rows: Interactions, seed: int) -> FactorEnsemble:
     )
 
 
+def package_info(family: str = "plain", seed: int = 0, model: str = "wmf") -> PackageInfo:
+    """What a package made of nothing says of itself."""
+    nothing = Reference("0" * 64, "0" * 64)
+    return PackageInfo(
+        family=family,
+        dataset="tiny",
+        model=model,
+        sharding="whole",
+        guarantee="exact",
+        positive=None,
+        recipe={},
+        snapshot=nothing,
+        tables={"interactions": f"data-{seed}"},
+        ensemble=nothing,
+        sub_models={},
+    )
+
+
 def promote(workspace: Workspace, family: str, seed: int) -> str:
     """Promote a package of that family that is a function of the seed; its tag."""
-    info = {
-        "family": family,
-        "dataset": "tiny",
-        "model": "wmf",
-        "sharding": "whole",
-        "data_digest": f"data-{seed}",
-        "guarantee": "exact",
-    }
+    info = package_info(family, seed)
     package = ArtifactStore(workspace.artifacts).make(
-        "package", info, lambda folder: write_package(folder, fixed_ensemble(ROWS, seed), ROWS, info)
+        "package",
+        PackageInputs(info=info, code="c" * 64).plain(),
+        lambda folder: write_package(folder, fixed_ensemble(ROWS, seed), ROWS, info),
     )
     return Registry(workspace).promote(family, package, reason="test", metrics={})
 

@@ -19,6 +19,7 @@ from lethe.models import MODELS, configure
 from lethe.serving.package import Package, write_package
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
+from tests.serving.conftest import package_info
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Fixed:
 def package(seen: Interactions, scores: np.ndarray, item_factors: np.ndarray | None = None) -> Package:
     ensemble: Any = Fixed(Catalogue.of(seen), scores, item_factors)
     matrix = ensemble.catalogue.encode(seen)
-    return Package(ensemble, matrix.indptr, matrix.items, matrix.item_counts, {})
+    return Package(ensemble, matrix.indptr, matrix.items, matrix.item_counts, package_info())
 
 
 SEEN = Interactions.of(np.array([1, 1, 2, 2, 3, 4]), np.array([10, 20, 10, 30, 10, 40]))
@@ -133,11 +134,13 @@ def test_a_package_is_read_as_it_was_written_and_its_bytes_are_its_content(tmp_p
     users, items = rng.normal(size=(2, 4, 3)).astype(np.float32)
     ensemble = FactorEnsemble(Catalogue.of(rows), users, items)
     for name in ("one", "two"):
-        write_package(tmp_path / name, ensemble, rows, {"family": "plain", "metrics": {"ndcg@10": 0.5}})
+        write_package(tmp_path / name, ensemble, rows, package_info())
     assert files(tmp_path / "one") == files(tmp_path / "two")
     loaded = Package.load(tmp_path / "one")
-    known = Package(ensemble, np.array([0, 2, 4, 5, 6]), np.array([0, 1, 0, 2, 0, 3]), np.array([3, 1, 1, 1]), {})
-    assert loaded.info == {"family": "plain", "metrics": {"ndcg@10": 0.5}}
+    known = Package(
+        ensemble, np.array([0, 2, 4, 5, 6]), np.array([0, 1, 0, 2, 0, 3]), np.array([3, 1, 1, 1]), package_info()
+    )
+    assert loaded.info == known.info == package_info()
     for user in (1, 2, 3, 4, 9):
         assert loaded.recommend(user, 3) == known.recommend(user, 3)
     assert loaded.similar_items(30, 3) == known.similar_items(30, 3)
@@ -147,7 +150,7 @@ def test_a_package_is_read_as_it_was_written_and_its_bytes_are_its_content(tmp_p
 def test_a_pair_seen_twice_counts_twice_but_is_one_seen_item(tmp_path: Path) -> None:
     rows = Interactions.of(np.array([1, 1, 2]), np.array([10, 10, 20]))
     ensemble = FactorEnsemble(Catalogue.of(rows), np.ones((2, 1), np.float32), np.ones((2, 1), np.float32))
-    write_package(tmp_path, ensemble, rows, {})
+    write_package(tmp_path, ensemble, rows, package_info())
     loaded = Package.load(tmp_path)
     assert loaded.popular(2) == [(10, 2.0), (20, 1.0)]
     assert loaded.items.tolist() == [0, 1]
@@ -156,7 +159,7 @@ def test_a_pair_seen_twice_counts_twice_but_is_one_seen_item(tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["seen.safetensors", "info.json", "ensemble/ensemble.json"])
 def test_a_missing_or_foreign_file_is_one_line(tmp_path: Path, name: str) -> None:
     ensemble = FactorEnsemble(Catalogue.of(SEEN), np.ones((4, 1), np.float32), np.ones((4, 1), np.float32))
-    write_package(tmp_path, ensemble, SEEN, {})
+    write_package(tmp_path, ensemble, SEEN, package_info())
     (tmp_path / name).write_bytes(b"foreign")
     with pytest.raises(ArtifactError, match="not a"):
         Package.load(tmp_path)
@@ -192,7 +195,7 @@ def test_a_stranger_is_answered_by_what_follows_their_history(
         train(model, catalogue.encode(own), Stream(shard))
         sub_models.append(SubModel(f"shard-{shard}", model, catalogue))
     ensemble, _ = mean.fit(sub_models, rows, mean.Config(), Stream(1))
-    write_package(tmp_path, ensemble, rows, {"model": name})
+    write_package(tmp_path, ensemble, rows, package_info(model=name))
     served = Package.load(tmp_path)
     for start in (0, 5, 10):
         history = [films[(start + step) % 12] for step in range(4)]

@@ -7,19 +7,22 @@ shard ──► sub-model ─┘        └─────► package
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
+from lethe.build.inputs import EnsembleInputs, EvaluationInputs, PackageInputs, SubModelInputs
 from lethe.build.measuring import write_evaluation
 from lethe.build.recipe import Recipe
+from lethe.build.snapshot import keep
+from lethe.config.params import Params
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.environment import code_digest, numeric_environment
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
+from lethe.data.partition.guarantee import guarantee
 from lethe.data.split import PARTS
 from lethe.errors import DataError
 from lethe.learning.aggregation import AGGREGATORS, Ensemble
@@ -29,10 +32,27 @@ from lethe.learning.sub_model import Lesson, write_sub_model
 from lethe.learning.training import learns_on, progress_bar
 from lethe.models import MODELS, configure, rates
 from lethe.models.parts.base import Config
-from lethe.serving.package import write_package
+from lethe.serving.package import PackageInfo, write_package
 from lethe.tables.interactions import Interactions
 from lethe.tables.likes import are_likes, likes
-from lethe.tables.side_tables import SideTables, content_digest, digest_beside
+from lethe.tables.reader import Reader
+from lethe.tables.side_tables import SideTables, content_digest
+
+
+@dataclass(frozen=True)
+class Portion:
+    """What is learnt at once: a whole shard, or of one in slices the rows up to a slice."""
+
+    shard: str
+    rows: Interactions
+    tables: SideTables
+    digest: str
+    slice: int | None = None
+    last: bool = True
+
+    @property
+    def kind(self) -> str:
+        return "sub-model" if self.last else "slice"
 
 
 @dataclass(frozen=True)
@@ -41,6 +61,7 @@ class Builder:
 
     workspace: Workspace
     recipe: Recipe
+    reader: Reader = field(default_factory=Reader, compare=False, repr=False)
 
     @property
     def store(self) -> ArtifactStore:
@@ -52,176 +73,194 @@ class Builder:
 
     def whole_part(self, part: str) -> Interactions:
         """All rows of a part of the split, dislikes too."""
-        return Interactions.read(self.workspace.split(self.recipe.dataset, part))
+        return self.reader.interactions(self.workspace.split(self.recipe.dataset, part))
+
+    def _part_digest(self, part: str) -> str:
+        if self.recipe.positive is None:
+            return self.reader.digest(self.workspace.split(self.recipe.dataset, part))
+        return self.part(part).digest()
 
     def shard_names(self) -> list[str]:
         """Names of the shards that hold rows, in order; an emptied shard trains nothing."""
         folder = self.workspace.shards(self.recipe.dataset, self.recipe.sharding)
-        names = sorted(path.stem for path in folder.glob("*.parquet") if len(self.shard(path.stem)))
+        names = sorted(path.stem for path in folder.glob("*.parquet") if self._holds_rows(path))
         if not names:
             raise DataError(f"{folder.relative_to(self.workspace.root)}: no shard holds a row; run the data stages")
         return names
 
-    def shard(self, name: str) -> Interactions:
-        """What the model may learn of a shard."""
-        return likes(Interactions.read(self._shard_path(name)), self.recipe.positive)
+    def _holds_rows(self, shard: Path) -> bool:
+        # Where every row counts, none has to be read.
+        if self.recipe.positive is None:
+            return self.reader.rows(shard) > 0
+        return bool(are_likes(self.reader.interactions(shard), self.recipe.positive).any())
 
-    def _shard_path(self, name: str) -> Path:
+    def shard_path(self, name: str) -> Path:
         return self.workspace.shards(self.recipe.dataset, self.recipe.sharding) / f"{name}.parquet"
 
+    def shard(self, name: str) -> Interactions:
+        """What the model may learn of a shard."""
+        return likes(self.reader.interactions(self.shard_path(name)), self.recipe.positive)
+
     def shard_side(self, name: str) -> SideTables:
-        return SideTables.read(self.workspace.shard_side(self.recipe.dataset, self.recipe.sharding, name))
+        return self.reader.side(self.workspace.shard_side(self.recipe.dataset, self.recipe.sharding, name))
 
     def slices(self, name: str) -> np.ndarray:
         """The slice of each row of ``shard`` -> [n] int64; raises DataError where it was not laid in slices."""
-        path = self._shard_path(name)
-        if "slice" not in (table := pq.read_table(path)).column_names:
+        path = self.shard_path(name)
+        slices = self.reader.slices(path)
+        if slices is None:
             raise DataError(f"shard {name} of {self.recipe.sharding}: column 'slice' is missing; run the data stages")
-        return table["slice"].to_numpy()[are_likes(Interactions.read(path), self.recipe.positive)]
+        return slices[are_likes(self.reader.interactions(path), self.recipe.positive)]
 
-    def sub_model(self, shard_name: str, device: str = "cpu") -> Artifact:
+    def tables(self) -> dict[str, str]:
+        """Content digest of every table behind what is built here, as ``PackageInfo.tables`` names them."""
+        dataset, digest = self.recipe.dataset, self.reader.digest_beside
+        shards = sorted(self.workspace.shards(dataset, self.recipe.sharding).glob("*.parquet"))
+        return {
+            "interactions": digest(self.workspace.interactions(dataset)),
+            **{f"split/{part}": self.reader.digest(self.workspace.split(dataset, part)) for part in PARTS},
+            **{f"shard/{path.stem}": digest(path) for path in shards},
+        }
+
+    def sub_model(self, shard: str, device: str = "cpu") -> Artifact:
         """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed, and
         of the numeric environment, which names the kind of device.
 
         Of a shard in slices it is the last of them (``learning.slices``); the others' artifacts are restart points.
         """
-        rows, tables, count = self.shard(shard_name), self.shard_side(shard_name), self.recipe.layout.slices
-        if count == 1:
-            return self._make("sub-model", rows, tables, shard_name, self.config, device)
-        config, slices = slice_config(self.config, count, self.recipe.model), self.slices(shard_name)
         made = None
+        for portion in self._portions(shard):
+            made = self._learn(portion, made, device)
+        assert made is not None, "a shard that holds no row trains nothing"
+        return made
+
+    def _portions(self, shard: str) -> Iterator[Portion]:
+        rows, tables, count = self.shard(shard), self.shard_side(shard), self.recipe.layout.slices
+        if count == 1:
+            whole = self.recipe.positive is None
+            digest = self.reader.digest_beside(self.shard_path(shard)) if whole else content_digest(rows, tables)
+            yield Portion(shard, rows, tables, digest)
+            return
+        slices = self.slices(shard)
         for place in range(count):
             known, beside = slice_rows(rows, tables, slices, place)
             if len(known):
-                kind = "sub-model" if place == count - 1 else "slice"
-                made = self._make(kind, known, beside, shard_name, config, device, place, made)
-        assert made is not None, "a shard that holds no row trains nothing"
-        return made
+                yield Portion(shard, known, beside, content_digest(known, beside), place, place == count - 1)
 
     @property
     def config(self) -> Config:
         return configure(self.recipe.model, self.recipe.config)
 
-    def _make(
-        self,
-        kind: str,
-        rows: Interactions,
-        tables: SideTables,
-        shard_name: str,
-        config: Config,
-        device: str,
-        place: int | None = None,
-        before: Artifact | None = None,
-    ) -> Artifact:
-        recipe, tables, model = self.recipe, self.shard_side(shard_name).of_rows(rows), MODELS[self.recipe.model]
+    def _learn(self, portion: Portion, before: Artifact | None, device: str) -> Artifact:
+        recipe, model, sliced = self.recipe, MODELS[self.recipe.model], portion.slice is not None
+        config = slice_config(self.config, recipe.layout.slices, recipe.model) if sliced else self.config
         where = learns_on(config, device)
-        inputs: dict[str, Any] = {
-            "data": content_digest(rows, tables),
-            "shard": shard_name,
-            "model": recipe.model,
-            "config": config.plain(),
-            "seed": recipe.seed,
-            "code": code_digest(write_sub_model if place is None else write_slice, model),
-            "environment": numeric_environment(where.type),
-        }
-        if place is not None:
-            begun = None if before is None else {"key": before.key, "digest": before.digest}
-            inputs |= {"slice": place, "before": begun}
-        stream = Stream(recipe.seed)("sub-model", recipe.model, shard_name)
-        if place is not None:
-            stream = stream("stage", place)
-        saved = self.store.checkpoint(kind, inputs)
-        lesson = Lesson(model, config, rows, tables, stream, where, saved)
+        inputs = SubModelInputs(
+            data=portion.digest,
+            shard=portion.shard,
+            model=recipe.model,
+            config=config.plain(),
+            seed=recipe.seed,
+            slice=portion.slice,
+            before=None if before is None else before.reference,
+            code=code_digest(write_slice if sliced else write_sub_model, model),
+            environment=numeric_environment(where.type),
+        ).plain()
+        stream = Stream(recipe.seed)("sub-model", recipe.model, portion.shard)
+        if portion.slice is not None:
+            stream = stream("stage", portion.slice)
+        saved = self.store.checkpoint(portion.kind, inputs)
+        lesson = Lesson(model, config, portion.rows, portion.tables, stream, where, saved)
 
-        def write(folder: Path) -> dict[str, Any]:
-            if place is None:
-                write_sub_model(folder, lesson, progress)
+        def write(folder: Path) -> int:
+            if sliced:
+                write_slice(folder, lesson, progress, None if before is None else before.path, last=portion.last)
             else:
-                earlier = None if before is None else before.path
-                write_slice(folder, lesson, progress, earlier, last=kind == "sub-model")
-            return {"rows": len(rows)}
+                write_sub_model(folder, lesson, progress)
+            return len(portion.rows)
 
-        with progress_bar(f"{recipe.model} {shard_name}", config) as progress:
-            artifact = self.store.make(kind, inputs, write)
+        with progress_bar(f"{recipe.model} {portion.shard}", config) as progress:
+            artifact = self.store.make(portion.kind, inputs, write)
         saved.unlink(missing_ok=True)
         return artifact
 
     def ensemble(self, sub_models: dict[str, str]) -> Artifact:
         """The aggregated recommender of sub-models {shard name: key}, fitted on all remaining training rows."""
-        recipe, rows = self.recipe, self.part("train")
+        recipe = self.recipe
         aggregator, model = AGGREGATORS[recipe.layout.aggregator], MODELS[recipe.model]
         artifacts = {name: self.store.get("sub-model", key) for name, key in sorted(sub_models.items())}
-        inputs = {
-            "data": rows.digest(),
-            "sub-models": {name: artifact.digest for name, artifact in artifacts.items()},
-            "aggregator": recipe.layout.aggregator,
-            "config": recipe.aggregator,
-            "seed": recipe.seed,
-            "code": code_digest(read_sub_model, write_ensemble, aggregator.fit, model),
-            "environment": numeric_environment("cpu"),
-        }
+        inputs = EnsembleInputs(
+            data=self._part_digest("train"),
+            sub_models={name: artifact.digest for name, artifact in artifacts.items()},
+            aggregator=recipe.layout.aggregator,
+            config=recipe.aggregator,
+            seed=recipe.seed,
+            code=code_digest(read_sub_model, write_ensemble, aggregator.fit, model),
+            environment=numeric_environment("cpu"),
+        )
 
-        def write(folder: Path) -> dict[str, Any]:
+        def write(folder: Path) -> int:
+            rows = self.part("train")
             loaded = [read_sub_model(name, made.path, model, self.config) for name, made in artifacts.items()]
             config = aggregator.Config.parse(recipe.aggregator, "aggregator")
             stream = Stream(recipe.seed)("aggregator", recipe.layout.aggregator)
             write_ensemble(folder, loaded, rows, aggregator.fit, config, stream)
-            return {"rows": len(rows)}
+            return len(rows)
 
-        return self.store.make("ensemble", inputs, write)
+        return self.store.make("ensemble", inputs.plain(), write)
 
     def evaluation(self, ensemble: str, cutoffs: tuple[int, ...]) -> Artifact:
         """Metrics of an ensemble (by key): file metrics.json {"valid": {...}, "test": {...}}.
 
         Validation ranks all items but those of train; test all but those of train and validation.
         """
-        parts, ratings = {part: self.part(part) for part in PARTS}, rates(self.recipe.model)
-        artifact = self.store.get("ensemble", ensemble)
-        inputs = {
-            "ensemble": artifact.digest,
-            "data": {part: rows.digest() for part, rows in parts.items()},
-            "cutoffs": list(cutoffs),
-            "ratings": ratings,
-            "code": code_digest(write_evaluation, MODELS[self.recipe.model]),
-        }
+        artifact, ratings = self.store.get("ensemble", ensemble), rates(self.recipe.model)
+        inputs = EvaluationInputs(
+            ensemble=artifact.digest,
+            data={part: self._part_digest(part) for part in PARTS},
+            cutoffs=cutoffs,
+            ratings=ratings,
+            code=code_digest(write_evaluation, MODELS[self.recipe.model]),
+        )
 
-        def write(folder: Path) -> dict[str, Any]:
+        def write(folder: Path) -> int:
+            parts = {part: self.part(part) for part in PARTS}
             write_evaluation(folder, artifact.path, parts, cutoffs, ratings=ratings)
-            return {"rows": len(parts["train"])}
+            return len(parts["train"])
 
-        return self.store.make("evaluation", inputs, write)
+        return self.store.make("evaluation", inputs.plain(), write)
 
-    def package(self, ensemble: str, family: str, guarantee: str) -> Artifact:
+    def package(self, ensemble: str, family: str, params: Params) -> Artifact:
         """What is registered and served: the ensemble (by key), the seen items, and where they came from."""
-        train, valid = self.whole_part("train"), self.whole_part("valid")
-        artifact = self.store.get("ensemble", ensemble)
-        info = {
-            "family": family,
-            "dataset": self.recipe.dataset,
-            "model": self.recipe.model,
-            "sharding": self.recipe.sharding,
-            "recipe": self.recipe.plain(),
-            "guarantee": guarantee,
-            "data_digest": digest_beside(self.workspace.interactions(self.recipe.dataset)),
-            "ensemble": {"key": artifact.key, "digest": artifact.digest},
-            "sub_models": artifact.inputs["sub-models"],
-        }
-        seen = Interactions.concatenate(train, valid)
-        code = code_digest(write_package, MODELS[self.recipe.model])
-        inputs = {"info": info, "seen": seen.digest(), "code": code}
+        recipe, artifact = self.recipe, self.store.get("ensemble", ensemble)
+        info = PackageInfo(
+            family=family,
+            dataset=recipe.dataset,
+            model=recipe.model,
+            sharding=recipe.sharding,
+            guarantee=guarantee(recipe.layout),
+            positive=recipe.positive,
+            recipe=recipe.plain(),
+            snapshot=keep(self.workspace, params, recipe, self.reader).reference,
+            tables=self.tables(),
+            ensemble=artifact.reference,
+            sub_models=EnsembleInputs.of(artifact).sub_models,
+        )
+        inputs = PackageInputs(info=info, code=code_digest(write_package, MODELS[recipe.model]))
 
-        def write(folder: Path) -> dict[str, Any]:
-            write_package(folder, Ensemble.load(artifact.path), seen, info)
-            return {"rows": len(train)}
+        def write(folder: Path) -> int:
+            train, valid = self.whole_part("train"), self.whole_part("valid")
+            write_package(folder, Ensemble.load(artifact.path), Interactions.concatenate(train, valid), info)
+            return len(train)
 
-        return self.store.make("package", inputs, write)
+        return self.store.make("package", inputs.plain(), write)
 
 
 def slices_before(store: ArtifactStore, sub_model: Artifact) -> list[Artifact]:
     """The stored slices that a sub-model in slices was resumed from, the last first; none for another sub-model."""
-    found: list[Artifact] = []
-    before = sub_model.inputs.get("before")
-    while before is not None and (path := store.root / "slice" / before["key"]).is_dir():
-        found.append(store.open(path, check=False))
-        before = found[-1].inputs["before"]
-    return found
+    slices: list[Artifact] = []
+    before = SubModelInputs.of(sub_model).before
+    while before is not None and (path := store.root / "slice" / before.key).is_dir():
+        slices.append(store.open(path, check=False))
+        before = SubModelInputs.of(slices[-1]).before
+    return slices

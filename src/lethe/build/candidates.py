@@ -12,6 +12,7 @@ from lethe.config.params import Params
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.learning.training import pick_device
+from lethe.tables.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,11 @@ class Job:
     recipe: Recipe
     device: str
 
-    def builder(self, workspace: Workspace) -> Builder:
-        return Builder(workspace, self.recipe)
+    def builder(self, workspace: Workspace, reader: Reader | None = None) -> Builder:
+        return Builder(workspace, self.recipe, reader or Reader())
 
-    def sub_model(self, workspace: Workspace, shard: str) -> Artifact:
-        return self.builder(workspace).sub_model(shard, self.device)
+    def sub_model(self, workspace: Workspace, shard: str, reader: Reader | None = None) -> Artifact:
+        return self.builder(workspace, reader).sub_model(shard, self.device)
 
 
 def jobs(workspace: Workspace, params: Params, datasets: list[str] | None = None) -> list[Job]:
@@ -58,12 +59,15 @@ class Outcome:
         return metrics
 
 
-def finish(workspace: Workspace, params: Params, job: Job, sub_models: dict[str, str]) -> Outcome:
+def finish(
+    workspace: Workspace, params: Params, job: Job, sub_models: dict[str, str], reader: Reader | None = None
+) -> Outcome:
     """Aggregate and evaluate trained sub-models {shard name: key}."""
-    builder = job.builder(workspace)
+    builder = job.builder(workspace, reader)
     trained = [builder.store.get("sub-model", key) for key in sub_models.values()]
     ensemble = builder.ensemble(sub_models)
     evaluation = builder.evaluation(ensemble.key, params.evaluation.cutoffs)
     slices = [one for artifact in trained for one in slices_before(builder.store, artifact)]
-    seconds = sum(artifact.record().get("seconds", 0.0) for artifact in (*slices, *trained, ensemble, evaluation))
+    records = [artifact.record() for artifact in (*slices, *trained, ensemble, evaluation)]
+    seconds = sum(record.seconds for record in records if record is not None)
     return Outcome(job, sub_models, ensemble.key, evaluation.key, round(seconds, 3))

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
+from lethe.build.inputs import EnsembleInputs, SubModelInputs
 from lethe.build.recipe import Recipe
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.canonical import digest_json
@@ -88,16 +89,18 @@ def learn(workspace: Workspace) -> Costs:
 def _recorded(workspace: Workspace) -> Iterator[Cost]:
     for artifact in ArtifactStore(workspace.artifacts).all():
         record = artifact.record()
-        if "seconds" in record and "rows" in record:
-            yield Cost(_name(artifact), record["rows"], record["seconds"], record["made"])
+        if record is not None and record.rows is not None:
+            yield Cost(_name(artifact), record.rows, record.seconds, record.made)
 
 
 def _name(artifact: Artifact) -> str:
     match artifact.kind:
         case "sub-model" | "slice":
-            return training(artifact.inputs["model"], artifact.inputs["config"])
+            learnt = SubModelInputs.of(artifact)
+            return training(learnt.model, learnt.config)
         case "ensemble":
-            return aggregating(artifact.inputs["aggregator"], artifact.inputs["config"])
+            combined = EnsembleInputs.of(artifact)
+            return aggregating(combined.aggregator, combined.config)
         case kind:
             return kind
 

@@ -16,9 +16,9 @@ from lethe.build.reports import write_reports
 from lethe.config.params import Params
 from lethe.core.environment import whole_code_digest
 from lethe.core.workspace import Workspace
-from lethe.data.partition.guarantee import guarantee
 from lethe.learning.aggregation import Ensemble
 from lethe.models import rates
+from lethe.tables.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _or_infinite(seconds: float | None) -> float:
 
 
 def promote_winners(
-    workspace: Workspace, params: Params, outcomes: list[Outcome], *, rebuilt: bool
+    workspace: Workspace, params: Params, outcomes: list[Outcome], *, rebuilt: bool, reader: Reader | None = None
 ) -> dict[str, Version]:
     """Choose and promote each family's winner, write the reports; returns what each family now serves."""
     by_family: dict[str, list[Outcome]] = {}
@@ -81,7 +81,7 @@ def promote_winners(
         by_family.setdefault(outcome.job.family, []).append(outcome)
     costs = learn(workspace)
     versions = {
-        family: promote(workspace, params, choose(workspace, params, candidates, costs), rebuilt=rebuilt)
+        family: promote(workspace, params, choose(workspace, params, candidates, costs), rebuilt=rebuilt, reader=reader)
         for family, candidates in by_family.items()
     }
     write_reports(workspace, params, outcomes, versions, rebuilt=rebuilt)
@@ -93,14 +93,16 @@ def promote_winners(
     return versions
 
 
-def promote(workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bool) -> Version:
+def promote(
+    workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bool, reader: Reader | None = None
+) -> Version:
     """Register the winner. Ordinarily only if it beats what is served, on today's validation rows, or equals it where
     that was made by other code, which can't be verified any more. Always after a forget request (``rebuilt``), because
     the version it replaces saw what was forgotten, and in a new epoch of the data, in which what was chosen before
     counts no more."""
     registry, winner = Registry(workspace), choice.winner
-    builder, family = winner.job.builder(workspace), winner.job.family
-    package = builder.package(winner.ensemble, family, guarantee(winner.job.recipe.layout))
+    builder, family = winner.job.builder(workspace, reader), winner.job.family
+    package = builder.package(winner.ensemble, family, params)
     current = registry.current(family)
     if current is not None and current.digest == package.digest:
         return current
@@ -122,7 +124,14 @@ def promote(workspace: Workspace, params: Params, choice: Choice, *, rebuilt: bo
         reason += ", and it forgets more cheaply" if cheaper else ""
         reason += ", and it is made by today's code" if renewed else ""
     metrics = winner.metrics(workspace)["valid"]
-    registry.promote(family, package, reason=reason, metrics=metrics, choice=choice.to_json(params))
+    registry.promote(
+        family,
+        package,
+        reason=reason,
+        metrics=metrics,
+        choice=choice.to_json(params),
+        settings=params.datasets[builder.recipe.dataset].digest(),
+    )
     promoted = registry.current(family)
     assert promoted is not None
     return promoted

@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,9 @@ from lethe.core.canonical import canonical_json
 from lethe.core.environment import whole_code_digest
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
+from lethe.data.stages import stages_code
 from lethe.errors import ArtifactError, DeploymentError, LetheError
+from lethe.serving.package import PackageInfo
 
 PREFIX = "lethe-"
 _TOO_OLD = "were built before the last completed forget request and are gone for good"
@@ -43,6 +47,10 @@ class Version:
     choice: dict[str, Any] = field(default_factory=dict)
     code: str = ""
     """SHA-256 of the code that built and promoted it."""
+    settings: str = ""
+    """SHA-256 of what params.yaml then said of its dataset."""
+    stages: str = ""
+    """SHA-256 of the code of the data stages that made its tables."""
 
     @property
     def digest(self) -> str:
@@ -52,16 +60,15 @@ class Version:
     def key(self) -> str:
         return self.artifact.key
 
-    @property
-    def info(self) -> dict[str, Any]:
-        """What the package says of itself: family, dataset, recipe, digests."""
-        info: dict[str, Any] = self.artifact.inputs["info"]
-        return info
+    @cached_property
+    def info(self) -> PackageInfo:
+        """What the package says of itself."""
+        return PackageInfo.parse(self.artifact.inputs["info"], f"model {self.tag}")
 
-    @property
+    @cached_property
     def recipe(self) -> Recipe:
         """All that decided it besides the data."""
-        return Recipe.parse(self.info["recipe"], f"model {self.tag}")
+        return Recipe.parse(self.info.recipe, f"model {self.tag}")
 
 
 class Registry:
@@ -81,6 +88,7 @@ class Registry:
         reason: str,
         metrics: dict[str, float],
         choice: dict[str, Any] | None = None,
+        settings: str = "",
     ) -> str:
         """Store the package and make it the family's current version; what is current already stays as it is.
 
@@ -95,7 +103,7 @@ class Registry:
                 raise DeploymentError(f"model {tag!r} can't be promoted: such versions {_TOO_OLD}")
             if not self._whole(tag):
                 about = {"family": family, "reason": reason, "metrics": metrics, "choice": choice or {}}
-                about["code"] = whole_code_digest()
+                about |= {"code": whole_code_digest(), "settings": settings, "stages": stages_code()}
                 self._store(tag, package, about)
             if tags[-1:] != [tag]:
                 tags.append(tag)
@@ -122,14 +130,20 @@ class Registry:
         tags = sorted(f"{folder.name}:{path.name}" for path in folder.glob("*") if path.is_dir())
         return [self.version(tag) for tag in tags if self._whole(tag, check=False)]
 
+    def all_versions(self) -> Iterator[Version]:
+        """Every stored version of every family that is served."""
+        for family in self.families():
+            yield from self.versions(family)
+
     def version(self, tag: str) -> Version:
         """A stored version by tag; raises DeploymentError if it isn't there."""
         if not self._whole(tag, check=False):
             raise DeploymentError(f"model {tag!r} is not in the model store")
         about = self._store_of_models().get(tag).info.metadata
         artifact = self.artifacts.open(self.folder(tag), check=False)
-        choice, code = dict(about.get("choice", {})), str(about.get("code", ""))
-        return Version(tag, artifact, str(about["reason"]), dict(about["metrics"]), choice, code)
+        choice, metrics = dict(about.get("choice", {})), dict(about["metrics"])
+        made_by = (str(about.get(name, "")) for name in ("code", "settings", "stages"))
+        return Version(tag, artifact, str(about["reason"]), metrics, choice, *made_by)
 
     def folder(self, tag: str) -> Path:
         """Where a version's files are."""

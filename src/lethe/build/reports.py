@@ -110,8 +110,8 @@ def _family_report(workspace: Workspace, params: Params, outcomes: list[Outcome]
             )
         )
     winner = WinnerReport(
-        model=version.info["model"],
-        sharding=version.info["sharding"],
+        model=version.info.model,
+        sharding=version.info.sharding,
         version=version.tag,
         reason=version.reason,
         choice=version.choice,

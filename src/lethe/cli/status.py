@@ -27,9 +27,9 @@ def status_report(workspace: Workspace) -> dict[str, Any]:
     models = {
         family: {
             "version": version.tag,
-            "model": version.info["model"],
-            "sharding": version.info["sharding"],
-            "guarantee": version.info["guarantee"],
+            "model": version.info.model,
+            "sharding": version.info.sharding,
+            "guarantee": version.info.guarantee,
             "reason": version.reason,
         }
         for family, version in Registry(workspace).served().items()

@@ -16,14 +16,32 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 
-from lethe.core.canonical import canonical_json, digest_file, digest_json
+from lethe.core.canonical import Json, canonical_json, digest_file, digest_json
 from lethe.errors import ArtifactError
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An artifact by its name, and the digest that it must have."""
+
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What making an artifact took: seconds by the clock and of the processor, when that was (Unix time), and how many
+    rows it was made from, where that says something."""
+
+    seconds: float
+    cpu_seconds: float
+    made: float
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,7 @@ class Artifact:
     path: Path
     kind: str
     key: str
-    inputs: dict[str, Any]
+    inputs: Json
     files: dict[str, str]
 
     @property
@@ -41,13 +59,23 @@ class Artifact:
         """SHA-256 of the manifest: equal for two builds exactly when inputs and all file bytes are."""
         return digest_json({"kind": self.kind, "key": self.key, "inputs": self.inputs, "files": self.files})
 
+    @property
+    def environment(self) -> Json:
+        """The numeric environment that its bytes are of; empty for a kind that is the same in any."""
+        environment = self.inputs.get("environment")
+        return environment if isinstance(environment, dict) else {}
+
     def file(self, name: str) -> Path:
         return self.path / name
 
-    def record(self) -> dict[str, Any]:
-        """Seconds of making, by the clock and of the processor, and when that was; empty if it was lost."""
+    @property
+    def reference(self) -> Reference:
+        return Reference(self.key, self.digest)
+
+    def record(self) -> Record | None:
+        """What making it took; None if that was lost."""
         path = self.path / "record.json"
-        return json.loads(path.read_text()) if path.is_file() else {}
+        return Record(**json.loads(path.read_bytes())) if path.is_file() else None
 
 
 class ArtifactStore:
@@ -57,10 +85,10 @@ class ArtifactStore:
         self.root = root
 
     @staticmethod
-    def key(kind: str, inputs: dict[str, Any]) -> str:
+    def key(kind: str, inputs: Json) -> str:
         return digest_json({"kind": kind, "inputs": inputs})
 
-    def find(self, kind: str, inputs: dict[str, Any]) -> Artifact | None:
+    def find(self, kind: str, inputs: Json) -> Artifact | None:
         """The artifact these inputs name, if it is there; its files are checked against the manifest."""
         path = self.root / kind / self.key(kind, inputs)
         return self.open(path) if path.is_dir() else None
@@ -90,10 +118,10 @@ class ArtifactStore:
                 )
         return artifact
 
-    def make(self, kind: str, inputs: dict[str, Any], write: Callable[[Path], dict[str, Any] | None]) -> Artifact:
+    def make(self, kind: str, inputs: Json, write: Callable[[Path], int | None]) -> Artifact:
         """The artifact of these inputs: the stored one, or a new one whose files ``write(folder)`` makes.
 
-        What ``write`` returns goes into the record (it may hold times), not into the manifest.
+        ``write`` may return how many rows it was made from, for the record.
         """
         found = self.find(kind, inputs)
         if found is not None:
@@ -104,14 +132,13 @@ class ArtifactStore:
         folder = Path(tempfile.mkdtemp(prefix=f".building-{os.getpid()}-", dir=parent))
         try:
             start, worked = time.perf_counter(), time.thread_time()
-            extra = write(folder) or {}
+            rows = write(folder)
             seconds, processor = time.perf_counter() - start, time.thread_time() - worked
             files = {str(p.relative_to(folder)): digest_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
             manifest = {"kind": kind, "key": key, "inputs": inputs, "files": files}
             (folder / "manifest.json").write_bytes(canonical_json(manifest))
-            times = {"seconds": round(seconds, 4), "cpu_seconds": round(processor, 4), "made": time.time()}
-            record = {**times, **extra}
-            (folder / "record.json").write_text(json.dumps(record))
+            record = Record(round(seconds, 4), round(processor, 4), time.time(), rows)
+            (folder / "record.json").write_bytes(canonical_json(asdict(record)))
             try:
                 os.replace(folder, parent / key)
             except OSError:
@@ -125,7 +152,7 @@ class ArtifactStore:
             shutil.rmtree(folder, ignore_errors=True)
         return self.open(parent / key, check=False)
 
-    def checkpoint(self, kind: str, inputs: dict[str, Any]) -> Path:
+    def checkpoint(self, kind: str, inputs: Json) -> Path:
         """A file for the state of a making that takes long, to resume it from where it is killed.
 
         It is no artifact: whoever makes the artifact deletes it, and a purge takes what was left.

@@ -7,6 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
+Json = dict[str, JsonValue]
+"""A JSON object, as it is in a file before it is checked, or as it is shown."""
+
 
 def canonical_json(value: Any) -> bytes:
     """The one JSON form that digests are taken of: sorted keys, no spaces, UTF-8."""

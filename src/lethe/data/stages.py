@@ -47,8 +47,13 @@ def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
     for name, layout in params.shardings.items():
         if isinstance(layout.placement, ColumnPlacement):
             found[f"placement of {name}"] = files.digest(workspace.source_root / layout.placement.path)
-    found["code"] = code_digest(*STAGES.values(), *(partition.assign for partition in PARTITIONS.values()))
+    found["code"] = stages_code()
     write_whole(workspace.source_digest(dataset), readable_json(found))
+
+
+def stages_code() -> str:
+    """SHA-256 of the code that makes the tables."""
+    return code_digest(*STAGES.values(), *(partition.assign for partition in PARTITIONS.values()))
 
 
 def ingest(workspace: Workspace, params: Params, dataset: str) -> None:

@@ -68,8 +68,8 @@ def complete(workspace: Workspace, run: Run, verification: Verification = NOT_RU
 
 def _training_seconds(workspace: Workspace, run: Run) -> float:
     """Seconds of making what this run trained and aggregated."""
-    made = [artifact.record() for artifact in ArtifactStore(workspace.artifacts).all()]
-    return round(sum(r.get("seconds", 0.0) for r in made if r.get("made", 0.0) >= run.started), 3)
+    records = [artifact.record() for artifact in ArtifactStore(workspace.artifacts).all()]
+    return round(sum(record.seconds for record in records if record and record.made >= run.started), 3)
 
 
 def _content(
@@ -158,7 +158,7 @@ def _families(workspace: Workspace, run: Run, dataset: str) -> dict[str, certifi
 def _repeatable(workspace: Workspace) -> set[str]:
     """Digests of the artifacts whose environment builds the same bytes again."""
     made = ArtifactStore(workspace.artifacts).all()
-    return {one.digest for one in made if one.inputs.get("environment", {}).get("repeatable", True)}
+    return {one.digest for one in made if one.environment.get("repeatable", True)}
 
 
 def _chosen(version: Version) -> str:

@@ -14,7 +14,7 @@ from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
 from lethe.forgetting.held import held_now
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
-from lethe.forgetting.lineage import live_artifacts, live_digests
+from lethe.forgetting.lineage import kept_versions, live_artifacts, live_digests
 from lethe.forgetting.run import Ended, Run, current_plan, members, user_tree
 from lethe.forgetting.standing import ledger
 from lethe.forgetting.state import State, state_of
@@ -78,8 +78,8 @@ def _hidden(workspace: Workspace, requests: Sequence[ForgetRequest]) -> dict[str
 def stores(workspace: Workspace, book: Ledger, run: Run | None = None) -> list[Store]:
     """Every place where forgotten data can hide. Without a run they can be searched, but not emptied."""
     datasets = () if run is None else run.datasets
-    params = Params.read(workspace.params)
-    return every_store(Site(workspace, book, live_artifacts(workspace), datasets, params))
+    live = live_artifacts(workspace, kept_versions(workspace, datasets))
+    return every_store(Site(workspace, book, live, datasets, Params.read(workspace.params)))
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ def needles_of(workspace: Workspace, book: Ledger, run: Run, now: State) -> list
     A sub-model of a shard that was not touched may be there twice, made by the code of then and by that of today: it
     has seen nobody who is forgotten, and stays.
     """
-    old = run.before.of(*run.datasets).digests() - now.digests() - live_digests(workspace)
+    alive = now.digests() | live_digests(workspace, kept_versions(workspace, run.datasets))
+    old = run.before.of(*run.datasets).digests() - alive
     requests = members(book, run)
     listed, held = SuppressionList.read(workspace.suppression).entries, still_held(workspace)
     return [Needles.of(dataset, requests, suppressed=listed, held=held, digests=old) for dataset in run.datasets]

@@ -130,8 +130,8 @@ def earlier_files(workspace: Workspace, dataset: str, users: Sequence[str]) -> l
 
     registry = Registry(workspace)
     versions = [version for family in registry.families() for version in registry.versions(family)]
-    folders = [version.artifact.path for version in versions if version.info["dataset"] == dataset]
-    live = set[str]().union(*live_artifacts(workspace).values())
+    folders = [version.artifact.path for version in versions if version.info.dataset == dataset]
+    live = set[str]().union(*live_artifacts(workspace, kept=()).values())
     folders += [made.path for made in ArtifactStore(workspace.artifacts).all() if made.key not in live]
     files = [path for folder in folders for path in folder.rglob("*.parquet")]
     files += superseded_objects(workspace)

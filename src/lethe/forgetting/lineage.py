@@ -1,57 +1,84 @@
-"""Which artifacts come from today's data alone: every digest that one names must be of something that lives."""
+"""Which artifacts come from data that are still held: every digest that one names must be of something that lives."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+from pydantic import JsonValue
 
-from lethe.build.registry import Registry
-from lethe.config.params import Params
+from lethe.build.inputs import PackageInputs
+from lethe.build.registry import Registry, Version
 from lethe.core.artifacts import Artifact, ArtifactStore
-from lethe.core.canonical import digest_file
 from lethe.core.workspace import Workspace
 from lethe.learning.slices import slice_rows
-from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTables, content_digest, digest_beside
+from lethe.tables.likes import are_likes, likes
+from lethe.tables.reader import Reader
+from lethe.tables.side_tables import content_digest, folder_beside
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _NO_DATA = ("code", "config", "environment")
 """Inputs of an artifact that can't come from rows."""
 
 
-def live_artifacts(workspace: Workspace) -> dict[str, set[str]]:
-    """Keys, by dataset, of every artifact that comes from today's data alone; all others are superseded.
+def live_artifacts(
+    workspace: Workspace, kept: Iterable[Version] | None = None, reader: Reader | None = None
+) -> dict[str, set[str]]:
+    """Keys, by dataset, of every artifact that comes from today's data, or from the data of a version that is ``kept``
+    (default: all that are stored); all others are superseded.
 
-    Of any kind: an artifact lives if each digest in its inputs is that of a table which is there today or of another
-    artifact that lives, and it names at least one. A sub-model so lives while a shard with its rows does, also that of
-    a candidate that didn't win: it saw nothing else. Only a package also has to be served.
+    Of any kind: an artifact lives if each digest in its inputs is that of a table which is there today, or was there
+    for such a version, or of another artifact that lives, and it names at least one. A sub-model so lives while a shard
+    with its rows does, also that of a candidate that didn't win: it saw nothing else. A package also has to be one of a
+    kept version; the snapshots of those live.
     """
+    versions = list(Registry(workspace).all_versions() if kept is None else kept)
     artifacts = list(ArtifactStore(workspace.artifacts).all())
-    served = {version.key for version in Registry(workspace).served().values()}
-    waiting = [a for a in artifacts if a.kind != "package" or a.key in served]
+    packages = {version.key for version in versions}
+    waiting = [a for a in artifacts if a.kind != "package" or a.key in packages]
     named = {a.key: frozenset(_named(a)) for a in waiting}
-    return {
-        dataset: _closure(waiting, named, _tables(workspace, dataset))
-        for dataset in Params.read(workspace.params).pipeline.datasets
-    }
+    live = {}
+    for dataset in workspace.datasets():
+        infos = [version.info for version in versions if version.info.dataset == dataset]
+        thresholds = {None, *(info.positive for info in infos)}
+        tables = _tables(workspace, dataset, thresholds, reader or Reader())
+        tables = tables.union(*(info.tables.values() for info in infos))
+        live[dataset] = _closure(waiting, named, tables, {info.snapshot.key for info in infos})
+    return live
 
 
-def live_digests(workspace: Workspace) -> set[str]:
+def live_digests(workspace: Workspace, kept: Iterable[Version]) -> set[str]:
     """Digests of those artifacts."""
-    alive = set[str]().union(*live_artifacts(workspace).values())
+    alive = set[str]().union(*live_artifacts(workspace, kept).values())
     return {artifact.digest for artifact in ArtifactStore(workspace.artifacts).all() if artifact.key in alive}
 
 
-def _closure(artifacts: list[Artifact], named: dict[str, frozenset[str]], tables: set[str]) -> set[str]:
+def superseded(workspace: Workspace, datasets: Collection[str]) -> list[Version]:
+    """The versions of these datasets, served or not, that aren't made of what remains: they saw what is forgotten."""
+    reader = Reader()
+    remaining = {dataset: reader.digest_beside(workspace.interactions(dataset)) for dataset in datasets}
+    versions = Registry(workspace).all_versions()
+    return [v for v in versions if v.info.data_digest != remaining.get(v.info.dataset, v.info.data_digest)]
+
+
+def kept_versions(workspace: Workspace, datasets: Collection[str]) -> list[Version]:
+    """The stored versions that a forget run over these datasets doesn't supersede."""
+    gone = {version.tag for version in superseded(workspace, datasets)}
+    return [version for version in Registry(workspace).all_versions() if version.tag not in gone]
+
+
+def _closure(
+    artifacts: list[Artifact], named: dict[str, frozenset[str]], tables: set[str], snapshots: set[str]
+) -> set[str]:
     alive, keys = set(tables), set[str]()
-    while found := [a for a in artifacts if a.key not in keys and named[a.key] and named[a.key] <= alive]:
-        keys |= {a.key for a in found}
-        alive |= {name for a in found for name in (a.key, a.digest)}
+    while new := [
+        a for a in artifacts if a.key not in keys and (a.key in snapshots or (named[a.key] and named[a.key] <= alive))
+    ]:
+        keys |= {a.key for a in new}
+        alive |= {name for a in new for name in (a.key, a.digest)}
     return keys
 
 
@@ -59,11 +86,12 @@ def _named(artifact: Artifact) -> Iterator[str]:
     inputs = artifact.inputs
     if artifact.kind == "package":
         # What it shows of the rows is part of its ensemble's data; it has no table of its own.
-        inputs = {"ensemble": inputs["info"]["ensemble"], "data": inputs["info"]["data_digest"]}
+        info = PackageInputs.of(artifact).info
+        inputs = {"ensemble": info.ensemble.digest, "snapshot": info.snapshot.digest, "data": info.data_digest}
     yield from _digests({name: value for name, value in inputs.items() if name not in _NO_DATA})
 
 
-def _digests(value: Any) -> Iterator[str]:
+def _digests(value: JsonValue) -> Iterator[str]:
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
@@ -73,20 +101,30 @@ def _digests(value: Any) -> Iterator[str]:
         yield value
 
 
-def _tables(workspace: Workspace, dataset: str) -> set[str]:
-    """Digests of every table of a dataset: of its bytes, and of its content where it holds interactions."""
+def _tables(workspace: Workspace, dataset: str, thresholds: set[str | None], reader: Reader) -> set[str]:
+    """Digests of every table of a dataset: of its bytes, and where it holds interactions of its content, and of what of
+    it is liked by each of the thresholds."""
     digests: set[str] = set()
     for path in (workspace.root / "data" / dataset).rglob("*.parquet"):
-        digests.add(digest_file(path))
-        if {"user", "item"} <= set(pq.read_schema(path).names):
-            digests |= {Interactions.read(path).digest(), digest_beside(path)}
+        digests.add(reader.digest_file(path))
+        # Nothing is made of an assignment's content but shards.
+        if {"user", "item"} <= set(pq.read_schema(path).names) and path.parent.name != "assignment":
+            digests |= {reader.digest(path), reader.digest_beside(path)}
+            digests |= {digest for threshold in thresholds - {None} for digest in _liked(path, threshold, reader)}
         if path.parent.name == "shards" and "slice" in pq.read_schema(path).names:
-            digests |= _slices(path)
+            digests |= {digest for threshold in thresholds for digest in _slices(path, threshold, reader)}
     return digests
 
 
-def _slices(path: Path) -> set[str]:
+def _liked(path: Path, threshold: str | None, reader: Reader) -> tuple[str, str]:
+    rows = likes(reader.interactions(path), threshold)
+    return rows.digest(), content_digest(rows, reader.side(folder_beside(path)))
+
+
+def _slices(path: Path, threshold: str | None, reader: Reader) -> set[str]:
     """Digests of what the slices of a shard learn from."""
-    rows, tables = Interactions.read(path), SideTables.read(path.parent / "side" / path.stem)
-    slices = pq.read_table(path, columns=["slice"])["slice"].to_numpy()
+    rows, tables, slices = reader.interactions(path), reader.side(folder_beside(path)), reader.slices(path)
+    assert slices is not None
+    liked = are_likes(rows, threshold)
+    rows, slices = rows.take(liked), slices[liked]
     return {content_digest(*slice_rows(rows, tables, slices, last)) for last in np.unique(slices)}

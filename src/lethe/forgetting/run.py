@@ -230,8 +230,8 @@ def confirm(workspace: Workspace, run: Run) -> None:
     """
     book = ledger(workspace)
     for family, version in Registry(workspace).served().items():
-        dataset = version.info["dataset"]
-        if dataset in run.datasets and version.info["data_digest"] != digest_beside(workspace.interactions(dataset)):
+        dataset = version.info.dataset
+        if dataset in run.datasets and version.info.data_digest != digest_beside(workspace.interactions(dataset)):
             raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
     left = {request.id: held_now(workspace, request) for request in members(book, run)}
     set_aside(workspace, run, [id for id, held in left.items() if held.rows or held.source_copy], "rows-left")

@@ -111,8 +111,8 @@ def state_of(workspace: Workspace) -> State:
                 version=version.tag,
                 dataset=version.recipe.dataset,
                 package=version.digest,
-                ensemble=version.info["ensemble"]["digest"],
-                sub_models=version.info["sub_models"],
+                ensemble=version.info.ensemble.digest,
+                sub_models=version.info.sub_models,
                 code=version.code,
             )
             for family, version in versions.items()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from pydantic import JsonValue
+
+from lethe.core.canonical import Json
 from lethe.errors import NotComparable
 
 
@@ -15,20 +17,23 @@ class Comparison:
 
     compared: tuple[str, ...]
     differing: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """What there was nothing to compare with: a whole table whose source has changed since it was read."""
 
     @property
     def equal(self) -> bool:
         return not self.differing
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         return {
             "result": "equal" if self.equal else "different",
             "compared": len(self.compared),
             "differing": list(self.differing),
+            "left_out": list(self.left_out),
         }
 
 
-def same_environment(deployed: Mapping[str, Any], rebuilt: Mapping[str, Any]) -> None:
+def same_environment(deployed: Mapping[str, JsonValue], rebuilt: Mapping[str, JsonValue]) -> None:
     """Raise NotComparable where two artifacts were made by other code or in other numeric environments: then neither
     equality nor difference of their digests would say anything."""
     other = sorted(name for name in {*deployed, *rebuilt} if deployed.get(name) != rebuilt.get(name))
@@ -36,9 +41,10 @@ def same_environment(deployed: Mapping[str, Any], rebuilt: Mapping[str, Any]) ->
         raise NotComparable(f"environment: built in another one, {', '.join(other)} differ; verify where it was built")
 
 
-def compare(deployed: Mapping[str, str], rebuilt: Mapping[str, str]) -> Comparison:
+def compare(deployed: Mapping[str, str], rebuilt: Mapping[str, str], left_out: tuple[str, ...] = ()) -> Comparison:
     """Compare digests by name; a name on one side only differs. Nothing compared is a bug of the caller's: it would
     look like equality."""
     names = sorted({*deployed, *rebuilt})
     assert names, "nothing to compare"
-    return Comparison(tuple(names), tuple(name for name in names if deployed.get(name) != rebuilt.get(name)))
+    differing = tuple(name for name in names if deployed.get(name) != rebuilt.get(name))
+    return Comparison(tuple(names), differing, left_out)

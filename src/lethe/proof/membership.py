@@ -19,12 +19,11 @@ from lethe.config.params import Params
 from lethe.core import reports
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
-from lethe.data.partition.guarantee import guarantee
 from lethe.data.stages import build_data
 from lethe.errors import ArtifactError, ConfigError
 from lethe.forgetting.run import suppress
 from lethe.proof.attack import Auc, interval, signals
-from lethe.proof.verification import Progress, clean_workspace
+from lethe.proof.rebuild import Progress, clean_workspace
 from lethe.serving.package import Package, RawId
 from lethe.tables.interactions import Interactions
 
@@ -46,8 +45,8 @@ def audit_membership(
         raise ArtifactError("registry: nothing is promoted yet, so nothing can be attacked; run lethe train")
     count = params.audit.users if users is None else users
     families: dict[str, Any] = {}
-    for dataset in sorted({version.info["dataset"] for version in served.values()}):
-        mine = {family: version for family, version in served.items() if version.info["dataset"] == dataset}
+    for dataset in sorted({version.info.dataset for version in served.values()}):
+        mine = {family: version for family, version in served.items() if version.info.dataset == dataset}
         stream = Stream(seed)("membership", dataset)
         forgotten, unseen = _chosen(Interactions.read(workspace.split(dataset, "train")), count, stream, dataset)
         workspace.temporary.mkdir(parents=True, exist_ok=True)
@@ -100,7 +99,7 @@ def _look(
         builder = Builder(clean, recipe)
         made = {name: builder.sub_model(name, params.training.device) for name in builder.shard_names()}
         ensemble = builder.ensemble({name: artifact.key for name, artifact in made.items()})
-        package = Package.load(builder.package(ensemble.key, family, guarantee(recipe.layout)).path)
+        package = Package.load(builder.package(ensemble.key, family, params).path)
         seen, never = ([signals(package, *one) for one in group.items()] for group in (forgotten, unseen))
         found[family] = {
             name: interval(

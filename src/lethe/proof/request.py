@@ -16,7 +16,8 @@ from lethe.forgetting.certificate import Sample, Verification
 from lethe.forgetting.certificate.content import drawn
 from lethe.forgetting.run import Run
 from lethe.forgetting.state import State
-from lethe.proof.verification import Progress, Rebuild, clean_workspace, deployed_digests
+from lethe.proof.rebuild import Progress, Rebuild
+from lethe.proof.verification import deployed_digests
 from lethe.tables.interactions import Interactions
 
 
@@ -34,15 +35,15 @@ def prove(workspace: Workspace, run: Run, progress: Progress = lambda _: None) -
     expected = deployed_digests(workspace, served)
     workspace.temporary.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="verify-") as folder:
-        clean = clean_workspace(workspace, params, Path(folder))
-        rebuild = Rebuild(workspace, clean, served, params.training.device, progress)
+        rebuild = Rebuild.begin(workspace, params, served, Path(folder), progress)
         try:
-            tables = rebuild.data(params)
+            tables = rebuild.tables()
+            expected |= tables.today
             if _large(workspace, run, params.forgetting.verify_above_rows):
-                return _sampled(run, rebuild, expected, tables, params.audit.sample)
+                return _sampled(run, rebuild, expected, tables.made, params.audit.sample)
             carried = dict(_carried(run, now))
-            _carry(workspace, clean, set(carried.values()))
-            made = tables | rebuild.everything()
+            _carry(workspace, rebuild.clean, set(carried.values()))
+            made = tables.made | rebuild.everything()
         except NotComparable as error:
             return Verification(result="not comparable", reason=str(error))
     return Verification.of(_without(expected, carried), _without(made, carried), carried)

@@ -76,7 +76,7 @@ class Desk:
         self, family: str, package: Package, user_id: RawId, k: int, answer: Recommendation
     ) -> dict[str, Any]:
         items, source = answer.items, answer.source
-        if self.hidden.holds(package.info["dataset"], user_id):
+        if self.hidden.holds(package.info.dataset, user_id):
             items, source = package.popular(k), "popular"
         return {**self._answer(family, items), "source": source, "known": source == "model"}
 
@@ -91,9 +91,14 @@ class Desk:
 
     def describe(self) -> dict[str, Any]:
         """Version, model, sharding, data digest and guarantee of each family, and the bento."""
-        about = ("model", "sharding", "data_digest", "guarantee")
         families = {
-            name: {"version": self.deployment.families[name], **{key: package.info[key] for key in about}}
+            name: {
+                "version": self.deployment.families[name],
+                "model": package.info.model,
+                "sharding": package.info.sharding,
+                "data_digest": package.info.data_digest,
+                "guarantee": package.info.guarantee,
+            }
             for name, package in self.packages.items()
         }
         return {"families": families, "bento": self.deployment.bento}

@@ -2,12 +2,11 @@
 
 ensemble/          as its own ``save`` wrote it
 seen.safetensors   indptr, items (the seen items of each user), counts (how often each item was seen)
-info.json          family, dataset, model, sharding, data_digest, guarantee, metrics: deterministic values only
+info.json          ``PackageInfo``: deterministic values only
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +18,9 @@ import scipy.sparse as sp
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from lethe.core.canonical import canonical_json
+from lethe.config.section import Section
+from lethe.core.artifacts import Reference
+from lethe.core.canonical import Json, canonical_json
 from lethe.errors import ArtifactError, DataError
 from lethe.learning.aggregation.ensemble import Asked, Ensemble
 from lethe.tables.interactions import Interactions
@@ -28,6 +29,32 @@ from lethe.tables.likes import likes
 RawId = int | str
 Scored = list[tuple[RawId, float]]
 """Raw item ids with their scores, best first; equal scores in the order of the ids."""
+
+
+class PackageInfo(Section):
+    """What a package says of itself: whom it answers for, and everything that it was made of."""
+
+    family: str
+    dataset: str
+    model: str
+    sharding: str
+    guarantee: str
+    positive: str | None
+    """Ratings that are likes (``Recipe.positive``)."""
+    recipe: Json
+    """All that decided it besides the data, as ``lethe.build.recipe`` reads it."""
+    snapshot: Reference
+    """The kept copy of the tables that its build began with (``lethe.build.snapshot``)."""
+    tables: dict[str, str]
+    """Content digest of every table behind it: interactions, split/train, …, shard/00, …"""
+    ensemble: Reference
+    sub_models: dict[str, str]
+    """{shard: digest}"""
+
+    @property
+    def data_digest(self) -> str:
+        """Content digest of the whole table and of the side tables beside it."""
+        return self.tables["interactions"]
 
 
 @dataclass(frozen=True)
@@ -50,14 +77,14 @@ class Package:
     indptr: np.ndarray
     items: np.ndarray
     counts: np.ndarray
-    info: dict[str, Any]
+    info: PackageInfo
 
     @classmethod
     def load(cls, folder: Path) -> Package:
         """Read what ``write_package`` wrote; raises ArtifactError if a file is missing or not of a package."""
         try:
             seen = load_file(folder / "seen.safetensors")
-            info = json.loads((folder / "info.json").read_bytes())
+            info = PackageInfo.model_validate_json((folder / "info.json").read_bytes())
             return cls(Ensemble.load(folder / "ensemble"), seen["indptr"], seen["items"], seen["counts"], info)
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise ArtifactError(f"package {folder.name[:16]}: not a package ({type(error).__name__})") from None
@@ -78,7 +105,7 @@ class Package:
         """
         for name, given in (("contexts", context), ("history", history)):
             if given is not None and name not in self.ensemble.accepts:
-                raise DataError(f"{name.removesuffix('s')}: model {self.info['model']} looks at none, leave it out")
+                raise DataError(f"{name.removesuffix('s')}: model {self.info.model} looks at none, leave it out")
         items = self.ensemble.catalogue.items
         user = self.ensemble.catalogue.users.place(user_id)
         followed = [place for place in (items.place(item) for item in history or ()) if place >= 0]
@@ -156,13 +183,13 @@ class Package:
         return sp.diags_array(1 / np.sqrt(np.maximum(np.diff(watchers.indptr), 1)).astype(np.float32)) @ watchers
 
 
-def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: dict[str, Any]) -> None:
+def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: PackageInfo) -> None:
     """Write a package whose bytes are a function of the arguments; ``seen`` rows outside the catalogue are left out.
 
     What a user dislikes is seen too, but makes nothing popular.
     """
     matrix = ensemble.catalogue.encode(seen)
-    liked = ensemble.catalogue.encode(likes(seen, info.get("recipe", {}).get("positive")))
+    liked = ensemble.catalogue.encode(likes(seen, info.positive))
     pairs = matrix.csr()
     pairs.sum_duplicates()
     folder.mkdir(parents=True, exist_ok=True)
@@ -173,4 +200,4 @@ def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: di
         "counts": liked.item_counts,
     }
     save_file(arrays, folder / "seen.safetensors")
-    (folder / "info.json").write_bytes(canonical_json(info))
+    (folder / "info.json").write_bytes(canonical_json(info.plain()))

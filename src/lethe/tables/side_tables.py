@@ -183,7 +183,13 @@ def content_digest(interactions: Interactions, tables: SideTables) -> str:
 def digest_beside(path: Path) -> str:
     """``content_digest`` of a Parquet file of interactions and the side tables below ``side`` beside it.
 
-    Those of interactions.parquet are in side/, those of shard 03.parquet in side/03/.
+    ``lethe.tables.reader`` remembers it.
     """
+    return content_digest(Interactions.read(path), SideTables.read(folder_beside(path)))
+
+
+def folder_beside(path: Path) -> Path:
+    """Where the side tables of a table of interactions lie: of interactions.parquet in side/, of shard 03.parquet in
+    side/03/."""
     own = path.parent / "side" / path.stem
-    return content_digest(Interactions.read(path), SideTables.read(own if own.is_dir() else path.parent / "side"))
+    return own if own.is_dir() else path.parent / "side"

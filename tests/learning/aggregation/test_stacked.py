@@ -191,7 +191,7 @@ def build(workspace: Workspace, model: str) -> dict[str, str]:
     sub_models = {name: builder.sub_model(name) for name in builder.shard_names()}
     ensemble = builder.ensemble({name: artifact.key for name, artifact in sub_models.items()})
     assert json.loads(ensemble.file("history.json").read_text())
-    package = builder.package(ensemble.key, "family", "text")
+    package = builder.package(ensemble.key, "family", params)
     return {name: a.digest for name, a in sub_models.items()} | {"ensemble": ensemble.digest, "package": package.digest}
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
+from lethe.forgetting.lineage import superseded
 from lethe.forgetting.stores.base import Datasets, Folder, Found, Removed, Site, size_of
 from lethe.forgetting.stores.needles import Needles
 from lethe.serving import deploy
-from lethe.tables.side_tables import digest_beside
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,7 @@ def stores(site: Site) -> list[Versions]:
 
 
 def _retire_models(workspace: Workspace, datasets: Sequence[str]) -> int:
-    """A version of these datasets that isn't made of what remains saw what is forgotten, served or not."""
-    registry = Registry(workspace)
-    remaining = {dataset: digest_beside(workspace.interactions(dataset)) for dataset in datasets}
-    versions = [version for family in registry.families() for version in registry.versions(family)]
-    old = [v for v in versions if v.info["data_digest"] != remaining.get(v.info["dataset"], v.info["data_digest"])]
+    registry, old = Registry(workspace), superseded(workspace, datasets)
     for version in old:
         registry.retire(version.tag)
     return len(old) + registry.discard_unfinished()
@@ -81,5 +77,4 @@ def _retire_models(workspace: Workspace, datasets: Sequence[str]) -> int:
 
 def _models_of(workspace: Workspace, datasets: Sequence[str]) -> list[Path]:
     registry = Registry(workspace)
-    versions = [version for family in registry.families() for version in registry.versions(family)]
-    return [registry.folder(version.tag) for version in versions if version.info["dataset"] in datasets]
+    return [registry.folder(v.tag) for v in registry.all_versions() if v.info.dataset in datasets]

@@ -1,0 +1,130 @@
+"""Tables that are read and digested once for as long as their files stay as they are.
+
+A ``Reader`` is made where a run or a step begins and handed on to whatever reads tables in it. It is no part of any
+result: whoever is given none makes one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from threading import RLock
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from lethe.core.canonical import digest_file
+from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTables, content_digest, folder_beside
+
+T = TypeVar("T")
+
+ROOM = 64 << 20
+"""Bytes of files whose decoded tables are kept, those used last; digests of all files are."""
+
+_TICK = 20_000_000
+"""Nanoseconds within which a file may change again without its time showing it: two of the kernel's slowest ticks."""
+
+_COARSE_TICK = 2_000_000_000
+"""The same on a file system that keeps whole seconds."""
+
+
+class _Stamp(NamedTuple):
+    """A file as it was at one time."""
+
+    path: Path
+    changed: int
+    size: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> _Stamp:
+        status = path.stat()
+        return cls(path, status.st_mtime_ns, status.st_size, status.st_ino)
+
+    def settled(self, now: int) -> bool:
+        """Whether a later change would show."""
+        tick = _COARSE_TICK if self.changed % 1_000_000_000 == 0 else _TICK
+        return now - self.changed > tick
+
+
+class Reader:
+    """Reads the tables of a workspace, each once. Safe for several threads; another process begins with an empty one.
+
+    A file that was written just now is read each time until a change of it would show in its time.
+    """
+
+    def __init__(self, room: int = ROOM) -> None:
+        self._room = room
+        self._tables: OrderedDict[tuple[str, tuple[_Stamp, ...]], Interactions | SideTables] = OrderedDict()
+        self._digests: dict[tuple[str, tuple[_Stamp, ...]], str] = {}
+        self._lock = RLock()
+
+    def __reduce__(self) -> tuple[type[Reader], tuple[int]]:
+        return Reader, (self._room,)
+
+    def interactions(self, path: Path) -> Interactions:
+        return self._table("interactions", (path,), lambda: Interactions.read(path))
+
+    def side(self, folder: Path) -> SideTables:
+        return self._table("side", tuple(sorted(folder.glob("*.parquet"))), lambda: SideTables.read(folder))
+
+    def digest(self, path: Path) -> str:
+        """Digest of the content of a table of interactions."""
+        return self._digest("content", (path,), lambda: self.interactions(path).digest())
+
+    def digest_beside(self, path: Path) -> str:
+        """Digest of the content of a table of interactions and of the side tables that lie beside it."""
+        folder = folder_beside(path)
+        files = (path, *sorted(folder.glob("*.parquet")))
+        if len(files) == 1:
+            return self.digest(path)
+        return self._digest("beside", files, lambda: content_digest(self.interactions(path), self.side(folder)))
+
+    def digest_file(self, path: Path) -> str:
+        """SHA-256 of a file's bytes."""
+        return self._digest("file", (path,), lambda: digest_file(path))
+
+    def rows(self, path: Path) -> int:
+        """How many a table has; none of them is read."""
+        return int(pq.read_metadata(path).num_rows)
+
+    def slices(self, path: Path) -> np.ndarray | None:
+        """[n] int64: the slice of each row of a shard; None where it was not laid in slices."""
+        if "slice" not in pq.read_schema(path).names:
+            return None
+        return pq.read_table(path, columns=["slice"])["slice"].to_numpy()
+
+    def _table(self, kind: str, files: tuple[Path, ...], read: Callable[[], T]) -> T:
+        with self._lock:
+            now, stamps = time.time_ns(), tuple(map(_Stamp.of, files))
+            if (kind, stamps) in self._tables:
+                self._tables.move_to_end((kind, stamps))
+                return self._tables[kind, stamps]  # type: ignore[return-value]
+            table = read()
+            if _unchanged(stamps, now):
+                self._tables[kind, stamps] = table  # type: ignore[assignment]
+                self._make_room()
+            return table
+
+    def _digest(self, kind: str, files: tuple[Path, ...], take: Callable[[], str]) -> str:
+        with self._lock:
+            now, stamps = time.time_ns(), tuple(map(_Stamp.of, files))
+            if (kind, stamps) in self._digests:
+                return self._digests[kind, stamps]
+            digest = take()
+            if _unchanged(stamps, now):
+                self._digests[kind, stamps] = digest
+            return digest
+
+    def _make_room(self) -> None:
+        while sum(stamp.size for _, stamps in self._tables for stamp in stamps) > self._room:
+            self._tables.popitem(last=False)
+
+
+def _unchanged(stamps: tuple[_Stamp, ...], now: int) -> bool:
+    """Whether what was read since ``now`` is what these stamps stand for."""
+    return all(stamp.settled(now) and _Stamp.of(stamp.path) == stamp for stamp in stamps)
