@@ -16,6 +16,7 @@ from lethe.build.candidates import finish, jobs
 from lethe.build.promotion import promote_winners
 from lethe.build.recipe import candidate_recipe
 from lethe.build.registry import Registry
+from lethe.config.evaluation import Evaluation
 from lethe.config.params import Candidate, Params
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.canonical import digest_file
@@ -230,13 +231,15 @@ def test_early_stopping_model_choice(tmp_path: Path) -> None:
     one = builder(workspace, "enmf-u", "user-hash-3")
     before = {name: one.sub_model(name).digest for name in one.shard_names()}
     ensemble = one.ensemble({name: one.sub_model(name).key for name in one.shard_names()})
-    measured = one.evaluation(ensemble.key, (10,)).digest
+    measured = one.evaluation(ensemble.key, Evaluation(cutoffs=(10,))).digest
     without(other, str(mine.user_ids[0])).write(workspace.split("tiny", "valid"))
     made = len(list(ArtifactStore(workspace.artifacts).all()))
     assert {name: one.sub_model(name).digest for name in one.shard_names()} == before
     assert one.ensemble({name: one.sub_model(name).key for name in one.shard_names()}).digest == ensemble.digest
     assert len(list(ArtifactStore(workspace.artifacts).all())) == made
-    assert one.evaluation(ensemble.key, (10,)).digest != measured, "what was measured on him is measured again"
+    assert one.evaluation(ensemble.key, Evaluation(cutoffs=(10,))).digest != measured, (
+        "what was measured on him is measured again"
+    )
 
 
 def test_hyperparameters_winner(tiny: Workspace) -> None:

@@ -11,6 +11,7 @@ from lethe.build.builder import Builder, slices_before
 from lethe.build.recipe import candidate_recipe
 from lethe.build.registry import Registry
 from lethe.build.tuning import tune
+from lethe.config.evaluation import Evaluation
 from lethe.config.params import Candidate, Params
 from lethe.core.artifacts import Artifact
 from lethe.core.environment import closure, code_digest
@@ -53,7 +54,7 @@ def everything(workspace: Workspace) -> dict[str, Artifact]:
         "sub-model": sub_models["00"],
         "slice": slices_before(sliced.store, sliced.sub_model("00"))[0],
         "ensemble": ensemble,
-        "evaluation": whole.evaluation(ensemble.key, (5,)),
+        "evaluation": whole.evaluation(ensemble.key, Evaluation(cutoffs=(5,))),
         "package": whole.package(ensemble.key, "family", Params.read(workspace.params)),
     }
 

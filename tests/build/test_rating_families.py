@@ -108,5 +108,5 @@ def test_a_rating_model_is_tuned_for_its_error(tmp_path: Path) -> None:
     assert found.metric == "-rmse"
     assert found.values["reg"] < 1000
     assert -2 < found.value < 0
-    with pytest.raises(ConfigError, match=r"^metric: 'ndcg@10' does not judge ratings; known are rmse, mae$"):
+    with pytest.raises(ConfigError, match=r"^metric: 'ndcg@10' does not judge ratings; known are rmse, mae, mse$"):
         tune(workspace, params, "als", "tiny", command="here", trials=1, metric="ndcg@10")

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from lethe.build.builder import Builder, slices_before
 from lethe.build.recipe import candidate_recipe
+from lethe.config.evaluation import Evaluation
 from lethe.config.params import Candidate, Params
 from lethe.config.sharding import Sharding
 from lethe.core.artifacts import Artifact
@@ -103,7 +104,9 @@ def test_a_stage_knows_nobody_of_a_later_slice_and_learns(tmp_path: Path) -> Non
                            for user in users)  # fmt: skip
             assert Catalogue.read(stage.path).users.values.tolist() == known
     sub_models = {name: held[-1].key for name, held in stages.items()}
-    metrics = builder.evaluation(builder.ensemble(sub_models).key, (5,)).file("metrics.json").read_text()
+    metrics = (
+        builder.evaluation(builder.ensemble(sub_models).key, Evaluation(cutoffs=(5,))).file("metrics.json").read_text()
+    )
     assert yaml.safe_load(metrics)["valid"]["hr@5"] > 0.3
 
 

@@ -17,6 +17,7 @@ from lethe.build.inputs import EnsembleInputs, EvaluationInputs, PackageInputs, 
 from lethe.build.measuring import write_evaluation
 from lethe.build.recipe import Recipe
 from lethe.build.snapshot import keep
+from lethe.config.evaluation import Evaluation
 from lethe.config.params import Params
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.environment import code_digest, numeric_environment
@@ -209,23 +210,23 @@ class Builder:
 
         return self.store.make("ensemble", inputs.plain(), write)
 
-    def evaluation(self, ensemble: str, cutoffs: tuple[int, ...]) -> Artifact:
+    def evaluation(self, ensemble: str, evaluation: Evaluation) -> Artifact:
         """Metrics of an ensemble (by key): file metrics.json {"valid": {...}, "test": {...}}.
 
         Validation ranks all items but those of train; test all but those of train and validation.
         """
-        artifact, ratings = self.store.get("ensemble", ensemble), rates(self.recipe.model)
+        artifact = self.store.get("ensemble", ensemble)
+        measures = evaluation.measures(ratings=rates(self.recipe.model))
         inputs = EvaluationInputs(
             ensemble=artifact.digest,
             data={part: self._part_digest(part) for part in PARTS},
-            cutoffs=cutoffs,
-            ratings=ratings,
+            measures=measures,
             code=code_digest(write_evaluation, MODELS[self.recipe.model]),
         )
 
         def write(folder: Path) -> int:
             parts = {part: self.part(part) for part in PARTS}
-            write_evaluation(folder, artifact.path, parts, cutoffs, ratings=ratings)
+            write_evaluation(folder, artifact.path, parts, measures)
             return len(parts["train"])
 
         return self.store.make("evaluation", inputs.plain(), write)

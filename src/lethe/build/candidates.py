@@ -66,7 +66,7 @@ def finish(
     builder = job.builder(workspace, reader)
     trained = [builder.store.get("sub-model", key) for key in sub_models.values()]
     ensemble = builder.ensemble(sub_models)
-    evaluation = builder.evaluation(ensemble.key, params.evaluation.cutoffs)
+    evaluation = builder.evaluation(ensemble.key, params.evaluation)
     slices = [one for artifact in trained for one in slices_before(builder.store, artifact)]
     records = [artifact.record() for artifact in (*slices, *trained, ensemble, evaluation)]
     seconds = sum(record.seconds for record in records if record is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lethe.config.dataset import Split
+from lethe.config.evaluation import Measures
 from lethe.config.section import Section
 from lethe.core.artifacts import Artifact, Reference
 from lethe.core.canonical import Json
@@ -51,8 +52,7 @@ class EvaluationInputs(Section):
 
     ensemble: str
     data: dict[str, str]
-    cutoffs: tuple[int, ...]
-    ratings: bool
+    measures: Measures
     code: str
 
 

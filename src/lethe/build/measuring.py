@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from lethe.config.evaluation import Measures
 from lethe.evaluation.contextual import evaluate_situations
 from lethe.evaluation.ranking import evaluate, means
 from lethe.evaluation.rating import evaluate_ratings, predict_by_scores
@@ -14,33 +16,35 @@ from lethe.learning.aggregation.ensemble import Asked, Ensemble
 from lethe.tables.interactions import Interactions
 
 
-def write_evaluation(
-    folder: Path, ensemble: Path, parts: dict[str, Interactions], cutoffs: tuple[int, ...], *, ratings: bool
-) -> None:
+def write_evaluation(folder: Path, ensemble: Path, parts: dict[str, Interactions], measures: Measures) -> None:
     """Measure the ensemble of a folder and write metrics.json {"valid": {...}, "test": {...}}."""
-    metrics = measure(Ensemble.load(ensemble), parts, cutoffs, ratings=ratings)
+    metrics = measure(Ensemble.load(ensemble), parts, measures)
     (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True))
 
 
-def measure(
-    ensemble: Ensemble, parts: dict[str, Interactions], cutoffs: tuple[int, ...], *, ratings: bool = False
-) -> dict[str, dict[str, float]]:
-    """Validation and test metrics of an ensemble on a split: of rankings, or (``ratings``) errors of ratings."""
-    if ratings:
+def measure(ensemble: Ensemble, parts: dict[str, Interactions], measures: Measures) -> dict[str, dict[str, float]]:
+    """Validation and test metrics of an ensemble on a split."""
+    if measures.ratings:
         predict = predict_by_scores(ensemble.score, ensemble.catalogue, parts["train"])
-        return {part: evaluate_ratings(predict, ensemble.catalogue, parts[part]) for part in ("valid", "test")}
+        held_out = {part: parts[part] for part in ("valid", "test")}
+        return {
+            part: evaluate_ratings(predict, ensemble.catalogue, rows, measures.metrics)
+            for part, rows in held_out.items()
+        }
     known = Interactions.concatenate(parts["train"], parts["valid"])
     return {
-        "valid": _rank(ensemble, parts["train"], parts["valid"], cutoffs),
-        "test": _rank(ensemble, known, parts["test"], cutoffs),
+        "valid": _rank(ensemble, parts["train"], parts["valid"], measures),
+        "test": _rank(ensemble, known, parts["test"], measures),
     }
 
 
-def _rank(ensemble: Ensemble, seen: Interactions, held_out: Interactions, cutoffs: tuple[int, ...]) -> dict[str, float]:
+def _rank(ensemble: Ensemble, seen: Interactions, held_out: Interactions, measures: Measures) -> dict[str, float]:
+    wanted: dict[str, Any] = {"cutoffs": measures.cutoffs, "metrics": measures.metrics}
+    catalogue = ensemble.catalogue
     if not held_out.contexts:
-        return evaluate(ensemble.score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs)
+        return evaluate(ensemble.score, catalogue, seen, held_out, **wanted)
 
     def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
         return ensemble.score(users, Asked(contexts))
 
-    return means(evaluate_situations(score, ensemble.catalogue, seen, held_out, cutoffs=cutoffs))
+    return means(evaluate_situations(score, catalogue, seen, held_out, **wanted))

@@ -152,5 +152,5 @@ def _served_metric(
     ensemble = Ensemble.load(registry.folder(current.tag) / "ensemble")
     parts = {part: builder.part(part) for part in ("train", "valid", "test")}
     model = builder.recipe.model
-    metrics = measure(ensemble, parts, params.evaluation.cutoffs, ratings=rates(model))
+    metrics = measure(ensemble, parts, params.evaluation.measures(ratings=rates(model)))
     return metrics["valid"][judged_by(params, model)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from lethe.config.dataset import Dataset, Fraction
+from lethe.config.evaluation import Evaluation
 from lethe.config.section import Name, Section, read_yaml
 from lethe.config.sharding import Sharding
 
@@ -39,14 +40,10 @@ class Training(Section):
     """Precision of the products that score validation rows in tuning. bfloat16 is for GPUs: faster, near ties may
     swap."""
     metric: str = "ndcg@10"
-    """Validation metric that chooses a family's winner and decides promotion."""
-    rating_metric: Literal["rmse", "mae"] = "rmse"
-    """The same for a family of models of ratings; less is better."""
-
-
-class Evaluation(Section):
-    cutoffs: tuple[Annotated[int, Field(ge=1)], ...] = Field((10, 20, 50), min_length=1)
-    """Lengths of the rankings that are measured: recall@10 and so on."""
+    """Validation metric that chooses a family's winner and decides promotion: one of ``evaluation.metrics`` at one of
+    its cutoffs."""
+    rating_metric: str = "rmse"
+    """The same for a family of models of ratings, one of ``evaluation.rating_metrics``; less is better."""
 
 
 class Validation(Section):

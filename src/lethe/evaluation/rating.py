@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from lethe.errors import DataError
+from lethe.errors import ConfigError, DataError
 from lethe.evaluation.ranking import Score
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
@@ -14,8 +14,14 @@ from lethe.tables.interactions import Interactions
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Dense users [n] and items [n] int64, -1 where the catalogue doesn't know them -> ratings [n], finite, in stars."""
 
-ERRORS = ("rmse", "mae")
-"""Metrics of which less is better."""
+ERRORS: dict[str, Callable[[np.ndarray], float]] = {
+    "rmse": lambda errors: float(np.sqrt(np.square(errors).mean())),
+    "mae": lambda errors: float(np.abs(errors).mean()),
+    "mse": lambda errors: float(np.square(errors).mean()),
+}
+"""Metrics of errors r - r̂ [n]; less is better."""
+
+DEFAULT_ERRORS = ("rmse", "mae")
 
 BLOCK = 65_536
 """Rows predicted at once."""
@@ -24,31 +30,34 @@ USERS = 256
 """Users scored at once."""
 
 
-def evaluate_ratings(predict: Predict, catalogue: Catalogue, held_out: Interactions) -> dict[str, float]:
+def evaluate_ratings(
+    predict: Predict, catalogue: Catalogue, held_out: Interactions, metrics: Sequence[str] = DEFAULT_ERRORS
+) -> dict[str, float]:
     """{"rmse": sqrt(mean (r - r̂)²), "mae": mean |r - r̂|, "cold_users": ..., "cold_items": ...} over all rows.
 
     ``catalogue`` is that of the training data, whose dense ids ``predict`` speaks. ``cold_users`` and ``cold_items``
     are how many of the held-out users and items it doesn't know; their rows are predicted and counted like the others.
 
-    Raises DataError for an empty ``held_out``, one without ratings, or predictions that are not finite numbers.
+    Raises ConfigError for an unknown metric, DataError for an empty ``held_out``, one without ratings, or predictions
+    that are not finite numbers.
     """
+    unknown = [name for name in metrics if name not in ERRORS]
+    if unknown:
+        raise ConfigError(f"metrics: unknown {unknown[0]!r}; known metrics of ratings: {', '.join(ERRORS)}")
     if not len(held_out):
         raise DataError("held-out interactions: 0 rows, must be at least 1")
     if held_out.ratings is None:
         raise DataError("held-out interactions: column 'rating' is missing")
     users, items = catalogue.users.encode(held_out.user_ids), catalogue.items.encode(held_out.item_ids)
-    squares, distances = 0.0, 0.0
+    errors = np.empty(len(held_out))
     for start in range(0, len(held_out), BLOCK):
         rows = slice(start, start + BLOCK)
-        errors = held_out.ratings[rows].astype(np.float64) - predict(users[rows], items[rows])
-        bad = int((~np.isfinite(errors)).sum())
+        errors[rows] = held_out.ratings[rows].astype(np.float64) - predict(users[rows], items[rows])
+        bad = int((~np.isfinite(errors[rows])).sum())
         if bad:
             raise DataError(f"predicted ratings: {bad} of the first {start + len(errors)} rows are not finite")
-        squares += float(np.square(errors).sum())
-        distances += float(np.abs(errors).sum())
     return {
-        "rmse": float(np.sqrt(squares / len(held_out))),
-        "mae": distances / len(held_out),
+        **{name: ERRORS[name](errors) for name in metrics},
         "cold_users": float(len(np.unique(held_out.user_ids[users < 0]))),
         "cold_items": float(len(np.unique(held_out.item_ids[items < 0]))),
     }

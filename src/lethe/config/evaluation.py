@@ -1,0 +1,34 @@
+"""What params.yaml says of measuring."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from lethe.config.section import Section
+
+
+class Measures(Section):
+    """What is measured of one recommender: of its rankings at cutoffs, or of the ratings that it predicts."""
+
+    ratings: bool
+    """Whether it predicts ratings."""
+    metrics: tuple[str, ...]
+    """Names in ``evaluation.metrics.METRICS``, or in ``evaluation.rating.ERRORS``."""
+    cutoffs: tuple[int, ...] = ()
+    """None where it predicts ratings."""
+
+
+class Evaluation(Section):
+    metrics: tuple[str, ...] = Field(("hr", "recall", "recall_min", "ndcg"), min_length=1)
+    """What is measured of rankings, each at every cutoff: hr, recall, recall_min, ndcg, ndcg_kgat."""
+    rating_metrics: tuple[str, ...] = Field(("rmse", "mae"), min_length=1)
+    """What is measured of predicted ratings: rmse, mae, mse."""
+    cutoffs: tuple[Annotated[int, Field(ge=1)], ...] = Field((10, 20, 50), min_length=1)
+    """Lengths of the rankings that are measured: recall@10 and so on."""
+
+    def measures(self, *, ratings: bool) -> Measures:
+        if ratings:
+            return Measures(ratings=True, metrics=self.rating_metrics)
+        return Measures(ratings=False, metrics=self.metrics, cutoffs=self.cutoffs)
