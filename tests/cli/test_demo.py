@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lethe.build.reports import FamilyReport, read_reports
 from lethe.cli.demo import candidates_table
 from lethe.core.reports import read_report
 from tests import house
@@ -17,8 +18,9 @@ RATINGS = {"dataset": "tiny", "candidates": [{"model": "lfm", "sharding": "whole
 RANKINGS = {"dataset": "tiny", "candidates": [{"model": m, "sharding": "whole"} for m in ("mostpop", "wmf")]}
 
 
-def columns(training: dict[str, Any], family: str) -> dict[str, list[str]]:
-    table = candidates_table(family, training["winners"][family], _of(training, family))
+def columns(reports: list[FamilyReport], family: str) -> dict[str, list[str]]:
+    (report,) = (report for report in reports if report.family == family)
+    table = candidates_table(report)
     return {str(column.header): [str(cell) for cell in column.cells] for column in table.columns}
 
 
@@ -30,16 +32,16 @@ def test_ratings_first_and_other_cutoffs(families: dict[str, Any], tmp_path: Pat
     params["models"] |= {"lfm": {"epochs": 2}}
     workspace.params.write_text(yaml.safe_dump(params, sort_keys=False))
     house.train(workspace)
-    training = read_report(workspace, "training")
+    training, reports = read_report(workspace, "training"), read_reports(workspace)
 
-    lists = columns(training, "lists")
+    lists = columns(reports, "lists")
     assert set(lists) > {"valid recall@7", "recall@7"}
     winner = training["winners"]["lists"]["model"]
     assert [model.endswith(" *") for model in lists["model"]] == [model.startswith(winner) for model in lists["model"]]
     for row, shown in zip(_of(training, "lists"), lists["recall@7"], strict=True):
         assert shown == f"{row['metrics']['recall@7']:.4f}"
 
-    stars = columns(training, "stars")
+    stars = columns(reports, "stars")
     (only,) = _of(training, "stars")
     assert (stars["valid rmse"], stars["rmse"]) == (
         [f"{only['valid']['rmse']:.4f}"],

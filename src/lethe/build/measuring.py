@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -39,12 +38,12 @@ def measure(ensemble: Ensemble, parts: dict[str, Interactions], measures: Measur
 
 
 def _rank(ensemble: Ensemble, seen: Interactions, held_out: Interactions, measures: Measures) -> dict[str, float]:
-    wanted: dict[str, Any] = {"cutoffs": measures.cutoffs, "metrics": measures.metrics}
+    cutoffs, metrics = measures.cutoffs, measures.metrics
     catalogue = ensemble.catalogue
     if not held_out.contexts:
-        return evaluate(ensemble.score, catalogue, seen, held_out, **wanted)
+        return evaluate(ensemble.score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
 
     def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
         return ensemble.score(users, Asked(contexts))
 
-    return means(evaluate_situations(score, catalogue, seen, held_out, **wanted))
+    return means(evaluate_situations(score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -62,11 +61,13 @@ def ranking_objective(
                 scores = model.score_given(torch.from_numpy(users).to(device), given)
             return scores.float().cpu().numpy()
 
-        options: dict[str, Any] = {"cutoffs": (int(cutoff),), "metrics": (name,)}
+        cutoffs, metrics = (int(cutoff),), (name,)
         if valid.contexts:
-            values = evaluate_situations(score, catalogue, rows, valid, **options)
+            values = evaluate_situations(score, catalogue, rows, valid, cutoffs=cutoffs, metrics=metrics)
         else:
-            values = evaluate_users(lambda users: score(users, {}), catalogue, rows, valid, **options)
+            values = evaluate_users(
+                lambda users: score(users, {}), catalogue, rows, valid, cutoffs=cutoffs, metrics=metrics
+            )
         return float(values[metric].mean())
 
     return measure

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from lethe.build.builder import Builder
 from lethe.build.candidates import Outcome
@@ -14,6 +13,7 @@ from lethe.build.measuring import measure
 from lethe.build.registry import Registry, Version
 from lethe.build.reports import write_reports
 from lethe.config.params import Params
+from lethe.core.canonical import Json
 from lethe.core.environment import whole_code_digest
 from lethe.core.workspace import Workspace
 from lethe.learning.aggregation import Ensemble
@@ -33,7 +33,7 @@ class Choice:
     """Expected, for ``forgetting.expected_requests`` whole-user requests together; None where that isn't known."""
     rule: str
 
-    def to_json(self, params: Params) -> dict[str, Any]:
+    def to_json(self, params: Params) -> Json:
         return {
             "rule": self.rule,
             self.metric: self.value,
@@ -115,7 +115,8 @@ def promote(
         reason = f"first of epoch {winner.job.recipe.epoch}, validation {name} {new:.4f}"
     else:
         old = _served_metric(workspace, params, builder, registry, current)
-        cheaper = _cheaper(params, choice, old, current.choice.get("forgetting_seconds"))
+        before = current.choice.get("forgetting_seconds")
+        cheaper = _cheaper(params, choice, old, before if isinstance(before, float) else None)
         better = merit(new, name) > merit(old, name)
         renewed = current.code != whole_code_digest() and merit(new, name) >= merit(old, name)
         if not better and not cheaper and not renewed:

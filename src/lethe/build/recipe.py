@@ -10,6 +10,7 @@ from lethe.build.judging import judged_by
 from lethe.config.params import Candidate, Params
 from lethe.config.section import Section, read_yaml
 from lethe.config.sharding import Sharding
+from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.partition import partition_of
 from lethe.errors import ConfigError
@@ -26,10 +27,10 @@ class Recipe(Section):
 
     dataset: str
     model: str
-    config: dict[str, Any]
+    config: Json
     sharding: str
     layout: Sharding
-    aggregator: dict[str, Any]
+    aggregator: Json
     seed: int
     positive: str | None = None
     """Ratings that are likes (``Dataset.positive``), of which alone a model of preferences learns; null: all are."""

@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from lethe.build.recipe import Recipe
 from lethe.core.artifacts import Artifact, ArtifactStore
-from lethe.core.canonical import canonical_json
+from lethe.core.canonical import Json, canonical_json
 from lethe.core.environment import whole_code_digest
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
@@ -44,7 +44,7 @@ class Version:
     artifact: Artifact
     reason: str
     metrics: dict[str, float]
-    choice: dict[str, Any] = field(default_factory=dict)
+    choice: Json = field(default_factory=dict)
     code: str = ""
     """SHA-256 of the code that built and promoted it."""
     settings: str = ""
@@ -87,7 +87,7 @@ class Registry:
         *,
         reason: str,
         metrics: dict[str, float],
-        choice: dict[str, Any] | None = None,
+        choice: Json | None = None,
         settings: str = "",
     ) -> str:
         """Store the package and make it the family's current version; what is current already stays as it is.
@@ -102,7 +102,7 @@ class Registry:
             if tag in self._tombstones().get(family, []):
                 raise DeploymentError(f"model {tag!r} can't be promoted: such versions {_TOO_OLD}")
             if not self._whole(tag):
-                about = {"family": family, "reason": reason, "metrics": metrics, "choice": choice or {}}
+                about: Json = {"family": family, "reason": reason, "metrics": {**metrics}, "choice": choice or {}}
                 about |= {"code": whole_code_digest(), "settings": settings, "stages": stages_code()}
                 self._store(tag, package, about)
             if tags[-1:] != [tag]:
@@ -241,7 +241,7 @@ class Registry:
         self._models.mkdir(parents=True, exist_ok=True)
         return ModelStore(self._models)
 
-    def _new_entry(self, tag: str, about: dict[str, Any]) -> Any:
+    def _new_entry(self, tag: str, about: Json) -> Any:
         from bentoml._internal.models import Model, ModelContext
 
         nothing = ModelContext(framework_name="", framework_versions={})
@@ -255,7 +255,7 @@ class Registry:
             return bool(self.artifacts.open(folder, check=check))
         return False
 
-    def _store(self, tag: str, package: Artifact, about: dict[str, Any]) -> None:
+    def _store(self, tag: str, package: Artifact, about: Json) -> None:
         folder = self.folder(tag)
         shutil.rmtree(folder, ignore_errors=True)
         # BentoML fills a temporary folder outside the workspace and leaves it there, so it gets no data of people:

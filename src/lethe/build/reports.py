@@ -83,7 +83,7 @@ def write_reports(
     standing = sorted([*trained, *others], key=lambda report: report.place)
     _remove_others(workspace, standing)
     write_report(workspace, "metrics", _metrics(standing))
-    write_report(workspace, "training", _together(standing))
+    write_report(workspace, "training", together(standing))
 
 
 def read_reports(workspace: Workspace) -> list[FamilyReport]:
@@ -168,7 +168,8 @@ def _metrics(standing: Iterable[FamilyReport]) -> dict[str, dict[str, dict[str, 
     return metrics
 
 
-def _together(standing: Iterable[FamilyReport]) -> dict[str, object]:
+def together(standing: Iterable[FamilyReport]) -> dict[str, object]:
+    """Candidates and winners of all these families, each row with its family."""
     return {
         "candidates": [
             {"dataset": report.dataset, "family": report.family, **candidate.plain()}

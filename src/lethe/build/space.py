@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lethe.core.canonical import digest_json
+from lethe.core.canonical import Json, digest_json
 from lethe.errors import ConfigError
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import GradientConfig
@@ -32,7 +32,7 @@ class Space:
     base: Mapping[str, Any] = field(default_factory=dict)
     grid: Grid | None = None
 
-    def start(self) -> dict[str, Any]:
+    def start(self) -> Json:
         """The settings that the search begins with, every default written out. Raises ConfigError."""
         return configure(self.model, dict(self.base)).plain()
 
@@ -42,7 +42,7 @@ class Space:
         chosen = self._own(start) if self.grid is None else self._checked(start, self.grid)
         return {name: _distinct([start[name], *values]) for name, values in sorted(chosen.items())}
 
-    def _checked(self, start: dict[str, Any], grid: Grid) -> Grid:
+    def _checked(self, start: Json, grid: Grid) -> Grid:
         for name, values in grid.items():
             if not values:
                 raise ConfigError(f"grid.{name}: no values, must be one or more")
@@ -59,7 +59,7 @@ class Space:
 
 def _distinct(values: Iterable[Any]) -> list[Any]:
     """In order of first appearance; values may be lists or mappings, which can't be hashed."""
-    found: dict[str, Any] = {}
+    found: Json = {}
     for value in values:
         found.setdefault(digest_json(value), value)
     return list(found.values())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from lethe.core.canonical import Json
 from lethe.core.random import Stream
 from lethe.errors import ConfigError, LetheError
 from lethe.learning.training import Row, Validate, train
@@ -33,7 +34,7 @@ class Trial:
     """One set of values: its validation value, or None where it was pruned or its training failed."""
 
     number: int
-    values: dict[str, Any]
+    values: Json
     value: float | None
 
 
@@ -42,7 +43,7 @@ class Tuned:
     """The outcome of a search; ``values`` are all that differ from the model's own defaults on purpose."""
 
     model: str
-    values: dict[str, Any]
+    values: Json
     metric: str
     value: float
     default: float | None
@@ -86,7 +87,7 @@ class Search:
     """Trials of one model, one after the other, until there are as many as asked for."""
 
     model: str
-    start: dict[str, Any]
+    start: Json
     space: dict[str, list[Any]]
     rows: Interactions
     tables: SideTables
@@ -112,7 +113,7 @@ class Search:
         # A trial whose training failed is told as pruned: FAIL is for those that were killed, or asked for twice.
         return self.study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
 
-    def _values(self, places: dict[str, int]) -> dict[str, Any]:
+    def _values(self, places: dict[str, int]) -> Json:
         return {name: self.space[name][place] for name, place in places.items()}
 
     def until(self, trials: int) -> None:
@@ -167,7 +168,7 @@ class Search:
         else:
             self.study.tell(trial, value)
 
-    def _run(self, values: dict[str, Any], trial: optuna.Trial) -> float | None:
+    def _run(self, values: Json, trial: optuna.Trial) -> float | None:
         """Train and measure; None where the trial was given up."""
         config = configure(self.model, self.start | values)
         catalogue = Catalogue.of(self.rows, self.tables)
@@ -198,7 +199,7 @@ class Search:
             model.finish()
             return self.objective(model)
 
-    def outcome(self, base: dict[str, Any], metric: str, trials: int) -> Tuned:
+    def outcome(self, base: Json, metric: str, trials: int) -> Tuned:
         # An earlier, longer search may have left more.
         tried = self.finished()[:trials]
         values = [trial.value for trial in tried]

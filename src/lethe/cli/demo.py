@@ -12,9 +12,10 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from lethe.build.reports import FamilyReport, read_reports, together
 from lethe.config.params import Params
 from lethe.core.process import run_flow
-from lethe.core.reports import read_report, write_report
+from lethe.core.reports import write_report
 from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
 from lethe.forgetting.intake import submit
@@ -45,9 +46,9 @@ def run(workspace: Workspace) -> None:
     made = _artifacts(workspace) - there
     console.print(f"{made} artifacts made, {there} were there")
     report: dict[str, Any] = {"dataset": _dataset(workspace, dataset)}
-    training = read_report(workspace, "training")
-    report |= {"candidates": training["candidates"], "winners": training["winners"]}
-    _print_candidates(report)
+    families = read_reports(workspace)
+    report |= together(families)
+    _print_candidates(families)
     with _step(clock, "deploy", "package and serve the winners"):
         _flow(workspace, "deployment")
         server = deploy.start(workspace)
@@ -76,7 +77,7 @@ def run(workspace: Workspace) -> None:
     report["seconds"] = {name: round(seconds, 2) for name, seconds in clock.items()}
     # Walls hold Prefect's, DVC's and the gates' own time, and a second demo re-uses artifacts; what making all
     # candidates' and the retrained artifacts took, whenever that was, is comparable.
-    report["seconds"]["training"] = round(sum(c["seconds"] for c in report["candidates"]), 2)
+    report["seconds"]["training"] = round(sum(c.seconds for family in families for c in family.candidates), 2)
     report["seconds"]["retraining"] = result["seconds"]["training"]
     report["artifacts"] = {"there": there, "made": made}
     seconds = report["seconds"]
@@ -142,25 +143,24 @@ def _ask(url: str, user: Any) -> dict[str, Any]:
     return answered
 
 
-def _print_candidates(report: dict[str, Any]) -> None:
+def _print_candidates(reports: list[FamilyReport]) -> None:
     """A table for each family: families of ratings and of rankings are measured by other figures."""
-    for family, winner in report["winners"].items():
-        rows = [row for row in report["candidates"] if row["family"] == family]
-        console.print(candidates_table(family, winner, rows))
-        console.print(f"{family}: {winner['version']} ({winner['reason']})")
+    for report in reports:
+        console.print(candidates_table(report))
+        console.print(f"{report.family}: {report.winner.version} ({report.winner.reason})")
 
 
-def candidates_table(family: str, winner: dict[str, Any], candidates: list[dict[str, Any]]) -> Table:
+def candidates_table(report: FamilyReport) -> Table:
     """A family's candidates, the winner starred: on validation by what decides, on test by that and what else fits."""
-    metric = winner["metric"]
-    shown = [metric, *(name for name in candidates[0]["metrics"] if name != metric)][:SHOWN]
-    table = Table(title=f"{family} (test metrics; the winner is chosen by validation {metric})")
+    metric, winner = report.metric, (report.winner.model, report.winner.sharding)
+    shown = [metric, *(name for name in report.candidates[0].metrics if name != metric)][:SHOWN]
+    table = Table(title=f"{report.family} (test metrics; the winner is chosen by validation {metric})")
     for column in ("model", "sharding", f"valid {metric}", *shown, "seconds"):
         table.add_column(column, justify="left" if column in ("model", "sharding") else "right")
-    for row in candidates:
-        star = " *" if (row["model"], row["sharding"]) == (winner["model"], winner["sharding"]) else ""
-        values = [f"{value:.4f}" for value in (row["valid"][metric], *(row["metrics"][name] for name in shown))]
-        table.add_row(row["model"] + star, row["sharding"], *values, f"{row['seconds']:.2f}")
+    for candidate in report.candidates:
+        star = " *" if (candidate.model, candidate.sharding) == winner else ""
+        values = [f"{value:.4f}" for value in (candidate.valid[metric], *(candidate.metrics[name] for name in shown))]
+        table.add_row(candidate.model + star, candidate.sharding, *values, f"{candidate.seconds:.2f}")
     return table
 
 
