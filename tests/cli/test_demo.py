@@ -48,6 +48,7 @@ def test_ratings_first_and_other_cutoffs(families: dict[str, Any], tmp_path: Pat
         [f"{only['metrics']['rmse']:.4f}"],
     )
     assert stars["model"] == ["lfm *"]
+    assert not [column for column in (*stars, *lists) if column.startswith("cold_")]
 
 
 def _of(training: dict[str, Any], family: str) -> list[dict[str, Any]]:

@@ -153,7 +153,9 @@ def _print_candidates(reports: list[FamilyReport]) -> None:
 def candidates_table(report: FamilyReport) -> Table:
     """A family's candidates, the winner starred: on validation by what decides, on test by that and what else fits."""
     metric, winner = report.metric, (report.winner.model, report.winner.sharding)
-    shown = [metric, *(name for name in report.candidates[0].metrics if name != metric)][:SHOWN]
+    # How many users and items were cold is counted on the way, and says nothing of a candidate.
+    others = (name for name in report.candidates[0].metrics if name != metric and not name.startswith("cold_"))
+    shown = [metric, *others][:SHOWN]
     table = Table(title=f"{report.family} (test metrics; the winner is chosen by validation {metric})")
     for column in ("model", "sharding", f"valid {metric}", *shown, "seconds"):
         table.add_column(column, justify="left" if column in ("model", "sharding") else "right")
