@@ -27,8 +27,13 @@ def test_what_is_on_one_side_only_differs():
 
 def test_another_environment_is_neither_equal_nor_different():
     same_environment(ENVIRONMENT, dict(ENVIRONMENT))
-    with pytest.raises(NotComparable, match=r"environment: .*device, torch differ"):
+    with pytest.raises(NotComparable, match=r"another environment, device, torch differ"):
         same_environment(ENVIRONMENT, ENVIRONMENT | {"device": "H100", "torch": "2.14.0"})
+
+
+def test_what_other_code_made_is_said_to_be_that_whatever_else_differs():
+    with pytest.raises(NotComparable, match=r"^not comparable: made by other code; run lethe train"):
+        same_environment(ENVIRONMENT | {"code": "a"}, ENVIRONMENT | {"code": "b", "torch": "2.14.0"})
 
 
 def test_comparing_nothing_is_not_equality():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import yaml
 
@@ -9,10 +11,12 @@ from lethe.build.registry import Registry
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, NotComparable
+from lethe.proof import daily
 from lethe.proof.verification import verify
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import digest_beside
 from tests.conftest import taste_blocks
+from tests.edits import edited, with_code
 from tests.house import forget, train
 
 
@@ -129,11 +133,34 @@ def test_params_that_were_edited_since_are_no_difference(tiny: Workspace) -> Non
     assert "sharded/sub-model/02" in whole.compared
 
 
-def test_what_other_code_made_is_not_comparable(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "module",
+    [
+        "lethe.learning.training",
+        "lethe.learning.aggregation.attention",
+        "lethe.serving.package",
+        "lethe.data.split",
+        "lethe.models.wmf",
+    ],
+)
+def test_what_other_code_made_is_not_comparable(module: str, tiny: Workspace) -> None:
     train(tiny)
-    monkeypatch.setattr("lethe.build.builder.code_digest", lambda *modules: "e" * 64)
-    with pytest.raises(NotComparable, match="code differ"):
-        verify(tiny)
-    with pytest.raises(NotComparable, match="code differ"):
-        verify(tiny, sample=1, seed=0)
-    assert Registry(tiny).served()
+    with edited(module, with_code):
+        with pytest.raises(NotComparable, match=r"^not comparable: made by other code"):
+            verify(tiny)
+        if module in ("lethe.learning.training", "lethe.data.split"):
+            with pytest.raises(NotComparable, match=r"^not comparable: made by other code"):
+                verify(tiny, sample=1, seed=0)
+            with pytest.raises(NotComparable, match=r"^not comparable: made by other code"):
+                daily.rebuild(tiny)
+    assert verify(tiny).equal
+
+
+def test_nor_is_it_where_the_artifacts_that_say_so_are_gone(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(tiny)
+    shutil.rmtree(tiny.artifacts / "sub-model")
+    assert verify(tiny).equal, "nothing differs"
+    with edited("lethe.learning.training", with_code):
+        monkeypatch.setattr("lethe.proof.rebuild.whole_code_digest", lambda: "e" * 64)
+        with pytest.raises(NotComparable, match=r"^not comparable: made by other code"):
+            verify(tiny)

@@ -10,6 +10,8 @@ from pydantic import JsonValue
 from lethe.core.canonical import Json
 from lethe.errors import NotComparable
 
+OTHER_CODE = "not comparable: made by other code; run lethe train and lethe deploy, then verify"
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -37,8 +39,12 @@ def same_environment(deployed: Mapping[str, JsonValue], rebuilt: Mapping[str, Js
     """Raise NotComparable where two artifacts were made by other code or in other numeric environments: then neither
     equality nor difference of their digests would say anything."""
     other = sorted(name for name in {*deployed, *rebuilt} if deployed.get(name) != rebuilt.get(name))
+    if "code" in other:
+        raise NotComparable(OTHER_CODE)
     if other:
-        raise NotComparable(f"environment: built in another one, {', '.join(other)} differ; verify where it was built")
+        raise NotComparable(
+            f"not comparable: built in another environment, {', '.join(other)} differ; verify where it was built"
+        )
 
 
 def compare(deployed: Mapping[str, str], rebuilt: Mapping[str, str], left_out: tuple[str, ...] = ()) -> Comparison:

@@ -20,12 +20,13 @@ from lethe.build.registry import Version
 from lethe.build.snapshot import laid_out_by, lay_out
 from lethe.config.params import Params
 from lethe.core.artifacts import Artifact, ArtifactStore
+from lethe.core.environment import whole_code_digest
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import frozen
 from lethe.data.split import PARTS
 from lethe.data.stages import assign, ingest, shards_stage, source_stage, split_stage, stages_code
 from lethe.errors import ArtifactError, NotComparable
-from lethe.proof.compare import same_environment
+from lethe.proof.compare import OTHER_CODE, same_environment
 from lethe.tables.reader import Reader
 
 Progress = Callable[[str], None]
@@ -117,7 +118,7 @@ class Rebuild:
         source_stage(self.clean, self.params, dataset)
         then, now = (json.loads(w.source_digest(dataset).read_bytes()) for w in (self.workspace, self.clean))
         if then.pop("code") != now.pop("code"):
-            raise NotComparable(f"data of {dataset}: made by other code, code differ; run lethe train first")
+            raise NotComparable(OTHER_CODE)
         if then == now:
             ingest(self.clean, self.params, dataset)
         else:
@@ -147,9 +148,9 @@ class Rebuild:
             digests |= {f"{family}/sub-model/{shard}": artifact.digest for shard, artifact in made.items()}
             self.progress(f"{family}: ensemble")
             ensemble = builder.ensemble({shard: artifact.key for shard, artifact in made.items()})
-            self._must_be_comparable(ensemble, version.info.ensemble.digest)
+            self._must_be_comparable(version, ensemble, version.info.ensemble.digest)
             package = builder.package(ensemble.key, family, self._params(version))
-            self._must_be_comparable(package, version.digest)
+            self._must_be_comparable(version, package, version.digest)
             digests |= {f"{family}/ensemble": ensemble.digest, f"{family}/package": package.digest}
         return digests
 
@@ -176,7 +177,8 @@ class Rebuild:
     def _sub_model(self, family: str, builder: Builder, shard: str) -> Artifact:
         self.progress(f"{family}: sub-model {shard}")
         made = builder.sub_model(shard, self.params.training.device)
-        self._must_be_comparable(made, self.served[family].info.sub_models.get(shard))
+        version = self.served[family]
+        self._must_be_comparable(version, made, version.info.sub_models.get(shard))
         return made
 
     def _params(self, version: Version) -> Params:
@@ -189,10 +191,16 @@ class Rebuild:
         except ArtifactError:
             return None
 
-    def _must_be_comparable(self, made: Artifact, digest: str | None) -> None:
-        """Where the deployed one is still in the artifact folder, and says by which code and where it was made."""
-        for stored in self._stored.get(digest or "", []):
-            same_environment(_made_by(stored), _made_by(made))
+    def _must_be_comparable(self, version: Version, made: Artifact, digest: str | None) -> None:
+        """The deployed one's copy in the artifact folder says by which code and where it was made; where that is lost,
+        the code that promoted it tells whether it may have been another."""
+        if digest is None or digest == made.digest:
+            return
+        stored = [version.artifact] if digest == version.digest else self._stored.get(digest, [])
+        for one in stored:
+            same_environment(_made_by(one), _made_by(made))
+        if not stored and version.code != whole_code_digest():
+            raise NotComparable(OTHER_CODE)
 
     @cached_property
     def _stored(self) -> Mapping[str, list[Artifact]]:
