@@ -174,7 +174,7 @@ def test_after_an_edit_of_code_a_training_renews_what_is_served_and_it_can_be_ve
     for module in ("lethe.build.registry", "lethe.build.promotion"):
         monkeypatch.setattr(f"{module}.whole_code_digest", lambda: "e" * 64)
     with edited("lethe.learning.training", with_code):
-        with pytest.raises(NotComparable, match="code"):
+        with pytest.raises(NotComparable, match="made by other code"):
             verify(tiny)
         train(tiny)
         after = Registry(tiny).served()
