@@ -1,4 +1,4 @@
-"""Where do I add a source? Its section in config/dataset, one file below data/sources/, one entry in ``SOURCES``."""
+"""Where do I add a source? Its section in config/source, one file below data/sources/, one entry in ``SOURCES``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from lethe.config.dataset import SourcePath
 from lethe.config.params import Params
 from lethe.config.section import Section
+from lethe.config.source import SourcePath
 from lethe.core.canonical import digest_file
 from lethe.core.workspace import Workspace
 from lethe.data import sources

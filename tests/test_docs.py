@@ -1,0 +1,64 @@
+"""The documents say what is there: the rooms, the paths, the examples; and each answer is short."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+ANSWERS = re.findall(
+    r"^## … add an? (\w+)\?\n\n(.*?)\n(?=\n## |\Z)",
+    (ROOT / "docs" / "contributing" / "where-do-i.md").read_text(encoding="utf-8"),
+    flags=re.DOTALL | re.MULTILINE,
+)
+
+
+def test_the_rooms_of_the_picture_are_those_of_the_house() -> None:
+    there = {path.name for path in (ROOT / "src" / "lethe").iterdir() if not path.name.startswith("__")}
+    listed = re.findall(r"^\| `([a-z]+)(?:/|\.py)` \|", ARCHITECTURE, flags=re.MULTILINE)
+    assert sorted(listed) == sorted(name.removesuffix(".py") for name in there)
+    assert len(listed) == 13
+    picture = ARCHITECTURE.split("```")[1]
+    assert all(re.search(rf"\b{room}\b", picture) for room in listed)
+
+
+def test_every_way_to_extend_is_answered() -> None:
+    extensions = ["model", "source", "store", "metric", "endpoint", "partition", "gate"]
+    assert [name for name, _ in ANSWERS] == extensions
+
+
+@pytest.mark.parametrize(("name", "answer"), ANSWERS, ids=[name for name, _ in ANSWERS])
+def test_an_answer_is_short_and_names_files_that_are_there(name: str, answer: str) -> None:
+    assert len(answer.splitlines()) < 10
+    assert f"Example: `tests/extending/test_{name}.py`." in answer
+    paths = [path for path in re.findall(r"`((?:src|tests|docs)/[\w/.-]+)`", answer) if "<" not in path]
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md", "docs/architecture.md", "docs/erasure.md"])
+def test_what_a_page_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    modules = re.findall(r"`lethe((?:\.[a-z_]+)+)", text)
+    missing = [name for name in modules if not _is_there(name.strip(".").split("."))]
+    assert missing == []
+    paths = re.findall(r"\b((?:src/lethe|docs|tests|tools)/[\w/-]+(?:\.\w+)?)", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def _is_there(parts: list[str]) -> bool:
+    """Whether it is a module, or a name that a module's text has."""
+    place = ROOT / "src" / "lethe"
+    for number, part in enumerate(parts):
+        if (place / part).is_dir():
+            place = place / part
+            continue
+        module = place / f"{part}.py"
+        if module.is_file():
+            rest = parts[number + 1 :]
+            return not rest or rest[0] in module.read_text(encoding="utf-8")
+        return part in (place / "__init__.py").read_text(encoding="utf-8")
+    return True
