@@ -22,7 +22,6 @@ from lethe.forgetting.standing import check_list, ledger
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.needles import Needles
 from lethe.proof.verification import verify
-from lethe.tables.interactions import Interactions
 
 
 def check_requests(workspace: Workspace) -> dict[str, Any]:
@@ -62,10 +61,7 @@ def check_suppression(workspace: Workspace) -> dict[str, Any]:
 def search(workspace: Workspace) -> dict[str, Any]:
     """No store holds what the suppression list names."""
     entries = SuppressionList.read(workspace.suppression).entries
-    datasets = Params.read(workspace.params).pipeline.datasets
-    present = [dataset for dataset in datasets if workspace.interactions(dataset).is_file()]
-    remaining = {dataset: Interactions.read(workspace.interactions(dataset)) for dataset in present}
-    needles = [Needles.keyed(dataset, entries, rows) for dataset, rows in remaining.items()]
+    needles = [Needles.keyed(dataset, entries) for dataset in sorted({entry.dataset for entry in entries})]
     scan = purge.scan(stores(workspace, ledger(workspace)), needles)
     must_be_clean(scan)
     return {"digests": len(entries), "stores": len(scan.places), "found": scan.found}

@@ -50,7 +50,7 @@ _COMPRESSED: dict[bytes, Callable[[BinaryIO], Any]] = {
 class Columns:
     """Aligned columns of raw ids, int64 or text. ``rows``: the table they are of, if it is one of interactions."""
 
-    users: pa.Array
+    users: pa.Array | None
     items: pa.Array | None = None
     rows: BinaryIO | None = None
 
@@ -144,6 +144,9 @@ def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
     people |= {column for column in table.column_names if is_user(column)}
     items = next((_ids(table[column]) for column in table.column_names if is_item(column)), None)
     whole = io.BytesIO(content) if {"user", "item"} <= set(table.column_names) else None
+    if not people & set(table.column_names):
+        things = table["id"] if name.name == "items.parquet" and "id" in table.column_names else None
+        yield Columns(None, items if things is None else _ids(things))
     for column in sorted(people & set(table.column_names)):
         yield from _of_people(_ids(table[column]), items, whole)
     metadata = table.schema.metadata or {}
@@ -277,7 +280,7 @@ class _Pairs(list[tuple[str, Any]]):
 def of_record(record: Any) -> Iterator[Part]:
     """Nested records: ids by the names they stand under, with the items beside them, and every other text."""
     strings, ids, waiting = list[str](), list[str](), [record]
-    users, items = list[str](), list[str | None]()
+    users, items, lone = list[str](), list[str | None](), list[str]()
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
@@ -288,6 +291,7 @@ def of_record(record: Any) -> Iterator[Part]:
             for user in people:
                 users += [user] * max(1, len(beside))
                 items += beside or [None]
+            lone += beside
             ids += people
             strings += [name for name, _ in value]
             waiting += [inner for name, inner in value if not is_user(name) or isinstance(inner, (dict, list))]
@@ -297,6 +301,8 @@ def of_record(record: Any) -> Iterator[Part]:
             yield from _of_text(PurePath(), value)
         elif isinstance(value, str):
             strings.append(value)
+    if lone:
+        yield Columns(None, pa.array(lone, pa.string()))
     if users:
         yield Columns(pa.array(users, pa.string()), pa.array(items, pa.string()))
         yield Strings(ids, ids=True)

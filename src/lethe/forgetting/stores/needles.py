@@ -25,8 +25,6 @@ from lethe.data.suppression import Suppressed
 from lethe.forgetting.ledger.requests import DISTINCTIVE, ForgetRequest
 from lethe.forgetting.stores.held import NOBODY, Held, own_words
 from lethe.forgetting.stores.texts import Texts
-from lethe.tables.ids import same_id
-from lethe.tables.interactions import Interactions
 
 DISTINCTIVE_DIGITS = 9
 """Least length of a number that may be searched as text: sizes and durations are shorter."""
@@ -41,6 +39,7 @@ class Needles:
 
     users         raw ids as text                  pairs         (user, item)
     keyed_users   keyed digests of users           keyed_pairs   keyed digest of an interaction -> of its user
+    items         people who are items too         keyed_items   keyed digests of such people
     digests       hex                              texts         looked for wherever text is
     held          ids that are still held: a hit inside one of them is none
     """
@@ -52,6 +51,8 @@ class Needles:
     texts: frozenset[str] = field(default=frozenset(), repr=False)
     keyed_users: frozenset[str] = frozenset()
     keyed_pairs: Mapping[str, str] = field(default_factory=dict)
+    items: frozenset[str] = field(default=frozenset(), repr=False)
+    keyed_items: frozenset[str] = frozenset()
     held: Held = field(default=NOBODY, repr=False)
 
     @classmethod
@@ -90,28 +91,21 @@ class Needles:
         )
 
     @classmethod
-    def keyed(cls, dataset: str, suppressed: Iterable[Suppressed], remaining: Interactions) -> Needles:
-        """The needles of a dataset's suppression list: all that can still be looked for after completion.
-
-        A user who has come back since is no needle, nor is an interaction that has.
-        """
-        mine = [e for e in suppressed if e.dataset == dataset and e.kind in ("user", "interaction") and e.since is None]
-        listed = {entry.user_digest for entry in mine}
-        back: set[str] = set()
-        for user in {str(value) for value in set(remaining.user_ids.tolist())}:
-            if (digest := subject_digest(dataset, user)) in listed:
-                items = remaining.item_ids[same_id(remaining.user_ids, user)].tolist()
-                back |= {digest, *(subject_digest(dataset, user, item) for item in items)}
+    def keyed(cls, dataset: str, suppressed: Iterable[Suppressed]) -> Needles:
+        """The needles of a dataset's suppression list: all that can still be looked for after completion. Whoever may
+        be known again since some time (a lift) is none."""
+        mine = [entry for entry in suppressed if entry.dataset == dataset and entry.since is None]
         return cls(
             dataset,
-            keyed_users=frozenset(e.digest for e in mine if e.kind == "user") - back,
-            keyed_pairs={e.digest: e.user_digest for e in mine if e.kind == "interaction" and e.digest not in back},
+            keyed_users=frozenset(entry.digest for entry in mine if entry.kind == "user"),
+            keyed_pairs={entry.digest: entry.user_digest for entry in mine if entry.kind == "interaction"},
+            keyed_items=frozenset(entry.digest for entry in mine if entry.kind == "item"),
         )
 
     def __len__(self) -> int:
         """How many there are."""
-        kinds = (self.users, self.pairs, self.digests, self.texts, self.keyed_users, self.keyed_pairs)
-        return sum(len(kind) for kind in kinds)
+        raw = (self.users, self.pairs, self.items, self.digests, self.texts)
+        return sum(len(kind) for kind in (*raw, self.keyed_users, self.keyed_pairs, self.keyed_items))
 
     def __bool__(self) -> bool:
         return len(self) > 0
@@ -151,8 +145,14 @@ class Needles:
             return False
         return any(subject_digest(self.dataset, user, item) in self.keyed_pairs for item in items)
 
-    def in_columns(self, users: pa.Array, items: pa.Array | None) -> str | None:
+    def in_columns(self, users: pa.Array | None, items: pa.Array | None) -> str | None:
         """Kind of needle in aligned columns of raw ids (int64 or text), if there is one."""
+        if items is not None and (self.items or self.keyed_items):
+            there = self._among(items.unique(), self.items, self.keyed_items)
+            if there:
+                return "item id"
+        if users is None:
+            return None
         distinct = users.unique()
         if self._among(distinct, self.users, self.keyed_users):
             return "user id"

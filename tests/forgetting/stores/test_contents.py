@@ -1,0 +1,203 @@
+"""Compressed and binary files are opened, or named as not searched."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import sqlite3
+import tarfile
+import zipfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from safetensors.numpy import save_file
+
+from lethe.forgetting.stores import contents
+from lethe.forgetting.stores.base import Folder
+from lethe.forgetting.stores.contents import DEEPEST
+from lethe.forgetting.stores.needles import Needles
+from lethe.forgetting.stores.scan import find_in_file, look
+from lethe.tables.columns import write_parquet
+
+LONG, SHORT = "canary-person", "42"
+NEEDLES = [Needles("ml", users=frozenset({LONG, SHORT}))]
+TEXT = f"asked by {LONG}, twice"
+
+
+def zipped(name: str, content: bytes | str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return file.getvalue()
+
+
+def tarred(name: str, content: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return file.getvalue()
+
+
+def nested(depth: int) -> bytes:
+    content = TEXT.encode()
+    for _ in range(depth):
+        content = gzip.compress(content)
+    return content
+
+
+def array(path: Path, **arrays: np.ndarray) -> None:
+    np.savez_compressed(path, **arrays)
+
+
+def table(path: Path, kind: pa.DataType) -> None:
+    write_parquet(pa.table({"user": pa.array([1, 42], pa.int64()).cast(kind)}), path)
+
+
+OPENED: dict[str, Callable[[Path], object]] = {
+    "service.log.gz": lambda p: p.write_bytes(gzip.compress(TEXT.encode())),
+    "service.log.bz2": lambda p: p.write_bytes(bz2.compress(TEXT.encode())),
+    "service.log.xz": lambda p: p.write_bytes(lzma.compress(TEXT.encode())),
+    "service.log.zst": lambda p: p.write_bytes(pa.compress(TEXT.encode() * 9, codec="zstd", asbytes=True)),
+    "answers.zip": lambda p: p.write_bytes(zipped("answers.csv", "k,user\n1,42\n")),
+    "named.zip": lambda p: p.write_bytes(zipped(f"about-{LONG}.txt", "nothing in it")),
+    "folder.tar.gz": lambda p: p.write_bytes(tarred("a/answer.json", b'{"user_id": 42}')),
+    "deepest.gz": lambda p: p.write_bytes(nested(DEEPEST)),
+    "rows.npz": lambda p: array(p, user=np.array([1, 42])),
+    "names.npz": lambda p: array(p, anything=np.array(["x", LONG])),
+    "one.npy": lambda p: np.save(p, np.array([LONG, "x"])),
+    "utf16.csv": lambda p: p.write_text("user\n42\n", encoding="utf-16"),
+    "bytes.safetensors": lambda p: save_file({"names": np.frombuffer(f"x\0{LONG}".encode(), np.uint8)}, p),
+    "said.safetensors": lambda p: save_file({"w": np.zeros(2, np.float32)}, p, metadata={"of": LONG}),
+    "latin.log": lambda p: p.write_bytes(f"\xe9\xff {LONG}".encode("latin-1")),
+    "repeated-names.json": lambda p: p.write_text('{"user_id": "42", "user_id": "7"}'),
+    "camel.json": lambda p: p.write_text('{"userId": 42}'),
+    "keyed.json": lambda p: p.write_text('{"user": {"42": {"k": 1}}}'),
+    "log-with-records.log": lambda p: p.write_text('begun\n{"user": 42}\n'),
+    "link.log": lambda p: p.write_text(f"GET /recommend?user={LONG}%20&k=3"),
+    "escaped.log": lambda p: p.write_text(f"said {json.dumps(f'a{chr(10)}{LONG}')} in {{"),
+    "semicolons.csv": lambda p: p.write_text("k;user\n1;42\n"),
+    "uint64.parquet": lambda p: table(p, pa.uint64()),
+    "float.parquet": lambda p: table(p, pa.float64()),
+    "text.parquet": lambda p: table(p, pa.string()),
+    "categories.parquet": lambda p: write_parquet(pa.table({"user": pa.array(["1", "42"]).dictionary_encode()}), p),
+    "lists.parquet": lambda p: write_parquet(pa.table({"user_ids": pa.array([[1], [42, 7]])}), p),
+    "records.parquet": lambda p: write_parquet(pa.table({"answer": pa.array([{"user_id": 42}])}), p),
+}
+
+
+@pytest.mark.parametrize("name", OPENED)
+def test_it_is_opened(name: str, tmp_path: Path) -> None:
+    OPENED[name](tmp_path / name)
+    assert find_in_file(tmp_path / name, NEEDLES) in ("text", "user id")
+    assert find_in_file(tmp_path / name, [Needles("ml", users=frozenset({"another-person", "43"}))]) is None
+
+
+BROKEN = {
+    "cut.gz": gzip.compress(TEXT.encode() * 50)[:-20],
+    "cut.zip": zipped("a.csv", TEXT)[:-10],
+    "cut.npz": b"PK\x03\x04 and nothing of the kind",
+    "cut.sqlite": b"SQLite format 3\0 and nothing of the kind",
+    "cut.xz": lzma.compress(TEXT.encode())[:-10],
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_cant_be_read_counts_as_found(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(BROKEN[name])
+    assert find_in_file(tmp_path / name, NEEDLES) == "unreadable"
+
+
+NOT_OPENED = {
+    "too-deep.gz": (nested(DEEPEST + 1), "archives deeper than 3 are not opened"),
+    "rows.7z": (b"7z\xbc\xaf'\x1c" + bytes(20), "7z archive, which can't be opened"),
+    "rows.zip": (zipped("rows.rar", b"Rar!\x1a\x07" + bytes(20)), "rar archive, which can't be opened"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_OPENED)
+def test_what_is_not_opened_is_named(name: str, tmp_path: Path) -> None:
+    content, reason = NOT_OPENED[name]
+    (tmp_path / name).write_bytes(content)
+    found = Folder("reports", tmp_path).find(NEEDLES)
+    assert found.places == ()
+    assert [str(place) for place in found.not_searched] == [f"{name}: {reason}"]
+
+
+def test_an_encrypted_archive_and_one_too_large_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = bytearray(zipped("rows.csv", TEXT))
+    for mark in (b"PK\x03\x04", b"PK\x01\x02"):
+        content[content.index(mark) + (6 if mark.endswith(b"\x04") else 8)] |= 1
+    (tmp_path / "a.zip").write_bytes(content)
+    assert look(tmp_path / "a.zip", NEEDLES).not_searched == ("encrypted archives can't be opened",)
+    monkeypatch.setattr(contents, "LARGEST", 100)
+    (tmp_path / "b.gz").write_bytes(gzip.compress(bytes(101)))
+    assert look(tmp_path / "b.gz", NEEDLES).not_searched == ("compressed files of more than 100 bytes are not opened",)
+
+
+# --- SQLite ------------------------------------------------------------------------------------------------------
+
+
+def database(path: Path, *, secure: bool, wal: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(f"PRAGMA secure_delete = {'ON' if secure else 'OFF'}")
+    connection.execute(f"PRAGMA journal_mode = {'WAL' if wal else 'DELETE'}")
+    connection.execute("CREATE TABLE t (who TEXT, filler TEXT)")
+    rows = [(f"person-{number}", "x" * 400) for number in range(60)]
+    connection.executemany("INSERT INTO t VALUES (?, ?)", [*rows, (LONG, "y" * 400), *rows])
+    return connection
+
+
+@pytest.mark.parametrize("all_rows", [False, True], ids=["a gap in a page", "free pages"])
+def test_what_sqlite_deleted_but_did_not_overwrite_is_found(all_rows: bool, tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    where = "" if all_rows else f" WHERE who = '{LONG}'"
+    with closing(database(path, secure=False)) as connection:
+        assert find_in_file(path, NEEDLES) == "text"
+        connection.execute(f"DELETE FROM t{where}")
+        assert LONG.encode() in path.read_bytes()
+        assert find_in_file(path, NEEDLES) == "text"
+        connection.execute("VACUUM")
+        assert find_in_file(path, NEEDLES) is None
+    with closing(database(tmp_path / "secure.db", secure=True)) as connection:
+        connection.execute(f"DELETE FROM t{where}")
+        assert find_in_file(tmp_path / "secure.db", NEEDLES) is None
+
+
+def test_a_write_ahead_log_is_searched_as_part_of_the_database_and_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    with closing(database(path, secure=True, wal=True)) as connection:
+        log = path.with_name("runs.db-wal")
+        assert find_in_file(path, NEEDLES) == "text"
+        assert find_in_file(log, NEEDLES) == "text"
+        connection.execute(f"DELETE FROM t WHERE who = '{LONG}'")
+        assert find_in_file(log, NEEDLES) == "text", "the log keeps earlier pages"
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert {find_in_file(path, NEEDLES), find_in_file(log, NEEDLES)} == {None}
+
+
+def test_a_database_in_an_archive_is_opened(tmp_path: Path) -> None:
+    with closing(database(tmp_path / "runs.db", secure=True, wal=True)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (tmp_path / "runs.zip").write_bytes(zipped("runs.db", (tmp_path / "runs.db").read_bytes()))
+    assert find_in_file(tmp_path / "runs.zip", NEEDLES) == "text"
+
+
+def test_a_person_who_is_an_item_is_found_where_items_stand(tmp_path: Path) -> None:
+    needles = [Needles("ml", items=frozenset({SHORT}))]
+    write_parquet(pa.table({"user": [42, 1], "item": [7, 42]}), tmp_path / "rows.parquet")
+    write_parquet(pa.table({"id": [7, 42]}), tmp_path / "items.parquet")
+    write_parquet(pa.table({"user": [42, 1], "item": [7, 8]}), tmp_path / "other.parquet")
+    (tmp_path / "answer.json").write_text('{"item_ids": [42]}')
+    for name in ("rows.parquet", "items.parquet", "answer.json"):
+        assert find_in_file(tmp_path / name, needles) == "item id"
+    assert find_in_file(tmp_path / "other.parquet", needles) is None
