@@ -27,6 +27,7 @@ from lethe.forgetting.stores.purge import outside_reach, purge, scan
 from lethe.forgetting.stores.versions import Versions
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
+from tests.forgetting.stores.test_ledger_store import taken
 
 CANARY = "canary-person@example.org"
 DATASETS = ("ml", "other")
@@ -112,9 +113,7 @@ def plant_copies(workspace: Workspace) -> None:
 
 def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) -> None:
     ledger = Ledger(workspace.ledger_url)
-    request, _ = ledger.add("ml", CANARY, datasets=DATASETS)
-    second, _ = ledger.add("ml", "42", datasets=DATASETS)
-    both = [request, second]
+    both = [taken(ledger, CANARY), taken(ledger, "42")]
     old = {rows_of(workspace, "ml").digest(), digest_file(workspace.interactions("ml")), _md5(workspace, "ml")}
     live = {dataset: {artifact_of(workspace, dataset)} for dataset in DATASETS}
     old |= live["ml"]
@@ -167,7 +166,7 @@ def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) ->
         assert removed[name].entries == (2 if name == "prefect" else 1), name
         assert removed[name].bytes > 0, name
     for one in both:
-        for state in ("accepted", "planned", "executing", "verified"):
+        for state in ("planned", "executing", "verified"):
             ledger.advance(one.id, state)
         ledger.erase([one.id])
     after = scan(places(), needles)
@@ -239,7 +238,7 @@ def test_a_subject_that_a_request_under_way_needs_is_no_finding_but_one_left_in_
     ledger = Ledger(made.ledger_url)
     needles = [Needles("ml", texts=frozenset({CANARY}))]
     (store,) = [s for s in _stores(made) if s.name == "ledger"]
-    request, _ = ledger.add("ml", CANARY, datasets=DATASETS)
+    request = taken(ledger, CANARY)
     assert store.find(needles).places == ()
     ledger.nothing_held(request.id)
     assert store.find(needles).places == ()

@@ -37,7 +37,9 @@ class LedgerStore:
         requests = self.ledger.all()
         told = [*(request.to_json() for request in requests), *(vars(event) for event in self.ledger.events())]
         kind = find_in_parts(of_record(told), needles)
-        if kind is None and all(request.user is None for request in requests):
+        needed = {(request.dataset, request.user) for request in requests if request.user is not None}
+        subjects = {(n.dataset, user) for n in needles for user in n.texts | n.users | {user for user, _ in n.pairs}}
+        if kind is None and not subjects & needed:
             kind = next((looked.kind for path in self.ledger.files() if (looked := look(path, needles)).kind), None)
         return Found((Place("ledger", kind),) if kind else ())
 

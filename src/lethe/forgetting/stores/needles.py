@@ -87,7 +87,9 @@ class Needles:
             frozenset(texts),
             frozenset(r.subject_digest for r in erased if r.kind == "user"),
             keyed_pairs,
-            held=held,
+            frozenset(str(r.user) for r in mine if r.also_item and r.user is not None),
+            frozenset(r.subject_digest for r in erased if r.also_item),
+            held,
         )
 
     @classmethod
