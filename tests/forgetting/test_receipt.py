@@ -7,10 +7,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from typer.testing import CliRunner
 
+from lethe.cli import app
 from lethe.core.envelope import PublicKey
 from lethe.core.workspace import Workspace
-from lethe.errors import ArtifactError, EvidenceError, LetheError
+from lethe.errors import ArtifactError, EvidenceError, LetheError, RequestError
 from lethe.forgetting import certificate, completion, erasure, intake
 from lethe.forgetting import receipt as receipts
 from tests.forgetting.test_certificate import tool as tool
@@ -25,7 +27,7 @@ def asked(tiny: Workspace, tmp_path: Path) -> tuple[Path, Path, str]:
     train(tiny)
     (id,) = ask(tiny, GONE)
     path, key = tmp_path / "receipt.json", tmp_path / "key.pem"
-    path.write_text(receipts.issue(intake.ledger(tiny).get(id)))
+    path.write_text(receipts.issue(intake.ledger(tiny).get(id), GONE))
     key.write_bytes(PublicKey.own().pem)
     return path, key, id
 
@@ -52,6 +54,24 @@ def test_a_receipt_is_about_its_subject_alone_and_names_nobody(asked, tool) -> N
     assert both(tool, path, key, GONE) is None
     assert "another subject" in str(both(tool, path, key, "user-007"))
     assert receipts.check(path, PublicKey.read(key)).request == id
+
+
+def test_the_command_writes_it_at_acceptance(tiny: Workspace, tool, tmp_path: Path, monkeypatch) -> None:
+    train(tiny)
+    monkeypatch.chdir(tiny.root)
+    key, path = tmp_path / "key.pem", tmp_path / "receipt.json"
+    key.write_bytes(PublicKey.own().pem)
+    command = ["forget", "add", "--receipt", str(path), "--nonce", "n0nce"]
+    done = CliRunner().invoke(app, [*command, "--user", "-"], input=f"{GONE}\n")
+    assert done.exit_code == 0, done.exception
+    assert both(tool, path, key, GONE) is None
+    (request,) = intake.ledger(tiny).pending()
+    assert request.nonce == "n0nce"
+    nobody = CliRunner().invoke(app, [*command, "--user", "nobody", "--confirm-unknown"])
+    assert nobody.exit_code == 0, nobody.exception
+    assert both(tool, path, key, "nobody") is None, "also where nothing was held"
+    for refused in (["--everywhere", "--user", GONE], ["--user", "user-007", "--nonce", "user-007"]):
+        assert isinstance(CliRunner().invoke(app, [*command, *refused]).exception, RequestError)
 
 
 def test_without_the_salt_nobody_can_be_guessed(asked, tool) -> None:
@@ -81,7 +101,7 @@ def test_a_certificate_answers_one_receipt(asked, tool, tiny: Workspace, tmp_pat
     path, key, id = asked
     (other,) = ask(tiny, "user-007")
     theirs = tmp_path / "theirs.json"
-    theirs.write_text(receipts.issue(intake.ledger(tiny).get(other)))
+    theirs.write_text(receipts.issue(intake.ledger(tiny).get(other), "user-007"))
     completion.complete(tiny, erasure.erase(tiny, rebuild(tiny)))
     content = certificate.read(tiny.certificates / f"{id}.json")
     receipts.answers(content, receipts.check(path, PublicKey.read(key), GONE))

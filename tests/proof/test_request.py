@@ -65,14 +65,15 @@ def test_above_a_size_a_sample_is_rebuilt_that_the_nonces_draw(tiny: Workspace) 
     params["audit"] = {"sample": 1}
     tiny.params.write_text(yaml.safe_dump(params))
     train(tiny)
-    run = erased(tiny, GONE)
+    intake.submit(tiny, None, GONE, terms=intake.Terms(nonce="mine"))
+    run = erasure.erase(tiny, rebuild(tiny))
     verification = prove(tiny, run)
     assert verification.sample is not None
+    assert (verification.sample.nonces, verification.sample.origin) == (("mine",), "requesters")
     again = [f"{family}/sub-model/{shard}" for family, _, shard in (name.partition("/") for name in run.touched)]
     assert len(again) == 2, "one shard of the sharded family, and the whole of the plain one"
     chosen = drawn(again, 1, verification.sample.nonces)
     assert [name for name in verification.rebuilt if "/sub-model/" in name] == chosen
-    assert verification.sample.nonces == tuple(run.nonces.values())
     content = signed(tiny, run, verification)
     assert {one.claim for one in content.families.values()} == {SENTENCES["sampled"]}
 

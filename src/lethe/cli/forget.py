@@ -44,22 +44,30 @@ def forget_add(
         bool | None, typer.Option("--also-item/--not-item", help="Whether the user is an item too, and goes as one.")
     ] = None,
     confirm_unknown: Annotated[bool, typer.Option("--confirm-unknown", help="Also ids that nobody has.")] = False,
+    nonce: Annotated[str | None, typer.Option(help="The requester's: a sample of a rebuild is drawn by it.")] = None,
+    receipt: Annotated[Path | None, typer.Option(help="File for the requester's signed receipt.")] = None,
     actor: Actor = None,
     as_json: Json = False,
 ) -> None:
     """Take requests: what is held is counted, and the service answers these users from popularity at once."""
+    from lethe.core.files import write_whole
     from lethe.forgetting.intake import Ask, Terms, submit_all
+    from lethe.forgetting.receipt import issue
 
     if (user is None) == (file is None):
         raise RequestError("user: name --user or --file, one of the two")
     if file is not None and (item or external_id):
         raise RequestError("file: items and external ids stand in its columns item and external_id")
+    if receipt is not None and (file is not None or everywhere):
+        raise RequestError("receipt: is for one request, name one --user and one dataset")
     if user is not None:
         asks = [Ask(sys.stdin.readline().rstrip("\r\n") if user == "-" else user, tuple(item or ()), external_id)]
     else:
         asks = _read(str(file))
-    terms = Terms(reason, ticket, also_item, confirm_unknown, actor or getpass.getuser())
+    terms = Terms(reason, ticket, also_item, confirm_unknown, nonce, actor or getpass.getuser())
     answers = submit_all(workspace(), dataset, asks, terms, everywhere=everywhere)
+    if receipt is not None:
+        write_whole(receipt, issue(answers[0].request, asks[0].user, asks[0].items))
     told = [answer.to_json() for answer in answers]
     many = len(answers) > _FEW
     lines = _counted(answers) if many else [line for answer in answers for line in _lines(answer)]

@@ -49,6 +49,8 @@ class Terms:
     """Whether the user is forgotten as an item too; null: as the dataset says."""
     confirm_unknown: bool = False
     """Whether somebody whom nobody knows is meant all the same."""
+    nonce: str | None = None
+    """What the requester, or an auditor, wants the sample of a rebuild drawn by."""
     actor: str = ""
 
 
@@ -168,6 +170,7 @@ def _request(params: Params, dataset: str, ask: Ask, terms: Terms) -> ForgetRequ
         also_item=said and not ask.items,
         ticket=terms.ticket,
         external_id=ask.external_id,
+        nonce=terms.nonce,
     )
 
 

@@ -38,16 +38,15 @@ class Receipt(Section):
     due: Moment
 
 
-def issue(request: ForgetRequest) -> str:
-    """The receipt of a request whose subject is still in the ledger, as the file for the requester. Each has a salt of
-    its own, which is kept nowhere else."""
-    assert request.user is not None, "a receipt is issued while the subject is known"
+def issue(request: ForgetRequest, user: str, items: Sequence[str] = ()) -> str:
+    """The receipt of a request about a subject, as the file for the requester. Each has a salt of its own, which is
+    kept nowhere else."""
     salt = secrets.token_hex(32)
     receipt = Receipt(
         request=request.id,
         dataset=request.dataset,
         subject_digest=request.subject_digest,
-        salted_digest=salted(salt, request.dataset, request.user, request.items),
+        salted_digest=salted(salt, request.dataset, user, items),
         received=request.received.isoformat(),
         due=request.due.isoformat(),
     )

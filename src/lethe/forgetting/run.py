@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -70,6 +70,8 @@ class Run(Section):
     """Of each request: that its subject is among the users of the interactions."""
     nonces: dict[str, str]
     """Of each request: what draws the sample of sub-models that are rebuilt, see ``certificate.content.drawn``."""
+    drawn_by: Literal["requesters", "random"]
+    """Whether one of the nonces at least was given with a request, and so was not ours to choose."""
     expected: dict[str, int]
     """Rows that each dataset's epoch is reckoned to have begun with once those of the batch are gone: the gate that
     misses rows must not miss forgotten ones."""
@@ -128,7 +130,8 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
             before=state_of(workspace),
             held={request.id: request.held.to_remove() for request in waiting},
             users=_among_users(workspace, waiting),
-            nonces={request.id: secrets.token_hex(16) for request in waiting},
+            nonces={request.id: request.nonce or secrets.token_hex(16) for request in waiting},
+            drawn_by="requesters" if any(request.nonce for request in waiting) else "random",
             expected={dataset: _expected(workspace, dataset, waiting) for dataset in datasets},
             started=time.time(),
         ).write(workspace)

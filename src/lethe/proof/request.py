@@ -58,7 +58,7 @@ def _sampled(run: Run, rebuild: Rebuild, expected: dict[str, str], tables: dict[
     chosen = [name for dataset in run.datasets for name in drawn(_again(run, dataset), count, nonces)]
     made = tables | rebuild.sub_models(chosen)
     names = tables.keys() | set(chosen)
-    sample = Sample(count=count, nonces=nonces, origin="random")
+    sample = Sample(count=count, nonces=nonces, origin=run.drawn_by)
     return Verification.of({name: expected[name] for name in names if name in expected}, made, sample=sample)
 
 

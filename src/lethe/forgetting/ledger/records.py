@@ -35,7 +35,7 @@ def to_row(request: ForgetRequest) -> dict[str, Any]:
     """The row of a request; its ids are in the column ``subject`` alone."""
     return {
         **{name: getattr(request, name) for name in _PLAIN},
-        "subject": None if request.user is None else _text({"user": request.user, "items": request.items}),
+        "subject": None if request.user is None else _text(_ids_of(request)),
         "held": _text(asdict(request.held)),
         "facts": _text(request.facts),
         "received": request.received.isoformat(),
@@ -46,12 +46,16 @@ def to_row(request: ForgetRequest) -> dict[str, Any]:
     }
 
 
+def _ids_of(request: ForgetRequest) -> dict[str, Any]:
+    return {"user": request.user, "items": request.items, "nonce": request.nonce}
+
+
 def _text(value: Any) -> str:
     return canonical_json(value).decode()
 
 
 def from_row(row: sa.RowMapping) -> ForgetRequest:
-    subject = json.loads(row["subject"]) if row["subject"] else {"user": None, "items": []}
+    subject = json.loads(row["subject"]) if row["subject"] else {"user": None, "items": [], "nonce": None}
     values = {name: row[name] for name in _PLAIN}
     if values["user_digest"] is None:
         # Of a request about interactions that an older Lethe took.
@@ -61,6 +65,7 @@ def from_row(row: sa.RowMapping) -> ForgetRequest:
         **values,
         user=subject["user"],
         items=tuple(subject["items"]),
+        nonce=subject.get("nonce"),
         held=Held(**json.loads(row["held"] or "{}")),
         facts=tuple(json.loads(row["facts"] or "[]")),
         received=datetime.fromisoformat(row["received"]),

@@ -107,6 +107,8 @@ class ForgetRequest:
     ticket: str | None = None
     external_id: str | None = None
     """What the asking system calls it: the same one again is the same request."""
+    nonce: str | None = None
+    """What the requester wants the sample of a rebuild drawn by; it goes with the subject, but for the certificate."""
     on_hold: bool = False
     facts: tuple[Fact, ...] = ()
     """What has been established about the asking: see ``forgetting.requires`` in params.yaml."""
@@ -130,6 +132,7 @@ class ForgetRequest:
         also_item: bool = False,
         ticket: str | None = None,
         external_id: str | None = None,
+        nonce: str | None = None,
     ) -> ForgetRequest:
         """A checked request, received ``now`` (aware). Raises RequestError: unknown dataset, bad ids, bad text."""
         if dataset not in datasets:
@@ -141,7 +144,7 @@ class ForgetRequest:
             raise RequestError("also_item: is for a request about all of a person, leave the items out")
         # A reason is one of the codes of params.yaml, which name nobody though an id may be the same word.
         check_line("reason", reason)
-        for name, text in (("ticket", ticket), ("external_id", external_id)):
+        for name, text in (("ticket", ticket), ("external_id", external_id), ("nonce", nonce)):
             check_line(name, text, (subject, *chosen))
         return cls(
             id=f"req-{secrets.token_hex(8)}",
@@ -157,6 +160,7 @@ class ForgetRequest:
             due=_seconds(now) + timedelta(days=due_days),
             ticket=ticket,
             external_id=external_id,
+            nonce=nonce,
         )
 
     @property
