@@ -60,8 +60,8 @@ def measure(root: Path = ROOT) -> list[Count]:
     return [
         *counted(root),
         listed("options without a description", undocumented(), 0),
-        Count("tables read for one tiny request", request["reads"], 25),
-        Count("digests of tables taken for it", request["digests"], 20),
+        by_caller("tables read for one tiny request", request["reads"], 25),
+        by_caller("digests of tables taken for it", request["digests"], 20),
     ]
 
 
@@ -100,6 +100,11 @@ def counted(root: Path) -> list[Count]:
 def listed(what: str, names: Iterable[str], limit: int | None) -> Count:
     names = tuple(names)
     return Count(what, len(names), limit, names)
+
+
+def by_caller(what: str, counts: Mapping[str, int], limit: int) -> Count:
+    names = tuple(f"{caller}: {count}" for caller, count in sorted(counts.items(), key=lambda pair: -pair[1]))
+    return Count(what, sum(counts.values()), limit, names)
 
 
 def read_sources(root: Path) -> dict[str, tuple[Path, str]]:
@@ -195,9 +200,9 @@ def undocumented() -> list[str]:
     return without()
 
 
-def requested() -> dict[str, int]:
-    """Tables read and digested from the beginning of a forget run to its certificate, its data stages left out: they
-    run in processes of DVC."""
+def requested() -> dict[str, dict[str, int]]:
+    """{"reads" and "digests" of tables: {who asked for them: how many}}, from the beginning of a forget run to its
+    certificate. Its data stages are left out: they run in processes of DVC."""
     with tempfile.TemporaryDirectory(prefix="lethe-house-") as folder:
         environment = Workspace(Path(folder)).environment() | {
             "LETHE_KEY_DIR": f"{folder}/keys",
@@ -205,11 +210,11 @@ def requested() -> dict[str, int]:
         }
         command = [sys.executable, "-m", "benchmarks.house", folder]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    counts: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    counts: dict[str, dict[str, int]] = json.loads(done.stdout.splitlines()[-1])
     return counts
 
 
-def fulfil(folder: Path) -> dict[str, int]:
+def fulfil(folder: Path) -> dict[str, dict[str, int]]:
     """One request on a workspace of 24 users and two families."""
     from benchmarks.own_product import make_workspace, person
     from lethe.data import stages
@@ -218,14 +223,14 @@ def fulfil(folder: Path) -> dict[str, int]:
     workspace = make_workspace(folder / "workspace", users=24, items=20, each=8)
     steps.train(workspace)
     steps.ask(workspace, person(3))
-    counts: Counter[str] = Counter()
+    counts = {"reads": Counter[str](), "digests": Counter[str]()}
     with counting(counts, stages):
         steps.completion.complete(workspace, steps.erasure.erase(workspace, steps.rebuild(workspace)))
-    return {"reads": counts["reads"], "digests": counts["digests"]}
+    return {kind: dict(of_kind) for kind, of_kind in counts.items()}
 
 
 @contextmanager
-def counting(counts: Counter[str], stages: Any) -> Iterator[None]:
+def counting(counts: Mapping[str, Counter[str]], stages: Any) -> Iterator[None]:
     """Count tables that are decoded and digested, but for what the data stages do."""
     from lethe.tables.interactions import Interactions
 
@@ -233,7 +238,8 @@ def counting(counts: Counter[str], stages: Any) -> Iterator[None]:
 
     def counted_as(name: str, run: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any, **options: Any) -> Any:
-            counts[name] += not inside
+            if not inside:
+                counts[name][_caller()] += 1
             return run(*args, **options)
 
         return wrapped
@@ -255,6 +261,14 @@ def counting(counts: Counter[str], stages: Any) -> Iterator[None]:
         patch("tests.house.build_data", apart(stages.build_data)),
     ):
         yield
+
+
+def _caller() -> str:
+    """The function above this file and the room of tables."""
+    frame = sys._getframe(2)
+    while frame.f_globals["__name__"].startswith("lethe.tables") and frame.f_back is not None:
+        frame = frame.f_back
+    return f"{frame.f_globals['__name__']}.{frame.f_code.co_name}"
 
 
 def report(counts: Iterable[Count], command: str) -> tuple[dict[str, Any], str]:
