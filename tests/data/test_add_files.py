@@ -238,3 +238,42 @@ def test_params_keep_their_comments_and_layout(tiny: Workspace, tmp_path: Path) 
     assert new.startswith("# Of the shop.\n")
     assert "seed: 7  # a prime" in new
     assert [line for line in text.splitlines() if line not in new.splitlines()] == []
+
+
+@pytest.mark.parametrize("separator", ["\x01", "~", "^"])
+def test_a_rare_separator_is_given_or_found(tiny: Workspace, tmp_path: Path, separator: str) -> None:
+    path = table(tmp_path / "r.csv", separator=separator)
+    given = f"\\x{ord(separator):02x}" if separator == "\x01" else separator
+    assert add(tiny, path, separator=given).rows.digest() == expected().digest()
+
+
+def test_a_title_above_the_names_of_columns(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", before=["Export of our shop"])
+    with pytest.raises(DataError, match="or --ignore-lines with what lines begin that are no rows"):
+        add(tiny, path)
+    assert add(tiny, path, ignore_lines=["Export"]).rows.digest() == expected().digest()
+
+
+@pytest.mark.parametrize(
+    ("written", "places"),
+    [
+        ({"time": lambda t: f"{t},"}, {"rating": "3", "timestamp": "4"}),
+        ({"user": lambda u: f"9,{u}"}, {"user": "2", "item": "3", "rating": "4", "timestamp": "5"}),
+    ],
+)
+def test_rows_with_a_column_more_than_is_named(
+    tiny: Workspace, tmp_path: Path, written: dict[str, Any], places: dict[str, str | None]
+) -> None:
+    path = table(tmp_path / "r.csv", **written)
+    with pytest.raises(
+        DataError, match="5 columns, of which the first line names 4; give --ignore-lines 'user,' --no-h"
+    ):
+        add(tiny, path)
+    assert add(tiny, path, places, header=False, ignore_lines=["user,"]).rows.digest() == expected().digest()
+
+
+def test_lines_of_separators_alone(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", after=[",,,", ",,,", ""])
+    with pytest.raises(DataError, match="2 rows have no value in any column; give --ignore-lines ',,,'"):
+        add(tiny, path)
+    assert add(tiny, path, ignore_lines=[",,,"]).rows.digest() == expected().digest()

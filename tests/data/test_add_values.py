@@ -165,7 +165,7 @@ def test_thousands_are_no_part_of_an_integer(tiny: Workspace, tmp_path: Path) ->
     assert add(tiny, path, thousands=",").rows.digest() == expected(lambda u: 1000 * u).digest()
 
 
-@pytest.mark.parametrize("line", ["guest,1,3,1700000000", "??,1,3,1700000000", "n/a,1,3,1700000000"])
+@pytest.mark.parametrize("line", ["guest,1,3,1700000000", "??,1,3,1700000000", "#end,1,3,1700000000"])
 def test_few_values_unlike_all_others_are_asked_about(tiny: Workspace, tmp_path: Path, line: str) -> None:
     path = table(tmp_path / "r.csv", after=[line])
     with pytest.raises(
@@ -296,3 +296,13 @@ def test_one_item_is_enough(tiny: Workspace, tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("user,item,rating,timestamp\n" + "".join(f"{u},1,5,{1_700_000_000 + u}\n" for u in range(1, 31)))
     assert len(add(tiny, path).rows) == 30
+
+
+@pytest.mark.parametrize("mark", ["nan", "NaN", "NULL", "None", "\\N", "N/A", "<NA>"])
+@pytest.mark.parametrize("every", [2, 20])
+def test_words_for_a_missing_id_among_whole_numbers(tiny: Workspace, tmp_path: Path, mark: str, every: int) -> None:
+    path = table(tmp_path / "r.csv", user=lambda u: f"{u}.0" if u % every else mark)
+    with pytest.raises(
+        DataError, match=rf"column 'user' .*; row count with an empty user: {200 // every}, written as nan"
+    ):
+        add(tiny, path)

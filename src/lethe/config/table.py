@@ -7,6 +7,7 @@ it found to params.yaml: how a file is read never hangs on the rows that it hold
 from __future__ import annotations
 
 import codecs
+import re
 import zoneinfo
 from typing import Annotated, Literal
 
@@ -36,7 +37,9 @@ def _known_zone(name: str) -> str:
 
 def _separator(text: object) -> object:
     # A shell passes '\t' as two characters.
-    return "\t" if text in ("\\t", "tab") else text
+    if isinstance(text, str) and re.fullmatch(r"\\(t|x[0-9a-fA-F]{2})", text):
+        return codecs.decode(text, "unicode_escape")
+    return "\t" if text == "tab" else text
 
 
 def _column(name: object) -> object:

@@ -205,30 +205,3 @@ def as_csv(text: str, how: FileFormat) -> str:
             flags=re.MULTILINE,
         )
     return text if len(how.separator) == 1 else text.replace(how.separator, _BETWEEN)
-
-
-def is_text(column: pa.ChunkedArray) -> bool:
-    return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-
-
-def empty(column: pa.ChunkedArray) -> int:
-    """How many values are missing: null, not a number, empty or blank text."""
-    missing = column.null_count
-    if is_text(column):
-        missing += pc.sum(pc.equal(pc.utf8_trim_whitespace(column), "")).as_py() or 0
-    elif pa.types.is_floating(column.type):
-        missing += pc.sum(pc.is_nan(column)).as_py() or 0
-    return int(missing)
-
-
-def cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
-    """The column in another type, or None where a value doesn't fit."""
-    try:
-        return column.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return None
-
-
-def kind_of(column: pa.ChunkedArray) -> str:
-    """The column's type in the words of an error."""
-    return "text" if is_text(column) else str(column.type)

@@ -18,7 +18,7 @@ from lethe.data.sources.files import as_csv, decoded, is_parquet, looks_like_nam
 from lethe.data.sources.findings import Findings
 from lethe.errors import DataError
 
-SEPARATORS = (",", ";", "\t", "|", "::")
+SEPARATORS = (",", ";", "\t", "|", "::", "\x01")
 _LINES = 1000
 _MARKS = {
     b"\xef\xbb\xbf": "utf-8",
@@ -68,6 +68,7 @@ def find_file(path: Path, names: Mapping[str, str | None], given: Mapping[str, A
         rows = [[cell.strip() for cell in row] for row in rows]
     if given.get("header") is not False:
         _must_have_header(path, rows, names)
+        _must_name_all(path, rows, separator)
     return found
 
 
@@ -112,10 +113,13 @@ def find_separator(path: Path, text: str) -> str:
         # A total or a remark at the end has fewer.
         counts = [len(row) for row in rows]
         width = max(set(counts), key=counts.count, default=0)
-        if width > 1 and counts and counts[0] == width and counts.count(width) >= 0.9 * len(counts):
+        if width > 1 and counts[0] > 1 and counts.count(width) >= 0.9 * len(counts):
             widths[separator] = width
     if not widths:
-        raise DataError(f"{path.name}: no separator gives its lines the same number of columns; give --separator")
+        raise DataError(
+            f"{path.name}: no separator gives its lines the same number of columns; give --separator, or --ignore-lines"
+            " with what lines begin that are no rows"
+        )
     # A blank also stands in times and names, or beside another separator.
     return max(widths, key=lambda separator: (separator != " ", widths[separator]))
 
@@ -160,3 +164,14 @@ def _must_have_header(path: Path, rows: Sequence[Sequence[str]], names: Mapping[
         f"{path.name}: column {names[role] or role!r} is missing, it has {', '.join(first)}; name it with"
         f" --{role}-column"
     )
+
+
+def _must_name_all(path: Path, rows: Sequence[Sequence[str]], separator: str) -> None:
+    """Some tools write one column more than they name: of row numbers, or an empty one at the end."""
+    named, widths = len(rows[0]), [len(row) for row in rows[1:]]
+    width = max(set(widths), key=widths.count, default=named)
+    if width != named:
+        raise DataError(
+            f"{path.name}: its rows have {width} columns, of which the first line names {named}; give --ignore-lines"
+            f" {rows[0][0] + separator!r} --no-header, and the places of the columns (--user-column 1 ...)"
+        )

@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import TICKS, TableFormat
-from lethe.data.sources.files import empty, is_text
+from lethe.data.sources.columns import count_like, empty, is_text, simple
 from lethe.data.sources.findings import Findings
-from lethe.data.sources.identifiers import count_like
 from lethe.data.sources.times import DAY, ISO, as_text, in_unit, number_column, read_times, strptime
 from lethe.errors import DataError
 
@@ -33,8 +32,7 @@ def find_times(column: pa.ChunkedArray, where: str, how: TableFormat, given: Map
     """``timestamp_unit`` or ``time_format``, and ``resolution``. Raises DataError with the option to give."""
     if missing := empty(column):
         raise DataError(f"{where} must have no empty values, {missing} are empty")
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = simple(column)
     found = Findings()
     if not {"timestamp_unit", "time_format"} & set(given):
         found = _find(column, where)

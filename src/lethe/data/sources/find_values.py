@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import Kind, TableFormat
-from lethe.data.sources.files import cast, empty, is_text
+from lethe.data.sources.columns import cast, count_like, empty, is_text, simple
 from lethe.data.sources.find_times import find_times
 from lethe.data.sources.findings import Findings
-from lethe.data.sources.identifiers import INTEGER, WHOLE, count_like, plain, whole_numbers
+from lethe.data.sources.identifiers import INTEGER, WHOLE, plain, whole_numbers
 from lethe.errors import DataError
 
 _EXPONENT = r"^[+-]?[0-9]+([.,][0-9]*)?[eE][+-]?[0-9]+$"
@@ -23,6 +24,7 @@ _THOUSANDS = {mark: rf"^[+-]?[0-9]{{1,3}}({sign}[0-9]{{3}})+$" for mark, sign in
 _DECIMAL_COMMA = r"^\s*[+-]?[0-9]+(,[0-9]+)?\s*$"
 _TOTALS = {"total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "average", "mean"}
 _TOTALS |= {"count", "合计", "总计", "итого", "somme", "suma", "totale", "totaal"}
+_MISSING = r"(?i)^(nan|<na>|n/?a|null|none|nil|undefined|missing|\\n|-|\?)$"
 _FEW = 100
 """One in so many: what few values of a column are unlike all the others is no kind of id, but a fault."""
 
@@ -31,22 +33,23 @@ def find_values(table: pa.Table, file: str, how: TableFormat, given: Mapping[str
     """The options of ``TableFormat`` on ids, numbers and times that are not given. Raises DataError."""
     columns = how.columns
     found = Findings()
+    _refuse_blank_rows(table, file, how)
     if "ids" not in given:
         first = table.column_names[0] == columns.user
-        user = _ids(table[columns.user], f"{file}: column {columns.user!r}", how, first=first)
+        user = _ids(table[columns.user], f"{file}: column {columns.user!r}", how, "user", first=first)
         found |= Findings({"ids": user.options["ids"]}, user.notes)
     if "item_ids" not in given and "ids" not in given:
-        item = _ids(table[columns.item], f"{file}: column {columns.item!r}", how)
+        item = _ids(table[columns.item], f"{file}: column {columns.item!r}", how, "item")
         own = {} if item.options["ids"] == found.options["ids"] else {"item_ids": item.options["ids"]}
         found |= Findings(own, item.notes)
     if columns.rating is not None:
-        found |= _ratings(table[columns.rating], f"{file}: column {columns.rating!r}", how, given)
+        found |= _ratings(table[columns.rating], f"{file}: column {columns.rating!r}", given)
     if columns.timestamp is not None:
         found |= find_times(table[columns.timestamp], f"{file}: column {columns.timestamp!r}", how, given)
     return found
 
 
-def _ids(column: pa.ChunkedArray, where: str, how: TableFormat, *, first: bool = False) -> Findings:
+def _ids(column: pa.ChunkedArray, where: str, how: TableFormat, role: str, *, first: bool = False) -> Findings:
     """Whether ids are integers or text."""
     column = plain(column, where)
     if not is_text(column):
@@ -58,6 +61,11 @@ def _ids(column: pa.ChunkedArray, where: str, how: TableFormat, *, first: bool =
     if not how.thousands:
         _refuse_thousands(column, where)
     whole = count_like(column, WHOLE)
+    if whole and whole < len(column) == whole + (missing := count_like(column, _MISSING)):
+        raise DataError(
+            f"{where} must have no empty values; row count with an empty {role}: {missing}, written as nan, NULL or the"
+            " like; leave those rows out of the source, or give --ids text to take them as names"
+        )
     _refuse_strangers(column, whole, where, how.separator if first else None)
     if whole < len(column):
         return Findings({"ids": "text"}, tuple(_odd_text(column, where)))
@@ -85,6 +93,16 @@ def _typed_ids(column: pa.ChunkedArray, where: str) -> Findings:
 
 def _kind(kind: Kind, note: str | None = None) -> Findings:
     return Findings({"ids": kind}, () if note is None else (note,))
+
+
+def _refuse_blank_rows(table: pa.Table, file: str, how: TableFormat) -> None:
+    """Lines of separators alone, which spreadsheets leave at the end."""
+    blank = np.logical_and.reduce([table[name].is_null().to_numpy() for name in table.column_names])
+    if count := int(blank.sum()):
+        begins = how.separator * (len(table.column_names) - 1)
+        raise DataError(
+            f"{file}: {count} rows have no value in any column; give --ignore-lines {begins!r} to skip them"
+        )
 
 
 def _refuse_lost_digits(column: pa.ChunkedArray, where: str) -> None:
@@ -128,8 +146,9 @@ def _refuse_strangers(column: pa.ChunkedArray, whole: int, where: str, separator
         )
 
 
-def _ratings(column: pa.ChunkedArray, where: str, how: TableFormat, given: Mapping[str, Any]) -> Findings:
+def _ratings(column: pa.ChunkedArray, where: str, given: Mapping[str, Any]) -> Findings:
     """How the decimals and thousands of ratings are written."""
+    column = simple(column)
     if not is_text(column) or empty(column) or {"decimal", "thousands"} & set(given):
         return Findings()
     if cast(pc.utf8_trim_whitespace(column), pa.float64()) is not None:

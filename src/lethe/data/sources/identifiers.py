@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import Kind
-from lethe.data.sources.files import cast, empty, is_text
+from lethe.data.sources.columns import cast, count_like, empty, is_bytes, is_text, simple
 from lethe.errors import DataError
 from lethe.tables.ids import EXACT, id_faults
 
@@ -35,16 +35,12 @@ def read_ids(column: pa.ChunkedArray, kind: Kind, where: str, *, role: str = "id
 
 def plain(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     """The column as text or numbers: categories by their values, bytes as UTF-8, decimals as text."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = simple(column)
     kind = column.type
     if is_text(column):
-        return column.cast(pa.string())
-    if pa.types.is_string_view(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        text = cast(column, pa.string())
-        if text is None:
-            raise DataError(f"{where}: its bytes are no text in UTF-8; write them as text (hexadecimal, say)")
-        return text
+        return column
+    if is_bytes(column):
+        raise DataError(f"{where}: its bytes are no text in UTF-8; write them as text (hexadecimal, say)")
     if pa.types.is_fixed_size_binary(kind):
         raise DataError(f"{where} must be integers or text, got {kind}; write it as text (hexadecimal, say)")
     if pa.types.is_decimal(kind):
@@ -93,8 +89,3 @@ def _of_numbers(column: pa.ChunkedArray, kind: Kind, where: str) -> np.ndarray:
             return np.array(column.cast(pa.string()).to_pylist(), dtype=object)
         whole = numbers.to_numpy()
     return whole.astype(str).astype(object) if kind == "text" else whole
-
-
-def count_like(column: pa.ChunkedArray, pattern: str) -> int:
-    """How many values of a column of text match."""
-    return int(pc.sum(pc.match_substring_regex(column, pattern)).as_py() or 0)

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from lethe.config.source import TableSource
 from lethe.config.table import TableFormat
-from lethe.data.sources.files import cast, digest, empty, is_text, kind_of, load
+from lethe.data.sources.columns import cast, empty, is_text, kind_of, simple
+from lethe.data.sources.files import digest, load
 from lethe.data.sources.identifiers import plain, read_ids
 from lethe.data.sources.place import Place
 from lethe.data.sources.times import read_times
@@ -69,6 +70,7 @@ def interactions(table: pa.Table, file: str, how: TableFormat) -> Interactions:
 
 
 def _whole(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    column = simple(column)
     if missing := empty(column):
         raise DataError(f"{where} must have no empty values, {missing} are empty")
     return column

@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import TICKS, TableFormat
-from lethe.data.sources.files import cast, is_text, kind_of
-from lethe.data.sources.identifiers import count_like
+from lethe.data.sources.columns import cast, count_like, is_text, kind_of, simple
 from lethe.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,8 +29,7 @@ _AFTER_TIME = r":\d\d.*"
 
 def read_times(column: pa.ChunkedArray, how: TableFormat, where: str) -> np.ndarray:
     """[n] int64 in units of ``how.resolution``, or positions. Raises DataError, which opens with ``where``."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = simple(column)
     if how.timestamp_unit == "position":
         return _positions(column, where)
     times = in_unit(column, how, where, how.resolution)
