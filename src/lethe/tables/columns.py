@@ -51,4 +51,8 @@ def from_arrow(column: pa.ChunkedArray) -> np.ndarray:
 
 def sortable(column: np.ndarray) -> np.ndarray:
     """Integers [n] in the order of the column's values."""
-    return np.unique(column, return_inverse=True)[1] if column.dtype == object else column
+    if column.dtype != object:
+        return column
+    # Sorting what is distinct, and hashing the rest, is many times faster than sorting all.
+    places = {value: place for place, value in enumerate(sorted(set(column)))}
+    return np.fromiter(map(places.__getitem__, column), dtype=np.int64, count=len(column))

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,16 +45,6 @@ def id_fault(raw: str) -> str | None:
     return "must be valid Unicode, got half of a surrogate pair" if _SURROGATE.search(raw) else None
 
 
-def id_faults(ids: Iterable[str]) -> Counter[str]:
-    """How many of the values break the rule of ids, by the rule's words."""
-    counts = Counter(ids)
-    faults: Counter[str] = Counter()
-    for raw, count in counts.items():
-        if fault := id_fault(raw):
-            faults[fault] += count
-    return faults
-
-
 @dataclass(frozen=True)
 class Ids:
     """Sorted distinct raw ids; the dense index of an id is its place. ``values`` [n] int64 or object (str)."""
@@ -65,7 +53,7 @@ class Ids:
 
     @classmethod
     def of(cls, ids: np.ndarray) -> Ids:
-        return cls(np.unique(ids))
+        return cls(np.array(sorted(set(ids)), dtype=object) if ids.dtype == object else np.unique(ids))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -134,10 +122,12 @@ def canonical_ids(name: str, column: np.ndarray) -> np.ndarray:
     missing = sum(v is None or v != v for v in column)
     if missing:
         raise DataError(f"Column {name!r}: {missing} values are missing")
-    text = [str(v) for v in column]
-    for fault, count in id_faults(text).items():
-        raise DataError(f"Column {name!r}: an id {fault}, {count} values break that")
-    return np.array(text, dtype=object)
+    text = np.array([str(v) for v in column], dtype=object)
+    for raw in sorted(set(text)):
+        if fault := id_fault(raw):
+            count = sum(id_fault(value) == fault for value in text)
+            raise DataError(f"Column {name!r}: an id {fault}, {count} values break that")
+    return text
 
 
 def _whole_numbers(name: str, column: np.ndarray) -> np.ndarray:

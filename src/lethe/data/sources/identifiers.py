@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from lethe.config.table import Kind
 from lethe.data.sources.columns import cast, count_like, empty, is_bytes, is_text, simple
 from lethe.errors import DataError
-from lethe.tables.ids import EXACT, id_faults
+from lethe.tables.ids import EXACT, id_fault
 
 INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
 WHOLE = r"^(0|-?[1-9][0-9]{0,18})(\.0*)?$"
@@ -27,8 +27,7 @@ def read_ids(column: pa.ChunkedArray, kind: Kind, where: str, *, role: str = "id
     if is_text(column):
         if thousands:
             column = pc.replace_substring(column, thousands, "")
-        for fault, count in id_faults(column.to_pylist()).items():
-            raise DataError(f"{where}: an id {fault}; row count with such: {count}")
+        _refuse_faults(column, where)
         return _of_text(column, kind, where)
     return _of_numbers(column, kind, where)
 
@@ -60,7 +59,17 @@ def _of_text(column: pa.ChunkedArray, kind: Kind, where: str) -> np.ndarray:
         others = len(column) - count_like(column, WHOLE)
         rule = f"{others} are not" if others else "some are beyond 64 bits"
         raise DataError(f"{where} must be integers, {rule}; set the source's ids to text (--ids text)")
-    return np.array(column.to_pylist(), dtype=object)
+    # Each distinct id once in memory, whatever the rows.
+    chunks = column.dictionary_encode().unify_dictionaries().chunks
+    distinct = np.array(chunks[0].dictionary.to_pylist(), dtype=object)
+    return np.concatenate([distinct[chunk.indices.to_numpy()] for chunk in chunks])
+
+
+def _refuse_faults(column: pa.ChunkedArray, where: str) -> None:
+    for raw in pc.unique(column).to_pylist():
+        if fault := id_fault(raw):
+            count = sum(id_fault(value) == fault for value in column.to_pylist())
+            raise DataError(f"{where}: an id {fault}; row count with such: {count}")
 
 
 def whole_numbers(column: pa.ChunkedArray) -> np.ndarray | None:
