@@ -20,6 +20,7 @@ from lethe.core.process import alone
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import ConfigError, DataError
+from lethe.forgetting.held import held_now
 from lethe.forgetting.standing import ledger, publish_hidden
 from lethe.serving.server import status
 
@@ -64,6 +65,17 @@ def _ledger(workspace: Workspace) -> list[str]:
     book.check_chain()
     kept = len(book.all())
     return [f"requests kept: {kept}; the chain over them is whole"] if kept else []
+
+
+def _requests(workspace: Workspace) -> list[str]:
+    """What is held of a subject is counted at acceptance, since the evidence of removal is held against it; of older
+    requests it is counted now, and the log says so."""
+    book = ledger(workspace)
+    waiting = [r for r in book.open() if r.state in ("accepted", "planned", "failed") and not r.held and r.user]
+    held = {request.id: held_now(workspace, request) for request in waiting}
+    book.fail([request.id for request in waiting if request.state != "failed"], "not-counted")
+    book.accept(held, actor="lethe upgrade")
+    return [f"counted what is held of {len(held)} that wait"] if held else []
 
 
 def _suppression(workspace: Workspace) -> list[str]:
@@ -131,6 +143,7 @@ def _stages(workspace: Workspace) -> list[str]:
 STEPS = (
     Step("ledger", _ledger),
     Step("suppression list", _suppression),
+    Step("requests", _requests),
     Step("hidden users", _hidden),
     Step("models", _models),
     Step("artifacts", _artifacts),
