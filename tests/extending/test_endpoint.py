@@ -12,10 +12,11 @@ from starlette.testclient import TestClient
 from lethe.build.registry import Registry
 from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
+from lethe.serving.answers import Recommended
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import BATCH, Desk
 from lethe.serving.hidden import HiddenUsers, publish
-from lethe.serving.service import Body, RawId, Recommended, api
+from lethe.serving.service import Body, RawId, api
 from tests.serving.conftest import make_workspace, promote
 
 # --- the endpoint: what would stand in src/lethe/serving/service.py ----------------------------------------------
@@ -27,7 +28,7 @@ class ForMany(Body):
 
 def add_route(to: FastAPI, desk: Desk) -> None:
     @to.post("/recommend_many", response_model=list[Recommended])
-    async def recommend_many(request: ForMany) -> list[dict[str, Any]]:
+    async def recommend_many(request: ForMany) -> list[Recommended]:
         """The best unseen items of each user, scored together."""
         return desk.recommend_many(request.user_ids, request.k, request.family)
 

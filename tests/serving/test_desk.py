@@ -26,13 +26,11 @@ def desk(workspace: Workspace) -> Desk:
 
 def test_a_batch_gives_everybody_the_answer_they_get_alone(desk: Desk) -> None:
     answers = desk.recommend_many(USERS, 5)
-    assert [answer["known"] for answer in answers] == [True, False, False, True]
+    assert [answer.known for answer in answers] == [True, False, False, True]
     for user, answer in zip(USERS, answers, strict=True):
         alone = desk.recommend(user, 5)
-        assert [item["item_id"] for item in answer["items"]] == [item["item_id"] for item in alone["items"]]
-        assert {name: answer[name] for name in answer if name != "items"} == {
-            name: alone[name] for name in alone if name != "items"
-        }
+        assert [item.item_id for item in answer.items] == [item.item_id for item in alone.items]
+        assert answer.model_copy(update={"items": []}) == alone.model_copy(update={"items": []})
 
 
 def test_a_hidden_user_in_a_batch_is_answered_as_an_unknown_one_to_the_letter(desk: Desk) -> None:

@@ -13,6 +13,7 @@ from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, LetheError
 from lethe.serving import server as servers
+from lethe.serving.answers import Answer
 from lethe.serving.bentos import build_bento, deployment_of, retire_bentos, shipped
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
@@ -76,11 +77,11 @@ def _rehearse(workspace: Workspace, deployment: Deployment) -> None:
     store = ArtifactStore(workspace.artifacts)
     try:
         desk = Desk.load(deployment, lambda tag: store.open(models.joinpath(*tag.split(":"))).path, HiddenUsers(None))
-        routes: dict[str, Callable[..., dict[str, Any]]] = {
+        routes: dict[str, Callable[..., Answer]] = {
             "/recommend": desk.recommend,
             "/similar_items": desk.similar_items,
         }
-        smoke_test(deployment, lambda route, body: routes[route](**body))
+        smoke_test(deployment, lambda route, body: routes[route](**body).model_dump())
     except LetheError as error:
         raise DeploymentError(f"{deployment.bento} is not deployed: {error}") from None
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lethe.errors import DataError, LetheError
+from lethe.serving.answers import Described, FamilyModel, Recommended, ScoredItem, Similar
 from lethe.serving.deployment import Deployment
 from lethe.serving.hidden import HiddenUsers
 from lethe.serving.package import Package, RawId, Recommendation, Scored
@@ -46,7 +46,7 @@ class Desk:
         *,
         context: dict[str, RawId] | None = None,
         history: Sequence[RawId] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Recommended:
         """Items for a user, in a context or after a history where the family's model looks at such.
 
         A hidden user gets the answer of an unknown one without a history, to the letter; what others are refused is
@@ -60,7 +60,7 @@ class Desk:
             raise BadRequest(str(error)) from None
         return self._recommended(name, package, user_id, k, answer)
 
-    def recommend_many(self, user_ids: Sequence[RawId], k: int, family: str | None = None) -> list[dict[str, Any]]:
+    def recommend_many(self, user_ids: Sequence[RawId], k: int, family: str | None = None) -> list[Recommended]:
         """``recommend`` for each of at most ``BATCH`` users, as one matrix product."""
         name, package = self._family(family)
         self._check(k)
@@ -74,34 +74,34 @@ class Desk:
 
     def _recommended(
         self, family: str, package: Package, user_id: RawId, k: int, answer: Recommendation
-    ) -> dict[str, Any]:
+    ) -> Recommended:
         items, source = answer.items, answer.source
         if self.hidden.holds(package.info.dataset, user_id):
             items, source = package.popular(k), "popular"
-        return {**self._answer(family, items), "source": source, "known": source == "model"}
+        return Recommended(**dict(self._similar(family, items)), source=source, known=source == "model")
 
-    def similar_items(self, item_id: RawId, k: int, family: str | None = None) -> dict[str, Any]:
+    def similar_items(self, item_id: RawId, k: int, family: str | None = None) -> Similar:
         """The nearest items of an item; raises NotServed if the family doesn't know it."""
         name, package = self._family(family)
         self._check(k)
         try:
-            return self._answer(name, package.similar_items(item_id, k))
+            return self._similar(name, package.similar_items(item_id, k))
         except DataError:
             raise NotServed(f"item_id: {clip(item_id)} must be an item of the family {name!r}") from None
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Described:
         """Version, model, sharding, data digest and guarantee of each family, and the bento."""
         families = {
-            name: {
-                "version": self.deployment.families[name],
-                "model": package.info.model,
-                "sharding": package.info.sharding,
-                "data_digest": package.info.data_digest,
-                "guarantee": package.info.guarantee,
-            }
+            name: FamilyModel(
+                version=self.deployment.families[name],
+                model=package.info.model,
+                sharding=package.info.sharding,
+                data_digest=package.info.data_digest,
+                guarantee=package.info.guarantee,
+            )
             for name, package in self.packages.items()
         }
-        return {"families": families, "bento": self.deployment.bento}
+        return Described(families=families, bento=self.deployment.bento)
 
     def _family(self, name: str | None) -> tuple[str, Package]:
         name = self.deployment.default if name is None else name
@@ -113,9 +113,9 @@ class Desk:
         if not 1 <= k <= self.deployment.max_k:
             raise BadRequest(f"k: {k} must be between 1 and {self.deployment.max_k}")
 
-    def _answer(self, family: str, items: Scored) -> dict[str, Any]:
-        scored = [{"item_id": item_id, "score": score} for item_id, score in items]
-        return {"items": scored, "family": family, "version": self.deployment.families[family]}
+    def _similar(self, family: str, items: Scored) -> Similar:
+        scored = [ScoredItem(item_id=item_id, score=score) for item_id, score in items]
+        return Similar(items=scored, family=family, version=self.deployment.families[family])
 
 
 def clip(value: object) -> str:

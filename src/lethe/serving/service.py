@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import bentoml
 from fastapi import FastAPI, Request
@@ -24,6 +24,7 @@ from starlette.exceptions import HTTPException
 
 import lethe
 from lethe.errors import DeploymentError
+from lethe.serving.answers import Recommended, ServedModels, Similar
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import BadRequest, Desk, NotServed, clip
 from lethe.serving.drain import Drain, drain_before_shutdown
@@ -62,42 +63,6 @@ class ForUser(Body):
 
 class ForItem(Body):
     item_id: RawId
-
-
-class ScoredItem(BaseModel):
-    item_id: int | str
-    score: float
-
-
-class Similar(BaseModel):
-    """The nearest items, best first."""
-
-    items: list[ScoredItem]
-    family: str
-    version: str
-
-
-class Recommended(Similar):
-    """Items for a user, best first, and where they come from; ``known`` says whether the model knows the user."""
-
-    source: Literal["model", "popular"]
-    known: bool
-
-
-class FamilyModel(BaseModel):
-    version: str
-    model: str
-    sharding: str
-    data_digest: str
-    guarantee: str
-
-
-class ServedModels(BaseModel):
-    """What this worker serves."""
-
-    families: dict[str, FamilyModel]
-    bento: str
-    pid: int
 
 
 class Refusal(BaseModel):
@@ -166,18 +131,18 @@ class Recommender:
         self.desk = Desk.load(deployment, lambda tag: Path(bentoml.models.get(tag).path), _hidden_users())
 
     @api.post("/recommend", response_model=Recommended)
-    async def recommend(self, request: ForUser) -> dict[str, Any]:
+    async def recommend(self, request: ForUser) -> Recommended:
         """The best items a user has not seen; the popular ones for a user the model doesn't know."""
         return self.desk.recommend(
             request.user_id, request.k, request.family, context=request.context, history=request.history
         )
 
     @api.post("/similar_items", response_model=Similar)
-    async def similar_items(self, request: ForItem) -> dict[str, Any]:
+    async def similar_items(self, request: ForItem) -> Similar:
         """The items nearest to an item."""
         return self.desk.similar_items(request.item_id, request.k, request.family)
 
     @api.get("/model", response_model=ServedModels)
-    async def model(self) -> dict[str, Any]:
+    async def model(self) -> ServedModels:
         """What is served: version, data digest and guarantee of each family; the bento; the worker's process id."""
-        return {**self.desk.describe(), "pid": os.getpid()}
+        return ServedModels(**dict(self.desk.describe()), pid=os.getpid())
