@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lethe.errors import DataError
-from lethe.tables.columns import from_arrow, write_parquet
+from lethe.tables.columns import from_arrow, read_parquet, write_parquet
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _NUMBER = re.compile(r"([+-]?)0*([0-9]+)(?:\.0*)?")
@@ -107,7 +106,7 @@ class Ids:
 
     @classmethod
     def read(cls, path: Path) -> Ids:
-        return cls(from_arrow(pq.read_table(path)["id"]))
+        return cls(from_arrow(read_parquet(path)["id"]))
 
 
 def canonical_ids(name: str, column: np.ndarray) -> np.ndarray:

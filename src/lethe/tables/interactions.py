@@ -9,10 +9,9 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lethe.errors import DataError
-from lethe.tables.columns import digest_columns, from_arrow, sortable, to_arrow, write_parquet
+from lethe.tables.columns import digest_columns, from_arrow, read_parquet, sortable, to_arrow, write_parquet
 from lethe.tables.ids import canonical_ids
 
 COLUMNS = ("user", "item", "rating", "timestamp")
@@ -133,7 +132,7 @@ class Interactions:
     def read(cls, path: Path | BinaryIO) -> Interactions:
         """Read a file written by ``write`` (already canonical)."""
         try:
-            table = pq.read_table(path)
+            table = read_parquet(path)
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
         missing = [name for name in ("user", "item") if name not in table.column_names]

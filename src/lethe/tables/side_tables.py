@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lethe.core.canonical import digest_json
 from lethe.errors import DataError
-from lethe.tables.columns import digest_columns, from_arrow, sortable, to_arrow, write_parquet
+from lethe.tables.columns import digest_columns, from_arrow, read_parquet, sortable, to_arrow, write_parquet
 from lethe.tables.ids import Ids, canonical_ids
 from lethe.tables.interactions import Interactions
 
@@ -88,7 +87,7 @@ class SideTable:
 
     @classmethod
     def read(cls, kind: str, path: Path) -> SideTable:
-        table = pq.read_table(path)
+        table = read_parquet(path)
         return cls(kind, {name: from_arrow(table[name]) for name in COLUMNS[kind]})
 
 
