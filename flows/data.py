@@ -12,6 +12,7 @@ from lethe.core.workspace import Workspace
 from lethe.data.dvc import repro
 from lethe.data.gates import validate_dataset
 from lethe.data.stages import suppressed_rows
+from lethe.forgetting.standing import check_list
 
 
 @task(name="repro")
@@ -29,6 +30,7 @@ def validate(dataset: str) -> None:
 def data() -> None:
     """``dvc repro``, then the Great Expectations suites of every dataset; a failed gate stops the flow."""
     workspace = Workspace.find()
+    check_list(workspace)
     reproduce()
     for dataset in Params.read(workspace.params).pipeline.datasets:
         validate(dataset)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from prefect import flow, task
 
 from flows import training
@@ -10,37 +12,39 @@ from flows.deployment import deployment
 from lethe.core.workspace import Workspace
 from lethe.forgetting import completion, erasure
 from lethe.forgetting import run as runs
+from lethe.forgetting.aside import left_out
 from lethe.forgetting.certificate import Verification
+from lethe.forgetting.record import Run
 from lethe.proof import request
 
 
 @task(name="plan")
-def begin(scheduled: bool) -> runs.Run | None:
+def begin(scheduled: bool) -> Run | None:
     return runs.begin(Workspace.find(), scheduled=scheduled)
 
 
 @task(name="remove rows")
-def remove_rows(run: runs.Run) -> None:
+def remove_rows(run: Run) -> None:
     runs.remove_rows(Workspace.find(), run)
 
 
 @task(name="confirm")
-def confirm(run: runs.Run) -> None:
+def confirm(run: Run) -> None:
     runs.confirm(Workspace.find(), run)
 
 
 @task(name="purge and scan")
-def erase(run: runs.Run) -> runs.Run:
+def erase(run: Run) -> Run:
     return erasure.erase(Workspace.find(), run)
 
 
 @task(name="rebuild")
-def prove(run: runs.Run) -> Verification:
+def prove(run: Run) -> Verification:
     return request.prove(Workspace.find(), run)
 
 
 @task(name="certify")
-def complete(run: runs.Run, verification: Verification) -> None:
+def complete(run: Run, verification: Verification) -> None:
     completion.complete(Workspace.find(), run, verification)
 
 
@@ -58,6 +62,8 @@ def forgetting(scheduled: bool = False) -> list[str]:
         run = erase(run)
         complete(run, prove(run))
         done += run.requests
+    for line in left_out(Workspace.find()):
+        print(line, file=sys.stderr)
     return done
 
 

@@ -13,6 +13,7 @@ from lethe.data.gates.__main__ import judge
 from lethe.data.stages import build_data
 from lethe.errors import ValidationError
 from lethe.forgetting import run as runs
+from lethe.forgetting.record import Run
 from tests.house import ask, train
 
 SHARDINGS = ["whole", "user-hash-3"]
@@ -60,7 +61,7 @@ def test_a_run_is_read_as_it_was_written_and_names_nobody(tiny: Workspace) -> No
     ask(tiny, "user-004")
     run = runs.begin(tiny)
     assert run is not None
-    assert runs.Run.read(tiny) == run
+    assert Run.read(tiny) == run
     assert {shard.partition("/")[0] for shard in run.touched} == {"plain", "sharded"}
     assert run.before.of("tiny") == run.before
     assert run.before.of("other").digests() == frozenset()

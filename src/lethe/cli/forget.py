@@ -145,7 +145,9 @@ def forget_run(
 ) -> None:
     """Fulfil every accepted request: data, training, redeployment, purge, certificate."""
     from lethe.forgetting import erasure
-    from lethe.forgetting.run import Run, current_plan, left_out
+    from lethe.forgetting.aside import left_out
+    from lethe.forgetting.record import Run
+    from lethe.forgetting.run import current_plan
     from lethe.forgetting.standing import ledger
 
     found = workspace()
@@ -159,11 +161,12 @@ def forget_run(
     waiting = [
         request.id for request in ledger(found).in_state("received", "accepted", "planned", "executing", "verified")
     ]
-    if waiting or Run.read(found) is not None:
+    begins = waiting or Run.read(found) is not None
+    if begins:
         run_flow("forgetting")
     done = ledger(found).get_all(waiting)
     lines = [f"{request.id} {request.state}" for request in done] or ["nothing to forget"]
-    show([request.to_json() for request in done], as_json, [*lines, *left_out(found)])
+    show([request.to_json() for request in done], as_json, lines if begins else [*lines, *left_out(found)])
 
 
 @app.command("plan")

@@ -14,13 +14,14 @@ from lethe.core.keys import keyed
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import frozen, residues
 from lethe.forgetting import certificate
+from lethe.forgetting.aside import forget_records, members
 from lethe.forgetting.certificate import Verification
 from lethe.forgetting.certificate.files import derived
 from lethe.forgetting.certificate.users import Users
 from lethe.forgetting.erasure import must_be_clean, needles_of
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.plan import PlannedFamily
-from lethe.forgetting.run import Run, members
+from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
 from lethe.forgetting.state import State
 from lethe.forgetting.stores import purge
@@ -64,6 +65,7 @@ def complete(workspace: Workspace, run: Run, verification: Verification = NOT_RU
         }
     book.complete_all(results)
     Run.discard(workspace)
+    forget_records(workspace, results)
 
 
 def _training_seconds(workspace: Workspace, run: Run) -> float:

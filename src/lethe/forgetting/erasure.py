@@ -10,12 +10,14 @@ from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import LetheError
+from lethe.forgetting.aside import members, set_aside
 from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
 from lethe.forgetting.held import held_now
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.lineage import kept_versions, live_artifacts, live_digests
-from lethe.forgetting.run import Ended, Run, current_plan, members, user_tree
+from lethe.forgetting.record import Ended, Run
+from lethe.forgetting.run import current_plan, user_tree
 from lethe.forgetting.standing import ledger
 from lethe.forgetting.state import State, state_of
 from lethe.forgetting.stores import every_store, purge
@@ -33,6 +35,12 @@ def erase(workspace: Workspace, run: Run) -> Run:
     needles = needles_of(workspace, book, run, after)
     removed = purge.purge(places, needles)
     scan = purge.scan(places, needles)
+    if scan.found:
+        failed = _still_found(workspace, places, requests)
+        set_aside(workspace, run, failed, "still-found", _told(scan))
+        requests = [request for request in requests if request.id not in failed]
+        needles = needles_of(workspace, book, run, after)
+        scan = purge.scan(places, needles) if failed else scan
     must_be_clean(scan)
     if run.ended is not None and any(request.user is None for request in requests):
         # It was killed after the ledger erased its subjects. Keyed digests were searched for now; what the first scan
@@ -52,6 +60,16 @@ def erase(workspace: Workspace, run: Run) -> Run:
         after=after,
     )
     return run.model_copy(update={"ended": ended}).write(workspace)
+
+
+def _still_found(workspace: Workspace, places: Sequence[Store], requests: Sequence[ForgetRequest]) -> list[str]:
+    """Which of several requests the finds are about, so that they hold up no other."""
+    listed, held = SuppressionList.read(workspace.suppression).entries, still_held(workspace)
+    return [
+        request.id
+        for request in requests
+        if purge.scan(places, [Needles.of(request.dataset, [request], suppressed=listed, held=held)]).found
+    ]
 
 
 def _absence(scan: purge.Scan, needles: Sequence[Needles]) -> Absence:
@@ -116,8 +134,12 @@ def dry_run(workspace: Workspace) -> list[Share]:
 
 def must_be_clean(scan: purge.Scan) -> None:
     if scan.found:
-        where = next(f"{store}: {found[0]}" for store, found in scan.places.items() if found)
-        raise LetheError(f"scan: {scan.found} places still hold forgotten data, there must be none; first: {where}")
+        raise LetheError(_told(scan))
+
+
+def _told(scan: purge.Scan) -> str:
+    where = next(f"{store}: {found[0]}" for store, found in scan.places.items() if found)
+    return f"scan: {scan.found} places still hold forgotten data, there must be none; first: {where}"
 
 
 def needles_of(workspace: Workspace, book: Ledger, run: Run, now: State) -> list[Needles]:

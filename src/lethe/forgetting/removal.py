@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+import pyarrow as pa
+
 from lethe.config.params import Params
 from lethe.config.table import TableFormat
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
 from lethe.forgetting.held import Tables, source_rows
-from lethe.forgetting.ledger.requests import ForgetRequest, said_in
+from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, said_in, said_of
+from lethe.tables.columns import from_arrow, read_parquet, write_parquet
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import BEHAVIOUR
 
@@ -22,6 +26,28 @@ def take_out(workspace: Workspace, params: Params, dataset: str, requests: Seque
     copy = workspace.source_copy(dataset)
     if copy.is_file():
         listed.drop(Interactions.read(copy), dataset).write(copy)
+
+
+def rewrite_what_no_stage_makes(
+    workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]
+) -> None:
+    """Tables of a dataset that left params.yaml, or of one of its shardings that did: the data stages pass them by, so
+    the rows are taken out of the files themselves."""
+    folder = workspace.root / "data" / dataset
+    made = {*params.pipeline.shardings, "ingested", "split"} if dataset in params.pipeline.datasets else set[str]()
+    for part in sorted(path for path in folder.glob("*") if path.is_dir() and path.name not in made):
+        for path in sorted(part.rglob("*.parquet")):
+            table = read_parquet(path)
+            named = np.any([_covered(table, request) for request in requests], axis=0) if requests else False
+            if np.any(named):
+                write_parquet(table.filter(pa.array(~named)), path)
+
+
+def _covered(table: pa.Table, request: ForgetRequest) -> np.ndarray:
+    columns = {name: from_arrow(table[name]) for name in ID_COLUMNS if name in table.column_names}
+    if {"user", "item"} <= columns.keys():
+        return request.covers(columns["user"], columns["item"])
+    return said_of(columns, len(table), request)
 
 
 def has_time(params: Params, dataset: str) -> bool:

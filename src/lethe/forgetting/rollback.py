@@ -5,7 +5,7 @@ from __future__ import annotations
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
-from lethe.forgetting.run import Run
+from lethe.forgetting.record import Run
 
 
 def roll_back(workspace: Workspace, family: str, to: str | None = None) -> str:

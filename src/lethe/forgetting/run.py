@@ -1,105 +1,40 @@
 """A batch of requests on its way: planned, its rows removed, what was rebuilt confirmed.
 
-A run's own record, .lethe/run.json, is written before anything changes and holds digests only. Every step can be
-repeated, so that a run that was killed goes on with the same requests where it stopped.
+Every step can be repeated, so that a run that was killed resumes with the same requests where it stopped.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from lethe.build.costs import Costs
 from lethe.build.registry import Registry
 from lethe.config.params import Params
-from lethe.config.section import Section
-from lethe.core.canonical import canonical_json
-from lethe.core.files import write_whole
 from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.data.gates.epoch import read_epoch, write_epoch
 from lethe.data.suppression import SuppressionList
 from lethe.errors import LetheError
-from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
-from lethe.forgetting.certificate.users import Absent, Member, UserTree
+from lethe.forgetting.aside import begun_before, members, set_aside
+from lethe.forgetting.certificate.users import Member, UserTree
 from lethe.forgetting.held import earlier_files, held_now
 from lethe.forgetting.intake import take_up
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import PENDING, ForgetRequest
+from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.ledger.requests import State as RequestState
-from lethe.forgetting.plan import Plan, PlannedFamily, plan
-from lethe.forgetting.removal import subjects, take_out
+from lethe.forgetting.plan import Plan, plan
+from lethe.forgetting.record import Run
+from lethe.forgetting.removal import rewrite_what_no_stage_makes, subjects, take_out
 from lethe.forgetting.standing import check_list, ledger, pending
-from lethe.forgetting.state import State, served, state_of
+from lethe.forgetting.state import served, state_of
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import digest_beside
-
-
-class Ended(Section):
-    """What emptying and searching the stores came to, and what there was then."""
-
-    purged: tuple[Purged, ...]
-    scan: Absence
-    outside_reach: tuple[Lasting, ...]
-    rows: dict[str, Rows]
-    """Of each request: held, removed, left."""
-    absent: dict[str, Absent | None]
-    """Of each request: that its subject is not among the users who remain."""
-    hidden: dict[str, bool]
-    """Whether each request's user was hidden from the service all the while."""
-    after: State
-
-
-class Run(Section):
-    """One batch of requests on its way; digests and names only."""
-
-    requests: tuple[str, ...]
-    datasets: tuple[str, ...]
-    plan: tuple[PlannedFamily, ...]
-    before: State
-    held: dict[str, dict[str, int]]
-    """Of each request: rows of its subject by kind."""
-    users: dict[str, Member | None]
-    """Of each request: that its subject is among the users of the interactions."""
-    nonces: dict[str, str]
-    """Of each request: what draws the sample of sub-models that are rebuilt, see ``certificate.content.drawn``."""
-    drawn_by: Literal["requesters", "random"]
-    """Whether one of the nonces at least was given with a request, and so was not ours to choose."""
-    expected: dict[str, int]
-    """Rows that each dataset's epoch is reckoned to have begun with once those of the batch are gone: the gate that
-    misses rows must not miss forgotten ones."""
-    started: float
-    ended: Ended | None = None
-
-    @classmethod
-    def read(cls, workspace: Workspace) -> Run | None:
-        path = _record(workspace)
-        return cls.parse(json.loads(path.read_bytes()), path.name) if path.is_file() else None
-
-    def write(self, workspace: Workspace) -> Run:
-        write_whole(_record(workspace), canonical_json(self.plain()))
-        return self
-
-    @staticmethod
-    def discard(workspace: Workspace) -> None:
-        """Its requests are completed: there is nothing left to resume."""
-        _record(workspace).unlink(missing_ok=True)
-
-    @property
-    def touched(self) -> list[str]:
-        """The shards that held the subjects, as family/shard."""
-        return [f"{planned.family}/{shard}" for planned in self.plan for shard in planned.touched]
-
-
-def _record(workspace: Workspace) -> Path:
-    return workspace.state / "run.json"
 
 
 def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None = None) -> Run | None:
@@ -119,6 +54,7 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
         waiting = [request for request in ready if _something_is_left(workspace, params, book, request)]
         if not waiting:
             return None
+        _drop_families_that_left(workspace, params)
         planned = plan(workspace, waiting, served(workspace), costs=Costs.read(workspace))
         if scheduled and _may_wait(workspace, planned, now or datetime.now(UTC)):
             return None
@@ -134,9 +70,17 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
             drawn_by="requesters" if any(request.nonce for request in waiting) else "random",
             expected={dataset: _expected(workspace, dataset, waiting) for dataset in datasets},
             started=time.time(),
-        ).write(workspace)
+        )
+        run = begun_before(workspace, run, waiting).write(workspace)
     _advance(book, run, "accepted", "planned", touched=run.touched)
     return run
+
+
+def _drop_families_that_left(workspace: Workspace, params: Params) -> None:
+    """As a training would: what params.yaml no longer names is not served, so it is not rebuilt either."""
+    registry = Registry(workspace)
+    for family in set(registry.families()) - set(params.families):
+        registry.drop(family)
 
 
 def user_tree(workspace: Workspace, dataset: str) -> UserTree:
@@ -148,24 +92,6 @@ def user_tree(workspace: Workspace, dataset: str) -> UserTree:
 def _among_users(workspace: Workspace, requests: Sequence[ForgetRequest]) -> dict[str, Member | None]:
     trees = {dataset: user_tree(workspace, dataset) for dataset in {request.dataset for request in requests}}
     return {request.id: trees[request.dataset].member(request.subject_digest) for request in requests}
-
-
-def members(book: Ledger, run: Run) -> list[ForgetRequest]:
-    """The requests that a run brings to an end: not those that since it began were ended, set aside or put on hold."""
-    return [r for r in book.get_all(run.requests) if r.state in PENDING and not (r.on_hold and r.state == "planned")]
-
-
-def left_out(workspace: Workspace) -> list[str]:
-    """For people to read: which open requests the next run leaves out, and why."""
-    lines = []
-    for request in ledger(workspace).open():
-        if request.state == "failed":
-            lines.append(f"{request.id} is left out: it failed ({request.failure}); lethe forget retry {request.id}")
-        elif request.on_hold:
-            lines.append(f"{request.id} is left out: it is on hold; lethe forget release {request.id}")
-        elif request.state == "received":
-            lines.append(f"{request.id} is left out: what forgetting.requires names is not established yet")
-    return lines
 
 
 def current_plan(workspace: Workspace) -> Plan:
@@ -206,7 +132,9 @@ def remove_rows(workspace: Workspace, run: Run) -> None:
     requests = members(book, run)
     for dataset in run.datasets:
         write_epoch(workspace, dataset, read_epoch(workspace, dataset) | {"interactions": run.expected[dataset]})
-        take_out(workspace, params, dataset, [request for request in requests if request.dataset == dataset])
+        mine = [request for request in requests if request.dataset == dataset]
+        take_out(workspace, params, dataset, mine)
+        rewrite_what_no_stage_makes(workspace, params, dataset, mine)
 
 
 def _expected(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> int:
@@ -237,15 +165,7 @@ def confirm(workspace: Workspace, run: Run) -> None:
         if dataset in run.datasets and version.info.data_digest != digest_beside(workspace.interactions(dataset)):
             raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
     left = {request.id: held_now(workspace, request) for request in members(book, run)}
-    set_aside(workspace, run, [id for id, held in left.items() if held.rows or held.source_copy], "rows-left")
+    failed = {id: count for id, held in left.items() if (count := held.rows + held.source_copy)}
+    why = f"{sum(failed.values())} rows are still in the data after removal, there must be none"
+    set_aside(workspace, run, list(failed), "rows-left", why)
     _advance(book, run, "executing", "verified")
-
-
-def set_aside(workspace: Workspace, run: Run, ids: Sequence[str], code: str) -> None:
-    """Let requests that can't be brought to an end hold up no other. Raises LetheError if there is no other."""
-    book = ledger(workspace)
-    if ids:
-        book.fail(ids, code)
-    if not members(book, run):
-        Run.discard(workspace)
-        raise LetheError(f"{ids[0]}: failed ({code}) and was set aside; see lethe forget show, then lethe forget retry")

@@ -17,7 +17,7 @@ from lethe.data.suppression import SuppressionList
 from lethe.errors import LetheError
 from lethe.forgetting import certificate
 from lethe.forgetting.erasure import must_be_clean, stores
-from lethe.forgetting.run import Run
+from lethe.forgetting.record import Run
 from lethe.forgetting.standing import check_list, ledger
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.needles import Needles

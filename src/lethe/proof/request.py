@@ -14,7 +14,7 @@ from lethe.core.workspace import Workspace
 from lethe.errors import NotComparable
 from lethe.forgetting.certificate import Sample, Verification
 from lethe.forgetting.certificate.content import drawn
-from lethe.forgetting.run import Run
+from lethe.forgetting.record import Run
 from lethe.forgetting.state import State
 from lethe.proof.rebuild import Progress, Rebuild
 from lethe.proof.verification import deployed_digests

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -43,6 +43,8 @@ NOTHING_HELD: tuple[State, ...] = ("received", "accepted", "planned")
 Fact = Literal["identity", "approval"]
 
 LONGEST_LINE = 100
+ID_COLUMNS = ("user", "friend", "item", "entity")
+"""Columns of tables that hold ids: two of people, two of things (which may be people too)."""
 DISTINCTIVE = 6
 """Least length in characters of an id that may be searched as text: shorter ones occur by chance."""
 
@@ -224,11 +226,16 @@ def counts_beside(tables: SideTables, request: ForgetRequest) -> Held:
 
 def said_in(table: SideTable, request: ForgetRequest) -> np.ndarray:
     """[n] bool: the rows of a side table that are about the user of a request, if it is about all of the user."""
-    named = np.zeros(len(table), dtype=bool)
+    return said_of(table.columns, len(table), request)
+
+
+def said_of(columns: Mapping[str, np.ndarray], count: int, request: ForgetRequest) -> np.ndarray:
+    """The same of named columns with ``count`` rows."""
+    named = np.zeros(count, dtype=bool)
     if request.kind == "user" and request.user is not None:
-        for name in ("user", "friend", *(("item", "entity") if request.also_item else ())):
-            if name in table.columns:
-                named |= same_id(table[name], request.user)
+        for name in ID_COLUMNS if request.also_item else ID_COLUMNS[:2]:
+            if name in columns:
+                named |= same_id(columns[name], request.user)
     return named
 
 

@@ -1,0 +1,299 @@
+"""Inputs as they come in the real world, made small: each stands for a kind, and ends as it should."""
+
+from __future__ import annotations
+
+import csv
+import unicodedata
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from lethe.build.registry import Registry
+from lethe.config.params import Params
+from lethe.core.workspace import Workspace
+from lethe.data.stages import build_data, suppressed_rows
+from lethe.data.suppression import Suppressed, SuppressionList
+from lethe.errors import ConfigError, RequestError
+from lethe.forgetting import completion, erasure
+from lethe.forgetting.intake import Ask, Terms, submit, submit_all
+from lethe.forgetting.standing import ledger, lift
+from lethe.proof import daily
+from lethe.serving import hidden
+from lethe.serving.package import Package
+from lethe.tables.interactions import Interactions
+from tests.conftest import make_workspace
+from tests.house import forget, rebuild, train
+
+USERS, ITEMS, EACH = 24, 20, 6
+SEVEN = "7"
+Row = tuple[object, ...]
+
+
+def rows(users: list[object] | None = None, step: int = 60, unit: int = 1) -> list[Row]:
+    """EACH rows of each user, at times a minute apart, in ``unit`` parts of a second."""
+    rng, made = np.random.default_rng(5), []
+    for user in users or list(range(USERS)):
+        for item in rng.choice(ITEMS, size=EACH, replace=False):
+            made.append((user, int(item), 1 + len(made) % 5, (1_700_000_000 + step * len(made)) * unit))
+    return made
+
+
+def write(path: Path, table: list[Row], timed: bool = True) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["user", "item", "rating", "timestamp"][: 4 if timed else 3])
+        writer.writerows(row[: 4 if timed else 3] for row in table)
+
+
+def workspace_of(
+    folder: Path, table: list[Row], *, timed: bool = True, unit: str = "s", names: tuple[str, ...] = ("tiny",)
+) -> Workspace:
+    """A workspace over one file, under each of these dataset names; one small family of each."""
+    few = Interactions.of(np.array([1]), np.array([1]), np.array([1.0]), np.array([1]))
+    workspace = make_workspace(folder, few)
+    write(workspace.root / "ratings.csv", table, timed)
+    params = yaml.safe_load(workspace.params.read_text())
+    dataset = params["datasets"].pop("tiny")
+    dataset["source"]["timestamp_unit"] = unit
+    dataset["source"]["columns"]["timestamp"] = "timestamp" if timed else None
+    params["datasets"] = dict.fromkeys(names, dataset)
+    params["pipeline"] = {"datasets": list(names), "shardings": ["whole"]}
+    only = [{"model": "mostpop", "sharding": "whole"}]
+    params["families"] = {f"of-{name}": {"dataset": name, "candidates": only} for name in names}
+    workspace.params.write_text(yaml.safe_dump(params, sort_keys=False))
+    return workspace
+
+
+def say(workspace: Workspace, dataset: str = "tiny", **settings: object) -> None:
+    params = yaml.safe_load(workspace.params.read_text())
+    params["datasets"][dataset] |= settings
+    workspace.params.write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def data(workspace: Workspace, dataset: str = "tiny") -> Interactions:
+    """The data as the stages make it of the source as it is."""
+    build_data(workspace, Params.read(workspace.params), dataset, ["whole"])
+    return Interactions.read(workspace.interactions(dataset))
+
+
+def of(table: Interactions, user: object) -> int:
+    return int((table.user_ids == user).sum())
+
+
+def served_popular(workspace: Workspace, user: object, dataset: str = "tiny") -> str:
+    package = Package.load(Registry(workspace).folder(Registry(workspace).served()[f"of-{dataset}"].tag))
+    return package.recommend(user, 3).source  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("unit", "parts"), [("ms", 1000), ("s", 1), ("position", 1)])
+def test_times_in_any_unit_all_rows_held_go(tmp_path: Path, unit: str, parts: int) -> None:
+    workspace = workspace_of(tmp_path / "w", rows(unit=parts), unit=unit)
+    train(workspace)
+    assert served_popular(workspace, 7) == "model"
+    (id,) = forget(workspace, SEVEN)
+    done = ledger(workspace).get(id)
+    assert (done.state, done.held.interactions) == ("completed", EACH)
+    assert of(data(workspace), 7) == 0
+    assert served_popular(workspace, 7) == "popular"
+
+
+def test_a_row_of_the_future_goes_too(tmp_path: Path) -> None:
+    later = int(datetime(2031, 1, 1, tzinfo=UTC).timestamp())
+    there = {item for user, item, *_ in rows() if user == 7}
+    extra = next(item for item in range(ITEMS) if item not in there)
+    workspace = workspace_of(tmp_path / "w", [*rows(), (7, extra, 3, later)])
+    train(workspace)
+    (id,) = forget(workspace, SEVEN)
+    assert ledger(workspace).get(id).held.interactions == EACH + 1
+    assert of(data(workspace), 7) == 0
+
+
+def test_rows_that_were_not_ingested_yet_never_enter(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows())
+    train(workspace)
+    write(workspace.root / "ratings.csv", [*rows(), *[("99", item, 4, 1_800_000_000) for item in range(4)]])
+    request = submit(workspace, None, "99")
+    assert (request.state, request.held.source, request.user) == ("completed", 4, None)
+    assert request.result is not None
+    assert request.result["outcome"] == "nothing held"
+    assert "the source as it is now" in request.result["looked_at"]
+    assert of(data(workspace), 99) == 0
+    assert suppressed_rows(workspace, "tiny") == 4
+    lift(workspace, None, "99")
+    assert of(data(workspace), 99) == 0, "what was there when they asked does not come back"
+
+
+def test_under_another_key_nothing_is_read_and_nobody_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = workspace_of(tmp_path / "w", rows())
+    train(workspace)
+    forget(workspace, SEVEN)
+    write(workspace.root / "ratings.csv", [*rows(), (7, 19, 3, 1_800_000_000)])
+    monkeypatch.setenv("LETHE_KEY_DIR", str(tmp_path / "elsewhere"))
+    for command in (
+        lambda: data(workspace),
+        lambda: ledger(workspace),
+        lambda: submit(workspace, None, "8"),
+        lambda: daily.check_suppression(workspace),
+    ):
+        with pytest.raises(ConfigError, match=r"^key: .* was made under the key [0-9a-f]{16}, but there is none in"):
+            command()
+    assert not (tmp_path / "elsewhere").exists(), "no key was made silently"
+    monkeypatch.undo()
+    assert of(data(workspace), 7) == 0
+
+
+def test_a_list_that_is_missing_is_told_with_the_way_to_restore_it(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows())
+    train(workspace)
+    forget(workspace, SEVEN)
+    workspace.suppression.unlink()
+    with pytest.raises(ConfigError, match=r"1 of 1 that the ledger says are forgotten are not on it.*keys restore"):
+        submit(workspace, None, "8")
+
+
+def test_a_reason_is_a_code_and_a_request_can_be_cancelled(tmp_path: Path) -> None:
+    people = [f"p{n:03d}@example.org" for n in range(USERS)]
+    workspace = workspace_of(tmp_path / "w", rows(people))
+    data(workspace)
+    for terms in (
+        Terms(reason="ticket 4711 (p007@example.org)"),
+        Terms(ticket="p007@example.org"),
+        Terms(ticket="4711 (P007@Example.org)"),
+    ):
+        with pytest.raises(RequestError) as caught:
+            submit(workspace, None, people[7], terms=terms)
+        assert "p007" not in str(caught.value).lower()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(RequestError, match="external_id: must not contain the id"):
+        submit_all(workspace, None, [Ask(people[7], external_id="desk/P007@EXAMPLE.ORG")])
+    assert ledger(workspace).all() == []
+    request = submit(workspace, None, people[7], terms=Terms("objection", "4711"))
+    assert (request.reason, request.ticket) == ("objection", "4711")
+    ended = ledger(workspace).advance(request.id, "cancelled")
+    assert ended.user is None
+    assert hidden.read(workspace.hidden_users) == frozenset()
+
+
+def test_people_who_are_items_go_as_both_or_the_request_asks(tmp_path: Path) -> None:
+    table = [row for row in rows() if row[0] != row[1]]
+    workspace = workspace_of(tmp_path / "w", table)
+    as_item = sum(row[1] == 7 for row in table)
+    train(workspace)
+    (answer,) = submit_all(workspace, None, [Ask(SEVEN)])
+    assert answer.rows_as_item == as_item > 0, "numbers are items too by chance: it is asked, not assumed"
+    ledger(workspace).advance(answer.request.id, "withdrawn")
+    say(workspace, items_are_users=True)
+    (id,) = forget(workspace, SEVEN)
+    left = data(workspace)
+    assert of(left, 7) == 0
+    assert 7 not in left.item_ids
+    assert ledger(workspace).get(id).held.interactions == as_item + sum(row[0] == 7 for row in table)
+    (answer,) = submit_all(workspace, None, [Ask("8")])
+    assert answer.rows_as_item == 0, "said once for all"
+
+
+def test_text_that_is_both_a_user_and_an_item_is_asked_about(tmp_path: Path) -> None:
+    table = [(f"person-{user}", f"person-{item}", star, time) for user, item, star, time in rows() if user != item]
+    workspace = workspace_of(tmp_path / "w", table)
+    data(workspace)
+    with pytest.raises(RequestError, match=r"user: 1 of 1 ids are items of tiny too; say --also-item .* or --not-item"):
+        submit(workspace, None, "person-7")
+    assert not submit(workspace, None, "person-7", terms=Terms(also_item=False)).also_item
+    assert submit(workspace, None, "person-7", terms=Terms(also_item=True)).also_item, "another request: it covers more"
+
+
+def test_the_same_people_under_two_names_are_told_or_forgotten_everywhere(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows(), names=("one", "two"))
+    train(workspace)
+    with pytest.raises(
+        RequestError, match=r"dataset: must be named where there are several \(one, two\), or take --every"
+    ):
+        submit(workspace, None, SEVEN)
+    (answer,) = submit_all(workspace, "one", [Ask(SEVEN)])
+    assert answer.elsewhere == {"two": EACH}
+    answers = submit_all(workspace, None, [Ask(SEVEN), Ask("8")], everywhere=True)
+    assert [(a.request.dataset, a.is_new) for a in answers] == [
+        ("one", False),
+        ("one", True),
+        ("two", True),
+        ("two", True),
+    ]
+    completion.complete(workspace, erasure.erase(workspace, rebuild(workspace)))
+    for name in ("one", "two"):
+        left = data(workspace, name)
+        assert of(left, 7) == of(left, 8) == 0
+
+
+def test_who_consents_again_comes_back_by_new_rows_alone(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows(), timed=False)
+    train(workspace)
+    forget(workspace, SEVEN)
+    old = {row[1] for row in rows() if row[0] == 7}
+    new = [(7, item, 5) for item in range(ITEMS) if item not in old][:4]
+    write(workspace.root / "ratings.csv", [*rows(), *new], timed=False)
+    assert of(data(workspace), 7) == 0
+    assert suppressed_rows(workspace, "tiny") == EACH + 4
+    with pytest.raises(RequestError, match="since: dataset tiny has no time"):
+        lift(workspace, None, SEVEN, datetime(2026, 1, 1, tzinfo=UTC))
+    assert lift(workspace, None, SEVEN) == 1
+    back = data(workspace)
+    assert sorted(back.item_ids[back.user_ids == 7].tolist()) == [item for _, item, _ in new]
+    assert daily.check_suppression(workspace)["forgotten"] == 0, "the audit knows that it was lifted"
+    (again,) = forget(workspace, SEVEN)
+    assert ledger(workspace).get(again).held.interactions == 4
+    assert of(data(workspace), 7) == 0
+
+
+def test_with_times_a_lift_may_begin_at_one(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows())
+    train(workspace)
+    forget(workspace, SEVEN)
+    free = [item for item in range(ITEMS) if item not in {row[1] for row in rows() if row[0] == 7}]
+    began = datetime(2026, 12, 1, tzinfo=UTC)
+    at = int(began.timestamp())
+    write(workspace.root / "ratings.csv", [*rows(), (7, free[0], 5, at - 1), (7, free[1], 5, at)])
+    lift(workspace, None, SEVEN, began)
+    back = data(workspace)
+    assert back.item_ids[back.user_ids == 7].tolist() == [free[1]]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        lambda text: text.upper(),
+        lambda text: unicodedata.normalize("NFD", text),
+        lambda text: text + " ",
+    ],
+    ids=["case", "NFD", "blank"],
+)
+def test_another_spelling_of_an_id_is_asked_about_and_not_completed(tmp_path: Path, spelling) -> None:  # type: ignore[no-untyped-def]
+    person = "josé@example.org"
+    workspace = workspace_of(tmp_path / "w", rows([person, *(f"p{n}@example.org" for n in range(20))]))
+    data(workspace)
+    with pytest.raises(RequestError, match=r"nobody has this id in tiny, but 1 ids are the same .* --confirm-unknown"):
+        submit(workspace, None, spelling(person))
+    assert ledger(workspace).all() == []
+    assert not workspace.suppression.exists()
+    done = submit(workspace, None, spelling(person), terms=Terms(confirm_unknown=True))
+    assert done.state == "completed"
+    assert Suppressed.user("tiny", spelling(person)) in SuppressionList.read(workspace.suppression)
+    assert of(data(workspace), person) == EACH, "the other spelling is somebody else until the operator says so"
+    assert submit(workspace, None, person).state == "accepted"
+
+
+ODD = ["\U0001f469\u200d\U0001f4bb", "Jean\xa0Luc", "tab\there", "x" * 300, "‮right to left", "a\u200bb"]
+
+
+def test_every_id_that_a_gate_lets_in_can_be_forgotten(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows([*ODD, *(f"p{n:02d}" for n in range(18))]))
+    train(workspace)
+    ids = forget(workspace, *ODD)
+    assert {ledger(workspace).get(id).state for id in ids} == {"completed"}
+    left = data(workspace)
+    assert not set(ODD) & set(left.user_ids)
+    assert len(set(left.user_ids)) == 18
