@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
@@ -46,8 +46,6 @@ class Answers:
 @dataclass(frozen=True)
 class Stuck(Answers):
     """One that can't be emptied."""
-
-    kept: dict[str, bytes] = field(default_factory=dict)
 
     def remove(self, needles: Sequence[Needles]) -> Removed:
         return Removed(self.name, 0, 0)
