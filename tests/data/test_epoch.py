@@ -79,7 +79,7 @@ def test_a_source_that_grew_is_refused_until_a_new_epoch_begins(tiny: Workspace)
     # Within the epoch nobody moves, and so many rows are no growth.
     assert {user: shards_of(tiny)[user] for user in before} == before
     with pytest.raises(
-        ValidationError, match=r"between 96 and 384 rows, because the epoch began with 192 .*lethe epoch"
+        ValidationError, match=r"between 96 and 384 rows, because the epoch began with 192 .*`lethe epoch"
     ):
         judge(tiny, params, "tiny")
     begin_epoch(tiny, None)

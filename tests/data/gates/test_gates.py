@@ -104,7 +104,8 @@ def test_the_number_of_rows_is_held_against_the_last_epoch(last: int | None, fai
     assert report.success is not fails
     if fails:
         with pytest.raises(
-            ValidationError, match=rf"table must have between \d+ and \d+ rows, .*lethe epoch begin.*, got {len(ROWS)}$"
+            ValidationError,
+            match=rf"table must have between \d+ and \d+ rows, .*`lethe epoch begin`.*, got {len(ROWS)}$",
         ):
             require(report)
 

@@ -64,8 +64,8 @@ def validate_interactions(
     count = f"have at least {least} rows"
     if most is not None:
         count = (
-            f"have between {least} and {most} rows, because the epoch began with {last_epoch_count} (if the data are"
-            " right, lethe epoch begin begins a new one)"
+            f"have between {least} and {most} rows, because the epoch began with {last_epoch_count} (where the data are"
+            " right, `lethe epoch begin` begins the next)"
         )
     limits = {"min_value": least, "max_value": most}
     rules.append(Rule("ExpectTableRowCountToBeBetween", count, "", limits))
