@@ -187,6 +187,7 @@ SHAPE = {
         "served": Named(HEX),
         "rebuilt": Named(HEX),
         "carried": [TEXT],
+        "left_out": [TEXT],
         "sample": lambda value: value is None or match(value, SAMPLE, "sample"),
         "reason": TEXT,
     },
@@ -345,7 +346,7 @@ def rebuild_faults(it):
     if after.keys() != it["after_keyed"].keys():
         yield "after: keyed and plain digests are not of the same things"
     if result in ("not run", "not comparable"):
-        if served or rebuild["rebuilt"] or rebuild["carried"] or rebuild["sample"]:
+        if any(rebuild[name] for name in ("served", "rebuilt", "carried", "left_out", "sample")):
             yield f"verification: says {result}, and lists what it compared"
         if not rebuild["reason"]:
             yield f"verification: says {result}, and not why"
@@ -368,6 +369,10 @@ def rebuild_faults(it):
         needed = set(filter(is_table, after)) | sampled
         if not {name for name in served if "/sub-model/" in name} <= needed:
             yield "verification: the sample is not the one that the nonces draw"
+    for name in rebuild["left_out"]:
+        if not is_table(name) or name in served:
+            yield f"verification: {name} is no table that was left out"
+    needed -= set(rebuild["left_out"])
     if not needed <= served.keys():
         yield f"verification: {min(needed - served.keys())} was not compared"
 
@@ -450,6 +455,8 @@ def summary(it):
         yield f"  recipe {json.dumps(family['recipe'], sort_keys=True)}; chosen by {family['chosen']}"
         yield from (f"  stays: {one['what']}, until {one['until']}" for one in family["residues"])
     yield from (f"not in reach: {one['what']}, until {one['until']}" for one in it["outside_reach"])
+    for name in it["verification"]["left_out"]:
+        yield f"not made again from its source, which has changed since: {name}"
     yield from (f"not searched: {place}" for place in it["scan"]["not_searched"])
     if it["scan"]["typed_only"]:
         yield f"{it['scan']['typed_only']} ids are short: searched where an id stands, not in free text"

@@ -72,6 +72,7 @@ def content(**changes: Any) -> Erasure:
             "served": compared,
             "rebuilt": compared,
             "carried": ["sharded/sub-model/01"],
+            "left_out": [],
             "sample": None,
             "reason": "",
         },

@@ -104,6 +104,8 @@ def test_a_source_that_grows_during_a_run_is_no_difference(tiny: Workspace) -> N
     assert verification.result == "equal"
     assert "tiny/interactions" not in verification.rebuilt, "there is nothing to compare it with"
     assert "tiny/split/train" in verification.rebuilt
+    assert verification.left_out == ("tiny/interactions",), "and that is said"
+    assert signed(tiny, run, verification).families["plain"].claim == SENTENCES["equal"]
 
 
 def test_what_other_code_made_is_not_compared_and_not_claimed(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

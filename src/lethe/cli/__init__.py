@@ -21,6 +21,7 @@ app.add_typer(epoch.app, name="epoch")
 app.add_typer(forget.app, name="forget")
 app.add_typer(evidence.certificate_app, name="certificate")
 app.add_typer(evidence.audit_app, name="audit")
+app.command()(evidence.reproduce)
 app.command()(upgrade.upgrade)
 
 

@@ -58,6 +58,28 @@ def certificate_show(
         typer.echo(pages.text(page))
 
 
+def reproduce(
+    file: Annotated[Path, typer.Argument(help="The certificate.")],
+    key: Annotated[Path | None, typer.Option(help="PEM file of the signer's key, from whom you trust.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Build what a certificate says is served, from the present data and by its recipe, and compare; exit code 1 where
+    something differs, or nothing can be compared."""
+    from lethe.errors import ArtifactError
+    from lethe.forgetting.certificate import Erasure, check, v1
+    from lethe.proof.reproduce import reproduce as run
+
+    content = check(file, key).content
+    if not isinstance(content, Erasure):
+        raise ArtifactError(f"{file.name}: {v1.WEAKER}; it names no recipe to build by")
+    comparison = run(workspace(), content, lambda step: typer.echo(f"  building {step}", err=True))
+    verdict = "equal" if comparison.equal else "different"
+    lines = [f"reproduce: {verdict} ({len(comparison.compared)} digests compared)"]
+    show(comparison.to_json(), as_json, [*lines, *(f"  {name} differs" for name in comparison.differing)])
+    if not comparison.equal:
+        raise SystemExit(1)
+
+
 @audit_app.command("run")
 def audit_run(as_json: Json = False) -> None:
     """Search every store, rebuild a sample, check log and certificates; the first difference is an error."""

@@ -39,27 +39,39 @@ def prove(workspace: Workspace, run: Run, progress: Progress = lambda _: None) -
         try:
             tables = rebuild.tables()
             expected |= tables.today
+            left_out = [name for name in _tables(now) if name not in tables.today]
             if _large(workspace, run, params.forgetting.verify_above_rows):
-                return _sampled(run, rebuild, expected, tables.made, params.audit.sample)
+                return _sampled(run, rebuild, expected, tables.made, params.audit.sample, left_out)
             carried = dict(_carried(run, now))
             _carry(workspace, rebuild.clean, set(carried.values()))
             made = tables.made | rebuild.everything()
         except NotComparable as error:
             return Verification(result="not comparable", reason=str(error))
-    return Verification.of(_without(expected, carried), _without(made, carried), carried)
+    return Verification.of(_without(expected, carried), _without(made, carried), carried, left_out=left_out)
+
+
+def _tables(now: State) -> Iterator[str]:
+    """Names of the tables behind what is served, as the certificate has them."""
+    for dataset, state in now.datasets.items():
+        yield f"{dataset}/interactions"
+        for sharding, shards in state.shards.items():
+            yield from (f"{dataset}/{sharding}/shard/{shard}" for shard in shards)
 
 
 def _large(workspace: Workspace, run: Run, limit: int) -> bool:
     return any(len(Interactions.read(workspace.interactions(dataset))) > limit for dataset in run.datasets)
 
 
-def _sampled(run: Run, rebuild: Rebuild, expected: dict[str, str], tables: dict[str, str], count: int) -> Verification:
+def _sampled(
+    run: Run, rebuild: Rebuild, expected: dict[str, str], tables: dict[str, str], count: int, left_out: list[str]
+) -> Verification:
     nonces = tuple(sorted(run.nonces.values()))
     chosen = [name for dataset in run.datasets for name in drawn(_again(run, dataset), count, nonces)]
     made = tables | rebuild.sub_models(chosen)
     names = tables.keys() | set(chosen)
     sample = Sample(count=count, nonces=nonces, origin=run.drawn_by)
-    return Verification.of({name: expected[name] for name in names if name in expected}, made, sample=sample)
+    served = {name: expected[name] for name in names if name in expected}
+    return Verification.of(served, made, sample=sample, left_out=left_out)
 
 
 def _again(run: Run, dataset: str) -> Iterator[str]:

@@ -126,7 +126,7 @@ def _compared(verification: Verification) -> Iterator[str]:
             yield f"verification: says {verification.result}, its digests say otherwise"
         if verification.reason:
             yield "verification: a reason for not comparing, and a comparison"
-    elif verification.served or verification.rebuilt or verification.carried or verification.sample:
+    elif verification != Verification(result=verification.result, reason=verification.reason):
         yield f"verification: says {verification.result}, and lists what it compared"
     elif not verification.reason:
         yield f"verification: says {verification.result}, and not why"
@@ -150,6 +150,10 @@ def _covered(content: Erasure) -> Iterator[str]:
         sub_models = {name for name in served if "/sub-model/" in name}
         if not sub_models <= expected:
             yield "verification: the sample is not the one that the nonces draw"
+    for name in verification.left_out:
+        if not _is_table(name) or name in served:
+            yield f"verification: {name} is no table that was left out"
+    expected -= set(verification.left_out)
     if missing := sorted(expected - served.keys()):
         yield f"verification: {missing[0]} was not compared"
 

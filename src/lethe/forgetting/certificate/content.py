@@ -104,14 +104,17 @@ class Sample(Section):
 class Verification(Section):
     """The rebuild from the remaining data in a clean folder, beside what is served: digests by the same names.
 
-    ``carried``: sub-models that were not rebuilt, because nothing that they are made of changed. ``sample``: None where
-    everything else was rebuilt. ``reason``: why nothing was compared; empty where it was.
+    ``carried``: sub-models that were not rebuilt, because nothing that they are made of changed. ``left_out``: tables
+    that were not made again from their source, because it, or params.yaml, has changed since: the rebuild began with a
+    kept copy of them. ``sample``: None where everything else was rebuilt. ``reason``: why nothing was compared; empty
+    where it was.
     """
 
     result: Literal["equal", "different", "not comparable", "not run"]
     served: dict[str, Hex] = Field(default_factory=dict)
     rebuilt: dict[str, Hex] = Field(default_factory=dict)
     carried: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     sample: Sample | None = None
     reason: str = ""
 
@@ -122,6 +125,7 @@ class Verification(Section):
         rebuilt: Mapping[str, str],
         carried: Iterable[str] = (),
         sample: Sample | None = None,
+        left_out: Iterable[str] = (),
     ) -> Self:
         """Of digests that were compared; none at all would look like equality."""
         assert served, "nothing was compared"
@@ -130,6 +134,7 @@ class Verification(Section):
             served=dict(served),
             rebuilt=dict(rebuilt),
             carried=tuple(sorted(carried)),
+            left_out=tuple(sorted(left_out)),
             sample=sample,
         )
 
@@ -142,8 +147,10 @@ class Verification(Section):
         )
         if self.result not in ("equal", "different"):
             return self
-        carried = (name for name in self.carried if name.partition("/")[0] in own)
-        return self.of(served, rebuilt, carried, self.sample)
+        carried, left_out = (
+            [name for name in names if name.partition("/")[0] in own] for names in (self.carried, self.left_out)
+        )
+        return self.of(served, rebuilt, carried, self.sample, left_out)
 
     @property
     def differing(self) -> tuple[str, ...]:

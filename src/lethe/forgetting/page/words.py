@@ -144,7 +144,11 @@ def _left(content: Erasure) -> Iterator[Block]:
     outside = tuple((one.what, one.until) for one in content.outside_reach)
     yield Block(
         "What was not in reach",
-        points=tuple(f"Could not be looked into: {place}" for place in content.scan.not_searched) + _short(content),
+        points=(
+            *(f"Could not be looked into: {place}" for place in content.scan.not_searched),
+            *(f"Not made again from its source, since changed: {name}" for name in content.verification.left_out),
+            *_short(content),
+        ),
         table=(("What", "Until"), *outside) if outside else (),
     )
 

@@ -1,0 +1,87 @@
+"""``lethe reproduce``: build what a certificate names from the present data, by its recipe, and compare.
+
+For an auditor, on any machine that may read the data and has the same code and numeric environment: since the same
+inputs give the same bytes, doing it again is a proof that needs no trust in whoever signed.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from lethe.build.builder import Builder
+from lethe.build.recipe import Recipe
+from lethe.config.params import Params
+from lethe.core.canonical import digest_json
+from lethe.core.environment import numeric_environment, whole_code_digest
+from lethe.core.workspace import Workspace
+from lethe.data.stages import build_data
+from lethe.errors import NotComparable
+from lethe.forgetting.certificate import Erasure
+from lethe.proof.compare import Comparison, compare
+from lethe.proof.rebuild import Progress, clean_workspace, table_digests
+from lethe.tables.reader import Reader
+
+
+def reproduce(workspace: Workspace, content: Erasure, progress: Progress = lambda _: None) -> Comparison:
+    """Compare every digest that a certificate says is served with a build from the present data.
+
+    Raises NotComparable where code, numeric environment or data are not those of the certificate.
+    """
+    if other := list(_others(content)):
+        raise NotComparable(
+            f"{content.request.id}: {', '.join(other)} differ from the certificate's, nothing was built"
+        )
+    params = Params.read(workspace.params)
+    if content.dataset not in params.datasets:
+        raise NotComparable(f"{content.request.id}: params.yaml has no dataset {content.dataset!r} to build from")
+    if not content.families:
+        raise NotComparable(f"{content.request.id}: nothing was served from {content.dataset}, so nothing can be built")
+    workspace.temporary.mkdir(parents=True, exist_ok=True)
+    made: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="reproduce-") as folder:
+        for family, one in content.families.items():
+            recipe = Recipe.parse(one.recipe, f"families.{family}.recipe")
+            clean = clean_workspace(workspace, params, Path(folder) / family)
+            made |= _build(clean, _as_then(params, recipe), family, recipe, content, progress)
+    return compare(content.after, {name: digest for name, digest in made.items() if name in content.after})
+
+
+def _others(content: Erasure) -> Iterator[str]:
+    here = {"code": whole_code_digest(), "environment": digest_json(numeric_environment("cpu"))}
+    yield from (name for name, digest in here.items() if content.materials.get(name) != digest)
+
+
+def _as_then(params: Params, recipe: Recipe) -> Params:
+    """The parameters by which the recipe's tables are laid out, whatever params.yaml says by now."""
+    dataset = params.datasets[recipe.dataset].model_copy(update={"epoch": recipe.epoch})
+    return params.model_copy(
+        update={
+            "seed": recipe.seed,
+            "datasets": {recipe.dataset: dataset},
+            "shardings": {recipe.sharding: recipe.layout},
+        }
+    )
+
+
+def _build(
+    clean: Workspace, params: Params, family: str, recipe: Recipe, content: Erasure, progress: Progress
+) -> dict[str, str]:
+    progress(f"{family}: data of {recipe.dataset}")
+    build_data(clean, params, recipe.dataset, [recipe.sharding])
+    made, table = table_digests(clean, {recipe.dataset: (recipe.sharding,)}, Reader()), f"{recipe.dataset}/interactions"
+    if made[table] != content.after[table]:
+        raise NotComparable(
+            f"{content.request.id}: the data of {recipe.dataset} are not the certificate's, they have changed since"
+        )
+    builder = Builder(clean, recipe)
+    keys: dict[str, str] = {}
+    for shard in builder.shard_names():
+        progress(f"{family}: sub-model {shard}")
+        sub_model = builder.sub_model(shard, params.training.device)
+        keys[shard], made[f"{family}/sub-model/{shard}"] = sub_model.key, sub_model.digest
+    progress(f"{family}: ensemble")
+    ensemble = builder.ensemble(keys)
+    package = builder.package(ensemble.key, family, params)
+    return made | {f"{family}/ensemble": ensemble.digest, f"{family}/package": package.digest}

@@ -1,0 +1,79 @@
+"""An auditor builds what a certificate names from the data themselves, and sees the same bytes or that they differ."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lethe.cli import app
+from lethe.core.workspace import Workspace
+from lethe.errors import NotComparable
+from lethe.forgetting import certificate
+from lethe.forgetting.certificate import Erasure
+from lethe.proof.reproduce import reproduce
+from tests.house import forget, train
+
+GONE = "user-004"
+
+
+@pytest.fixture
+def forgotten(tiny: Workspace) -> tuple[Workspace, Erasure]:
+    train(tiny)
+    (id,) = forget(tiny, GONE)
+    return tiny, certificate.read(tiny.certificates / f"{id}.json")
+
+
+def test_an_auditor_who_may_read_the_data_sees_the_same_bytes(forgotten, tmp_path: Path) -> None:
+    """Nothing of what was built is at hand, but for the data, the parameters and the suppression list."""
+    workspace, content = forgotten
+    elsewhere = Workspace(tmp_path / "elsewhere")
+    elsewhere.root.mkdir()
+    for name in ("params.yaml", "dvc.yaml", "ratings.csv", "suppression"):
+        source, target = workspace.root / name, elsewhere.root / name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copyfile(source, target)
+    comparison = reproduce(elsewhere, content)
+    assert comparison.equal
+    assert set(comparison.compared) == set(content.after)
+    assert list(elsewhere.temporary.iterdir()) == []
+
+
+def test_what_was_served_otherwise_is_different(forgotten) -> None:
+    workspace, content = forgotten
+    for name in ("plain/package", "sharded/sub-model/00"):
+        other = content.model_copy(update={"after": content.after | {name: "0" * 64}})
+        assert reproduce(workspace, other).differing == (name,)
+    family = content.families["plain"]
+    reseeded = family.model_copy(update={"recipe": family.recipe | {"seed": 8}})
+    other = content.model_copy(update={"families": {"plain": reseeded}})
+    assert not reproduce(workspace, other).equal
+
+
+def test_other_data_code_or_environment_are_not_compared(forgotten) -> None:
+    workspace, content = forgotten
+    for name in ("code", "environment"):
+        other = content.model_copy(update={"materials": content.materials | {name: "0" * 64}})
+        with pytest.raises(NotComparable, match=f"{name} differ from the certificate's"):
+            reproduce(workspace, other)
+    with pytest.raises(NotComparable, match="no dataset 'other'"):
+        reproduce(workspace, content.model_copy(update={"dataset": "other"}))
+    with (workspace.root / "ratings.csv").open("a") as file:
+        file.write("user-001,item-new,3,9999\n")
+    with pytest.raises(NotComparable, match="they have changed since"):
+        reproduce(workspace, content)
+
+
+def test_the_command_says_equal_or_why_not(forgotten, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace, content = forgotten
+    monkeypatch.chdir(workspace.root)
+    path = workspace.certificates / f"{content.request.id}.json"
+    done = CliRunner().invoke(app, ["reproduce", str(path), "--json"])
+    assert done.exit_code == 0, done.exception
+    assert json.loads(done.stdout)["result"] == "equal"
+    with (workspace.root / "ratings.csv").open("a") as file:
+        file.write("user-001,item-new,3,9999\n")
+    failed = CliRunner().invoke(app, ["reproduce", str(path)])
+    assert isinstance(failed.exception, NotComparable)
