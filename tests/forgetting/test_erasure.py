@@ -12,7 +12,9 @@ from lethe.core.environment import whole_code_digest
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, LetheError
 from lethe.forgetting import certificate, completion, erasure, rollback, standing
+from lethe.forgetting import run as runs
 from lethe.forgetting.certificate.claims import SENTENCES
+from lethe.tables.interactions import Interactions
 from tests.house import ask, forget, rebuild, train
 
 USERS = ("user-004", "user-007", "user-010")
@@ -109,3 +111,45 @@ def test_roll_back_goes_only_to_versions_built_after_the_last_completed_request(
     assert newer != clean
     assert rollback.roll_back(tiny, "sharded") == clean
     assert registry.served()["sharded"].tag == clean
+
+
+def test_a_run_killed_after_the_ledger_erased_its_subjects_searches_for_the_same(tiny: Workspace) -> None:
+    train(tiny)
+    (id,) = ask(tiny, USERS[0])
+    first = erasure.erase(tiny, rebuild(tiny))
+    assert first.ended is not None
+    assert first.ended.scan.needles["subjects"] == 1
+    standing.ledger(tiny).erase([id])
+
+    resumed = runs.begin(tiny)
+    assert resumed == first, "the first scan's result is carried in the run"
+    (tiny.state / "kept.json").write_text(json.dumps({"user_id": USERS[0]}))
+    with pytest.raises(LetheError, match="scan: 1 places still hold forgotten data"):
+        erasure.erase(tiny, resumed)
+    (tiny.state / "kept.json").unlink()
+    completion.complete(tiny, erasure.erase(tiny, resumed))
+    request = standing.ledger(tiny).get(id)
+    assert request.state == "completed"
+    assert certificate.read(tiny.root / request.result["certificate"]).scan == first.ended.scan
+
+
+def test_our_own_copy_of_a_source_is_rewritten(tiny: Workspace) -> None:
+    train(tiny)
+    copy = tiny.source_copy("tiny")
+    whole = Interactions.read(tiny.interactions("tiny"))
+    whole.write(copy)
+    ask(tiny, USERS[0])
+    run = runs.begin(tiny)
+    assert run is not None
+    runs.remove_rows(tiny, run)
+    assert Interactions.read(copy).digest() == whole.take(whole.user_ids != USERS[0]).digest()
+
+
+def test_a_copy_of_a_source_that_was_not_rewritten_is_found(tiny: Workspace) -> None:
+    train(tiny)
+    whole = Interactions.read(tiny.interactions("tiny"))
+    ask(tiny, USERS[0])
+    run = rebuild(tiny)
+    whole.write(tiny.source_copy("tiny"))
+    with pytest.raises(LetheError, match=r"first: data: tiny/source\.parquet: user id"):
+        erasure.erase(tiny, run)
