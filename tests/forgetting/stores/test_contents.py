@@ -201,3 +201,19 @@ def test_a_person_who_is_an_item_is_found_where_items_stand(tmp_path: Path) -> N
     for name in ("rows.parquet", "items.parquet", "answer.json"):
         assert find_in_file(tmp_path / name, needles) == "item id"
     assert find_in_file(tmp_path / "other.parquet", needles) is None
+
+
+def test_a_table_that_is_there_twice_is_decoded_once_and_found_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    read = contents.pq.read_table
+    monkeypatch.setattr(contents.pq, "read_table", lambda file: decoded.append(1) or read(file))
+    for name in ("rows.parquet", "copy", "users.parquet"):
+        write_parquet(pa.table({"id": [42, 1]}), tmp_path / name)
+    needles = [Needles("ml", users=frozenset({SHORT}))]
+    assert [find_in_file(tmp_path / name, needles) for name in ("rows.parquet", "copy")] == [None, None]
+    assert len(decoded) == 1
+    assert find_in_file(tmp_path / "users.parquet", needles) == "user id", "its name says that its ids are of people"
+    assert find_in_file(tmp_path / "rows.parquet", [Needles("ml", texts=frozenset({"x1"}))]) is None
+    assert len(decoded) == 3

@@ -140,12 +140,12 @@ def _of_tar(content: bytes, depth: int) -> Iterator[Part]:
 def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
     table = pq.read_table(io.BytesIO(content))
     # A stored list of users has one column, "id"; one of items has the same, and the same small integers.
-    people = {"id"} if name.name in ("users.parquet", "friends.parquet") else set[str]()
+    people = {"id"} if names_people(name) else set[str]()
     people |= {column for column in table.column_names if is_user(column)}
     items = next((_ids(table[column]) for column in table.column_names if is_item(column)), None)
     whole = io.BytesIO(content) if {"user", "item"} <= set(table.column_names) else None
     if not people & set(table.column_names):
-        things = table["id"] if name.name == "items.parquet" and "id" in table.column_names else None
+        things = table["id"] if names_people(name) is False and "id" in table.column_names else None
         yield Columns(None, items if things is None else _ids(things))
     for column in sorted(people & set(table.column_names)):
         yield from _of_people(_ids(table[column]), items, whole)
@@ -330,6 +330,11 @@ def _plain(value: Any) -> list[str]:
     if isinstance(value, list):
         return [str(inner) for inner in value if isinstance(inner, (str, int, float)) and not isinstance(inner, bool)]
     return [] if value is None or isinstance(value, bool) else [str(value)]
+
+
+def names_people(name: PurePath) -> bool | None:
+    """Whether a stored list's ids are of people (or else of things), as its name says; None if it doesn't."""
+    return {"users.parquet": True, "friends.parquet": True, "items.parquet": False}.get(name.name)
 
 
 def is_user(name: str) -> bool:

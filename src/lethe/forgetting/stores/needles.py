@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -121,6 +122,11 @@ class Needles:
     def typed_only(self) -> frozenset[str]:
         """Those of the users that are looked for only where ids stand: any file may hold such a text by chance."""
         return frozenset(filter(_ordinary, self.users)) | (self.users & self.held.items) | own_words(self.users)
+
+    @cached_property
+    def tables_seen(self) -> dict[Any, Any]:
+        """What a scan for these found in tables, by their content: a memory of scan.py's, for as long as they are."""
+        return {}
 
     @cached_property
     def in_text(self) -> Texts:

@@ -15,7 +15,16 @@ from pathlib import Path, PurePath
 import pyarrow as pa
 
 from lethe.errors import LetheError
-from lethe.forgetting.stores.contents import UNREADABLE, Columns, NotSearched, Part, Raw, Strings, parts_of
+from lethe.forgetting.stores.contents import (
+    UNREADABLE,
+    Columns,
+    NotSearched,
+    Part,
+    Raw,
+    Strings,
+    names_people,
+    parts_of,
+)
 from lethe.forgetting.stores.needles import MD5, SHA256, Needles
 from lethe.tables.interactions import Interactions
 
@@ -34,15 +43,25 @@ def look(
     """Search a file for every needle. ``name``: its path as far as it may tell of people (default: its own name)."""
     try:
         content = path.read_bytes()
-        if kind := _in_name(name or PurePath(path.name), path, needles) or _in_digests(
-            content, needles, digests_as_text
-        ):
-            return Looked(kind)
-        return _in_parts(parts_of(PurePath(path.name), content, path), needles)
+        kind = _in_name(name or PurePath(path.name), path, needles) or _in_digests(content, needles, digests_as_text)
+        return Looked(kind) if kind else _in_content(path, content, needles)
     except FileNotFoundError:
         return Looked()  # Gone between listing and reading: a journal, a temporary file.
     except (OSError, sqlite3.Error, pa.ArrowException, LetheError, *UNREADABLE):
         return Looked("unreadable")
+
+
+def _in_content(path: Path, content: bytes, needles: Sequence[Needles]) -> Looked:
+    if not needles or not content.startswith(b"PAR1"):
+        return _in_parts(parts_of(PurePath(path.name), content, path), needles)
+    # DVC's cache and remotes hold the tables of data/ once more, byte for byte: each is decoded once.
+    seen = needles[0].tables_seen
+    table = (hashlib.sha256(content).hexdigest(), names_people(path), tuple(map(id, needles)))
+    if table not in seen:
+        # The needles are kept beside it, so that their ids stay theirs.
+        seen[table] = (_in_parts(parts_of(PurePath(path.name), content, path), needles), needles)
+    looked: Looked = seen[table][0]
+    return looked
 
 
 def find_in_file(path: Path, needles: Sequence[Needles], *, digests_as_text: bool = False) -> str | None:
