@@ -16,11 +16,12 @@ from lethe.forgetting.aside import left_out
 from lethe.forgetting.certificate import Verification
 from lethe.forgetting.record import Run
 from lethe.proof import request
+from lethe.tables.reader import Reader
 
 
 @task(name="plan")
-def begin(scheduled: bool) -> Run | None:
-    return runs.begin(Workspace.find(), scheduled=scheduled)
+def begin(scheduled: bool, reader: Reader) -> Run | None:
+    return runs.begin(Workspace.find(), scheduled=scheduled, reader=reader)
 
 
 @task(name="remove rows")
@@ -29,13 +30,13 @@ def remove_rows(run: Run) -> None:
 
 
 @task(name="confirm")
-def confirm(run: Run) -> None:
-    runs.confirm(Workspace.find(), run)
+def confirm(run: Run, reader: Reader) -> None:
+    runs.confirm(Workspace.find(), run, reader)
 
 
 @task(name="purge and scan")
-def erase(run: Run) -> Run:
-    return erasure.erase(Workspace.find(), run)
+def erase(run: Run, reader: Reader) -> Run:
+    return erasure.erase(Workspace.find(), run, reader)
 
 
 @task(name="rebuild")
@@ -44,8 +45,8 @@ def prove(run: Run) -> Verification:
 
 
 @task(name="certify")
-def complete(run: Run, verification: Verification) -> None:
-    completion.complete(Workspace.find(), run, verification)
+def complete(run: Run, verification: Verification, reader: Reader) -> None:
+    completion.complete(Workspace.find(), run, verification, reader)
 
 
 @flow(name="forgetting")
@@ -53,14 +54,14 @@ def complete(run: Run, verification: Verification) -> None:
 def forgetting(scheduled: bool = False) -> list[str]:
     """Ids of the requests that were fulfilled; an interrupted run is taken up where it stopped, then a new one begins
     over whatever waits. A ``scheduled`` run may let requests wait for others, up to the earliest due date."""
-    done: list[str] = []
-    while (run := begin(scheduled)) is not None:
+    done, reader = list[str](), Reader()
+    while (run := begin(scheduled, reader)) is not None:
         remove_rows(run)
         training.run(list(run.datasets))
         deployment()
-        confirm(run)
-        run = erase(run)
-        complete(run, prove(run))
+        confirm(run, reader)
+        run = erase(run, reader)
+        complete(run, prove(run), reader)
         done += run.requests
     for line in left_out(Workspace.find()):
         print(line, file=sys.stderr)

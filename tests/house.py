@@ -31,18 +31,25 @@ def ask(workspace: Workspace, *users: str, items: tuple[str, ...] = ()) -> list[
     return [intake.submit(workspace, None, user, items).id for user in users]
 
 
-def rebuild(workspace: Workspace) -> Run:
+def rebuild(workspace: Workspace, reader: Reader | None = None) -> Run:
     """A forget run up to the point where what is served no longer knows the subjects."""
-    run = runs.begin(workspace)
+    reader = reader or Reader()
+    run = runs.begin(workspace, reader=reader)
     assert run is not None
     runs.remove_rows(workspace, run)
     train(workspace, list(run.datasets))
-    runs.confirm(workspace, run)
+    runs.confirm(workspace, run, reader)
     return run
 
 
 def forget(workspace: Workspace, *users: str, items: tuple[str, ...] = ()) -> list[str]:
     """Requests taken and fulfilled; their ids."""
     ids = ask(workspace, *users, items=items)
-    completion.complete(workspace, erasure.erase(workspace, rebuild(workspace)))
+    fulfil(workspace)
     return ids
+
+
+def fulfil(workspace: Workspace) -> None:
+    """A whole forget run."""
+    reader = Reader()
+    completion.complete(workspace, erasure.erase(workspace, rebuild(workspace, reader), reader), reader=reader)

@@ -19,6 +19,7 @@ from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import guarantee, residues
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.plan import Served, plan
+from lethe.forgetting.touched import Predicted
 from lethe.learning.slices import slice_config
 from lethe.models import configure
 from lethe.tables.columns import to_arrow, write_parquet
@@ -108,6 +109,20 @@ def test_a_prediction_is_the_median_cost_of_a_row_and_its_error_is_shown():
     # Of two records each is predicted from the other: 2 s for 1 s and 1 s for 2 s.
     assert records(("a", 100, 1.0), ("a", 100, 2.0)).error("a") == pytest.approx((1.0 + 0.5) / 2)
     assert known.error("b") is None
+    # The first run compiled something: it says nothing of the others, nor of how well they are predicted.
+    assert records(("a", 10, 60.0), *(("a", 10, 1.0 + n / 10) for n in range(6))).error("a") < 0.3
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (None, "2.0 s"),
+        (0.25, "2.0 s (± 25%)"),
+        (51.9, "2.0 s (a rough guess: earlier trainings differed more than that)"),
+    ],
+)
+def test_a_prediction_says_how_sure_it_is_in_words_that_mean_something(error, words):
+    assert str(Predicted({"sub-models": 2.0}, error)) == words
 
 
 def test_the_touched_shards_trainings_are_predicted_and_other_shardings_compared(workspace):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from lethe.build.inputs import EnsembleInputs, SubModelInputs
 from lethe.build.recipe import Recipe
@@ -24,6 +23,7 @@ from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.learning.slices import slice_config
 from lethe.models import configure
+from lethe.tables.reader import Reader
 
 KEPT = 50
 """Records of each kind of work, the newest."""
@@ -58,11 +58,12 @@ class Costs:
         return _predict([record for record in self.records if record.what == what], rows)
 
     def error(self, what: str) -> float | None:
-        """Mean relative error of predicting each record from the others; None where there are fewer than two."""
+        """Median relative error of predicting each record from the others; None where there are fewer than two. The
+        median, as predictions are: what a first run compiles or loads says nothing of the next."""
         known = [record for record in self.records if record.what == what]
         predicted = [_predict([o for o in known if o is not record], record.rows) for record in known]
         errors = [abs(p - r.seconds) / r.seconds for p, r in zip(predicted, known, strict=True) if p and r.seconds]
-        return statistics.fmean(errors) if errors else None
+        return statistics.median(errors) if errors else None
 
     @classmethod
     def read(cls, workspace: Workspace) -> Costs:
@@ -105,11 +106,10 @@ def _name(artifact: Artifact) -> str:
             return kind
 
 
-def shard_columns(path: Path, *names: str) -> tuple[np.ndarray, ...]:
-    """Columns of a shard's table; slices are 0 where it isn't sliced."""
-    table = pq.read_table(path)
-    nothing = np.zeros(table.num_rows, dtype=np.int64)
-    return tuple(table[name].to_numpy() if name in table.column_names else nothing for name in names)
+def slices_of(path: Path, reader: Reader) -> np.ndarray:
+    """[n] int64: the slice of each row of a shard's table; 0 where it isn't sliced."""
+    slices = reader.slices(path)
+    return np.zeros(reader.rows(path), dtype=np.int64) if slices is None else slices
 
 
 def costs_behind(recipe: Recipe, rows: int, costs: Costs) -> dict[str, float | None]:
@@ -127,7 +127,9 @@ def training_of(recipe: Recipe) -> str:
     return training(recipe.model, config.plain())
 
 
-def expected_seconds(workspace: Workspace, recipe: Recipe, requests: int, costs: Costs) -> float | None:
+def expected_seconds(
+    workspace: Workspace, recipe: Recipe, requests: int, costs: Costs, reader: Reader | None = None
+) -> float | None:
     """What training, aggregating and evaluating for that many whole-user requests, fulfilled together, is expected to
     cost; None where it isn't known.
 
@@ -135,7 +137,8 @@ def expected_seconds(workspace: Workspace, recipe: Recipe, requests: int, costs:
     (1 - f)^requests. A shard is learnt again from its first touched slice on.
     """
     tables = sorted(workspace.shards(recipe.dataset, recipe.sharding).glob("*.parquet"))
-    held = [shard_columns(path, "user", "slice") for path in tables]
+    reader = reader or Reader()
+    held = [(reader.interactions(path).user_ids, slices_of(path, reader)) for path in tables]
     held = [(users, places) for users, places in held if len(users)]
     everyone = len(np.unique(np.concatenate([users for users, _ in held]))) if held else 0
     rows, total = sum(len(users) for users, _ in held), 0.0

@@ -42,7 +42,9 @@ class Choice:
         }
 
 
-def choose(workspace: Workspace, params: Params, outcomes: list[Outcome], costs: Costs) -> Choice:
+def choose(
+    workspace: Workspace, params: Params, outcomes: list[Outcome], costs: Costs, reader: Reader | None = None
+) -> Choice:
     """The candidate with the best validation metric; the first listed wins a tie.
 
     Where requests are expected, it is the one that forgets most cheaply of those that come near enough to that metric
@@ -52,7 +54,7 @@ def choose(workspace: Workspace, params: Params, outcomes: list[Outcome], costs:
     values = [outcome.metrics(workspace)["valid"][name] for outcome in outcomes]
     merits = [merit(value, name) for value in values]
     requests = max(settings.expected_requests, 1)
-    seconds = [expected_seconds(workspace, outcome.job.recipe, requests, costs) for outcome in outcomes]
+    seconds = [expected_seconds(workspace, outcome.job.recipe, requests, costs, reader) for outcome in outcomes]
     least = _near_enough(params, max(merits))
     rule = f"best validation {name}"
     place = max(range(len(outcomes)), key=lambda n: merits[n])
@@ -81,7 +83,9 @@ def promote_winners(
         by_family.setdefault(outcome.job.family, []).append(outcome)
     costs = learn(workspace)
     versions = {
-        family: promote(workspace, params, choose(workspace, params, candidates, costs), rebuilt=rebuilt, reader=reader)
+        family: promote(
+            workspace, params, choose(workspace, params, candidates, costs, reader), rebuilt=rebuilt, reader=reader
+        )
         for family, candidates in by_family.items()
     }
     write_reports(workspace, params, outcomes, versions, rebuilt=rebuilt)

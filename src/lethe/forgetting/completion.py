@@ -26,18 +26,21 @@ from lethe.forgetting.standing import ledger
 from lethe.forgetting.state import State
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.ledger import LedgerStore
+from lethe.tables.reader import Reader
 
 NOT_RUN = Verification(result="not run", reason="no rebuild was made in this run")
 
 
-def complete(workspace: Workspace, run: Run, verification: Verification = NOT_RUN) -> None:
+def complete(
+    workspace: Workspace, run: Run, verification: Verification = NOT_RUN, reader: Reader | None = None
+) -> None:
     """Erase the subjects, sign the certificates, end the requests, and let the service answer normally again.
 
     Raises EvidenceError before anything of it is done, if what a certificate must show does not hold.
     """
     assert run.ended is not None, "a run is erased before it is completed"
     book, ended = ledger(workspace), run.ended
-    needles = needles_of(workspace, book, run, ended.after)
+    needles = needles_of(workspace, book, run, ended.after, reader)
     requests = members(book, run)
     suppressed = {request.id: request.digests() for request in requests}
     seconds = {"total": round(time.time() - run.started, 2), "training": _training_seconds(workspace, run)}

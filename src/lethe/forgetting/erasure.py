@@ -25,14 +25,16 @@ from lethe.forgetting.stores.base import Site, Store
 from lethe.forgetting.stores.held import still_held
 from lethe.forgetting.stores.needles import Needles
 from lethe.serving.hidden import HiddenUsers
+from lethe.tables.reader import Reader
 
 
-def erase(workspace: Workspace, run: Run) -> Run:
+def erase(workspace: Workspace, run: Run, reader: Reader | None = None) -> Run:
     """Empty every store of what is superseded, then scan them all; raises LetheError if anything is found."""
-    book, after = ledger(workspace), state_of(workspace)
+    reader = reader or Reader()
+    book, after = ledger(workspace), state_of(workspace, reader)
     requests = members(book, run)
-    places = stores(workspace, book, run)
-    needles = needles_of(workspace, book, run, after)
+    places = stores(workspace, book, run, reader)
+    needles = needles_of(workspace, book, run, after, reader)
     removed = purge.purge(places, needles)
     scan = purge.scan(places, needles)
     if scan.found:
@@ -46,7 +48,7 @@ def erase(workspace: Workspace, run: Run) -> Run:
         # It was killed after the ledger erased its subjects. Keyed digests were searched for now; what the first scan
         # showed of the ids themselves stands.
         return run
-    trees = {dataset: user_tree(workspace, dataset) for dataset in run.datasets}
+    trees = {dataset: user_tree(workspace, dataset, reader) for dataset in run.datasets}
     ended = Ended(
         purged=tuple(Purged(store=one.store, removed=one.entries, bytes=one.bytes) for one in removed),
         scan=_absence(scan, needles),
@@ -93,11 +95,12 @@ def _hidden(workspace: Workspace, requests: Sequence[ForgetRequest]) -> dict[str
     return {request.id: hidden.holds(request.dataset, str(request.user)) for request in requests}
 
 
-def stores(workspace: Workspace, book: Ledger, run: Run | None = None) -> list[Store]:
+def stores(workspace: Workspace, book: Ledger, run: Run | None = None, reader: Reader | None = None) -> list[Store]:
     """Every place where forgotten data can hide. Without a run they can be searched, but not emptied."""
     datasets = () if run is None else run.datasets
-    live = live_artifacts(workspace, kept_versions(workspace, datasets))
-    return every_store(Site(workspace, book, live, datasets, Params.read(workspace.params)))
+    reader = reader or Reader()
+    live = live_artifacts(workspace, kept_versions(workspace, datasets, reader), reader)
+    return every_store(Site(workspace, book, live, datasets, Params.read(workspace.params), reader))
 
 
 @dataclass(frozen=True)
@@ -142,13 +145,13 @@ def _told(scan: purge.Scan) -> str:
     return f"scan: {scan.found} places still hold forgotten data, there must be none; first: {where}"
 
 
-def needles_of(workspace: Workspace, book: Ledger, run: Run, now: State) -> list[Needles]:
+def needles_of(workspace: Workspace, book: Ledger, run: Run, now: State, reader: Reader | None = None) -> list[Needles]:
     """What must be gone: the subjects, and every digest of before, in their datasets, that is of nothing now.
 
     A sub-model of a shard that was not touched may be there twice, made by the code of then and by that of today: it
     has seen nobody who is forgotten, and stays.
     """
-    alive = now.digests() | live_digests(workspace, kept_versions(workspace, run.datasets))
+    alive = now.digests() | live_digests(workspace, kept_versions(workspace, run.datasets, reader), reader)
     old = run.before.of(*run.datasets).digests() - alive
     requests = members(book, run)
     listed, held = SuppressionList.read(workspace.suppression).entries, still_held(workspace)

@@ -20,6 +20,7 @@ from lethe.errors import LetheError
 from lethe.forgetting.ledger.requests import ForgetRequest, Held, counts_beside, holds
 from lethe.tables.ids import as_integer, near, same_id
 from lethe.tables.interactions import Interactions
+from lethe.tables.reader import Reader
 from lethe.tables.side_tables import SideTables
 
 _PEOPLE = ("users.parquet", "friends.parquet")
@@ -36,12 +37,12 @@ class Tables:
     copy: Interactions | None
 
     @classmethod
-    def read(cls, workspace: Workspace, dataset: str) -> Tables:
-        copy = workspace.source_copy(dataset)
+    def read(cls, workspace: Workspace, dataset: str, reader: Reader | None = None) -> Tables:
+        copy, reader = workspace.source_copy(dataset), reader or Reader()
         return cls(
-            Interactions.read(workspace.interactions(dataset)),
-            SideTables.read(workspace.side(dataset)),
-            Interactions.read(copy) if copy.is_file() else None,
+            reader.interactions(workspace.interactions(dataset)),
+            reader.side(workspace.side(dataset)),
+            reader.interactions(copy) if copy.is_file() else None,
         )
 
     def held(self, requests: Sequence[ForgetRequest]) -> list[Held]:
@@ -72,9 +73,9 @@ class Tables:
         return [Held(*(int(count) for count in of_one)) for of_one in zip(*counts, strict=True)]
 
 
-def held_now(workspace: Workspace, request: ForgetRequest) -> Held:
+def held_now(workspace: Workspace, request: ForgetRequest, reader: Reader | None = None) -> Held:
     """What there is of a request's subject now; earlier files where only these held it when it was accepted."""
-    (held,) = Tables.read(workspace, request.dataset).held([request])
+    (held,) = Tables.read(workspace, request.dataset, reader).held([request])
     if request.held.rows or not request.held.earlier:
         return held
     (earlier,) = earlier_files(workspace, request.dataset, [str(request.user)])

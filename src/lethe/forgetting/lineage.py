@@ -14,7 +14,9 @@ from lethe.build.inputs import PackageInputs
 from lethe.build.registry import Registry, Version
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.workspace import Workspace
+from lethe.data.split import PARTS
 from lethe.learning.slices import slice_rows
+from lethe.serving.package import PackageInfo
 from lethe.tables.likes import are_likes, likes
 from lethe.tables.reader import Reader
 from lethe.tables.side_tables import content_digest, folder_beside
@@ -43,30 +45,29 @@ def live_artifacts(
     live = {}
     for dataset in workspace.datasets():
         infos = [version.info for version in versions if version.info.dataset == dataset]
-        thresholds = {None, *(info.positive for info in infos)}
-        tables = _tables(workspace, dataset, thresholds, reader or Reader())
+        tables = _tables(workspace, dataset, infos, reader or Reader())
         tables = tables.union(*(info.tables.values() for info in infos))
         live[dataset] = _closure(waiting, named, tables, {info.snapshot.key for info in infos})
     return live
 
 
-def live_digests(workspace: Workspace, kept: Iterable[Version]) -> set[str]:
+def live_digests(workspace: Workspace, kept: Iterable[Version], reader: Reader | None = None) -> set[str]:
     """Digests of those artifacts."""
-    alive = set[str]().union(*live_artifacts(workspace, kept).values())
+    alive = set[str]().union(*live_artifacts(workspace, kept, reader).values())
     return {artifact.digest for artifact in ArtifactStore(workspace.artifacts).all() if artifact.key in alive}
 
 
-def superseded(workspace: Workspace, datasets: Collection[str]) -> list[Version]:
+def superseded(workspace: Workspace, datasets: Collection[str], reader: Reader | None = None) -> list[Version]:
     """The versions of these datasets, served or not, that aren't made of what remains: they saw what is forgotten."""
-    reader = Reader()
+    reader = reader or Reader()
     remaining = {dataset: reader.digest_beside(workspace.interactions(dataset)) for dataset in datasets}
     versions = Registry(workspace).all_versions()
     return [v for v in versions if v.info.data_digest != remaining.get(v.info.dataset, v.info.data_digest)]
 
 
-def kept_versions(workspace: Workspace, datasets: Collection[str]) -> list[Version]:
+def kept_versions(workspace: Workspace, datasets: Collection[str], reader: Reader | None = None) -> list[Version]:
     """The stored versions that a forget run over these datasets doesn't supersede."""
-    gone = {version.tag for version in superseded(workspace, datasets)}
+    gone = {version.tag for version in superseded(workspace, datasets, reader)}
     return [version for version in Registry(workspace).all_versions() if version.tag not in gone]
 
 
@@ -101,19 +102,31 @@ def _digests(value: JsonValue) -> Iterator[str]:
         yield value
 
 
-def _tables(workspace: Workspace, dataset: str, thresholds: set[str | None], reader: Reader) -> set[str]:
+def _tables(workspace: Workspace, dataset: str, infos: list[PackageInfo], reader: Reader) -> set[str]:
     """Digests of every table of a dataset: of its bytes, and where it holds interactions of its content, and of what of
-    it is liked by each of the thresholds."""
-    digests: set[str] = set()
+    it is liked. Tables whose content a version of today's data names aren't read for it."""
+    thresholds, digests = {None, *(info.positive for info in infos)}, set[str]()
+    named = set[Path]() if thresholds != {None} else _named_by(workspace, dataset, infos, reader)
     for path in (workspace.root / "data" / dataset).rglob("*.parquet"):
         digests.add(reader.digest_file(path))
         # Nothing is made of an assignment's content but shards.
-        if {"user", "item"} <= set(pq.read_schema(path).names) and path.parent.name != "assignment":
+        is_known = path in named or path.parent.name == "assignment"
+        if not is_known and {"user", "item"} <= set(pq.read_schema(path).names):
             digests |= {reader.digest(path), reader.digest_beside(path)}
             digests |= {digest for threshold in thresholds - {None} for digest in _liked(path, threshold, reader)}
         if path.parent.name == "shards" and "slice" in pq.read_schema(path).names:
             digests |= {digest for threshold in thresholds for digest in _slices(path, threshold, reader)}
     return digests
+
+
+def _named_by(workspace: Workspace, dataset: str, infos: list[PackageInfo], reader: Reader) -> set[Path]:
+    """The tables that versions of today's data were built from."""
+    whole, named = workspace.interactions(dataset), set[Path]()
+    for info in infos:
+        if whole.is_file() and info.data_digest == reader.digest_beside(whole):
+            named |= {whole, *(workspace.split(dataset, part) for part in PARTS)}
+            named |= {workspace.shards(dataset, info.sharding) / f"{shard}.parquet" for shard in info.shards}
+    return named
 
 
 def _liked(path: Path, threshold: str | None, reader: Reader) -> tuple[str, str]:

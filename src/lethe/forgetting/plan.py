@@ -17,6 +17,7 @@ from lethe.data.partition.guarantee import guarantee, residues
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.touched import Predicted, Shard, predict, shards_of
 from lethe.learning.aggregation import aggregator_of
+from lethe.tables.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,7 @@ def plan(
     *,
     costs: Costs | None = None,
     params: Params | None = None,
+    reader: Reader | None = None,
 ) -> Plan:
     """Look the subjects up in the shard tables, side tables included, of every served family of their datasets, and
     predict the work.
@@ -163,9 +165,11 @@ def plan(
     With ``params`` its other shardings are compared with; one whose tables don't exist is left out. A user whose rows
     are all in validation or test touches no shard; what is made of them is rebuilt all the same.
     """
-    touching = {request.dataset for request in requests}
+    touching, reader = {request.dataset for request in requests}, reader or Reader()
     families = [
-        _family(workspace, requests, one, costs or Costs(), params) for one in served if one.recipe.dataset in touching
+        _family(workspace, requests, one, costs or Costs(), params, reader)
+        for one in served
+        if one.recipe.dataset in touching
     ]
     return Plan(tuple(requests), tuple(families))
 
@@ -176,10 +180,11 @@ def _family(
     served: Served,
     costs: Costs,
     params: Params | None,
+    reader: Reader,
 ) -> FamilyPlan:
     recipe = served.recipe
     mine = [request for request in requests if request.dataset == recipe.dataset]
-    shards = shards_of(workspace, recipe, mine)
+    shards = shards_of(workspace, recipe, mine, reader)
     alternatives = []
     for name, layout in params.shardings.items() if params else ():
         if name == recipe.sharding or not workspace.shards(recipe.dataset, name).is_dir():
@@ -187,6 +192,6 @@ def _family(
         settings = params.aggregators.get(layout.aggregator, {}) if params else {}
         aggregator = aggregator_of(layout.aggregator).Config.parse(settings, f"aggregators.{layout.aggregator}").plain()
         other = recipe.model_copy(update={"sharding": name, "layout": layout, "aggregator": aggregator})
-        laid = shards_of(workspace, other, mine)
+        laid = shards_of(workspace, other, mine, reader)
         alternatives.append(Alternative(name, layout, laid, predict(other, laid, costs)))
     return FamilyPlan(served, shards, predict(recipe, shards, costs), tuple(alternatives))

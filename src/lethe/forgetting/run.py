@@ -33,16 +33,17 @@ from lethe.forgetting.record import Run
 from lethe.forgetting.removal import rewrite_what_no_stage_makes, subjects, take_out
 from lethe.forgetting.standing import check_list, ledger, pending
 from lethe.forgetting.state import served, state_of
-from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import digest_beside
+from lethe.tables.reader import Reader
 
 
-def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None = None) -> Run | None:
+def begin(
+    workspace: Workspace, *, scheduled: bool = False, now: datetime | None = None, reader: Reader | None = None
+) -> Run | None:
     """The interrupted run, or a new one over every accepted request that isn't on hold; None if there is nothing to do.
 
     A ``scheduled`` one may let requests wait for others, see ``Forgetting.batch``; all that wait go together.
     """
-    run, book = Run.read(workspace), ledger(workspace)
+    run, book, reader = Run.read(workspace), ledger(workspace), reader or Reader()
     if run is not None and not members(book, run):
         Run.discard(workspace)  # All of it was cancelled, withdrawn or set aside.
         run = None
@@ -51,11 +52,11 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
         take_up(workspace)
         params = Params.read(workspace.params)
         ready = [request for request in book.pending() if not request.on_hold]
-        waiting = [request for request in ready if _something_is_left(workspace, params, book, request)]
+        waiting = [request for request in ready if _something_is_left(workspace, params, book, request, reader)]
         if not waiting:
             return None
         _drop_families_that_left(workspace, params)
-        planned = plan(workspace, waiting, served(workspace), costs=Costs.read(workspace))
+        planned = plan(workspace, waiting, served(workspace), costs=Costs.read(workspace), reader=reader)
         if scheduled and _may_wait(workspace, planned, now or datetime.now(UTC)):
             return None
         datasets = tuple(sorted({request.dataset for request in waiting}))
@@ -63,12 +64,12 @@ def begin(workspace: Workspace, *, scheduled: bool = False, now: datetime | None
             requests=tuple(request.id for request in waiting),
             datasets=datasets,
             plan=planned.record(),
-            before=state_of(workspace),
+            before=state_of(workspace, reader),
             held={request.id: request.held.to_remove() for request in waiting},
-            users=_among_users(workspace, waiting),
+            users=_among_users(workspace, waiting, reader),
             nonces={request.id: request.nonce or secrets.token_hex(16) for request in waiting},
             drawn_by="requesters" if any(request.nonce for request in waiting) else "random",
-            expected={dataset: _expected(workspace, dataset, waiting) for dataset in datasets},
+            expected={dataset: _expected(workspace, dataset, waiting, reader) for dataset in datasets},
             started=time.time(),
         )
         run = begun_before(workspace, run, waiting).write(workspace)
@@ -83,14 +84,14 @@ def _drop_families_that_left(workspace: Workspace, params: Params) -> None:
         registry.drop(family)
 
 
-def user_tree(workspace: Workspace, dataset: str) -> UserTree:
+def user_tree(workspace: Workspace, dataset: str, reader: Reader) -> UserTree:
     """Of the users of a dataset's interactions."""
-    users = np.unique(Interactions.read(workspace.interactions(dataset)).user_ids)
+    users = np.unique(reader.interactions(workspace.interactions(dataset)).user_ids)
     return UserTree(subject_digest(dataset, user) for user in users)
 
 
-def _among_users(workspace: Workspace, requests: Sequence[ForgetRequest]) -> dict[str, Member | None]:
-    trees = {dataset: user_tree(workspace, dataset) for dataset in {request.dataset for request in requests}}
+def _among_users(workspace: Workspace, requests: Sequence[ForgetRequest], reader: Reader) -> dict[str, Member | None]:
+    trees = {dataset: user_tree(workspace, dataset, reader) for dataset in {request.dataset for request in requests}}
     return {request.id: trees[request.dataset].member(request.subject_digest) for request in requests}
 
 
@@ -113,10 +114,12 @@ def _advance(book: Ledger, run: Run, since: RequestState, state: RequestState, *
         book.advance_all(waiting, state, **detail)
 
 
-def _something_is_left(workspace: Workspace, params: Params, book: Ledger, request: ForgetRequest) -> bool:
+def _something_is_left(
+    workspace: Workspace, params: Params, book: Ledger, request: ForgetRequest, reader: Reader
+) -> bool:
     """Whether a request has anything to remove still; one whose rows an earlier run took completes here."""
     begun = request.state not in ("accepted", "planned") or any(e.state == "executing" for e in book.events(request.id))
-    if begun or request.held.earlier or held_now(workspace, request):
+    if begun or request.held.earlier or held_now(workspace, request, reader):
         return True
     if any(earlier_files(workspace, request.dataset, [str(request.user)])):
         return True  # The rows went by another way, and what was made of them is still there.
@@ -137,8 +140,8 @@ def remove_rows(workspace: Workspace, run: Run) -> None:
         rewrite_what_no_stage_makes(workspace, params, dataset, mine)
 
 
-def _expected(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> int:
-    rows = Interactions.read(workspace.interactions(dataset))
+def _expected(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest], reader: Reader) -> int:
+    rows = reader.interactions(workspace.interactions(dataset))
     mine = [request for request in requests if request.dataset == dataset]
     leaving = SuppressionList(workspace.suppression, tuple(subjects(mine)))
     begun = read_epoch(workspace, dataset).get("interactions", len(rows))
@@ -153,18 +156,20 @@ def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, S
     take_out(workspace, Params.read(workspace.params), dataset, requests)
 
 
-def confirm(workspace: Workspace, run: Run) -> None:
+def confirm(workspace: Workspace, run: Run, reader: Reader | None = None) -> None:
     """No served version may come from other data than what remains; then the requests are verified. One whose rows are
     still there is set aside as failed, and holds up no other.
 
     Raises LetheError if a version does, or if no request is left.
     """
-    book = ledger(workspace)
+    book, reader = ledger(workspace), reader or Reader()
     for family, version in Registry(workspace).served().items():
         dataset = version.info.dataset
-        if dataset in run.datasets and version.info.data_digest != digest_beside(workspace.interactions(dataset)):
+        if dataset in run.datasets and version.info.data_digest != reader.digest_beside(
+            workspace.interactions(dataset)
+        ):
             raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
-    left = {request.id: held_now(workspace, request) for request in members(book, run)}
+    left = {request.id: held_now(workspace, request, reader) for request in members(book, run)}
     failed = {id: count for id, held in left.items() if (count := held.rows + held.source_copy)}
     why = f"{sum(failed.values())} rows are still in the data after removal, there must be none"
     set_aside(workspace, run, list(failed), "rows-left", why)

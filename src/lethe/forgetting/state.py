@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lethe.build.builder import Builder
 from lethe.build.registry import Registry
 from lethe.config.section import Section
 from lethe.core.canonical import digest_json
 from lethe.core.environment import numeric_environment
 from lethe.core.workspace import Workspace
 from lethe.forgetting.plan import Served
-from lethe.tables.side_tables import digest_beside
+from lethe.tables.reader import Reader
 
 
 class DatasetState(Section):
@@ -19,7 +18,7 @@ class DatasetState(Section):
 
     interactions: str
     shards: dict[str, dict[str, str]]
-    """{sharding: {shard: digest}} of the shardings that are served and of the shards that hold a row."""
+    """{sharding: {shard: digest}}: those that what is served was built from."""
 
     def digests(self) -> Iterator[str]:
         yield self.interactions
@@ -94,15 +93,18 @@ def served(workspace: Workspace) -> list[Served]:
     return [Served(family, version.recipe) for family, version in Registry(workspace).served().items()]
 
 
-def state_of(workspace: Workspace) -> State:
+def state_of(workspace: Workspace, reader: Reader | None = None) -> State:
     """Data and versions as they are now."""
-    versions = Registry(workspace).served()
-    builders = [Builder(workspace, version.recipe) for version in versions.values()]
+    reader, versions = reader or Reader(), Registry(workspace).served()
     return State(
         datasets={
             dataset: DatasetState(
-                interactions=digest_beside(workspace.interactions(dataset)),
-                shards={b.recipe.sharding: _shards(b) for b in builders if b.recipe.dataset == dataset},
+                interactions=reader.digest_beside(workspace.interactions(dataset)),
+                shards={
+                    version.info.sharding: version.info.shards
+                    for version in versions.values()
+                    if version.info.dataset == dataset
+                },
             )
             for dataset in workspace.datasets()
         },
@@ -119,8 +121,3 @@ def state_of(workspace: Workspace) -> State:
         },
         environment=digest_json(numeric_environment("cpu")),
     )
-
-
-def _shards(builder: Builder) -> dict[str, str]:
-    folder = builder.workspace.shards(builder.recipe.dataset, builder.recipe.sharding)
-    return {name: digest_beside(folder / f"{name}.parquet") for name in builder.shard_names()}

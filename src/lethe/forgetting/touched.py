@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from lethe.build.costs import Costs, costs_behind, shard_columns, training_of
+from lethe.build.costs import Costs, costs_behind, slices_of, training_of
 from lethe.build.recipe import Recipe
 from lethe.core.workspace import Workspace
 from lethe.forgetting.ledger.requests import ForgetRequest, mentions
-from lethe.tables.side_tables import SideTables
+from lethe.tables.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Predicted:
 
     parts: dict[str, float | None]
     error: float | None
-    """Mean relative error that predicting the training records from one another would have had."""
+    """Median relative error that predicting the training records from one another would have had."""
 
     @property
     def seconds(self) -> float | None:
@@ -51,7 +51,11 @@ class Predicted:
         unknown = [name for name, seconds in self.parts.items() if seconds is None]
         if self.seconds is None:
             return f"no record yet of {', '.join(unknown)}"
-        return f"{self.seconds:.1f} s" + ("" if self.error is None else f" (error {self.error:.0%})")
+        if self.error is None:
+            return f"{self.seconds:.1f} s"
+        # Beyond that a percentage says no more than that nobody can tell.
+        doubt = f"± {self.error:.0%}" if self.error <= 1 else "a rough guess: earlier trainings differed more than that"
+        return f"{self.seconds:.1f} s ({doubt})"
 
     def to_json(self) -> dict[str, Any]:
         parts = {name: None if seconds is None else round(seconds, 3) for name, seconds in self.parts.items()}
@@ -63,18 +67,21 @@ class Predicted:
         }
 
 
-def shards_of(workspace: Workspace, recipe: Recipe, requests: Sequence[ForgetRequest]) -> dict[str, Shard]:
+def shards_of(
+    workspace: Workspace, recipe: Recipe, requests: Sequence[ForgetRequest], reader: Reader
+) -> dict[str, Shard]:
     """Every shard of the recipe's sharding, and what the requests, all of its dataset, touch in it."""
     tables = sorted(workspace.shards(recipe.dataset, recipe.sharding).glob("*.parquet"))
-    return {path.stem: _shard(path, requests, recipe.layout.slices) for path in tables}
+    return {path.stem: _shard(path, requests, recipe.layout.slices, reader) for path in tables}
 
 
-def _shard(path: Path, requests: Sequence[ForgetRequest], slices: int) -> Shard:
-    users, items, places = shard_columns(path, "user", "item", "slice")
+def _shard(path: Path, requests: Sequence[ForgetRequest], slices: int, reader: Reader) -> Shard:
+    rows, places = reader.interactions(path), slices_of(path, reader)
+    users, items = rows.user_ids, rows.item_ids
     # Two requests may be about the same row: it leaves once.
     covered = [request.covers(users, items) for request in requests]
     gone = np.any(covered, axis=0) if covered else np.zeros(len(users), dtype=bool)
-    tables = SideTables.read(path.parent / "side" / path.stem)
+    tables = reader.side(path.parent / "side" / path.stem)
     mentioned = any(mentions(tables, request) for request in requests)
     trainings: tuple[int, ...] = ()
     if (gone.any() or mentioned) and not gone.all():

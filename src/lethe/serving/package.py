@@ -56,6 +56,13 @@ class PackageInfo(Section):
         """Content digest of the whole table and of the side tables beside it."""
         return self.tables["interactions"]
 
+    @property
+    def shards(self) -> dict[str, str]:
+        """{shard: digest} of the tables that its sub-models learnt from."""
+        return {
+            name.removeprefix("shard/"): digest for name, digest in self.tables.items() if name.startswith("shard/")
+        }
+
 
 @dataclass(frozen=True)
 class Recommendation:

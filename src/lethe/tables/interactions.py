@@ -138,6 +138,11 @@ class Interactions:
         missing = [name for name in ("user", "item") if name not in table.column_names]
         if missing:
             raise DataError(f"{path}: column {missing[0]!r} is missing, it has {table.column_names}")
+        return cls.of_table(table)
+
+    @classmethod
+    def of_table(cls, table: pa.Table) -> Interactions:
+        """What ``write`` wrote, decoded already."""
         column = {name: from_arrow(table[name]) for name in table.column_names}
         contexts = {name.removeprefix(CONTEXT): value for name, value in column.items() if name.startswith(CONTEXT)}
         time = next((name for name in TIMES if name in column), "timestamp")

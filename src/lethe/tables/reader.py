@@ -29,7 +29,7 @@ _TICK = 20_000_000
 """Nanoseconds within which a file may change again without its time showing it: two of the kernel's slowest ticks."""
 
 _COARSE_TICK = 2_000_000_000
-"""The same on a file system that keeps whole seconds."""
+"""The same on a file system that keeps whole seconds, or two."""
 
 
 class _Stamp(NamedTuple):
@@ -45,16 +45,20 @@ class _Stamp(NamedTuple):
         status = path.stat()
         return cls(path, status.st_mtime_ns, status.st_size, status.st_ino)
 
-    def settled(self, now: int) -> bool:
-        """Whether a later change would show."""
-        tick = _COARSE_TICK if self.changed % 1_000_000_000 == 0 else _TICK
-        return now - self.changed > tick
+    @property
+    def is_coarse(self) -> bool:
+        return self.changed % 1_000_000_000 == 0
+
+    def settles_in(self, now: int) -> int:
+        """Nanoseconds until a later change would show."""
+        return max(0, self.changed + (_COARSE_TICK if self.is_coarse else _TICK) + 1 - now)
 
 
 class Reader:
     """Reads the tables of a workspace, each once. Safe for several threads; another process begins with an empty one.
 
-    A file that was written just now is read each time until a change of it would show in its time.
+    A file that was written just now is read a moment later, when a change of it would show in its time; on a file
+    system that keeps whole seconds it is read each time until then.
     """
 
     def __init__(self, room: int = ROOM) -> None:
@@ -100,10 +104,11 @@ class Reader:
 
     def _table(self, kind: str, files: tuple[Path, ...], read: Callable[[], T]) -> T:
         with self._lock:
-            now, stamps = time.time_ns(), tuple(map(_Stamp.of, files))
+            stamps = _stamps(files)
             if (kind, stamps) in self._tables:
                 self._tables.move_to_end((kind, stamps))
                 return self._tables[kind, stamps]  # type: ignore[return-value]
+            now = time.time_ns()
             table = read()
             if _unchanged(stamps, now):
                 self._tables[kind, stamps] = table  # type: ignore[assignment]
@@ -112,9 +117,10 @@ class Reader:
 
     def _digest(self, kind: str, files: tuple[Path, ...], take: Callable[[], str]) -> str:
         with self._lock:
-            now, stamps = time.time_ns(), tuple(map(_Stamp.of, files))
+            stamps = _stamps(files)
             if (kind, stamps) in self._digests:
                 return self._digests[kind, stamps]
+            now = time.time_ns()
             digest = take()
             if _unchanged(stamps, now):
                 self._digests[kind, stamps] = digest
@@ -125,6 +131,16 @@ class Reader:
             self._tables.popitem(last=False)
 
 
+def _stamps(files: tuple[Path, ...]) -> tuple[_Stamp, ...]:
+    """The files as they are, after a wait where the next change of one might not show."""
+    stamps = tuple(map(_Stamp.of, files))
+    wait = max((stamp.settles_in(time.time_ns()) for stamp in stamps if not stamp.is_coarse), default=0)
+    if not 0 < wait <= _TICK + 1:
+        return stamps
+    time.sleep(wait / 1e9)
+    return tuple(map(_Stamp.of, files))
+
+
 def _unchanged(stamps: tuple[_Stamp, ...], now: int) -> bool:
     """Whether what was read since ``now`` is what these stamps stand for."""
-    return all(stamp.settled(now) and _Stamp.of(stamp.path) == stamp for stamp in stamps)
+    return all(stamp.settles_in(now) == 0 and _Stamp.of(stamp.path) == stamp for stamp in stamps)

@@ -14,6 +14,7 @@ from lethe.core.workspace import Workspace
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.scan import find_in_name, look
+from lethe.tables.reader import Reader
 
 Datasets = Collection[str] | None
 """Datasets that a file belongs to; None where it may be any's."""
@@ -32,6 +33,7 @@ class Site:
     live: Mapping[str, Collection[str]] = field(default_factory=dict)
     datasets: tuple[str, ...] = ()
     params: Params | None = None
+    reader: Reader = field(default_factory=Reader, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Columns:
 
     users: pa.Array | None
     items: pa.Array | None = None
-    rows: BinaryIO | None = None
+    rows: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,9 @@ def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
     people = {"id"} if names_people(name) else set[str]()
     people |= {column for column in table.column_names if is_user(column)}
     items = next((_ids(table[column]) for column in table.column_names if is_item(column)), None)
-    whole = io.BytesIO(content) if {"user", "item"} <= set(table.column_names) else None
+    names = set(table.column_names)
+    # An assignment names the rows too, but is no table of interactions: its digest would be that of nothing.
+    whole = table if {"user", "item"} <= names and "shard" not in names else None
     if not people & set(table.column_names):
         things = table["id"] if names_people(name) is False and "id" in table.column_names else None
         yield Columns(None, items if things is None else _ids(things))
@@ -156,7 +158,7 @@ def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
             yield from _of_values(table[column])
 
 
-def _of_people(users: pa.Array, items: pa.Array | None, rows: BinaryIO | None = None) -> Iterator[Part]:
+def _of_people(users: pa.Array, items: pa.Array | None, rows: pa.Table | None = None) -> Iterator[Part]:
     """A column of people: a link names two, each beside the same items."""
     yield Columns(users, items if items is not None and len(items) == len(users) else None, rows)
     if pa.types.is_string(users.type):

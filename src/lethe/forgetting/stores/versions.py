@@ -13,6 +13,7 @@ from lethe.forgetting.lineage import superseded
 from lethe.forgetting.stores.base import Datasets, Folder, Found, Removed, Site, size_of
 from lethe.forgetting.stores.needles import Needles
 from lethe.serving import deploy
+from lethe.tables.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def stores(site: Site) -> list[Versions]:
 
     def retire_models() -> int:
         assert site.datasets, "only a forget run empties stores"
-        return _retire_models(workspace, site.datasets)
+        return _retire_models(workspace, site.datasets, site.reader)
 
     return [
         # The bento that is deployed serves every family, so one that is rebuilt replaces it.
@@ -68,8 +69,8 @@ def stores(site: Site) -> list[Versions]:
     ]
 
 
-def _retire_models(workspace: Workspace, datasets: Sequence[str]) -> int:
-    registry, old = Registry(workspace), superseded(workspace, datasets)
+def _retire_models(workspace: Workspace, datasets: Sequence[str], reader: Reader) -> int:
+    registry, old = Registry(workspace), superseded(workspace, datasets, reader)
     for version in old:
         registry.retire(version.tag)
     return len(old) + registry.discard_unfinished()
