@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lethe.config.dataset import Split
-from lethe.config.evaluation import Measures
+from lethe.config.measures import Measures
 from lethe.config.section import Section
 from lethe.core.artifacts import Artifact, Reference
 from lethe.core.canonical import Json

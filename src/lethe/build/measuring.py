@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lethe.config.evaluation import Measures
+from lethe.config.measures import Measures
 from lethe.evaluation.contextual import evaluate_situations
 from lethe.evaluation.ranking import evaluate, means
 from lethe.evaluation.rating import evaluate_ratings, predict_by_scores

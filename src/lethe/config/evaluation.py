@@ -6,18 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from lethe.config.measures import Measures
 from lethe.config.section import Section
-
-
-class Measures(Section):
-    """What is measured of one recommender: of its rankings at cutoffs, or of the ratings that it predicts."""
-
-    ratings: bool
-    """Whether it predicts ratings."""
-    metrics: tuple[str, ...]
-    """Names in ``evaluation.metrics.METRICS``, or in ``evaluation.rating.ERRORS``."""
-    cutoffs: tuple[int, ...] = ()
-    """None where it predicts ratings."""
 
 
 class Evaluation(Section):
