@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect import flow, task
 
 from flows.command import alone, command
+from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.proof import daily as checks
 
 
 @task(name="requests")
-def requests() -> dict[str, Any]:
+def requests() -> checks.Requests:
     return checks.check_requests(Workspace.find())
 
 
 @task(name="log and certificates")
-def log() -> dict[str, Any]:
+def log() -> checks.Log:
     return checks.check_log(Workspace.find())
 
 
 @task(name="suppression list")
-def suppression() -> dict[str, Any]:
+def suppression() -> checks.Listed:
     return checks.check_suppression(Workspace.find())
 
 
 @task(name="search every store")
-def search() -> dict[str, Any]:
+def search() -> checks.Searched:
     return checks.search(Workspace.find())
 
 
 @task(name="sampled rebuild")
-def rebuild() -> dict[str, Any]:
+def rebuild() -> Json:
     return checks.rebuild(Workspace.find())
 
 
@@ -41,8 +40,10 @@ def rebuild() -> dict[str, Any]:
 def audit() -> None:
     """Requests, log, suppression list, absence scan, sampled rebuild; reports/audit.json where all of it holds."""
     checks.begin(Workspace.find())
-    results = {"requests": requests(), "log": log(), "suppression": suppression()}
-    checks.write_report(Workspace.find(), **results, scan=search(), rebuild=rebuild())
+    results = checks.Results(
+        requests=requests(), log=log(), suppression=suppression(), scan=search(), rebuild=rebuild()
+    )
+    checks.write_report(Workspace.find(), results)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def everything(workspace: Workspace) -> None:
     audit.begin(workspace)
     results = {"requests": audit.check_requests(workspace), "log": audit.check_log(workspace)}
     results |= {"suppression": audit.check_suppression(workspace), "scan": audit.search(workspace)}
-    audit.write_report(workspace, **results, rebuild=audit.rebuild(workspace))
+    audit.write_report(workspace, audit.Results(**results, rebuild=audit.rebuild(workspace)))
 
 
 def test_an_untouched_workspace_passes(forgetful: Workspace) -> None:

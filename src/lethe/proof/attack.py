@@ -13,7 +13,6 @@ items      how near what the user had lies to itself: seen together, items are d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -39,7 +38,7 @@ class Auc:
         """Whether the whole interval is above chance: one in forty sound models does that as well."""
         return self.low > 0.5
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, float]:
         return {"auc": round(self.auc, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
 
 

@@ -7,11 +7,11 @@ list: every id that stands where an id stands is digested and looked up.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypedDict
 
 from lethe.config.params import Params
 from lethe.core import reports
-from lethe.core.canonical import digest_file
+from lethe.core.canonical import Json, digest_file
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import LetheError
@@ -24,7 +24,45 @@ from lethe.forgetting.stores.needles import Needles
 from lethe.proof.verification import verify
 
 
-def check_requests(workspace: Workspace) -> dict[str, Any]:
+class Requests(TypedDict):
+    waiting: int
+
+
+class Log(TypedDict):
+    """``head`` is the hash of the newest event."""
+
+    events: int
+    head: str
+    certificates: int
+
+
+class Listed(TypedDict):
+    """Lines of the suppression list, and requests that were looked for on it."""
+
+    entries: int
+    forgotten: int
+
+
+class Searched(TypedDict):
+    """Digests that were looked for, the stores they were looked for in, and places found."""
+
+    digests: int
+    stores: int
+    found: int
+
+
+class Results(TypedDict):
+    """What an audit that found nothing has seen."""
+
+    requests: Requests
+    log: Log
+    suppression: Listed
+    scan: Searched
+    rebuild: Json
+    """See ``Comparison.to_json``."""
+
+
+def check_requests(workspace: Workspace) -> Requests:
     """No run was interrupted and left, and no request is past its due date."""
     waiting, now = ledger(workspace).open(), datetime.now(UTC)
     if Run.read(workspace) is not None:
@@ -35,7 +73,7 @@ def check_requests(workspace: Workspace) -> dict[str, Any]:
     return {"waiting": len(waiting)}
 
 
-def check_log(workspace: Workspace) -> dict[str, Any]:
+def check_log(workspace: Workspace) -> Log:
     """The ledger's chain is whole, every certificate that it names is there unchanged, and it holds the heads that the
     certificates name."""
     book = ledger(workspace)
@@ -52,13 +90,13 @@ def check_log(workspace: Workspace) -> dict[str, Any]:
     return {"events": len(book.events()), "head": head, "certificates": len(heads)}
 
 
-def check_suppression(workspace: Workspace) -> dict[str, Any]:
+def check_suppression(workspace: Workspace) -> Listed:
     """Every forgotten user and interaction is still on the list that keeps them from coming back, unless lifted."""
     entries = SuppressionList.read(workspace.suppression).entries
     return {"entries": len(entries), "forgotten": check_list(workspace)}
 
 
-def search(workspace: Workspace) -> dict[str, Any]:
+def search(workspace: Workspace) -> Searched:
     """No store holds what the suppression list names."""
     entries = SuppressionList.read(workspace.suppression).entries
     needles = [Needles.keyed(dataset, entries) for dataset in sorted({entry.dataset for entry in entries})]
@@ -67,7 +105,7 @@ def search(workspace: Workspace) -> dict[str, Any]:
     return {"digests": len(entries), "stores": len(scan.places), "found": scan.found}
 
 
-def rebuild(workspace: Workspace, sample: int | None = None) -> dict[str, Any]:
+def rebuild(workspace: Workspace, sample: int | None = None) -> Json:
     """A few sub-models (default: as many as params.yaml says), built anew from the remaining data, have the same
     digests."""
     count = Params.read(workspace.params).audit.sample if sample is None else sample
@@ -82,6 +120,6 @@ def begin(workspace: Workspace) -> None:
     reports.remove_report(workspace, "audit")
 
 
-def write_report(workspace: Workspace, **results: dict[str, Any]) -> None:
+def write_report(workspace: Workspace, results: Results) -> None:
     """reports/audit.json: only an audit that found nothing has one."""
     reports.write_report(workspace, "audit", {"at": datetime.now(UTC).isoformat(timespec="seconds"), **results})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -31,9 +31,22 @@ Histories = dict[RawId, list[RawId]]
 """Items of each user's training rows, by raw ids."""
 
 
+Looks = dict[str, dict[str, dict[str, float]]]
+"""{"before" | "after": {signal: {"auc", "low", "high"}}} of a family."""
+
+
+class Membership(TypedDict):
+    """What the attack came to; ``alarm`` where an interval after forgetting is above chance."""
+
+    users: int
+    seed: int
+    families: dict[str, Looks]
+    alarm: bool
+
+
 def audit_membership(
     workspace: Workspace, users: int | None = None, seed: int = 0, progress: Progress = lambda _: None
-) -> dict[str, Any]:
+) -> Membership:
     """Area and interval of every signal, before and after forgetting, of each served family.
 
     ``users``: how many are forgotten, and how many never shown (default: ``audit.users`` of params.yaml). Raises
@@ -44,7 +57,7 @@ def audit_membership(
     if not served:
         raise ArtifactError("registry: nothing is promoted yet, so nothing can be attacked; run lethe train")
     count = params.audit.users if users is None else users
-    families: dict[str, Any] = {}
+    families: dict[str, dict[str, dict[str, Auc]]] = {}
     for dataset in sorted({version.info.dataset for version in served.values()}):
         mine = {family: version for family, version in served.items() if version.info.dataset == dataset}
         stream = Stream(seed)("membership", dataset)
@@ -59,11 +72,18 @@ def audit_membership(
                 looks[when] = _look(clean, params, mine, forgotten, unseen, stream)
         families |= {family: {when: looks[when][family] for when in looks} for family in mine}
     alarm = any(one.alarm for looks in families.values() for one in looks["after"].values())
-    told = {f: {w: {s: a.to_json() for s, a in by.items()} for w, by in looks.items()} for f, looks in families.items()}
-    return {"users": count, "seed": seed, "families": told, "alarm": alarm}
+    return Membership(
+        users=count,
+        seed=seed,
+        families={
+            family: {when: {name: area.to_json() for name, area in by.items()} for when, by in looks.items()}
+            for family, looks in families.items()
+        },
+        alarm=alarm,
+    )
 
 
-def write_report(workspace: Workspace, report: dict[str, Any]) -> None:
+def write_report(workspace: Workspace, report: Membership) -> None:
     """reports/membership.json."""
     reports.write_report(workspace, "membership", report)
 
