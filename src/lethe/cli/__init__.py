@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lethe.cli import data, epoch, evidence, forget, upgrade
+from lethe.cli import data, epoch, evidence, forget, keys, upgrade
 from lethe.cli.common import Json, run_flow, show, workspace
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import LetheError
@@ -19,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(data.app, name="data")
 app.add_typer(epoch.app, name="epoch")
 app.add_typer(forget.app, name="forget")
+app.add_typer(keys.app, name="keys")
 app.add_typer(evidence.certificate_app, name="certificate")
 app.add_typer(evidence.audit_app, name="audit")
 app.command()(evidence.reproduce)

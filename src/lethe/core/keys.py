@@ -73,10 +73,10 @@ def must_fit(named: str, what: str) -> None:
 # --- keeping and changing them -----------------------------------------------------------------------------------
 
 
-def backup(path: Path) -> str:
-    """Write both keys into one file, readable by its owner alone; returns the fingerprint. Raises ConfigError where the
-    file is there already."""
-    content = {"lethe keys": 1, "fingerprint": fingerprint()}
+def backup(path: Path, listed: str = "") -> str:
+    """Write both keys, and a suppression list that was made under them, into one file, readable by its owner alone;
+    returns the fingerprint. Raises ConfigError where the file is there already."""
+    content = {"lethe keys": 1, "fingerprint": fingerprint(), "suppression list": listed}
     content |= {name: base64.b64encode(secret(name)).decode() for name in (HMAC, SIGNING)}
     try:
         _create(path, (json.dumps(content, indent=1) + "\n").encode())
@@ -85,12 +85,13 @@ def backup(path: Path) -> str:
     return fingerprint()
 
 
-def restore(path: Path) -> str:
-    """Put the keys of a backup in place; returns the fingerprint. Keys that stood there are kept beside them, named by
-    their fingerprint. Raises ConfigError if the file is no backup."""
+def restore(path: Path) -> tuple[str, str]:
+    """Put the keys of a backup in place; returns their fingerprint and the suppression list. Keys that stood there are
+    kept beside them, named by their fingerprint. Raises ConfigError if the file is no backup."""
     try:
         content = json.loads(path.read_bytes())
         keys = {name: base64.b64decode(content[name], validate=True) for name in (HMAC, SIGNING)}
+        listed = str(content["suppression list"])
         whole = content["fingerprint"] == _of(keys[HMAC]) and all(len(key) >= 32 for key in keys.values())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
@@ -100,7 +101,7 @@ def restore(path: Path) -> str:
         raise ConfigError(f"{path}: must be a file that lethe keys backup wrote, whole and unchanged")
     for name, key in keys.items():
         _put(folder() / name, key)
-    return fingerprint()
+    return fingerprint(), listed
 
 
 def replace(key: bytes) -> str:

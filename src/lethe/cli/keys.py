@@ -1,0 +1,48 @@
+"""``lethe keys``: the secrets that keyed digests and signatures are made with, kept safe and changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lethe.cli.common import Json, show, workspace
+
+app = typer.Typer(no_args_is_help=True, help="The keys of keyed digests and signatures: where they are, kept, changed.")
+
+
+@app.command("show")
+def keys_show(as_json: Json = False) -> None:
+    """Where the keys are, and the fingerprint that list and ledger of this workspace name."""
+    from lethe.core import keys
+
+    report = {"folder": str(keys.folder()), "fingerprint": keys.fingerprint() if keys.is_there() else None}
+    lines = [f"{report['folder']}: {report['fingerprint'] or 'no key yet; the first request makes one'}"]
+    show(report, as_json, lines)
+
+
+@app.command("backup")
+def keys_backup(
+    file: Annotated[Path, typer.Argument(help="A new file; whoever has it can recognise and sign as you.")],
+) -> None:
+    """Write both keys and this workspace's suppression list into one file, readable by its owner alone."""
+    from lethe.core import keys
+
+    listed = workspace().suppression
+    fingerprint = keys.backup(file, listed.read_text(encoding="utf-8") if listed.is_file() else "")
+    typer.echo(f"{file}: the keys {fingerprint}; keep it where the workspace is not, as you would a password")
+
+
+@app.command("restore")
+def keys_restore(file: Annotated[Path, typer.Argument(help="What lethe keys backup wrote.")]) -> None:
+    """Put keys back from a backup, and the suppression list where there is none. Keys that stand there are kept."""
+    from lethe.core import keys
+    from lethe.core.files import write_whole
+
+    fingerprint, listed = keys.restore(file)
+    typer.echo(f"{keys.folder()}: the keys {fingerprint}")
+    path = workspace().suppression
+    if listed and not path.is_file():
+        write_whole(path, listed)
+        typer.echo(f"{path.name}: put back as it was at the backup; what was forgotten since is missing from it")
