@@ -313,3 +313,11 @@ def test_a_gate_that_breaks_down_is_one_line_too(tiny: Workspace) -> None:
         ValidationError, match=r"^lethe\.data\.gates tiny: broke down with RuntimeError at line 1 of great"
     ):
         validate_dataset(tiny, "tiny")
+
+
+def test_times_in_parts_of_a_second_are_judged_like_any() -> None:
+    assert ROWS.timestamps is not None
+    fine = Interactions.of(ROWS.user_ids, ROWS.item_ids, ROWS.ratings, ROWS.timestamps * 1000 + 1, ticks=1000)
+    report = validate_interactions(fine, DATASET, Validation())
+    require(report)
+    assert "timestamp_ms" in {check.column for check in report.checks}
