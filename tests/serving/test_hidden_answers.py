@@ -1,0 +1,54 @@
+"""A hidden user is answered like an unknown one, whatever else is said with the request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lethe.core.keys import subject_digest
+from lethe.serving.deployment import Deployment
+from lethe.serving.desk import BadRequest, Desk
+from lethe.serving.hidden import HiddenUsers, publish
+from tests.serving.test_package import SEEN, Fixed, package
+
+SCORES = np.arange(16, dtype=np.float32).reshape(4, 4)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    served = package(SEEN, SCORES)
+    assert isinstance(served.ensemble, Fixed)
+    served.ensemble.accepts = frozenset({"history", "contexts"})
+    path = tmp_path / "hidden.json"
+    publish(path, [subject_digest(served.info.dataset, 1)])
+    deployment = Deployment.parse({"bento": "b:1", "families": {"f": "t:1"}, "default": "f"}, "test")
+    return Desk(deployment, {"f": served}, HiddenUsers(path))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{}, {"history": [10, 20]}, {"context": {"daytime": "morning"}}, {"history": [10], "context": {"daytime": "x"}}],
+    ids=["nothing", "history", "context", "both"],
+)
+def test_whatever_is_said_with_the_request(desk: Desk, said: dict[str, object]) -> None:
+    hidden = desk.recommend(1, 3, **said)  # type: ignore[arg-type]
+    assert hidden == desk.recommend("nobody", 3)
+    assert hidden.source == "popular"
+    assert desk.recommend(2, 3, **said).source == "model"  # type: ignore[arg-type]
+
+
+def test_several_at_once_and_the_same_id_as_text(desk: Desk) -> None:
+    first, second, third = desk.recommend_many([1, "1", 2], 3)
+    assert first == second == desk.recommend("nobody", 3)
+    assert third.source == "model"
+
+
+def test_what_others_are_refused_is_refused_to_the_hidden_too(desk: Desk) -> None:
+    served = desk.packages["f"]
+    assert isinstance(served.ensemble, Fixed)
+    served.ensemble.accepts = frozenset()
+    for user in (1, 2, "nobody"):
+        with pytest.raises(BadRequest, match="history"):
+            desk.recommend(user, 3, history=[10])
