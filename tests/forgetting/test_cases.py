@@ -18,6 +18,7 @@ from lethe.data.stages import build_data, suppressed_rows
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import ConfigError, RequestError
 from lethe.forgetting import completion, erasure
+from lethe.forgetting.held import earlier_files
 from lethe.forgetting.intake import Ask, Terms, submit, submit_all
 from lethe.forgetting.standing import ledger, lift
 from lethe.proof import daily
@@ -124,6 +125,25 @@ def test_rows_that_were_not_ingested_yet_never_enter(tmp_path: Path) -> None:
     assert suppressed_rows(workspace, "tiny") == 4
     lift(workspace, None, "99")
     assert of(data(workspace), 99) == 0, "what was there when they asked does not come back"
+
+
+def test_whom_only_earlier_versions_hold_is_purged_from_them(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows([f"person-{n}" for n in range(USERS)]))
+    train(workspace)
+    write(
+        workspace.root / "ratings.csv",
+        [row for row in rows([f"person-{n}" for n in range(USERS)]) if row[0] != "person-7"],
+    )
+    assert of(data(workspace), "person-7") == 0
+    request = submit(workspace, None, "person-7")
+    assert request.state == "accepted", "nothing in the tables, and yet not nothing held"
+    assert (request.held.rows, request.held.earlier > 0) == (0, True)
+    old = Registry(workspace).served()["of-tiny"].tag
+    completion.complete(workspace, erasure.erase(workspace, rebuild(workspace)))
+    assert ledger(workspace).get(request.id).state == "completed"
+    assert Registry(workspace).is_retired(old)
+    assert Suppressed.user("tiny", "person-7") in SuppressionList.read(workspace.suppression)
+    assert earlier_files(workspace, "tiny", ["person-7"]) == [0]
 
 
 def test_under_another_key_nothing_is_read_and_nobody_comes_back(

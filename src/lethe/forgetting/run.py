@@ -65,7 +65,7 @@ def begin(
             datasets=datasets,
             plan=planned.record(),
             before=state_of(workspace, reader),
-            held={request.id: request.held.to_remove() for request in waiting},
+            held={request.id: (request.held or held_now(workspace, request)).to_remove() for request in waiting},
             users=_among_users(workspace, waiting, reader),
             nonces={request.id: request.nonce or secrets.token_hex(16) for request in waiting},
             drawn_by="requesters" if any(request.nonce for request in waiting) else "random",
