@@ -98,6 +98,10 @@ class Audit(Section):
     """Sub-models that an audit rebuilds."""
     users: int = Field(50, ge=2)
     """Users that the membership audit forgets, and as many that it never shows."""
+    witness: str | None = None
+    """Who keeps the heads of the ledger's chain: URL of an RFC 3161 authority, or path of a log that others keep."""
+    witness_root: str | None = None
+    """PEM file of the root certificate of that authority."""
 
 
 class Pipeline(Section):

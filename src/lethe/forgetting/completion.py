@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from lethe.build.registry import Registry, Version
+from lethe.config.params import Params
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.canonical import digest_file
 from lethe.core.environment import numeric_environment, packages_digest
 from lethe.core.keys import keyed
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import frozen, residues
+from lethe.errors import LetheError
 from lethe.forgetting import certificate
 from lethe.forgetting.aside import forget_records, members
 from lethe.forgetting.certificate import Verification
 from lethe.forgetting.certificate.files import derived
 from lethe.forgetting.certificate.users import Users
 from lethe.forgetting.erasure import must_be_clean, needles_of
+from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.plan import PlannedFamily
 from lethe.forgetting.record import Run
@@ -26,7 +30,10 @@ from lethe.forgetting.standing import ledger
 from lethe.forgetting.state import State
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.ledger import LedgerStore
+from lethe.forgetting.witness import witness_of
 from lethe.tables.reader import Reader
+
+logger = logging.getLogger(__name__)
 
 NOT_RUN = Verification(result="not run", reason="no rebuild was made in this run")
 
@@ -67,8 +74,18 @@ def complete(
             "seconds": seconds,
         }
     book.complete_all(results)
+    _witness(workspace, book)
     Run.discard(workspace)
     forget_records(workspace, results)
+
+
+def _witness(workspace: Workspace, book: Ledger) -> None:
+    """Have the newest head kept. Where the witness is out of reach the request stays completed: the audit asks again."""
+    try:
+        if witness := witness_of(workspace, Params.read(workspace.params).audit):
+            witness.tell(book.check_chain())
+    except LetheError as error:
+        logger.warning("%s; lethe audit run tries again", error)
 
 
 def _training_seconds(workspace: Workspace, run: Run) -> float:

@@ -21,6 +21,7 @@ from lethe.forgetting.record import Run
 from lethe.forgetting.standing import check_list, ledger
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.needles import Needles
+from lethe.forgetting.witness import witness_of
 from lethe.proof.verification import verify
 
 
@@ -75,7 +76,7 @@ def check_requests(workspace: Workspace) -> Requests:
 
 def check_log(workspace: Workspace) -> Log:
     """The ledger's chain is whole, every certificate that it names is there unchanged, and it holds the heads that the
-    certificates name."""
+    certificates name and that the witness keeps; the newest head is told to the witness."""
     book = ledger(workspace)
     book.check_chain()
     heads = []
@@ -86,8 +87,12 @@ def check_log(workspace: Workspace) -> Log:
         if not path.is_file() or digest_file(path) != request.result["certificate_digest"]:
             raise LetheError(f"audit: the certificate of {request.id} is missing or was changed")
         heads.append(certificate.check(path).content.ledger_head)
-    head = book.check_chain(heads)
-    return {"events": len(book.events()), "head": head, "certificates": len(heads)}
+    witness = witness_of(workspace, Params.read(workspace.params).audit)
+    head = book.check_chain([*heads, *(witness.heads() if witness else ())])
+    if witness is not None:
+        witness.tell(head)  # The tail too: what came since the last audit.
+    witnessed = len(witness.heads()) if witness else 0
+    return {"events": len(book.events()), "head": head, "certificates": len(heads), "witnessed": witnessed}
 
 
 def check_suppression(workspace: Workspace) -> Listed:

@@ -80,5 +80,5 @@ def check(events: Sequence[Event], requests: Iterable[ForgetRequest], heads: Col
             raise ArtifactError(f"ledger: result of {request.id} is not the one its log names")
     missing = len(set(heads) - {event.hash for event in events})
     if missing:
-        raise ArtifactError(f"ledger: {missing} hashes that certificates name are not in the log")
+        raise ArtifactError(f"ledger: {missing} hashes that certificates or the witness name are not in the log")
     return previous
