@@ -80,7 +80,7 @@ def complete(
 
 
 def _witness(workspace: Workspace, book: Ledger) -> None:
-    """Have the newest head kept. Where the witness is out of reach the request stays completed: the audit asks again."""
+    """Have the newest head kept. Where the witness is out of reach the request stays completed: the audit asks."""
     try:
         if witness := witness_of(workspace, Params.read(workspace.params).audit):
             witness.tell(book.check_chain())

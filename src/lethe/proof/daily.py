@@ -30,11 +30,12 @@ class Requests(TypedDict):
 
 
 class Log(TypedDict):
-    """``head`` is the hash of the newest event."""
+    """``head`` is the hash of the newest event, ``witnessed`` the number of heads that a witness keeps."""
 
     events: int
     head: str
     certificates: int
+    witnessed: int
 
 
 class Listed(TypedDict):
