@@ -277,3 +277,9 @@ def test_lines_of_separators_alone(tiny: Workspace, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="2 rows have no value in any column; give --ignore-lines ',,,'"):
         add(tiny, path)
     assert add(tiny, path, ignore_lines=[",,,"]).rows.digest() == expected().digest()
+
+
+def test_a_column_that_is_there_twice_is_no_column(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", header="user,item,rating,user")
+    with pytest.raises(DataError, match=r"r\.csv: column 'user' is there 2 times; rename all but one$"):
+        add(tiny, path, {"rating": "rating"})

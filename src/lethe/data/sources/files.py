@@ -120,6 +120,8 @@ def _must_have(path: Path, names: Sequence[str], present: list[str], tell: bool)
             # A first line that is a row holds an id.
             has = ", ".join(present) if tell else f"{len(present)} columns, and a first line that names none"
             raise DataError(f"{path.name}: column {name!r} is missing, it has {has}")
+        if present.count(name) > 1:
+            raise DataError(f"{path.name}: column {name!r} is there {present.count(name)} times; rename all but one")
 
 
 def looks_like_names(cells: Sequence[str]) -> bool:
