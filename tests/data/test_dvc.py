@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ from lethe.data.dvc_objects import (
 )
 from lethe.data.leftovers import remove_leftovers
 from lethe.errors import DataError
+from tests.conftest import ROOT
 
 
 def make_project(folder: Path, content: str = "a", cache: Path | None = None) -> Workspace:
@@ -200,3 +203,28 @@ def test_what_was_added_by_hand_is_in_use(project: Workspace) -> None:
     dvc(project, "add", "-q", "extra.txt")
     added = yaml.safe_load((project.root / "extra.txt.dvc").read_text())["outs"][0]["md5"]
     assert added in objects_in_use(project.root, cache_folder(project))
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 3.5])
+def test_after_ctrl_c_at_any_moment_the_next_run_goes_through(seconds: float, project: Workspace) -> None:
+    script = "from pathlib import Path; from flows.command import command; from lethe.core.workspace import Workspace; "
+    script += "from lethe.data.dvc import repro; command(lambda: repro(Workspace(Path.cwd())))"
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    for number in range(2):
+        (project.root / "source.txt").write_text(str(number))
+        process = subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=project.root,
+            env={**os.environ, "PYTHONPATH": path},
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=seconds + number / 3)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode in (0, 130, -signal.SIGINT), said
+        assert len(said.splitlines()) <= 1 or process.returncode == -signal.SIGINT, "before the flow had begun"
+    repro(project)
+    assert (project.root / "data" / "ml" / "ingested" / "rows").read_text() == "1"
+    assert "up to date" in dvc(project, "status")

@@ -90,6 +90,16 @@ def remember(workspace: Workspace) -> None:
         memory.write(workspace)
 
 
+def settle(workspace: Workspace) -> None:
+    """Once cache and remotes are emptied: keep in mind only what is still there, because a digest of what was tells of
+    it. Objects that other projects use are still there, by the same names."""
+    memory, cache = known(workspace), cache_folder(workspace)
+    there = set(objects_in_use(workspace.root, cache))
+    if not is_own(workspace, cache):
+        there |= {object_of(path) for path in _objects(cache, memory.objects)}
+    Memory(memory.objects & there, (cache,)).write(workspace)
+
+
 def superseded(workspace: Workspace, cache: Path, memory: Memory) -> set[str]:
     """Objects that are ours and that neither this project nor another one registered at the cache uses any more."""
     return set(memory.objects - objects_in_use(workspace.root, cache).keys() - used_by_others(workspace, cache))
@@ -130,9 +140,13 @@ def object_of(path: PurePath) -> str:
 
 def object_files(cache: Path, objects: set[str] | frozenset[str]) -> list[Path]:
     """The files of these objects in a cache, and the run-cache records that name one of them."""
-    paths = [cache / "files" / "md5" / md5[:2] / f"{md5[2:]}{end}" for md5 in sorted(objects) for end in ("", ".dir")]
     records = [path for path in sorted(cache.glob("runs/**/*")) if path.is_file()]
-    return [path for path in paths if path.is_file()] + [p for p in records if names_one(p.read_text(), objects)]
+    return _objects(cache, objects) + [path for path in records if names_one(path.read_text(), objects)]
+
+
+def _objects(cache: Path, objects: set[str] | frozenset[str]) -> list[Path]:
+    paths = [cache / "files" / "md5" / md5[:2] / f"{md5[2:]}{end}" for md5 in sorted(objects) for end in ("", ".dir")]
+    return [path for path in paths if path.is_file()]
 
 
 def names_one(record: str, objects: set[str] | frozenset[str]) -> bool:

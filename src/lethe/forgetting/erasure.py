@@ -35,7 +35,7 @@ def erase(workspace: Workspace, run: Run, reader: Reader | None = None) -> Run:
     requests = members(book, run)
     places = stores(workspace, book, run, reader)
     needles = needles_of(workspace, book, run, after, reader)
-    removed = purge.purge(places, needles)
+    removed = purge.purge(workspace, places, needles)
     scan = purge.scan(places, needles)
     if scan.found:
         failed = _still_found(workspace, places, requests)

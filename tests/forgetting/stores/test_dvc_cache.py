@@ -8,7 +8,7 @@ import pytest
 
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc, repro
-from lethe.data.dvc_objects import objects_in_use
+from lethe.data.dvc_objects import Memory, objects_in_use, settle
 from lethe.forgetting.stores.dvc_cache import DvcCache
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.remotes import Remote
@@ -54,6 +54,8 @@ def test_from_a_cache_that_others_share_only_ours_goes(tmp_path: Path) -> None:
     assert would.entries > 0
     assert cache.find(NEEDLES).places == ()
     assert cache.remove(NEEDLES).entries == 0, "safe to repeat"
+    settle(mine)
+    assert Memory.read(mine).objects == objects_in_use(mine.root, shared).keys(), "a digest of what was tells of it"
     gone = before - files(shared)
     assert {path.relative_to(shared).parts[0] for path in gone} == {"files", "runs"}
     assert set(objects_in_use(other.root, shared)) == theirs
@@ -74,6 +76,8 @@ def test_what_another_project_uses_too_stays_and_is_named(tmp_path: Path) -> Non
     cache.remove(NEEDLES)
     found = cache.find(NEEDLES)
     assert found.places == ()
+    settle(mine)
+    assert cache.find(NEEDLES) == found
     assert [str(place) for place in found.not_searched] == ["shared cache: 2 objects are used by other projects too"]
     assert "up to date" in dvc(other, "status")
 
@@ -90,6 +94,7 @@ def test_the_cache_from_before_another_was_configured_goes_too(inside: bool, tmp
     cache = DvcCache(project)
     assert {place.kind for place in cache.find(NEEDLES).places} == {"text"}
     cache.remove(NEEDLES)
+    settle(project)
     assert cache.find(NEEDLES).places == ()
     assert not old.exists()
     dvc(project, "cache", "dir", "-q", str(tmp_path / "third"))

@@ -161,7 +161,7 @@ def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) ->
     }
     assert CANARY not in json.dumps(found.to_json())
 
-    removed = {one.store: one for one in purge(places(), needles)}
+    removed = {one.store: one for one in purge(workspace, places(), needles)}
     for name in ("data", "bentos", "models", "prefect", "temporary files", "reports", "state and logs"):
         assert removed[name].entries == (2 if name == "prefect" else 1), name
         assert removed[name].bytes > 0, name
@@ -229,7 +229,7 @@ def test_stores_that_are_not_there_yet_are_empty(tmp_path: Path) -> None:
     made = Workspace(tmp_path)
     places = [store for store in _stores(made) if store.name != "dvc"]
     needles = [Needles("ml", users=frozenset({"42"}), texts=frozenset({CANARY}))]
-    assert [one.entries for one in purge(places, needles)] == [0] * len(places)
+    assert [one.entries for one in purge(made, places, needles)] == [0] * len(places)
     assert scan(places, needles).found == 0
 
 

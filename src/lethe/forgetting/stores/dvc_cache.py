@@ -11,7 +11,6 @@ from filelock import FileLock
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc
 from lethe.data.dvc_objects import (
-    Memory,
     cache_folder,
     is_own,
     known,
@@ -64,7 +63,6 @@ class DvcCache:
         with FileLock(self.workspace.state / "dvc.lock"):
             for path in (*self._superseded(), *(self._own / name for name in _LEFT_BY_GC)):
                 delete(path)
-        Memory(known(self.workspace).objects, (self._cache,)).write(self.workspace)
         left = self._files()
         return Removed(self.name, max(0, len(files) - len(left)), before - bytes_of(left))
 

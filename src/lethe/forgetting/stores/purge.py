@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from lethe.core.workspace import Workspace
-from lethe.data.dvc_objects import cache_folder, is_own, remotes
+from lethe.data.dvc_objects import cache_folder, is_own, remotes, settle
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.stores.base import Place, Removed, Store
 from lethe.forgetting.stores.needles import Needles
 
 
-def purge(stores: Iterable[Store], needles: Sequence[Needles]) -> list[Removed]:
+def purge(workspace: Workspace, stores: Iterable[Store], needles: Sequence[Needles]) -> list[Removed]:
     """Empty every store, in order."""
-    return [store.remove(needles) for store in stores]
+    removed = [store.remove(needles) for store in stores]
+    settle(workspace)
+    return removed
 
 
 @dataclass(frozen=True)
