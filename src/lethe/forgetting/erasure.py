@@ -65,12 +65,14 @@ def erase(workspace: Workspace, run: Run, reader: Reader | None = None) -> Run:
 
 
 def _still_found(workspace: Workspace, places: Sequence[Store], requests: Sequence[ForgetRequest]) -> list[str]:
-    """Which of several requests the finds are about, so that they hold up no other."""
+    """Which of several requests the finds are about, so that they hold up no other. One whose subject the ledger has
+    erased can't be taken up anew, so its run has to come to an end."""
     listed, held = SuppressionList.read(workspace.suppression).entries, still_held(workspace)
     return [
         request.id
         for request in requests
-        if purge.scan(places, [Needles.of(request.dataset, [request], suppressed=listed, held=held)]).found
+        if request.user is not None
+        and purge.scan(places, [Needles.of(request.dataset, [request], suppressed=listed, held=held)]).found
     ]
 
 
