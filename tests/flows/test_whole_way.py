@@ -163,6 +163,7 @@ def test_a_user_is_forgotten(running: Workspace) -> None:
     path = running.root / result["certificate"]
     signed = certificate.read(path)
     assert signed.request.id == request["id"]
+    assert signed.verification.result == "equal", "rebuilt inside the request"
     assert any("source of tiny" in place.what for place in signed.outside_reach)
     assert as_json(running, "verify")["result"] == "equal"
 

@@ -108,6 +108,10 @@ def test_a_certificate_answers_one_receipt(asked, tool, tiny: Workspace, tmp_pat
     with pytest.raises(EvidenceError, match="another request than the certificate's"):
         receipts.answers(content, receipts.check(theirs, PublicKey.read(key)))
     it = tool.check((tiny.certificates / f"{id}.json").read_bytes(), tool.read_key(key))
+    signed = str(tiny.certificates / f"{id}.json")
+    command = ["certificate", "check", signed, "--key", str(key), "--receipt"]
+    assert "answers the receipt" in CliRunner().invoke(app, [*command, str(path)]).output
+    assert isinstance(CliRunner().invoke(app, [*command, str(theirs)]).exception, EvidenceError)
     mine, others = (tool.check_receipt(one.read_bytes(), tool.read_key(key)) for one in (path, theirs))
     assert list(tool.receipt_faults(it, mine)) == []
     assert list(tool.receipt_faults(it, others))

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -140,15 +141,19 @@ def tune(
 @app.command()
 def verify(
     sample: Annotated[int | None, typer.Option(min=1, help="Only so many sub-models, others each day.")] = None,
+    attest: Annotated[Path | None, typer.Option(help="Folder for signed statements that other tools read.")] = None,
     as_json: Json = False,
 ) -> None:
     """Rebuild from the remaining data in a clean folder and compare every digest with what is deployed."""
+    from lethe.proof.attestation import attest as write_statements
     from lethe.proof.verification import verify as run
     from lethe.proof.verification import write_report
 
     here = workspace()
     comparison = run(here, lambda step: typer.echo(f"  rebuilding {step}", err=True), sample=sample)
     write_report(here, comparison)
+    if attest is not None:
+        write_statements(here, comparison, attest)
     differing = [f"  {name} differs" for name in comparison.differing]
     verdict = "equal" if comparison.equal else "different"
     show(

@@ -19,19 +19,27 @@ def certificate_check(
     file: Annotated[Path, typer.Argument(help="The certificate.")],
     key: Annotated[Path | None, typer.Option(help="PEM file of the signer's key, from whom you trust.")] = None,
     known_keys: Annotated[Path | None, typer.Option(help="File of trusted fingerprints, one a line.")] = None,
+    receipt: Annotated[Path | None, typer.Option(help="The requester's: the certificate must answer it.")] = None,
     as_json: Json = False,
 ) -> None:
     """Check a certificate offline: who signed it, that no byte was changed, that its evidence carries its claims."""
+    from lethe.errors import ArtifactError
+    from lethe.forgetting import receipt as receipts
     from lethe.forgetting.certificate import check, v1
 
     checked = check(file, key, known_keys)
     pinned = "as expected" if checked.pinned else "NOT compared with a key you trust: name one by --key or --known-keys"
     lines = [f"signer {checked.signer}, {pinned}"]
     if isinstance(checked.content, v1.Certificate):
+        if receipt is not None:
+            raise ArtifactError(f"{file.name}: {v1.WEAKER}; it can answer no receipt")
         claims = dict.fromkeys(checked.content.guarantee, v1.WEAKER)
     else:
         claims = {family: one.claim for family, one in checked.content.families.items()}
         lines += [f"{line.name}: {line.actual}, must be {line.expected}" for line in checked.content.invariants]
+        if receipt is not None:
+            receipts.answers(checked.content, receipts.check(receipt, checked.key))
+            lines.append("answers the receipt")
     lines += [f"{family}: {claim}" for family, claim in claims.items()]
     report = {"valid": True, "signer": checked.signer, "pinned": checked.pinned, "claims": claims}
     show(report, as_json, ["valid", *lines])

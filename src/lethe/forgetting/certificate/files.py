@@ -25,8 +25,13 @@ class Checked:
     """
 
     content: Erasure | v1.Certificate
-    signer: str
+    key: PublicKey
     pinned: bool
+
+    @property
+    def signer(self) -> str:
+        """Fingerprint of the key that signed it."""
+        return self.key.fingerprint
 
 
 def sign(content: Erasure) -> bytes:
@@ -71,7 +76,7 @@ def check(path: Path, key: Path | None = None, known_keys: Path | None = None) -
     if trusted is not None and public.fingerprint not in trusted:
         raise ArtifactError(f"{path.name}: signer {public.fingerprint} is not in {known_keys}")
     checked = v1.check(content, path.name, public) if old else _erasure(unseal(content, public, path.name), path.name)
-    return Checked(checked, public.fingerprint, pinned=key is not None or known_keys is not None)
+    return Checked(checked, public, pinned=key is not None or known_keys is not None)
 
 
 def read(path: Path) -> Erasure:
