@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.stores.base import Found, Place, Removed, Site
-from lethe.forgetting.stores.contents import of_record
 from lethe.forgetting.stores.needles import Needles
+from lethe.forgetting.stores.parts import of_record
 from lethe.forgetting.stores.scan import find_in_parts, look
 
 

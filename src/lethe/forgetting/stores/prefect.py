@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lethe.forgetting.stores.base import Folder, Found, Removed, Site, bytes_of, delete, files_below, size_of
-from lethe.forgetting.stores.contents import of_record
 from lethe.forgetting.stores.needles import Needles
+from lethe.forgetting.stores.parts import of_record
 from lethe.forgetting.stores.scan import find_in_parts
 from lethe.forgetting.stores.sqlite_files import tables
 

@@ -15,17 +15,9 @@ from pathlib import Path, PurePath
 import pyarrow as pa
 
 from lethe.errors import LetheError
-from lethe.forgetting.stores.contents import (
-    UNREADABLE,
-    Columns,
-    NotSearched,
-    Part,
-    Raw,
-    Strings,
-    names_people,
-    parts_of,
-)
+from lethe.forgetting.stores.contents import UNREADABLE, parts_of
 from lethe.forgetting.stores.needles import MD5, SHA256, Needles
+from lethe.forgetting.stores.parts import Columns, NotSearched, Part, Raw, Strings, names_people
 from lethe.tables.interactions import Interactions
 
 
