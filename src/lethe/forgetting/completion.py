@@ -49,7 +49,6 @@ def complete(
     book, ended = ledger(workspace), run.ended
     needles = needles_of(workspace, book, run, ended.after, reader)
     requests = members(book, run)
-    suppressed = {request.id: request.digests() for request in requests}
     seconds = {"total": round(time.time() - run.started, 2), "training": _training_seconds(workspace, run)}
     head = book.check_chain()
     contents = [derived(_content(workspace, run, request, verification, seconds, head)) for request in requests]
@@ -61,7 +60,7 @@ def complete(
         shards = {family: one.shards for family, one in content.families.items()}
         results[content.request.id] = {
             "outcome": "forgotten",
-            "suppressed": suppressed[content.request.id],
+            "suppressed": list(run.suppressed[content.request.id]),
             "shards_touched": run.touched,
             "shards_retrained": [f"{family}/{shard}" for family, of in shards.items() for shard in of.retrained],
             "shards_reused": [f"{family}/{shard}" for family, of in shards.items() for shard in of.reused],

@@ -38,7 +38,8 @@ def erase(workspace: Workspace, run: Run, reader: Reader | None = None) -> Run:
     removed = purge.purge(workspace, places, needles)
     scan = purge.scan(places, needles)
     if scan.found:
-        failed = _still_found(workspace, places, requests)
+        # Whom the ledger has erased already can't be set aside: that run is resumed until it is clean.
+        failed = _still_found(workspace, places, [request for request in requests if request.user is not None])
         set_aside(workspace, run, failed, "still-found", _told(scan))
         requests = [request for request in requests if request.id not in failed]
         needles = needles_of(workspace, book, run, after)
@@ -56,7 +57,7 @@ def erase(workspace: Workspace, run: Run, reader: Reader | None = None) -> Run:
             Lasting(what=place, until="who keeps it removes it there")
             for place in (*_sources_outside(workspace, run), *purge.outside_reach(workspace, book))
         ),
-        rows={request.id: _rows(workspace, run, request) for request in requests},
+        rows=_rows(workspace, run, requests),
         absent={request.id: trees[request.dataset].absent(request.subject_digest) for request in requests},
         hidden=_hidden(workspace, requests),
         after=after,
@@ -65,15 +66,17 @@ def erase(workspace: Workspace, run: Run, reader: Reader | None = None) -> Run:
 
 
 def _still_found(workspace: Workspace, places: Sequence[Store], requests: Sequence[ForgetRequest]) -> list[str]:
-    """Which of several requests the finds are about, so that they hold up no other. One whose subject the ledger has
-    erased can't be taken up anew, so its run has to come to an end."""
+    """Which of several requests the finds are about, so that they hold up no other: halves are searched for, and halves
+    of those that are found."""
     listed, held = SuppressionList.read(workspace.suppression).entries, still_held(workspace)
-    return [
-        request.id
-        for request in requests
-        if request.user is not None
-        and purge.scan(places, [Needles.of(request.dataset, [request], suppressed=listed, held=held)]).found
-    ]
+    datasets = sorted({request.dataset for request in requests})
+    needles = [Needles.of(dataset, requests, suppressed=listed, held=held) for dataset in datasets]
+    if not requests or not purge.scan(places, needles).found:
+        return []
+    if len(requests) == 1:
+        return [requests[0].id]
+    half = len(requests) // 2
+    return [id for some in (requests[:half], requests[half:]) for id in _still_found(workspace, places, some)]
 
 
 def _absence(scan: purge.Scan, needles: Sequence[Needles]) -> Absence:
@@ -86,10 +89,12 @@ def _absence(scan: purge.Scan, needles: Sequence[Needles]) -> Absence:
     )
 
 
-def _rows(workspace: Workspace, run: Run, request: ForgetRequest) -> Rows:
-    left = held_now(workspace, request).to_remove()
-    held = run.held[request.id]
-    return Rows(held=held, removed={kind: held[kind] - left[kind] for kind in held}, left=sum(left.values()))
+def _rows(workspace: Workspace, run: Run, requests: Sequence[ForgetRequest]) -> dict[str, Rows]:
+    rows = {}
+    for id, now in held_now(workspace, requests).items():
+        held, left = run.held[id], now.to_remove()
+        rows[id] = Rows(held=held, removed={kind: held[kind] - left[kind] for kind in held}, left=sum(left.values()))
+    return rows
 
 
 def _hidden(workspace: Workspace, requests: Sequence[ForgetRequest]) -> dict[str, bool]:

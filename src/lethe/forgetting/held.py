@@ -47,16 +47,19 @@ class Tables:
 
     def held(self, requests: Sequence[ForgetRequest]) -> list[Held]:
         """Of each request what the tables hold; of thousands about whole users, all at once."""
-        if len(requests) > 1 and all(request.kind == "user" and not request.also_item for request in requests):
-            return self._of_users([str(request.user) for request in requests])
-        return [
-            replace(
-                counts_beside(self.beside, request),
-                interactions=holds(self.rows, request),
-                source_copy=0 if self.copy is None else holds(self.copy, request),
-            )
-            for request in requests
-        ]
+        whole = [r for r in requests if r.kind == "user" and r.user is not None and not r.also_item]
+        if len(whole) < 2:
+            return [self._of(request) for request in requests]
+        counts = self._of_users([str(request.user) for request in whole])
+        at_once = {request.id: count for request, count in zip(whole, counts, strict=True)}
+        return [at_once[r.id] if r.id in at_once else self._of(r) for r in requests]
+
+    def _of(self, request: ForgetRequest) -> Held:
+        return replace(
+            counts_beside(self.beside, request),
+            interactions=holds(self.rows, request),
+            source_copy=0 if self.copy is None else holds(self.copy, request),
+        )
 
     def _of_users(self, users: Sequence[str]) -> list[Held]:
         tables = self.beside.tables
@@ -73,13 +76,17 @@ class Tables:
         return [Held(*(int(count) for count in of_one)) for of_one in zip(*counts, strict=True)]
 
 
-def held_now(workspace: Workspace, request: ForgetRequest, reader: Reader | None = None) -> Held:
-    """What there is of a request's subject now; earlier files where only these held it when it was accepted."""
-    (held,) = Tables.read(workspace, request.dataset, reader).held([request])
-    if request.held.rows or not request.held.earlier:
-        return held
-    (earlier,) = earlier_files(workspace, request.dataset, [str(request.user)])
-    return replace(held, earlier=earlier)
+def held_now(workspace: Workspace, requests: Sequence[ForgetRequest], reader: Reader | None = None) -> dict[str, Held]:
+    """What there is of each request's subject now; earlier files where only these held it when it was accepted."""
+    held: dict[str, Held] = {}
+    for dataset in sorted({request.dataset for request in requests}):
+        mine = [request for request in requests if request.dataset == dataset]
+        counts = Tables.read(workspace, dataset, reader).held(mine)
+        held |= {request.id: count for request, count in zip(mine, counts, strict=True)}
+        late = [request for request in mine if request.held.earlier and not request.held.rows]
+        files = earlier_files(workspace, dataset, [str(request.user) for request in late]) if late else []
+        held |= {r.id: replace(held[r.id], earlier=count) for r, count in zip(late, files, strict=True)}
+    return held
 
 
 def tally(columns: Sequence[np.ndarray], ids: Sequence[str]) -> np.ndarray:

@@ -42,6 +42,8 @@ class Run(Section):
     """Of each request: rows of its subject by kind."""
     users: dict[str, Member | None]
     """Of each request: that its subject is among the users of the interactions."""
+    suppressed: dict[str, tuple[str, ...]]
+    """Of each request: keyed digests by which the suppression list names its subject."""
     nonces: dict[str, str]
     """Of each request: what draws the sample of sub-models that are rebuilt, see ``certificate.content.drawn``."""
     drawn_by: Literal["requesters", "random"]

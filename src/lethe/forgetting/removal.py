@@ -12,7 +12,7 @@ from lethe.config.table import TableFormat
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
 from lethe.forgetting.held import Tables, source_rows
-from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, said_in, said_of
+from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, covered_by, mentioned_by
 from lethe.tables.columns import from_arrow, read_parquet, write_parquet
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import BEHAVIOUR
@@ -38,16 +38,16 @@ def rewrite_what_no_stage_makes(
     for part in sorted(path for path in folder.glob("*") if path.is_dir() and path.name not in made):
         for path in sorted(part.rglob("*.parquet")):
             table = read_parquet(path)
-            named = np.any([_covered(table, request) for request in requests], axis=0) if requests else False
-            if np.any(named):
+            named = _covered(table, requests)
+            if named.any():
                 write_parquet(table.filter(pa.array(~named)), path)
 
 
-def _covered(table: pa.Table, request: ForgetRequest) -> np.ndarray:
+def _covered(table: pa.Table, requests: Sequence[ForgetRequest]) -> np.ndarray:
     columns = {name: from_arrow(table[name]) for name in ID_COLUMNS if name in table.column_names}
     if {"user", "item"} <= columns.keys():
-        return request.covers(columns["user"], columns["item"])
-    return said_of(columns, len(table), request)
+        return covered_by(requests, columns["user"], columns["item"])
+    return mentioned_by(requests, columns, len(table))
 
 
 def has_time(params: Params, dataset: str) -> bool:
@@ -75,19 +75,19 @@ def _rows(
     """Lines for the rows of whole users: as ingested, and as the source has them now, repeated ones and all."""
     whole = [request for request in requests if request.kind == "user" and request.user is not None]
     timed = has_time(params, dataset)
-    listed = SuppressionList(workspace.suppression, tuple(subjects(whole)))
     source = source_rows(workspace, params, dataset) if whole else None
     found = [] if source is None else [(INTERACTIONS, source)]
     if whole and workspace.interactions(dataset).is_file():
         tables = Tables.read(workspace, dataset)
         found.append((INTERACTIONS, tables.rows))
         found += [(BEHAVIOUR + name, rows) for name, rows in tables.beside.behaviours.items()]
+        people = {request.user for request in whole}
         for table in tables.beside.tables.values():
-            for request in whole:
-                for values in table.take(said_in(table, request)).rows():
-                    yield Suppressed.row(dataset, request.user, table.kind, *values)
+            for values in table.take(mentioned_by(whole, table.columns, len(table))).rows():
+                for user in people.intersection(map(str, values)):
+                    yield Suppressed.row(dataset, user, table.kind, *values)
     for name, rows in found:
-        mine = rows.take(listed.matches(rows, dataset, name))
+        mine = rows.take(covered_by(whole, rows.user_ids, rows.item_ids))
         times = [None] * len(mine) if mine.seconds is None or not timed else mine.seconds.tolist()
         for user, item, time in zip(mine.user_ids, mine.item_ids, times, strict=True):
             yield Suppressed.row(dataset, user, name, user, item, time)

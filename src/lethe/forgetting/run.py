@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,7 +26,7 @@ from lethe.forgetting.certificate.users import Member, UserTree
 from lethe.forgetting.held import earlier_files, held_now
 from lethe.forgetting.intake import take_up
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.ledger.requests import ForgetRequest, Held
 from lethe.forgetting.ledger.requests import State as RequestState
 from lethe.forgetting.plan import Plan, plan
 from lethe.forgetting.record import Run
@@ -52,7 +52,8 @@ def begin(
         take_up(workspace)
         params = Params.read(workspace.params)
         ready = [request for request in book.pending() if not request.on_hold]
-        waiting = [request for request in ready if _something_is_left(workspace, params, book, request, reader)]
+        now_held = held_now(workspace, ready, reader)
+        waiting = _with_something_left(workspace, params, book, ready, now_held)
         if not waiting:
             return None
         _drop_families_that_left(workspace, params)
@@ -65,7 +66,8 @@ def begin(
             datasets=datasets,
             plan=planned.record(),
             before=state_of(workspace, reader),
-            held={request.id: (request.held or held_now(workspace, request)).to_remove() for request in waiting},
+            held={request.id: (request.held or now_held[request.id]).to_remove() for request in waiting},
+            suppressed={request.id: tuple(request.digests()) for request in waiting},
             users=_among_users(workspace, waiting, reader),
             nonces={request.id: request.nonce or secrets.token_hex(16) for request in waiting},
             drawn_by="requesters" if any(request.nonce for request in waiting) else "random",
@@ -114,18 +116,26 @@ def _advance(book: Ledger, run: Run, since: RequestState, state: RequestState, *
         book.advance_all(waiting, state, **detail)
 
 
-def _something_is_left(
-    workspace: Workspace, params: Params, book: Ledger, request: ForgetRequest, reader: Reader
-) -> bool:
-    """Whether a request has anything to remove still; one whose rows an earlier run took completes here."""
-    begun = request.state not in ("accepted", "planned") or any(e.state == "executing" for e in book.events(request.id))
-    if begun or request.held.earlier or held_now(workspace, request, reader):
-        return True
-    if any(earlier_files(workspace, request.dataset, [str(request.user)])):
-        return True  # The rows went by another way, and what was made of them is still there.
-    take_out(workspace, params, request.dataset, [request])
-    book.nothing_held(request.id)
-    return False
+def _with_something_left(
+    workspace: Workspace,
+    params: Params,
+    book: Ledger,
+    requests: Sequence[ForgetRequest],
+    now_held: Mapping[str, Held],
+) -> list[ForgetRequest]:
+    """The requests that have anything to remove still; those whose rows an earlier run took complete here."""
+    begun = book.ever_in("executing")
+    done = [r for r in requests if not (r.id in begun or r.held.earlier or now_held[r.id])]
+    for dataset in sorted({request.dataset for request in done}):
+        mine = [request for request in done if request.dataset == dataset]
+        files = earlier_files(workspace, dataset, [str(request.user) for request in mine])
+        # The rows may have gone by another way: then what was made of them is still there.
+        ended = [request for request, count in zip(mine, files, strict=True) if not count]
+        take_out(workspace, params, dataset, ended)
+        for request in ended:
+            book.nothing_held(request.id)
+        begun |= {request.id for request, count in zip(mine, files, strict=True) if count}
+    return [r for r in requests if r not in done or r.id in begun]
 
 
 def remove_rows(workspace: Workspace, run: Run) -> None:
@@ -169,7 +179,7 @@ def confirm(workspace: Workspace, run: Run, reader: Reader | None = None) -> Non
             workspace.interactions(dataset)
         ):
             raise LetheError(f"{family}: {version.tag} was not rebuilt from the remaining data")
-    left = {request.id: held_now(workspace, request, reader) for request in members(book, run)}
+    left = held_now(workspace, members(book, run), reader)
     failed = {id: count for id, held in left.items() if (count := held.rows + held.source_copy)}
     why = f"{sum(failed.values())} rows are still in the data after removal, there must be none"
     set_aside(workspace, run, list(failed), "rows-left", why)

@@ -12,7 +12,7 @@ import numpy as np
 from lethe.build.costs import Costs, costs_behind, slices_of, training_of
 from lethe.build.recipe import Recipe
 from lethe.core.workspace import Workspace
-from lethe.forgetting.ledger.requests import ForgetRequest, mentions
+from lethe.forgetting.ledger.requests import ForgetRequest, covered_by, mentioned_by
 from lethe.tables.reader import Reader
 
 
@@ -78,11 +78,10 @@ def shards_of(
 def _shard(path: Path, requests: Sequence[ForgetRequest], slices: int, reader: Reader) -> Shard:
     rows, places = reader.interactions(path), slices_of(path, reader)
     users, items = rows.user_ids, rows.item_ids
-    # Two requests may be about the same row: it leaves once.
-    covered = [request.covers(users, items) for request in requests]
-    gone = np.any(covered, axis=0) if covered else np.zeros(len(users), dtype=bool)
+    gone = covered_by(requests, users, items)
     tables = reader.side(path.parent / "side" / path.stem)
-    mentioned = any(mentions(tables, request) for request in requests)
+    mentioned = any(covered_by(requests, rows.user_ids, rows.item_ids).any() for rows in tables.behaviours.values())
+    mentioned |= any(mentioned_by(requests, t.columns, len(t)).any() for t in tables.tables.values())
     trainings: tuple[int, ...] = ()
     if (gone.any() or mentioned) and not gone.all():
         # A side table has no slices: whoever is only mentioned may be so in the first.

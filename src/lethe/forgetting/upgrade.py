@@ -72,7 +72,7 @@ def _requests(workspace: Workspace) -> list[str]:
     requests it is counted now, and the log says so."""
     book = ledger(workspace)
     waiting = [r for r in book.open() if r.state in ("accepted", "planned", "failed") and not r.held and r.user]
-    held = {request.id: held_now(workspace, request) for request in waiting}
+    held = held_now(workspace, waiting)
     book.fail([request.id for request in waiting if request.state != "failed"], "not-counted")
     book.accept(held, actor="lethe upgrade")
     return [f"counted what is held of {len(held)} that wait"] if held else []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -148,6 +149,14 @@ def same_id(column: np.ndarray, raw_id: str) -> np.ndarray:
     """
     wanted: int | str | None = as_integer(raw_id) if np.issubdtype(column.dtype, np.integer) else raw_id
     return np.zeros(len(column), dtype=bool) if wanted is None else np.asarray(column == wanted, dtype=bool)
+
+
+def among(column: np.ndarray, ids: Collection[str]) -> np.ndarray:
+    """[n] bool: where a column of raw ids holds one of several."""
+    if np.issubdtype(column.dtype, np.integer):
+        return np.isin(column, [number for raw in ids if (number := as_integer(raw)) is not None])
+    wanted = frozenset(ids)
+    return np.fromiter((raw in wanted for raw in column), dtype=bool, count=len(column))
 
 
 def near(column: np.ndarray, raw_id: str) -> int:

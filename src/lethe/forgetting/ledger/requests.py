@@ -15,9 +15,9 @@ import numpy as np
 from lethe.core.canonical import canonical_json
 from lethe.core.keys import subject_digest
 from lethe.errors import RequestError
-from lethe.tables.ids import id_fault, same_id
+from lethe.tables.ids import among, id_fault, same_id
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTable, SideTables
+from lethe.tables.side_tables import SideTables
 
 State = Literal[
     "received", "accepted", "planned", "executing", "verified", "completed", "cancelled", "withdrawn", "failed"
@@ -202,6 +202,27 @@ class ForgetRequest:
         }
 
 
+def covered_by(requests: Sequence[ForgetRequest], user_ids: np.ndarray, item_ids: np.ndarray) -> np.ndarray:
+    """[n] bool: which of the aligned raw ids one of the requests is about; thousands of whole users at once."""
+    rows = among(user_ids, [r.user for r in requests if r.kind == "user" and r.user is not None])
+    rows |= among(item_ids, [r.user for r in requests if r.also_item and r.user is not None])
+    for request in requests:
+        if request.kind == "interaction":
+            rows |= request.covers(user_ids, item_ids)
+    return rows
+
+
+def mentioned_by(requests: Sequence[ForgetRequest], columns: Mapping[str, np.ndarray], count: int) -> np.ndarray:
+    """[n] bool: which rows of a side table, of these columns, are about all of a user of one of the requests."""
+    whole = [r.user for r in requests if r.kind == "user" and r.user is not None]
+    as_item = [r.user for r in requests if r.also_item and r.user is not None]
+    named = np.zeros(count, dtype=bool)
+    for name, ids in zip(ID_COLUMNS, (whole, whole, as_item, as_item), strict=True):
+        if name in columns and ids:
+            named |= among(columns[name], ids)
+    return named
+
+
 def holds(interactions: Interactions, request: ForgetRequest) -> int:
     """How many rows of the data the request covers; 0 means that nothing is held."""
     return int(request.covers(interactions.user_ids, interactions.item_ids).sum())
@@ -216,27 +237,12 @@ def mentions(tables: SideTables, request: ForgetRequest) -> int:
 
 def counts_beside(tables: SideTables, request: ForgetRequest) -> Held:
     """Rows of side tables that the request covers, by kind."""
-    by_kind = {name: int(said_in(table, request).sum()) for name, table in tables.tables.items()}
+    by_kind = {name: int(mentioned_by([request], t.columns, len(t)).sum()) for name, t in tables.tables.items()}
     return Held(
         links=by_kind.pop("links", 0),
         behaviours=sum(holds(rows, request) for rows in tables.behaviours.values()),
         features=sum(by_kind.values()),
     )
-
-
-def said_in(table: SideTable, request: ForgetRequest) -> np.ndarray:
-    """[n] bool: the rows of a side table that are about the user of a request, if it is about all of the user."""
-    return said_of(table.columns, len(table), request)
-
-
-def said_of(columns: Mapping[str, np.ndarray], count: int, request: ForgetRequest) -> np.ndarray:
-    """The same of named columns with ``count`` rows."""
-    named = np.zeros(count, dtype=bool)
-    if request.kind == "user" and request.user is not None:
-        for name in ID_COLUMNS if request.also_item else ID_COLUMNS[:2]:
-            if name in columns:
-                named |= same_id(columns[name], request.user)
-    return named
 
 
 def digest_of(dataset: str, user: str, items: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from lethe.core.keys import fingerprint, must_fit
 from lethe.errors import DataError, RequestError
 from lethe.forgetting.ledger import log
 from lethe.forgetting.ledger.database import LOCK, NEWEST, migrate, one_line, open_engine, revision
+from lethe.forgetting.ledger.database import events as events_table
 from lethe.forgetting.ledger.database import requests as requests_table
 from lethe.forgetting.ledger.database import settings as settings_table
 from lethe.forgetting.ledger.log import Event
@@ -101,6 +102,12 @@ class Store:
         """The log, of one request or whole, oldest first."""
         with self._transaction() as connection:
             return log.read(connection, id)
+
+    def ever_in(self, state: State) -> set[str]:
+        """Ids of the requests whose log has this state, whatever they are in now."""
+        query = sa.select(events_table.c.request).where(events_table.c.state == state).distinct()
+        with self._transaction() as connection:
+            return set(connection.execute(query).scalars())
 
     def check_chain(self, heads: Sequence[str] = ()) -> str:
         """Check the whole log, each request's state against it, and that ``heads`` (hashes that certificates name)
