@@ -14,6 +14,7 @@ from lethe.errors import LetheError, RequestError
 from lethe.forgetting import completion, erasure, intake
 from lethe.forgetting import run as runs
 from lethe.forgetting.aside import left_out
+from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
 from lethe.tables.interactions import Interactions
@@ -201,3 +202,28 @@ def test_params_edited_between_training_and_forgetting_are_one_line_or_none(tmp_
         train(workspace)
         finish(workspace, rebuild(workspace))
     assert of(data(workspace), 7) == 0
+
+
+def test_our_own_copy_of_the_source_is_counted_and_rewritten(small: Workspace) -> None:
+    copy = small.source_copy("tiny")
+    Interactions.read(small.interactions("tiny")).write(copy)
+    (id,) = forget(small, SEVEN)
+    held = ledger(small).get(id).held
+    assert held.source_copy == held.interactions > 0
+    left = Interactions.read(copy)
+    assert of(left, SEVEN) == 0 < of(left, EIGHT)
+
+
+def test_nothing_is_signed_while_the_ledger_still_holds_the_subject(
+    small: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (id,) = ask(small, SEVEN)
+    run = erasure.erase(small, rebuild(small))
+    monkeypatch.setattr(Ledger, "erase", lambda *_: [])
+    with pytest.raises(LetheError, match="nothing is signed: the ledger still holds its subject"):
+        completion.complete(small, run)
+    assert not list(small.certificates.glob("req-*"))
+    assert states(small, [id]) == ["verified"]
+    monkeypatch.undo()
+    completion.complete(small, run)
+    assert states(small, [id]) == ["completed"]

@@ -15,7 +15,7 @@ from lethe.core.environment import numeric_environment, packages_digest
 from lethe.core.keys import keyed
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import frozen, residues
-from lethe.errors import LetheError
+from lethe.errors import EvidenceError, LetheError
 from lethe.forgetting import certificate
 from lethe.forgetting.aside import forget_records, members
 from lethe.forgetting.certificate import Verification
@@ -53,6 +53,8 @@ def complete(
     head = book.check_chain()
     contents = [derived(_content(workspace, run, request, verification, seconds, head)) for request in requests]
     book.erase([request.id for request in requests])
+    if kept := [request.id for request in members(book, run) if request.user is not None]:
+        raise EvidenceError(f"{kept[0]}: nothing is signed: the ledger still holds its subject")
     must_be_clean(purge.scan([LedgerStore(book)], needles))
     results: dict[str, dict[str, Any]] = {}
     for content in contents:
