@@ -97,10 +97,12 @@ def stop() -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Data, models, service and requests at a glance."""
+    from dataclasses import asdict
+
     from lethe.cli.status import status_lines, status_report
 
     report = status_report(workspace())
-    show(report, as_json, status_lines(report))
+    show(asdict(report), as_json, status_lines(report))
 
 
 @app.command()

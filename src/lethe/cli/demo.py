@@ -14,6 +14,7 @@ from rich.table import Table
 
 from lethe.build.reports import FamilyReport, read_reports, together
 from lethe.config.params import Params
+from lethe.core.canonical import Json
 from lethe.core.process import run_flow
 from lethe.core.reports import write_report
 from lethe.core.workspace import Workspace
@@ -23,6 +24,7 @@ from lethe.forgetting.standing import ledger
 from lethe.proof.verification import verify
 from lethe.proof.verification import write_report as write_verdict
 from lethe.serving import deploy
+from lethe.serving.answers import Recommended
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 
@@ -54,17 +56,19 @@ def run(workspace: Workspace) -> None:
         server = deploy.start(workspace)
     try:
         user = _somebody(workspace, dataset)
-        report["before"] = _ask(server.url, user)
-        _print_answer("before", report["before"])
+        before = _ask(server.url, user)
+        _print_answer("before", before)
         request = submit(workspace, dataset, str(user))
         console.print(f"\n[bold]request[/] {request.id}: forget one user ({request.state})")
-        report["accepted"] = _ask(server.url, user)
-        _print_answer("accepted, not yet unlearned", report["accepted"])
+        accepted = _ask(server.url, user)
+        _print_answer("accepted, not yet unlearned", accepted)
         with _step(clock, "forget", "remove rows, retrain what they touched, redeploy, purge, certify"):
             _flow(workspace, "forgetting")
-        report["after"] = _ask(server.url, user)
+        after = _ask(server.url, user)
     finally:
         deploy.stop(workspace)
+    answers = {"before": before, "accepted": accepted, "after": after}
+    report |= {when: answer.model_dump() for when, answer in answers.items()}
     done = ledger(workspace).get(request.id)
     result = done.result or {}
     report["request"] = {"id": done.id, "subject_digest": done.subject_digest, "state": done.state}
@@ -83,7 +87,7 @@ def run(workspace: Workspace) -> None:
     seconds = report["seconds"]
     walls, work = seconds["build"] / seconds["forget"], seconds["training"] / max(seconds["retraining"], 0.01)
     report["ratio"] = {"build to forget": round(walls, 2), "training to retraining": round(work, 2)}
-    _print_end(report)
+    _print_end(report, after)
     write_report(workspace, "demo", report)
     console.print("written: reports/demo.json; `make serve` keeps a service up")
     if not comparison.equal:
@@ -108,21 +112,20 @@ def _artifacts(workspace: Workspace) -> int:
     return sum(1 for _ in workspace.artifacts.glob("*/*/manifest.json"))
 
 
-def _dataset(workspace: Workspace, dataset: str) -> dict[str, Any]:
+def _dataset(workspace: Workspace, dataset: str) -> Json:
     rows = Interactions.read(workspace.interactions(dataset))
-    facts: dict[str, Any] = {
+    users, items, digest = len(Ids.of(rows.user_ids)), len(Ids.of(rows.item_ids)), rows.digest()
+    console.print(
+        f"dataset {dataset}: {len(rows):,} interactions, {users:,} users, {items:,} items, digest {digest[:16]}"
+    )
+    return {
         "name": dataset,
-        "digest": rows.digest(),
+        "digest": digest,
         "interactions": len(rows),
-        "users": len(Ids.of(rows.user_ids)),
-        "items": len(Ids.of(rows.item_ids)),
+        "users": users,
+        "items": items,
         "split": {part: len(Interactions.read(workspace.split(dataset, part))) for part in PARTS},
     }
-    console.print(
-        f"dataset {dataset}: {facts['interactions']:,} interactions, {facts['users']:,} users, "
-        f"{facts['items']:,} items, digest {facts['digest'][:16]}"
-    )
-    return facts
 
 
 def _somebody(workspace: Workspace, dataset: str) -> Any:
@@ -136,11 +139,10 @@ def _somebody(workspace: Workspace, dataset: str) -> Any:
     return users.values.tolist()[order[len(order) // 2]]
 
 
-def _ask(url: str, user: Any) -> dict[str, Any]:
+def _ask(url: str, user: Any) -> Recommended:
     answer = httpx.post(f"{url}/recommend", json={"user_id": user, "k": 5}, timeout=30)
     answer.raise_for_status()
-    answered: dict[str, Any] = answer.json()
-    return answered
+    return Recommended.model_validate(answer.json())
 
 
 def _print_candidates(reports: list[FamilyReport]) -> None:
@@ -166,18 +168,18 @@ def candidates_table(report: FamilyReport) -> Table:
     return table
 
 
-def _print_answer(when: str, answer: dict[str, Any]) -> None:
-    items = ", ".join(str(item["item_id"]) for item in answer["items"])
-    console.print(f"answer {when}: items {items} (from: {answer['source']})")
+def _print_answer(when: str, answer: Recommended) -> None:
+    items = ", ".join(str(item.item_id) for item in answer.items)
+    console.print(f"answer {when}: items {items} (from: {answer.source})")
 
 
-def _print_end(report: dict[str, Any]) -> None:
+def _print_end(report: dict[str, Any], after: Recommended) -> None:
     request = report["request"]
     console.rule("[bold]what happened[/]")
     console.print(f"shards touched:   {', '.join(request['shards_touched'])}")
     console.print(f"shards retrained: {', '.join(request['shards_retrained'])}")
     console.print(f"shards re-used:   {', '.join(request['shards_reused'])}")
-    _print_answer("after", report["after"])
+    _print_answer("after", after)
     for row in report["purged"]:
         console.print(f"purged {row['store']}: {row['removed']}")
     console.print(f"scan: {report['scan']['found']} found in {report['scan']['stores']} stores")

@@ -2,72 +2,98 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from dataclasses import dataclass
 
 from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.forgetting.standing import ledger
 from lethe.serving import deploy
+from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 
 
-def status_report(workspace: Workspace) -> dict[str, Any]:
-    """JSON-able report; nothing in it names a person."""
-    params = Params.read(workspace.params)
-    data: dict[str, Any] = {}
-    for dataset in params.pipeline.datasets:
-        path = workspace.interactions(dataset)
-        if path.is_file():
-            rows = Interactions.read(path)
-            users, items = len(set(rows.user_ids.tolist())), len(set(rows.item_ids.tolist()))
-            data[dataset] = {"interactions": len(rows), "users": users, "items": items, "digest": rows.digest()}
-        else:
-            data[dataset] = None
-    models = {
-        family: {
-            "version": version.tag,
-            "model": version.info.model,
-            "sharding": version.info.sharding,
-            "guarantee": version.info.guarantee,
-            "reason": version.reason,
-        }
-        for family, version in Registry(workspace).served().items()
-    }
+@dataclass(frozen=True)
+class DataStatus:
+    """A dataset as the data stages left it."""
+
+    interactions: int
+    users: int
+    items: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """What a family serves."""
+
+    version: str
+    model: str
+    sharding: str
+    guarantee: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    url: str
+    workers: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything at a glance; nothing in it names a person."""
+
+    data: dict[str, DataStatus | None]
+    """None where it is not built yet."""
+    models: dict[str, ModelStatus]
+    service: ServiceStatus | None
+    requests: dict[str, int]
+    """Their number in each state."""
+
+
+def status_report(workspace: Workspace) -> Status:
     server = deploy.status(workspace)
-    requests = ledger(workspace).all()
-    states: dict[str, int] = {}
-    for request in requests:
-        states[request.state] = states.get(request.state, 0) + 1
-    return {
-        "data": data,
-        "models": models,
-        "service": None if server is None else {"url": server.url, "workers": server.workers},
-        "requests": states,
-    }
+    return Status(
+        data={name: _data(workspace, name) for name in Params.read(workspace.params).pipeline.datasets},
+        models={
+            family: ModelStatus(
+                version=version.tag,
+                model=version.info.model,
+                sharding=version.info.sharding,
+                guarantee=version.info.guarantee,
+                reason=version.reason,
+            )
+            for family, version in Registry(workspace).served().items()
+        },
+        service=None if server is None else ServiceStatus(url=server.url, workers=server.workers),
+        requests=Counter(request.state for request in ledger(workspace).all()),
+    )
 
 
-def status_lines(report: dict[str, Any]) -> list[str]:
+def _data(workspace: Workspace, dataset: str) -> DataStatus | None:
+    path = workspace.interactions(dataset)
+    if not path.is_file():
+        return None
+    rows = Interactions.read(path)
+    users, items = len(Ids.of(rows.user_ids)), len(Ids.of(rows.item_ids))
+    return DataStatus(interactions=len(rows), users=users, items=items, digest=rows.digest())
+
+
+def status_lines(status: Status) -> list[str]:
     """The report as text."""
     lines = ["data"]
-    for name, found in report["data"].items():
-        text = (
-            "not built yet: lethe train"
-            if found is None
-            else (
-                f"{found['interactions']:,} interactions, {found['users']:,} users, {found['items']:,} items, "
-                f"digest {found['digest'][:12]}"
-            )
-        )
+    for name, data in status.data.items():
+        text = "not built yet: lethe train"
+        if data is not None:
+            text = f"{data.interactions:,} interactions, {data.users:,} users, {data.items:,} items"
+            text += f", digest {data.digest[:12]}"
         lines.append(f"  {name}: {text}")
     lines.append("models")
-    for family, model in report["models"].items():
-        lines.append(f"  {family}: {model['model']} on {model['sharding']}, {model['version']}")
-    if not report["models"]:
+    lines += [f"  {name}: {one.model} on {one.sharding}, {one.version}" for name, one in status.models.items()]
+    if not status.models:
         lines.append("  none promoted yet")
-    service = report["service"]
-    lines.append("service")
-    lines.append(f"  {service['url']}, {service['workers']} workers" if service else "  not running")
-    lines.append("requests")
-    lines += [f"  {state}: {count}" for state, count in sorted(report["requests"].items())] or ["  none"]
-    return lines
+    service = status.service
+    lines += ["service", f"  {service.url}, {service.workers} workers" if service else "  not running", "requests"]
+    return [*lines, *([f"  {state}: {count}" for state, count in sorted(status.requests.items())] or ["  none"])]

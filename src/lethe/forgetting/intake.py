@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from lethe.config.params import Params
+from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import RequestError
@@ -65,7 +65,7 @@ class Answer:
     rows_as_item: int
     """Rows with the same id as an item, about which nobody has said whether it is the person."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         more = {"is_new": self.is_new, "elsewhere": dict(self.elsewhere), "rows_as_item": self.rows_as_item}
         return self.request.to_json() | more
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from lethe.build.costs import Costs
 from lethe.build.recipe import Recipe
 from lethe.config.params import Params
 from lethe.config.section import Section
 from lethe.config.sharding import Sharding
+from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import guarantee, residues
 from lethe.forgetting.ledger.requests import ForgetRequest
@@ -37,7 +37,7 @@ class Alternative:
     shards: dict[str, Shard]
     predicted: Predicted
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         return {
             "sharding": self.sharding,
             "shards": len(self.shards),
@@ -65,7 +65,7 @@ class FamilyPlan:
         """Training rows that leave."""
         return sum(shard.gone for shard in self.shards.values())
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         recipe = self.served.recipe
         return {
             "family": self.served.family,
@@ -138,7 +138,7 @@ class Plan:
         """What a run keeps of it."""
         return tuple(family.record() for family in self.families)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Without ids of people."""
         return {
             "requests": [

@@ -144,7 +144,8 @@ def remove_rows(workspace: Workspace, run: Run) -> None:
     _advance(book, run, "planned", "executing")
     requests = members(book, run)
     for dataset in run.datasets:
-        write_epoch(workspace, dataset, read_epoch(workspace, dataset) | {"interactions": run.expected[dataset]})
+        begun = read_epoch(workspace, dataset)
+        write_epoch(workspace, dataset, begun.model_copy(update={"interactions": run.expected[dataset]}))
         mine = [request for request in requests if request.dataset == dataset]
         take_out(workspace, params, dataset, mine)
         rewrite_what_no_stage_makes(workspace, params, dataset, mine)
@@ -154,8 +155,8 @@ def _expected(workspace: Workspace, dataset: str, requests: Sequence[ForgetReque
     rows = reader.interactions(workspace.interactions(dataset))
     mine = [request for request in requests if request.dataset == dataset]
     leaving = SuppressionList(workspace.suppression, tuple(subjects(mine)))
-    begun = read_epoch(workspace, dataset).get("interactions", len(rows))
-    return int(begun - leaving.matches(rows, dataset).sum())
+    begun = read_epoch(workspace, dataset).interactions
+    return int((len(rows) if begun is None else begun) - leaving.matches(rows, dataset).sum())
 
 
 def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, Sequence[str]]]) -> None:

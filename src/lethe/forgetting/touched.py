@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lethe.build.costs import Costs, costs_behind, slices_of, training_of
 from lethe.build.recipe import Recipe
+from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.forgetting.ledger.requests import ForgetRequest, covered_by, mentioned_by
 from lethe.tables.reader import Reader
@@ -57,8 +57,8 @@ class Predicted:
         doubt = f"± {self.error:.0%}" if self.error <= 1 else "a rough guess: earlier trainings differed more than that"
         return f"{self.seconds:.1f} s ({doubt})"
 
-    def to_json(self) -> dict[str, Any]:
-        parts = {name: None if seconds is None else round(seconds, 3) for name, seconds in self.parts.items()}
+    def to_json(self) -> Json:
+        parts: Json = {name: None if seconds is None else round(seconds, 3) for name, seconds in self.parts.items()}
         total, error = self.seconds, self.error
         return {
             "seconds": None if total is None else round(total, 3),

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Protocol
 
 from filelock import FileLock
 
 from lethe.core.artifacts import ArtifactStore
+from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, LetheError
 from lethe.serving import server as servers
-from lethe.serving.answers import Answer
+from lethe.serving.answers import Recommended, Similar
 from lethe.serving.bentos import build_bento, deployment_of, retire_bentos, shipped
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
 from lethe.serving.hidden import HiddenUsers
+from lethe.serving.package import RawId
 from lethe.serving.server import Server, start, status, stop
 
 __all__ = [
@@ -33,8 +35,28 @@ __all__ = [
     "stop",
 ]
 
-Ask = Callable[[str, dict[str, Any]], dict[str, Any]]
-"""(route, request) -> answer; raises LetheError where the service refuses."""
+
+class Answers(Protocol):
+    """Whoever answers as the service does; raises LetheError where it refuses."""
+
+    def recommend(self, user_id: RawId, k: int, family: str | None) -> Recommended: ...
+
+    def similar_items(self, item_id: RawId, k: int, family: str | None) -> Similar: ...
+
+
+@dataclass(frozen=True)
+class OverHttp:
+    """The answers of a running server."""
+
+    server: Server
+
+    def recommend(self, user_id: RawId, k: int, family: str | None) -> Recommended:
+        body: Json = {"user_id": user_id, "k": k, "family": family}
+        return Recommended.model_validate(self.server.ask("POST", "/recommend", body))
+
+    def similar_items(self, item_id: RawId, k: int, family: str | None) -> Similar:
+        body: Json = {"item_id": item_id, "k": k, "family": family}
+        return Similar.model_validate(self.server.ask("POST", "/similar_items", body))
 
 
 def redeploy(workspace: Workspace, deployment: Deployment, timeout: float = 120) -> None:
@@ -54,22 +76,21 @@ def redeploy(workspace: Workspace, deployment: Deployment, timeout: float = 120)
         earlier = Deployment.read(workspace.deployment)
         try:
             _switch(workspace, server, deployment, timeout)
-            smoke_test(deployment, lambda route, body: server.ask("POST", route, body))
+            smoke_test(deployment, OverHttp(server))
         except DeploymentError as error:
             _switch(workspace, server, earlier, timeout)
             raise DeploymentError(f"{deployment.bento} is not deployed, {earlier.bento} stays: {error}") from None
 
 
-def smoke_test(deployment: Deployment, ask: Ask) -> None:
+def smoke_test(deployment: Deployment, answers: Answers) -> None:
     """Ask every family for an unknown user and for a known item; raises DeploymentError at the first wrong answer."""
     for family, tag in deployment.families.items():
-        popular = ask("/recommend", {"user_id": "nobody (smoke test)", "k": 1, "family": family})
-        if popular["version"] != tag or popular["source"] != "popular" or not popular["items"]:
+        popular = answers.recommend("nobody (smoke test)", 1, family)
+        if popular.version != tag or popular.source != "popular" or not popular.items:
             raise DeploymentError(f"smoke test: family {family!r} must answer an unknown user with popular items")
-        item_id = popular["items"][0]["item_id"]
-        similar = ask("/similar_items", {"item_id": item_id, "k": 1, "family": family})
-        if similar["version"] != tag:
-            raise DeploymentError(f"smoke test: family {family!r} must serve {tag}, got {similar['version']}")
+        similar = answers.similar_items(popular.items[0].item_id, 1, family)
+        if similar.version != tag:
+            raise DeploymentError(f"smoke test: family {family!r} must serve {tag}, got {similar.version}")
 
 
 def _rehearse(workspace: Workspace, deployment: Deployment) -> None:
@@ -77,11 +98,7 @@ def _rehearse(workspace: Workspace, deployment: Deployment) -> None:
     store = ArtifactStore(workspace.artifacts)
     try:
         desk = Desk.load(deployment, lambda tag: store.open(models.joinpath(*tag.split(":"))).path, HiddenUsers(None))
-        routes: dict[str, Callable[..., Answer]] = {
-            "/recommend": desk.recommend,
-            "/similar_items": desk.similar_items,
-        }
-        smoke_test(deployment, lambda route, body: routes[route](**body).model_dump())
+        smoke_test(deployment, desk)
     except LetheError as error:
         raise DeploymentError(f"{deployment.bento} is not deployed: {error}") from None
 

@@ -20,7 +20,7 @@ import psutil  # type: ignore[import-untyped]
 from filelock import FileLock
 
 from lethe.config.params import Params, Serving
-from lethe.core.canonical import canonical_json
+from lethe.core.canonical import Json, canonical_json
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
@@ -60,7 +60,7 @@ class Server:
         process = self.process()
         return {child.pid for child in process.children()} if process else set()
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None, timeout: float = 30) -> dict[str, Any]:
+    def ask(self, method: str, path: str, body: Json | None = None, timeout: float = 30) -> Any:
         """One request over a fresh connection, so that any worker may take it; raises DeploymentError if refused."""
         try:
             answer = httpx.request(method, self.url + path, json=body, timeout=timeout, trust_env=False)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import Any
 
 from lethe.config.params import Params
 from lethe.core.reports import write_text
 from lethe.core.workspace import Workspace
 from lethe.data.gates.engine import Engine
-from lethe.data.gates.epoch import current_epoch, write_epoch
+from lethe.data.gates.epoch import Epoch, current_epoch, write_epoch
 from lethe.data.gates.report import Report, require, summary
 from lethe.data.gates.table import GATES, Judged
 from lethe.errors import ConfigError, LetheError
@@ -44,11 +43,13 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
     return reports
 
 
-def _counts(judged: Judged) -> dict[str, Any]:
+def _counts(judged: Judged) -> Epoch:
     """The epoch's counts: those of its beginning, and of what joined it today."""
     train, layouts = len(judged.parts["train"]), judged.params.shardings
     joined = {layouts[name].digest(): train for name in judged.params.pipeline.shardings}
-    return {"interactions": len(judged.interactions), **judged.epoch, "train": joined | judged.epoch["train"]}
+    begun = judged.epoch
+    rows = len(judged.interactions) if begun.interactions is None else begun.interactions
+    return Epoch(epoch=begun.epoch, interactions=rows, train=joined | begun.train)
 
 
 def main(arguments: list[str]) -> int:

@@ -4,28 +4,40 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+from pydantic import Field
+
+from lethe.config.section import Section
 from lethe.core.canonical import readable_json
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 
 
-def read_epoch(workspace: Workspace, dataset: str) -> dict[str, Any]:
-    """``epoch``: its number; ``interactions``: rows of the dataset; ``train``: training rows for each digest of a
-    sharding."""
+class Epoch(Section):
+    """The counts of an epoch's beginning; none where it begins now."""
+
+    epoch: int = 1
+    """Its number."""
+    interactions: int | None = None
+    """Rows of the dataset, less what was forgotten since."""
+    train: dict[str, int] = Field({})
+    """Training rows for each digest of a sharding."""
+
+
+def read_epoch(workspace: Workspace, dataset: str) -> Epoch:
+    """The epoch that the last data to pass the gates belong to. Raises ConfigError where its file is damaged."""
     path = _path(workspace, dataset)
-    return {"epoch": 1, **(json.loads(path.read_bytes()) if path.is_file() else {"train": {}})}
+    return Epoch.parse(json.loads(path.read_bytes()), path.name) if path.is_file() else Epoch()
 
 
-def current_epoch(workspace: Workspace, dataset: str, number: int) -> dict[str, Any]:
+def current_epoch(workspace: Workspace, dataset: str, number: int) -> Epoch:
     """What was counted when epoch ``number`` began; nothing, where it begins now."""
     epoch = read_epoch(workspace, dataset)
-    return epoch if epoch["epoch"] == number else {"epoch": number, "train": {}}
+    return epoch if epoch.epoch == number else Epoch(epoch=number)
 
 
-def write_epoch(workspace: Workspace, dataset: str, epoch: dict[str, Any]) -> None:
-    write_whole(_path(workspace, dataset), readable_json(epoch))
+def write_epoch(workspace: Workspace, dataset: str, epoch: Epoch) -> None:
+    write_whole(_path(workspace, dataset), readable_json(epoch.plain()))
 
 
 def _path(workspace: Workspace, dataset: str) -> Path:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.gates.engine import Engine
+from lethe.data.gates.epoch import Epoch
 from lethe.data.gates.report import Report
 from lethe.data.gates.side import validate_shard_side, validate_side
 from lethe.data.gates.suites import validate_interactions, validate_shards, validate_split
@@ -27,7 +27,7 @@ class Judged:
     workspace: Workspace
     params: Params
     dataset: str
-    epoch: dict[str, Any]
+    epoch: Epoch
     """What was counted when the epoch began (``current_epoch``); no counts where it begins now."""
     engine: Engine
 
@@ -67,7 +67,7 @@ def interactions(judged: Judged) -> Iterator[Report]:
         rows,
         judged.params.datasets[dataset],
         judged.params.validation,
-        judged.epoch.get("interactions"),
+        judged.epoch.interactions,
         suppressed=judged.suppressed.matches(rows, dataset),
         engine=judged.engine,
     )
@@ -87,7 +87,7 @@ def shards(judged: Judged) -> Iterator[Report]:
     for name, rows in judged.shards.items():
         layout = judged.params.shardings[name]
         # Another layout of the same name is another epoch of it.
-        begun = judged.epoch["train"].get(layout.digest())
+        begun = judged.epoch.train.get(layout.digest())
         train = judged.parts["train"]
         yield validate_shards(list(rows.values()), train, layout, begun, name=f"shards-{name}", engine=judged.engine)
 

@@ -7,9 +7,10 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any, Protocol
+from typing import Protocol
 
 from lethe.config.params import Params
+from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.stores.needles import Needles
@@ -45,7 +46,7 @@ class Removed:
     entries: int
     bytes: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         return {"store": self.store, "removed": self.entries, "bytes": self.bytes}
 
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.dvc_objects import cache_folder, is_own, remotes, settle
 from lethe.forgetting.ledger.ledger import Ledger
@@ -39,8 +39,8 @@ class Scan:
     def found(self) -> int:
         return sum(len(places) for places in self.places.values())
 
-    def to_json(self) -> dict[str, Any]:
-        def by_store(places: Mapping[str, Sequence[Place]]) -> dict[str, list[str]]:
+    def to_json(self) -> Json:
+        def by_store(places: Mapping[str, Sequence[Place]]) -> Json:
             return {name: [str(place) for place in some] for name, some in places.items()}
 
         return {
