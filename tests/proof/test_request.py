@@ -138,3 +138,17 @@ def test_a_carried_sub_model_is_checked_byte_for_byte(tiny: Workspace) -> None:
     weights.write_bytes(content)
     with pytest.raises(ArtifactError, match="is corrupt"):
         prove(tiny, run)
+
+
+def test_a_request_whose_evidence_does_not_hold_holds_up_no_other(tiny: Workspace) -> None:
+    train(tiny)
+    run = erased(tiny, GONE, "user-007")
+    assert run.ended is not None
+    failing, other = run.requests
+    rows = run.ended.rows | {failing: run.ended.rows[failing].model_copy(update={"left": 1})}
+    run = run.model_copy(update={"ended": run.ended.model_copy(update={"rows": rows})}).write(tiny)
+    completion.complete(tiny, run, prove(tiny, run))
+    failed, done = (intake.ledger(tiny).get(id) for id in (failing, other))
+    assert (failed.state, failed.failure, failed.user is None) == ("failed", "no-evidence", False)
+    assert done.state == "completed"
+    assert [path.stem for path in tiny.certificates.glob("req-*")] == [other]

@@ -10,7 +10,7 @@ import typer
 from lethe.cli.common import Json, run_flow, show, workspace
 from lethe.core.reports import read_report
 
-audit_app = typer.Typer(no_args_is_help=True, help="Audits: of everything held, of what a model lets on.")
+audit_app = typer.Typer(no_args_is_help=True, help="Audits: of everything held, of what a model reveals.")
 certificate_app = typer.Typer(no_args_is_help=True, help="Certificates of completed requests.")
 
 

@@ -17,7 +17,7 @@ from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import frozen, residues
 from lethe.errors import EvidenceError, LetheError
 from lethe.forgetting import certificate
-from lethe.forgetting.aside import forget_records, members
+from lethe.forgetting.aside import forget_records, members, set_aside
 from lethe.forgetting.certificate import Verification
 from lethe.forgetting.certificate.files import derived
 from lethe.forgetting.certificate.users import Users
@@ -43,16 +43,25 @@ def complete(
 ) -> None:
     """Erase the subjects, sign the certificates, end the requests, and let the service answer normally again.
 
-    Raises EvidenceError before anything of it is done, if what a certificate must show does not hold.
+    A request whose certificate's invariants don't hold is set aside and holds up no other; where that is all of them,
+    raises EvidenceError before anything is done.
     """
     assert run.ended is not None, "a run is erased before it is completed"
     book, ended = ledger(workspace), run.ended
-    needles = needles_of(workspace, book, run, ended.after, reader)
     requests = members(book, run)
     seconds = {"total": round(time.time() - run.started, 2), "training": _training_seconds(workspace, run)}
     head = book.check_chain()
-    contents = [derived(_content(workspace, run, request, verification, seconds, head)) for request in requests]
-    book.erase([request.id for request in requests])
+    contents, unsigned = [], dict[str, EvidenceError]()
+    for request in requests:
+        try:
+            contents.append(derived(_content(workspace, run, request, verification, seconds, head)))
+        except EvidenceError as error:
+            unsigned[request.id] = error
+    if unsigned and not contents:
+        raise next(iter(unsigned.values()))
+    set_aside(workspace, run, list(unsigned), "no-evidence", "; ".join(map(str, unsigned.values())))
+    needles = needles_of(workspace, book, run, ended.after, reader)
+    book.erase([content.request.id for content in contents])
     if kept := [request.id for request in members(book, run) if request.user is not None]:
         raise EvidenceError(f"{kept[0]}: nothing is signed: the ledger still holds its subject")
     must_be_clean(purge.scan([LedgerStore(book)], needles))

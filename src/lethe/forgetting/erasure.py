@@ -53,10 +53,7 @@ def erase(workspace: Workspace, run: Run, reader: Reader | None = None) -> Run:
     ended = Ended(
         purged=tuple(Purged(store=one.store, removed=one.entries, bytes=one.bytes) for one in removed),
         scan=_absence(scan, needles),
-        outside_reach=tuple(
-            Lasting(what=place, until="who keeps it removes it there")
-            for place in (*_sources_outside(workspace, run), *purge.outside_reach(workspace, book))
-        ),
+        outside_reach=(*_sources_outside(workspace, run), *purge.outside_reach(workspace, book)),
         rows=_rows(workspace, run, requests),
         absent={request.id: trees[request.dataset].absent(request.subject_digest) for request in requests},
         hidden=_hidden(workspace, requests),
@@ -165,11 +162,11 @@ def needles_of(workspace: Workspace, book: Ledger, run: Run, now: State, reader:
     return [Needles.of(dataset, requests, suppressed=listed, held=held, digests=old) for dataset in run.datasets]
 
 
-def _sources_outside(workspace: Workspace, run: Run) -> list[str]:
-    found = []
+def _sources_outside(workspace: Workspace, run: Run) -> list[Lasting]:
+    outside = []
     for dataset in run.datasets:
         source = json.loads(workspace.source_digest(dataset).read_text())
         if source["reach"] == "outside":
-            found.append(f"source of {dataset} ({source['kind']}): only read; its owner has to remove the rows there")
-        found += [f"{name}: its table is only read" for name in source if name.startswith("placement of ")]
-    return found
+            outside.append(f"source of {dataset} ({source['kind']}): only read")
+        outside += [f"{name}: its table is only read" for name in source if name.startswith("placement of ")]
+    return [Lasting(what=what, until="its owner removes the rows there") for what in outside]

@@ -252,10 +252,10 @@ def test_what_can_only_be_told_to_erase_is_named(tmp_path: Path) -> None:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("['remote \"disk\"']\n    url = ../disk\n")
     away, backups = outside_reach(made, ledger)
-    assert backups.startswith("backups and snapshots")
-    assert away.startswith("DVC remote disk: nothing is at its folder now")
+    assert backups.what.startswith("backups and snapshots")
+    assert away.what.startswith("DVC remote disk: nothing is at its folder now")
     (tmp_path / "disk").mkdir()
     assert outside_reach(made, ledger) == [backups]
     (tmp_path / ".dvc" / "config.local").write_text("['remote \"cloud\"']\n    url = s3://bucket/folder\n")
     place, _ = outside_reach(made, ledger)
-    assert place.startswith("DVC remote cloud: ")
+    assert place.what.startswith("DVC remote cloud: ")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lethe.config.promise import Lasting
 from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.dvc_objects import cache_folder, is_own, remotes, settle
@@ -63,26 +64,33 @@ def scan(stores: Iterable[Store], needles: Sequence[Needles]) -> Scan:
     )
 
 
-def outside_reach(workspace: Workspace, ledger: Ledger) -> list[str]:
+def outside_reach(workspace: Workspace, ledger: Ledger) -> list[Lasting]:
     """Places our own stores lead to that can't be searched from here, and backups that others may have made."""
     cache = cache_folder(workspace)
     places = [
-        f"DVC remote {name}: its objects were searched; versions and backups that its storage keeps were not"
+        Lasting(
+            what=f"DVC remote {name}: its objects were searched; versions and backups that its storage keeps were not",
+            until="its storage lets them expire",
+        )
         for name, remote in remotes(workspace).items()
         if "://" in remote.url
     ]
     places += [
-        f"DVC remote {name}: nothing is at its folder now; if it was only away, lethe audit run looks when it is back"
+        Lasting(
+            what=f"DVC remote {name}: nothing is at its folder now, it was not searched",
+            until="it is back, and lethe audit run looks through it",
+        )
         for name, remote in remotes(workspace).items()
         if "://" not in remote.url and not Path(remote.url).is_dir()
     ]
     if not is_own(workspace, cache):
-        places.append("DVC cache outside the project: objects of other projects in it were not searched")
+        what = "DVC cache outside the project: objects of other projects in it were not searched"
+        places.append(Lasting(what=what, until="those projects remove them"))
     if ledger.path is None:
-        places.append("ledger: write-ahead log, server log and backups of the PostgreSQL server were not searched")
+        what = "ledger: write-ahead log, server log and backups of the PostgreSQL server were not searched"
+        places.append(Lasting(what=what, until="the server overwrites the first and lets the others expire"))
     if os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL") or os.environ.get("PREFECT_API_URL"):
-        places.append("Prefect server elsewhere: it is given names and digests only; its database was not searched")
-    places.append(
-        "backups and snapshots of this machine and its disks: not searched; their owner has to let them expire"
-    )
-    return places
+        what = "Prefect server elsewhere: it is given names and digests only; its database was not searched"
+        places.append(Lasting(what=what, until="that server deletes its old runs"))
+    what = "backups and snapshots of this machine and its disks: not searched"
+    return [*places, Lasting(what=what, until="their owner lets them expire")]
