@@ -46,3 +46,19 @@ def keys_restore(file: Annotated[Path, typer.Argument(help="What lethe keys back
     if listed and not path.is_file():
         write_whole(path, listed)
         typer.echo(f"{path.name}: put back as it was at the backup; what was forgotten since is missing from it")
+
+
+@app.command("rotate")
+def keys_rotate(
+    backup: Annotated[Path, typer.Argument(help="A new file for the keys and the list of before.")],
+    drop_unknown: Annotated[
+        bool, typer.Option("--drop-unknown", help="Give up the lines of whom neither ledger nor source knows.")
+    ] = False,
+) -> None:
+    """Change the key of the digests: list and ledger are written anew, as far as it is known whom they name."""
+    from lethe.forgetting.rotation import rotate
+
+    rotated = rotate(workspace(), backup, drop_unknown=drop_unknown)
+    typer.echo(f"key {rotated.fingerprint}: {rotated.kept} lines of the suppression list made anew")
+    if rotated.dropped:
+        typer.echo(f"  {rotated.dropped} given up: nobody knows whom they named, so those may come back")

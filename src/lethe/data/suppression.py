@@ -184,14 +184,18 @@ class SuppressionList:
 
     def _changed(self, change: Callable[[Sequence[Suppressed]], Iterable[Suppressed]]) -> Self:
         with locked(self.path.parent):
-            entries = sorted(set(change(type(self).read(self.path).entries)), key=lambda entry: entry.line)
-            text = io.StringIO()
-            text.write(f"# lethe suppression list 2, key {fingerprint()}\n")
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(_COLUMNS)
-            writer.writerows(entry.line for entry in entries)
-            write_whole(self.path, text.getvalue())
-        return type(self)(self.path, tuple(entries))
+            return self.rewrite(change(type(self).read(self.path).entries))
+
+    def rewrite(self, entries: Iterable[Suppressed]) -> Self:
+        """The list with these entries alone, written under the key that is in place."""
+        ordered = sorted(set(entries), key=lambda entry: entry.line)
+        text = io.StringIO()
+        text.write(f"# lethe suppression list 2, key {fingerprint()}\n")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows(entry.line for entry in ordered)
+        write_whole(self.path, text.getvalue())
+        return type(self)(self.path, tuple(ordered))
 
 
 def _key(entry: Suppressed) -> tuple[str, str, str]:

@@ -54,8 +54,10 @@ def check_list(workspace: Workspace) -> int:
     many digests that are. Raises ConfigError, which says how to restore what is not."""
     entries = SuppressionList.read(workspace.suppression).entries
     there = {(entry.dataset, entry.digest) for entry in entries}
-    done = [request for request in ledger(workspace).in_state("completed") if not request.lifted]
-    wanted = {(request.dataset, digest) for request in done for digest in _suppressed_by(request)}
+    book = ledger(workspace)
+    done, rekeyed = [request for request in book.in_state("completed") if not request.lifted], book.rekeyed()
+    named = {(request.dataset, rekeyed.get(digest, digest)) for request in done for digest in _suppressed_by(request)}
+    wanted = {(dataset, digest) for dataset, digest in named if digest}
     if lost := len(wanted - there):
         raise ConfigError(
             f"suppression list: {lost} of {len(wanted)} that the ledger says are forgotten are not on it, and would "

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from lethe.core.keys import fingerprint, must_fit
+from lethe.core.canonical import canonical_json
+from lethe.core.keys import fingerprint, must_fit, subject_digest
 from lethe.errors import DataError, RequestError
 from lethe.forgetting.ledger import log
 from lethe.forgetting.ledger.database import LOCK, NEWEST, migrate, one_line, open_engine, revision
@@ -19,11 +22,11 @@ from lethe.forgetting.ledger.database import requests as requests_table
 from lethe.forgetting.ledger.database import settings as settings_table
 from lethe.forgetting.ledger.log import Event
 from lethe.forgetting.ledger.records import from_row, to_row
-from lethe.forgetting.ledger.requests import OPEN, PENDING, ForgetRequest, State
+from lethe.forgetting.ledger.requests import OPEN, PENDING, ForgetRequest, State, digest_of
 from lethe.serving import hidden
 
 _FEW = 500  # Values in one query; SQLite has room for a thousand at least.
-_KEY = "key fingerprint"
+_KEY, _REKEYED = "key fingerprint", "digests of earlier keys"
 
 
 class Store:
@@ -50,7 +53,7 @@ class Store:
             with self._transaction(write=True) as connection:
                 migrate(connection)
         with self._transaction() as connection:
-            key = _key(connection)
+            key = _setting(connection, _KEY)
         if key is not None:
             must_fit(key, "the ledger")
 
@@ -119,6 +122,25 @@ class Store:
         with self._transaction(write=True) as connection:
             self._hide(connection, keep=False)
 
+    def rekeyed(self) -> dict[str, str]:
+        """What digests of earlier keys, which the log still names, are under this one; "" where nobody knows whom they
+        named."""
+        with self._transaction() as connection:
+            text = _setting(connection, _REKEYED)
+        return json.loads(text) if text else {}
+
+    def rekey(self, digests: Mapping[str, str]) -> None:
+        """Name everybody under the key that is in place now {old digest: new digest}; who is still in the ledger is
+        digested anew."""
+        earlier = {old: digests.get(new, new) for old, new in self.rekeyed().items()}
+        requests = [_under_new_key(request, digests) for request in self.all()]
+        with self._transaction(write=True) as connection:
+            update(connection, requests)
+            for name, value in ((_KEY, fingerprint()), (_REKEYED, canonical_json(earlier | dict(digests)).decode())):
+                connection.execute(settings_table.delete().where(settings_table.c.name == name))
+                connection.execute(settings_table.insert().values(name=name, value=value))
+        self.publish_hidden()
+
     # --- for who changes it --------------------------------------------------------------------------------------
 
     def _select(self, condition: sa.ColumnElement[bool]) -> list[ForgetRequest]:
@@ -136,7 +158,7 @@ class Store:
     def change(self) -> Iterator[sa.Connection]:
         """A transaction that changes requests and who is hidden: more before it is committed, fewer after."""
         with self._transaction(write=True) as connection:
-            if _key(connection) is None:
+            if _setting(connection, _KEY) is None:
                 connection.execute(settings_table.insert().values(name=_KEY, value=fingerprint()))
             yield connection
             exact = self._hide(connection, keep=True)
@@ -166,9 +188,18 @@ class Store:
             yield connection
 
 
-def _key(connection: sa.Connection) -> str | None:
-    query = sa.select(settings_table.c.value).where(settings_table.c.name == _KEY)
+def _setting(connection: sa.Connection, name: str) -> str | None:
+    query = sa.select(settings_table.c.value).where(settings_table.c.name == name)
     return connection.execute(query).scalar_one_or_none()
+
+
+def _under_new_key(request: ForgetRequest, digests: Mapping[str, str]) -> ForgetRequest:
+    if request.user is None:
+        subject, user = (digests.get(old) or old for old in (request.subject_digest, request.user_digest))
+    else:
+        subject = digest_of(request.dataset, request.user, request.items)
+        user = subject_digest(request.dataset, request.user)
+    return replace(request, subject_digest=subject, user_digest=user)
 
 
 def rows(connection: sa.Connection, ids: Collection[str]) -> dict[str, ForgetRequest]:
