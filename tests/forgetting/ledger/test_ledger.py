@@ -327,7 +327,7 @@ def test_a_chain_rewritten_whole_is_seen_against_a_head_that_was_signed(file, tm
     assert ledger.check_chain([head]) != head
     forged = Ledger(f"sqlite:///{tmp_path / 'forged.sqlite'}")
     add(forged)
-    with pytest.raises(ArtifactError, match="1 hashes that certificates name"):
+    with pytest.raises(ArtifactError, match="1 hashes that certificates or the witness name"):
         forged.check_chain([head])
 
 
