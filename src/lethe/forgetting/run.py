@@ -33,6 +33,7 @@ from lethe.forgetting.record import Run
 from lethe.forgetting.removal import rewrite_what_no_stage_makes, subjects, take_out
 from lethe.forgetting.standing import check_list, ledger, pending
 from lethe.forgetting.state import served, state_of
+from lethe.serving.server import must_serve_from_here
 from lethe.tables.reader import Reader
 
 
@@ -43,6 +44,7 @@ def begin(
 
     A ``scheduled`` one may let requests wait for others, see ``Forgetting.batch``; all that wait go together.
     """
+    must_serve_from_here(workspace)
     run, book, reader = Run.read(workspace), ledger(workspace), reader or Reader()
     if run is not None and not members(book, run):
         Run.discard(workspace)  # All of it was cancelled, withdrawn or set aside.

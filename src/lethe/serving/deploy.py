@@ -68,6 +68,7 @@ def redeploy(workspace: Workspace, deployment: Deployment, timeout: float = 120)
     """
     workspace.state.mkdir(parents=True, exist_ok=True)
     with FileLock(workspace.state / "redeploy.lock"):
+        servers.must_serve_from_here(workspace)
         _rehearse(workspace, deployment)
         server = status(workspace)
         if server is None:

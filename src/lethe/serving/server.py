@@ -41,6 +41,8 @@ class Server:
     host: str
     port: int
     workers: int
+    root: str = ""
+    """The workspace's folder as it was then; empty where an older Lethe started it."""
 
     @property
     def url(self) -> str:
@@ -80,6 +82,17 @@ def status(workspace: Workspace) -> Server | None:
     return server if server.process() else None
 
 
+def must_serve_from_here(workspace: Workspace) -> None:
+    """Raises DeploymentError if the running service was started before its workspace was moved: it would neither see
+    who is hidden nor what is deployed, so it answers everybody from popularity."""
+    server = status(workspace)
+    if server is not None and server.root not in ("", str(workspace.root)):
+        raise DeploymentError(
+            f"service: it was started in {server.root}, and the workspace is in {workspace.root} now; stop it with "
+            "lethe stop, then start it with lethe serve"
+        )
+
+
 def start(workspace: Workspace, port: int | None = None, timeout: float = 120) -> Server:
     """Serve the deployment in the background and return when every worker answers; a running server is kept.
 
@@ -94,6 +107,7 @@ def start(workspace: Workspace, port: int | None = None, timeout: float = 120) -
 
 
 def _start(workspace: Workspace, settings: Serving, port: int, timeout: float) -> Server:
+    must_serve_from_here(workspace)
     running = status(workspace)
     if running is not None:
         if running.port != port:
@@ -117,7 +131,7 @@ def _start(workspace: Workspace, settings: Serving, port: int, timeout: float) -
             start_new_session=True,
         )
     created = psutil.Process(process.pid).create_time()
-    server = Server(process.pid, created, settings.host, port, settings.workers)
+    server = Server(process.pid, created, settings.host, port, settings.workers, str(workspace.root))
     write_whole(workspace.server, canonical_json(asdict(server)))
     try:
         wait_until_served(server, deployment, timeout=timeout)

@@ -113,3 +113,23 @@ def test_a_ledger_of_a_newer_lethe_is_left_alone(url):
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(ConfigError, match="schema 9999 is of a newer Lethe, this one knows"):
         Ledger(url)
+
+
+def test_old_kinds_and_states_have_the_names_of_today_and_the_chain_stays_whole(url):
+    engine = open_engine(url)
+    write_first_schema(engine)
+    first = Event(1, "req-1", "received", AT, {}, GENESIS, "")
+    end = Event(2, "req-1", "rejected", AT, {}, first.expected_hash(), "")
+    with engine.connect().execution_options(write=True) as connection, connection.begin():
+        connection.exec_driver_sql(
+            "UPDATE requests SET state = 'rejected', kind = 'interactions', subject = NULL, idempotency_key = 'req-1'"
+        )
+        connection.execute(
+            sa.text("INSERT INTO events VALUES (2, 'req-1', 'rejected', :at, '{}', :previous, :hash)"),
+            {"at": AT, "previous": first.expected_hash(), "hash": end.expected_hash()},
+        )
+    ledger = Ledger(url)
+    (request,) = ledger.all()
+    assert (request.state, request.kind, request.held) == ("cancelled", "interaction", Held())
+    ledger.check_chain()
+    assert ledger.open() == []
