@@ -26,7 +26,7 @@ from lethe.config.promise import WITH_ASSIGNMENT
 from lethe.core.envelope import PublicKey, seal, statement
 from lethe.core.keys import secret
 from lethe.errors import ArtifactError, EvidenceError, LetheError
-from lethe.forgetting.certificate import check, sign, v1, write
+from lethe.forgetting.certificate import check, read, sign, v1, write
 from lethe.forgetting.certificate.claims import SENTENCES
 from lethe.forgetting.certificate.content import PREDICATE
 from lethe.forgetting.certificate.files import SCHEMA, schema
@@ -462,6 +462,8 @@ def test_a_certificate_of_the_old_kind_is_read_for_what_it_is(tmp_path, tool):
     for checked in (check(path, key), check(path)):
         assert isinstance(checked.content, v1.Certificate)
     assert "of the old kind" in str(refused_by_tool(tool, path, key))
+    with pytest.raises(ArtifactError, match=r"old\.json: a certificate of the old kind: .* not shown by it"):
+        read(path)
 
 
 def test_an_old_one_that_contradicts_itself_or_was_changed_is_refused(tmp_path):

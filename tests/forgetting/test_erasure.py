@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
 from lethe.build.registry import Registry
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.environment import whole_code_digest
+from lethe.core.keys import keyed
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, LetheError
 from lethe.forgetting import certificate, completion, erasure, rollback, standing
@@ -72,6 +75,38 @@ def test_the_certificate_names_the_code_that_built_what_was_replaced(
     path = tiny.root / standing.ledger(tiny).get(id).result["certificate"]
     signed = certificate.read(path)
     assert (signed.materials["code before"], signed.materials["code"]) == ("a" * 64, whole_code_digest())
+
+
+def test_digests_of_before_are_keyed(tiny: Workspace) -> None:
+    """From a plain one whoever has the other rows would find the forgotten ones by trial."""
+    train(tiny)
+    ask(tiny, USERS[0])
+    run = rebuild(tiny)
+    plain = run.before.datasets["tiny"].interactions
+    completion.complete(tiny, erasure.erase(tiny, run))
+    path = tiny.certificates / f"{run.requests[0]}.json"
+    signed = certificate.read(path)
+    assert signed.before["tiny/interactions"] == keyed(plain)
+    assert not run.before.digests() & set(signed.before.values())
+
+
+def test_nothing_is_signed_while_the_ledger_names_the_subject(tiny: Workspace) -> None:
+    train(tiny)
+    (id,) = ask(tiny, USERS[0])
+    ended = erasure.erase(tiny, rebuild(tiny))
+    file = tiny.state / "ledger.sqlite"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE requests SET ticket = ?", (f"of {USERS[0]}",))
+    with pytest.raises(LetheError, match="scan: 1 places still hold forgotten data.*first: ledger: ledger: text"):
+        completion.complete(tiny, ended)
+    assert not list(tiny.certificates.glob("req-*"))
+    assert standing.ledger(tiny).get(id).state == "verified"
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE requests SET ticket = NULL")
+    resumed = runs.begin(tiny)
+    assert resumed is not None
+    completion.complete(tiny, erasure.erase(tiny, resumed))
+    assert standing.ledger(tiny).get(id).state == "completed"
 
 
 def test_what_an_older_version_saw_is_searched_for_in_every_store(tiny: Workspace) -> None:

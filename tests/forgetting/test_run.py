@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from lethe.data.gates.__main__ import judge
 from lethe.data.stages import build_data
 from lethe.errors import ValidationError
 from lethe.forgetting import run as runs
+from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.record import Run
+from lethe.forgetting.standing import ledger
 from tests.house import ask, train
 
 SHARDINGS = ["whole", "user-hash-3"]
@@ -54,6 +57,16 @@ def test_rows_that_nobody_asked_to_forget_are_missed(tiny: Workspace) -> None:
     build_data(tiny, params, "tiny", SHARDINGS)
     with pytest.raises(ValidationError, match="rows"):
         judge(tiny, params, "tiny")
+
+
+def test_what_a_killed_command_had_only_received_is_taken_up(tiny: Workspace) -> None:
+    train(tiny)
+    received = ForgetRequest.new("tiny", "user-004", now=datetime.now(UTC), datasets=["tiny"])
+    ledger(tiny).take([received], accept=False)
+    run = runs.begin(tiny)
+    assert run is not None
+    assert run.requests == (received.id,)
+    assert run.held[received.id]["interactions"] > 0
 
 
 def test_a_run_is_read_as_it_was_written_and_names_nobody(tiny: Workspace) -> None:
