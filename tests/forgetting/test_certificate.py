@@ -123,6 +123,18 @@ def test_a_changed_byte_is_seen_or_changes_nothing_that_is_said(signed, tool, pl
         assert json.loads(changed) == json.loads(original), "only the blanks between values may differ"
 
 
+def test_sound_content_under_another_contents_signature_is_refused(signed, tool):
+    """Nothing in it contradicts itself, and it names the right key: only the signature can tell."""
+    path, key = signed
+    envelope = json.loads(path.read_bytes())
+    others = content(request=content().request.plain() | {"reason": "another one"})
+    envelope["payload"] = json.loads(sign(others))["payload"]
+    other = path.with_name("changed.json")
+    other.write_text(json.dumps(envelope))
+    assert "the signature does not fit the content" in str(refused(other, key))
+    assert refused_by_tool(tool, other, key)
+
+
 def test_another_spelling_of_the_signature_fails(signed, tool):
     """The digit before the padding has four bits that decode to nothing."""
     path, key = signed

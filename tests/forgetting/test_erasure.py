@@ -90,14 +90,14 @@ def test_digests_of_before_are_keyed(tiny: Workspace) -> None:
     assert not run.before.digests() & set(signed.before.values())
 
 
-def test_nothing_is_signed_while_the_ledger_names_the_subject(tiny: Workspace) -> None:
+def test_nothing_is_signed_while_a_text_of_the_ledger_names_the_subject(tiny: Workspace) -> None:
     train(tiny)
     (id,) = ask(tiny, USERS[0])
     ended = erasure.erase(tiny, rebuild(tiny))
     file = tiny.state / "ledger.sqlite"
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("UPDATE requests SET ticket = ?", (f"of {USERS[0]}",))
-    with pytest.raises(LetheError, match="scan: 1 places still hold forgotten data.*first: ledger: ledger: text"):
+    with pytest.raises(LetheError, match=r"scan: 1 places still hold forgotten data.*first: ledger: ledger: text"):
         completion.complete(tiny, ended)
     assert not list(tiny.certificates.glob("req-*"))
     assert standing.ledger(tiny).get(id).state == "verified"
