@@ -20,6 +20,8 @@ ROWS = Interactions.of(
     np.array([1, 1, 1, 2, 2, 3]), np.array([10, 11, 12, 10, 11, 10]), timestamps=np.array([5, 10, 15, 5, 10, 5])
 )
 NO_TIMES = Interactions.of(ROWS.user_ids, ROWS.item_ids)
+LATER = Interactions.of(ROWS.user_ids, ROWS.item_ids, timestamps=np.arange(6) + 2**40)
+"""Of the far future: a clock that went wrong, or milliseconds read as seconds."""
 
 
 def listing(tmp_path: Path, *entries: Suppressed) -> SuppressionList:
@@ -30,7 +32,7 @@ def pairs(rows: Interactions) -> list[tuple[int, int]]:
     return list(zip(rows.user_ids.tolist(), rows.item_ids.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("rows", [ROWS, NO_TIMES], ids=["times", "none"])
+@pytest.mark.parametrize("rows", [ROWS, NO_TIMES, LATER], ids=["times", "none", "later"])
 def test_a_user_leaves_whatever_a_row_s_time_says(tmp_path: Path, rows: Interactions) -> None:
     there = listing(tmp_path, Suppressed.user("tiny", 1))
     assert pairs(there.drop(rows, "tiny")) == [(2, 10), (2, 11), (3, 10)]

@@ -213,6 +213,9 @@ def test_people_who_are_items_go_as_both_or_the_request_asks(tmp_path: Path) -> 
     assert of(left, 7) == 0
     assert 7 not in left.item_ids
     assert ledger(workspace).get(id).held.interactions == as_item + sum(row[0] == 7 for row in table)
+    other = next(user for user in range(USERS) if user != 7 and (user, 7) not in {row[:2] for row in table})
+    write(workspace.root / "ratings.csv", [*table, (other, 7, 5, 1_800_000_000)])
+    assert 7 not in data(workspace).item_ids, "nor does a row that names the person later enter"
     (answer,) = submit_all(workspace, None, [Ask("8")])
     assert answer.rows_as_item == 0, "said once for all"
 
