@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import getpass
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -17,7 +16,7 @@ from lethe.cli.common import Json, run_flow, show, workspace
 from lethe.errors import RequestError
 
 if TYPE_CHECKING:
-    from lethe.forgetting.intake import Answer, Ask
+    from lethe.forgetting.intake import Answer
     from lethe.forgetting.ledger.requests import ForgetRequest
 
 app = typer.Typer(no_args_is_help=True, help="Forget requests: taken, planned, fulfilled, looked at.")
@@ -51,6 +50,7 @@ def forget_add(
 ) -> None:
     """Take requests: what is held is counted, and the service answers these users from popularity at once."""
     from lethe.core.files import write_whole
+    from lethe.forgetting.bulk import read_asks
     from lethe.forgetting.intake import Ask, Terms, submit_all
     from lethe.forgetting.receipt import issue
 
@@ -63,7 +63,7 @@ def forget_add(
     if user is not None:
         asks = [Ask(sys.stdin.readline().rstrip("\r\n") if user == "-" else user, tuple(item or ()), external_id)]
     else:
-        asks = _read(str(file))
+        asks = read_asks(str(file))
     terms = Terms(reason, ticket, also_item, confirm_unknown, nonce, actor or getpass.getuser())
     answers = submit_all(workspace(), dataset, asks, terms, everywhere=everywhere)
     if receipt is not None:
@@ -75,40 +75,6 @@ def forget_add(
 
 
 _FEW = 20  # Answers that are told one by one.
-
-
-def _read(file: str) -> list[Ask]:
-    """The asks of a CSV file: one user a line, or what its head line names. Raises RequestError."""
-    from lethe.forgetting.intake import Ask
-
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "must be UTF-8"
-        raise RequestError(f"file: {file}: {reason}") from None
-    rows = [row for row in csv.reader(text.splitlines()) if row]
-    head = [name.strip().lower() for name in rows[0]] if rows else []
-    if "user" not in head:
-        if wide := sum(len(row) > 1 for row in rows):
-            raise RequestError(
-                f"file: {wide} lines have several columns; a head line must name them: user, item, external_id"
-            )
-        return [Ask(row[0]) for row in rows]
-    if strange := set(head) - {"user", "item", "external_id"}:
-        raise RequestError(f"file: column {min(strange)!r} must be user, item or external_id")
-    return _grouped(dict(zip(head, row, strict=False)) for row in rows[1:])
-
-
-def _grouped(rows: Iterable[dict[str, str]]) -> list[Ask]:
-    """One ask for each line without an item, and one for all items of a user with the same external id."""
-    from lethe.forgetting.intake import Ask
-
-    items: dict[tuple[str, str | None], list[str]] = {}
-    for row in rows:
-        named = items.setdefault((row["user"], row.get("external_id") or None), [])
-        if row.get("item"):
-            named.append(row["item"])
-    return [Ask(user, tuple(dict.fromkeys(chosen)), external_id) for (user, external_id), chosen in items.items()]
 
 
 def _lines(answer: Answer) -> list[str]:
