@@ -125,8 +125,8 @@ def test_a_changed_manifest_is_seen(tiny: Workspace) -> None:
     version = Registry(tiny).served()["sharded"]
     served, stored = Registry(tiny).folder(version.tag), ArtifactStore(tiny.artifacts).get("package", version.key).path
     for folder, change, read in (
-        (served, (b'"guarantee":"unc', b'"guarantee":"Unc'), lambda: Registry(tiny).open(version.tag)),
-        (stored, (b'"guarantee":"unc', b'"guarantee":"Unc'), lambda: ArtifactStore(tiny.artifacts).open(stored)),
+        (served, (b'"guarantee":"equal', b'"guarantee":"Equal'), lambda: Registry(tiny).open(version.tag)),
+        (stored, (b'"guarantee":"equal', b'"guarantee":"Equal'), lambda: ArtifactStore(tiny.artifacts).open(stored)),
         (served, (b'"files":{', b'"files":{"none":"0",'), lambda: Registry(tiny).open(version.tag)),
     ):
         manifest = folder / "manifest.json"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lethe.build.builder import Builder
-from lethe.build.recipe import candidate_recipe
+from lethe.build.recipe import candidate_recipe, recipes
 from lethe.config.params import Candidate, Params
 from lethe.config.sharding import Sharding
 from lethe.core.workspace import Workspace
@@ -83,14 +83,21 @@ def test_a_cap_that_cannot_hold_the_rows_is_refused(tmp_path: Path) -> None:
         Sharding.parse(values, "shardings.x")
 
 
-def test_an_unknown_strategy_is_refused_with_the_known_ones() -> None:
-    values = {"partition": "user-hash", "num_shards": 2, "aggregator": "mean"}
-    with pytest.raises(ConfigError, match=r"shardings.x.partition: 'psychic' Input should be 'whole', 'user-hash'"):
-        Sharding.parse(values | {"partition": "psychic"}, "shardings.x")
-    with pytest.raises(ConfigError, match=r"shardings.x.aggregator: 'vote' Input should be 'identity', 'mean'"):
-        Sharding.parse(values | {"aggregator": "vote"}, "shardings.x")
-    with pytest.raises(ConfigError, match=r"shardings.x.slices: 0 Input should be greater than or equal to 1"):
-        Sharding.parse(values | {"slices": 0}, "shardings.x")
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"partition": "psychic"}, "shardings.x.partition: 'psychic' must be one of whole, user-hash, "),
+        ({"aggregator": "vote"}, "shardings.x.aggregator: 'vote' must be one of identity, mean, "),
+        ({"slices": 0}, "shardings.x.slices: 0 Input should be greater than or equal to 1"),
+    ],
+)
+def test_an_unknown_strategy_is_refused_with_the_known_ones_before_any_is_trained(
+    changed: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    workspace = make_workspace(tmp_path / "w", taste_blocks())
+    laid(workspace, "x", **{"partition": "user-hash", "num_shards": 2, "aggregator": "mean"} | changed)
+    with pytest.raises(ConfigError, match=words):
+        recipes(workspace, Params.read(workspace.params), "sharded")
 
 
 @pytest.mark.parametrize(
