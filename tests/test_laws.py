@@ -6,6 +6,7 @@ Absence is tested in tests/forgetting and tests/flows, recovery in tests/flows.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from lethe.build.recipe import candidate_recipe
 from lethe.config.params import Candidate, Params
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
-from lethe.forgetting.ledger.ledger import Ledger
+from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.plan import Served, plan
 from lethe.forgetting.run import suppress
 from lethe.models import MODELS, configure
@@ -140,8 +141,7 @@ def test_forgetting_a_user_touches_the_shards_of_who_chose_them_and_no_other(tmp
 
     gone = next(user for user in np.unique(rows.user_ids) if len(holders(user)) == 2)
     holding = holders(gone)
-    book = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
-    request, _ = book.add("tiny", gone, datasets=["tiny"], due_days=30)
+    request = ForgetRequest.new("tiny", gone, now=datetime.now(UTC), datasets=["tiny"])
     candidate = Candidate(model="wmf", sharding="user-hash-3")
     recipe = candidate_recipe(workspace, Params.read(workspace.params), "tiny", candidate)
     planned = plan(workspace, [request], [Served("sharded", recipe)])

@@ -10,7 +10,7 @@ import pytest
 from lethe.build import builder as building
 from lethe.build.builder import Builder
 from lethe.config.params import Params
-from lethe.core.artifacts import Artifact
+from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
@@ -57,3 +57,10 @@ def test_the_order_in_which_sub_models_are_named_changes_no_byte_of_the_ensemble
     first = one.ensemble(keys)
     one.store.remove(first)
     assert one.ensemble(dict(reversed(keys.items()))).digest == first.digest
+
+
+def test_a_checkpoint_is_of_one_kind_and_its_inputs_alone(tmp_path: Path) -> None:
+    """What another training left must not be resumed from."""
+    store = ArtifactStore(tmp_path)
+    places = {store.checkpoint(kind, {"data": data}) for kind in ("sub-model", "slice") for data in ("a", "b")}
+    assert len(places) == 4
