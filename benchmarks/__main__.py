@@ -208,15 +208,16 @@ def queue(
 @app.command()
 def mutants(
     only: Annotated[list[str] | None, typer.Option(help="Name of a mutant; repeatable.")] = None,
+    workers: Annotated[int, typer.Option(help="Mutants tried side by side.", min=1)] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
-    """Make each fault of tests/mutants.yaml in turn; its tests must fail: reports/tables/mutants.{json,md}."""
+    """Make each fault of tests/mutants.yaml; its tests must fail: reports/tables/mutants.{json,md}."""
     from benchmarks.mutants import read_mutants, run_mutants
 
     chosen = [mutant for mutant in read_mutants() if not only or mutant.name in only]
     with tempfile.TemporaryDirectory(prefix="lethe-mutants-") as folder:
-        outcomes = run_mutants(chosen, Path(folder), lambda line: typer.echo(line, err=True))
+        outcomes = run_mutants(chosen, Path(folder), lambda line: typer.echo(line, err=True), workers)
     counts = {kind: sum(outcome == kind for outcome in outcomes.values()) for kind in ("killed", "survived", "stale")}
     report = {"command": _command(), "mutants": len(outcomes), **counts, "outcomes": outcomes}
     _report("mutants", report, as_json, commit)

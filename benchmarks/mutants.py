@@ -7,9 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Queue
 from typing import Literal
 
 import yaml
@@ -59,23 +61,37 @@ def is_stale(mutant: Mutant, root: Path = ROOT) -> bool:
     return not path.is_file() or path.read_text(encoding="utf-8").count(mutant.before) != 1
 
 
-def run_mutants(mutants: Iterable[Mutant], folder: Path, say: Say = lambda _: None) -> dict[str, Outcome]:
-    """The outcome of each mutant, in a copy of the project below ``folder``.
+def run_mutants(
+    mutants: Iterable[Mutant], folder: Path, say: Say = lambda _: None, workers: int = 1
+) -> dict[str, Outcome]:
+    """The outcome of each mutant, in a copy of the project below ``folder`` for each of the ``workers``.
 
     Raises ConfigError where a named test fails on the code as it is: it would seem to see every mutant."""
-    copy, mutants = _copy(folder), list(mutants)
-    for tests in sorted({mutant.tests for mutant in mutants}):
-        if not _tests_pass(tests, copy):
-            raise ConfigError(f"tests {' '.join(tests)}: must pass on the code as it is")
-    outcomes: dict[str, Outcome] = {}
-    for mutant in mutants:
-        outcomes[mutant.name] = _outcome(mutant, copy)
-        say(f"{outcomes[mutant.name]:<8} {mutant.name}")
-    return outcomes
+    mutants, copies = list(mutants), Queue[Path]()
+    for number in range(workers):
+        copies.put(_copy(folder / str(number)))
+
+    def outcome(mutant: Mutant) -> Outcome:
+        copy = copies.get()
+        try:
+            result = _outcome(mutant, copy)
+        finally:
+            copies.put(copy)
+        say(f"{result:<8} {mutant.name}")
+        return result
+
+    with ThreadPoolExecutor(workers) as pool:
+        seen = {mutant.name: pool.submit(outcome, mutant) for mutant in mutants}
+        try:
+            _must_pass(sorted({test for mutant in mutants for test in mutant.tests}), _copy(folder / "as it is"))
+        except ConfigError:
+            pool.shutdown(cancel_futures=True)
+            raise
+        return {name: result.result() for name, result in seen.items()}
 
 
-def _copy(folder: Path) -> Path:
-    copy = folder / "project"
+def _copy(copy: Path) -> Path:
+    copy.mkdir(parents=True)
     for name in COPIED:
         if (ROOT / name).is_dir():
             skip = shutil.ignore_patterns("__pycache__", "work", "results", "cache", "tmp", "site-cache")
@@ -98,15 +114,30 @@ def _outcome(mutant: Mutant, copy: Path) -> Outcome:
         path.write_text(text, encoding="utf-8")
 
 
-def _tests_pass(tests: tuple[str, ...], copy: Path) -> bool:
-    # Bytecode of the text before could be taken for that of the mutant: both may be written within one second.
-    environment = {**os.environ, "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{copy}", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+def _must_pass(tests: Sequence[str], copy: Path) -> None:
+    done = _pytest(tests, copy)
+    if done.returncode != 0:
+        failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        raise ConfigError(f"tests: must pass on the code as it is; {(failed or [_last_line(done)])[0]}")
+
+
+def _tests_pass(tests: Sequence[str], copy: Path) -> bool:
     try:
-        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
+        done = _pytest(tests, copy, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         return False
     if done.returncode in (4, 5):
         # Pytest found no test of that name: that sees nothing.
-        raise ConfigError(f"tests {' '.join(tests)}: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
+        raise ConfigError(f"tests {' '.join(tests)}: {_last_line(done)}")
     return done.returncode == 0
+
+
+def _pytest(tests: Sequence[str], copy: Path, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    # Bytecode of the text before could be taken for that of the mutant: both may be written within one second.
+    environment = {**os.environ, "PYTHONPATH": f"{copy / 'src'}{os.pathsep}{copy}", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=timeout)
+
+
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    return (done.stdout + done.stderr).strip().splitlines()[-1]
