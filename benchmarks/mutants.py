@@ -117,7 +117,7 @@ def _outcome(mutant: Mutant, copy: Path) -> Outcome:
 def _must_pass(tests: Sequence[str], copy: Path) -> None:
     done = _pytest(tests, copy)
     if done.returncode != 0:
-        failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        failed = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(("FAILED", "ERROR"))]
         raise ConfigError(f"tests: must pass on the code as it is; {(failed or [_last_line(done)])[0]}")
 
 

@@ -11,6 +11,8 @@ from benchmarks.mutants import LIST, Mutant, is_stale, read_mutants, run_mutants
 from lethe.errors import ConfigError
 
 RANDOM = "tests/core/test_random.py"
+OF_THE_BYTES = ("locality", "isolation", "equality", "order")
+OF_THE_PROMISE = ("absence", "recovery", "meaning", "signing", "keys", "hiding")
 
 
 def test_every_mutant_of_the_list_still_stands_in_the_code() -> None:
