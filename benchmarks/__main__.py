@@ -206,6 +206,31 @@ def queue(
 
 
 @app.command()
+def promise(
+    case: Annotated[list[str] | None, typer.Option(help="Only this case; repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Real-world inputs, each done by the real commands: right or wrong: reports/tables/promise.{json,md}.
+
+    A case that was right is not done again until the code changes.
+    """
+    from benchmarks.promise import run_cases
+    from benchmarks.promise_cases import CASES
+
+    for name in case or []:
+        if name not in CASES:
+            raise ConfigError(f"--case: unknown case {name!r}; known cases: {'; '.join(CASES)}")
+    with tempfile.TemporaryDirectory(prefix="lethe-promise-") as folder:
+        results = run_cases(case or CASES, Path(folder), WORK / "promise", lambda line: typer.echo(line, err=True))
+    wrong = sum(bool(result["wrong"]) for result in results)
+    report = {"command": _command(), "cases": len(results), "right": len(results) - wrong, "wrong": wrong}
+    _report("promise", report | {"results": results}, as_json, commit)
+    if wrong:
+        raise SystemExit(1)
+
+
+@app.command()
 def mutants(
     only: Annotated[list[str] | None, typer.Option(help="Name of a mutant; repeatable.")] = None,
     workers: Annotated[int, typer.Option(help="Mutants tried side by side.", min=1)] = 2,
