@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -157,11 +157,6 @@ def people(path: Path) -> set[str]:
     table = pq.read_table(path)
     names = (*PEOPLE, "id") if path.name in ("users.parquet", "friends.parquet") else PEOPLE
     return {str(value) for name in names if name in table.column_names for value in table[name].unique().to_pylist()}
-
-
-def rows_of(path: Path) -> list[Mapping[str, object]]:
-    rows: list[Mapping[str, object]] = pq.read_table(path).to_pylist()
-    return rows
 
 
 def csv(rows: Sequence[Sequence[object]], header: Sequence[str], separator: str = ",") -> str:

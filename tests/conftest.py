@@ -11,16 +11,15 @@ import pytest
 import yaml
 
 from lethe.core.format import mark
-from lethe.core.workspace import Workspace
+from lethe.core.workspace import NUMERIC, Workspace
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import NO_TABLES, SideTables
 from tests.postgres import PostgresServer, new_database
 from tests.side import write_side
 
-# One numeric thread from the very start, as Workspace.environment() sets it for every process of the product.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"
-os.environ["MKL_CBWR"] = "AVX2"
+# From the very start, as Workspace.environment() sets them for every process of the product.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MKL_CBWR"):
+    os.environ[name] = NUMERIC[name]
 
 
 @pytest.fixture(scope="session", autouse=True)
