@@ -23,5 +23,5 @@ def options(*names: str) -> set[str]:
 def test_the_page_and_the_command_name_the_same_options() -> None:
     known = {name for name in options("data", "add") if name.startswith("--")} - {"--help"}
     named = set(re.findall(r"--[a-z]+(?:-[a-z]+)*", PAGE))
-    assert named - known == {"--since"}
-    assert known - named == {"--header", "--no-trim"}
+    assert named - known == {"--since", "--csv"}
+    assert known - named == {"--header", "--no-trim", "--family"}

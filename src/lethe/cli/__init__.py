@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from lethe.cli import data, epoch, evidence, forget, keys, upgrade
+from lethe.cli import data, epoch, evidence, forget, init, keys, upgrade
 from lethe.cli.common import Json, run_flow, show, workspace
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import LetheError
@@ -23,6 +23,7 @@ app.add_typer(forget.app, name="forget")
 app.add_typer(keys.app, name="keys")
 app.add_typer(evidence.certificate_app, name="certificate")
 app.add_typer(evidence.audit_app, name="audit")
+app.command()(init.init)
 app.command()(evidence.reproduce)
 app.command()(upgrade.upgrade)
 
@@ -70,11 +71,13 @@ def rollback(
 
 @app.command()
 def serve(port: Annotated[int | None, typer.Option(help="Port; default from params.yaml.")] = None) -> None:
-    """Serve what is deployed until interrupted."""
+    """Serve what is deployed until interrupted; where nothing is yet, deploy what is registered first."""
     from lethe.forgetting.standing import publish_hidden
     from lethe.serving.deploy import start, stop
 
     here = workspace()
+    if not here.deployment.is_file():
+        run_flow("deployment")
     publish_hidden(here)
     server = start(here, port)
     typer.echo(f"serving on {server.url} (Ctrl-C stops it)")

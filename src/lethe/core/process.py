@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
+from lethe.core.shipped import shipped_root
 from lethe.core.workspace import Workspace
 from lethe.errors import DataError, LetheError
 
@@ -70,11 +71,16 @@ def run_module(workspace: Workspace, module: str, *arguments: str, error: type[L
 
 
 def run_flow(workspace: Workspace, name: str, *arguments: str) -> int:
-    """Run the flow module ``flows.<name>``, its output to ours; returns its exit code (it has said its one line)."""
+    """Run the flow module ``flows.<name>``, its output to ours; returns its exit code (it has said its one line).
+
+    The project's own flows come first, because Python looks in the current folder before it looks elsewhere; a project
+    that has none runs those that Lethe ships.
+    """
     # Prefect's temporary server doesn't make the folder of its own database.
     workspace.prefect_home.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", f"flows.{name}", *arguments]
-    process = subprocess.Popen(command, cwd=workspace.root, env=workspace.environment())
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(shipped_root())]))
+    process = subprocess.Popen(command, cwd=workspace.root, env=workspace.environment() | {"PYTHONPATH": path})
     try:
         return process.wait()
     except KeyboardInterrupt:

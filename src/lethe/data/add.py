@@ -1,25 +1,29 @@
-"""``lethe data add``: find out how a source is written, check it, then write its section to params.yaml."""
+"""Adding a source: find out how it is written, check it, propose what it leaves open, then write its section."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from lethe.config.dataset import Dataset
+from lethe.config.dataset import Dataset, Split
 from lethe.config.edit import edit_params
 from lethe.config.params import Params
+from lethe.config.reading import Reading
 from lethe.config.table import TableFormat
 from lethe.core.workspace import Workspace
 from lethe.data import sources
+from lethe.data.profile import Profile, Ratings, profile_of, ratings_of
+from lethe.data.proposal import FirstFamily, propose_family, propose_positive, propose_split
+from lethe.data.sources.find_columns import find_columns
 from lethe.data.sources.find_file import find_file
 from lethe.data.sources.find_values import find_values
 from lethe.data.sources.findings import Findings
 from lethe.data.sources.table import load_columns
-from lethe.data.split import count_repeated
+from lethe.data.split import count_repeated, deduplicate
 from lethe.errors import ConfigError, DataError
 from lethe.tables.interactions import Interactions
 
@@ -27,50 +31,140 @@ SUFFIXES = (".parquet", ".csv")
 _OF_DATASET = ("duplicates", "positive")
 ALL = "all"
 """Of ``positive``: every row counts as a like."""
+WHOLE = "whole"
+"""The sharding of a first family: one shard, which every model takes."""
+
+
+@dataclass(frozen=True)
+class NewDataset:
+    """A dataset that can be read: its section of params.yaml, what it holds, what to train first."""
+
+    name: str
+    section: dict[str, Any]
+    profile: Profile
+    family: FirstFamily
+    notes: tuple[str, ...]
+    """What the user should know of how it is read, a line each."""
 
 
 def add_dataset(
     workspace: Workspace, name: str, path: Path, columns: Mapping[str, str | None], given: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """Read the source once; if it can be read, add it to ``datasets`` and ``pipeline.datasets``. Returns what the user
-    should know of how it is read, a line each.
+    """``add`` without assumptions; returns the notes."""
+    return add(workspace, name, path, Reading(columns, given)).notes
 
-    ``columns`` maps user, item, rating, timestamp to the source's columns; ``given`` are options of ``TableFormat``,
-    and ``duplicates`` and ``positive`` of ``Dataset``; what is not given is found out. Raises ConfigError or DataError,
-    and then params.yaml is as it was.
+
+def add(workspace: Workspace, name: str, path: Path, reading: Reading, *, family: bool = True) -> NewDataset:
+    """Read the source once; if it can be read, add it to ``datasets`` and ``pipeline.datasets``, and a family of its
+    name that is trained from it. Raises ConfigError or DataError, and then params.yaml is as it was."""
+    params = Params.read(workspace.params)
+    if name in params.datasets:
+        raise ConfigError(f"datasets.{name}: there already; known: {', '.join(params.datasets)}")
+    new = read_new(workspace, name, path, reading, params.seed)
+
+    def change(document: Any) -> None:
+        document["datasets"][name] = new.section
+        document["pipeline"]["datasets"].append(name)
+        if family and name not in params.families:
+            _add_family(document, new)
+
+    edit_params(workspace.params, change)
+    return new
+
+
+def _add_family(document: Any, new: NewDataset) -> None:
+    if WHOLE not in document["shardings"]:
+        document["shardings"][WHOLE] = {"partition": "whole", "num_shards": 1, "aggregator": "identity"}
+    if WHOLE not in document["pipeline"]["shardings"]:
+        document["pipeline"]["shardings"].append(WHOLE)
+    candidates = [{"model": model, "sharding": WHOLE} for model in new.family.models]
+    document["families"][new.name] = {"dataset": new.name, "candidates": candidates}
+
+
+def read_new(workspace: Workspace, name: str, path: Path, reading: Reading, seed: int) -> NewDataset:
+    """Find out how a source is written, read it, and propose the rest of its section. Nothing is written.
+
+    Raises ConfigError or DataError with the option to give.
     """
-    known = Params.read(workspace.params).datasets
-    if name in known:
-        raise ConfigError(f"datasets.{name}: there already; known: {', '.join(known)}")
     where = f"datasets.{name}"
-    how = {key: value for key, value in given.items() if key not in _OF_DATASET}
+    how = {key: value for key, value in reading.given.items() if key not in _OF_DATASET}
     source = _source(workspace, path)
     # Faults of what was given come before what the file says.
     Dataset.parse({"source": {**source, **how}}, where)
-    names = _columns(columns, header=how.get("header", True))
-    found = _find(path.resolve(), source, names, how)
-    source |= {"columns": names, **how, **found.options}
+    resolved, told = path.resolve(), Findings()
+    if reading.assume and resolved.is_file():
+        names, told = find_columns(resolved, reading.columns, how)
+        how |= told.options
+    else:
+        names = _columns(reading.columns, header=how.get("header", True))
+    told |= _find(resolved, source, names, how)
+    source |= {"columns": names, **how, **told.options}
+    section: dict[str, Any] = {"source": source}
     ready = source["kind"] == "folder"
-    section: dict[str, Any] = {"source": source, "split": {"by": "ready" if ready else "random"}}
-    duplicates = given.get("duplicates", "latest" if ready else None)
+    if ready:
+        section["split"] = {"by": "ready"}
+    rows = _read(workspace, name, section)
+    section, notes = _settled(section, rows, reading, ready=ready)
+    if not ready:
+        timed = rows.timestamps is not None and source.get("timestamp_unit") != "position"
+        section["split"] = _plain(propose_split(deduplicate(rows, "latest"), name, seed, timed=timed))
+    profile = profile_of(rows, Dataset.parse(section, where), name, seed)
+    return NewDataset(name, section, profile, propose_family(profile), told.notes + notes)
+
+
+def _plain(split: Split) -> dict[str, Any]:
+    """What is to be written of it: only what may be wanted otherwise."""
+    return {"by": split.by} | split.model_dump(mode="json", exclude_none=True)
+
+
+def _read(workspace: Workspace, name: str, section: Mapping[str, Any]) -> Interactions:
+    config = Dataset.parse(section, f"datasets.{name}")
+    read = sources.read(config.source, root=workspace.root, copy=workspace.source_copy(name))
+    return Interactions.concatenate(*read.values()) if isinstance(read, dict) else read
+
+
+def _settled(
+    section: dict[str, Any], rows: Interactions, reading: Reading, *, ready: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The section with what repeated pairs and ratings mean, as given, or as proposed; and what was assumed."""
+    notes: list[str] = []
+    duplicates = reading.given.get("duplicates", "latest" if ready else None)
+    if not ready and (repeated := count_repeated(rows)) and duplicates != "latest":
+        if duplicates or not reading.assume:
+            raise DataError(
+                f"columns 'user', 'item': {repeated} of {len(rows)} rows repeat a pair; give --duplicates latest to"
+                " keep the newest of each (of equally new ones the best rated), or make them one in the source"
+            )
+        duplicates = "latest"
+        notes.append(f"{repeated} of {len(rows)} rows repeat a pair: the newest of each counts (--duplicates)")
+    positive = reading.given.get("positive")
+    if positive is None and (ratings := ratings_of(rows)) is not None:
+        if reading.assume:
+            positive = propose_positive(ratings)
+            notes += [f"ratings {positive} count as likes; --positive says otherwise"] if positive else []
+        else:
+            notes += _unsaid(ratings, len(rows))
+    section = dict(section)
     if duplicates is not None:
         section["duplicates"] = duplicates
-    positive = given.get("positive")
     if positive not in (None, ALL):
         section["positive"] = positive
-    config = Dataset.parse(section, where)
-    read = sources.read(config.source, root=workspace.root, copy=workspace.source_copy(name))
-    rows = Interactions.concatenate(*read.values()) if isinstance(read, dict) else read
-    if not ready:
-        _check_repeated(rows, duplicates)
-    notes = found.notes + _told_of_ratings(rows, positive)
+    return section, tuple(notes)
 
-    def add(document: Any) -> None:
-        document["datasets"][name] = section
-        document["pipeline"]["datasets"].append(name)
 
-    edit_params(workspace.params, add)
-    return notes
+def _unsaid(ratings: Ratings, rows: int) -> list[str]:
+    """What counts as a like. Raises DataError where dislikes would be likes by silence."""
+    if ratings.disliked:
+        raise DataError(
+            f"column 'rating': {ratings.disliked} of {rows} ratings are 0 or below, which models of preferences would"
+            " learn as likes; give --positive '> 0' (or another threshold) or --positive all"
+        )
+    if ratings.values == 1:
+        return []
+    return [
+        f"every row counts as a like for models of preferences, whatever its rating ({ratings.least:g} to"
+        f" {ratings.greatest:g}); --positive '>= 4' (or another threshold) says which do"
+    ]
 
 
 def _source(workspace: Workspace, path: Path) -> dict[str, Any]:
@@ -115,31 +209,3 @@ def _find(path: Path, source: Mapping[str, Any], columns: Mapping[str, str], giv
         # Ready parts often number a user's interactions instead of dating them.
         position = {"timestamp_unit": "position"}
         return found | find_values(table, files[0].name, how, {**given, **position}) | Findings(position)
-
-
-def _check_repeated(rows: Interactions, duplicates: str | None) -> None:
-    repeated = count_repeated(rows)
-    if repeated and duplicates != "latest":
-        raise DataError(
-            f"columns 'user', 'item': {repeated} of {len(rows)} rows repeat a pair; give --duplicates latest to keep"
-            " the newest of each (of equally new ones the best rated), or make them one in the source"
-        )
-
-
-def _told_of_ratings(rows: Interactions, positive: str | None) -> tuple[str, ...]:
-    """What counts as a like. Raises DataError where dislikes would be likes by silence."""
-    if rows.ratings is None or positive is not None:
-        return ()
-    low, high = float(np.min(rows.ratings)), float(np.max(rows.ratings))
-    disliked = int((rows.ratings <= 0).sum())
-    if disliked:
-        raise DataError(
-            f"column 'rating': {disliked} of {len(rows)} ratings are 0 or below, which models of preferences would"
-            " learn as likes; give --positive '> 0' (or another threshold) or --positive all"
-        )
-    if low == high:
-        return ()
-    return (
-        f"every row counts as a like for models of preferences, whatever its rating ({low:g} to {high:g});"
-        " --positive '>= 4' (or another threshold) says which do",
-    )

@@ -15,6 +15,7 @@ import lethe
 from lethe.config.params import Params
 from lethe.config.section import read_yaml
 from lethe.core.canonical import digest_file, digest_json
+from lethe.core.environment import PROJECT
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
 from lethe.serving.deployment import Deployment
@@ -120,4 +121,6 @@ def _source() -> Path:
 
 
 def _files() -> list[Path]:
-    return sorted(p for p in _source().rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    # What a wheel carries for projects is no part of the service, and is not there in a clone.
+    files = (path for path in _source().rglob("*") if path.is_file() and not path.is_relative_to(PROJECT))
+    return sorted(path for path in files if "__pycache__" not in path.parts)

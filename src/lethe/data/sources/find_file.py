@@ -39,6 +39,15 @@ def find_file(path: Path, names: Mapping[str, str | None], given: Mapping[str, A
     must_be_file(path)
     if is_parquet(path):
         return Findings()
+    found, rows = first_rows(path, given)
+    if given.get("header") is not False:
+        _must_have_header(path, rows, names)
+        _must_name_all(path, rows, found.options.get("separator", ","))
+    return found
+
+
+def first_rows(path: Path, given: Mapping[str, Any]) -> tuple[Findings, list[list[str]]]:
+    """Encoding, separator, blanks and the like of a CSV file, and the values of its first lines, names or not."""
     content = unpacked(path, given.get("member"))
     encoding = given.get("encoding") or find_encoding(path, content)
     found = Findings({} if encoding == "utf-8" else {"encoding": encoding})
@@ -65,11 +74,9 @@ def find_file(path: Path, names: Mapping[str, str | None], given: Mapping[str, A
     rows = cells(text, FileFormat(separator=separator))
     if not given.get("trim") and _has_blanks(rows):
         found |= Findings({"trim": True}, (f"{path.name}: blanks around values are left out",))
+    if given.get("trim") or "trim" in found.options:
         rows = [[cell.strip() for cell in row] for row in rows]
-    if given.get("header") is not False:
-        _must_have_header(path, rows, names)
-        _must_name_all(path, rows, separator)
-    return found
+    return found, rows
 
 
 def find_encoding(path: Path, content: bytes) -> str:
@@ -152,8 +159,7 @@ def _must_have_header(path: Path, rows: Sequence[Sequence[str]], names: Mapping[
     missing = [role for role, default in (("user", "user"), ("item", "item")) if (names[role] or default) not in first]
     if not missing:
         return
-    recurs = any(cell in {row[place] for row in others if place < len(row)} for place, cell in enumerate(first))
-    if recurs or not looks_like_names(first):
+    if is_a_row(first, others):
         # What stands in a row is not told.
         raise DataError(
             f"{path.name}: the first line looks like a row, not like names of columns; give --no-header, and the places"
@@ -164,6 +170,12 @@ def _must_have_header(path: Path, rows: Sequence[Sequence[str]], names: Mapping[
         f"{path.name}: column {names[role] or role!r} is missing, it has {', '.join(first)}; name it with"
         f" --{role}-column"
     )
+
+
+def is_a_row(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
+    """Whether the first line is one: what stands in it recurs below, or can't be the names of columns."""
+    recurs = any(cell in {row[place] for row in others if place < len(row)} for place, cell in enumerate(first))
+    return recurs or not looks_like_names(first)
 
 
 def _must_name_all(path: Path, rows: Sequence[Sequence[str]], separator: str) -> None:

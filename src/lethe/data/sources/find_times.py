@@ -16,9 +16,9 @@ from lethe.data.sources.findings import Findings
 from lethe.data.sources.times import DAY, ISO, as_text, in_unit, number_column, read_times, strptime
 from lethe.errors import DataError
 
-_EARLY = 631_152_000
+EARLY = 631_152_000
 """1990 in seconds: between it and 2100 no number is a time in two units."""
-_LATE = 4_102_444_800
+LATE = 4_102_444_800
 _DATES = ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d"]
 _DATES += ["%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"]
 _CLOCKS = ["", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p"]
@@ -62,9 +62,7 @@ def _of_numbers(column: pa.ChunkedArray, numbers: np.ndarray, where: str) -> Fin
     if is_text(column) and count_like(column, r"[eE]"):
         raise DataError(f"{where}: times in exponent form (1.7E+09) have lost digits; export the column as text")
     compact = _compact(column)
-    counts = {
-        unit: int(((numbers >= _EARLY * ticks) & (numbers < _LATE * ticks)).sum()) for unit, ticks in TICKS.items()
-    }
+    counts = {unit: int(((numbers >= EARLY * ticks) & (numbers < LATE * ticks)).sum()) for unit, ticks in TICKS.items()}
     units = [unit for unit, count in counts.items() if count == len(numbers)]
     if units and compact:
         raise DataError(

@@ -1,0 +1,131 @@
+"""Which columns of a file are user, item, rating and time: by their names, and where those say nothing by their values.
+
+Only where somebody looks at the proposal (``lethe init``, ``lethe data add --yes``), which tells what was taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lethe.config.table import TICKS
+from lethe.data.sources.files import is_parquet, must_be_file
+from lethe.data.sources.find_file import first_rows, is_a_row
+from lethe.data.sources.find_times import EARLY, LATE
+from lethe.data.sources.findings import Findings
+from lethe.errors import DataError
+
+ROLES = ("user", "item", "rating", "timestamp")
+_NAMES = {
+    "user": "user uid member customer client account visitor person reader viewer listener buyer reviewer subscriber",
+    "item": "item iid product movie book song track article sku asin isbn anime game video business restaurant recipe"
+    " artist content title offer",
+    "rating": "rating stars star score rate grade vote preference overall label like liked feedback",
+    "timestamp": "timestamp time date datetime when created createdat ts day unixtime",
+}
+_DATE = re.compile(r"\s*(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})([T ].*)?\s*$")
+_ROWS = 1000
+
+
+def find_columns(
+    path: Path, named: Mapping[str, str | None], given: Mapping[str, Any]
+) -> tuple[dict[str, str], Findings]:
+    """{role: column}, and whether the first line names the columns; ``named`` columns stay as they are.
+
+    Raises DataError where user or item can't be told apart from other columns, naming the options.
+    """
+    header, rows = _table(path, given)
+    names = header or [str(place) for place in range(1, max(map(len, rows), default=0) + 1)]
+    taken = {role: column for role in ROLES if (column := named.get(role)) is not None}
+    left = [name for name in names if name not in taken.values()]
+    if header:
+        for role in ROLES:
+            if role not in taken and (likely := _by_name(role, left)) is not None:
+                taken[role] = likely
+                left.remove(likely)
+    values = {name: [row[place] for row in rows if place < len(row)] for place, name in enumerate(names)}
+    rest = [name for name in left if any(values[name])]
+    if "timestamp" not in taken and (times := [name for name in rest if _all(values[name], _is_time)]):
+        taken["timestamp"] = times[0]
+        rest.remove(times[0])
+    missing = [role for role in ("user", "item") if role not in taken]
+    if "rating" not in taken and len(rest) > len(missing):
+        # A number that takes few values; ids stand before it in every file known to us.
+        stars = [name for name in rest[len(missing) :] if _is_rating(values[name])]
+        if stars:
+            taken["rating"] = stars[0]
+            rest.remove(stars[0])
+    if len(rest) < len(missing) or (missing and header and len(rest) > len(missing)):
+        raise DataError(
+            f"{path.name}: which columns are user and item is not clear from {', '.join(names)}; give"
+            f" {' and '.join(f'--{role}-column' for role in missing)}"
+        )
+    taken |= dict(zip(missing, rest, strict=False))
+    columns = {role: taken[role] for role in ROLES if role in taken}
+    said = ", ".join(f"{role} is column {column!r}" for role, column in columns.items())
+    said += "" if header else " (the first line names none)"
+    note = f"{path.name}: {said}; --user-column and the like say otherwise"
+    return columns, Findings({} if header else {"header": False}, (note,))
+
+
+def _table(path: Path, given: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns, none where the first line is a row; and the first rows as text."""
+    must_be_file(path)
+    if is_parquet(path):
+        try:
+            rows = next(pq.ParquetFile(path).iter_batches(_ROWS), None)
+        except pa.ArrowInvalid:
+            raise DataError(f"{path.name}: as Parquet, it is not readable") from None
+        if rows is None:
+            raise DataError(f"{path.name}: it has no rows, at least 1 is needed")
+        columns = [["" if value is None else str(value) for value in column.to_pylist()] for column in rows.columns]
+        return rows.schema.names, [list(row) for row in zip(*columns, strict=True)]
+    _, lines = first_rows(path, given)
+    if not lines:
+        raise DataError(f"{path.name}: it has no rows, at least 1 is needed")
+    if given.get("header") is False or is_a_row(lines[0], lines[1:]):
+        return [], lines
+    return lines[0], lines[1:]
+
+
+def _by_name(role: str, names: Sequence[str]) -> str | None:
+    """The column that has the role by its name: the word itself, or an id of it (user_id, UserID, customerId)."""
+    words = _NAMES[role].split()
+    plain = {name: re.sub(r"[^a-z]", "", name.casefold()) for name in names}
+    tests: list[Callable[[str], bool]] = [lambda name: name == role, lambda name: name in (f"{role}id", f"id{role}")]
+    tests.append(
+        lambda name: any(name in (word, f"{word}id", f"id{word}", f"{word}key", f"{word}name") for word in words)
+    )
+    for test in tests:
+        likely = [name for name in names if test(plain[name])]
+        if likely:
+            return likely[0]
+    return None
+
+
+def _all(values: Sequence[str], test: Callable[[str], bool]) -> bool:
+    return bool(values) and all(map(test, values))
+
+
+def _number(value: str) -> float | None:
+    try:
+        return float(value.strip().replace(",", "."))
+    except ValueError:
+        return None
+
+
+def _is_time(value: str) -> bool:
+    number = _number(value)
+    if number is None:
+        return _DATE.match(value) is not None
+    return any(EARLY * ticks <= number < LATE * ticks for ticks in TICKS.values())
+
+
+def _is_rating(values: Sequence[str]) -> bool:
+    numbers = {_number(value) for value in values}
+    return None not in numbers and len(numbers) <= max(2, min(101, len(values) // 2))
