@@ -7,7 +7,7 @@
 Needs Python 3.11 and the package `cryptography`; it reads the files named and nothing else. It answers three questions:
 
 1. Who signed this, and was a byte changed since?     (DSSE envelope, Ed25519)
-2. Is it a certificate of erasure, in every field?    (SHAPE)
+2. Is it a certificate of erasure, or that nothing is held, in every field?    (SHAPE, NOTHING_HELD)
 3. Does its evidence carry what it claims?            (the functions called ..._faults)
 
 It can't show that the evidence is true: a dishonest operator can sign false evidence. `lethe reproduce` on a machine
@@ -201,6 +201,21 @@ STATEMENT = {
     "predicateType": ("urn:lethe:erasure:v1",),
     "predicate": SHAPE,
 }
+NOTHING_HELD = {
+    "request": {name: shape for name, shape in SHAPE["request"].items() if name != "hidden"},
+    "dataset": LINE,
+    "held": Named(COUNT),
+    "source": lambda value: value is None or COUNT(value),
+    "elsewhere": Named(COUNT),
+    "named": lambda value: COUNT(value) and value > 0,
+    "suppressed": [HEX],
+    "interactions": HEX,
+    "suppression_list": HEX,
+    "ledger_head": HEX,
+    "claim": TEXT,
+    "invariants": SHAPE["invariants"],
+}
+NOTHING_STATEMENT = STATEMENT | {"predicateType": ("urn:lethe:nothing-held:v1",), "predicate": NOTHING_HELD}
 
 
 def match(value, shape, where):
@@ -277,14 +292,47 @@ def invariant_faults(it):
     if rebuild["result"] in ("equal", "different"):
         exact = [name for name in differing(rebuild) if is_exact(it, name)]
         due.append(("served differs from rebuilt", "0", len(exact), not exact))
+    yield from line_faults(it, due)
+    if scan["found"] != sum(map(len, scan["stores"].values())):
+        yield "scan: the number found is not the number of places listed"
+
+
+def line_faults(it, due):
+    """The lines that a certificate shows are those that are due, (name, expected, actual, holds), and all hold."""
     lines = [(line["name"], line["expected"], line["actual"], line["holds"]) for line in it["invariants"]]
     if lines != [(name, expected, str(actual), bool(holds)) for name, expected, actual, holds in due]:
         yield "invariants: they are not those of the evidence"
     for name, expected, actual, holds in due:
         if not holds:
             yield f"{name}: must be {expected}, is {actual}"
-    if scan["found"] != sum(map(len, scan["stores"].values())):
-        yield "scan: the number found is not the number of places listed"
+
+
+PLACES = ("ingested tables", "copy of the source", "versions", "artifacts", "DVC objects")
+
+
+def nothing_faults(statement):
+    """A certificate that nothing is held: each place was searched and is empty, and the subject is suppressed."""
+    it = statement["predicate"]
+    held, listed = it["held"], len(set(it["suppressed"]))
+    due = [(f"held in {place}", "0", held.get(place, "not searched"), held.get(place) == 0) for place in PLACES]
+    due.append(("on the suppression list", str(it["named"]), listed, listed == it["named"]))
+    yield from line_faults(it, due)
+    claim = "nothing of the subject is held, and nothing of it will enter until it is lifted"
+    if it["source"] is None:
+        claim += "; the source could not be read"
+    elif it["source"] > 0:
+        claim += "; the source still has rows of it, which its owner has to remove"
+    if sum(it["elsewhere"].values()) > 0:
+        claim += "; other datasets hold the same id, which this request does not name"
+    if it["claim"] != claim:
+        yield "claim: it is not what the evidence carries"
+    if not held.keys() <= set(PLACES) or it["dataset"] in it["elsewhere"]:
+        yield "held: names a place that it can't"
+    if it["request"]["kind"] == "user" and it["suppressed"] != [it["request"]["subject_digest"]]:
+        yield "suppressed: what stands on the list is not the subject"
+    data = {"name": it["dataset"] + "/interactions", "digest": {"sha256": it["interactions"]}}
+    if statement["subject"] != [data]:
+        yield "subject: not the data that were searched"
 
 
 def is_absent(it):
@@ -403,6 +451,12 @@ def check(content, key):
     if isinstance(envelope, dict) and envelope.get("version") == 1:
         raise Refused("of the old kind (version 1), which carries no evidence: ask for a new one")
     statement = parse(signed_payload(envelope, key))
+    if isinstance(statement, dict) and statement.get("predicateType") == "urn:lethe:nothing-held:v1":
+        match(statement, NOTHING_STATEMENT, "statement")
+        it = statement["predicate"]
+        if faults := [*nothing_faults(statement), *date_faults(it)]:
+            raise Refused(faults[0])
+        return it
     match(statement, STATEMENT, "statement")
     it = statement["predicate"]
     if it["verification"]["sample"] is not None and not it["verification"]["sample"]["nonces"]:
@@ -451,6 +505,10 @@ def receipt_faults(it, receipt):
 
 def summary(it):
     yield f"request {it['request']['id']} of {it['request']['received']}, completed {it['request']['completed']}"
+    if "held" in it:
+        yield f"{it['dataset']}: {it['claim']}"
+        yield f"looked for in {', '.join(it['held'])}; datasets beside it: {', '.join(it['elsewhere']) or 'none'}"
+        return
     yield f"rows held at acceptance {sum(it['rows']['held'].values())}, removed {sum(it['rows']['removed'].values())}"
     for name, family in it["families"].items():
         yield f"{name}: {family['claim']}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lethe.forgetting.certificate import Erasure
+from lethe.forgetting.certificate import Erasure, NothingHeld
 from lethe.forgetting.certificate.content import drawn
+from lethe.forgetting.certificate.nothing import PLACES
 from lethe.forgetting.certificate.users import UserTree
 
 SUBJECT = "7" * 64
@@ -98,3 +99,21 @@ def sampled(count: int, *nonces: str) -> Erasure:
         families={"sharded": family},
         **verification("equal", served=compared, rebuilt=compared, sample=sample),
     )
+
+
+def nothing(**changes: Any) -> NothingHeld:
+    """Nothing of the subject is held anywhere."""
+    request = {name: value for name, value in content().request.plain().items() if name != "hidden"}
+    values: dict[str, Any] = {
+        "request": request,
+        "dataset": "ml",
+        "held": dict.fromkeys(PLACES, 0),
+        "source": 0,
+        "elsewhere": {"books": 0},
+        "named": 1,
+        "suppressed": [SUBJECT],
+        "interactions": "a" * 64,
+        "suppression_list": "b" * 64,
+        "ledger_head": "9" * 64,
+    }
+    return NothingHeld.parse(values | changes, "certificate")

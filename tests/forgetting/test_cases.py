@@ -120,7 +120,7 @@ def test_rows_that_were_not_ingested_yet_never_enter(tmp_path: Path) -> None:
     assert (request.state, request.held.source, request.user) == ("completed", 4, None)
     assert request.result is not None
     assert request.result["outcome"] == "nothing held"
-    assert "the source as it is now" in request.result["looked_at"]
+    assert request.result["looked_at"]["source"] == 4
     assert of(data(workspace), 99) == 0
     assert suppressed_rows(workspace, "tiny") == 4
     lift(workspace, None, "99")

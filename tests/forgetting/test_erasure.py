@@ -13,10 +13,11 @@ from lethe.core.artifacts import ArtifactStore
 from lethe.core.environment import whole_code_digest
 from lethe.core.keys import keyed
 from lethe.core.workspace import Workspace
-from lethe.errors import DeploymentError, LetheError
+from lethe.errors import DeploymentError, EvidenceError, LetheError
 from lethe.forgetting import certificate, completion, erasure, rollback, standing
 from lethe.forgetting import run as runs
 from lethe.forgetting.certificate.claims import SENTENCES
+from lethe.serving import hidden
 from lethe.tables.interactions import Interactions
 from tests.house import ask, forget, rebuild, train
 
@@ -188,3 +189,18 @@ def test_a_copy_of_a_source_that_was_not_rewritten_is_found(tiny: Workspace) -> 
     whole.write(tiny.source_copy("tiny"))
     with pytest.raises(LetheError, match=r"first: data: tiny/source\.parquet: user id"):
         erasure.erase(tiny, run)
+
+
+def test_who_was_not_hidden_at_acceptance_gets_no_certificate(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the service hides them by the time the run ends."""
+    train(tiny)
+    standing.publish_hidden(tiny)
+    with monkeypatch.context() as patched:
+        patched.setattr(hidden, "publish", lambda *_: None)
+        (id,) = ask(tiny, USERS[0])
+    standing.publish_hidden(tiny)
+    run = erasure.erase(tiny, rebuild(tiny))
+    assert run.ended is not None
+    assert run.ended.hidden == {id: False}
+    with pytest.raises(EvidenceError, match="hidden from acceptance on: must be yes, is no"):
+        completion.complete(tiny, run)

@@ -33,14 +33,13 @@ def certificate_check(
     if isinstance(checked.content, v1.Certificate):
         if receipt is not None:
             raise ArtifactError(f"{file.name}: {v1.WEAKER}; it can answer no receipt")
-        claims = dict.fromkeys(checked.content.guarantee, v1.WEAKER)
     else:
-        claims = {family: one.claim for family, one in checked.content.families.items()}
         lines += [f"{line.name}: {line.actual}, must be {line.expected}" for line in checked.content.invariants]
         if receipt is not None:
             receipts.answers(checked.content, receipts.check(receipt, checked.key))
             lines.append("answers the receipt")
-    lines += [f"{family}: {claim}" for family, claim in claims.items()]
+    claims = checked.content.claims()
+    lines += [f"{what}: {claim}" for what, claim in claims.items()]
     report = {"valid": True, "signer": checked.signer, "pinned": checked.pinned, "claims": claims}
     show(report, as_json, ["valid", *lines])
 
@@ -73,13 +72,10 @@ def reproduce(
 ) -> None:
     """Build what a certificate says is served, from the present data and by its recipe, and compare; exit code 1 where
     something differs, or nothing can be compared."""
-    from lethe.errors import ArtifactError
-    from lethe.forgetting.certificate import Erasure, check, v1
+    from lethe.forgetting.certificate import check, of_erasure
     from lethe.proof.reproduce import reproduce as run
 
-    content = check(file, key).content
-    if not isinstance(content, Erasure):
-        raise ArtifactError(f"{file.name}: {v1.WEAKER}; it names no recipe to build by")
+    content = of_erasure(check(file, key), file.name)
     comparison = run(workspace(), content, lambda step: typer.echo(f"  building {step}", err=True))
     verdict = "equal" if comparison.equal else "different"
     lines = [f"reproduce: {verdict} ({len(comparison.compared)} digests compared)"]

@@ -107,18 +107,28 @@ def unseal(content: bytes, key: PublicKey, name: str) -> bytes:
     return envelope.payload
 
 
+def predicate_type(payload: bytes, name: str) -> str:
+    """The type of a statement's predicate. Raises ArtifactError for what is no statement."""
+    return str(_statement(payload, name)["predicateType"])
+
+
 def stated(payload: bytes, predicate_type: str, name: str) -> tuple[Any, Any]:
     """(subjects, predicate) of a statement of that type. Raises ArtifactError for what is no statement, EvidenceError
     for one of another type."""
+    values = _statement(payload, name)
+    if values["predicateType"] != predicate_type:
+        raise EvidenceError(f"{name}: predicate {values['predicateType']!r} is not {predicate_type}")
+    return values["subject"], values["predicate"]
+
+
+def _statement(payload: bytes, name: str) -> dict[str, Any]:
     try:
         values = strict_json(payload)
         if set(values) != {"_type", "subject", "predicateType", "predicate"} or values["_type"] != STATEMENT_TYPE:
             raise ValueError
     except (ValueError, TypeError, RecursionError):
         raise ArtifactError(f"{name}: signed, but not a statement") from None
-    if values["predicateType"] != predicate_type:
-        raise EvidenceError(f"{name}: predicate {values['predicateType']!r} is not {predicate_type}")
-    return values["subject"], values["predicate"]
+    return dict(values)
 
 
 def signers(content: bytes, name: str) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ def erase(workspace: Workspace, run: Run, reader: Reader | None = None) -> Run:
         outside_reach=(*_sources_outside(workspace, run), *purge.outside_reach(workspace, book)),
         rows=_rows(workspace, run, requests),
         absent={request.id: trees[request.dataset].absent(request.subject_digest) for request in requests},
-        hidden=_hidden(workspace, requests),
+        hidden=_hidden(workspace, book, requests),
         after=after,
     )
     return run.model_copy(update={"ended": ended}).write(workspace)
@@ -94,9 +94,10 @@ def _rows(workspace: Workspace, run: Run, requests: Sequence[ForgetRequest]) -> 
     return rows
 
 
-def _hidden(workspace: Workspace, requests: Sequence[ForgetRequest]) -> dict[str, bool]:
-    hidden = HiddenUsers(workspace.hidden_users)
-    return {request.id: hidden.holds(request.dataset, str(request.user)) for request in requests}
+def _hidden(workspace: Workspace, book: Ledger, requests: Sequence[ForgetRequest]) -> dict[str, bool]:
+    """Of each request whether its user was hidden when it was accepted, as was written down then, and is so still."""
+    still, never = HiddenUsers(workspace.hidden_users), book.not_hidden_at_acceptance()
+    return {r.id: r.id not in never and still.holds(r.dataset, str(r.user)) for r in requests}
 
 
 def stores(workspace: Workspace, book: Ledger, run: Run | None = None, reader: Reader | None = None) -> list[Store]:

@@ -5,7 +5,7 @@ leave this module.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data import sources
 from lethe.errors import LetheError
+from lethe.forgetting.certificate.nothing import ARTIFACTS, OBJECTS, VERSIONS
 from lethe.forgetting.ledger.requests import ForgetRequest, Held, counts_beside, holds
 from lethe.tables.ids import as_integer, near, same_id
 from lethe.tables.interactions import Interactions
@@ -47,7 +48,7 @@ class Tables:
 
     def held(self, requests: Sequence[ForgetRequest]) -> list[Held]:
         """Of each request what the tables hold; of thousands about whole users, all at once."""
-        whole = [r for r in requests if r.kind == "user" and r.user is not None and not r.also_item]
+        whole = _whole_users(requests)
         if len(whole) < 2:
             return [self._of(request) for request in requests]
         counts = self._of_users([str(request.user) for request in whole])
@@ -87,6 +88,18 @@ def held_now(workspace: Workspace, requests: Sequence[ForgetRequest], reader: Re
         files = earlier_files(workspace, dataset, [str(request.user) for request in late]) if late else []
         held |= {r.id: replace(held[r.id], earlier=count) for r, count in zip(late, files, strict=True)}
     return held
+
+
+def _whole_users(requests: Sequence[ForgetRequest]) -> list[ForgetRequest]:
+    return [r for r in requests if r.kind == "user" and r.user is not None and not r.also_item]
+
+
+def rows_of(rows: Interactions, requests: Sequence[ForgetRequest]) -> list[int]:
+    """How many rows each request covers; of thousands about whole users, all at once."""
+    whole = _whole_users(requests)
+    counts = tally([rows.user_ids], [str(request.user) for request in whole]).tolist()
+    at_once = {request.id: count for request, count in zip(whole, counts, strict=True)}
+    return [at_once[r.id] if r.id in at_once else holds(rows, r) for r in requests]
 
 
 def tally(columns: Sequence[np.ndarray], ids: Sequence[str]) -> np.ndarray:
@@ -133,8 +146,14 @@ def near_spellings(rows: Sequence[Interactions | None], user: str) -> int:
 
 
 def earlier_files(workspace: Workspace, dataset: str, users: Sequence[str]) -> list[int]:
-    """Of users whom no table holds any more, how many files still do: of the dataset's versions, of artifacts and DVC
-    objects that nothing in use is made of."""
+    """Of users whom no table holds any more, how many files of what was made earlier still do."""
+    by_place = files_by_place(workspace, dataset, users).values()
+    return [sum(counts) for counts in zip(*by_place, strict=True)]
+
+
+def files_by_place(workspace: Workspace, dataset: str, users: Sequence[str]) -> dict[str, list[int]]:
+    """The same of each place: the dataset's versions, the artifacts and the DVC objects that nothing in use is made
+    of."""
     # Not at the top: asking about somebody who is held must not wait for the model store's imports.
     from lethe.build.registry import Registry
     from lethe.core.artifacts import ArtifactStore
@@ -142,13 +161,18 @@ def earlier_files(workspace: Workspace, dataset: str, users: Sequence[str]) -> l
 
     registry = Registry(workspace)
     versions = [version for family in registry.families() for version in registry.versions(family)]
-    folders = [version.artifact.path for version in versions if version.info.dataset == dataset]
     live = set[str]().union(*live_artifacts(workspace, kept=()).values())
-    folders += [made.path for made in ArtifactStore(workspace.artifacts).all() if made.key not in live]
-    files = [path for folder in folders for path in folder.rglob("*.parquet")]
-    files += superseded_objects(workspace)
-    counts = Counter(raw for path in files for raw in _people_in(path))
-    return [counts[user] for user in users]
+    places = {
+        VERSIONS: _tables_in(version.artifact.path for version in versions if version.info.dataset == dataset),
+        ARTIFACTS: _tables_in(m.path for m in ArtifactStore(workspace.artifacts).all() if m.key not in live),
+        OBJECTS: superseded_objects(workspace),
+    }
+    holding = {name: Counter(raw for path in files for raw in _people_in(path)) for name, files in places.items()}
+    return {name: [counts[user] for user in users] for name, counts in holding.items()}
+
+
+def _tables_in(folders: Iterable[Path]) -> list[Path]:
+    return [path for folder in folders for path in folder.rglob("*.parquet")]
 
 
 def superseded_objects(workspace: Workspace) -> list[Path]:

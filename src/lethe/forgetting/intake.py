@@ -12,20 +12,13 @@ from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import RequestError
-from lethe.forgetting.held import Tables, earlier_files, elsewhere, near_spellings, source_rows, tally
-from lethe.forgetting.ledger.requests import Fact, ForgetRequest, Held, holds
-from lethe.forgetting.removal import subjects, take_out
+from lethe.forgetting.held import Tables, earlier_files, elsewhere, near_spellings, rows_of, source_rows, tally
+from lethe.forgetting.ledger.requests import Fact, ForgetRequest, Held
+from lethe.forgetting.nothing import ending
+from lethe.forgetting.removal import subjects
 from lethe.forgetting.standing import check_list, has_data, ledger, one_dataset, within_reach
 from lethe.tables.ids import as_integer
 
-LOOKED_AT = (
-    "the ingested tables",
-    "the source as it is now",
-    "the other datasets",
-    "every version of the dataset",
-    "artifacts and DVC objects that nothing in use is made of",
-)
-"""Where somebody is looked for whom the tables don't hold."""
 _FEW = 5  # Unknown ids whose other spellings are looked for: among many, one after the other would take long.
 
 
@@ -108,10 +101,8 @@ def take_up(workspace: Workspace) -> list[ForgetRequest]:
     for dataset in sorted({request.dataset for request in ready}):
         mine = [request for request in ready if request.dataset == dataset]
         looked = _look(workspace, params, dataset, mine)
-        if looked.nothing:
-            take_out(workspace, params, dataset, looked.nothing)
         held = {request.id: looked.held[request.subject] for request in mine}
-        done += book.accept(held, complete={request.id for request in looked.nothing}, looked_at=LOOKED_AT)
+        done += book.accept(held, end=ending(workspace, params, book, looked.nothing))
     return done
 
 
@@ -198,15 +189,12 @@ def _asked(workspace: Workspace, params: Params, dataset: str, asks: Sequence[As
 
 
 def _take(workspace: Workspace, params: Params, asked: _Asked, terms: Terms, others: Mapping[str, int]) -> list[Answer]:
-    looked, accept = asked.looked, not params.forgetting.requires
-    if accept and looked.nothing:
-        take_out(workspace, params, asked.dataset, looked.nothing)
-    taken = ledger(workspace).take(
+    looked, accept, book = asked.looked, not params.forgetting.requires, ledger(workspace)
+    taken = book.take(
         [replace(request, held=looked.held[request.subject]) for request in asked.requests],
         accept=accept,
-        complete={request.subject for request in looked.nothing},
+        end=ending(workspace, params, book, looked.nothing if accept else ()),
         actor=terms.actor,
-        looked_at=LOOKED_AT,
     )
     return [Answer(*one, others, rows) for one, rows in zip(taken, asked.rows_as_item, strict=True)]
 
@@ -222,16 +210,16 @@ def _look(workspace: Workspace, params: Params, dataset: str, requests: Sequence
     listed = SuppressionList.read(workspace.suppression)
     files = earlier_files(workspace, dataset, [str(request.user) for request in absent])
     unknown = []
-    for request, earlier in zip(absent, files, strict=True):
-        rows = 0 if source is None else holds(source, request)
+    in_source = [0] * len(absent) if source is None else rows_of(source, absent)
+    for request, earlier, rows in zip(absent, files, in_source, strict=True):
         held[request.subject] = Held(source=rows, earlier=earlier)
         if not rows and not earlier and not all(entry in listed for entry in subjects([request])):
             unknown.append(request)
     near = sum(
         near_spellings([tables.rows if tables else None, source], str(request.user)) for request in unknown[:_FEW]
     )
-    # While the tables are rebuilt nobody can tell whether the source's rows are in them: the next run will.
-    nothing = [r for r in absent if not held[r.subject] and not (tables is None and held[r.subject].source)]
+    # While the tables are rebuilt nobody can tell what will be in them: the next run will.
+    nothing = [] if tables is None else [request for request in absent if not held[request.subject]]
     return _Looked(tables, held, nothing, unknown, near)
 
 

@@ -19,7 +19,7 @@ from lethe.config.section import Section
 from lethe.core.canonical import strict_json
 from lethe.core.envelope import PublicKey, seal, stated, statement, subject_list, unseal
 from lethe.errors import ArtifactError, EvidenceError
-from lethe.forgetting.certificate import Erasure
+from lethe.forgetting.certificate import Erasure, NothingHeld
 from lethe.forgetting.ledger.requests import ForgetRequest
 
 PREDICATE = "urn:lethe:receipt:v1"
@@ -83,7 +83,7 @@ def check(path: Path, key: PublicKey, user: str | None = None, items: Sequence[s
     return receipt
 
 
-def answers(content: Erasure, receipt: Receipt) -> None:
+def answers(content: Erasure | NothingHeld, receipt: Receipt) -> None:
     """Raises EvidenceError unless a certificate is of the request that a receipt was given for."""
     request = content.request
     said = Receipt(

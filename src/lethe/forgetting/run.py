@@ -28,6 +28,7 @@ from lethe.forgetting.intake import take_up
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest, Held
 from lethe.forgetting.ledger.requests import State as RequestState
+from lethe.forgetting.nothing import ending
 from lethe.forgetting.plan import Plan, plan
 from lethe.forgetting.record import Run
 from lethe.forgetting.removal import rewrite_what_no_stage_makes, subjects, take_out
@@ -133,10 +134,11 @@ def _with_something_left(
         files = earlier_files(workspace, dataset, [str(request.user) for request in mine])
         # The rows may have gone by another way: then what was made of them is still there.
         ended = [request for request, count in zip(mine, files, strict=True) if not count]
-        take_out(workspace, params, dataset, ended)
-        for request in ended:
-            book.nothing_held(request.id)
-        begun |= {request.id for request, count in zip(mine, files, strict=True) if count}
+        end = ending(workspace, params, book, ended)
+        results = {request.id: result for request in ended if (result := end(request)) is not None}
+        for id, result in results.items():
+            book.nothing_held(id, result)
+        begun |= {request.id for request in mine if request.id not in results}
     return [r for r in requests if r not in done or r.id in begun]
 
 

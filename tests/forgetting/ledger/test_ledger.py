@@ -55,6 +55,10 @@ def add(ledger, user="u", items=(), accept=False, **options):
     return ledger.take([new(user, items, **options)], accept=accept)[0]
 
 
+def nothing_held(request):
+    return {"outcome": "nothing held", "suppressed": request.digests()}
+
+
 def step(ledger, id, state):
     return ledger.accept({id: HELD})[0] if state == "accepted" else ledger.advance(id, state)
 
@@ -88,7 +92,7 @@ def test_asking_twice_is_one_request_until_it_is_completed(ledger):
     assert add(ledger, "u", ["b", "a"]) == (first, False)
     assert [request.id for request in ledger.open()] == [first.id]
     assert add(ledger, "u")[1], "the whole user is another subject"
-    ledger.nothing_held(first.id)
+    ledger.nothing_held(first.id, nothing_held(first))
     again, created = add(ledger, "u", ["a", "b"])
     assert created
     assert again.id != first.id
@@ -110,17 +114,17 @@ def test_what_failed_is_set_aside_and_can_be_tried_again(ledger):
 
 def test_what_holds_nothing_completes_at_once_and_its_subject_is_never_written(ledger, file, request):
     asked = new(CANARY, held=Held(source=7))
-    ((done, _),) = ledger.take([asked], complete=[asked.subject], looked_at=["the source"])
+    ((done, _),) = ledger.take([asked], end=nothing_held)
     assert (done.state, done.user, done.held.source) == ("completed", None, 7)
     assert done.result is not None
-    assert (done.result["outcome"], done.result["looked_at"]) == ("nothing held", ["the source"])
+    assert done.result == nothing_held(asked)
     assert done.result["suppressed"] == [asked.user_digest]
     if request.node.callspec.params["url"] == "sqlite":
         assert CANARY.encode() not in file.read_bytes()
     started, _ = add(ledger)
     bring(ledger, started.id, "executing")
     with pytest.raises(RequestError, match="executing, it can't become completed"):
-        ledger.nothing_held(started.id)
+        ledger.nothing_held(started.id, nothing_held(started))
     ledger.check_chain()
 
 
@@ -348,12 +352,28 @@ def test_after_the_end_no_byte_of_the_subject_is_in_the_file(file, end):
         elif end == "erase":
             ledger.erase([id])
         elif end == "nothing_held":
-            ledger.nothing_held(id)
+            ledger.nothing_held(id, {})
         else:
             ledger.advance(id, "cancelled")
     assert CANARY.encode() not in everything()
     assert b"secret-item" not in everything()
     assert ledger.get(others[0]).user is not None
+    ledger.check_chain()
+
+
+def test_whether_who_is_accepted_is_hidden_is_written_down_as_the_list_then_says(tmp_path, monkeypatch):
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}", tmp_path / "hidden.json")
+    first, _ = add(ledger, "u", accept=True)
+    received, _ = add(ledger, "v")
+    ledger.accept({received.id: HELD})
+    assert [ledger.events(id)[-1].detail["hidden"] for id in (first.id, received.id)] == [True, True]
+    assert ledger.not_hidden_at_acceptance() == set()
+    monkeypatch.setattr(hidden, "publish", lambda *_: None)
+    late, _ = add(ledger, "w", accept=True)
+    monkeypatch.undo()
+    ledger.publish_hidden()
+    assert late.user_digest in read(tmp_path / "hidden.json")
+    assert ledger.not_hidden_at_acceptance() == {late.id}, "that it is hidden by now changes nothing of what was"
     ledger.check_chain()
 
 

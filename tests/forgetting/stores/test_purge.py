@@ -240,7 +240,7 @@ def test_a_subject_that_a_request_under_way_needs_is_no_finding_but_one_left_in_
     (store,) = [s for s in _stores(made) if s.name == "ledger"]
     request = taken(ledger, CANARY)
     assert store.find(needles).places == ()
-    ledger.nothing_held(request.id)
+    ledger.nothing_held(request.id, {"outcome": "nothing held"})
     assert store.find(needles).places == ()
     made.state.joinpath("ledger.sqlite-journal-copy").write_text(CANARY)
     assert [str(place) for place in store.find(needles).places] == ["ledger: text"]

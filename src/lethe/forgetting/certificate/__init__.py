@@ -12,7 +12,8 @@ from lethe.forgetting.certificate.content import (
     Subject,
     Verification,
 )
-from lethe.forgetting.certificate.files import Checked, check, read, sign, write
+from lethe.forgetting.certificate.files import Checked, check, of_erasure, read, sign, write
+from lethe.forgetting.certificate.nothing import NothingHeld
 
 __all__ = [
     "Absence",
@@ -20,6 +21,7 @@ __all__ = [
     "Erasure",
     "Family",
     "Lasting",
+    "NothingHeld",
     "Purged",
     "Rows",
     "Sample",
@@ -27,6 +29,7 @@ __all__ = [
     "Subject",
     "Verification",
     "check",
+    "of_erasure",
     "read",
     "sign",
     "write",

@@ -7,11 +7,10 @@ otherwise contradicts itself. tools/check_certificate.py has the same rules and 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Literal
 
 from lethe.config.promise import EQUAL, WITH_ASSIGNMENT
-from lethe.forgetting.certificate.content import Erasure, Invariant, Verification, drawn
+from lethe.forgetting.certificate.content import Erasure, Invariant, Verification, drawn, fault_of_dates
 
 BESIDE_TABLES = ("source copy", "earlier")
 """Kinds of what is held that are no rows of the ingested tables."""
@@ -22,6 +21,15 @@ SENTENCES: dict[Kind, str] = {
     "sampled": f"the sub-models that the nonces drew are {EQUAL}; the others were not rebuilt",
     "removed": "the rows were removed and what they touched was built again; equality with a rebuild is not claimed",
 }
+
+_line = Invariant.of
+
+
+def derived(content: Erasure) -> Erasure:
+    """With claims and invariants made from the evidence."""
+    families = {name: one.model_copy(update={"claim": claim(content, name)}) for name, one in content.families.items()}
+    content = content.model_copy(update={"families": families})
+    return content.model_copy(update={"invariants": invariants(content)})
 
 
 def claim(content: Erasure, family: str) -> str:
@@ -69,10 +77,6 @@ def invariants(content: Erasure) -> tuple[Invariant, ...]:
     return tuple(lines)
 
 
-def _line(name: str, expected: object, actual: object, holds: bool) -> Invariant:
-    return Invariant(name=name, expected=str(expected), actual=str(actual), holds=holds)
-
-
 def _repeatable(content: Erasure, name: str) -> bool:
     family = None if _is_table(name) else content.families.get(name.partition("/")[0])
     return family is None or family.repeatable
@@ -98,22 +102,13 @@ def contradictions(content: Erasure) -> Iterator[str]:
     before = None if content.users is None else content.users.before
     if before is not None and not before.shows(content.request.subject_digest):
         yield "users: that the subject was among them is not shown"
-    yield from _times(content)
+    request = content.request
+    if fault := fault_of_dates(request.received, request.due, request.completed):
+        yield fault
     yield from _names(content)
     yield from _compared(content.verification)
     if content.verification.result in ("equal", "different"):
         yield from _covered(content)
-
-
-def _times(content: Erasure) -> Iterator[str]:
-    request = content.request
-    try:
-        received, due, completed = map(datetime.fromisoformat, (request.received, request.due, request.completed))
-    except ValueError:
-        yield "request: a date is not in the calendar"
-        return
-    if not received <= completed or not received <= due:
-        yield "request: dates are out of order"
 
 
 def _names(content: Erasure) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue
@@ -176,6 +177,19 @@ class Invariant(Section):
     actual: str
     holds: bool
 
+    @classmethod
+    def of(cls, name: str, expected: object, actual: object, holds: bool) -> Self:
+        return cls(name=name, expected=str(expected), actual=str(actual), holds=holds)
+
+
+def fault_of_dates(received: str, due: str, completed: str) -> str | None:
+    """What is wrong with a request's dates, if anything is."""
+    try:
+        began, latest, ended = map(datetime.fromisoformat, (received, due, completed))
+    except ValueError:
+        return "request: a date is not in the calendar"
+    return None if began <= ended and began <= latest else "request: dates are out of order"
+
 
 class Erasure(Section):
     """All that a certificate says; the predicate of its statement."""
@@ -205,6 +219,10 @@ class Erasure(Section):
     """Hash of the newest event of the ledger's log when this was signed."""
     invariants: tuple[Invariant, ...] = ()
     """Derived when it is signed."""
+
+    def claims(self) -> dict[str, str]:
+        """What is claimed, by family."""
+        return {family: one.claim for family, one in self.families.items()}
 
     def subjects(self) -> dict[str, str]:
         """What the statement is about: the remaining data and every served package, by digest."""

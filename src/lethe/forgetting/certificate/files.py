@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from lethe.core.envelope import PublicKey, seal, signers, stated, statement, subject_list, unseal
+from lethe.core.envelope import PublicKey, predicate_type, seal, signers, stated, statement, subject_list, unseal
 from lethe.core.files import write_whole
 from lethe.errors import ArtifactError, EvidenceError
-from lethe.forgetting.certificate import v1
-from lethe.forgetting.certificate.claims import claim, contradictions, invariants
+from lethe.forgetting.certificate import claims, nothing, v1
 from lethe.forgetting.certificate.content import PREDICATE, Erasure
+from lethe.forgetting.certificate.nothing import NothingHeld
 
-SCHEMA = Path(__file__).with_name("erasure.schema.json")
+SCHEMAS: dict[Path, type[Erasure] | type[NothingHeld]] = {
+    Path(__file__).with_name("erasure.schema.json"): Erasure,
+    Path(__file__).with_name("nothing.schema.json"): NothingHeld,
+}
+"""The published JSON schemas, and what each describes."""
+Content = Erasure | NothingHeld
+C = TypeVar("C", Erasure, NothingHeld)
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class Checked:
     could also have signed it.
     """
 
-    content: Erasure | v1.Certificate
+    content: Content | v1.Certificate
     key: PublicKey
     pinned: bool
 
@@ -34,24 +42,27 @@ class Checked:
         return self.key.fingerprint
 
 
-def sign(content: Erasure) -> bytes:
+def sign(content: C) -> bytes:
     """The certificate's file: what is ``derived`` from the evidence, signed."""
+    kind = nothing.PREDICATE if isinstance(content, NothingHeld) else PREDICATE
     content = derived(content)
-    return seal(statement(content.subjects(), PREDICATE, content.plain()))
+    return seal(statement(content.subjects(), kind, content.plain()))
 
 
-def derived(content: Erasure) -> Erasure:
+def derived(content: C) -> C:
     """With claims and invariants made from the evidence. Raises EvidenceError where an invariant doesn't hold or the
     content contradicts itself: then nothing may be signed."""
-    families = {name: one.model_copy(update={"claim": claim(content, name)}) for name, one in content.families.items()}
-    content = content.model_copy(update={"families": families})
-    content = content.model_copy(update={"invariants": invariants(content)})
-    if problem := next(contradictions(content), None):
+    content = claims.derived(content) if isinstance(content, Erasure) else nothing.derived(content)
+    if problem := next(_contradictions(content), None):
         raise EvidenceError(f"{content.request.id}: nothing is signed: {problem}")
     return content
 
 
-def write(content: Erasure, folder: Path) -> Path:
+def _contradictions(content: Content) -> Iterator[str]:
+    return claims.contradictions(content) if isinstance(content, Erasure) else nothing.contradictions(content)
+
+
+def write(content: C, folder: Path) -> Path:
     """Sign, and write FOLDER/REQUEST.json and beside it the public key that checks it; returns the certificate's
     path."""
     path = folder / f"{content.request.id}.json"
@@ -75,16 +86,23 @@ def check(path: Path, key: Path | None = None, known_keys: Path | None = None) -
     public = PublicKey.read(key if key is not None else _key_beside(path, names, old))
     if trusted is not None and public.fingerprint not in trusted:
         raise ArtifactError(f"{path.name}: signer {public.fingerprint} is not in {known_keys}")
-    checked = v1.check(content, path.name, public) if old else _erasure(unseal(content, public, path.name), path.name)
+    checked = v1.check(content, path.name, public) if old else _content(unseal(content, public, path.name), path.name)
     return Checked(checked, public, pinned=key is not None or known_keys is not None)
 
 
 def read(path: Path) -> Erasure:
-    """One of our own certificates, checked with the key beside it. Raises ArtifactError also for one of the old
-    kind."""
-    content = check(path).content
+    """One of our own certificates of erasure, checked with the key beside it. Raises ArtifactError also for one of the
+    old kind, or of nothing held."""
+    return of_erasure(check(path), path.name)
+
+
+def of_erasure(checked: Checked, name: str) -> Erasure:
+    """The content of a certificate that something was erased by. Raises ArtifactError for any other."""
+    content = checked.content
+    if isinstance(content, NothingHeld):
+        raise ArtifactError(f"{name}: a certificate of nothing held; nothing was erased or built by its request")
     if not isinstance(content, Erasure):
-        raise ArtifactError(f"{path.name}: {v1.WEAKER}")
+        raise ArtifactError(f"{name}: {v1.WEAKER}")
     return content
 
 
@@ -106,21 +124,22 @@ def fingerprints(path: Path) -> dict[str, str]:
     return known
 
 
-def schema() -> bytes:
-    """The published JSON schema of the predicate, as the file ``SCHEMA`` holds it."""
-    published = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Erasure.model_json_schema()}
+def schema(content: type[Content]) -> bytes:
+    """The published JSON schema of a predicate, as the file of ``SCHEMAS`` holds it."""
+    published = {"$schema": "https://json-schema.org/draft/2020-12/schema", **content.model_json_schema()}
     return (json.dumps(published, indent=1, sort_keys=True) + "\n").encode()
 
 
-def _erasure(payload: bytes, name: str) -> Erasure:
-    subjects, predicate = stated(payload, PREDICATE, name)
+def _content(payload: bytes, name: str) -> Content:
+    kind: type[Content] = NothingHeld if predicate_type(payload, name) == nothing.PREDICATE else Erasure
+    subjects, predicate = stated(payload, nothing.PREDICATE if kind is NothingHeld else PREDICATE, name)
     try:
-        content = Erasure.exactly(predicate)
+        content = kind.exactly(predicate)
     except (ValueError, RecursionError):
-        raise ArtifactError(f"{name}: signed, but no certificate of erasure") from None
+        raise ArtifactError(f"{name}: signed, but no certificate of erasure, or of nothing held") from None
     if subject_list(content.subjects()) != subjects:
         raise EvidenceError(f"{name}: its subjects are not what its content says is served")
-    if problem := next(contradictions(content), None):
+    if problem := next(_contradictions(content), None):
         raise EvidenceError(f"{name}: {problem}")
     return content
 

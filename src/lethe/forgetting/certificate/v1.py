@@ -91,6 +91,10 @@ class Certificate(Section):
     ledger_head: str
     signature: Signature
 
+    def claims(self) -> dict[str, str]:
+        """What it shows, by family."""
+        return dict.fromkeys(self.guarantee, WEAKER)
+
 
 def is_one(content: bytes) -> bool:
     """Whether a file claims to be of the old kind."""

@@ -11,7 +11,7 @@ hidden who is not accepted, which the next change mends.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -39,6 +39,9 @@ _BEFORE_EXECUTING: tuple[State, ...] = ("received", "accepted", "planned", "fail
 
 Change = tuple[ForgetRequest, dict[str, Any]]
 """A request as it becomes, and what the log says of it."""
+Result = dict[str, Any]
+Ending = Callable[[ForgetRequest], Result | None]
+"""The result of a request that is to be accepted and ends at once, because nothing is held; None where it doesn't."""
 
 
 class Ledger(Store):
@@ -51,12 +54,11 @@ class Ledger(Store):
         requests: Sequence[ForgetRequest],
         *,
         accept: bool = True,
-        complete: Collection[str] = (),
+        end: Ending = lambda _: None,
         actor: str = "",
-        looked_at: Sequence[str] = (),
     ) -> list[tuple[ForgetRequest, bool]]:
-        """Put new requests in, and unless something has to be established first accept them: each as it then is, and
-        whether it is new. Those that hold nothing ``complete`` at once, by subject (``looked_at``: where nothing was).
+        """Put new requests in, and unless something has to be established first accept them, or ``end`` them where
+        nothing is held: each as it then is, and whether it is new.
 
         While a request about the same subject is open, or where one has the same external id, that one is returned
         and nothing is added. Raises RequestError where an external id is that of a request about somebody else.
@@ -70,7 +72,7 @@ class Ledger(Store):
                 same = [known[name] for name in _names_of(request) if name in known]
                 if any(other.subject != request.subject for other in same):
                     raise RequestError("external_id: is that of a request about somebody else, give each its own")
-                new = _decided(request, request.subject in complete, looked_at) if accept else request
+                new = request if same or not accept else _decided(request, end)
                 if not same:
                     changes += [(request, _by(actor)), *([(new, _said_of(new))] if accept else [])]
                     known |= dict.fromkeys(_names_of(request), new)
@@ -81,21 +83,14 @@ class Ledger(Store):
             self._log(connection, changes)
         return taken
 
-    def accept(
-        self,
-        held: Mapping[str, Held],
-        *,
-        complete: Collection[str] = (),
-        actor: str = "",
-        looked_at: Sequence[str] = (),
-    ) -> list[ForgetRequest]:
-        """Accept requests that were only received, or that failed, with what is held of each now {id: held}; those
-        that hold nothing ``complete`` at once, by id."""
+    def accept(self, held: Mapping[str, Held], *, end: Ending = lambda _: None, actor: str = "") -> list[ForgetRequest]:
+        """Accept requests that were only received, or that failed, with what is held of each now {id: held}, or ``end``
+        them where that is nothing."""
         with self.change() as connection:
             changes = []
             for id, old in rows(connection, held).items():
                 _must_lead_to(old, "accepted")
-                new = _decided(replace(old, held=held[id], failure=None), id in complete, looked_at)
+                new = _decided(replace(old, held=held[id], failure=None), end)
                 changes.append((new, _said_of(new) | _by(actor)))
             self._put(connection, changes)
         if any(request.user is None for request, _ in changes):
@@ -176,22 +171,22 @@ class Ledger(Store):
         self.vacuum()
         return self.get_all(ids)
 
-    def complete(self, id: str, result: dict[str, Any]) -> ForgetRequest:
+    def complete(self, id: str, result: Result) -> ForgetRequest:
         """End one verified request; see ``complete_all``."""
         return self.complete_all({id: result})[0]
 
-    def complete_all(self, results: Mapping[str, dict[str, Any]]) -> list[ForgetRequest]:
+    def complete_all(self, results: Mapping[str, Result]) -> list[ForgetRequest]:
         """End verified requests {id: result}; a subject is erased if it is still there. A result is plain JSON without
         ids of people."""
         return self._complete(results, ("verified",))
 
-    def nothing_held(self, id: str) -> ForgetRequest:
+    def nothing_held(self, id: str, result: Result) -> ForgetRequest:
         """End a request that covers no row any more: an earlier one took them with it."""
-        return self._complete({id: nothing_held(self.get(id))}, NOTHING_HELD)[0]
+        return self._complete({id: result}, NOTHING_HELD)[0]
 
     # --- below ---------------------------------------------------------------------------------------------------
 
-    def _complete(self, results: Mapping[str, dict[str, Any]], legal: tuple[State, ...]) -> list[ForgetRequest]:
+    def _complete(self, results: Mapping[str, Result], legal: tuple[State, ...]) -> list[ForgetRequest]:
         with self.change() as connection:
             changes: list[Change] = []
             for id, old in rows(connection, results).items():
@@ -223,7 +218,14 @@ class Ledger(Store):
         for request, detail in changes:
             named = request.user is not None and len(request.user) >= DISTINCTIVE and request.user in str(detail)
             assert not named, "detail names the subject, and the log can never be erased from"
-        log.append(connection, [(request.id, request.state, detail) for request, detail in changes], self._clock())
+        # A request that is accepted is hidden first, and what the list then says is written down.
+        accepting = any("held" in detail for _, detail in changes)
+        hidden = self.hide(connection) if accepting else frozenset[str]()
+        entries = [
+            (r.id, r.state, detail | ({"hidden": r.user_digest in hidden} if "held" in detail else {}))
+            for r, detail in changes
+        ]
+        log.append(connection, entries, self._clock())
 
 
 def _names_of(request: ForgetRequest) -> list[tuple[str, str]]:
@@ -258,18 +260,12 @@ def _without_subject(request: ForgetRequest) -> ForgetRequest:
     return replace(request, user=None, items=())
 
 
-def _decided(request: ForgetRequest, complete: bool, looked_at: Sequence[str]) -> ForgetRequest:
-    if not complete:
-        return replace(request, state="accepted")
-    return _completed(request, nothing_held(request) | {"looked_at": list(looked_at)})
+def _decided(request: ForgetRequest, end: Ending) -> ForgetRequest:
+    result = end(request)
+    return replace(request, state="accepted") if result is None else _completed(request, result)
 
 
-def nothing_held(request: ForgetRequest) -> dict[str, Any]:
-    """The result of a request that has nothing (any more) to remove. What is suppressed by it stands in it."""
-    return {"outcome": "nothing held", "rows": 0, "suppressed": request.digests()}
-
-
-def _completed(request: ForgetRequest, result: dict[str, Any]) -> ForgetRequest:
+def _completed(request: ForgetRequest, result: Result) -> ForgetRequest:
     return _without_subject(replace(request, state="completed", result=result))
 
 

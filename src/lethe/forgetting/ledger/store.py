@@ -165,6 +165,16 @@ class Store:
         if not exact:
             self.publish_hidden()
 
+    def hide(self, connection: sa.Connection) -> frozenset[str]:
+        """Hide everybody who has an open request from the service at once; returns whom the list then names."""
+        self._hide(connection, keep=True)
+        return frozenset() if self._hidden_users is None else hidden.read(self._hidden_users)
+
+    def not_hidden_at_acceptance(self) -> set[str]:
+        """Ids of the requests of which the log says that their user was not on the service's list when they were
+        accepted. An older Lethe, which hid them in the same moment, did not write that down."""
+        return {event.request for event in self.events() if event.detail.get("hidden") is False}
+
     def _hide(self, connection: sa.Connection, keep: bool) -> bool:
         """Write the list, those who are on it already ``keep``ing their place; whether it is exact so."""
         path = self._hidden_users

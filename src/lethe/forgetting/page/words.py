@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lethe.errors import ArtifactError
-from lethe.forgetting.certificate import Checked, Erasure, Family, v1
+from lethe.forgetting.certificate import Checked, Erasure, Family, NothingHeld, v1
 from lethe.forgetting.certificate.claims import SENTENCES, Kind
 
 KINDS = {"interactions": "interactions", "links": "links to other people", "side tables": "rows of side tables"}
@@ -55,12 +55,24 @@ class Page:
 def page_of(checked: Checked) -> Page:
     """The page of a certificate. Raises ArtifactError for one of the old kind, whose words say more than it shows."""
     content = checked.content
-    if not isinstance(content, Erasure):
+    if isinstance(content, NothingHeld):
+        title, summary = "Certificate that nothing is held", _summary_of_nothing(content)
+        blocks: tuple[Block, ...] = (_looked_for(content), _evidence(content), _how(checked))
+    elif isinstance(content, Erasure):
+        title, summary = "Certificate of erasure", _summary(content)
+        blocks = (
+            *_removed(content),
+            _model(content),
+            *_left(content),
+            _evidence(content),
+            _how(checked, "lethe reproduce CERTIFICATE.json --key KEY.pem"),
+        )
+    else:
         raise ArtifactError(f"{content.request.id}: {v1.WEAKER}; it has no page")
     return Page(
-        title="Certificate of erasure",
-        summary=_summary(content),
-        blocks=(*_removed(content), _model(content), *_left(content), _evidence(content), _how(checked)),
+        title=title,
+        summary=summary,
+        blocks=blocks,
         facts={
             "Request": content.request.id,
             "Received": _day(content.request.received),
@@ -89,6 +101,34 @@ def _summary(content: Erasure) -> str:
         f"On {_day(content.request.completed)} all that the dataset {content.dataset!r} held of {whom} behind this"
         f" request was removed: {removed} {'row' if removed == 1 else 'rows'}. From its acceptance on, recommendations"
         " for this person were made without the model."
+    )
+
+
+def _summary_of_nothing(content: NothingHeld) -> str:
+    whom = "the person" if content.request.kind == "user" else "the named interactions of the person"
+    return (
+        f"On {_day(content.request.completed)} {whom} behind this request was looked for in all that is kept of the"
+        f" dataset {content.dataset!r}, and nothing was there. Rows that arrive later do not enter, until the person"
+        " asks to be known again."
+    )
+
+
+def _looked_for(content: NothingHeld) -> Block:
+    source = "could not be read" if content.source is None else str(content.source)
+    outside = (("the source as it was then", source), *((f"dataset {n}", str(c)) for n, c in content.elsewhere.items()))
+    points = []
+    if content.source is None:
+        points.append("The source could not be read then: whether it holds rows of the person is not said here.")
+    elif content.source:
+        points.append("The rows in the source never enter. To have them removed there is for the source's owner.")
+    if any(content.elsewhere.values()):
+        points.append(
+            "Other datasets hold the same id. This request does not name them: one about them has to be made."
+        )
+    return Block(
+        "Where was looked, and what was there",
+        points=tuple(points),
+        table=(("Place", "Rows or files"), *((name, str(count)) for name, count in content.held.items()), *outside),
     )
 
 
@@ -159,7 +199,7 @@ def _short(content: Erasure) -> tuple[str, ...]:
     return ("The id is so short, or so common a word, that it was searched where ids stand, and not in free text.",)
 
 
-def _evidence(content: Erasure) -> Block:
+def _evidence(content: Erasure | NothingHeld) -> Block:
     rows = tuple((line.name, line.expected, line.actual) for line in content.invariants)
     return Block(
         "What had to hold before this was signed",
@@ -168,7 +208,7 @@ def _evidence(content: Erasure) -> Block:
     )
 
 
-def _how(checked: Checked) -> Block:
+def _how(checked: Checked, *more: str) -> Block:
     told = "was" if checked.pinned else "was NOT"
     return Block(
         "How to check it yourself",
@@ -177,14 +217,18 @@ def _how(checked: Checked) -> Block:
             f" with the one below. When this page was made, the signer {told} compared with a key that the maker of the"
             " page trusts.",
             "The first command needs no software of the operator but one readable file; with your receipt it also shows"
-            " that the certificate answers your request. The last one, on a machine that may read the data, makes the"
-            " models again and compares.",
+            " that the certificate answers your request."
+            + (
+                " The last one, on a machine that may read the data, makes the models again and compares."
+                if more
+                else ""
+            ),
         ),
         commands=(
             "python check_certificate.py CERTIFICATE.json --key KEY.pem --receipt RECEIPT.json --user -",
             "openssl pkey -pubin -in KEY.pem -outform DER | sha256sum",
             "lethe certificate check CERTIFICATE.json --key KEY.pem",
-            "lethe reproduce CERTIFICATE.json --key KEY.pem",
+            *more,
         ),
     )
 
