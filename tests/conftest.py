@@ -77,6 +77,9 @@ MODEL_SETTINGS = {
     "eatnn": {"epochs": 8, "embedding_dim": 8},
     "ehcf": {"epochs": 8, "embedding_dim": 8},
     "ghcf": {"epochs": 8, "embedding_dim": 8},
+    "mult-vae": {"epochs": 4, "embedding_dim": 4, "hidden": 8},
+    "directau": {"epochs": 4, "embedding_dim": 4},
+    "sasrec": {"epochs": 4, "embedding_dim": 4},
 }
 
 

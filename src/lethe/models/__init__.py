@@ -14,6 +14,7 @@ from lethe.models.collective_social import CollectiveSocial
 from lethe.models.context_history import ContextHistory
 from lethe.models.convncf import ConvNCF
 from lethe.models.cooccurrence import Cooccurrence
+from lethe.models.directau import DirectAU
 from lethe.models.ease import EASE
 from lethe.models.eatnn import EATNN
 from lethe.models.ehcf import EHCF
@@ -23,6 +24,7 @@ from lethe.models.enmf_a import ENMFA
 from lethe.models.enmf_i import ENMFI
 from lethe.models.ensfm import ENSFM
 from lethe.models.expomf import ExpoMF
+from lethe.models.gf_cf import GFCF
 from lethe.models.ghcf import GHCF
 from lethe.models.gmf import GMF
 from lethe.models.gru4rec import GRU4Rec
@@ -34,14 +36,20 @@ from lethe.models.lightgcn import LightGCN
 from lethe.models.minibatch_lfm import MiniBatchLFM
 from lethe.models.momentum_mf import MomentumMF
 from lethe.models.mostpop import MostPop
+from lethe.models.mult_vae import MultVAE
 from lethe.models.neumf import NeuMF
 from lethe.models.parts.base import Config, Model
 from lethe.models.parts.rating import RatingModel
 from lethe.models.ra_lst import RALST
 from lethe.models.ra_lst_exact import RALSTExact
+from lethe.models.rp3beta import RP3beta
+from lethe.models.sasrec import SASRec
 from lethe.models.simplex import SimpleX
 from lethe.models.slim import SLIM
+from lethe.models.sparse_ease import SparseEASE
+from lethe.models.turbo_cf import TurboCF
 from lethe.models.ultragcn import UltraGCN
+from lethe.models.user_knn import UserKNN
 from lethe.models.wmf import WMF
 
 MODELS: dict[str, type[Model]] = {
@@ -81,6 +89,14 @@ MODELS: dict[str, type[Model]] = {
     "ra-lst": RALST,
     "ra-lst-exact": RALSTExact,
     "context-history": ContextHistory,
+    "user-knn": UserKNN,
+    "rp3beta": RP3beta,
+    "gf-cf": GFCF,
+    "turbo-cf": TurboCF,
+    "sparse-ease": SparseEASE,
+    "mult-vae": MultVAE,
+    "directau": DirectAU,
+    "sasrec": SASRec,
 }
 
 

@@ -15,7 +15,6 @@ far as its sequence goes; Adam, with the paper's learning rate 0.001 as the defa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import ClassVar, Literal, NamedTuple
 
@@ -102,19 +101,7 @@ class GRU4Rec(base.Model):
         """Carries each slot's state on to the next batch, so an epoch's batches belong in their order."""
         states = self._steps(batch)
         active = batch.targets >= 0
-        targets, states = batch.targets[active], states[active]  # [R], [R, d]
-        own = (states * self.outputs[targets]).sum(dim=1) + self.biases[targets]
-        negatives = batch.negatives
-        others = torch.addmm(self.biases[negatives], states, self.outputs[negatives].T)  # [R, K]
-        # Each stands for as many of the N - 1 other items as it must for all of them to be there.
-        places = torch.full((self.shape.num_items,), -1, device=targets.device)
-        places[negatives] = torch.arange(len(negatives), device=targets.device)
-        places = places[targets]
-        hit = places >= 0
-        with torch.no_grad():  # -inf has no gradient of its own accord
-            others[hit.nonzero()[:, 0], places[hit]] = -math.inf
-        stand_for = (self.shape.num_items - 1) / (len(negatives) - hit.to(others.dtype)).clamp_min(1)
-        return losses.sampled_softmax(own, others, stand_for)
+        return losses.next_item(states[active], batch.targets[active], self.outputs, batch.negatives, self.biases)
 
     def _steps(self, batch: NextItemBatch) -> Tensor:
         """The states of the top layer after each step [T, W, d]; the last ones are kept for the next batch."""

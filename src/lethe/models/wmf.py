@@ -4,6 +4,9 @@ Hu, Koren & Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", 
 
     min Σ_u Σ_v c_uv (y_uv - p_u·q_v)² + reg (Σ‖p_u‖² + Σ‖q_v‖²),      c_uv = 1 if y_uv = 1, else c⁻_v
 
+With ``reg_exponent`` ν it is the iALS of Rendle et al., "Revisiting the Performance of iALS on Item Recommendation
+Benchmarks", RecSys 2022: a row's factor of the L2 is then reg · (Σ of the weights of its cells)^ν.
+
 Deviations from the program that the RecEraser paper trains: its dropout on p_u is integrated out exactly instead of
 sampled, and the default solver is alternating least squares, which has no learning rate, batch or mask, from the
 leading singular vectors of the data.
@@ -35,6 +38,8 @@ class WMF(towers.NonSampling):
         solver: Literal["als", "gradient"] = "als"
         reg: float = Field(0.0, ge=0)
         """λ of the L2; the dropout's expectation already holds the vectors back."""
+        reg_exponent: float = Field(0.0, ge=0, le=1)
+        """als: ν, a row's λ is reg · (Σ of the weights of its cells)^ν. 1 goes by frequency, as tuned iALS does."""
         sweeps: int = Field(10, ge=0)
         """als: passes over item rows, then user rows."""
         steps: int = Field(3, ge=1)
@@ -53,6 +58,7 @@ class WMF(towers.NonSampling):
             negative_weights=self.negative_weights.numpy(),
             dropout=config.dropout,
             reg=config.reg,
+            reg_exponent=config.reg_exponent,
             sweeps=config.sweeps,
             steps=config.steps,
         )

@@ -87,3 +87,20 @@ def test_rows_without_positives_become_zero_and_single_precision_agrees() -> Non
         assert not items[5].any()
         results.append(users @ items.T)
     assert results[0] == pytest.approx(results[1], abs=1e-3)
+
+
+def test_a_row_is_held_back_by_the_weight_of_its_cells() -> None:
+    data, reg, exponent = matrix(), 0.3, 0.5
+    users, items = start()
+    *_, last = als(
+        data, users, items, negative_weights=WEIGHTS, reg=reg, reg_exponent=exponent, sweeps=400, steps=2 * DIM
+    )
+    costs = np.where(data.csr().toarray() > 0, 1.0, WEIGHTS)
+    for user in range(USERS):
+        system = items.T @ (costs[user][:, None] * items) + reg * costs[user].sum() ** exponent * np.eye(DIM)
+        expected = np.linalg.solve(system, (costs[user] * (data.csr().toarray()[user] > 0)) @ items)
+        assert users[user] == pytest.approx(expected, abs=1e-9)
+    errors = costs * np.square((data.csr().toarray() > 0) - users @ items.T)
+    squares = costs.sum(axis=1) ** exponent @ np.square(users).sum(axis=1)
+    squares += costs.sum(axis=0) ** exponent @ np.square(items).sum(axis=1)
+    assert last == pytest.approx(errors.sum() - len(data) + reg * squares, rel=1e-6)

@@ -35,6 +35,13 @@ class Triples(NamedTuple):
     negatives: Tensor
 
 
+class Pairs(NamedTuple):
+    """Interactions: users [B] int64 and items [B] int64."""
+
+    users: Tensor
+    items: Tensor
+
+
 class Labelled(NamedTuple):
     """Pairs, of which some occur: users [B] int64, items [B] int64, labels [B] float32, 1 where the pair occurs."""
 
@@ -86,6 +93,15 @@ def triple_batches(data: InteractionMatrix, batch_size: int, generator: np.rando
         counts = data.indptr[drawn + 1] - data.indptr[drawn]
         positives = data.items[data.indptr[drawn] + generator.integers(0, counts)]
         yield Triples(*map(torch.from_numpy, (drawn, positives, negatives(data, drawn, generator))))
+
+
+def pair_batches(data: InteractionMatrix, batch_size: int, generator: np.random.Generator) -> Iterator[Pairs]:
+    """Every interaction once, in random order, ``batch_size`` at a time. A batch size of 0 gives all at once."""
+    order = generator.permutation(len(data))
+    step = batch_size or max(len(data), 1)
+    for start in range(0, len(data), step):
+        rows = order[start : start + step]
+        yield Pairs(torch.from_numpy(data.users[rows]), torch.from_numpy(data.items[rows]))
 
 
 def labelled_batches(

@@ -9,6 +9,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
+def dropped(x: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
+    """``x`` with each entry 0 with that probability, else scaled up by as much; as it is without a generator."""
+    if generator is None or probability == 0:
+        return x
+    # Drawn on the CPU, so that every device drops the same.
+    kept = torch.rand(x.shape, generator=generator) >= probability
+    return x * (kept.to(x) / (1.0 - probability))
+
+
 def gru(inputs: Tensor, state: Tensor, starts: Tensor, gates: Tensor, candidate: Tensor) -> Tensor:
     """The states of a gated recurrent unit after each of T steps of W sequences side by side -> [T, W, d].
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numba
@@ -79,6 +80,29 @@ def sampled_softmax(own: Tensor, others: Tensor, stand_for: Tensor) -> Tensor:
     """
     value: Tensor = _SampledSoftmax.apply(own, others, stand_for)  # type: ignore[no-untyped-call]
     return value
+
+
+def next_item(
+    states: Tensor, targets: Tensor, items: Tensor, negatives: Tensor, biases: Tensor | None = None
+) -> Tensor:
+    """``sampled_softmax`` of scores h·o_v + b_v: states h [R, d] against the items ``targets`` [R] that came next.
+
+    ``items`` [N, d] are o, ``biases`` [N] are b, ``negatives`` [K] int64, distinct, stand for all other items.
+    """
+    own, others = (states * items[targets]).sum(dim=1), items[negatives].T
+    if biases is None:
+        others = states @ others
+    else:
+        own, others = own + biases[targets], torch.addmm(biases[negatives], states, others)  # [R], [R, K]
+    # Each stands for as many of the N - 1 other items as it must for all of them to be there.
+    places = torch.full((len(items),), -1, device=targets.device)
+    places[negatives] = torch.arange(len(negatives), device=targets.device)
+    places = places[targets]
+    hit = places >= 0
+    with torch.no_grad():  # -inf has no gradient of its own accord
+        others[hit.nonzero()[:, 0], places[hit]] = -math.inf
+    stand_for = (len(items) - 1) / (len(negatives) - hit.to(others.dtype)).clamp_min(1)
+    return sampled_softmax(own, others, stand_for)
 
 
 class _SampledSoftmax(torch.autograd.Function):

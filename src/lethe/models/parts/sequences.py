@@ -60,6 +60,18 @@ def older(sequences: Sequences, newest: float) -> Sequences:
     return Sequences(indptr, sequences.items[place < np.repeat(kept, counts)])
 
 
+def latest(sequences: Sequences, rows: np.ndarray, length: int) -> np.ndarray:
+    """The latest items of some sequences ``rows`` [B], at most ``length``, aligned at their ends -> [B, L] int64.
+
+    L is that of the longest of them; before a shorter one's first item stands -1.
+    """
+    ends = sequences.indptr[rows + 1]
+    width = min(int((ends - sequences.indptr[rows]).max(initial=0)), length)
+    places = ends[:, None] + np.arange(-width, 0)
+    within = places >= sequences.indptr[rows][:, None]
+    return np.where(within, sequences.items[np.where(within, places, 0)], -1)
+
+
 def session_batches(
     sequences: Sequences, num_slots: int, num_steps: int, generator: np.random.Generator
 ) -> Iterator[SessionBatch]:

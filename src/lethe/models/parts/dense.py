@@ -1,0 +1,34 @@
+"""What models of a dense item-item matrix share: W of every pair of items, 4 bytes each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lethe.models.parts import item_based
+from lethe.tables.matrix import Shape
+
+
+class DenseItems(item_based.ItemBased):
+    """score(u, v) = Σ_{w∈V_u⁺} W_wv; ``weights`` [num_items, num_items] is W."""
+
+    weights: Tensor
+
+    def __init__(self, config: Any, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.register_buffer("weights", torch.zeros(shape.num_items, shape.num_items))
+
+    def keep(self, weights: np.ndarray) -> None:
+        """Set W [num_items, num_items], which becomes float32."""
+        self.weights = torch.from_numpy(weights.astype(np.float32, order="C"))
+
+    def score(self, users: Tensor) -> Tensor:
+        return self.votes(*self.histories(users))
+
+    def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
+        """Σ W_wv over the items w of each of B people, ragged -> [B, num_items]."""
+        return functional.embedding_bag(items, self.weights, indptr, mode="sum", include_last_offset=True)
