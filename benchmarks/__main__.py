@@ -285,6 +285,26 @@ def scale(
 
 
 @app.command()
+def fold_in(
+    family: Annotated[list[str] | None, typer.Option(help="Only this family; repeatable.")] = None,
+    data_dir: DataDir = DATA,
+    seed: Annotated[int, typer.Option(help="Of the trainings; which users are held out goes by it.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """People folded in against people trained on, on MovieLens-1M: reports/tables/fold-in.{json,md}."""
+    from benchmarks import fold_in as folding
+    from benchmarks.report import write_report
+
+    rows = folding.run(family or [], data_dir, seed, lambda line: typer.echo(line, err=True))
+    contents, text = folding.report(rows, _command())
+    write_report(contents, text, REPORTS)
+    typer.echo(json.dumps(contents, indent=1) if as_json else text)
+    if commit:
+        _commit("fold-in")
+
+
+@app.command()
 def house(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,

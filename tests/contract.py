@@ -23,7 +23,7 @@ from lethe.core.random import Stream
 from lethe.learning import training
 from lethe.learning.training import History, Row, train
 from lethe.models import MODELS, configure
-from lethe.models.parts.base import Model
+from lethe.models.parts.base import Given, Model
 from lethe.models.parts.rating import RatingModel
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
@@ -36,6 +36,10 @@ Law = Callable[[str, Values], None]
 
 IMPERSONAL = {"mostpop"}
 """Models that give every user the same scores."""
+
+LEAVE_MARGINS = {"gru4rec", "ra-lst", "ra-lst-exact", "simplex"}
+"""Models of which half a block tells the other half on the whole, not item by item: they follow an order that there is
+none of, or leave scores below a margin where they are."""
 
 BLOCK_USERS, BLOCK_ITEMS, HELD_OUT = 20, 16, 4
 
@@ -216,12 +220,32 @@ def survives_an_emptied_shard(name: str, values: Values) -> None:
     assert torch.isfinite(model.score(torch.arange(4))).all()
 
 
+def folds_strangers_in(name: str, values: Values) -> None:
+    """Where a history says anything, somebody new who took half of a block is offered the other half first; a
+    stranger in a crowd gets the answer they get alone, and one without a history changes nothing."""
+    model = build(name, values, table(name))
+    if model.fold_in() is None and "history" not in model.accepts:
+        return
+    ratings = torch.full((BLOCK_ITEMS // 2,), 5.0) if issubclass(MODELS[name], RatingModel) else None
+    history = torch.arange(BLOCK_ITEMS // 2)
+    alone = model.score_given(torch.tensor([-1]), Given(None, (torch.tensor([0, len(history)]), history), ratings))
+    assert torch.isfinite(alone).all()
+    own, other = alone[0, BLOCK_ITEMS // 2 : BLOCK_ITEMS], alone[0, BLOCK_ITEMS:]
+    assert own.mean() > other.mean()
+    assert name in LEAVE_MARGINS or own.min() > other.max()
+    crowd = Given(None, (torch.tensor([0, 0, len(history)]), history), ratings)
+    scores = model.score_given(torch.tensor([2, -1]), crowd)
+    assert torch.allclose(scores[1], alone[0], atol=1e-5)
+    assert torch.allclose(scores[0], model.score(torch.tensor([2]))[0], atol=1e-5)
+
+
 LAWS: tuple[Law, ...] = (
     hits_the_checkerboard,
     scores_are_finite,
     factors_make_the_scores,
     rebuilds_identically,
     weights_round_trip,
+    folds_strangers_in,
     forgets,
     is_alone_in_threads,
     resumes_where_it_was_stopped,

@@ -50,7 +50,7 @@ def test_with_no_weight_on_the_side_data_they_are_wmf() -> None:
     plain, everyone = trained("wmf", data, weights), torch.arange(data.num_users)
     for name, values in (("collective-social", {"links_weight": 0}), ("collective-behaviours", {"other_weight": 0})):
         model = trained(name, replace(data, side=side), weights | values)
-        assert set(model.state_dict()) == {"users", "items"}
+        assert set(model.state_dict()) == {"users", "items", "negative_weights"}
         assert torch.equal(model.score(everyone), plain.score(everyone))
 
 

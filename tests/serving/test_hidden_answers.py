@@ -50,5 +50,7 @@ def test_what_others_are_refused_is_refused_to_the_hidden_too(desk: Desk) -> Non
     assert isinstance(served.ensemble, Fixed)
     served.ensemble.accepts = frozenset()
     for user in (1, 2, "nobody"):
-        with pytest.raises(BadRequest, match="history"):
-            desk.recommend(user, 3, history=[10])
+        with pytest.raises(BadRequest, match="context"):
+            desk.recommend(user, 3, context={"daytime": "morning"})
+        with pytest.raises(BadRequest, match=r"^ratings: 1 given, must be as many as the history's 2 items"):
+            desk.recommend(user, 3, history=[10, 20], ratings=[4.0])

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from lethe.core.random import Stream
 from lethe.errors import ArtifactError, DataError
-from lethe.learning.aggregation import mean
+from lethe.learning.aggregation import AGGREGATORS, mean
 from lethe.learning.aggregation.ensemble import NOTHING, Asked, FactorEnsemble, SubModel
 from lethe.learning.training import train
 from lethe.models import MODELS, configure
 from lethe.serving.package import Package, write_package
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
+from tests.contract import BLOCK_ITEMS, checkerboard, table
 from tests.serving.conftest import package_info
 
 
@@ -31,6 +32,7 @@ class Fixed:
     item_factors: np.ndarray | None = None
 
     accepts: frozenset[str] = frozenset()
+    ordered: bool = False
 
     def score(self, users: np.ndarray, asked: Asked = NOTHING) -> np.ndarray:
         return self.scores[users]
@@ -205,3 +207,55 @@ def test_a_stranger_is_answered_by_what_follows_their_history(
         assert not {item for item, _ in answer.items} & set(history)
     assert served.recommend(0, 1, history=list(films[5:9])).items[0][0] == "film-09"  # who is in one shard alone
     assert served.recommend("nobody", 1, history=["film-unheard-of"]).source == "popular"
+
+
+def fitted(name: str, values: dict[str, Any], rows: Interactions, folder: Path) -> Package:
+    """A model of one shard, packaged and read again."""
+    catalogue = Catalogue.of(rows)
+    model = MODELS[name](configure(name, values), catalogue.shape)
+    train(model, catalogue.encode(rows), Stream(1))
+    ensemble, _ = AGGREGATORS["identity"].fit(
+        [SubModel("whole", model, catalogue)], rows, AGGREGATORS["identity"].Config(), Stream(1)
+    )
+    write_package(folder, ensemble, rows, package_info(model=name))
+    return Package.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "source"),
+    [
+        ("wmf", {"embedding_dim": 4}, "model"),
+        ("ease", {"reg": 5.0}, "model"),
+        ("als", {"embedding_dim": 2}, "model"),
+        ("bias-lfm", {"embedding_dim": 2}, "model"),
+        ("mostpop", {}, "similar"),
+        ("neumf", {"epochs": 1}, "similar"),
+    ],
+)
+def test_somebody_new_is_answered_by_their_history_whatever_the_family(
+    name: str, values: dict[str, Any], source: str, tmp_path: Path
+) -> None:
+    rows = table(name)
+    served = fitted(name, values, rows, tmp_path)
+    items = served.ensemble.catalogue.items.values.tolist()
+    history, block = items[: BLOCK_ITEMS // 2], set(items[:BLOCK_ITEMS])
+    answer = served.recommend("nobody", 4, history=["never heard of", *history], ratings=[1.0] + [5.0] * len(history))
+    assert answer.source == source
+    assert {item for item, _ in answer.items} <= block - set(history)
+    assert served.recommend("nobody", 4, history=["never heard of"]) == served.recommend("nobody", 4)
+
+
+def test_what_a_known_user_took_since_is_added_to_what_the_model_knows(tmp_path: Path) -> None:
+    rows = checkerboard()
+    served = fitted("wmf", {"embedding_dim": 4}, rows, tmp_path)
+    items, user = served.ensemble.catalogue.items.values.tolist(), int(rows.user_ids[0])
+    since = items[BLOCK_ITEMS:]
+    before, after = served.recommend(user, 4), served.recommend(user, 4, history=since[:8])
+    assert {item for item, _ in before.items} <= set(items[:BLOCK_ITEMS])
+    own = served.seen(served.ensemble.catalogue.users.place(user))
+    both = [*served.ensemble.catalogue.items.decode(own).tolist(), *since[:8]]
+    assert after.items == served.recommend("nobody", 4, history=both).items
+    rated = fitted("als", {"embedding_dim": 2}, table("als"), tmp_path)
+    assert rated.recommend(3, 40, history=[]).source == "model"
+    left = {item for item, _ in rated.recommend(3, 40).items}
+    assert {item for item, _ in rated.recommend(3, 40, history=list(left)[:1]).items} == left - set(list(left)[:1])

@@ -13,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
+from lethe.models.parts.fold_in import FoldIn, PairwiseRows
 from lethe.models.solvers.bpr_sgd import bpr_sgd
 from lethe.tables.matrix import InteractionMatrix
 
@@ -36,6 +38,9 @@ class BPR(towers.TwoTower):
         """Factor of half the L2 on the three vectors of each triple."""
         epochs: int = Field(120, ge=0)
         """Passes of as many triples as there are interactions."""
+
+    def fold_in(self) -> FoldIn:
+        return PairwiseRows(self.items.detach().numpy(), np.array(self.config.reg))
 
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
         return bpr_sgd(

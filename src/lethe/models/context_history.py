@@ -59,6 +59,8 @@ class ContextHistory(WMF):
         return self._score(users, torch.full((len(users), self.row_contexts.shape[1]), -1))
 
     def score_given(self, users: Tensor, given: base.Given) -> Tensor:
+        if given.history is not None:
+            return super().score_given(users, given)
         return self.score(users) if given.contexts is None else self._score(users, given.contexts)
 
     def _score(self, users: Tensor, contexts: Tensor) -> Tensor:

@@ -51,8 +51,7 @@ class EASE(item_based.ItemBased):
         """Set W from YᵀY [num_items, num_items], in the config's precision; it is overwritten."""
         self.weights = torch.from_numpy(closed_form(gram, self.config.reg).astype(np.float32, order="C"))
 
-    def score(self, users: Tensor) -> Tensor:
-        indptr, items = self.histories(users)
+    def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
         return functional.embedding_bag(items, self.weights, indptr, mode="sum", include_last_offset=True)
 
 

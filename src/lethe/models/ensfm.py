@@ -31,6 +31,7 @@ from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, row_batches
 from lethe.models.parts.feature_tower import Bag, feature_rows, from_sums, sums, tower
+from lethe.models.parts.fold_in import FoldIn
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -131,10 +132,15 @@ class ENSFM(base.Model):
         return self._scaled(self.user_sums[users]) @ self.item_vectors.T
 
     def score_given(self, users: Tensor, given: base.Given) -> Tensor:
+        if given.history is not None:
+            return super().score_given(users, given)
         parts = self.user_sums[users]
         if given.contexts is not None:
             parts = parts + self.context_sums[given.contexts].sum(dim=1)
         return self._scaled(parts) @ self.item_vectors.T
+
+    def fold_in(self) -> FoldIn:
+        return base.default_fold_in(self.item_vectors.detach().cpu().numpy())
 
     def factors(self) -> tuple[Tensor, Tensor] | None:
         if self.shape.num_contexts:

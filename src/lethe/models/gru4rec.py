@@ -65,6 +65,7 @@ class GRU4Rec(base.Model):
 
     needs: ClassVar[frozenset[str]] = frozenset({"timestamps"})
     accepts: ClassVar[frozenset[str]] = frozenset({"history"})
+    ordered: ClassVar[bool] = True
     states: Tensor
 
     def __init__(self, config: Config, shape: Shape) -> None:
@@ -160,17 +161,15 @@ class GRU4Rec(base.Model):
         """(h_u, 1) and (o_v, b_v)."""
         return _towers(self.states), torch.cat([self.outputs, self.biases[:, None]], dim=1).detach()
 
-    def score_given(self, users: Tensor, given: base.Given) -> Tensor:
-        """With a history: from the state after it, whoever the user is; an empty one says nothing."""
-        if given.history is None:
-            return self.score(users)
-        indptr, items = (part.cpu().numpy() for part in given.history)
-        states = self.states.new_zeros(len(users), self.config.embedding_dim)
-        states[users >= 0] = self.states[users[users >= 0]]
-        there = np.diff(indptr) > 0
+    def score_history(self, given: base.Given) -> Tensor:
+        """From the state after it, whoever the user is."""
         with torch.no_grad():
-            states[there] = self.run(Sequences(indptr, items))[there]
+            states = self.run(Sequences(given.taken.indptr, given.taken.items))
         return _towers(states) @ self.factors()[1].T
+
+    def fold_in(self) -> None:
+        """None: a history is read in its order, by the network."""
+        return None
 
 
 def _towers(states: Tensor) -> Tensor:

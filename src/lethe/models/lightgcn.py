@@ -21,8 +21,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from lethe.core.random import Stream
-from lethe.models.parts import losses, towers
+from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, Triples, triple_batches
+from lethe.models.parts.fold_in import FoldIn
 from lethe.models.parts.graph import Graph, normalized_graph, symmetric_product
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -90,6 +91,10 @@ class LightGCN(towers.NonSampling):
 
     def finish(self) -> None:
         self.smooth_users, self.smooth_items = (part.contiguous() for part in self.smooth())
+
+    def fold_in(self) -> FoldIn | None:
+        """Of the last layer: against the smoothed items, where the loss is the square loss of those."""
+        return super().fold_in() if self.config.loss == "non-sampling" else base.Model.fold_in(self)
 
     def factors(self) -> tuple[Tensor, Tensor]:
         return self.smooth_users, self.smooth_items

@@ -43,6 +43,8 @@ class MomentumMF(RatingModel):
         iterations: int = Field(1000, ge=0)
         """Steps, each over all ratings."""
 
+    reg_of_a_stranger = 0.07  # its own λ is beside a mean over all ratings, whose number it doesn't keep
+
     def start(self, stream: Stream) -> None:
         width = float(self.bounds[1] + 1) / self.config.embedding_dim
         with torch.no_grad():

@@ -63,6 +63,7 @@ class RALST(base.Model):
     Long: type[towers.TwoTower] = ImplicitLFM
     needs = GRU4Rec.needs
     accepts = GRU4Rec.accepts
+    ordered = True
     theta: Tensor
     ranges: Tensor
 
@@ -127,6 +128,10 @@ class RALST(base.Model):
         shift = -(weights * self.ranges[:, 0]).sum(dim=0)
         scaled = [tower * weight[:, None] for tower, weight in zip(users, weights, strict=True)]
         return torch.cat([*scaled, shift[:, None]], dim=1), torch.cat([*items, torch.ones_like(items[0][:, :1])], dim=1)
+
+    def fold_in(self) -> None:
+        """None: a history is read in its order, by the network."""
+        return None
 
     def score_given(self, users: Tensor, given: base.Given) -> Tensor:
         """With a history: x₁ from it; users nobody knows have no x₂, and x₁ alone ranks for them."""

@@ -24,6 +24,7 @@ from torch.nn import functional
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.models.parts.fold_in import FoldIn, MeanRows
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -89,6 +90,11 @@ class SimpleX(towers.TwoTower):
     def finish(self) -> None:
         self.user_directions = self.directions(self.users, self.indptr, self.history)
         self.item_directions = functional.normalize(self.items)
+
+    def fold_in(self) -> FoldIn:
+        """Their items alone; of somebody new there is no vector of their own."""
+        meanings = self.items @ self.mixing
+        return MeanRows(*(part.detach().cpu().numpy() for part in (self.item_directions, meanings)))
 
     def factors(self) -> tuple[Tensor, Tensor]:
         return self.user_directions, self.item_directions

@@ -24,6 +24,7 @@ from torch.nn import functional
 from lethe.core.random import Stream
 from lethe.models.parts import towers
 from lethe.models.parts.batches import RowBatch
+from lethe.models.parts.fold_in import FoldIn
 from lethe.models.solvers.als import als
 from lethe.models.solvers.spectral import turn_to_spectrum
 from lethe.tables.matrix import InteractionMatrix
@@ -62,6 +63,9 @@ class WMF(towers.NonSampling):
             sweeps=config.sweeps,
             steps=config.steps,
         )
+
+    def fold_in(self) -> FoldIn:
+        return self.rows_of(self.items, self.config.reg)
 
     def loss(self, batch: RowBatch) -> Tensor:
         loss = self.square_loss(functional.embedding(batch.rows, self.users), self.items, batch)

@@ -25,9 +25,10 @@ class Similar(Answer):
 
 
 class Recommended(Similar):
-    """Items for a user, best first, and where they come from; ``known`` says whether the model knows the user."""
+    """Items for a user, best first, and where they come from; ``known`` says whether the answer is theirs: by what the
+    model knows of them, or by the history that came with the request."""
 
-    source: Literal["model", "popular"]
+    source: Literal["model", "similar", "popular"]
     known: bool
 
 

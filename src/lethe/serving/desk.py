@@ -46,16 +46,21 @@ class Desk:
         *,
         context: dict[str, RawId] | None = None,
         history: Sequence[RawId] | None = None,
+        ratings: Sequence[float] | None = None,
     ) -> Recommended:
-        """Items for a user, in a context or after a history where the family's model looks at such.
+        """Items for a user, after a history, or in a context where the family's model looks at such.
 
         A hidden user gets the answer of an unknown one without a history, to the letter; what others are refused is
         refused to them too, so that nothing tells who is hidden.
         """
         name, package = self._family(family)
         self._check(k)
+        if ratings is not None and len(ratings) != len(history or ()):
+            raise BadRequest(
+                f"ratings: {len(ratings)} given, must be as many as the history's {len(history or ())} items"
+            )
         try:
-            answer = package.recommend(user_id, k, context=context, history=history)
+            answer = package.recommend(user_id, k, context=context, history=history, ratings=ratings)
         except DataError as error:
             raise BadRequest(str(error)) from None
         return self._recommended(name, package, user_id, k, answer)
@@ -78,7 +83,7 @@ class Desk:
         items, source = answer.items, answer.source
         if self.hidden.holds(package.info.dataset, user_id):
             items, source = package.popular(k), "popular"
-        return Recommended(**dict(self._similar(family, items)), source=source, known=source == "model")
+        return Recommended(**dict(self._similar(family, items)), source=source, known=source != "popular")
 
     def similar_items(self, item_id: RawId, k: int, family: str | None = None) -> Similar:
         """The nearest items of an item; raises NotServed if the family doesn't know it."""

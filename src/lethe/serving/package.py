@@ -23,10 +23,12 @@ from lethe.core.artifacts import Reference
 from lethe.core.canonical import Json, canonical_json
 from lethe.errors import ArtifactError, DataError
 from lethe.learning.aggregation.ensemble import Asked, Ensemble
+from lethe.models import rates
 from lethe.tables.interactions import Interactions
 from lethe.tables.likes import likes
 
 RawId = int | str
+Source = Literal["model", "similar", "popular"]
 Scored = list[tuple[RawId, float]]
 """Raw item ids with their scores, best first; equal scores in the order of the ids."""
 
@@ -66,10 +68,11 @@ class PackageInfo(Section):
 
 @dataclass(frozen=True)
 class Recommendation:
-    """Items for a user, and whether the model chose them or popularity did (for a user the model doesn't know)."""
+    """Items for a user, and what chose them: the model; likeness to the items of a history that the model can't
+    follow; popularity, for a user the model doesn't know."""
 
     items: Scored
-    source: Literal["model", "popular"]
+    source: Source
 
 
 @dataclass(frozen=True)
@@ -103,27 +106,55 @@ class Package:
         *,
         context: dict[str, RawId] | None = None,
         history: Sequence[RawId] | None = None,
+        ratings: Sequence[float] | None = None,
     ) -> Recommendation:
         """The best ``k`` items the user has not seen (fewer if fewer are left); popular ones for an unknown user.
 
-        ``context`` {field: value} is the situation, ``history`` the latest items, oldest first: a model that follows
-        histories answers an unknown user by it. In ``history`` only items of the catalogue count. Raises DataError
-        where the model looks at no such thing.
+        ``context`` {field: value} is the situation, ``history`` the latest items, oldest first, of which only those of
+        the catalogue count, and ``ratings`` how they were rated. Whoever has a history is answered by it, known or not:
+        by the family's model where that can fold people in, else by the items most like those of the history. Raises
+        DataError for a context where the model looks at none.
         """
-        for name, given in (("contexts", context), ("history", history)):
-            if given is not None and name not in self.ensemble.accepts:
-                raise DataError(f"{name.removesuffix('s')}: model {self.info.model} looks at none, leave it out")
+        if context is not None and "contexts" not in self.ensemble.accepts:
+            raise DataError(f"context: model {self.info.model} looks at none, leave it out")
         items = self.ensemble.catalogue.items
         user = self.ensemble.catalogue.users.place(user_id)
-        followed = [place for place in (items.place(item) for item in history or ()) if place >= 0]
-        asked = Asked(
-            {name: np.array([str(value)], dtype=object) for name, value in (context or {}).items()},
-            None if history is None else [items.decode(np.array(followed, dtype=np.int64))],
-        )
-        if user < 0 and not followed:
+        places = np.array([items.place(item) for item in history or ()], dtype=np.int64)
+        followed = places[places >= 0]
+        if user < 0 and not len(followed):
             return Recommendation(self.popular(k), "popular")
+        if len(followed) and "history" not in self.ensemble.accepts:
+            return self._unseen(user, self._likeness(followed), k, followed, "similar")
+        contexts = {name: np.array([str(value)], dtype=object) for name, value in (context or {}).items()}
+        stars = None if ratings is None else np.array([*ratings], dtype=np.float32)[places >= 0]
+        asked = Asked(contexts, *self._whole_history(user, followed, stars))
         scores = self.ensemble.score(np.array([user], dtype=np.int64), asked)[0]
         return self._unseen(user, scores, k, followed)
+
+    def _whole_history(
+        self, user: int, followed: np.ndarray, stars: np.ndarray | None
+    ) -> tuple[list[np.ndarray] | None, list[np.ndarray] | None]:
+        """Raw items and ratings to answer by: what is given, after what a known user is known to have taken.
+
+        A model that follows an order is given all of it. What a known user rated isn't kept, so of a model of ratings
+        their own vector says more than a few new ratings: those are only left out of the answer.
+        """
+        if not len(followed) or (user >= 0 and rates(self.info.model)):
+            return None, None
+        if user >= 0 and not self.ensemble.ordered:
+            followed = np.concatenate([self.seen(user), followed])
+        raw = self.ensemble.catalogue.items.decode(followed)
+        return [raw], None if stars is None or user >= 0 else [stars]
+
+    def _likeness(self, followed: np.ndarray) -> np.ndarray:
+        """The sum of each item's cosines with some -> [num_items] float32."""
+        own = self._directions[followed]
+        likeness = self._directions @ np.asarray(own.sum(axis=0)).ravel()
+        return np.asarray(likeness, dtype=np.float32).ravel()
+
+    def seen(self, user: int) -> np.ndarray:
+        """The items of a known user, dense, increasing."""
+        return self.items[self.indptr[user] : self.indptr[user + 1]]
 
     def recommend_many(self, user_ids: Sequence[RawId], k: int) -> list[Recommendation]:
         """``recommend`` for each of some users, all of whom are scored as one matrix product."""
@@ -135,13 +166,20 @@ class Package:
                 answers[place] = self._unseen(int(users[place]), scores, k)
         return answers
 
-    def _unseen(self, user: int, scores: np.ndarray, k: int, followed: Sequence[int] = ()) -> Recommendation:
+    def _unseen(
+        self,
+        user: int,
+        scores: np.ndarray,
+        k: int,
+        followed: np.ndarray | Sequence[int] = (),
+        source: Source = "model",
+    ) -> Recommendation:
         """The best items that are neither among the user's (-1: unknown) nor among those that were just followed."""
         unseen = np.ones(len(scores), dtype=bool)
         unseen[list(followed)] = False
         if user >= 0:
-            unseen[self.items[self.indptr[user] : self.indptr[user + 1]]] = False
-        return Recommendation(self._best(scores, k, unseen), "model")
+            unseen[self.seen(user)] = False
+        return Recommendation(self._best(scores, k, unseen), source)
 
     def similar_items(self, item_id: RawId, k: int) -> Scored:
         """The ``k`` items nearest by cosine, the item itself left out; raises DataError for an unknown item.

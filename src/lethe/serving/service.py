@@ -41,6 +41,7 @@ def _raw_id(value: object) -> object:
 
 
 RawId = Annotated[int | str, BeforeValidator(_raw_id)]
+Rating = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 
 
@@ -54,11 +55,13 @@ class Body(BaseModel):
 
 
 class ForUser(Body):
-    """``context`` {field: value} and ``history`` (items, oldest first) are for families whose model looks at such."""
+    """``history`` (items, oldest first; ``ratings`` of them, if there are) answers whoever the model doesn't know, and
+    adds to what it knows of others. ``context`` {field: value} is for families whose model looks at contexts."""
 
     user_id: RawId
     context: Annotated[dict[str, RawId], Field(max_length=100)] | None = None
     history: Annotated[list[RawId], Field(max_length=10_000)] | None = None
+    ratings: Annotated[list[Rating], Field(max_length=10_000)] | None = None
 
 
 class ForItem(Body):
@@ -134,7 +137,12 @@ class Recommender:
     async def recommend(self, request: ForUser) -> Recommended:
         """The best items a user has not seen; the popular ones for a user the model doesn't know."""
         return self.desk.recommend(
-            request.user_id, request.k, request.family, context=request.context, history=request.history
+            request.user_id,
+            request.k,
+            request.family,
+            context=request.context,
+            history=request.history,
+            ratings=request.ratings,
         )
 
     @api.post("/similar_items", response_model=Similar)

@@ -31,6 +31,7 @@ from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubMod
 from lethe.learning.training import History
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.models.parts.fold_in import SquareLossRows
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import InteractionMatrix, Shape
@@ -60,8 +61,10 @@ def fit(
         users, items = align(*stack(sub_models, train))
         model = Attention(config, catalogue.shape, users, items)
         history = training.train(model, catalogue.encode(train), stream)
-    left, right = model.factors()
-    return FactorEnsemble(catalogue, left.numpy(), right.numpy()), history
+    left, right = (tower.numpy() for tower in model.factors())
+    weights = model.negative_weights.numpy()
+    fold_in = SquareLossRows.of(right, weights, dropout=config.dropout)  # somebody new is in no shard
+    return FactorEnsemble(catalogue, left, right, fold_in), history
 
 
 class Attention(base.Model):

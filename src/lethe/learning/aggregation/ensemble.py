@@ -2,7 +2,7 @@
 
     ensemble.json                 kind, and for "weighted" the sub-models: name, model, config
     users.parquet, items.parquet  the catalogue
-    ensemble.safetensors          "factors": users, items      "weighted": counts, weights
+    ensemble.safetensors          "factors": users, items, fold_in.*      "weighted": counts, weights
     members/NAME/                 "weighted": users.parquet, items.parquet, weights.safetensors of each sub-model
 
 The bytes are a function of the content, and a folder needs nothing outside it.
@@ -29,6 +29,7 @@ from lethe.core.canonical import canonical_json
 from lethe.errors import ArtifactError
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Given, Model
+from lethe.models.parts.fold_in import FOLD_INS, FoldIn, Taken
 from lethe.tables.catalogue import Catalogue
 
 
@@ -37,10 +38,12 @@ class Asked:
     """What comes with a request for B users beside who they are, in raw ids (``models.parts.base.Given`` is dense).
 
     contexts   {field: [B] values}      histories  B arrays of item ids, oldest first, or None
+    ratings    B arrays, as long as those, of how the items were rated (nan: not), or None
     """
 
     contexts: dict[str, np.ndarray] = field(default_factory=dict)
     histories: Sequence[np.ndarray] | None = None
+    ratings: Sequence[np.ndarray] | None = None
 
     @property
     def fields(self) -> set[str]:
@@ -50,8 +53,23 @@ class Asked:
 
     def take(self, rows: np.ndarray) -> Asked:
         """What came for some of the users."""
-        histories = None if self.histories is None else [self.histories[row] for row in rows]
-        return Asked({name: values[rows] for name, values in self.contexts.items()}, histories)
+        histories, ratings = (
+            None if part is None else [part[row] for row in rows] for part in (self.histories, self.ratings)
+        )
+        return Asked({name: values[rows] for name, values in self.contexts.items()}, histories, ratings)
+
+    def taken(self, catalogue: Catalogue) -> Taken | None:
+        """The histories in dense items of a catalogue, what it doesn't know left out; None where there are none."""
+        if self.histories is None:
+            return None
+        rows = [catalogue.items.encode(items) for items in self.histories]
+        known = [items >= 0 for items in rows]
+        indptr = np.concatenate([[0], np.cumsum([there.sum() for there in known])]).astype(np.int64)
+        items = np.concatenate([np.empty(0, np.int64), *(row[there] for row, there in zip(rows, known, strict=True))])
+        if self.ratings is None:
+            return Taken(indptr, items)
+        stars = (row[there] for row, there in zip(self.ratings, known, strict=True))
+        return Taken(indptr, items, np.concatenate([np.empty(0, np.float32), *stars]).astype(np.float32))
 
 
 NOTHING = Asked()
@@ -68,19 +86,23 @@ class SubModel:
     def score(self, users: np.ndarray, asked: Asked = NOTHING) -> np.ndarray:
         """Scores [B, its num_items] float32 of its own dense users [B] int64, -1 for one it doesn't know."""
         with torch.inference_mode():
-            if not asked.fields & self.model.accepts:
+            if not asked.fields & self.accepts:
                 return self.model.score(torch.from_numpy(users)).numpy()
             return self.model.score_given(torch.from_numpy(users), self._given(asked)).numpy()
 
+    @cached_property
+    def accepts(self) -> frozenset[str]:
+        """Fields of ``Asked`` that its scores look at: a model that can fold people in looks at histories."""
+        return self.model.accepts | (frozenset() if self.model.fold_in() is None else {"history"})
+
     def _given(self, asked: Asked) -> Given:
         contexts = self.catalogue.encode_contexts(asked.contexts)
-        history = None
-        if asked.histories is not None:
-            rows = [self.catalogue.items.encode(items) for items in asked.histories]
-            rows = [items[items >= 0] for items in rows]
-            indptr = np.concatenate([[0], np.cumsum([len(items) for items in rows])]).astype(np.int64)
-            history = torch.from_numpy(indptr), torch.from_numpy(np.concatenate([np.empty(0, np.int64), *rows]))
-        return Given(None if contexts is None else torch.from_numpy(contexts), history)
+        taken = asked.taken(self.catalogue)
+        history = ratings = None
+        if taken is not None:
+            history = torch.from_numpy(taken.indptr), torch.from_numpy(taken.items)
+            ratings = None if taken.ratings is None else torch.from_numpy(taken.ratings)
+        return Given(None if contexts is None else torch.from_numpy(contexts), history, ratings)
 
     def factors(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Its two towers ([its num_users, d], [its num_items, d]) float32, or None."""
@@ -106,6 +128,11 @@ class Ensemble(ABC):
         """Fields of ``Asked`` that ``score`` looks at."""
         return frozenset()
 
+    @property
+    def ordered(self) -> bool:
+        """Whether it follows a history as a sequence, so that one that is given stands for all that a user did."""
+        return False
+
     def factors(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Two towers ([num_users, d], [num_items, d]) float32 whose dot product is the score, or None."""
         return None
@@ -127,27 +154,46 @@ class Ensemble(ABC):
 
 @dataclass(frozen=True)
 class FactorEnsemble(Ensemble):
-    """Two towers: users [num_users, d] and items [num_items, d] float32."""
+    """Two towers: users [num_users, d] and items [num_items, d] float32; and how somebody new gets a vector."""
 
     catalogue: Catalogue
     users: np.ndarray
     items: np.ndarray
+    fold_in: FoldIn | None = None
+
+    @property
+    def accepts(self) -> frozenset[str]:
+        return frozenset() if self.fold_in is None else frozenset({"history"})
 
     def score(self, users: np.ndarray, asked: Asked = NOTHING) -> np.ndarray:
-        return self.users[users] @ self.items.T
+        taken = None if self.fold_in is None else asked.taken(self.catalogue)
+        vectors = self.users[users]
+        if self.fold_in is not None and taken is not None:
+            there = np.diff(taken.indptr) > 0
+            vectors[there] = self.fold_in.users(taken)[there]
+            vectors[~there & (users < 0)] = 0
+        return vectors @ self.items.T
 
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
         return self.users, self.items
 
     def save(self, folder: Path) -> None:
         arrays = {"users": np.ascontiguousarray(self.users), "items": np.ascontiguousarray(self.items)}
-        _write(folder, self.catalogue, {"kind": "factors"}, arrays)
+        description: dict[str, str] = {"kind": "factors"}
+        if self.fold_in is not None:
+            description["fold_in"] = self.fold_in.kind
+            arrays |= {f"fold_in.{name}": array for name, array in self.fold_in.arrays().items()}
+        _write(folder, self.catalogue, description, arrays)
 
     @classmethod
     def read(cls, folder: Path, description: dict[str, Any]) -> FactorEnsemble:
         """What ``save`` wrote; ``description`` is ensemble.json."""
         arrays = load_arrays(folder / "ensemble.safetensors")
-        return cls(Catalogue.read(folder), arrays["users"], arrays["items"])
+        users, items, fold_in = arrays.pop("users"), arrays.pop("items"), None
+        if "fold_in" in description:
+            own = {name.removeprefix("fold_in."): array for name, array in arrays.items()}
+            fold_in = FOLD_INS[description["fold_in"]](items, **own)
+        return cls(Catalogue.read(folder), users, items, fold_in)
 
 
 @dataclass(frozen=True)
@@ -177,14 +223,18 @@ class WeightedEnsemble(Ensemble):
 
     @property
     def accepts(self) -> frozenset[str]:
-        return frozenset().union(*(member.model.accepts for member in self.members))
+        return frozenset().union(*(member.accepts for member in self.members))
+
+    @property
+    def ordered(self) -> bool:
+        return any(member.model.ordered for member in self.members)
 
     def votes(self, users: np.ndarray, asked: Asked = NOTHING) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]:
         """For each member: which cells of (users, items) it holds, an open mesh, and its scores [n, m] there."""
         for member, (own_users, items) in zip(self.members, self._places, strict=True):
             own = np.where(users >= 0, own_users[users], -1)
             # Whom a shard never saw it can answer all the same by what came with the request.
-            rows = np.flatnonzero((own >= 0) | ((users < 0) & bool(asked.fields & member.model.accepts)))
+            rows = np.flatnonzero((own >= 0) | ((users < 0) & bool(asked.fields & member.accepts)))
             yield np.ix_(rows, items), member.score(own[rows], asked.take(rows))
 
     def score(self, users: np.ndarray, asked: Asked = NOTHING) -> np.ndarray:

@@ -28,4 +28,4 @@ def fit(
     factors = None if only.model.accepts else only.factors()
     if factors is None:
         return mean.fit(sub_models, train, mean.Config(), stream)
-    return FactorEnsemble(Catalogue(only.catalogue.users, only.catalogue.items), *factors), []
+    return FactorEnsemble(Catalogue(only.catalogue.users, only.catalogue.items), *factors, only.model.fold_in()), []

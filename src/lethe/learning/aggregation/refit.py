@@ -48,4 +48,4 @@ def fit(
             steps=config.steps,
         )
         history = [{"epoch": epoch, "loss": loss} for epoch, loss in enumerate(losses)]
-    return FactorEnsemble(catalogue, users, items), history
+    return FactorEnsemble(catalogue, users, items, config.fold_in(items)), history

@@ -30,6 +30,7 @@ from lethe.learning.aggregation.align import Tower, stack
 from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
 from lethe.learning.training import History
 from lethe.models.parts import base
+from lethe.models.parts.fold_in import FoldIn, SquareLossRows
 from lethe.models.solvers.als import solve_users
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
@@ -47,6 +48,11 @@ class SquareLoss(Section):
     """Share of the user vectors' entries that is dropped; the expectation is taken exactly."""
     reg: float = Field(0.0, ge=0)
     """λ of the L2."""
+
+    def fold_in(self, items: np.ndarray) -> FoldIn:
+        """How somebody new is solved against the combined items: as everybody is."""
+        weights = np.full(len(items), self.negative_weight)
+        return SquareLossRows.of(items, weights, dropout=self.dropout, reg=self.reg)
 
 
 class Config(SquareLoss):
@@ -71,7 +77,7 @@ def fit(
             reg=config.reg,
             steps=STEPS,
         )
-    return FactorEnsemble(catalogue, *towers), [{"epoch": 0, "loss": loss}]
+    return FactorEnsemble(catalogue, *towers, config.fold_in(towers[1])), [{"epoch": 0, "loss": loss}]
 
 
 def item_space(users: Tower, items: Tower, dim: int) -> np.ndarray:

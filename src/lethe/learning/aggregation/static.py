@@ -33,6 +33,7 @@ from lethe.learning.aggregation import mean
 from lethe.learning.aggregation.align import Tower, stack
 from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
 from lethe.learning.training import History
+from lethe.models.parts import base
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import InteractionMatrix
@@ -60,7 +61,8 @@ def fit(
         users, items = (side_by_side(tower) for tower in stack(sub_models, train))
         weights, loss = solve(*tower_moments(users, items, data, config.negative_weight))
     weighted = (users * weights[:, None]).reshape(len(users), -1)
-    return FactorEnsemble(catalogue, weighted, items.reshape(len(items), -1)), [{"epoch": 0, "loss": loss}]
+    beside = items.reshape(len(items), -1)
+    return FactorEnsemble(catalogue, weighted, beside, base.default_fold_in(beside)), [{"epoch": 0, "loss": loss}]
 
 
 def side_by_side(tower: Tower) -> np.ndarray:

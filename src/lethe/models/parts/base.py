@@ -6,15 +6,22 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
+import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lethe.config.section import Section
 from lethe.core.random import Stream
+from lethe.models.parts.fold_in import CentredRows, FoldIn, Taken
 from lethe.tables.matrix import InteractionMatrix, Shape, Side
 
 READABLE = frozenset({"contexts", "timestamps", *(part.name for part in fields(Side))})
 """What a model may say that it reads: columns of ``InteractionMatrix`` and parts of ``Side``."""
+
+DEFAULT_NEGATIVE_WEIGHT, DEFAULT_REG = 0.2, 0.02
+"""Of ``default_fold_in``: c⁻, and λ in mean squares of the items' centred coordinates, summed over the items."""
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
@@ -50,10 +57,20 @@ class Given(NamedTuple):
     contexts  [B, number of context fields] int64, the dense context of each field; -1 for one never seen
     history   their latest items, oldest first, ragged: user b has ``items[indptr[b]:indptr[b + 1]]``
               (indptr [B + 1] int64, items [nnz] int64)
+    ratings   [nnz] float32, how they rated those; nan for one they didn't
     """
 
     contexts: Tensor | None = None
     history: tuple[Tensor, Tensor] | None = None
+    ratings: Tensor | None = None
+
+    @property
+    def taken(self) -> Taken:
+        """The history in arrays."""
+        assert self.history is not None
+        ratings = None if self.ratings is None else self.ratings.cpu().numpy()
+        indptr, items = (part.cpu().numpy() for part in self.history)
+        return Taken(indptr, items, ratings)
 
 
 class Model(nn.Module):
@@ -72,6 +89,8 @@ class Model(nn.Module):
     """What it learns from too where the dataset has it: of ``READABLE``. ``train`` hands it nothing undeclared."""
     accepts: ClassVar[frozenset[str]] = frozenset()
     """Fields of ``Given`` that ``score_given`` looks at."""
+    ordered: ClassVar[bool] = False
+    """Whether it follows a history as a sequence, so that one that is given stands for all that a user did."""
     repeats: ClassVar[bool] = False
     """Whether it can count a pair for each of several contexts; where it can't, and doesn't read contexts, ``train``
     gives it each pair once."""
@@ -120,9 +139,35 @@ class Model(nn.Module):
     def score_given(self, users: Tensor, given: Given) -> Tensor:
         """``score`` in the light of what came with the request -> [B, num_items].
 
-        A model that ``accepts`` a field answers users it doesn't know (-1) too where that field is given.
+        Whoever has a history is answered by it, known or not: a model that accepts a field answers users it doesn't
+        know (-1) too where that field is given.
         """
-        return self.score(users)
+        if given.history is None:
+            return self.score(users)
+        lengths = given.history[0].diff()
+        alone = (lengths == 0) & (users >= 0)
+        scores = torch.zeros(len(users), self.shape.num_items, device=users.device)
+        if alone.any():
+            scores[alone] = self.score(users[alone])
+        if not alone.all():
+            indptr = functional.pad(lengths[~alone].cumsum(0), (1, 0))
+            scores[~alone] = self.score_history(given._replace(history=(indptr, given.history[1])))
+        return scores
+
+    def score_history(self, given: Given) -> Tensor:
+        """Scores of B people, whoever they are, by the history of each -> [B, num_items]."""
+        fold_in = self.fold_in()
+        if fold_in is None:
+            raise TypeError(f"{type(self).__name__} follows no history")
+        return torch.from_numpy(fold_in.users(given.taken) @ fold_in.items.T)
+
+    def fold_in(self) -> FoldIn | None:
+        """How the vector of somebody new is made, where users have vectors; None where a history says nothing.
+
+        By default by ``default_fold_in``, whatever the model's own loss is.
+        """
+        factors = self.factors()
+        return None if factors is None else default_fold_in(factors[1].detach().cpu().numpy())
 
     def factors(self) -> tuple[Tensor, Tensor] | None:
         """(users [num_users, d], items [num_items, d]) whose dot product is the score, or None if it has no such."""
@@ -134,3 +179,10 @@ class Model(nn.Module):
         if factors is None:
             raise TypeError(f"{type(self).__name__} has no two towers")
         return factors
+
+
+def default_fold_in(items: np.ndarray) -> FoldIn:
+    """For models whose loss has no closed form in a user's vector: the square loss around the items' mean."""
+    spread = float(items.var(axis=0, dtype=np.float64).sum()) * len(items) / max(items.shape[1], 1)
+    weights = np.full(len(items), DEFAULT_NEGATIVE_WEIGHT)
+    return CentredRows.of(items, weights, dropout=0.0, reg=DEFAULT_REG * spread)

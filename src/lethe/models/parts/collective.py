@@ -9,17 +9,19 @@ such blocks; with dropout 0 and μ it is the collective factorisation of Singh &
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
+from lethe.models.parts.fold_in import FoldIn, SquareLossRows
 from lethe.models.solvers.collective import Block, collective
 from lethe.models.solvers.spectral import turn_to_spectrum
-from lethe.tables.matrix import InteractionMatrix
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
 class CollectiveConfig(base.Config):
@@ -48,6 +50,12 @@ class CollectiveConfig(base.Config):
 class Collective(towers.TwoTower):
     """score(u, v) = p_u·q_v; its Config is a CollectiveConfig. The tables of the side data are not kept."""
 
+    negative_weights: Tensor
+
+    def __init__(self, config: Any, shape: Shape) -> None:
+        super().__init__(config, shape)
+        self.register_buffer("negative_weights", torch.zeros(shape.num_items))
+
     def blocks(self, data: InteractionMatrix, negative_weights: np.ndarray) -> tuple[list[Block], dict[str, int]]:
         """The objective over tables "users", "items" and others, given c⁻ [num_items]; the sizes of those others. The
         first block is that of users and items."""
@@ -56,8 +64,8 @@ class Collective(towers.TwoTower):
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
         config = self.config
         counts = torch.from_numpy(data.item_counts)
-        weights = losses.negative_weights(counts, config.negative_weight, config.popularity_exponent).numpy()
-        blocks, sizes = self.blocks(data, weights)
+        self.negative_weights = losses.negative_weights(counts, config.negative_weight, config.popularity_exponent)
+        blocks, sizes = self.blocks(data, self.negative_weights.numpy())
         others = {name: self._start(size, stream, name) for name, size in sizes.items()}
         users = self.users.detach().numpy()
         turn_to_spectrum(blocks[0].data, users, config.power_iterations)
@@ -65,6 +73,11 @@ class Collective(towers.TwoTower):
         return collective(
             blocks, tables, dropout=config.dropout, reg=config.reg, sweeps=config.sweeps, steps=config.steps
         )
+
+    def fold_in(self) -> FoldIn:
+        """Exact for somebody of whom nothing is known but their items."""
+        items, weights = (part.detach().cpu().numpy() for part in (self.items, self.negative_weights))
+        return SquareLossRows.of(items, weights, dropout=self.config.dropout, reg=self.config.reg)
 
     def _start(self, size: int, stream: Stream, name: str) -> np.ndarray:
         numbers = torch.randn((size, self.config.embedding_dim), generator=stream.torch(name))

@@ -25,6 +25,7 @@ _RAGGED = ("history", "columns", "values")
 class ItemBased(base.Model):
     """Keeps the users' items. ``indptr`` [num_users + 1] int64, ``history`` [nnz] int64, increasing in each user."""
 
+    accepts = frozenset({"history"})
     indptr: Tensor
     history: Tensor
 
@@ -36,6 +37,21 @@ class ItemBased(base.Model):
     def remember(self, data: InteractionMatrix) -> None:
         """Keep the items of every user."""
         self.indptr, self.history = torch.from_numpy(data.indptr), torch.from_numpy(data.items)
+
+    def score(self, users: Tensor) -> Tensor:
+        return self.votes(*self.histories(users))
+
+    def score_history(self, given: base.Given) -> Tensor:
+        assert given.history is not None
+        return self.votes(*_distinct(*given.history))
+
+    def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
+        """Σ W_wv over the items w of each of B people, ragged -> [B, num_items]."""
+        raise NotImplementedError
+
+    def weights_to(self, items: Tensor, item: int) -> Tensor:
+        """W_wv of items w [n] for one item v -> [n]: how much each adds to its score."""
+        return torch.stack([self.votes(torch.tensor([0, 1]), items[[place]])[0, item] for place in range(len(items))])
 
     def histories(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """The items of ``users`` [B] -> (indptr [B + 1], items [n]), both int64."""
@@ -73,11 +89,18 @@ class Neighbours(ItemBased):
         )
         self.values = torch.from_numpy(weights.data.astype(np.float32))
 
-    def score(self, users: Tensor) -> Tensor:
-        scores = torch.zeros(len(users), self.shape.num_items)
-        arrays = (*self.histories(users), self.row_indptr, self.columns, self.values, scores)
+    def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
+        scores = torch.zeros(len(indptr) - 1, self.shape.num_items)
+        arrays = (indptr, items, self.row_indptr, self.columns, self.values, scores)
         _add_rows(*(part.numpy() for part in arrays))
         return scores
+
+
+def _distinct(indptr: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    """Each person's items once, increasing."""
+    own = [torch.unique(items[start:end]) for start, end in zip(indptr[:-1].tolist(), indptr[1:].tolist(), strict=True)]
+    lengths = torch.tensor([len(part) for part in own], dtype=torch.int64)
+    return functional.pad(lengths.cumsum(0), (1, 0)), torch.cat([*own, items[:0]])
 
 
 @numba.njit(nogil=True, cache=True)

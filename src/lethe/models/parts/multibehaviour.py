@@ -54,6 +54,7 @@ class MultiBehaviour(towers.NonSampling):
     def __init__(self, config: Any, shape: Shape) -> None:
         super().__init__(config, shape)
         self.shares = config.shares()
+        self.register_buffer("negative_weights", torch.zeros(len(config.names), shape.num_items))
 
     def matrices(self, data: InteractionMatrix) -> list[InteractionMatrix]:
         """One for each of ``config.names``. Raises ConfigError for one that is not in the data, DataError for a target
@@ -75,6 +76,9 @@ class MultiBehaviour(towers.NonSampling):
         self.negative_weights = torch.stack(
             [losses.negative_weights(c, config.negative_weight, config.popularity_exponent) for c in counts]
         )
+
+    def target_weights(self) -> Tensor:
+        return self.negative_weights[-1]
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
         *others, target = self.matrices(data)

@@ -13,6 +13,7 @@ from torch import Tensor
 from lethe.core.random import Stream
 from lethe.errors import DataError
 from lethe.models.parts import base, towers
+from lethe.models.parts.fold_in import FoldIn, RatingRows
 from lethe.models.solvers.rating_sgd import Factors, rating_sgd
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -112,6 +113,16 @@ class RatingModel(towers.TwoTower):
         products = (self.users.detach()[users[warm]] * self.items.detach()[items[warm]]).sum(dim=1)
         ratings[warm] = ratings[warm] + products if self.biased else products
         return ratings.clamp(self.bounds[0], self.bounds[1])
+
+    reg_of_a_stranger: ClassVar[float | None] = None
+    """λ of a rating in the system of somebody new; None: ``reg`` of the Config."""
+
+    def fold_in(self) -> FoldIn:
+        """The ridge regression of their ratings, the exact least of ALS's and LFM's loss in a user's vector."""
+        reg = self.config.reg if self.reg_of_a_stranger is None else self.reg_of_a_stranger
+        mean, liked = float(self.mean) if self.biased else np.nan, float(self.bounds[1])
+        items = self.factors()[1].cpu().numpy()
+        return RatingRows(items, np.array(reg), np.array(liked), np.array(mean))
 
     def factors(self) -> tuple[Tensor, Tensor]:
         """The two towers; a biased model's have two more dimensions, (…, 1, μ + b_u) and (…, b_i, 1)."""

@@ -13,6 +13,7 @@ from lethe.core.random import Stream
 from lethe.models.parts import losses
 from lethe.models.parts.base import GradientConfig, Model, Probability
 from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.models.parts.fold_in import FoldIn, SquareLossRows
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -57,7 +58,7 @@ class NonSampling(TwoTower):
 
     def __init__(self, config: Any, shape: Shape) -> None:
         super().__init__(config, shape)
-        self.register_buffer("negative_weights", torch.zeros(shape.num_items), persistent=False)
+        self.register_buffer("negative_weights", torch.zeros(shape.num_items))
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         super().prepare(data, stream)
@@ -72,6 +73,20 @@ class NonSampling(TwoTower):
         return losses.non_sampling(
             users, items, batch, negative_weights=self.negative_weights, h=h, dropout=self.config.dropout
         )
+
+    def fold_in(self) -> FoldIn | None:
+        """Exact: the loss has its least, in a user's vector, where a linear system says."""
+        factors = self.factors()
+        return None if factors is None else self.rows_of(factors[1])
+
+    def rows_of(self, items: Tensor, reg: float = 0.0) -> FoldIn:
+        """The linear systems of users against such vectors of items, which make the score."""
+        arrays = [part.detach().cpu().numpy() for part in (items, self.target_weights())]
+        return SquareLossRows.of(*arrays, dropout=self.config.dropout, reg=reg)
+
+    def target_weights(self) -> Tensor:
+        """c⁻ [N] of what is recommended."""
+        return self.negative_weights
 
     def squared_norm(self, batch: RowBatch) -> Tensor:
         """Σ‖p_u‖² over the batch and the batch's share of Σ‖q_v‖², so that an epoch's batches sum to the whole."""

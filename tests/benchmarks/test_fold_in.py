@@ -1,0 +1,40 @@
+"""The comparison itself, on a table where everybody's taste is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.collaborative import Split
+from benchmarks.fold_in import compare, report, run
+from lethe.errors import ConfigError
+from lethe.tables.interactions import Interactions
+from tests.contract import checkerboard
+
+
+def split() -> Split:
+    rows = checkerboard()
+    test = np.random.default_rng(2).random(len(rows)) < 0.2
+    return Split("checkerboard", rows.take(~test), rows.take(test))
+
+
+@pytest.mark.parametrize(("name", "values"), [("wmf", {"embedding_dim": 4}), ("ease", {"reg": 5.0})])
+def test_folded_in_and_trained_are_measured_on_the_same_people(name: str, values: dict[str, object]) -> None:
+    row = compare(name, split(), values, 1)
+    assert row["users"] == 4
+    # What is left of the own block is among the first 20 for whoever is known.
+    assert row["trained"] == row["folded_in"] == 1.0
+    assert row["popular"] < 1.0
+    assert f"| {name} | checkerboard | 1.0000 | 1.0000 |" in report([row], "command")[1]
+
+
+def test_an_unknown_family_is_refused_before_anything_is_read(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.raises(ConfigError, match=r"^--family: unknown family 'x'; known families: wmf, "):
+        run(["x"], tmp_path_factory.mktemp("none"), 1, lambda line: None)
+
+
+def test_histories_are_in_order_of_time() -> None:
+    from benchmarks.fold_in import of_each
+
+    rows = Interactions.of(np.array([1, 1, 2, 1]), np.array([5, 6, 7, 8]), timestamps=np.array([30, 10, 5, 20]))
+    assert {user: items.tolist() for user, items in of_each(rows).items()} == {1: [6, 8, 5], 2: [7]}
