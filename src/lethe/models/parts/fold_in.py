@@ -15,7 +15,7 @@ from typing import ClassVar, NamedTuple, Self
 import numpy as np
 import scipy.special
 
-MOST = 4096
+MOST = 1024
 NEWTON_STEPS = 6
 """More don't change the order of the scores."""
 
