@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from prefect import flow, task
 
 from flows.command import alone, command
@@ -31,20 +33,21 @@ def search() -> checks.Searched:
 
 
 @task(name="sampled rebuild")
-def rebuild() -> Json:
-    return checks.rebuild(Workspace.find())
+def rebuild(seed: str | None) -> Json:
+    return checks.rebuild(Workspace.find(), seed=seed)
 
 
 @flow(name="audit")
 @alone
-def audit() -> None:
-    """Requests, log, suppression list, absence scan, sampled rebuild; reports/audit.json where all of it holds."""
+def audit(seed: str | None = None) -> None:
+    """Requests, log, suppression list, absence scan, sampled rebuild (``seed`` draws the sample; random without one);
+    reports/audit.json where all of it holds."""
     checks.begin(Workspace.find())
     results = checks.Results(
-        requests=requests(), log=log(), suppression=suppression(), scan=search(), rebuild=rebuild()
+        requests=requests(), log=log(), suppression=suppression(), scan=search(), rebuild=rebuild(seed)
     )
     checks.write_report(Workspace.find(), results)
 
 
 if __name__ == "__main__":
-    command(audit)
+    command(lambda: audit(*sys.argv[1:]))

@@ -10,6 +10,7 @@ import pytest
 
 from lethe.build.registry import Registry
 from lethe.core.artifacts import ArtifactStore
+from lethe.core.canonical import digest_file
 from lethe.core.environment import whole_code_digest
 from lethe.core.keys import keyed
 from lethe.core.workspace import Workspace
@@ -70,12 +71,14 @@ def test_the_certificate_names_the_code_that_built_what_was_replaced(
     tiny: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lethe.build.registry.whole_code_digest", lambda: "a" * 64)
+    tiny.lock.write_text("torch==2.13.0\n")
     train(tiny)
     monkeypatch.undo()
     (id,) = forget(tiny, USERS[0])
     path = tiny.root / standing.ledger(tiny).get(id).result["certificate"]
     signed = certificate.read(path)
     assert (signed.materials["code before"], signed.materials["code"]) == ("a" * 64, whole_code_digest())
+    assert signed.materials["requirements.lock"] == digest_file(tiny.lock)
 
 
 def test_digests_of_before_are_keyed(tiny: Workspace) -> None:

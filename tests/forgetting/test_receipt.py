@@ -15,6 +15,7 @@ from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, EvidenceError, LetheError, RequestError
 from lethe.forgetting import certificate, completion, erasure, intake
 from lethe.forgetting import receipt as receipts
+from tests.forgetting.test_cases import data, rows, workspace_of
 from tests.forgetting.test_certificate import tool as tool
 from tests.house import ask, rebuild, train
 
@@ -65,6 +66,7 @@ def test_the_command_writes_it_at_acceptance(tiny: Workspace, tool, tmp_path: Pa
     done = CliRunner().invoke(app, [*command, "--user", "-"], input=f"{GONE}\n")
     assert done.exit_code == 0, done.exception
     assert both(tool, path, key, GONE) is None
+    assert path.stat().st_mode & 0o777 == 0o600, "the salt is the requester's"
     (request,) = intake.ledger(tiny).pending()
     assert request.nonce == "n0nce"
     nobody = CliRunner().invoke(app, [*command, "--user", "nobody", "--confirm-unknown"])
@@ -72,6 +74,54 @@ def test_the_command_writes_it_at_acceptance(tiny: Workspace, tool, tmp_path: Pa
     assert both(tool, path, key, "nobody") is None, "also where nothing was held"
     for refused in (["--everywhere", "--user", GONE], ["--user", "user-007", "--nonce", "user-007"]):
         assert isinstance(CliRunner().invoke(app, [*command, *refused]).exception, RequestError)
+
+
+def test_many_get_one_each_in_a_private_file_in_the_order_asked(
+    tiny: Workspace, tool, tmp_path: Path, monkeypatch
+) -> None:
+    train(tiny)
+    monkeypatch.chdir(tiny.root)
+    users = [GONE, "user-007", "nobody", "user-009"]
+    (tmp_path / "ids.csv").write_text("\n".join(users))
+    key, path = tmp_path / "key.pem", tmp_path / "receipts.jsonl"
+    key.write_bytes(PublicKey.own().pem)
+    command = ["forget", "add", "--confirm-unknown", "--file", str(tmp_path / "ids.csv"), "--receipts"]
+    done = CliRunner().invoke(app, [*command, str(path)])
+    assert done.exit_code == 0, done.exception
+    assert path.stat().st_mode & 0o777 == 0o600
+    lines = path.read_text().splitlines()
+    assert len(lines) == len(users)
+    assert len({json.loads(line)["salt"] for line in lines}) == len(users)
+    for user, line in zip(users, lines, strict=True):
+        one = tmp_path / "receipt.json"
+        one.write_text(line)
+        assert both(tool, one, key, user) is None
+        assert user not in line
+    known = {request.id for request in intake.ledger(tiny).all()}
+    assert {receipts.check(one, PublicKey.own()).request} <= known
+    for taken in (path, tmp_path / "no-folder" / "receipts.jsonl"):
+        refused = CliRunner().invoke(app, [*command, str(taken)])
+        assert "must be a new file in a folder that is there" in str(refused.exception)
+    assert path.read_text().splitlines() == lines, "the salts of those that were given stand nowhere else"
+
+
+def test_everywhere_each_dataset_in_turn_has_its_receipts(tmp_path: Path, tool, monkeypatch) -> None:
+    workspace = workspace_of(tmp_path / "w", rows(), names=("one", "two"))
+    for name in ("one", "two"):
+        data(workspace, name)
+    monkeypatch.chdir(workspace.root)
+    key, path = tmp_path / "key.pem", tmp_path / "receipts.jsonl"
+    key.write_bytes(PublicKey.own().pem)
+    command = ["forget", "add", "--everywhere", "--file", "-", "--not-item", "--receipts", str(path)]
+    done = CliRunner().invoke(app, command, input="7\n8\n")
+    assert done.exit_code == 0, done.exception
+    said = []
+    for place, line in enumerate(path.read_text().splitlines()):
+        one = tmp_path / f"{place}.json"
+        one.write_text(line)
+        assert both(tool, one, key, ("7", "8")[place % 2]) is None
+        said.append(receipts.check(one, PublicKey.own()).dataset)
+    assert said == ["one", "one", "two", "two"]
 
 
 def test_without_the_salt_nobody_can_be_guessed(asked, tool) -> None:

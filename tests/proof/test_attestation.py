@@ -23,7 +23,10 @@ def opened(path: Path, kind: str) -> tuple[list[dict], dict]:
 
 
 def test_each_version_has_a_provenance_and_all_of_them_a_result(tiny: Workspace, tmp_path: Path) -> None:
+    tiny.lock.write_text("torch==2.13.0\n")
     train(tiny)
+    built_with = digest_file(tiny.lock)
+    tiny.lock.write_text("torch==2.14.0\n")
     written = attestation.attest(tiny, verify(tiny), tmp_path)
     assert [path.name for path in written] == ["plain.provenance.json", "sharded.provenance.json", "verify.json"]
     served = Registry(tiny).served()
@@ -35,6 +38,7 @@ def test_each_version_has_a_provenance_and_all_of_them_a_result(tiny: Workspace,
         assert build["externalParameters"]["recipe"] == version.recipe.plain()
         named = {one["name"]: one["digest"]["sha256"] for one in build["resolvedDependencies"]}
         assert named["tiny/interactions"] == version.info.data_digest
+        assert named["requirements.lock"] == built_with, "that of the build, whatever it is now"
         assert {f"sub-model/{shard}" for shard in version.info.sub_models} <= named.keys()
         assert predicate["runDetails"]["byproducts"][0]["annotations"] == version.metrics
     subjects, predicate = opened(tmp_path / "verify.json", attestation.RESULT)
@@ -44,7 +48,7 @@ def test_each_version_has_a_provenance_and_all_of_them_a_result(tiny: Workspace,
 
 def test_a_sample_and_a_difference_are_not_called_more(tiny: Workspace, tmp_path: Path) -> None:
     train(tiny)
-    attestation.attest(tiny, verify(tiny, sample=1, seed=0), tmp_path / "sampled")
+    attestation.attest(tiny, verify(tiny, sample=1, seed="0"), tmp_path / "sampled")
     assert opened(tmp_path / "sampled" / "verify.json", attestation.RESULT)[1]["properties"] == [attestation.SAMPLED]
     different = Comparison(("plain/package",), ("plain/package",))
     attestation.attest(tiny, different, tmp_path / "different")

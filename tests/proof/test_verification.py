@@ -31,14 +31,19 @@ def test_a_sample_compares_the_data_and_some_sub_models(tiny: Workspace) -> None
     assert len(names) == 4
     seen = set()
     for seed in range(6):
-        sampled = verify(tiny, sample=1, seed=seed)
+        sampled = verify(tiny, sample=1, seed=str(seed))
         assert sampled.equal
         (one,) = (name for name in sampled.compared if "/sub-model/" in name)
-        assert verify(tiny, sample=1, seed=seed).compared == sampled.compared
+        assert verify(tiny, sample=1, seed=str(seed)).compared == sampled.compared
         assert {name for name in whole.compared if "/sub-model/" not in name} >= set(sampled.compared) - {one}
         seen.add(one)
     assert len(seen) > 1, "other seeds look at others"
-    assert verify(tiny, sample=99, seed=0).equal
+    assert verify(tiny, sample=99, seed="0").equal
+    assert verify(tiny, sample=1, seed="mine").to_json()["seed"] == "mine"
+    drawn = [verify(tiny, sample=1) for _ in range(2)]
+    assert drawn[0].seed != drawn[1].seed, "not the day's, which who builds could know"
+    assert all(verify(tiny, sample=1, seed=one.seed).compared == one.compared for one in drawn)
+    assert whole.seed is None
     assert list(tiny.temporary.iterdir()) == []
 
 
@@ -47,7 +52,7 @@ def test_rows_that_were_left_out_or_put_in_are_seen_by_a_sample_too(tiny: Worksp
     path = tiny.interactions("tiny")
     rows = Interactions.read(path)
     rows.take(slice(1, None)).write(path)
-    assert verify(tiny, sample=1, seed=0).differing == ("tiny/interactions",)
+    assert verify(tiny, sample=1, seed="0").differing == ("tiny/interactions",)
 
 
 def grow(workspace: Workspace, users: int = 6) -> None:
@@ -61,7 +66,7 @@ def grow(workspace: Workspace, users: int = 6) -> None:
 def test_a_growing_source_is_no_false_alarm(tiny: Workspace) -> None:
     train(tiny)
     grow(tiny)
-    for whole in (verify(tiny), verify(tiny, sample=1, seed=0)):
+    for whole in (verify(tiny), verify(tiny, sample=1, seed="0")):
         assert whole.equal
         assert whole.left_out == ("tiny/interactions",), "the source is not as it was when the table was made"
         assert "tiny/split/train" in whole.compared
@@ -82,7 +87,7 @@ def test_an_incumbent_that_training_on_new_data_keeps_is_rebuilt_from_its_own(
     assert whole.equal
     assert whole.left_out == ()
     assert {"plain/package", "sharded/ensemble", "tiny/interactions"} <= set(whole.compared)
-    assert verify(tiny, sample=1, seed=0).equal
+    assert verify(tiny, sample=1, seed="0").equal
 
 
 def test_a_rollback_over_a_data_change_is_no_false_alarm(tiny: Workspace) -> None:
@@ -93,7 +98,7 @@ def test_a_rollback_over_a_data_change_is_no_false_alarm(tiny: Workspace) -> Non
     assert Registry(tiny).served()["plain"].tag != old
     Registry(tiny).roll_back("plain", old)
     assert verify(tiny).equal
-    assert verify(tiny, sample=9, seed=0).equal
+    assert verify(tiny, sample=9, seed="0").equal
 
 
 def test_without_the_data_of_a_version_nothing_is_said(tiny: Workspace) -> None:
@@ -150,7 +155,7 @@ def test_what_other_code_made_is_not_comparable(module: str, tiny: Workspace) ->
             verify(tiny)
         if module in ("lethe.learning.training", "lethe.data.split"):
             with pytest.raises(NotComparable, match=r"^not comparable: made by other code"):
-                verify(tiny, sample=1, seed=0)
+                verify(tiny, sample=1, seed="0")
             with pytest.raises(NotComparable, match=r"^not comparable: made by other code"):
                 daily.rebuild(tiny)
     assert verify(tiny).equal

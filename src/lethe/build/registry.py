@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from lethe.build.recipe import Recipe
 from lethe.core.artifacts import Artifact, ArtifactStore
-from lethe.core.canonical import Json, canonical_json
+from lethe.core.canonical import Json, canonical_json, digest_file
 from lethe.core.environment import whole_code_digest
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
@@ -51,6 +51,8 @@ class Version:
     """SHA-256 of what params.yaml then said of its dataset."""
     stages: str = ""
     """SHA-256 of the code of the data stages that made its tables."""
+    lock: str = ""
+    """SHA-256 of requirements.lock as it then was, if there was one."""
 
     @property
     def digest(self) -> str:
@@ -104,6 +106,7 @@ class Registry:
             if not self._whole(tag):
                 about: Json = {"family": family, "reason": reason, "metrics": {**metrics}, "choice": choice or {}}
                 about |= {"code": whole_code_digest(), "settings": settings, "stages": stages_code()}
+                about |= {"lock": digest_file(self.workspace.lock)} if self.workspace.lock.is_file() else {}
                 self._store(tag, package, about)
             if tags[-1:] != [tag]:
                 tags.append(tag)
@@ -142,7 +145,7 @@ class Registry:
         about = self._store_of_models().get(tag).info.metadata
         artifact = self.artifacts.open(self.folder(tag), check=False)
         choice, metrics = dict(about.get("choice", {})), dict(about["metrics"])
-        made_by = (str(about.get(name, "")) for name in ("code", "settings", "stages"))
+        made_by = (str(about.get(name, "")) for name in ("code", "settings", "stages", "lock"))
         return Version(tag, artifact, str(about["reason"]), metrics, choice, *made_by)
 
     def folder(self, tag: str) -> Path:

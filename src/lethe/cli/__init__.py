@@ -14,7 +14,7 @@ import typer
 from lethe.cli import data, epoch, evidence, forget, init, keys, upgrade
 from lethe.cli.common import Json, run_flow, show, workspace
 from lethe.core.workspace import NUMERIC, Workspace
-from lethe.errors import LetheError
+from lethe.errors import ConfigError, LetheError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(data.app, name="data")
@@ -145,7 +145,8 @@ def tune(
 
 @app.command()
 def verify(
-    sample: Annotated[int | None, typer.Option(min=1, help="Only so many sub-models, others each day.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Only so many sub-models, drawn by the seed.")] = None,
+    seed: Annotated[str | None, typer.Option(help="What draws the sample: an auditor's word; default: random.")] = None,
     attest: Annotated[Path | None, typer.Option(help="Folder for signed statements that other tools read.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -154,16 +155,18 @@ def verify(
     from lethe.proof.verification import verify as run
     from lethe.proof.verification import write_report
 
+    if seed is not None and sample is None:
+        raise ConfigError("seed: draws a sample, so it goes with --sample")
     here = workspace()
-    comparison = run(here, lambda step: typer.echo(f"  rebuilding {step}", err=True), sample=sample)
+    comparison = run(here, lambda step: typer.echo(f"  rebuilding {step}", err=True), sample=sample, seed=seed)
     write_report(here, comparison)
     if attest is not None:
         write_statements(here, comparison, attest)
     differing = [f"  {name} differs" for name in comparison.differing]
     verdict = "equal" if comparison.equal else "different"
-    show(
-        comparison.to_json(), as_json, [f"verify: {verdict} ({len(comparison.compared)} digests compared)", *differing]
-    )
+    drawn = f", a sample of seed {comparison.seed}" if comparison.seed else ""
+    line = f"verify: {verdict} ({len(comparison.compared)} digests compared{drawn})"
+    show(comparison.to_json(), as_json, [line, *differing])
     if not comparison.equal:
         raise SystemExit(1)
 

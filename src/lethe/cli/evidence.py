@@ -85,16 +85,19 @@ def reproduce(
 
 
 @audit_app.command("run")
-def audit_run(as_json: Json = False) -> None:
+def audit_run(
+    seed: Annotated[str | None, typer.Option(help="What draws the sample: an auditor's word; default: random.")] = None,
+    as_json: Json = False,
+) -> None:
     """Search every store, rebuild a sample, check log and certificates; the first difference is an error."""
-    run_flow("audit")
+    run_flow("audit", *([seed] if seed else []))
     report = read_report(workspace(), "audit")
     scan, rebuilt = report["scan"], report["rebuild"]
     line = (
         f"audit: {scan['found']} found in {scan['stores']} stores, {rebuilt['compared']} digests {rebuilt['result']}, "
         f"{report['log']['events']} events and {report['log']['certificates']} certificates whole"
     )
-    show(report, as_json, [line])
+    show(report, as_json, [line, f"  the sample that was rebuilt: seed {rebuilt['seed']}"])
 
 
 @audit_app.command("membership")

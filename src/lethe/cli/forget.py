@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -45,6 +46,10 @@ def forget_add(
     confirm_unknown: Annotated[bool, typer.Option("--confirm-unknown", help="Also ids that nobody has.")] = False,
     nonce: Annotated[str | None, typer.Option(help="The requester's: a sample of a rebuild is drawn by it.")] = None,
     receipt: Annotated[Path | None, typer.Option(help="File for the requester's signed receipt.")] = None,
+    receipts: Annotated[
+        Path | None,
+        typer.Option(help="New file for the receipts of many: one a line, in the order asked, dataset by dataset."),
+    ] = None,
     actor: Actor = None,
     as_json: Json = False,
 ) -> None:
@@ -52,14 +57,17 @@ def forget_add(
     from lethe.core.files import write_whole
     from lethe.forgetting.bulk import read_asks
     from lethe.forgetting.intake import Ask, Terms, submit_all
-    from lethe.forgetting.receipt import issue
+    from lethe.forgetting.receipt import issue, issue_all
 
     if (user is None) == (file is None):
         raise RequestError("user: name --user or --file, one of the two")
     if file is not None and (item or external_id):
         raise RequestError("file: items and external ids stand in its columns item and external_id")
     if receipt is not None and (file is not None or everywhere):
-        raise RequestError("receipt: is for one request, name one --user and one dataset")
+        raise RequestError("receipt: is for one request, name one --user and one dataset, or take --receipts")
+    if receipts is not None and (receipts.exists() or not receipts.parent.is_dir()):
+        # Looked at first: the salts of receipts that were given stand nowhere else.
+        raise RequestError(f"receipts: {receipts} must be a new file in a folder that is there")
     if user is not None:
         asks = [Ask(sys.stdin.readline().rstrip("\r\n") if user == "-" else user, tuple(item or ()), external_id)]
     else:
@@ -67,7 +75,11 @@ def forget_add(
     terms = Terms(reason, ticket, also_item, confirm_unknown, nonce, actor or getpass.getuser())
     answers = submit_all(workspace(), dataset, asks, terms, everywhere=everywhere)
     if receipt is not None:
-        write_whole(receipt, issue(answers[0].request, asks[0].user, asks[0].items))
+        write_whole(receipt, issue(answers[0].request, asks[0].user, asks[0].items), mode=0o600)
+    if receipts is not None:
+        # Of each dataset in turn, all that was asked.
+        pairs = zip(answers, cycle(asks), strict=False)
+        write_whole(receipts, issue_all((a.request, ask.user, ask.items) for a, ask in pairs), mode=0o600)
     told = [answer.to_json() for answer in answers]
     many = len(answers) > _FEW
     lines = _counted(answers) if many else [line for answer in answers for line in _lines(answer)]

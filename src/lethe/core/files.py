@@ -10,15 +10,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes | str) -> None:
+def write_whole(path: Path, content: bytes | str, mode: int = 0o666) -> None:
     """Put a file in place at once and for good: after a fault, even a power cut, it is the old one or the new one.
 
-    An OSError names the file, which that of a full disk doesn't by itself.
+    ``mode``: who may read it, less what the umask takes; 0o600 for what is its owner's alone. An OSError names the
+    file, which that of a full disk doesn't by itself.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
     try:
-        with temporary.open("wb") as file:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())

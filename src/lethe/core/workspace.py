@@ -46,6 +46,11 @@ class Workspace:
         return self.root / "params.yaml"
 
     @property
+    def lock(self) -> Path:
+        """The packages that an installation is made of, by version and digest, if the project has such a file."""
+        return self.root / "requirements.lock"
+
+    @property
     def suppression(self) -> Path:
         """Keyed digests of what must not come back; `ingest` depends on its folder."""
         return self.root / "suppression" / "list.csv"

@@ -162,7 +162,7 @@ def _digests(state: State, dataset: str) -> dict[str, str]:
 
 
 def _materials(workspace: Workspace, before: State, after: State) -> dict[str, str]:
-    files = {"params.yaml": workspace.params, "suppression list": workspace.suppression}
+    files = {one.name: one for one in (workspace.params, workspace.lock)} | {"suppression list": workspace.suppression}
     named = {name: digest_file(path) for name, path in files.items() if path.is_file()}
     built = {"code": after.code, "code before": before.code, "environment": after.environment}
     return {**built, "installed packages": packages_digest(), **named}

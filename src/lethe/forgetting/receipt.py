@@ -11,12 +11,12 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from lethe.config.promise import Hex, Line, Moment
 from lethe.config.section import Section
-from lethe.core.canonical import strict_json
+from lethe.core.canonical import Json, strict_json
 from lethe.core.envelope import PublicKey, seal, stated, statement, subject_list, unseal
 from lethe.errors import ArtifactError, EvidenceError
 from lethe.forgetting.certificate import Erasure, NothingHeld
@@ -41,6 +41,15 @@ class Receipt(Section):
 def issue(request: ForgetRequest, user: str, items: Sequence[str] = ()) -> str:
     """The receipt of a request about a subject, as the file for the requester. Each has a salt of its own, which is
     kept nowhere else."""
+    return json.dumps(_issued(request, user, items), indent=1) + "\n"
+
+
+def issue_all(requests: Iterable[tuple[ForgetRequest, str, Sequence[str]]]) -> str:
+    """The receipts of requests (each with user and items), one a line; each line is a receipt as ``issue`` makes it."""
+    return "".join(json.dumps(_issued(*one)) + "\n" for one in requests)
+
+
+def _issued(request: ForgetRequest, user: str, items: Sequence[str]) -> Json:
     salt = secrets.token_hex(32)
     receipt = Receipt(
         request=request.id,
@@ -51,7 +60,7 @@ def issue(request: ForgetRequest, user: str, items: Sequence[str] = ()) -> str:
         due=request.due.isoformat(),
     )
     sealed = seal(statement({request.id: receipt.salted_digest}, PREDICATE, receipt.plain()))
-    return json.dumps({"salt": salt, "receipt": json.loads(sealed)}, indent=1) + "\n"
+    return {"salt": salt, "receipt": json.loads(sealed)}
 
 
 def salted(salt: str, dataset: str, user: str, items: Sequence[str] = ()) -> str:

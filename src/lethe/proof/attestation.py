@@ -42,6 +42,7 @@ def provenance(version: Version) -> Json:
         **{f"sub-model/{shard}": digest for shard, digest in info.sub_models.items()},
         "ensemble": info.ensemble.digest,
         "code": version.code,
+        "requirements.lock": version.lock,
     }
     byproduct = {"name": "metrics", "digest": {"sha256": digest_json(version.metrics)}, "annotations": version.metrics}
     predicate = {

@@ -21,6 +21,8 @@ class Comparison:
     differing: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     """What there was nothing to compare with: a whole table whose source has changed since it was read."""
+    seed: str | None = None
+    """What the sample of sub-models was drawn by (see ``certificate.content.drawn``); None where all were rebuilt."""
 
     @property
     def equal(self) -> bool:
@@ -32,6 +34,7 @@ class Comparison:
             "compared": len(self.compared),
             "differing": list(self.differing),
             "left_out": list(self.left_out),
+            "seed": self.seed,
         }
 
 

@@ -113,11 +113,11 @@ def search(workspace: Workspace) -> Searched:
     return {"digests": len(entries), "stores": len(scan.places), "found": scan.found}
 
 
-def rebuild(workspace: Workspace, sample: int | None = None) -> Json:
+def rebuild(workspace: Workspace, sample: int | None = None, seed: str | None = None) -> Json:
     """A few sub-models (default: as many as params.yaml says), built anew from the remaining data, have the same
-    digests."""
+    digests. ``seed`` draws them; see ``verify``."""
     count = Params.read(workspace.params).audit.sample if sample is None else sample
-    found = verify(workspace, sample=count)
+    found = verify(workspace, sample=count, seed=seed)
     if not found.equal:
         raise LetheError(f"audit: {len(found.differing)} digests differ from a rebuild; first: {found.differing[0]}")
     return found.to_json()

@@ -7,30 +7,33 @@ was when they were made.
 
 from __future__ import annotations
 
+import secrets
 import tempfile
-from collections.abc import Iterable, Mapping
-from datetime import date
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from lethe.build.registry import Registry, Version
 from lethe.config.params import Params
 from lethe.core import reports
 from lethe.core.process import alone
-from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError
+from lethe.forgetting.certificate.content import drawn
 from lethe.proof.compare import Comparison, compare
 from lethe.proof.rebuild import Progress, Rebuild
 
 
 def verify(
-    workspace: Workspace, progress: Progress = lambda _: None, *, sample: int | None = None, seed: int | None = None
+    workspace: Workspace, progress: Progress = lambda _: None, *, sample: int | None = None, seed: str | None = None
 ) -> Comparison:
     """Compare what is deployed, and today's tables behind it, with a rebuild.
 
-    ``sample``: of the artifacts only so many sub-models, chosen by ``seed`` (default: the day's number, so that other
-    days look at others). Raises ArtifactError if nothing is deployed or a stored byte was changed, NotComparable where
-    something was built by other code, in another numeric environment, or from data that are gone.
+    ``sample``: of the artifacts only so many sub-models, drawn by ``seed`` (an auditor's word; default: a random one),
+    which the comparison names: nobody who built them could know it, and anybody can draw the same again.
+
+    Raises ArtifactError if nothing is deployed or a stored byte was changed, NotComparable where something was built by
+    other code, in another numeric environment, or from data that are gone.
     """
     params = Params.read(workspace.params)
     with alone(workspace):
@@ -45,14 +48,11 @@ def verify(
             if sample is None:
                 made = rebuild.everything()
             else:
-                chosen = _sample(deployed, sample, date.today().toordinal() if seed is None else seed)
+                seed = seed or secrets.token_hex(16)
+                chosen = drawn((name for name in deployed if "/sub-model/" in name), sample, [seed])
                 deployed, made = {name: deployed[name] for name in chosen}, rebuild.sub_models(chosen)
-            return compare(tables.today | deployed, tables.made | made, tables.left_out)
-
-
-def _sample(names: Iterable[str], count: int, seed: int) -> list[str]:
-    sub_models = sorted(name for name in names if "/sub-model/" in name)
-    return sorted(Stream(seed)("verify", "sample").numpy().permutation(sub_models)[:count].tolist())
+            comparison = compare(tables.today | deployed, tables.made | made, tables.left_out)
+            return comparison if sample is None else replace(comparison, seed=seed)
 
 
 def deployed_digests(workspace: Workspace, served: Mapping[str, Version]) -> dict[str, str]:

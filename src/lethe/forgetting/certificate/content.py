@@ -209,7 +209,8 @@ class Erasure(Section):
     """SHA-256, by name, of tables ({dataset}/interactions, {dataset}/{sharding}/shard/{name}) and of what is served
     ({family}/package, {family}/ensemble, {family}/sub-model/{shard})."""
     materials: dict[str, Hex]
-    """SHA-256 of what else decides a rebuild: code, installed packages, environment, parameters, suppression list."""
+    """SHA-256 of what else decides a rebuild: code, installed packages and requirements.lock, environment, parameters,
+    suppression list."""
     environment: dict[str, JsonValue]
     purged: tuple[Purged, ...]
     scan: Absence
