@@ -52,7 +52,11 @@ def test_the_shipped_params_are_valid() -> None:
         (SYNTHETIC, {"split": {"by": "newest", "valid_from": 5, "test_from": 4}}, ["valid_from needs a test_from"]),
         (SYNTHETIC, {"split": {"by": "ready"}}, ["'ready' needs source kind 'folder'"]),
         (SYNTHETIC, {"rating": {"min": 5, "max": 1}}, ["min must not be above max"]),
-        (SYNTHETIC, {"rating": {"mn": 5}}, ["datasets.tiny.rating.mn: unknown key; known keys: max, min"]),
+        (
+            SYNTHETIC,
+            {"rating": {"mn": 5}},
+            ["datasets.tiny.rating.mn: unknown key (did you mean 'min'?); known keys: max, min"],
+        ),
         (SYNTHETIC, {"duplicates": "drop"}, ["duplicates", "'drop'"]),
     ],
 )

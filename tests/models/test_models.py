@@ -13,9 +13,11 @@ from tests.contract import build, checkerboard
 
 
 def test_unknown_models_keys_and_values_are_named() -> None:
-    with pytest.raises(ConfigError, match=r"unknown model 'wfm'; known models: .*wmf"):
+    with pytest.raises(ConfigError, match=r"unknown model 'wfm' \(did you mean 'wmf'\?\); known models: .*wmf"):
         configure("wfm", {})
-    with pytest.raises(ConfigError, match=r"models\.wmf\.sweep: unknown key; known keys: .*sweeps"):
+    with pytest.raises(
+        ConfigError, match=r"models\.wmf\.sweep: unknown key \(did you mean 'sweeps'\?\); known keys: .*sweeps"
+    ):
         configure("wmf", {"sweep": 3})
     with pytest.raises(ConfigError, match=r"models\.enmf-u\.dropout: 1\.0 .*less than 1"):
         configure("enmf-u", {"dropout": 1.0})

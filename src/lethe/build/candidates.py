@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 
 from lethe.build.builder import Builder, slices_before
+from lethe.build.checks import check_params
 from lethe.build.recipe import Recipe, recipes
 from lethe.build.registry import Registry
 from lethe.config.params import Params
@@ -35,6 +36,7 @@ def jobs(workspace: Workspace, params: Params, datasets: list[str] | None = None
     the recipe it was promoted with, because neither the winner nor its hyper-parameters are decided anew."""
     device = pick_device(params.training.device).type
     if datasets is None:
+        check_params(workspace, params)
         return [
             Job(family, recipe, device) for family in params.families for recipe in recipes(workspace, params, family)
         ]

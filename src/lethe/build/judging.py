@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from lethe.config.params import Params
+from lethe.core.spelling import meant
 from lethe.errors import ConfigError
 from lethe.evaluation.metrics import METRICS
 from lethe.evaluation.rating import ERRORS
@@ -22,10 +23,12 @@ def judged_by(params: Params, model: str) -> str:
     return _measured("training.metric", params.training.metric, measured)
 
 
-def _known(field: str, names: Iterable[str], known: Iterable[str]) -> None:
+def _known(field: str, names: Iterable[str], known: Collection[str]) -> None:
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ConfigError(f"{field}: unknown metric {unknown[0]!r}; known are {', '.join(known)}")
+        raise ConfigError(
+            f"{field}: unknown metric {unknown[0]!r}{meant(unknown[0], known)}; known are {', '.join(known)}"
+        )
 
 
 def _measured(field: str, name: str, measured: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from lethe.config.dataset import Dataset, Fraction
 from lethe.config.evaluation import Evaluation
 from lethe.config.section import Name, Section, read_yaml
 from lethe.config.sharding import Sharding
+from lethe.core.spelling import meant
 
 ReasonCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
@@ -157,7 +158,8 @@ class Params(Section):
         ):
             for name in names:
                 if name not in known:
-                    raise ValueError(f"{kind} names {name!r}, known are {', '.join(sorted(known))}")
+                    near = meant(name, known)
+                    raise ValueError(f"{kind} names {name!r}{near}, known are {', '.join(sorted(known))}")
         return self
 
     @classmethod

@@ -14,10 +14,12 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from lethe.core.canonical import digest_json
+from lethe.core.spelling import meant
 from lethe.errors import ConfigError
 
 # DVC reads dots in a key as a path, and BentoML wants lower case: names are plain.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+_NAME = r"^[a-z0-9][a-z0-9-]*$"
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
 
 
 class Section(BaseModel):
@@ -50,9 +52,13 @@ class Section(BaseModel):
             field = ".".join([where, *(str(part) for part in fault["loc"])])
             if fault["type"] == "extra_forbidden":
                 known = _known_keys(cls, fault["loc"][:-1])
-                raise ConfigError(f"{field}: unknown key; known keys: {', '.join(known)}") from None
+                near = meant(str(fault["loc"][-1]), known)
+                raise ConfigError(f"{field}: unknown key{near}; known keys: {', '.join(known)}") from None
             value = "" if fault["type"] == "missing" else f" {fault['input']!r}"
-            raise ConfigError(f"{field}:{value} {fault['msg'].removeprefix('Value error, ')}") from None
+            rule = fault["msg"].removeprefix("Value error, ")
+            if fault.get("ctx", {}).get("pattern") == _NAME:
+                rule = "must be a name of lower-case letters, digits and hyphens, such as user-hash"
+            raise ConfigError(f"{field}:{value} {rule}") from None
 
     @classmethod
     def exactly(cls, values: Any) -> Self:

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from lethe.core.random import Stream
+from lethe.learning.memory import must_fit_memory
 from lethe.learning.training import Begin, History, Progress, train
 from lethe.models.parts.base import Config, Model
 from lethe.tables.catalogue import Catalogue
@@ -37,6 +38,7 @@ class Lesson:
 
     def learn(self, catalogue: Catalogue, progress: Progress, begin: Begin | None = None) -> tuple[Model, History]:
         """A trained model over ``catalogue``; ``begin`` may change the start."""
+        must_fit_memory(self.model.__name__, self.model, self.config, catalogue.shape)
         model = self.model(self.config, catalogue.shape)
         data = catalogue.encode(self.rows, self.tables)
         history = train(model, data, self.stream, self.device, progress=progress, saved=self.saved, begin=begin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lethe.core.spelling import meant
 from lethe.errors import ConfigError
 from lethe.models.als import ALS
 from lethe.models.bias_lfm import BiasLFM
@@ -108,5 +109,5 @@ def rates(name: str) -> bool:
 def configure(name: str, values: dict[str, Any], where: str = "models") -> Config:
     """The checked Config of a model by name; raises ConfigError for an unknown model or key."""
     if name not in MODELS:
-        raise ConfigError(f"{where}: unknown model {name!r}; known models: {', '.join(MODELS)}")
+        raise ConfigError(f"{where}: unknown model {name!r}{meant(name, MODELS)}; known models: {', '.join(MODELS)}")
     return MODELS[name].Config.parse(values, f"{where}.{name}")

@@ -42,6 +42,10 @@ class EASE(item_based.ItemBased):
         super().__init__(config, shape)
         self.register_buffer("weights", torch.zeros(shape.num_items, shape.num_items))
 
+    @classmethod
+    def memory(cls, config: Config, shape: Shape) -> int:
+        return 2 * np.dtype(config.precision).itemsize * shape.num_items**2
+
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         self.remember(data)
         if data.num_items:

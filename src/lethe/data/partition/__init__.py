@@ -1,6 +1,7 @@
 """Pure functions that lay rows into shards and slices. ``PARTITIONS`` is the whole list."""
 
 from lethe.config.sharding import Sharding
+from lethe.core.spelling import meant
 from lethe.data.partition.assignment import Assignment, Embeddings, Partition
 from lethe.data.partition.balanced import ibp, inbp, ubp
 from lethe.data.partition.graph import bekm, blpa
@@ -23,7 +24,8 @@ PARTITIONS: dict[str, Partition] = {
 def partition_of(layout: Sharding) -> Partition:
     """Raises ConfigError for a name that is not in the table."""
     if layout.partition not in PARTITIONS:
-        raise ConfigError(f"partition: {layout.partition!r} must be one of {', '.join(PARTITIONS)}")
+        near = meant(layout.partition, PARTITIONS)
+        raise ConfigError(f"partition: {layout.partition!r} must be one of {', '.join(PARTITIONS)}{near}")
     return PARTITIONS[layout.partition]
 
 

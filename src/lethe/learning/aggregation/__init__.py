@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lethe.config.section import Section
+from lethe.core.spelling import meant
 from lethe.errors import ConfigError
 from lethe.learning.aggregation import attention, ease, identity, mean, refit, stacked, static
 from lethe.learning.aggregation.ensemble import Asked, Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
@@ -51,7 +52,7 @@ AGGREGATORS: dict[str, Aggregator] = {
 def aggregator_of(name: str) -> Aggregator:
     """Raises ConfigError for a name that is not in the table."""
     if name not in AGGREGATORS:
-        raise ConfigError(f"aggregator: {name!r} must be one of {', '.join(AGGREGATORS)}")
+        raise ConfigError(f"aggregator: {name!r} must be one of {', '.join(AGGREGATORS)}{meant(name, AGGREGATORS)}")
     return AGGREGATORS[name]
 
 

@@ -16,6 +16,7 @@ from lethe.errors import ConfigError
 from lethe.learning import training
 from lethe.learning.aggregation import identity
 from lethe.learning.aggregation.ensemble import Ensemble, SubModel
+from lethe.learning.memory import must_fit_memory
 from lethe.learning.training import History
 from lethe.models.cooccurrence import Cooccurrence
 from lethe.models.ease import EASE
@@ -33,6 +34,7 @@ def fit(
     Raises ConfigError for sub-models of another kind, or if a user lies in several of them.
     """
     catalogue = Catalogue.of(train)
+    must_fit_memory("aggregator: ease", EASE, config, catalogue.shape)
     model = EASE(config, catalogue.shape)
     model.remember(catalogue.encode(train))
     with training.one_thread():

@@ -101,6 +101,11 @@ class Model(nn.Module):
         """All that it may learn from beside users, items and ratings."""
         return cls.needs | cls.optional
 
+    @classmethod
+    def memory(cls, config: Any, shape: Shape) -> int:
+        """Bytes that learning holds at once, of a model whose need grows faster than its data; of others 0."""
+        return 0
+
     def __init__(self, config: Any, shape: Shape) -> None:
         super().__init__()
         self.config = config

@@ -1,0 +1,98 @@
+"""All that params.yaml says of training, looked at before any stage runs: a wrong name is found in a second.
+
+What a dataset has is told from its section alone; how many items it has, from what was ingested before, if anything.
+"""
+
+from __future__ import annotations
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lethe.build.recipe import Recipe, recipes
+from lethe.config.dataset import Dataset, LeaveOneOutSplit, NewestSplit, Split
+from lethe.config.params import Params
+from lethe.config.source import MovielensSource, RdatasetsSource, SyntheticSource
+from lethe.config.table import TableFormat
+from lethe.core.spelling import meant
+from lethe.core.workspace import Workspace
+from lethe.errors import ConfigError
+from lethe.learning.aggregation import AGGREGATORS
+from lethe.learning.memory import must_fit_memory
+from lethe.models import MODELS, configure, rates
+from lethe.tables.matrix import Shape
+
+_HOW = {
+    "links": "side.links",
+    "behaviours": "side.behaviours",
+    "user_features": "side.user_features",
+    "item_features": "side.item_features",
+    "triples": "side.triples",
+    "timestamps": "source.columns.timestamp",
+    "contexts": "source.columns.context",
+    "ratings": "source.columns.rating",
+}
+"""Where a dataset's section names what a model may need."""
+_SIDE = ("links", "behaviours", "user_features", "item_features", "triples")
+
+
+def check_params(workspace: Workspace, params: Params) -> None:
+    """Raises ConfigError for the first thing that training would come to grief over: field, value, rule, way out."""
+    for name, values in params.models.items():
+        configure(name, values)
+    for name, values in params.aggregators.items():
+        if name not in AGGREGATORS:
+            known = f"{meant(name, AGGREGATORS)}; known are {', '.join(AGGREGATORS)}"
+            raise ConfigError(f"aggregators: unknown aggregator {name!r}{known}")
+        AGGREGATORS[name].Config.parse(values, f"aggregators.{name}")
+    for name, dataset in params.datasets.items():
+        _check_split(name, dataset)
+    for family, section in params.families.items():
+        for recipe in recipes(workspace, params, family):
+            _check_needs(family, recipe.model, section.dataset, params.datasets[section.dataset])
+            _check_memory(workspace, params, family, recipe)
+
+
+def _check_split(name: str, dataset: Dataset) -> None:
+    known = what_it_has(dataset)
+    if known is not None and "timestamps" not in known and _by_time(dataset.split):
+        raise ConfigError(
+            f"datasets.{name}.split: {dataset.split.by!r} goes by time, but the source has none; name its column in"
+            " source.columns.timestamp, or split by random"
+        )
+
+
+def _by_time(split: Split) -> bool:
+    return isinstance(split, NewestSplit) or (isinstance(split, LeaveOneOutSplit) and split.order == "latest")
+
+
+def _check_needs(family: str, model: str, name: str, dataset: Dataset) -> None:
+    known = what_it_has(dataset)
+    needs = {*MODELS[model].needs, *(["ratings"] if rates(model) else [])}
+    if known is not None and (missing := sorted(needs - known)):
+        raise ConfigError(
+            f"families.{family}.candidates: {model} learns from {missing[0]}, which dataset {name!r} doesn't have; name"
+            f" them in datasets.{name}.{_HOW[missing[0]]}, or choose another model"
+        )
+
+
+def what_it_has(dataset: Dataset) -> set[str] | None:
+    """What models may read of a dataset (``READABLE``, and ratings) by its section; None for a source of another kind,
+    of which only its rows tell."""
+    source, beside = dataset.source, {name for name in _SIDE if getattr(dataset.side, name)}
+    if isinstance(source, TableFormat):
+        columns = source.columns
+        there = {"ratings": columns.rating, "timestamps": columns.timestamp, "contexts": columns.context}
+        return beside | {name for name, column in there.items() if column}
+    if isinstance(source, SyntheticSource):
+        return {"ratings", "timestamps", *(["contexts"] if source.contexts else []), *(_SIDE if source.side else [])}
+    return {"ratings", "timestamps"} if isinstance(source, MovielensSource | RdatasetsSource) else None
+
+
+def _check_memory(workspace: Workspace, params: Params, family: str, recipe: Recipe) -> None:
+    path = workspace.interactions(recipe.dataset)
+    config, model = configure(recipe.model, recipe.config), MODELS[recipe.model]
+    if not model.memory(config, Shape(2, 2)) or not path.is_file():
+        return
+    items = pc.count_distinct(pq.read_table(path, columns=["item"])["item"]).as_py()
+    at_once = min(params.training.workers, recipe.layout.num_shards)
+    must_fit_memory(f"families.{family}: {recipe.model}", model, config, Shape(0, items), at_once=at_once)
