@@ -208,25 +208,35 @@ def queue(
 @app.command()
 def promise(
     case: Annotated[list[str] | None, typer.Option(help="Only this case; repeatable.")] = None,
+    world: Annotated[list[int] | None, typer.Option(help="Only this generated world; repeatable.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
-    """Real-world inputs, each done by the real commands: right or wrong: reports/tables/promise.{json,md}.
+    """Real-world inputs and generated ones, each done by the real commands: reports/tables/promise.{json,md}.
 
-    A case that was right is not done again until the code changes.
+    A case, or a world of two generated datasets, that was right is not done again until the code changes.
     """
     from benchmarks.promise import run_cases
     from benchmarks.promise_cases import CASES
+    from benchmarks.promise_generated import WORLDS, run_worlds, totals
+    from benchmarks.promise_worlds import worlds
+
+    def say(line: str) -> None:
+        typer.echo(line, err=True)
 
     for name in case or []:
         if name not in CASES:
             raise ConfigError(f"--case: unknown case {name!r}; known cases: {'; '.join(CASES)}")
+    cases = case or ([] if world else list(CASES))
+    drawn = [one for one in worlds(WORLDS) if (one.number in world if world else not case)]
     with tempfile.TemporaryDirectory(prefix="lethe-promise-") as folder:
-        results = run_cases(case or CASES, Path(folder), WORK / "promise", lambda line: typer.echo(line, err=True))
+        results = run_cases(cases, Path(folder), WORK / "promise", say)
+        generated = run_worlds(drawn, Path(folder), WORK / "promise", say)
     wrong = sum(bool(result["wrong"]) for result in results)
     report = {"command": _command(), "cases": len(results), "right": len(results) - wrong, "wrong": wrong}
-    _report("promise", report | {"results": results}, as_json, commit)
-    if wrong:
+    report |= {f"generated: {name}": count for name, count in totals(generated).items()}
+    _report("promise", report | {"results": results, "worlds": generated}, as_json, commit)
+    if wrong or any(result["wrong"] for result in generated):
         raise SystemExit(1)
 
 

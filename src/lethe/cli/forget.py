@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -55,7 +54,7 @@ def forget_add(
 ) -> None:
     """Take requests: what is held is counted, and the service answers these users from popularity at once."""
     from lethe.core.files import write_whole
-    from lethe.forgetting.bulk import read_asks
+    from lethe.forgetting.bulk import read_asks, read_id
     from lethe.forgetting.intake import Ask, Terms, submit_all
     from lethe.forgetting.receipt import issue, issue_all
 
@@ -69,7 +68,7 @@ def forget_add(
         # Looked at first: the salts of receipts that were given stand nowhere else.
         raise RequestError(f"receipts: {receipts} must be a new file in a folder that is there")
     if user is not None:
-        asks = [Ask(sys.stdin.readline().rstrip("\r\n") if user == "-" else user, tuple(item or ()), external_id)]
+        asks = [Ask(read_id() if user == "-" else user, tuple(item or ()), external_id)]
     else:
         asks = read_asks(str(file))
     terms = Terms(reason, ticket, also_item, confirm_unknown, nonce, actor or getpass.getuser())
@@ -265,13 +264,14 @@ def forget_lift(
     actor: Actor = None,
 ) -> None:
     """Let somebody who was forgotten be known again, by new rows: those that were removed never come back."""
+    from lethe.forgetting.bulk import read_id
     from lethe.forgetting.standing import lift
 
     began = _time(since)
     lift(
         workspace(),
         dataset,
-        sys.stdin.readline().rstrip("\r\n") if user == "-" else user,
+        read_id() if user == "-" else user,
         began,
         actor or getpass.getuser(),
     )

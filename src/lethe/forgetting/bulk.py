@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,23 +13,44 @@ from lethe.forgetting.intake import Ask
 
 
 def read_asks(file: str) -> list[Ask]:
-    """The asks of a CSV file: one user a line, or what its head line names. Raises RequestError."""
+    """The asks of a CSV file (``-``: of the input): one user a line, or what its head line names. Raises RequestError.
+
+    An id stands in the file to the letter; one with a comma, a quote or a line break stands in quotes.
+    """
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        # Lines end as CSV has it, and where no other rule of text says so: an id may hold any mark.
+        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        rows = [(lines.line_num, row) for row in lines if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else "must be UTF-8"
+        if isinstance(error, csv.Error):
+            reason = f"line {lines.line_num}: {error}"
         raise RequestError(f"file: {file}: {reason}") from None
-    rows = [row for row in csv.reader(text.splitlines()) if row]
-    head = [name.strip().lower() for name in rows[0]] if rows else []
+    head = [name.strip().lower() for name in rows[0][1]] if rows else []
     if "user" not in head:
-        if wide := sum(len(row) > 1 for row in rows):
+        if wide := sum(len(row) > 1 for _, row in rows):
             raise RequestError(
                 f"file: {wide} lines have several columns; a head line must name them: user, item, external_id"
             )
-        return [Ask(row[0]) for row in rows]
+        return [Ask(row[0]) for _, row in rows]
     if strange := set(head) - {"user", "item", "external_id"}:
         raise RequestError(f"file: column {min(strange)!r} must be user, item or external_id")
-    return _grouped(dict(zip(head, row, strict=False)) for row in rows[1:])
+    for number, row in rows[1:]:
+        if len(row) != len(head):
+            raise RequestError(
+                f"file: line {number} has {len(row)} columns, its head names {len(head)}; an id with a comma must "
+                "stand in quotes"
+            )
+    return _grouped(dict(zip(head, row, strict=True)) for _, row in rows[1:])
+
+
+def read_id() -> str:
+    """One id from standard input: the first line, to the letter. Raises RequestError."""
+    try:
+        return sys.stdin.buffer.readline().removesuffix(b"\n").removesuffix(b"\r").decode()
+    except UnicodeDecodeError:
+        raise RequestError("user: the input must be UTF-8") from None
 
 
 def _grouped(rows: Iterable[dict[str, str]]) -> list[Ask]:

@@ -1,0 +1,70 @@
+"""Ids in files and on standard input arrive to the letter, or are refused: half an id may be somebody else's."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lethe.errors import RequestError
+from lethe.forgetting.bulk import read_asks, read_id
+from lethe.tables.ids import id_fault
+
+IDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8).filter(lambda raw: id_fault(raw) is None)
+
+
+def csv_of(ids: list[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([["user"], *([raw] for raw in ids)])
+    return text.getvalue()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(IDS, unique=True, min_size=1))
+def test_every_id_that_a_gate_lets_in_can_be_asked_for_in_a_file(tmp_path: Path, ids: list[str]) -> None:
+    path = tmp_path / "ids.csv"
+    path.write_text(csv_of(ids), encoding="utf-8", newline="")
+    assert [ask.user for ask in read_asks(str(path))] == ids
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x1c", "\x0b", "\n", "\r"])
+def test_marks_that_end_lines_elsewhere_end_none_here(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_in = io.BytesIO(csv_of([f"a{mark}b", "c"]).encode())
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=given_in))
+    assert [ask.user for ask in read_asks("-")] == [f"a{mark}b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("user\na,b\n", "line 2 has 2 columns, its head names 1"),
+        ("item,user\nx\n", "line 2 has 1 columns, its head names 2"),
+        ('user\n"a"b\n', "line 2: "),
+        ('user\n"a\n', "line 2: "),
+    ],
+)
+def test_half_an_id_is_nobodys(content: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "ids.csv"
+    path.write_text(content)
+    with pytest.raises(RequestError, match=said):
+        read_asks(str(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "raw"),
+    [(b"a\n", "a"), (b"a\r\n", "a"), (b"a", "a"), (b"a\rb \n", "a\rb "), ("é\u2028".encode(), "é\u2028")],
+)
+def test_one_id_from_the_input(line: bytes, raw: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(line)))
+    assert read_id() == raw
+
+
+def test_an_id_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"\xff\n")))
+    with pytest.raises(RequestError, match="must be UTF-8"):
+        read_id()
