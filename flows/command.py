@@ -16,6 +16,7 @@ from typing import NoReturn, ParamSpec, TextIO, TypeVar
 from lethe.core import process
 from lethe.core.format import must_fit
 from lethe.core.workspace import Workspace
+from lethe.data import stages
 from lethe.errors import LetheError
 
 P = ParamSpec("P")
@@ -41,9 +42,10 @@ def command(run: Callable[[], object]) -> None:
     # Prefect's queue of events says at exit what it still holds: noise after our one line.
     logging.getLogger("EventsWorker").setLevel(logging.CRITICAL)
     sys.stdout, sys.stderr = Unbroken(sys.stdout), Unbroken(sys.stderr)
-    signal.signal(signal.SIGINT, _interrupted)
     try:
-        run()
+        with process.modules_warm(stages.prepare):
+            signal.signal(signal.SIGINT, _interrupted)
+            run()
     except LetheError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

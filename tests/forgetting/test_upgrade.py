@@ -44,7 +44,7 @@ def old(tiny: Workspace) -> Workspace:
         manifest = json.loads(path.read_bytes())
         manifest["inputs"]["info"] = {"family": "of another shape"}
         path.write_bytes(canonical_json(manifest))
-    text = (tiny.root / "dvc.yaml").read_text().replace("lethe.data.stages", "lethe.stages")
+    text = (tiny.root / "dvc.yaml").read_text().replace("lethe.data.run", "lethe.stages")
     (tiny.root / "dvc.yaml").write_text(text)
     tiny.hidden_users.replace(tiny.state / "suppressed-users.json")
     return tiny
@@ -72,8 +72,8 @@ def test_evidence_stays_and_results_are_made_anew(old: Workspace) -> None:
     assert {line.split(" made by")[0].split(" of kind ")[1].rstrip(":") for line in done["artifacts"]} == {
         "sub-model", "ensemble", "evaluation", "package", "snapshot"
     }  # fmt: skip
-    assert any("lethe.data.stages" in line for line in done["data stages"])
-    assert "lethe.stages" not in (old.root / "dvc.yaml").read_text().replace("lethe.data.stages", "")
+    assert any("lethe.data.run" in line for line in done["data stages"])
+    assert "lethe.stages" not in (old.root / "dvc.yaml").read_text()
     assert not (old.state / "suppressed-users.json").exists()
     assert json.loads(old.hidden_users.read_bytes()), "who waits is hidden"
     assert Registry(old).served() == {}

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
+from lethe.core import warm
 from lethe.core.shipped import shipped_root
 from lethe.core.workspace import Workspace
 from lethe.errors import DataError, LetheError
@@ -47,14 +48,25 @@ def alone(workspace: Workspace) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def modules_warm(prepare: Callable[[], object]) -> Iterator[None]:
+    """While a warm process runs our modules, those of DVC's stages among them (see lethe.core.warm). To be entered
+    before this process starts anything else; where that can't be they run as ever. ``prepare``: what it does before the
+    first of them, for all."""
+    path = os.environ.get(warm.VARIABLE)
+    started = warm.begin(Workspace(Path(path).parents[1]).settings(), prepare) if path else None
+    try:
+        yield
+    finally:
+        if started is not None:
+            started.end()
+
+
 def run_module(workspace: Workspace, module: str, *arguments: str, error: type[LetheError] = DataError) -> str:
     """Run ``python -m module arguments`` in the workspace and return its output. Raises ``error`` with its fault."""
     # Not a pipe: one that is being read can't be read on when a signal comes in between (see ``end_children``).
     with tempfile.TemporaryFile() as said:
-        command = [sys.executable, "-m", module, *arguments]
-        process = subprocess.Popen(
-            command, cwd=workspace.root, env=workspace.environment(), stdout=said, stderr=subprocess.STDOUT
-        )
+        process = _start(workspace, module, arguments, said.fileno())
         _UNDER_WAY.add(process.pid)
         try:
             code = process.wait()
@@ -65,9 +77,21 @@ def run_module(workspace: Workspace, module: str, *arguments: str, error: type[L
             _UNDER_WAY.discard(process.pid)
         said.seek(0)
         output = said.read().decode(errors="replace")
+    if code is None:
+        raise error(f"{module}: ended without a word, with the process that it ran in; run it again")
     if code != 0:
         raise error(_fault(output) or _crash(" ".join([module, *arguments]), code, output))
     return output
+
+
+def _start(
+    workspace: Workspace, module: str, arguments: Sequence[str], output: int
+) -> warm.Job | subprocess.Popen[bytes]:
+    environment = workspace.environment()
+    if job := warm.ask(module, arguments, environment, str(workspace.root), (0, output, output)):
+        return job
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.Popen(command, cwd=workspace.root, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
 
 def run_flow(workspace: Workspace, name: str, *arguments: str) -> int:

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from lethe.core.warm import VARIABLE as WARM
 from lethe.errors import ConfigError
 
 NUMERIC = {
@@ -170,4 +171,5 @@ class Workspace:
             "GX_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "PYTHONHASHSEED": "0",
+            WARM: str(self.state / "warm.sock"),
         }

@@ -226,6 +226,12 @@ def build_data(workspace: Workspace, params: Params, dataset: str, shardings: li
         shards_stage(workspace, params, dataset, sharding)
 
 
+def prepare() -> None:
+    """What is done once, before a process is forked for each of several stages."""
+    stages_code()
+    to_arrow(np.zeros(1))  # Imports pandas.
+
+
 def main(arguments: list[str]) -> int:
     """Run one stage; a fault is one line on standard error and exit code 1."""
     try:

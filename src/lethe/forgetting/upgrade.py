@@ -135,9 +135,10 @@ def _artifacts(workspace: Workspace) -> list[str]:
 def _stages(workspace: Workspace) -> list[str]:
     path = workspace.root / "dvc.yaml"
     text = path.read_text(encoding="utf-8")
-    if "python -m lethe.stages " in text:
-        write_whole(path, text.replace("python -m lethe.stages ", "python -m lethe.data.stages "))
-    return ["all run once more (their command is lethe.data.stages now); rows stay in their shards"]
+    for module in ("lethe.stages", "lethe.data.stages"):
+        text = text.replace(f"python -m {module} ", "python -m lethe.data.run ")
+    write_whole(path, text)
+    return ["all run once more (their command is lethe.data.run now); rows stay in their shards"]
 
 
 STEPS = (
