@@ -6,12 +6,11 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test check format serve clean lock
 
-# Installs exactly what the lock names; done again only when the lock or the package's metadata changes.
+# Installs exactly what the lock names, by uv or by pip; done again only when the lock or the package's metadata changes.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("error: python: 3.11 or newer is needed, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --requirement requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python tools/install.py
 	@touch $@
 
 demo: $(READY)

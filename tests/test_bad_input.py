@@ -82,7 +82,7 @@ def test_shards_that_are_all_empty(tmp_path: Path) -> None:
         rows = Interactions.read(path)
         rows.take(np.zeros(len(rows), bool)).write(path)
     builder = Builder(workspace, jobs(workspace, params)[0].recipe)
-    with pytest.raises(DataError, match=r"^data/tiny/user-hash-3/shards: no shard holds a row; run the data stages$"):
+    with pytest.raises(DataError, match=r"^data/tiny/user-hash-3/shards: no shard holds a row; run lethe data repro$"):
         builder.shard_names()
 
 

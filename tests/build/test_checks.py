@@ -112,7 +112,7 @@ def test_what_needs_more_memory_than_there_is_is_refused_before_and_while_it_lea
     assert len(jobs(tiny, params)) == 2
     monkeypatch.setattr(fitting, "free_memory", lambda: needed - 1)
     with pytest.raises(
-        ConfigError, match=r"^families\.plain: ease: 20 items need 0 GB, 0 are free; use slim or item-knn"
+        ConfigError, match=r"^families\.plain: ease: 20 items need 0 GB, 0 are free; use sparse-ease, slim or item-knn"
     ):
         jobs(tiny, params)
     (job,) = [job for job in jobs_unchecked(tiny, params) if job.recipe.model == "ease"]

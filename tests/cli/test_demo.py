@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from lethe.build.reports import FamilyReport, read_reports
-from lethe.cli.demo import candidates_table
+from lethe.cli.tables import candidates_table
 from lethe.core.reports import read_report
 from tests import house
 from tests.conftest import make_workspace, taste_blocks

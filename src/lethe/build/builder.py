@@ -86,7 +86,7 @@ class Builder:
         folder = self.workspace.shards(self.recipe.dataset, self.recipe.sharding)
         names = sorted(path.stem for path in folder.glob("*.parquet") if self._holds_rows(path))
         if not names:
-            raise DataError(f"{folder.relative_to(self.workspace.root)}: no shard holds a row; run the data stages")
+            raise DataError(f"{folder.relative_to(self.workspace.root)}: no shard holds a row; run lethe data repro")
         return names
 
     def _holds_rows(self, shard: Path) -> bool:
@@ -110,7 +110,7 @@ class Builder:
         path = self.shard_path(name)
         slices = self.reader.slices(path)
         if slices is None:
-            raise DataError(f"shard {name} of {self.recipe.sharding}: column 'slice' is missing; run the data stages")
+            raise DataError(f"shard {name} of {self.recipe.sharding}: column 'slice' is missing; run lethe data repro")
         return slices[are_likes(self.reader.interactions(path), self.recipe.positive)]
 
     def tables(self) -> dict[str, str]:

@@ -11,12 +11,17 @@ from typing import Annotated
 
 import typer
 
-from lethe.cli import data, epoch, evidence, forget, init, keys, upgrade
-from lethe.cli.common import Json, run_flow, show, workspace
+import lethe
+from lethe.cli import data, epoch, evidence, forget, init, keys, models, upgrade
+from lethe.cli.common import QUIET, Json, is_quiet, run_flow, show, workspace
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import ConfigError, LetheError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.add_typer(data.app, name="data")
 app.add_typer(epoch.app, name="epoch")
 app.add_typer(forget.app, name="forget")
@@ -24,6 +29,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(evidence.certificate_app, name="certificate")
 app.add_typer(evidence.audit_app, name="audit")
 app.command()(init.init)
+app.command()(models.models)
 app.command()(evidence.reproduce)
 app.command()(upgrade.upgrade)
 
@@ -40,33 +46,70 @@ def main() -> None:
         sys.exit(1)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lethe {lethe.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors alone, and what --json asks for.")] = False,
+) -> None:
+    """Recommender systems that can forget, exactly and with proof.
+
+    A first afternoon: lethe init shop --csv orders.csv; cd shop; lethe train; lethe serve.
+    """
+    QUIET.set(quiet)
+
+
 @app.command()
-def train() -> None:
-    """Bring the data up to date, train what changed, register each family's winner."""
+def train(as_json: Json = False) -> None:
+    """Bring the data up to date, train what changed, register each family's winner; show all candidates.
+
+    What is up to date is re-used. Everything in params.yaml is checked before anything runs.
+    """
     run_flow("training")
+    from lethe.build.reports import read_reports, together
+    from lethe.cli.tables import candidates_table, console
+
+    reports = read_reports(workspace())
+    if as_json:
+        show(together(reports), as_json, [])
+    elif not is_quiet():
+        for report in reports:
+            console().print(candidates_table(report))
+            console().print(f"{report.family}: {report.winner.version} ({report.winner.reason})")
+        typer.echo("next: lethe serve, or lethe deploy for a service that stays up")
 
 
 @app.command()
-def deploy() -> None:
+def deploy(as_json: Json = False) -> None:
     """Package what is registered and redeploy the running service, or start one that stays up."""
     run_flow("deployment")
     from lethe.serving.deploy import start, status
 
-    if status(workspace()) is None:
-        typer.echo(f"serving on {start(workspace()).url}")
+    here = workspace()
+    server = status(here) or start(here)
+    show({"url": server.url, "workers": server.workers}, as_json, [f"serving on {server.url}"])
 
 
 @app.command()
 def rollback(
     family: Annotated[str, typer.Argument(help="The served slot.")],
     to: Annotated[str | None, typer.Option(help="Tag of an earlier version; default: the one before.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Serve an earlier version again, if it was built after the last completed forget request."""
     run_flow("rollback", family, *([to] if to else []))
     from lethe.build.registry import Registry
 
     current = Registry(workspace()).current(family)
-    typer.echo(f"{family}: {current.tag if current else 'nothing'}")
+    tag = None if current is None else current.tag
+    show({"family": family, "version": tag}, as_json, [f"{family}: {tag or 'nothing'}"])
 
 
 @app.command()
@@ -89,12 +132,13 @@ def serve(port: Annotated[int | None, typer.Option(help="Port; default from para
 
 
 @app.command()
-def stop() -> None:
+def stop(as_json: Json = False) -> None:
     """Stop the running service."""
     from lethe.serving.deploy import stop
 
     # Of any format: a service of an older Lethe is stopped before the upgrade.
-    typer.echo("stopped" if stop(Workspace.find()) else "no service was running")
+    stopped = stop(Workspace.find())
+    show({"stopped": stopped}, as_json, ["stopped" if stopped else "no service was running"])
 
 
 @app.command()

@@ -1,8 +1,10 @@
-"""What every command shares: the workspace, flows as processes, --json."""
+"""What every command shares: the workspace, flows as processes, --json, --quiet."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +12,8 @@ import typer
 from lethe.core.format import must_fit
 from lethe.core.workspace import Workspace
 
+QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+"""What ``lethe --quiet`` sets, for the command that follows."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -24,9 +28,32 @@ def run_flow(name: str, *arguments: str) -> None:
     """Run a flow in a process of its own; its one error line and exit code become ours."""
     from lethe.core.process import run_flow as run
 
-    if code := run(workspace(), name, *arguments):
+    # Progress bars read that where they are made.
+    more = {"TQDM_DISABLE": "1"} if is_quiet() else {}
+    if code := run(workspace(), name, *arguments, environment=more):
         raise SystemExit(code)
 
 
-def show(value: Any, as_json: bool, lines: list[str]) -> None:
-    typer.echo(json.dumps(value, indent=1, sort_keys=True) if as_json else "\n".join(lines))
+def is_quiet() -> bool:
+    """Whether ``lethe --quiet`` was given: only errors, and what --json prints."""
+    return QUIET.get()
+
+
+def show(value: Any, as_json: bool, lines: Iterable[str]) -> None:
+    """The value as JSON, or lines for people."""
+    if as_json:
+        typer.echo(json.dumps(value, indent=1, sort_keys=True))
+    elif not is_quiet():
+        typer.echo("\n".join(lines))
+
+
+def show_table(
+    value: Any, as_json: bool, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]]
+) -> None:
+    """The value as JSON, or a table for people."""
+    from lethe.cli.tables import console, table
+
+    if as_json:
+        show(value, as_json, [])
+    elif not is_quiet():
+        console().print(table(title, columns, rows))

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-from rich.console import Console
-from rich.table import Table
 
 from lethe.build.reports import FamilyReport, read_reports, together
+from lethe.cli import tables
 from lethe.config.params import Params
 from lethe.core.canonical import Json
 from lethe.core.process import run_flow
@@ -28,12 +27,7 @@ from lethe.serving.answers import Recommended
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 
-console = Console(highlight=False)
-if not console.is_terminal:
-    console = Console(highlight=False, width=120)
-
-SHOWN = 4
-"""Test metrics in the table of candidates, at most."""
+console = tables.console()
 
 
 def run(workspace: Workspace) -> None:
@@ -148,24 +142,8 @@ def _ask(url: str, user: Any) -> Recommended:
 def _print_candidates(reports: list[FamilyReport]) -> None:
     """A table for each family: families of ratings and of rankings are measured by other figures."""
     for report in reports:
-        console.print(candidates_table(report))
+        console.print(tables.candidates_table(report))
         console.print(f"{report.family}: {report.winner.version} ({report.winner.reason})")
-
-
-def candidates_table(report: FamilyReport) -> Table:
-    """A family's candidates, the winner starred: on validation by what decides, on test by that and what else fits."""
-    metric, winner = report.metric, (report.winner.model, report.winner.sharding)
-    # How many users and items were cold is counted on the way, and says nothing of a candidate.
-    others = (name for name in report.candidates[0].metrics if name != metric and not name.startswith("cold_"))
-    shown = [metric, *others][:SHOWN]
-    table = Table(title=f"{report.family} (test metrics; the winner is chosen by validation {metric})")
-    for column in ("model", "sharding", f"valid {metric}", *shown, "seconds"):
-        table.add_column(column, justify="left" if column in ("model", "sharding") else "right")
-    for candidate in report.candidates:
-        star = " *" if (candidate.model, candidate.sharding) == winner else ""
-        values = [f"{value:.4f}" for value in (candidate.valid[metric], *(candidate.metrics[name] for name in shown))]
-        table.add_row(candidate.model + star, candidate.sharding, *values, f"{candidate.seconds:.2f}")
-    return table
 
 
 def _print_answer(when: str, answer: Recommended) -> None:

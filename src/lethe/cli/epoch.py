@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lethe.cli.common import workspace
+from lethe.cli.common import Json, show, workspace
 
 app = typer.Typer(no_args_is_help=True, help="Epochs of the data: shards, choices and counts are kept for one.")
 
@@ -19,11 +19,14 @@ def epoch() -> None:
 @app.command("begin")
 def begin(
     dataset: Annotated[str | None, typer.Argument(help="Dataset; may be left out where there is one.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Begin a new epoch: the next train lays shards anew, chooses winners anew and counts rows anew."""
     from lethe.data.epoch import begin_epoch, tuned_before
 
     name, number = begin_epoch(workspace(), dataset)
-    typer.echo(f"params.yaml: epoch {number} of {name} begins; run lethe train")
-    if tuned := tuned_before(workspace(), name):
-        typer.echo(f"note: params/{name} holds values that were tuned before, of {', '.join(tuned)}; tune them again")
+    tuned = tuned_before(workspace(), name)
+    lines = [f"params.yaml: epoch {number} of {name} begins; run lethe train"]
+    if tuned:
+        lines.append(f"note: params/{name} holds values that were tuned before, of {', '.join(tuned)}; tune them again")
+    show({"dataset": name, "epoch": number, "tuned_before": tuned}, as_json, lines)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def _start(
     return subprocess.Popen(command, cwd=workspace.root, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
 
-def run_flow(workspace: Workspace, name: str, *arguments: str) -> int:
+def run_flow(workspace: Workspace, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> int:
     """Run the flow module ``flows.<name>``, its output to ours; returns its exit code (it has said its one line).
 
     The project's own flows come first, because Python looks in the current folder before it looks elsewhere; a project
@@ -104,7 +104,8 @@ def run_flow(workspace: Workspace, name: str, *arguments: str) -> int:
     workspace.prefect_home.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", f"flows.{name}", *arguments]
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(shipped_root())]))
-    process = subprocess.Popen(command, cwd=workspace.root, env=workspace.environment() | {"PYTHONPATH": path})
+    around = workspace.environment() | {"PYTHONPATH": path, **(environment or {})}
+    process = subprocess.Popen(command, cwd=workspace.root, env=around)
     try:
         return process.wait()
     except KeyboardInterrupt:

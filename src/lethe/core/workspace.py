@@ -40,7 +40,7 @@ class Workspace:
         for folder in (start, *start.parents):
             if (folder / "params.yaml").is_file() and (folder / "dvc.yaml").is_file():
                 return cls(folder)
-        raise ConfigError(f"{start}: no params.yaml and dvc.yaml here or in a folder above")
+        raise ConfigError(f"{start}: no params.yaml and dvc.yaml here or in a folder above; lethe init makes a project")
 
     @property
     def params(self) -> Path:

@@ -17,5 +17,5 @@ def must_fit_memory(name: str, model: type[Model], config: Config, shape: Shape,
         times = f" {at_once} times at once" if at_once > 1 else ""
         raise ConfigError(
             f"{name}: {shape.num_items:,} items need {needed / GIGABYTE:,.0f} GB{times}, {free / GIGABYTE:,.0f} are"
-            " free; use slim or item-knn"
+            " free; use sparse-ease, slim or item-knn"
         )

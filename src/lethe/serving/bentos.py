@@ -30,7 +30,7 @@ def deployment_of(workspace: Workspace, tags: dict[str, str]) -> Deployment:
     Raises DeploymentError if there is nothing to serve.
     """
     if not tags:
-        raise DeploymentError("families: none has a promoted model; run the training flow first")
+        raise DeploymentError("families: none has a promoted model; run lethe train first")
     params = Params.read(workspace.params)
     ordered = [family for family in params.families if family in tags] or sorted(tags)
     template = _template(workspace)

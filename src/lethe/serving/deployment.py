@@ -36,9 +36,9 @@ class Deployment(Section):
         try:
             return cls.parse(json.loads(path.read_bytes()), path.name)
         except FileNotFoundError:
-            raise DeploymentError(f"{path.name}: nothing is deployed yet; run the deployment flow first") from None
+            raise DeploymentError(f"{path.name}: nothing is deployed yet; run lethe deploy first") from None
         except ValueError:
-            raise DeploymentError(f"{path.name}: not valid JSON; run the deployment flow again") from None
+            raise DeploymentError(f"{path.name}: not valid JSON; run lethe deploy again") from None
 
     def write(self, path: Path) -> None:
         """Replace the file atomically."""

@@ -1,0 +1,81 @@
+"""What holds of every command: help by -h, in sentences; --json wherever something is reported; --quiet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+import lethe
+from lethe.cli import app
+from lethe.core.workspace import Workspace
+from lethe.models import MODELS
+
+SILENT = {
+    "serve",  # ends with Ctrl-C
+    "env",  # shell exports
+    "demo",  # reports/demo.json
+    "data repro",
+    "keys backup",
+    "keys restore",
+    "keys rotate",
+    "forget lift",
+    "certificate show",  # the file itself is JSON
+}
+"""What reports nothing that a program would read."""
+
+
+def commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if children := getattr(command, "commands", None):
+        for child, below in children.items():
+            yield from commands(below, f"{name} {child}".strip())
+    else:
+        yield name, command
+
+
+ALL = dict(commands(get_command(app)))
+
+
+def run(*arguments: str) -> str:
+    ran = CliRunner().invoke(app, list(arguments))
+    assert ran.exit_code == 0, ran.output
+    return ran.output
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_command_has_help_in_sentences_and_json(name: str) -> None:
+    command = ALL[name]
+    assert (command.help or "").split("\n\n")[0].rstrip().endswith(".")
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert ("--json" in options) == (name not in SILENT)
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["train", "-h"], ["data", "add", "-h"]])
+def test_help_is_short_for_help(arguments: list[str]) -> None:
+    assert run(*arguments) == run(*arguments[:-1], "--help")
+
+
+def test_the_version() -> None:
+    assert run("--version") == f"lethe {lethe.__version__}\n"
+
+
+def test_quiet_leaves_json_alone(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny.root)
+    assert run("--quiet", "stop") == ""
+    assert run("stop") == "no service was running\n"
+    assert json.loads(run("--quiet", "stop", "--json")) == {"stopped": False}
+
+
+def test_all_models_are_listed_and_one_with_all_its_options() -> None:
+    cards = json.loads(run("models", "--json"))
+    assert list(cards) == sorted(MODELS)
+    assert cards["eatnn"]["needs"] == ["links"]
+    assert cards["als"]["learns"] == "ratings"
+    assert "attention" in cards["wmf"]["aggregators"]
+    assert "attention" not in cards["ease"]["aggregators"]
+    shown = run("models", "wmf")
+    assert all(f"  {option} = " in shown for option in MODELS["wmf"].Config.model_fields)
