@@ -37,6 +37,8 @@ lock:
 	rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
 	.lock-venv/bin/pip install --quiet '.[data,dask,postgres,s3,dev]'
 	.lock-venv/bin/pip freeze --exclude lethe-recsys > requirements.lock
+	# Each build of torch for CUDA wants one version of Triton and brings it along; the CPU's build goes with any.
+	sed -i 's/^triton==.*/triton>=3.6/' requirements.lock
 	rm -rf .lock-venv
 
 # Everything the product wrote at run time, but not the environment.

@@ -7,8 +7,7 @@ little.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +19,8 @@ from lethe.core.random import Stream
 from lethe.evaluation import evaluate_users
 from lethe.learning.training import Row, one_thread, train
 from lethe.models import MODELS, configure
-from lethe.models.parts import losses
 from lethe.models.parts.base import Model
+from lethe.models.solvers.pull import using
 from lethe.tables.matrix import InteractionMatrix
 
 BATCH, DIM, WEIGHT, DROPOUT, RATE = 512, 64, 0.2, 0.3, 0.05
@@ -111,19 +110,8 @@ def ours_per_epoch(data: InteractionMatrix, epochs: int) -> float:
 
 
 def _portable(data: InteractionMatrix, epochs: int) -> float:
-    with _portable_kernel():
+    with using("torch"):
         return ours_per_epoch(data, epochs)
-
-
-@contextmanager
-def _portable_kernel() -> Iterator[None]:
-    """The kernel that GPUs run, on the CPU."""
-    compiled = losses._add_positives_compiled
-    losses._add_positives_compiled = losses.add_positives_portable
-    try:
-        yield
-    finally:
-        losses._add_positives_compiled = compiled
 
 
 class Padded:

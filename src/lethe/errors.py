@@ -4,6 +4,7 @@ LetheError                  anything a user can cause and mend; its text is one 
 ├── ConfigError             a value in params.yaml or a flag
 ├── DataError               a table: a missing column, a type, a range, an empty file
 │   └── ValidationError     a gate (Great Expectations) that failed: column, rule, count
+├── DeviceError             a GPU that has no room left
 ├── ArtifactError           a stored artifact that is missing, foreign or corrupt
 ├── EvidenceError           a certificate that its own evidence doesn't carry
 ├── RequestError            a forget request that can't be taken
@@ -30,6 +31,10 @@ class DataError(LetheError):
 
 class ValidationError(DataError):
     """A validation gate failed. The text names column, rule and count, never a row of a person."""
+
+
+class DeviceError(LetheError):
+    """The GPU's memory doesn't suffice for what is to be computed on it."""
 
 
 class ArtifactError(LetheError):

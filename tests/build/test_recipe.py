@@ -18,7 +18,7 @@ from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 from lethe.errors import ConfigError
 from lethe.forgetting.state import state_of
-from lethe.learning import sub_model
+from lethe.learning import device, sub_model
 from lethe.learning.training import train as learn
 from tests import house
 
@@ -44,21 +44,22 @@ def gradient(tiny: Workspace) -> Workspace:
 def test_what_a_gpu_promoted_is_rebuilt_on_a_cpu(gradient: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def on_a_card(model: Any, data: Any, stream: Any, device: torch.device, **more: Any) -> Any:
-        asked.append(device.type)
+    def on_a_card(model: Any, data: Any, stream: Any, where: torch.device, **more: Any) -> Any:
+        asked.append(where.type)
         return learn(model, data, stream, **more)
 
     with monkeypatch.context() as machine:
-        machine.setattr(torch.cuda, "is_available", lambda: True)
+        machine.setattr(device, "fault", lambda: None)
+        machine.setattr(device, "WORTH", 0)
         machine.setattr(sub_model, "train", on_a_card)
-        card = {**numeric_environment("cpu"), "device": "a card", "repeatable": False}
+        card = {**numeric_environment("cpu"), "device": "a card"}
         machine.setattr(
-            builder, "numeric_environment", lambda device: card if device == "cuda" else numeric_environment(device)
+            builder, "numeric_environment", lambda kind, _=True: card if kind == "cuda" else numeric_environment(kind)
         )
         house.train(gradient)
         assert set(asked) == {"cuda"}
         assert trained_on(gradient) == {"a card"}
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(device, "fault", lambda: "there is none")
     house.train(gradient, ["tiny"])
     assert trained_on(gradient) == {"cpu"}
 

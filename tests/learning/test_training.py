@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.learning import training
-from lethe.learning.training import fit, learns_on, pick_device, train
+from lethe.learning.training import fit, train
 from lethe.models import MODELS, configure
 from lethe.models.mostpop import MostPop
 from lethe.models.parts.base import READABLE, GradientConfig, Model
@@ -146,41 +146,11 @@ def test_what_models_say_they_read_exists_and_what_they_accept_they_read() -> No
         assert not model.needs & model.optional, name
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["a GPU", "no GPU"])
-def test_auto_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    gradient, solver = configure("enmf-u", {}), configure("wmf", {})
-    assert pick_device("auto").type == learns_on(gradient, "auto").type == ("cuda" if there else "cpu")
-    assert learns_on(solver, "auto").type == learns_on(gradient, "cpu").type == "cpu"
-
-
 def test_adagrad_is_fused_on_the_cpu_alone() -> None:
     config = configure("enmf-u", {"optimizer": "adagrad"})
     model = MODELS["enmf-u"](config, Shape(2, 2))
     assert training._optimizer(model, config).defaults["fused"]
     assert not training._optimizer(model.to("meta"), config).defaults["fused"]
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_asking_for_an_absent_gpu_is_one_line() -> None:
-    with pytest.raises(ConfigError, match=r"^training\.device: 'cuda' was asked for"):
-        pick_device("cuda")
-    assert pick_device("auto").type == "cpu"
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-@pytest.mark.parametrize("name", ["wmf", "enmf-u", "lightgcn"])
-def test_a_gpu_learns_what_the_cpu_learns(name: str) -> None:
-    curves = []
-    for device in ("cpu", "cuda"):
-        config = configure(name, {"solver": "gradient", "epochs": 5, "embedding_dim": 8, "batch_size": 0})
-        table = checkerboard()
-        catalogue = Catalogue.of(table)
-        model = MODELS[name](config, catalogue.shape)
-        history = train(model, catalogue.encode(table), Stream(1), torch.device(device))
-        assert all(value.device.type == "cpu" for value in model.state_dict().values())
-        curves.append([row["loss"] for row in history])
-    assert curves[1] == pytest.approx(curves[0], rel=1e-3)
 
 
 def test_a_pair_of_several_contexts_counts_that_often_where_the_model_can() -> None:

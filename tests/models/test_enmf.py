@@ -14,8 +14,8 @@ from lethe.models import configure
 from lethe.models.enmf import ENMF
 from lethe.models.enmf_a import ENMFA
 from lethe.models.enmf_i import ENMFI
-from lethe.models.parts import losses
 from lethe.models.parts.batches import row_batches
+from lethe.models.solvers.pull import Form, using
 from lethe.tables.matrix import InteractionMatrix, Shape
 from tests.contract import LAWS, Law
 
@@ -47,18 +47,14 @@ def naive(model: ENMF) -> Tensor:
     return total - float(labels.sum())
 
 
-@pytest.mark.filterwarnings("ignore:Sparse")
-@pytest.mark.parametrize("implementation", ["compiled", "portable"])
+@pytest.mark.parametrize("implementation", ["compiled", "torch"])
 @pytest.mark.parametrize("batch_size", [0, 4])
-def test_batches_of_items_are_the_whole_square_loss(
-    batch_size: int, implementation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if implementation == "portable":
-        monkeypatch.setattr(losses, "_add_positives_compiled", losses.add_positives_portable)
+def test_batches_of_items_are_the_whole_square_loss(batch_size: int, implementation: Form) -> None:
     model = prepared(ENMFI, "enmf-i")
     parameters = model.users, model.items, model.h
     batches = row_batches(matrix().transposed, batch_size, np.random.default_rng(1))
-    value = sum((model.loss(batch) for batch in batches), start=torch.zeros((), dtype=torch.float64))
+    with using(implementation):
+        value = sum((model.loss(batch) for batch in batches), start=torch.zeros((), dtype=torch.float64))
     expected = naive(model)
     assert value.item() == pytest.approx(expected.item(), rel=1e-6)
     for got, wanted in zip(

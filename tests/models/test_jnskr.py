@@ -14,7 +14,7 @@ from lethe.errors import ConfigError
 from lethe.learning.training import train
 from lethe.models import configure
 from lethe.models.jnskr import JNSKR, Facts
-from lethe.models.parts import losses
+from lethe.models.solvers.pull import Form, using
 from lethe.tables.matrix import InteractionMatrix, Shape, Side, TripleMatrix
 from tests.contract import Values
 
@@ -123,8 +123,7 @@ def test_popular_heads_weigh_more() -> None:
     assert np.allclose(prepared().graph_weights.numpy(), 0.4)
 
 
-@pytest.mark.filterwarnings("ignore:Sparse")
-@pytest.mark.parametrize("implementation", ["compiled", "portable"])
+@pytest.mark.parametrize("implementation", ["compiled", "torch"])
 @pytest.mark.parametrize(
     "values",
     [
@@ -137,15 +136,12 @@ def test_popular_heads_weigh_more() -> None:
     ],
     ids=str,
 )
-def test_batches_add_up_to_the_whole_objective(
-    values: Values, implementation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_add_up_to_the_whole_objective(values: Values, implementation: Form) -> None:
     """Eq. (5.22): value and gradient, for the model and each ablation."""
-    if implementation == "portable":
-        monkeypatch.setattr(losses, "_add_positives_compiled", losses.add_positives_portable)
     model = prepared(values)
     expected = naive_recommendation(model) + model.config.graph_weight * naive_graph(model) + naive_norm(model)
-    same(model, epoch(model), expected)
+    with using(implementation):
+        same(model, epoch(model), expected)
 
 
 def test_alternating_goes_through_the_matrix_then_the_graph() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from lethe.build.inputs import EnsembleInputs, EvaluationInputs, PackageInputs, SubModelInputs
 from lethe.build.measuring import write_evaluation
@@ -25,12 +26,13 @@ from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import guarantee
 from lethe.data.split import PARTS
-from lethe.errors import DataError
+from lethe.errors import DataError, DeviceError
 from lethe.learning.aggregation import AGGREGATORS, Ensemble
 from lethe.learning.aggregation.combine import read_sub_model, write_ensemble
+from lethe.learning.device import CPU, fall_back, learns_on
 from lethe.learning.slices import slice_config, slice_rows, write_slice
 from lethe.learning.sub_model import Lesson, write_sub_model
-from lethe.learning.training import learns_on, progress_bar
+from lethe.learning.training import progress_bar
 from lethe.models import MODELS, configure, rates
 from lethe.models.parts.base import Config
 from lethe.serving.package import PackageInfo, write_package
@@ -153,9 +155,18 @@ class Builder:
         return configure(self.recipe.model, self.recipe.config)
 
     def _learn(self, portion: Portion, before: Artifact | None, device: str) -> Artifact:
-        recipe, model, sliced = self.recipe, MODELS[self.recipe.model], portion.slice is not None
+        recipe = self.recipe
+        sliced = portion.slice is not None
         config = slice_config(self.config, recipe.layout.slices, recipe.model) if sliced else self.config
-        where = learns_on(config, device)
+        where = learns_on(config, device, len(portion.rows))
+        try:
+            return self._learn_there(portion, before, config, where)
+        except DeviceError as error:
+            fall_back(error, device)
+        return self._learn_there(portion, before, config, CPU)
+
+    def _learn_there(self, portion: Portion, before: Artifact | None, config: Config, where: torch.device) -> Artifact:
+        recipe, model, sliced = self.recipe, MODELS[self.recipe.model], portion.slice is not None
         inputs = SubModelInputs(
             data=portion.digest,
             shard=portion.shard,
@@ -165,7 +176,7 @@ class Builder:
             slice=portion.slice,
             before=None if before is None else before.reference,
             code=code_digest(write_slice if sliced else write_sub_model, model),
-            environment=numeric_environment(where.type),
+            environment=numeric_environment(where.type, model.repeatable),
         ).plain()
         stream = Stream(recipe.seed)("sub-model", recipe.model, portion.shard)
         if portion.slice is not None:

@@ -18,7 +18,7 @@ from lethe.tables.reader import Reader
 
 @dataclass(frozen=True)
 class Job:
-    """A candidate to be trained for a family, and the kind of device that trains it here."""
+    """A candidate to be trained for a family, and the device that may train it: auto, cpu or cuda."""
 
     family: str
     recipe: Recipe
@@ -34,7 +34,8 @@ class Job:
 def jobs(workspace: Workspace, params: Params, datasets: list[str] | None = None) -> list[Job]:
     """Every candidate of every family. With ``datasets`` (a forget run): only what is served from those datasets, by
     the recipe it was promoted with, because neither the winner nor its hyper-parameters are decided anew."""
-    device = pick_device(params.training.device).type
+    device = params.training.device
+    pick_device(device)  # Before anything is trained.
     if datasets is None:
         check_params(workspace, params)
         return [

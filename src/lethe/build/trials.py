@@ -15,6 +15,7 @@ import torch
 from lethe.core.canonical import Json
 from lethe.core.random import Stream
 from lethe.errors import ConfigError, LetheError
+from lethe.learning.device import learns_on
 from lethe.learning.training import Row, Validate, train
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Model
@@ -93,7 +94,7 @@ class Search:
     tables: SideTables
     objective: Validate
     seed: int
-    device: torch.device | None
+    device: str
     study: optuna.Study
     progress: TrialProgress | None
     error: LetheError | None = field(default=None, init=False)
@@ -185,7 +186,8 @@ class Search:
 
         try:
             stream = Stream(self.seed)("tune", self.model, "train")
-            train(model, catalogue.encode(self.rows, self.tables), stream, self.device, progress=watch)
+            where = learns_on(config, self.device, len(self.rows))
+            train(model, catalogue.encode(self.rows, self.tables), stream, where, progress=watch)
             return self._measure(model)
         except _Pruned:
             return None

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import yaml
 from filelock import FileLock, Timeout
 
@@ -26,7 +25,7 @@ from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data.stages import training_tables
 from lethe.errors import ConfigError
-from lethe.learning.training import pick_device
+from lethe.learning.device import learns_on, pick_device
 from lethe.models import MODELS, configure, rates
 from lethe.tables.interactions import Interactions
 from lethe.tables.likes import likes
@@ -39,7 +38,7 @@ class Budget:
 
     trials: int
     seed: int
-    device: torch.device | None = None
+    device: str = "cpu"
 
 
 def tune(
@@ -72,7 +71,7 @@ def tune(
         scoring=params.training.scoring,
     )
     space = Space(model, params.models.get(model, {}), grid)
-    budget = Budget(trials, params.seed, pick_device(params.training.device))
+    budget = Budget(trials, params.seed, pick_device(params.training.device).type)
     storage = workspace.state / "tuning" / f"{dataset}-{model}.sqlite"
     tuned = search(space, task, budget, storage, progress)
     write_tuned(workspace.root / "params" / dataset / f"{model}.yaml", tuned, command)
@@ -113,7 +112,7 @@ def search(space: Space, task: Task, budget: Budget, storage: Path, progress: Tr
         "seed": budget.seed,
         "whole": count_cells(values) <= budget.trials,
         "code": code_digest(Search, objective, MODELS[model]),
-        "environment": numeric_environment((budget.device or torch.device("cpu")).type),
+        "environment": numeric_environment(learns_on(configure(model, start), budget.device, len(task.rows)).type),
     }
     storage.parent.mkdir(parents=True, exist_ok=True)
     try:

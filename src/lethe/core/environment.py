@@ -156,8 +156,11 @@ def whole_code_digest() -> str:
 
 
 @cache
-def numeric_environment(device: str) -> dict[str, Any]:
-    """Builds of the numeric libraries, instruction set, kind of device, threads: digests compare only within one."""
+def numeric_environment(device: str, repeatable: bool = True) -> dict[str, Any]:
+    """Builds of the numeric libraries, instruction set, device, threads: digests compare only within one.
+
+    ``device`` is "cpu" or "cuda". "repeatable" is in it, and false, where not even such a one gives the same bytes.
+    """
     import llvmlite.binding as llvm
     import torch
 
@@ -167,14 +170,46 @@ def numeric_environment(device: str) -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu": llvm.get_host_cpu_name(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "device": "cpu" if device == "cpu" else torch.cuda.get_device_name(),
+        "device": "cpu",
         "threads": 1,
         "mkl": os.environ.get("MKL_CBWR", "any"),
     }
-    if device != "cpu":
-        # The order of some of a GPU's sums is its libraries' own.
-        environment["repeatable"] = False
-    return environment
+    if device == "cpu":
+        return environment
+    environment |= _card()
+    return environment if repeatable else environment | {"repeatable": False}
+
+
+def _card() -> dict[str, Any]:
+    """What decides the bytes of a GPU's results."""
+    import torch
+
+    card = torch.cuda.get_device_properties(0)
+    return {
+        "device": card.name,
+        "capability": f"{card.major}.{card.minor}",
+        "processors": card.multi_processor_count,
+        "driver": _driver(),
+        "cuda": torch.version.cuda,
+        "cublas": _installed("nvidia-cublas", "nvidia-cublas-cu13", "nvidia-cublas-cu12"),
+        "triton": _installed("triton"),
+    }
+
+
+def _driver() -> str:
+    """The NVIDIA driver's version, or where it does not say so the CUDA version that it is for."""
+    import torch
+
+    stated = Path("/proc/driver/nvidia/version")
+    words = stated.read_text().split() if stated.is_file() else []
+    numbers = (word for word in words if word[:1].isdigit() and word.count(".") >= 1)
+    return next(numbers, f"CUDA {torch._C._cuda_getDriverVersion()}")  # type: ignore[attr-defined]
+
+
+def _installed(*names: str) -> str:
+    """The version of the first of these packages that is installed; "bundled" where none is, torch having its own."""
+    there = {one.metadata["Name"].lower(): one.version for one in distributions()}
+    return next((there[name] for name in names if name in there), "bundled")
 
 
 @cache

@@ -16,6 +16,10 @@ NUMERIC = {
     # One code path of MKL for every row of a product, whatever its place, alignment or processor: without it the same
     # user, asked for twice in one batch, may get two scores.
     "MKL_CBWR": "AVX2",
+    # The same for a GPU's products: cuBLAS repeats its sums only from a workspace of a fixed size.
+    "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+    # What Triton does by default today, said so that a later release's other default changes no bytes.
+    "TRITON_DEFAULT_FP_FUSION": "1",
 }
 """What every process of ours that computes has in its environment. The numeric libraries read it when they are loaded
 and never again, so no later call can stand in for it."""

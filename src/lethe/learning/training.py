@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.learning import checkpoint
 from lethe.learning.checkpoint import Best, History, Row
-from lethe.models.parts.base import Config, Model
+from lethe.learning.device import CPU, exactly, learns_on, pick_device
+from lethe.models.parts.base import Model
+from lethe.models.parts.placed import RowBatch, placing
 from lethe.tables.matrix import InteractionMatrix
 
 __all__ = [
@@ -69,23 +71,11 @@ def one_thread() -> Iterator[None]:
     yield
 
 
-def pick_device(name: str) -> torch.device:
-    """``auto`` is the GPU where there is one. Raises ConfigError if cuda is asked for and absent."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("training.device: 'cuda' was asked for, but torch sees no GPU; use auto or cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def learns_on(config: Config, device: str) -> torch.device:
-    """Where a model of that config learns: gradients use the device, the solvers are compiled for the CPU."""
-    return pick_device(device if config.solver == "gradient" else "cpu")
-
-
 def train(
     model: Model,
     data: InteractionMatrix,
     stream: Stream,
-    device: torch.device | None = None,
+    device: torch.device = CPU,
     *,
     progress: Progress | None = None,
     valid: Validate | None = None,
@@ -95,21 +85,19 @@ def train(
     """Train ``model`` on ``data`` by the solver its config names; afterwards it is on the CPU and ready to score.
 
     ``progress`` is called with each row of the history; ``begin`` may change the start; ``valid`` and ``saved`` are for
-    ``fit``. ``device`` is for gradients alone (see ``learns_on``).
+    ``fit``. ``device`` is one that the model's solver has a form for (see ``learns_on``).
     """
     _check_needs(model, data)
     if data.contexts is not None and not model.repeats and "contexts" not in model.reads():
         data = data.distinct()
     data = data.only(model.reads())
-    with one_thread():
+    with one_thread(), exactly(device, type(model).__name__, repeatable=model.repeatable):
         model.prepare(data, stream("prepare"))
+        model.to(device)
         if model.config.solver == "gradient":
-            model.to(device or "cpu")
-            if device is not None and device.type == "cuda":
-                # For the whole process, as the number of threads is. What has no such form warns and runs: results
-                # of a GPU are not promised to repeat (lethe.core.environment).
-                torch.use_deterministic_algorithms(True, warn_only=True)
-            history = fit(model, data, stream("train"), progress=progress, valid=valid, saved=saved, begin=begin)
+            # A GPU's batches are made where they are learnt from; what ``prepare`` draws was drawn on the CPU.
+            with nullcontext() if device.type == "cpu" else placing(device):
+                history = fit(model, data, stream("train"), progress=progress, valid=valid, saved=saved, begin=begin)
         else:
             history = []
             if begin is not None:
@@ -161,13 +149,15 @@ def fit(
         epoch = len(history)
         _set_rate(optimizer, config, epoch)
         model.train()
-        total = 0.0
+        # Summed on the device and read once: for each reading a GPU is waited for.
+        losses = torch.zeros((), dtype=torch.float64, device=device)
         for batch in model.batches(data, stream("epoch", epoch)):
             optimizer.zero_grad(set_to_none=True)
             loss = model.loss(_to(batch, device))
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            total += loss.item()
+            losses += loss.detach()
+        total = float(losses)
         _check(model, epoch, total, f"at learning_rate {config.learning_rate}")
         row = {"epoch": epoch, "loss": total}
         if valid is not None:
@@ -220,15 +210,16 @@ def _record(history: History, progress: Progress | None, row: Row) -> None:
 
 def _optimizer(model: Model, config: Any) -> torch.optim.Optimizer:
     parameters = [p for p in model.parameters() if p.requires_grad]
+    places = {parameter.device.type for parameter in parameters}
     if config.optimizer == "adagrad":
         # TF1's Adagrad, which the papers' programs use, has no epsilon; a zero accumulator would divide by zero.
         # Its fused kernel exists for the CPU alone.
-        fused = {parameter.device.type for parameter in parameters} == {"cpu"}
+        fused = places == {"cpu"}
         return torch.optim.Adagrad(
             parameters, lr=config.learning_rate, initial_accumulator_value=1e-8, eps=1e-20, fused=fused
         )
     if config.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=config.learning_rate, fused=True)
+        return torch.optim.Adam(parameters, lr=config.learning_rate, fused=places <= {"cpu", "cuda"})
     return torch.optim.SGD(parameters, lr=config.learning_rate)
 
 
@@ -239,10 +230,10 @@ def _set_rate(optimizer: torch.optim.Optimizer, config: Any, epoch: int) -> None
 
 
 def _to(batch: Any, device: torch.device) -> Any:
-    if device.type == "cpu":
-        return batch
+    if device.type == "cpu" or isinstance(batch, RowBatch):
+        return batch  # Batches of rows are made where they are needed, and keep what was derived from them.
     if isinstance(batch, Tensor):
-        return batch.to(device)
+        return batch.to(device, non_blocking=True)
     if isinstance(batch, tuple):
         moved = [_to(part, device) for part in batch]
         return type(batch)(*moved) if hasattr(batch, "_fields") else tuple(moved)

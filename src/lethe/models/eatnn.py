@@ -102,7 +102,7 @@ class EATNN(towers.NonSampling):
         links = data.side.links
         assert links is not None
         for batch in row_batches(data, self.config.batch_size, stream.numpy("batches")):
-            yield SocialBatch(batch, rows_of(links, batch.rows.numpy()))
+            yield SocialBatch(batch, rows_of(links, batch.host_rows))
 
     def loss(self, batch: SocialBatch) -> Tensor:
         rows, config = batch.items.rows, self.config

@@ -32,6 +32,8 @@ from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, row_batches
 from lethe.models.parts.feature_tower import Bag, feature_rows, from_sums, sums, tower
 from lethe.models.parts.fold_in import FoldIn
+from lethe.models.parts.placed import ragged_places
+from lethe.models.solvers.pull import bag
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -53,6 +55,9 @@ class ENSFM(base.Model):
         """Share dropped of the entries that cross the two sides; the expectation over the masks is taken exactly."""
 
     negative_weights: Tensor
+    row_indptr: Tensor
+    row_columns: Tensor
+    row_weights: Tensor
 
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__(config, shape)
@@ -83,11 +88,15 @@ class ENSFM(base.Model):
         for side, matrix in (("user", users), ("item", items)):
             for name, part in Bag.of(matrix)._asdict().items():
                 self.register_buffer(f"{side}_{name}", part, persistent=False)
-        self._rows, self._row_features = _bound_rows(data, users)
+        self._rows, features = _bound_rows(data, users)
+        self._row_bounds = features.indptr.astype(np.int64)
+        for name, part in Bag.of(features)._asdict().items():
+            self.register_buffer(f"row_{name}", part, persistent=False)
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Batch]:
         for batch in row_batches(self._rows, self.config.batch_size, stream.numpy("batches")):
-            yield Batch(Bag.of(self._row_features[batch.rows.numpy()]), batch)
+            indptr, places = ragged_places(self._row_bounds, self.row_indptr, batch.host_rows)
+            yield Batch(Bag(indptr, self.row_columns[places], self.row_weights[places]), batch)
 
     def loss(self, batch: Batch) -> Tensor:
         left, right = self._left(tower(self.user_side, self.h_own, batch.features)), self._right()
@@ -100,9 +109,7 @@ class ENSFM(base.Model):
         """Σ_uv c_uv Σ_i (h_i p_ui q_vi)² over the entries that cross, times which dropout adds variance."""
         d = self.config.embedding_dim
         squares, weights = right[:, :d].square(), self.negative_weights.to(right.dtype)[:, None]
-        own = functional.embedding_bag(
-            batch.columns, (1.0 - weights) * squares, batch.indptr, mode="sum", include_last_offset=True
-        )
+        own = bag(batch.indptr, batch.columns, (1.0 - weights) * squares)
         return ((left[:, :d] * self.h_cross).square() * ((weights * squares).sum(dim=0) + own)).sum()
 
     def _left(self, own: Tensor) -> Tensor:

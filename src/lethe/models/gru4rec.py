@@ -106,8 +106,8 @@ class GRU4Rec(base.Model):
 
     def _steps(self, batch: NextItemBatch) -> Tensor:
         """The states of the top layer after each step [T, W, d]; the last ones are kept for the next batch."""
-        if not self._carried or len(self._carried[0]) < int(batch.slots[-1]) + 1:
-            width = int(batch.slots[-1]) + 1
+        if not self._carried:
+            width = self.config.batch_size
             self._carried = [self.inputs.new_zeros(width, self.config.embedding_dim) for _ in self.gates]
         states = torch.tanh(functional.embedding(batch.inputs, self.inputs))
         for layer, carried in enumerate(self._carried):

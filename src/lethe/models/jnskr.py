@@ -28,8 +28,10 @@ from torch.nn import functional
 
 from lethe.core.random import Stream
 from lethe.models.parts import losses, towers
-from lethe.models.parts.batches import RowBatch, ragged_rows, row_batches
-from lethe.tables.matrix import InteractionMatrix, Shape, TripleMatrix
+from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.models.parts.placed import ragged_places
+from lethe.models.solvers.pull import bag, owners_of, sum_by_owner
+from lethe.tables.matrix import InteractionMatrix, Shape
 
 
 class Facts(NamedTuple):
@@ -108,15 +110,19 @@ class JNSKR(towers.NonSampling):
         counts = torch.from_numpy(np.diff(triples.indptr))
         weights = losses.negative_weights(counts, config.graph_negative_weight, config.popularity_exponent)
         self.register_buffer("graph_weights", weights, persistent=False)
-        for name, part in _facts(triples, np.arange(self.shape.num_items))._asdict().items():
-            self.register_buffer(f"fact_{name}", part, persistent=False)
+        self._fact_bounds = triples.indptr
+        for name in Facts._fields:
+            self.register_buffer(f"fact_{name}", torch.from_numpy(getattr(triples, name)), persistent=False)
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Batch]:
-        triples = data.side.triples
-        assert triples is not None
         for task in ("both",) if self.config.training == "joint" else ("recommend", "graph"):
             for batch in row_batches(data.transposed, self.config.batch_size, stream.numpy(task)):
-                yield Batch(task, batch, _facts(triples, batch.rows.numpy()))
+                yield Batch(task, batch, self._facts_of(batch))
+
+    def _facts_of(self, batch: RowBatch) -> Facts:
+        """The triples of the batch's items, taken where the model is."""
+        indptr, places = ragged_places(self._fact_bounds, self.fact_indptr, batch.host_rows)
+        return Facts(indptr, self.fact_relations[places], self.fact_entities[places])
 
     def loss(self, batch: Batch) -> Tensor:
         value = self.h.new_zeros(())
@@ -154,7 +160,7 @@ class JNSKR(towers.NonSampling):
     def _graph_loss(self, rows: Tensor, facts: Facts) -> Tensor:
         """L_KG of the items ``rows`` [B] as heads, with all relations and all entities."""
         heads, weights = self.items[rows], self.graph_weights[rows].to(self.items.dtype)
-        owner = torch.repeat_interleave(facts.indptr.diff())
+        owner = owners_of(facts.indptr, len(facts.entities))
         cells = heads[owner] * self._take(self.relations, facts.relations) * self._take(self.entities, facts.entities)
         scores = cells.sum(dim=1)
         positives = ((1.0 - weights[owner]) * scores.square() - 2.0 * scores).sum()
@@ -163,20 +169,12 @@ class JNSKR(towers.NonSampling):
 
     def _vectors(self, rows: Tensor, facts: Facts) -> Tensor:
         """q of the items ``rows`` -> [B, d]."""
-        described = functional.embedding_bag(
-            facts.entities,
-            self.entities,
-            facts.indptr,
-            mode="sum",
-            per_sample_weights=self.attention(facts),
-            include_last_offset=True,
-        )
-        return self.items[rows] + described
+        return self.items[rows] + bag(facts.indptr, facts.entities, self.entities, self.attention(facts))
 
     def attention(self, facts: Facts) -> Tensor:
         """α of each triple -> [nnz]; those of an item sum to 1."""
         sizes = facts.indptr.diff()
-        owner = torch.repeat_interleave(sizes)
+        owner = owners_of(facts.indptr, len(facts.entities))
         if not self.config.attention:
             return (1.0 / sizes[owner]).to(self.entities.dtype)
         hidden = self._take(self.entities, facts.entities) @ self.entity_map
@@ -186,7 +184,7 @@ class JNSKR(towers.NonSampling):
         top = torch.full(sizes.shape, -torch.inf, dtype=scores.dtype, device=scores.device)
         top = top.scatter_reduce(0, owner, scores.detach(), "amax")
         powers = torch.exp(scores - top[owner])
-        return powers / torch.zeros_like(top).index_add(0, owner, powers)[owner]
+        return powers / sum_by_owner(powers, owner, len(sizes))[owner]
 
     @staticmethod
     def _take(table: Tensor, rows: Tensor) -> Tensor:
@@ -199,8 +197,3 @@ class JNSKR(towers.NonSampling):
 
     def factors(self) -> tuple[Tensor, Tensor]:
         return (self.users * self.h).detach(), self.item_vectors
-
-
-def _facts(triples: TripleMatrix, rows: np.ndarray) -> Facts:
-    indptr, places = ragged_rows(triples.indptr, rows)
-    return Facts(*map(torch.from_numpy, (indptr, triples.relations[places], triples.entities[places])))

@@ -24,6 +24,7 @@ from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.models.solvers.pull import bag, owners_of
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 _BLOCK = 1024
@@ -109,11 +110,8 @@ class MultVAE(base.Model):
     def encode(self, indptr: Tensor, items: Tensor, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """m and s [B, d] of B people's items, ragged; ``kept`` [nnz] is 0 where one is left out."""
         weights = torch.ones(len(items), device=items.device) if kept is None else kept
-        weights = weights / indptr.diff().clamp_min(1).sqrt()[torch.repeat_interleave(indptr.diff())]
-        summed = functional.embedding_bag(
-            items, self.inputs, indptr, mode="sum", per_sample_weights=weights, include_last_offset=True
-        )
-        hidden = torch.tanh(summed + self.input_bias)
+        weights = weights / indptr.diff().clamp_min(1).sqrt()[owners_of(indptr, len(items))]
+        hidden = torch.tanh(bag(indptr, items, self.inputs, weights) + self.input_bias)
         code = hidden @ self.encoder + self.encoder_bias
         return code[:, : self.config.embedding_dim], code[:, self.config.embedding_dim :]
 
@@ -129,7 +127,7 @@ class MultVAE(base.Model):
         mean, log_variance = self.encode(users.indptr, users.columns, kept)
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         scores = self.decode(mean + torch.exp(0.5 * log_variance) * noise) @ self.outputs.T + self.output_bias
-        rows = torch.repeat_interleave(users.indptr.diff())
+        rows = owners_of(users.indptr, len(users.columns))
         likely = functional.log_softmax(scores, dim=1)[rows, users.columns].sum()
         divergence = 0.5 * (log_variance.exp() + mean.square() - 1 - log_variance).sum()
         value = batch.annealed * config.kl_weight * divergence - likely

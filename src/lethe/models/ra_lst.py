@@ -202,8 +202,9 @@ def _ranges(part: base.Model) -> Tensor:
 def _unit(part: base.Model, cells: Labelled) -> Tensor:
     """A part's scores of cells, in [0, 1] of their users' -> [n]."""
     users, items = part.factors_or_fail()
-    least, greatest = _ranges(part)[:, cells.users.to(users.device)]
-    scores = (users[cells.users] * items[cells.items]).sum(dim=1)
+    people, chosen = cells.users.to(users.device), cells.items.to(users.device)
+    least, greatest = _ranges(part)[:, people]
+    scores = (users[people] * items[chosen]).sum(dim=1)
     return (scores - least) / (greatest - least)
 
 

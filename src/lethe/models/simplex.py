@@ -25,6 +25,7 @@ from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.parts.batches import RowBatch, row_batches
 from lethe.models.parts.fold_in import FoldIn, MeanRows
+from lethe.models.solvers.pull import bag, owners_of
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -69,7 +70,7 @@ class SimpleX(towers.TwoTower):
 
     def directions(self, users: Tensor, indptr: Tensor, columns: Tensor) -> Tensor:
         """Unit vectors of users with own vectors [B, d], whose items are ``columns``, ragged -> [B, d]."""
-        taste = functional.embedding_bag(columns, self.items, indptr, mode="mean", include_last_offset=True)
+        taste = bag(indptr, columns, self.items, mean=True)
         share = self.config.own_share
         return functional.normalize(share * users + (1 - share) * taste @ self.mixing)
 
@@ -78,7 +79,7 @@ class SimpleX(towers.TwoTower):
 
     def loss(self, batch: RowBatch) -> Tensor:
         config, users, sizes = self.config, self.users[batch.rows], batch.indptr.diff()
-        rows, num_items = torch.repeat_interleave(sizes), self.shape.num_items
+        rows, num_items = owners_of(batch.indptr, len(batch.columns)), self.shape.num_items
         lacked = (sizes / (num_items - sizes).clamp_min(1))[:, None].expand(-1, num_items).clone()
         lacked[rows, batch.columns] = 0
         scores = self.directions(users, batch.indptr, batch.columns) @ functional.normalize(self.items).T

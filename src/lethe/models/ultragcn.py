@@ -28,6 +28,7 @@ from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.parts.batches import RowBatch, row_batches
 from lethe.models.solvers.cooccurrence import cooccurrence, largest
+from lethe.models.solvers.pull import owners_of
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 Weight = Annotated[float, Field(ge=0)]
@@ -87,7 +88,7 @@ class UltraGCN(towers.TwoTower):
     def loss(self, batch: RowBatch) -> Tensor:
         config, (w1, w2), (w3, w4) = self.config, self.config.positive_weights, self.config.negative_weights
         sizes = batch.indptr.diff()
-        rows, shape = torch.repeat_interleave(sizes), (len(sizes), self.shape.num_items)
+        rows, shape = owners_of(batch.indptr, len(batch.columns)), (len(sizes), self.shape.num_items)
         beta = self.user_beta[batch.rows, None] * self.item_beta  # [B, num_items]
         lacked = (sizes / (shape[1] - sizes).clamp_min(1))[:, None].expand(shape).clone()
         lacked[rows, batch.columns] = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from lethe.models.parts import losses
 from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.models.solvers.pull import using
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 ROWS, COLUMNS, DIM = 7, 9, 3
@@ -43,14 +45,12 @@ WEIGHTS = {
 }
 
 
-@pytest.fixture(params=["compiled", "portable"])
-def implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    if request.param == "portable":
-        monkeypatch.setattr(losses, "_add_positives_compiled", losses.add_positives_portable)
-    return str(request.param)
+@pytest.fixture(params=["compiled", "torch"])
+def implementation(request: pytest.FixtureRequest) -> Iterator[None]:
+    with using(request.param):
+        yield
 
 
-@pytest.mark.filterwarnings("ignore:Sparse")
 @pytest.mark.usefixtures("implementation")
 @pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS.keys())
 @pytest.mark.parametrize("batch_size", [0, 4])
@@ -68,7 +68,6 @@ def test_non_sampling_is_the_full_square_loss(weights: Tensor, batch_size: int) 
             assert torch.allclose(got, wanted, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.filterwarnings("ignore:Sparse")
 @pytest.mark.usefixtures("implementation")
 def test_dropout_is_the_mean_over_all_masks() -> None:
     data, drop, weights = matrix(), 0.3, WEIGHTS["per item"]

@@ -94,6 +94,9 @@ class Model(nn.Module):
     repeats: ClassVar[bool] = False
     """Whether it can count a pair for each of several contexts; where it can't, and doesn't read contexts, ``train``
     gives it each pair once."""
+    repeatable: ClassVar[bool] = True
+    """Whether it gives the same bytes again on a GPU. A model that has an operation without such a form says no: it is
+    then trained with a warning instead of an error, and its artifacts, the service and certificates say so."""
     config: Any
 
     @classmethod

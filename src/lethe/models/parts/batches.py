@@ -13,18 +13,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lethe.models.parts.placed import Placed, RowBatch, place
 from lethe.tables.matrix import InteractionMatrix
 
-
-class RowBatch(NamedTuple):
-    """Some rows with all their columns, ragged: row ``rows[b]`` has ``columns[indptr[b]:indptr[b + 1]]``.
-
-    rows  [B] int64      indptr  [B + 1] int64      columns  [nnz] int64
-    """
-
-    rows: Tensor
-    indptr: Tensor
-    columns: Tensor
+__all__ = [
+    "Labelled",
+    "Pairs",
+    "RowBatch",
+    "Triples",
+    "choosers",
+    "labelled_batches",
+    "negatives",
+    "pair_batches",
+    "ragged_rows",
+    "row_batches",
+    "rows_of",
+    "triple_batches",
+]
 
 
 class Triples(NamedTuple):
@@ -50,6 +55,10 @@ class Labelled(NamedTuple):
     labels: Tensor
 
 
+DRAWN = 1 << 22
+"""Pairs that are drawn on a GPU at once."""
+
+
 def row_batches(data: InteractionMatrix, batch_size: int, generator: np.random.Generator) -> Iterator[RowBatch]:
     """Every row (user) once, in random order, ``batch_size`` at a time; the last batch may be smaller.
 
@@ -58,8 +67,13 @@ def row_batches(data: InteractionMatrix, batch_size: int, generator: np.random.G
     """
     if data.num_users == 0:
         return
+    placed = place(data)
     if batch_size == 0 or batch_size >= data.num_users:
-        yield RowBatch(*map(torch.from_numpy, (np.arange(data.num_users), data.indptr, data.items)))
+        yield (
+            placed.whole
+            if placed
+            else RowBatch(*map(torch.from_numpy, (np.arange(data.num_users), data.indptr, data.items)))
+        )
         return
     order = generator.permutation(data.num_users)
     for start in range(0, data.num_users, batch_size):
@@ -68,6 +82,9 @@ def row_batches(data: InteractionMatrix, batch_size: int, generator: np.random.G
 
 def rows_of(data: InteractionMatrix, rows: np.ndarray) -> RowBatch:
     """Some rows [B] int64 of ``data``, in the order given."""
+    placed = place(data)
+    if placed:
+        return placed.rows(rows)
     indptr, places = ragged_rows(data.indptr, rows)
     return RowBatch(*map(torch.from_numpy, (rows, indptr, data.items[places])))
 
@@ -87,7 +104,10 @@ def triple_batches(data: InteractionMatrix, batch_size: int, generator: np.rando
     users = choosers(data)
     if len(users) == 0:
         return
-    step = batch_size or len(data)
+    placed, step = place(data), batch_size or len(data)
+    if placed:
+        yield from _placed_triples(placed, users, step, generator)
+        return
     for start in range(0, len(data), step):
         drawn = generator.choice(users, min(step, len(data) - start))
         counts = data.indptr[drawn + 1] - data.indptr[drawn]
@@ -97,8 +117,13 @@ def triple_batches(data: InteractionMatrix, batch_size: int, generator: np.rando
 
 def pair_batches(data: InteractionMatrix, batch_size: int, generator: np.random.Generator) -> Iterator[Pairs]:
     """Every interaction once, in random order, ``batch_size`` at a time. A batch size of 0 gives all at once."""
+    placed, step = place(data), batch_size or max(len(data), 1)
+    if placed:
+        rows = torch.randperm(len(data), generator=placed.generator(generator), device=placed.device)
+        for own in rows.split(step):
+            yield Pairs(placed.users[own], placed.items[own])
+        return
     order = generator.permutation(len(data))
-    step = batch_size or max(len(data), 1)
     for start in range(0, len(data), step):
         rows = order[start : start + step]
         yield Pairs(torch.from_numpy(data.users[rows]), torch.from_numpy(data.items[rows]))
@@ -112,8 +137,12 @@ def labelled_batches(
 
     Users who have every item are left out. A batch size of 0 gives all at once.
     """
-    rows = generator.permutation(np.flatnonzero(np.isin(data.users, choosers(data))))
-    step = batch_size or max(len(rows), 1)
+    kept = np.flatnonzero(np.isin(data.users, choosers(data)))
+    placed, step = place(data), batch_size or max(len(kept), 1)
+    if placed:
+        yield from _placed_labels(placed, kept, step, num_negatives, generator)
+        return
+    rows = generator.permutation(kept)
     for start in range(0, len(rows), step):
         users, items = data.users[rows[start : start + step]], data.items[rows[start : start + step]]
         others = np.repeat(users, num_negatives)
@@ -138,3 +167,37 @@ def negatives(data: InteractionMatrix, users: np.ndarray, generator: np.random.G
     ranks = generator.integers(0, data.num_items - counts)
     places = np.searchsorted(data.lacked_before, users * (data.num_items + 1) + ranks, side="right")
     return ranks + places - data.indptr[users]
+
+
+def _placed_triples(placed: Placed, users: np.ndarray, step: int, generator: np.random.Generator) -> Iterator[Triples]:
+    """``triple_batches`` where the data are, many at a time."""
+    drawing, known = placed.generator(generator), placed.tensor("choosers", users)
+    total = len(placed.data)
+    several = max(DRAWN // step, 1) * step
+    for start in range(0, total, several):
+        count = min(several, total - start)
+        drawn = known[torch.randint(len(known), (count,), generator=drawing, device=placed.device)]
+        triples = Triples(drawn, placed.owned(drawn, drawing), placed.lacked(drawn, drawing))
+        for first in range(0, count, step):
+            yield Triples(*(part[first : first + step] for part in triples))
+
+
+def _placed_labels(
+    placed: Placed, kept: np.ndarray, step: int, num_negatives: int, generator: np.random.Generator
+) -> Iterator[Labelled]:
+    """``labelled_batches`` where the data are, many at a time."""
+    drawing, rows = placed.generator(generator), placed.tensor("labelled", kept)
+    rows = rows[torch.randperm(len(rows), generator=drawing, device=placed.device)]
+    several = max(DRAWN // (step * (1 + num_negatives)), 1) * step
+    for start in range(0, len(rows), several):
+        chosen = rows[start : start + several]
+        users, items = placed.users[chosen], placed.items[chosen]
+        others = users.repeat_interleave(num_negatives)
+        lacked = placed.lacked(others, drawing)
+        for first in range(0, len(chosen), step):
+            own, more = slice(first, first + step), slice(first * num_negatives, (first + step) * num_negatives)
+            right, wrong = users[own], others[more]
+            labels = torch.cat(
+                [torch.ones_like(right, dtype=torch.float32), torch.zeros_like(wrong, dtype=torch.float32)]
+            )
+            yield Labelled(torch.cat([right, wrong]), torch.cat([items[own], lacked[more]]), labels)

@@ -17,8 +17,9 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
+from lethe.models.solvers.pull import bag as sum_rows
+from lethe.models.solvers.pull import form
 from lethe.tables.matrix import FeatureMatrix
 
 
@@ -44,7 +45,7 @@ def tower(table: Tensor, h: Tensor, bag: Bag) -> Tensor:
 
     Differentiable once, in ``table`` and ``h``.
     """
-    if table.device.type != "cpu":
+    if form(table) != "compiled":
         return from_sums(sums(table, bag), h)
     built: Tensor = _Tower.apply(table, h, *bag)  # type: ignore[no-untyped-call]
     return built
@@ -55,9 +56,7 @@ def sums(table: Tensor, bag: Bag) -> Tensor:
     weights = bag.weights.to(table.dtype)
 
     def total(rows: Tensor, factors: Tensor) -> Tensor:
-        return functional.embedding_bag(
-            bag.columns, rows, bag.indptr, mode="sum", per_sample_weights=factors, include_last_offset=True
-        )
+        return sum_rows(bag.indptr, bag.columns, rows, factors)
 
     return torch.cat([total(table, weights), total(table[:, :-1].square(), weights.square())], dim=1)
 

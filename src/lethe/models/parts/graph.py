@@ -10,6 +10,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from lethe.models.solvers.pull import Ragged, form, pull
 from lethe.tables.matrix import InteractionMatrix
 
 
@@ -59,9 +60,8 @@ class _SymmetricProduct(torch.autograd.Function):
 
 
 def _product(graph: Graph, x: Tensor) -> Tensor:
-    if x.device.type != "cpu":
-        size = (len(x), len(x))
-        return torch.sparse_csr_tensor(*graph, size=size, check_invariants=False) @ x
+    if form(x) != "compiled":
+        return pull(Ragged.of(graph.indptr, graph.columns), graph.values, x)
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     _multiply(*(part.numpy() for part in graph), x.detach().contiguous().numpy(), out.numpy())
     return out

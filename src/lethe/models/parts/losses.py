@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from lethe.models.parts.batches import RowBatch
+from lethe.models.parts.placed import RowBatch
+from lethe.models.solvers.pull import form, owners_of, scored
 
 
 def non_sampling(
@@ -44,7 +45,7 @@ def non_sampling(
     scaled = left if h is None else left * h
     noise = dropout / (1.0 - dropout)
     rows = torch.ones(len(left), dtype=left.dtype, device=left.device) if row_weights is None else row_weights
-    arguments = (scaled, right, batch.indptr, batch.columns, rows, negative_weights, positive_weight, noise)
+    arguments = (scaled, right, batch, rows, negative_weights, positive_weight, noise)
     value: Tensor = _NonSampling.apply(*arguments)  # type: ignore[no-untyped-call]
     return value
 
@@ -100,7 +101,9 @@ def next_item(
     places = places[targets]
     hit = places >= 0
     with torch.no_grad():  # -inf has no gradient of its own accord
-        others[hit.nonzero()[:, 0], places[hit]] = -math.inf
+        # One cell a row, changed or not, because a GPU would have to be waited for to know which are hit.
+        cells = places.clamp_min(0)[:, None]
+        others.scatter_(1, cells, others.gather(1, cells).masked_fill(hit[:, None], -math.inf))
     stand_for = (len(items) - 1) / (len(negatives) - hit.to(others.dtype)).clamp_min(1)
     return sampled_softmax(own, others, stand_for)
 
@@ -134,8 +137,7 @@ class _NonSampling(torch.autograd.Function):
         context: Any,
         left: Tensor,
         right: Tensor,
-        indptr: Tensor,
-        columns: Tensor,
+        batch: RowBatch,
         row_weights: Tensor,
         weights: Tensor,
         positive: float,
@@ -150,9 +152,9 @@ class _NonSampling(torch.autograd.Function):
         if noise:
             left_gram.diagonal().mul_(1.0 + noise)
         left_grad, right_grad = weighted_left @ right_gram, weighted @ left_gram
-        add_positives = _add_positives_compiled if left.device.type == "cpu" else add_positives_portable
+        add_positives = _add_positives_compiled if form(left) == "compiled" else _add_positives_pulled
         weighing = row_weights, weights, positive, noise
-        value = value + add_positives(left, right, indptr, columns, *weighing, left_grad, right_grad)
+        value = value + add_positives(left, right, batch, *weighing, left_grad, right_grad)
         context.save_for_backward(left_grad, right_grad)
         return value
 
@@ -160,14 +162,13 @@ class _NonSampling(torch.autograd.Function):
     @once_differentiable
     def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         left_grad, right_grad = context.saved_tensors  # halves
-        return left_grad * (2.0 * grad), right_grad * (2.0 * grad), *[None] * 6
+        return left_grad * (2.0 * grad), right_grad * (2.0 * grad), *[None] * 5
 
 
-def add_positives_portable(
+def _add_positives_pulled(
     left: Tensor,
     right: Tensor,
-    indptr: Tensor,
-    columns: Tensor,
+    batch: RowBatch,
     row_weights: Tensor,
     weights: Tensor,
     positive: float,
@@ -175,47 +176,31 @@ def add_positives_portable(
     left_grad: Tensor,
     right_grad: Tensor,
 ) -> Tensor:
-    """The positives' part of ``non_sampling`` in plain torch, for any device.
+    """The positives' part of ``non_sampling`` on any device: one pass by rows and one by columns, each of which
+    computes the scores anew. Nothing is scattered (see ``models.solvers.pull``).
 
     Adds half the gradients to ``left_grad`` [B, d] and ``right_grad`` [N, d] in place and returns the value, a scalar.
-    Sums are products of a sparse matrix, by rows for ``left_grad`` and by columns for ``right_grad``: nothing is
-    scattered. On a GPU the order of these sums is the library's, and its bytes may differ from run to run.
     """
-    shape = len(left), len(right)
-    rows = torch.repeat_interleave(indptr.diff(), output_size=len(columns))
-    # By the narrowest type that holds them, which is what a radix sort's time depends on.
-    narrow = columns.short() if shape[1] <= torch.iinfo(torch.int16).max else columns.int()
-    by_column = torch.argsort(narrow, stable=True)
-    column_ends = torch.bincount(columns, minlength=shape[1]).cumsum(0)
-    column_indptr, column_rows = functional.pad(column_ends, (1, 0)), rows.index_select(0, by_column)
-
-    def matrix(values: Tensor) -> Tensor:
-        return torch.sparse_csr_tensor(indptr, columns, values, size=shape, check_invariants=False)
-
-    def transposed(values: Tensor) -> Tensor:
-        values = values.index_select(0, by_column)
-        return torch.sparse_csr_tensor(column_indptr, column_rows, values, size=shape[::-1], check_invariants=False)
-
-    gap = positive - row_weights.index_select(0, rows) * weights.index_select(0, columns)
-    scores = torch.sparse.sampled_addmm(matrix(gap), left, right.T, beta=0.0).values()
-    slopes = gap * scores
-    value = slopes.dot(scores) - 2.0 * positive * scores.sum()
-    slopes -= positive
-    left_grad += matrix(slopes) @ right
-    right_grad += transposed(slopes) @ left
-    if noise:
-        energy = matrix(gap) @ right.square()
-        left_grad.addcmul_(left, energy, value=noise)
-        right_grad.addcmul_(right, transposed(gap) @ left.square(), value=noise)
-        value = value + noise * (left.square() * energy).sum()
+    by_row, (by_column, order) = batch.by_row, batch.by_column(len(right))
+    rows = owners_of(by_row.indptr, len(by_row.columns))
+    gaps = positive - row_weights.index_select(0, rows) * weights.index_select(0, by_row.columns)
+    of_rows = scored(by_row, gaps, left, right, shift=positive, energy=noise > 0, value=True)
+    of_columns = scored(by_column, gaps.index_select(0, order), right, left, shift=positive, energy=noise > 0)
+    left_grad += of_rows.out
+    right_grad += of_columns.out
+    assert of_rows.value is not None
+    value = of_rows.value.sum()
+    if of_rows.energy is not None and of_columns.energy is not None:
+        left_grad.addcmul_(left, of_rows.energy, value=noise)
+        right_grad.addcmul_(right, of_columns.energy, value=noise)
+        value = value + noise * (left.square() * of_rows.energy).sum()
     return value
 
 
 def _add_positives_compiled(
     left: Tensor,
     right: Tensor,
-    indptr: Tensor,
-    columns: Tensor,
+    batch: RowBatch,
     row_weights: Tensor,
     weights: Tensor,
     positive: float,
@@ -223,8 +208,9 @@ def _add_positives_compiled(
     left_grad: Tensor,
     right_grad: Tensor,
 ) -> Tensor:
-    """``add_positives_portable`` on the CPU, in one pass over the positives and in a fixed order."""
-    arrays = [t.detach().contiguous().numpy() for t in (left, right, indptr, columns, row_weights, weights)]
+    """``_add_positives_pulled`` on the CPU, in one pass over the positives and in a fixed order."""
+    tensors = left, right, batch.indptr, batch.columns, row_weights, weights
+    arrays = [t.detach().contiguous().numpy() for t in tensors]
     scalars = [arrays[0].dtype.type(x) for x in (positive, noise)]
     value = _add_positives(*arrays, *scalars, left_grad.numpy(), right_grad.numpy())
     return torch.tensor(value, dtype=left.dtype)

@@ -83,7 +83,7 @@ class MultiBehaviour(towers.NonSampling):
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
         *others, target = self.matrices(data)
         for batch in row_batches(target, self.config.batch_size, stream.numpy("batches")):
-            yield (*(rows_of(other, batch.rows.numpy()) for other in others), batch)
+            yield (*(rows_of(other, batch.host_rows) for other in others), batch)
 
     def behaviour_loss(
         self, users: Tensor, items: Tensor, batch: Behaviours, hs: Sequence[Tensor], shares: Sequence[float]

@@ -1,0 +1,118 @@
+"""Where a model learns: which device there is, when it pays, and what it must promise.
+
+A GPU is used where ``training.device`` allows it, the model's solver has a form for it, and the work is large enough;
+then every operation must be one that gives the same bytes again (``exactly``). The numeric environment in an artifact's
+manifest names what was chosen.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from lethe.errors import ConfigError, DeviceError
+from lethe.models.parts.base import Config
+
+CPU = torch.device("cpu")
+
+ON_DEVICE = frozenset({"gradient", "als"})
+"""Solvers that have a form for a GPU; all others are compiled for the CPU."""
+
+WORTH = 2_000_000
+"""Rows times dimensions from which ``auto`` takes a GPU: there a CPU thread needs about 2 ms an epoch (1.06 ns each,
+ML-1M), which is what launching the kernels of a few batches takes."""
+
+WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the GPU where one can be used. Raises ConfigError if cuda is asked for and can't be."""
+    if name == "cpu":
+        return CPU
+    reason = fault()
+    if reason is None:
+        return torch.device("cuda")
+    if name == "cuda":
+        raise ConfigError(f"training.device: 'cuda' was asked for, but {reason}; use auto or cpu")
+    return CPU
+
+
+def learns_on(config: Config, device: str, rows: int | None = None) -> torch.device:
+    """Where a model of that config learns from so many ``rows``; without them, from enough."""
+    if config.solver not in ON_DEVICE or (device == "auto" and rows is not None and rows * _width(config) < WORTH):
+        return CPU
+    return pick_device(device)
+
+
+def _width(config: Any) -> int:
+    return int(getattr(config, "embedding_dim", 1))
+
+
+def fault() -> str | None:
+    """Why no GPU can be used here, in a few words; None where one can."""
+    if torch.version.cuda is None:
+        return "torch sees no GPU: this build of it is for the CPU alone"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.zeros(1, device="cuda").add_(1).item()
+    except torch.OutOfMemoryError:
+        return "its memory is in use"
+    except (RuntimeError, AssertionError) as error:
+        # A driver that is too old, a card that this build has no code for, one in exclusive use, or none at all.
+        return str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
+    return None
+
+
+@contextmanager
+def exactly(device: torch.device, what: str, *, repeatable: bool = True) -> Iterator[None]:
+    """Compute on ``device`` by operations that give the same bytes again; one that has no such form is an error, or
+    where ``repeatable`` is false a warning.
+
+    Raises DeviceError where its memory doesn't suffice, ConfigError where ``what`` it is has an operation that can't be
+    repeated.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    if WORKSPACE not in os.environ:
+        raise ConfigError(f"{WORKSPACE}: must be :4096:8 before Python starts, or a GPU's products differ each time")
+    _settings(repeatable)
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        free, whole = (size / 2**30 for size in torch.cuda.mem_get_info())
+        raise DeviceError(
+            f"training.device: {what} needs more memory than the GPU has left ({free:.1f} of {whole:.1f} GiB are free):"
+            " use device: cpu, smaller batches or more shards"
+        ) from error
+    except RuntimeError as error:
+        if "deterministic" in str(error):
+            operation = str(error).partition(" does not have a deterministic")[0].partition("\n")[0]
+            raise ConfigError(
+                f"training.device: {what} uses {operation}, which has no repeatable form on a GPU; use device: cpu,"
+                " or declare that the model does not repeat"
+            ) from error
+        raise
+
+
+def _settings(repeatable: bool) -> None:
+    """For the whole process, as the number of threads is."""
+    torch.use_deterministic_algorithms(True, warn_only=not repeatable)
+    # Every tensor that is made is also filled; filling it with NaN before costs a pass over it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def fall_back(error: DeviceError, device: str) -> None:
+    """Say that the CPU takes over, where ``auto`` allows it; else raise the error."""
+    if device != "auto":
+        raise error
+    logging.getLogger("lethe").warning("%s; the CPU takes over", error)

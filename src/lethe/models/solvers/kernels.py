@@ -1,0 +1,145 @@
+"""The kernels of a GPU, in Triton: one program a piece of a row, its columns in their order, nothing added atomically.
+
+``models.solvers.pull`` says what they compute, starts them and has the same in plain torch; nobody else needs them.
+They are for float32 and, in the interpreter (``TRITON_INTERPRET=1``), for float64.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def pull_pieces(
+    starts,
+    ends,
+    columns,
+    values,
+    x,
+    out,
+    width,
+    COLUMNS: tl.constexpr,
+    VALUES: tl.constexpr,
+    SQUARES: tl.constexpr,
+    ROWS: tl.constexpr,
+    DIM: tl.constexpr,
+):
+    """out[p] = Σ_k values_k x[columns_k] (or its squares) over a piece; ROWS columns at a time."""
+    piece = tl.program_id(0).to(tl.int64)
+    first, last = tl.load(starts + piece), tl.load(ends + piece)
+    dims, lanes = tl.arange(0, DIM), tl.arange(0, ROWS)
+    total = tl.zeros([DIM], x.dtype.element_ty)
+    for place in range(first, last, ROWS):
+        k = place + lanes
+        there = k < last
+        column = k
+        if COLUMNS:
+            column = tl.load(columns + k, mask=there, other=0)
+        cells = there[:, None] & (dims < width)[None, :]
+        block = tl.load(x + column[:, None] * width + dims[None, :], mask=cells, other=0.0)
+        if SQUARES:
+            block = block * block
+        if VALUES:
+            block = block * tl.load(values + k, mask=there, other=0.0)[:, None]
+        total += tl.sum(block, axis=0)
+    tl.store(out + piece * width + dims, total, mask=dims < width)
+
+
+@triton.jit
+def scored_pieces(
+    starts,
+    ends,
+    owners,
+    columns,
+    gaps,
+    x,
+    y,
+    out,
+    energy,
+    value,
+    width,
+    shift,
+    VALUE: tl.constexpr,
+    ENERGY: tl.constexpr,
+    ROWS: tl.constexpr,
+    DIM: tl.constexpr,
+):
+    """With s_k = x_row · y_k: out[p] = Σ_k (gap_k s_k - shift) y_k, energy[p] = Σ_k gap_k y_k², and
+    value[p] = Σ_k s_k (gap_k s_k - 2 shift)."""
+    piece = tl.program_id(0).to(tl.int64)
+    first, last = tl.load(starts + piece), tl.load(ends + piece)
+    dims, lanes = tl.arange(0, DIM), tl.arange(0, ROWS)
+    own = tl.load(x + tl.load(owners + piece) * width + dims, mask=dims < width, other=0.0)
+    total, loud = tl.zeros([DIM], x.dtype.element_ty), tl.zeros([DIM], x.dtype.element_ty)
+    costs = tl.zeros([ROWS], x.dtype.element_ty)
+    for place in range(first, last, ROWS):
+        k = place + lanes
+        there = k < last
+        column = tl.load(columns + k, mask=there, other=0)
+        gap = tl.load(gaps + k, mask=there, other=0.0)
+        cells = there[:, None] & (dims < width)[None, :]
+        block = tl.load(y + column[:, None] * width + dims[None, :], mask=cells, other=0.0)
+        score = tl.sum(block * own[None, :], axis=1)
+        slope = gap * score - shift
+        total += tl.sum(block * slope[:, None], axis=0)
+        if VALUE:
+            costs += score * (slope - shift)
+        if ENERGY:
+            loud += tl.sum(block * block * gap[:, None], axis=0)
+    tl.store(out + piece * width + dims, total, mask=dims < width)
+    if ENERGY:
+        tl.store(energy + piece * width + dims, loud, mask=dims < width)
+    if VALUE:
+        tl.store(value + piece, tl.sum(costs, axis=0))
+
+
+@triton.jit
+def dots(rows, columns, x, y, out, count, width, ROWS: tl.constexpr, DIM: tl.constexpr):
+    """out_k = x[rows_k] · y[columns_k]; ROWS of them a program."""
+    k = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    dims, there = tl.arange(0, DIM), k < count
+    cells = there[:, None] & (dims < width)[None, :]
+    row = tl.load(rows + k, mask=there, other=0)
+    column = tl.load(columns + k, mask=there, other=0)
+    left = tl.load(x + row[:, None] * width + dims[None, :], mask=cells, other=0.0)
+    right = tl.load(y + column[:, None] * width + dims[None, :], mask=cells, other=0.0)
+    tl.store(out + k, tl.sum(left * right, axis=1), mask=there)
+
+
+@triton.jit
+def grams(starts, ends, columns, ratings, y, gram, right_side, width, ROWS: tl.constexpr, DIM: tl.constexpr):
+    """gram[p] = Σ_k y_k y_kᵀ [d, d] and right_side[p] = Σ_k rating_k y_k over a piece, in IEEE float32."""
+    piece = tl.program_id(0).to(tl.int64)
+    first, last = tl.load(starts + piece), tl.load(ends + piece)
+    dims, lanes = tl.arange(0, DIM), tl.arange(0, ROWS)
+    total = tl.zeros([DIM, DIM], tl.float32)
+    right = tl.zeros([DIM], tl.float32)
+    for place in range(first, last, ROWS):
+        k = place + lanes
+        there = k < last
+        column = tl.load(columns + k, mask=there, other=0)
+        cells = there[:, None] & (dims < width)[None, :]
+        block = tl.load(y + column[:, None] * width + dims[None, :], mask=cells, other=0.0)
+        total += tl.dot(tl.trans(block), block, input_precision="ieee")
+        right += tl.sum(block * tl.load(ratings + k, mask=there, other=0.0)[:, None], axis=0)
+    inside = (dims < width)[:, None] & (dims < width)[None, :]
+    tl.store(gram + (piece * width + dims[:, None]) * width + dims[None, :], total, mask=inside)
+    tl.store(right_side + piece * width + dims, right, mask=dims < width)
+
+
+@triton.jit
+def ranks(scores, rows, items, before, width, BLOCK: tl.constexpr):
+    """before_t = how many of row rows_t of ``scores`` [B, width] rank before item items_t: the greater ones, and of
+    equal ones those of smaller index."""
+    test = tl.program_id(0).to(tl.int64)
+    start = scores + tl.load(rows + test) * width
+    item = tl.load(items + test)
+    own = tl.load(start + item)
+    count = tl.zeros([BLOCK], tl.int32)
+    for place in range(0, width, BLOCK):
+        column = place + tl.arange(0, BLOCK)
+        score = tl.load(start + column, mask=column < width, other=float("-inf"))
+        first = (score > own) | ((score == own) & (column < item) & (column < width))
+        count += first.to(tl.int32)
+    tl.store(before + test, tl.sum(count, axis=0))

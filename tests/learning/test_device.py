@@ -1,0 +1,178 @@
+"""Where models learn: the choice, its errors, and every model of gradients on a card that is pretended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from lethe.core.random import Stream
+from lethe.errors import ConfigError, DeviceError
+from lethe.learning import device, training
+from lethe.learning.device import exactly, fall_back, learns_on, pick_device
+from lethe.learning.training import History, Row, train
+from lethe.models import MODELS, configure
+from lethe.models.parts.base import Model
+from tests import contract
+from tests.card import CARD, pretended
+
+DRAWN = {"gmf", "neumf", "convncf"}
+"""Models whose pairs a GPU draws itself."""
+WAITS = {"gru4rec", "ra-lst", "ra-lst-exact"}
+"""Models whose loss leaves out idle slots: how many those are must be known."""
+VALUES: dict[str, dict[str, Any]] = {
+    "wmf": {"solver": "gradient"},
+    "context-history": {"solver": "gradient"},
+    "ehcf": {"graph": {"view": [], "buy": ["view"]}},
+    "ghcf": {"behaviours": ["view", "buy"]},
+    "convncf": {"pretrain_epochs": 1},
+}
+
+
+def values(name: str) -> dict[str, Any]:
+    """Small enough to be quick; several batches an epoch."""
+    sizes = {"epochs": 3, "embedding_dim": 8, "batch_size": 16}
+    known = MODELS[name].Config.model_fields
+    return {field: size for field, size in sizes.items() if field in known} | VALUES.get(name, {})
+
+
+GRADIENT = [name for name in MODELS if configure(name, values(name)).solver == "gradient"]
+
+
+def learn(
+    name: str, where: torch.device = device.CPU, progress: Callable[[Row], None] | None = None
+) -> tuple[Model, History]:
+    catalogue, data = contract.encode(name, contract.table(name))
+    model = MODELS[name](configure(name, values(name)), catalogue.shape)
+    return model, train(model, data, Stream(1), where, progress=progress)
+
+
+@pytest.mark.parametrize("name", GRADIENT)
+def test_a_card_learns_what_the_cpu_learns(name: str) -> None:
+    """No tensor of the CPU meets one of the card, and nobody waits for a batch: a loss is read once an epoch."""
+    expected, curve = learn(name)
+    reads: list[int] = []
+    with pretended() as card:
+        model, history = learn(name, CARD, lambda row: reads.append(card.reads))
+    assert all(value.device.type == "cpu" for value in model.state_dict().values())
+    if name in DRAWN:
+        assert history[-1]["loss"] < history[0]["loss"]
+    else:
+        assert [row["loss"] for row in history] == pytest.approx([row["loss"] for row in curve], rel=1e-4, abs=1e-3)
+        for key, value in expected.state_dict().items():
+            assert torch.allclose(model.state_dict()[key].double(), value.double(), rtol=1e-3, atol=1e-4), key
+    if name not in WAITS:
+        assert reads == [1, 2, 3]
+
+
+def test_pairs_drawn_on_a_card_are_the_users_own_and_lacked() -> None:
+    """As the CPU's are: each interaction once, and every negative one that its user lacks."""
+    from lethe.models.parts.batches import labelled_batches, triple_batches
+    from lethe.models.parts.placed import placing
+
+    _, data = contract.encode("gmf", contract.table("gmf"))
+    owned = torch.from_numpy(data.csr().toarray() > 0)
+    with placing(torch.device("cpu")):
+        labelled = list(labelled_batches(data, 32, 3, Stream(1).numpy("x")))
+        triples = list(triple_batches(data, 32, Stream(1).numpy("x")))
+    users, items, labels = (torch.cat(parts) for parts in zip(*labelled, strict=True))
+    assert torch.equal(owned[users, items], labels == 1)
+    assert int(labels.sum()) == len(data) == len(labels) / 4
+    assert len(set(zip(users[labels == 1].tolist(), items[labels == 1].tolist(), strict=True))) == len(data)
+    assert all(owned[batch.users, batch.positives].all() for batch in triples)
+    assert not any(owned[batch.users, batch.negatives].any() for batch in triples)
+    assert sum(len(batch.users) for batch in triples) == len(data)
+
+
+def test_auto_is_the_gpu_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    gradient, solver = configure("enmf-u", {"embedding_dim": 64}), configure("slim", {})
+    monkeypatch.setattr(device, "fault", lambda: None)
+    assert pick_device("auto").type == learns_on(gradient, "auto").type == "cuda"
+    assert learns_on(solver, "cuda").type == learns_on(gradient, "cpu").type == "cpu"
+    small = device.WORTH // 64 - 1
+    assert [learns_on(gradient, "auto", rows).type for rows in (small, small + 1)] == ["cpu", "cuda"]
+    assert learns_on(gradient, "cuda", small).type == "cuda"
+    monkeypatch.setattr(device, "fault", lambda: "its memory is in use")
+    assert pick_device("auto").type == learns_on(gradient, "auto", 10**9).type == "cpu"
+    with pytest.raises(ConfigError, match=r"^training\.device: 'cuda' was asked for, but its memory is in use; use"):
+        pick_device("cuda")
+
+
+@pytest.mark.skipif(torch.version.cuda is not None, reason="this torch is built for a GPU")
+def test_a_build_without_cuda_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"^training\.device: 'cuda' was asked for, but torch sees no GPU: [^\n]+$"):
+        pick_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 MiB"), "its memory is in use"),
+        (
+            RuntimeError("The NVIDIA driver on your system is too old (found version 11040). Please update\nyour"),
+            "The NVIDIA driver on your system is too old (found version 11040)",
+        ),
+        (RuntimeError("No CUDA GPUs are available"), "No CUDA GPUs are available"),
+    ],
+)
+def test_why_a_gpu_can_not_be_used_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, error: RuntimeError, reason: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch, "zeros", fail)
+    assert device.fault() == reason
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    monkeypatch.setenv(device.WORKSPACE, ":4096:8")
+    monkeypatch.setattr(device, "_settings", lambda repeatable: None)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2**30, 2**34))
+    return torch.device("cuda")
+
+
+def test_a_card_that_is_too_small_says_how_much_it_has(cuda: torch.device) -> None:
+    with (
+        pytest.raises(
+            DeviceError, match=r"^training\.device: ENMFU needs more memory than the GPU .*1\.0 of 16\.0 GiB"
+        ),
+        exactly(cuda, "ENMFU"),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+
+def test_an_operation_that_can_not_be_repeated_is_named(cuda: torch.device) -> None:
+    with (
+        pytest.raises(ConfigError, match=r"^training\.device: Mine uses cumsum_cuda, which has no repeatable form"),
+        exactly(cuda, "Mine"),
+    ):
+        raise RuntimeError("cumsum_cuda does not have a deterministic implementation, but you set ...")
+
+
+def test_a_gpu_without_its_setting_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(device.WORKSPACE, raising=False)
+    with (
+        pytest.raises(ConfigError, match=r"^CUBLAS_WORKSPACE_CONFIG: must be :4096:8"),
+        exactly(torch.device("cuda"), "x"),
+    ):
+        raise AssertionError("nothing is computed")
+
+
+def test_only_auto_falls_back(caplog: pytest.LogCaptureFixture) -> None:
+    fall_back(DeviceError("no room"), "auto")
+    assert "no room; the CPU takes over" in caplog.text
+    with pytest.raises(DeviceError, match="no room"):
+        fall_back(DeviceError("no room"), "cuda")
+
+
+def test_the_cpu_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(device.WORKSPACE, raising=False)
+    assert not torch.are_deterministic_algorithms_enabled()
+    learn("enmf-u")
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert training.CPU.type == "cpu"
