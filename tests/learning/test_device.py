@@ -18,9 +18,9 @@ from lethe.models.parts.base import Model
 from tests import contract
 from tests.card import CARD, pretended
 
-DRAWN = {"gmf", "neumf", "convncf"}
+DRAWN = {"gmf", "neumf", "convncf", "directau"}
 """Models whose pairs a GPU draws itself."""
-WAITS = {"gru4rec", "ra-lst", "ra-lst-exact"}
+WAITS = {"gru4rec", "sasrec", "ra-lst", "ra-lst-exact"}
 """Models whose loss leaves out idle slots: how many those are must be known."""
 VALUES: dict[str, dict[str, Any]] = {
     "wmf": {"solver": "gradient"},

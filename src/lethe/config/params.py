@@ -34,7 +34,8 @@ class Family(Section):
 
 class Training(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where gradients are computed: auto is the GPU where there is one. It is no part of a recipe."""
+    """Where models learn: auto is the GPU where one can be used and the work is large enough. It is no part of a
+    recipe."""
     workers: int = Field(2, ge=1)
     """Sub-models trained at once."""
     scoring: Literal["float32", "bfloat16"] = "float32"

@@ -119,8 +119,9 @@ def pair_batches(data: InteractionMatrix, batch_size: int, generator: np.random.
     """Every interaction once, in random order, ``batch_size`` at a time. A batch size of 0 gives all at once."""
     placed, step = place(data), batch_size or max(len(data), 1)
     if placed:
-        rows = torch.randperm(len(data), generator=placed.generator(generator), device=placed.device)
-        for own in rows.split(step):
+        shuffled = torch.randperm(len(data), generator=placed.generator(generator), device=placed.device)
+        for start in range(0, len(data), step):
+            own = shuffled[start : start + step]
             yield Pairs(placed.users[own], placed.items[own])
         return
     order = generator.permutation(len(data))
