@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -159,6 +160,22 @@ def test_a_run_left_halfway_and_an_overdue_request_are_told(tiny: Workspace) -> 
     rebuild(tiny)
     with pytest.raises(LetheError, match="a forget run was interrupted"):
         audit.check_requests(tiny)
+
+
+def test_a_removed_row_of_somebody_who_may_be_known_again_is_found_and_a_new_one_is_not(tiny: Workspace) -> None:
+    train(tiny)
+    forget(tiny, GONE)
+    SuppressionList.read(tiny.suppression).lift("tiny", GONE)
+    old = taste_blocks()
+    old = old.take(old.user_ids == GONE)
+    assert old.timestamps is not None
+    assert (audit.search(tiny)["rows"], audit.search(tiny)["not_searched"]) == (len(old), [audit.ROWS_NOT_SEARCHED])
+    kept = tiny.root / "data" / "tiny" / "side" / "kept.parquet"
+    replace(old, timestamps=old.timestamps + 9_999).write(kept)
+    assert audit.search(tiny)["found"] == 0, "the same items at another time are new rows"
+    old.take(slice(0, 1)).write(kept)
+    with pytest.raises(LetheError, match=r"first: data: tiny/side/kept\.parquet: removed row"):
+        audit.search(tiny)
 
 
 def test_who_came_back_is_no_finding(tiny: Workspace) -> None:

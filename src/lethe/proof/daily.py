@@ -13,7 +13,7 @@ from lethe.config.params import Params
 from lethe.core import reports
 from lethe.core.canonical import Json, digest_file
 from lethe.core.workspace import Workspace
-from lethe.data.suppression import SuppressionList
+from lethe.data.suppression import INTERACTIONS, SuppressionList
 from lethe.errors import LetheError
 from lethe.forgetting import certificate
 from lethe.forgetting.erasure import must_be_clean, stores
@@ -23,6 +23,7 @@ from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.witness import witness_of
 from lethe.proof.verification import verify
+from lethe.tables.side_tables import BEHAVIOUR
 
 
 class Requests(TypedDict):
@@ -46,11 +47,18 @@ class Listed(TypedDict):
 
 
 class Searched(TypedDict):
-    """Digests that were looked for, the stores they were looked for in, and places found."""
+    """Digests that were looked for, the stores they were looked for in, and places found. ``rows``: how many of the
+    digests are of single rows that are looked for by themselves, because their user may be known again (all others go
+    with their user); ``not_searched``: where such rows were not looked for."""
 
     digests: int
+    rows: int
     stores: int
     found: int
+    not_searched: list[str]
+
+
+ROWS_NOT_SEARCHED = "single rows of people who were lifted: links and features, and files other than Parquet"
 
 
 class Results(TypedDict):
@@ -107,10 +115,23 @@ def check_suppression(workspace: Workspace) -> Listed:
 def search(workspace: Workspace) -> Searched:
     """No store holds what the suppression list names."""
     entries = SuppressionList.read(workspace.suppression).entries
-    needles = [Needles.keyed(dataset, entries) for dataset in sorted({entry.dataset for entry in entries})]
+    datasets = sorted({entry.dataset for entry in entries})
+    needles = [Needles.keyed(dataset, entries, _row_tables(workspace, dataset)) for dataset in datasets]
     scan = purge.scan(stores(workspace, ledger(workspace)), needles)
     must_be_clean(scan)
-    return {"digests": len(entries), "stores": len(scan.places), "found": scan.found}
+    rows = sum(len(n.removed.entries) for n in needles)
+    return {
+        "digests": len(entries),
+        "rows": rows,
+        "stores": len(scan.places),
+        "found": scan.found,
+        "not_searched": [ROWS_NOT_SEARCHED] if rows else [],
+    }
+
+
+def _row_tables(workspace: Workspace, dataset: str) -> tuple[str, ...]:
+    """Names of the tables with a user and an item in each row."""
+    return (INTERACTIONS, *(path.stem for path in sorted(workspace.side(dataset).glob(f"{BEHAVIOUR}*.parquet"))))
 
 
 def rebuild(workspace: Workspace, sample: int | None = None, seed: str | None = None) -> Json:

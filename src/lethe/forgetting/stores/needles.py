@@ -5,7 +5,8 @@ Four kinds of needle, because no one way of looking sees everything:
 * ids, typed: values of user columns, and of JSON's by name. An id that is short, a number or a word of our own files
   (``DISTINCTIVE``, ``own_words``) can't be searched as text: it occurs by chance in any file, so a search would always
   "find" it and prove nothing.
-* keyed digests of ids, typed too: what is left to look for once the ids are gone.
+* keyed digests of ids, typed too: what is left to look for once the ids are gone; of people who may be known again,
+  those of the rows that were removed, looked for in tables of ours.
 * digests of tables and artifacts that must be gone: SHA-256 and MD5 of whole files, digests of interaction tables,
   names in content-addressed folders, and (where nothing may legitimately tell of the past) as text.
 * texts: distinctive ids, planted canaries; wherever they stand for themselves (see texts.py).
@@ -16,16 +17,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.core.keys import subject_digest
-from lethe.data.suppression import Suppressed
+from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
 from lethe.forgetting.ledger.requests import DISTINCTIVE, ForgetRequest
 from lethe.forgetting.stores.held import NOBODY, Held, own_words
 from lethe.forgetting.stores.texts import Texts
+from lethe.tables.interactions import Interactions
 
 DISTINCTIVE_DIGITS = 9
 """Least length of a number that may be searched as text: sizes and durations are shorter."""
@@ -43,6 +46,7 @@ class Needles:
     items         people who are items too         keyed_items   keyed digests of such people
     digests       hex                              texts         looked for wherever text is
     held          ids that are still held: a hit inside one of them is none
+    removed       rows that were removed of people who may be known again, and must not be
     """
 
     dataset: str
@@ -55,6 +59,9 @@ class Needles:
     items: frozenset[str] = field(default=frozenset(), repr=False)
     keyed_items: frozenset[str] = frozenset()
     held: Held = field(default=NOBODY, repr=False)
+    removed: SuppressionList = field(default=SuppressionList(Path()), repr=False)
+    row_tables: tuple[str, ...] = (INTERACTIONS,)
+    """Names of the tables that those rows may have been removed from."""
 
     @classmethod
     def of(
@@ -94,13 +101,19 @@ class Needles:
         )
 
     @classmethod
-    def keyed(cls, dataset: str, suppressed: Iterable[Suppressed]) -> Needles:
-        """The needles of a dataset's suppression list: all that can still be looked for after completion. Whoever may
-        be known again since some time (a lift) is none."""
+    def keyed(
+        cls, dataset: str, suppressed: Iterable[Suppressed], row_tables: tuple[str, ...] = (INTERACTIONS,)
+    ) -> Needles:
+        """The needles of a dataset's suppression list: all that can still be looked for after completion. Of whoever
+        may be known again (a lift) it is the rows that were removed; of all others those go with their user."""
         mine = [entry for entry in suppressed if entry.dataset == dataset and entry.since is None]
+        users = frozenset(entry.digest for entry in mine if entry.kind == "user")
+        rows = tuple(entry for entry in mine if entry.kind == "row" and entry.user_digest not in users)
         return cls(
             dataset,
-            keyed_users=frozenset(entry.digest for entry in mine if entry.kind == "user"),
+            removed=SuppressionList(Path(), rows),
+            row_tables=row_tables,
+            keyed_users=users,
             keyed_pairs={entry.digest: entry.user_digest for entry in mine if entry.kind == "interaction"},
             keyed_items=frozenset(entry.digest for entry in mine if entry.kind == "item"),
         )
@@ -108,7 +121,8 @@ class Needles:
     def __len__(self) -> int:
         """How many there are."""
         raw = (self.users, self.pairs, self.items, self.digests, self.texts)
-        return sum(len(kind) for kind in (*raw, self.keyed_users, self.keyed_pairs, self.keyed_items))
+        keyed = (self.keyed_users, self.keyed_pairs, self.keyed_items, self.removed.entries)
+        return sum(len(kind) for kind in (*raw, *keyed))
 
     def __bool__(self) -> bool:
         return len(self) > 0
@@ -172,6 +186,14 @@ class Needles:
         rows = pc.is_in(users, value_set=pa.array(owners, distinct.type))
         kept = zip(users.filter(rows).to_pylist(), items.filter(rows).to_pylist(), strict=True)
         return "interaction" if any(self.is_pair(str(user), [str(item)]) for user, item in kept) else None
+
+    def in_rows(self, table: pa.Table | None) -> str | None:
+        """Kind of needle in a table of interactions, or of another behaviour, if it has a row that was removed."""
+        if table is None or not self.removed.entries:
+            return None
+        rows = Interactions.of_table(table)
+        there = any(self.removed.matches(rows, self.dataset, name).any() for name in self.row_tables)
+        return "removed row" if there else None
 
     def _among(self, distinct: pa.Array, raw: Collection[str], keyed: Collection[str]) -> list[object]:
         """Those of a column's values that are among raw or keyed ids."""

@@ -83,7 +83,7 @@ def _in_parts(parts: Iterable[Part], needles: Sequence[Needles]) -> Looked:
 
 def _in_part(part: Part, needles: Needles) -> str | None:
     if isinstance(part, Columns):
-        return needles.in_columns(part.users, part.items) or _in_table(part, needles)
+        return needles.in_columns(part.users, part.items) or needles.in_rows(part.rows) or _in_table(part, needles)
     if isinstance(part, Strings):
         texts = needles.in_ids if part.ids else needles.in_text
         return "text" if texts.texts and texts.within(part.joined) else None
