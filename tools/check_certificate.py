@@ -136,6 +136,12 @@ SECONDS = lambda value: is_number(value) and value >= 0  # noqa: E731
 HEX = lambda value: is_text(value) and re.fullmatch("[0-9a-f]{64}", value)  # noqa: E731
 TIME = lambda value: is_text(value) and re.fullmatch(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}\+00:00", value)  # noqa: E731
 SAMPLE = {"count": lambda value: COUNT(value) and value > 0, "nonces": [LINE], "origin": ("requesters", "random")}
+SCORES = {
+    "users": lambda value: COUNT(value) and value > 0,
+    "items": lambda value: COUNT(value) and value > 0,
+    "absolute": SECONDS,
+    "relative": SECONDS,
+}
 LASTING = [{"what": LINE, "until": LINE}]
 FAMILY = {
     "version": LINE,
@@ -189,6 +195,7 @@ SHAPE = {
         "carried": [TEXT],
         "left_out": [TEXT],
         "sample": lambda value: value is None or match(value, SAMPLE, "sample"),
+        "scores": Named(SCORES),
         "reason": TEXT,
     },
     "seconds": Named(SECONDS),
@@ -258,6 +265,9 @@ def claim_faults(it):
             allowed = TOUCHED
         else:
             allowed = EQUAL
+        if far := rebuild["scores"].get(name):
+            allowed += f"; the scores of {far['users']} users and {far['items']} items differ from a rebuild's"
+            allowed += f" by at most {far['absolute']:.3g}, relatively {far['relative']:.3g}"
         if family["claim"] != allowed + (FROZEN if family["frozen"] else ""):
             yield f"claim: that of {name} is not what the evidence carries"
         if name + "/package" not in it["after"]:
@@ -396,7 +406,7 @@ def rebuild_faults(it):
     if after.keys() != it["after_keyed"].keys():
         yield "after: keyed and plain digests are not of the same things"
     if result in ("not run", "not comparable"):
-        if any(rebuild[name] for name in ("served", "rebuilt", "carried", "left_out", "sample")):
+        if any(rebuild[name] for name in ("served", "rebuilt", "carried", "left_out", "sample", "scores")):
             yield f"verification: says {result}, and lists what it compared"
         if not rebuild["reason"]:
             yield f"verification: says {result}, and not why"
@@ -419,6 +429,9 @@ def rebuild_faults(it):
         needed = set(filter(is_table, after)) | sampled
         if not {name for name in served if "/sub-model/" in name} <= needed:
             yield "verification: the sample is not the one that the nonces draw"
+    inexact = {name for name, family in it["families"].items() if not family["repeatable"]}
+    if rebuild["scores"].keys() != (inexact if rebuild["sample"] is None else set()):
+        yield "verification: scores must be compared of exactly the families that don't repeat"
     for name in rebuild["left_out"]:
         if not is_table(name) or name in served:
             yield f"verification: {name} is no table that was left out"

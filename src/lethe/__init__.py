@@ -1,3 +1,3 @@
 """Lethe: recommender systems that can forget, exactly and with proof."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

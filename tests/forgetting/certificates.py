@@ -75,6 +75,7 @@ def content(**changes: Any) -> Erasure:
             "carried": ["sharded/sub-model/01"],
             "left_out": [],
             "sample": None,
+            "scores": {},
             "reason": "",
         },
         "seconds": {"training": 0.1, "total": 12.5},
@@ -85,6 +86,15 @@ def content(**changes: Any) -> Erasure:
 
 def verification(result: str, **values: Any) -> dict[str, Any]:
     return {"verification": {"result": result, **values}}
+
+
+def inexact(result: str, rebuilt: dict[str, str] | None = None, **scores: Any) -> dict[str, Any]:
+    """Of a family that does not repeat: what differs, and how far the scores do."""
+    family = content().families["sharded"].plain() | {"repeatable": False}
+    far = {"users": 5, "items": 8, "absolute": 0.25, "relative": 0.0123456} | scores
+    served = content().after
+    said = verification(result, served=served, rebuilt=rebuilt or served, scores={"sharded": far})
+    return {"families": {"sharded": family}, **said}
 
 
 def sampled(count: int, *nonces: str) -> Erasure:

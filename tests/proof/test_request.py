@@ -7,6 +7,8 @@ import yaml
 
 from lethe.build.registry import Registry
 from lethe.core.artifacts import ArtifactStore
+from lethe.core.environment import numeric_environment
+from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, EvidenceError
 from lethe.forgetting import certificate, completion, erasure, intake
@@ -47,6 +49,28 @@ def test_what_was_touched_is_rebuilt_and_the_rest_carried(tiny: Workspace) -> No
     assert content.families["sharded"].claim == SENTENCES["touched"]
     assert content.families["plain"].claim == SENTENCES["equal"]
     assert list(tiny.temporary.iterdir()) == []
+
+
+def test_where_a_family_does_not_repeat_the_certificate_says_how_far_scores_differ(
+    tiny: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a graphics card: its environment says so, and the rebuild comes to other bytes."""
+    there = {**numeric_environment("cpu"), "repeatable": False}
+    monkeypatch.setattr("lethe.build.builder.numeric_environment", lambda _: there)
+    train(tiny)
+    run = erased(tiny, GONE)
+    with monkeypatch.context() as fault:
+        fault.setattr("lethe.build.builder.Stream", lambda seed: Stream(seed + 1))
+        verification = prove(tiny, run)
+    assert verification.result == "different"
+    content = signed(tiny, run, verification)
+    far, learnt = content.verification.scores["sharded"], Interactions.read(tiny.interactions("tiny"))
+    assert (far.users, far.items) == (len(set(learnt.user_ids)), len(set(learnt.item_ids)))
+    assert 0 < far.relative <= 2
+    assert far.absolute > 0
+    claim = content.families["sharded"].claim
+    assert claim.startswith(SENTENCES["removed"])
+    assert f"differ from a rebuild's by at most {far.absolute:.3g}, relatively {far.relative:.3g}" in claim
 
 
 def test_two_requests_of_one_batch_share_one_rebuild(tiny: Workspace) -> None:

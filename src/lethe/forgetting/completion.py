@@ -171,7 +171,7 @@ def _materials(workspace: Workspace, before: State, after: State) -> dict[str, s
 def _families(workspace: Workspace, run: Run, dataset: str) -> dict[str, certificate.Family]:
     assert run.ended is not None
     registry, plans = Registry(workspace), {planned.family: planned for planned in run.plan}
-    repeatable = _repeatable(workspace)
+    inexact = not_repeatable(workspace, run.ended.after)
     families = {}
     for family, now in run.ended.after.of(dataset).families.items():
         version = registry.version(now.version)
@@ -180,17 +180,20 @@ def _families(workspace: Workspace, run: Run, dataset: str) -> dict[str, certifi
             recipe=version.recipe.plain(),
             chosen=_chosen(version),
             frozen=frozen(version.recipe.layout),
-            repeatable=all(digest in repeatable for digest in (now.ensemble, *now.sub_models.values())),
+            repeatable=family not in inexact,
             residues=residues(version.recipe.layout),
             shards=_shards(run, family, plans.get(family)),
         )
     return families
 
 
-def _repeatable(workspace: Workspace) -> set[str]:
-    """Digests of the artifacts whose environment builds the same bytes again."""
+def not_repeatable(workspace: Workspace, now: State) -> set[str]:
+    """The families of which an artifact was made in an environment that may build other bytes of the same inputs."""
     made = ArtifactStore(workspace.artifacts).all()
-    return {one.digest for one in made if one.environment.get("repeatable", True)}
+    exact = {one.digest for one in made if one.environment.get("repeatable", True)}
+    return {
+        name for name, one in now.families.items() if not exact.issuperset((one.ensemble, *one.sub_models.values()))
+    }
 
 
 def _chosen(version: Version) -> str:

@@ -69,6 +69,8 @@ class Rebuild:
     folder: Path
     progress: Progress
     reader: Reader = field(default_factory=Reader)
+    packages: dict[str, Artifact] = field(default_factory=dict)
+    """By family, what ``everything`` made."""
 
     @classmethod
     def begin(
@@ -149,7 +151,7 @@ class Rebuild:
             self.progress(f"{family}: ensemble")
             ensemble = builder.ensemble({shard: artifact.key for shard, artifact in made.items()})
             self._must_be_comparable(version, ensemble, version.info.ensemble.digest)
-            package = builder.package(ensemble.key, family, self._params(version))
+            package = self.packages[family] = builder.package(ensemble.key, family, self._params(version))
             self._must_be_comparable(version, package, version.digest)
             digests |= {f"{family}/ensemble": ensemble.digest, f"{family}/package": package.digest}
         return digests

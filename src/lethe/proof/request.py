@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lethe.build.registry import Registry
@@ -12,12 +12,15 @@ from lethe.config.params import Params
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.errors import NotComparable
-from lethe.forgetting.certificate import Sample, Verification
+from lethe.forgetting.certificate import Sample, Scores, Verification
 from lethe.forgetting.certificate.content import drawn
+from lethe.forgetting.completion import not_repeatable
 from lethe.forgetting.record import Run
 from lethe.forgetting.state import State
 from lethe.proof.rebuild import Progress, Rebuild
+from lethe.proof.scores import score_difference
 from lethe.proof.verification import deployed_digests
+from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions
 
 
@@ -45,9 +48,20 @@ def prove(workspace: Workspace, run: Run, progress: Progress = lambda _: None) -
             carried = dict(_carried(run, now))
             _carry(workspace, rebuild.clean, set(carried.values()))
             made = tables.made | rebuild.everything()
+            scores = dict(_scores(workspace, run, rebuild, not_repeatable(workspace, now)))
         except NotComparable as error:
             return Verification(result="not comparable", reason=str(error))
-    return Verification.of(_without(expected, carried), _without(made, carried), carried, left_out=left_out)
+    return Verification.of(
+        _without(expected, carried), _without(made, carried), carried, left_out=left_out, scores=scores
+    )
+
+
+def _scores(workspace: Workspace, run: Run, rebuild: Rebuild, families: Iterable[str]) -> Iterator[tuple[str, Scores]]:
+    """Of families whose bytes need not be equal, how far what they answer differs."""
+    registry, nonces = Registry(workspace), sorted(run.nonces.values())
+    for family in families:
+        served = Package.load(registry.folder(rebuild.served[family].tag))
+        yield family, score_difference(served, Package.load(rebuild.packages[family].path), nonces)
 
 
 def _tables(now: State) -> Iterator[str]:

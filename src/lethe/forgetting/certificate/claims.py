@@ -35,6 +35,11 @@ def derived(content: Erasure) -> Erasure:
 def claim(content: Erasure, family: str) -> str:
     """The most that the evidence lets us say of a family."""
     sentence = SENTENCES[_kind(content, family)]
+    if (scores := content.verification.scores.get(family)) is not None:
+        sentence += (
+            f"; the scores of {scores.users} users and {scores.items} items differ from a rebuild's by at most"
+            f" {scores.absolute:.3g}, relatively {scores.relative:.3g}"
+        )
     return sentence + WITH_ASSIGNMENT if content.families[family].frozen else sentence
 
 
@@ -153,6 +158,9 @@ def _covered(content: Erasure) -> Iterator[str]:
     for name in verification.left_out:
         if not _is_table(name) or name in served:
             yield f"verification: {name} is no table that was left out"
+    told = set() if sample is not None else {name for name, one in content.families.items() if not one.repeatable}
+    if verification.scores.keys() != told:
+        yield "verification: scores must be compared of exactly the families that don't repeat"
     expected -= set(verification.left_out)
     if missing := sorted(expected - served.keys()):
         yield f"verification: {missing[0]} was not compared"

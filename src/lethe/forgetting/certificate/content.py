@@ -102,13 +102,23 @@ class Sample(Section):
     origin: Literal["requesters", "random"]
 
 
+class Scores(Section):
+    """How far the scores of what is served and of its rebuild differ, over a sample of users and items that the nonces
+    drew: the largest |a - b|, and the largest |a - b| / max(|a|, |b|)."""
+
+    users: Annotated[int, Field(ge=1)]
+    items: Annotated[int, Field(ge=1)]
+    absolute: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    relative: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Verification(Section):
     """The rebuild from the remaining data in a clean folder, beside what is served: digests by the same names.
 
     ``carried``: sub-models that were not rebuilt, because nothing that they are made of changed. ``left_out``: tables
     that were not made again from their source, because it, or params.yaml, has changed since: the rebuild began with a
-    kept copy of them. ``sample``: None where everything else was rebuilt. ``reason``: why nothing was compared; empty
-    where it was.
+    kept copy of them. ``sample``: None where everything else was rebuilt. ``scores``: of each family that does not
+    repeat, where it was rebuilt whole. ``reason``: why nothing was compared; empty where it was.
     """
 
     result: Literal["equal", "different", "not comparable", "not run"]
@@ -117,6 +127,7 @@ class Verification(Section):
     carried: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     sample: Sample | None = None
+    scores: dict[str, Scores] = Field(default_factory=dict)
     reason: str = ""
 
     @classmethod
@@ -127,6 +138,7 @@ class Verification(Section):
         carried: Iterable[str] = (),
         sample: Sample | None = None,
         left_out: Iterable[str] = (),
+        scores: Mapping[str, Scores] | None = None,
     ) -> Self:
         """Of digests that were compared; none at all would look like equality."""
         assert served, "nothing was compared"
@@ -137,6 +149,7 @@ class Verification(Section):
             carried=tuple(sorted(carried)),
             left_out=tuple(sorted(left_out)),
             sample=sample,
+            scores=dict(scores or {}),
         )
 
     def about(self, dataset: str, families: Iterable[str]) -> Self:
@@ -151,7 +164,8 @@ class Verification(Section):
         carried, left_out = (
             [name for name in names if name.partition("/")[0] in own] for names in (self.carried, self.left_out)
         )
-        return self.of(served, rebuilt, carried, self.sample, left_out)
+        scores = {family: one for family, one in self.scores.items() if family in own}
+        return self.of(served, rebuilt, carried, self.sample, left_out, scores)
 
     @property
     def differing(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from lethe.config.promise import WITH_ASSIGNMENT
 from lethe.errors import ArtifactError
 from lethe.forgetting.certificate import Checked, Erasure, Family, NothingHeld, v1
 from lethe.forgetting.certificate.claims import SENTENCES, Kind
@@ -163,8 +164,9 @@ def _model(content: Erasure) -> Block:
 
 def _means(family: Family) -> str:
     kind = next(kind for kind in reversed(SENTENCES) if family.claim.startswith(SENTENCES[kind]))
+    far = family.claim.removeprefix(SENTENCES[kind]).removesuffix(WITH_ASSIGNMENT)
     kept = " The rows of others stayed in the parts to which they were assigned before." if family.frozen else ""
-    return _MEANS[kind] + kept
+    return _MEANS[kind] + (f" Measured: {far.lstrip('; ')}." if far else "") + kept
 
 
 def _recipe(family: Family) -> str:
