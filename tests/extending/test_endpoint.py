@@ -1,4 +1,4 @@
-"""Where do I add an endpoint? A method of the desk, and a route of a few lines in serving/service that calls it."""
+"""Where do I add an endpoint? A method of the desk, and a route of a few lines in serving/routes that calls it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from lethe.build.registry import Registry
 from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.serving.answers import Recommended
+from lethe.serving.asking import Body, RawId
 from lethe.serving.deployment import Deployment
-from lethe.serving.desk import BATCH, Desk
+from lethe.serving.desk import Desk
 from lethe.serving.hidden import HiddenUsers, publish
-from lethe.serving.service import Body, RawId, api
+from lethe.serving.routes import application
 from tests.serving.conftest import make_workspace, promote
 
-# --- the endpoint: what would stand in src/lethe/serving/service.py ----------------------------------------------
+# --- the endpoint: what would stand in src/lethe/serving/routes.py ----------------------------------------------
 
 
 class ForMany(Body):
-    user_ids: Annotated[list[RawId], Field(min_length=1, max_length=BATCH)]
+    user_ids: Annotated[list[RawId], Field(min_length=1, max_length=1000)]
 
 
 def add_route(to: FastAPI, desk: Desk) -> None:
@@ -43,7 +44,7 @@ def client(tmp_path: Any) -> TestClient:
     values = {"bento": "recommender:1", "families": {"a": promote(workspace, "a", 1)}, "default": "a", "max_k": 15}
     desk = Desk.load(Deployment.parse(values, "test"), Registry(workspace).folder, HiddenUsers(workspace.hidden_users))
     # The service's own way of refusing comes with the application.
-    own = FastAPI(exception_handlers=dict(api.exception_handlers))
+    own = application()
     add_route(own, desk)
     return TestClient(own)
 

@@ -8,7 +8,7 @@ import pytest
 
 from lethe.core.keys import subject_digest
 from lethe.errors import DataError, DeploymentError
-from lethe.serving.hidden import HiddenUsers, publish, read
+from lethe.serving.hidden import Everybody, HiddenUsers, publish, read
 
 
 def test_the_list_is_read_again_whenever_it_changes(tmp_path: Path) -> None:
@@ -71,3 +71,22 @@ def test_one_set_has_one_form(tmp_path: Path) -> None:
     assert path.read_bytes() == first
     publish(path, set())
     assert read(path) == frozenset()
+
+
+def test_a_list_of_another_key_hides_everybody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "users.json"
+    monkeypatch.setenv("LETHE_KEY_DIR", str(tmp_path / "one"))
+    publish(path, [subject_digest("tiny", 7)])
+    monkeypatch.setenv("LETHE_KEY_DIR", str(tmp_path / "other"))
+    with pytest.raises(DeploymentError, match=r"key: the list of hidden users was made under the key .* there is none"):
+        HiddenUsers.at_start(path)
+    assert not (tmp_path / "other").exists(), "no key is made for it"
+    users = HiddenUsers(path)
+    assert users.holds("tiny", 8)
+    assert users.answers == "popular items only"
+
+
+def test_who_is_told_nothing_hides_everybody() -> None:
+    assert Everybody().holds("tiny", 7)
+    assert Everybody().answers == "popular items only"
+    assert HiddenUsers(None).answers == "models"

@@ -43,10 +43,17 @@ def client(served: tuple[Workspace, Deployment]) -> Iterator[TestClient]:
         before = BentoMLContainer.model_store.get()
         BentoMLContainer.model_store.set(ModelStore(workspace.bentoml_home / "models"))
         try:
-            with TestClient(Recommender.to_asgi()) as client:
+            with TestClient(Recommender.to_asgi(), client=("127.0.0.1", 50000)) as client:
                 yield client
         finally:
             BentoMLContainer.model_store.set(before)
+
+
+def answer_to(client: TestClient, user: str) -> dict[str, Any]:
+    """All but what is of this one answer."""
+    answer: dict[str, Any] = client.post("/recommend", json={"user_id": user}).json()
+    del answer["recommendation_id"]
+    return answer
 
 
 def package(served: tuple[Workspace, Deployment], family: str) -> Package:
@@ -62,7 +69,10 @@ def test_a_known_user_is_answered_by_the_model_of_the_family(
     answer = client.post("/recommend", json=body).json()
     name = family or "b"
     expected = package(served, name).recommend(USER, 4).items
-    assert [(item["item_id"], item["score"]) for item in answer.pop("items")] == expected
+    assert answer.pop("recommendation_id").startswith("rec-")
+    items = answer.pop("items")
+    assert [(item["item_id"], item["score"]) for item in items] == expected
+    assert {(item["source"], item["reason"]) for item in items} == {("model", "taste")}
     assert answer == {"family": name, "version": served[1].families[name], "source": "model", "known": True}
 
 
@@ -79,13 +89,13 @@ def test_a_suppressed_user_is_answered_like_an_unknown_one(
     client: TestClient, served: tuple[Workspace, Deployment]
 ) -> None:
     path = served[0].hidden_users
-    before = client.post("/recommend", json={"user_id": USER}).json()
+    before = answer_to(client, USER)
     hidden.publish(path, [subject_digest("tiny", USER)])
-    suppressed = client.post("/recommend", json={"user_id": USER}).json()
-    assert suppressed == client.post("/recommend", json={"user_id": "nobody"}).json()
+    suppressed = answer_to(client, USER)
+    assert suppressed == answer_to(client, "nobody")
     assert client.post("/recommend", json={"user_id": "user-004"}).json()["source"] == "model"
     hidden.publish(path, [])
-    assert client.post("/recommend", json={"user_id": USER}).json() == before
+    assert answer_to(client, USER) == before
 
 
 def test_similar_items(client: TestClient, served: tuple[Workspace, Deployment]) -> None:
@@ -109,12 +119,12 @@ def test_model_says_what_is_served(client: TestClient, served: tuple[Workspace, 
 
 
 def test_ready_alive_and_documented(client: TestClient) -> None:
-    assert client.get("/readyz").status_code == 200
-    assert client.get("/livez").status_code == 200
-    for document in ("/docs.json", "/openapi.json"):
-        paths = client.get(document).json()["paths"]
-        assert set(paths["/model"]) == {"get"}
-        assert set(paths["/recommend"]) == set(paths["/similar_items"]) == {"post"}
+    assert client.get("/readyz").json() == {"ready": True, "answers": "models"}
+    assert client.get("/livez").json() == {"alive": True}
+    paths = client.get("/openapi.json").json()["paths"]
+    assert set(paths["/v1/model"]) == {"get"}
+    assert set(paths["/v1/recommend"]) == set(paths["/v1/similar_items"]) == {"post"}
+    assert all(path.startswith("/v1/") for path in paths)
 
 
 @pytest.mark.parametrize(

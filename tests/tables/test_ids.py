@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lethe.errors import DataError, RequestError
 from lethe.forgetting.ledger.requests import ForgetRequest, holds
-from lethe.serving.service import _raw_id
+from lethe.serving.asking import _raw_id
 from lethe.tables.ids import EXACT, Ids, as_integer, canonical_ids, id_fault, near, same_id
 from lethe.tables.interactions import Interactions
 

@@ -62,3 +62,24 @@ def keys_rotate(
     typer.echo(f"key {rotated.fingerprint}: {rotated.kept} lines of the suppression list made anew")
     if rotated.dropped:
         typer.echo(f"  {rotated.dropped} given up: nobody knows whom they named, so those may come back")
+
+
+@app.command("api")
+def keys_api(
+    name: Annotated[str, typer.Argument(help="What the key is for, as it stands in the service's log.")],
+    role: Annotated[str, typer.Option(help="reader, operator or privacy-officer.")] = "reader",
+    remove: Annotated[bool, typer.Option("--remove", help="Take the key out; it stops working at once.")] = False,
+) -> None:
+    """Make a key for the service's API and print it once: only its salted hash is kept."""
+    from lethe.core import keys
+    from lethe.errors import ConfigError
+    from lethe.serving import access
+
+    path = keys.folder() / access.FILE
+    if remove:
+        access.remove(path, name)
+        typer.echo(f"{name}: is no key any more")
+        return
+    if role not in set(access.Role):
+        raise ConfigError(f"--role: {role!r} must be one of {', '.join(access.Role)}")
+    typer.echo(access.add(path, name, access.Role(role)))

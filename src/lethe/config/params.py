@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from lethe.config.dataset import Dataset, Fraction
 from lethe.config.evaluation import Evaluation
 from lethe.config.section import Name, Section, read_yaml
+from lethe.config.serving import Serving
 from lethe.config.sharding import Sharding
 from lethe.core.spelling import meant
 
@@ -55,17 +56,6 @@ class Validation(Section):
     """Least share of the last epoch's interactions that must be there."""
     max_fraction: float = Field(2.0, ge=1)
     """Most of them: a multiple of the last epoch's interactions."""
-
-
-class Serving(Section):
-    host: str = "127.0.0.1"
-    """Address that the service listens on. 127.0.0.1 is this machine alone."""
-    port: int = Field(3000, ge=1, le=65535)
-    """TCP port of the service."""
-    workers: int = Field(2, ge=1)
-    """Processes that answer."""
-    max_k: int = Field(100, ge=1)
-    """Most items that one request may ask for."""
 
 
 class Forgetting(Section):

@@ -6,6 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+Source = Literal["model", "similar", "popular"]
+Reason = Literal["taste", "history", "taste and history", "popular", "near"]
+
 
 class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
@@ -16,20 +19,73 @@ class ScoredItem(Answer):
     score: float
 
 
+class Offered(ScoredItem):
+    """An item with what chose it, and by what: ``taste``, what the user took before; ``history``, what came with the
+    request; ``popular``, how many took it; ``near``, likeness to the items that were asked about."""
+
+    source: Source
+    reason: Reason
+
+
 class Similar(Answer):
     """The nearest items, best first."""
 
-    items: list[ScoredItem]
+    items: list[Offered]
+    family: str
+    version: str
+    recommendation_id: str | None = None
+    """Ties later events to this answer."""
+
+
+class Recommended(Similar):
+    """Items for a user, best first, and where they come from; ``known``, for operators, says whether the answer is
+    theirs: by what the model knows of them, or by the history that came with the request."""
+
+    source: Source
+    known: bool | None = None
+    note: str | None = None
+    """What may be wrong with the question."""
+
+
+class Batch(Answer):
+    """An answer for each user, in the order asked."""
+
+    answers: list[Recommended]
+
+
+class Scores(Answer):
+    """Scores of the items that were asked about, in the order asked; null for an item that the family doesn't know."""
+
+    scores: list[float | None]
+    source: Source
     family: str
     version: str
 
 
-class Recommended(Similar):
-    """Items for a user, best first, and where they come from; ``known`` says whether the answer is theirs: by what the
-    model knows of them, or by the history that came with the request."""
+class Share(Answer):
+    item_id: int | str
+    share: float
 
-    source: Literal["model", "similar", "popular"]
-    known: bool
+
+class Explained(Answer):
+    """The user's items that most carried an item's score, the greatest first.
+
+    ``by``: ``model`` where shares are what the model's own score is made of; ``likeness`` where it has no such parts
+    and they are cosines between items.
+    """
+
+    items: list[Share]
+    by: Literal["model", "likeness"]
+    family: str
+    version: str
+
+
+class Person(Answer):
+    """What this worker has of somebody: families whose model knows them, datasets in which they are hidden."""
+
+    known_to: list[str]
+    hidden_in: list[str]
+    events: int = 0
 
 
 class FamilyModel(Answer):

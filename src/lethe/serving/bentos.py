@@ -34,7 +34,9 @@ def deployment_of(workspace: Workspace, tags: dict[str, str]) -> Deployment:
     params = Params.read(workspace.params)
     ordered = [family for family in params.families if family in tags] or sorted(tags)
     template = _template(workspace)
-    settings = {"families": dict(sorted(tags.items())), "default": ordered[0], "max_k": params.serving.max_k}
+    limits = params.serving.limits.plain()
+    served = {"families": dict(sorted(tags.items())), "default": ordered[0]}
+    settings = served | {"max_k": params.serving.max_k, "limits": limits}
     code = {str(path.relative_to(_source())): digest_file(path) for path in _files()}
     version = digest_json({"settings": settings, "template": digest_file(template), "code": code})[:16]
     return Deployment.parse({"bento": f"{NAME}:{version}", **settings}, "deployment")

@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from lethe.config.section import Section
+from lethe.config.serving import Limits
 from lethe.core.canonical import canonical_json
 from lethe.core.files import write_whole
 from lethe.errors import DeploymentError
@@ -23,6 +24,8 @@ class Deployment(Section):
     """The family that answers a request that names none."""
     max_k: int = Field(100, ge=1)
     """Most items a request may ask for."""
+    limits: Limits = Limits()
+    """What a worker takes on."""
 
     @model_validator(mode="after")
     def _default_is_served(self) -> Self:

@@ -1,7 +1,8 @@
 """Hidden at once, unlearnt soon: users whose request is accepted are answered from popularity until it is deployed.
 
-The list holds keyed digests only (see keys.py). Where it should be and is not, or can't be read, everybody is hidden:
-no answer may come from data whose erasure was accepted.
+The list holds keyed digests only (see keys.py) and says under which key they were made. Where it should be and is not,
+can't be read, or is of another key, everybody is hidden: no answer may come from data whose erasure was accepted.
+A service reads it from a file, or from the ledger's own database (``hidden_ledger``).
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
+from lethe.core import keys
 from lethe.core.files import write_whole
 from lethe.core.keys import subject_digest
 from lethe.errors import DataError, DeploymentError, LetheError
@@ -19,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int]
 _UNREAD: Stamp = (-1, -1, -1)
+THE_LIST = "the list of hidden users"
 
 
 class HiddenUsers:
@@ -34,15 +38,25 @@ class HiddenUsers:
         """For a service that begins: raises DeploymentError where there is no list that can be read."""
         try:
             read(path)
-        except DataError as error:
+        except LetheError as error:
             raise DeploymentError(f"{error}; lethe deploy writes it anew from the ledger") from None
         return cls(path)
 
-    def holds(self, dataset: str, user_id: int | str) -> bool:
-        """Whether this user of a dataset is hidden, as the file says at this moment."""
+    def digests(self) -> frozenset[str] | None:
+        """Who is hidden at this moment; None: everybody."""
         if self.path is not None and (stamp := self._look()) != self._stamp:
             self._digests, self._stamp = self._read(), stamp
-        return self._digests is None or (bool(self._digests) and subject_digest(dataset, user_id) in self._digests)
+        return self._digests
+
+    def holds(self, dataset: str, user_id: int | str) -> bool:
+        """Whether this user of a dataset is hidden, as the list says at this moment."""
+        digests = self.digests()
+        return digests is None or (bool(digests) and subject_digest(dataset, user_id) in digests)
+
+    @property
+    def answers(self) -> Literal["models", "popular items only"]:
+        """What the service answers from, as it says of itself."""
+        return "popular items only" if self.digests() is None else "models"
 
     def _look(self) -> Stamp | None:
         assert self.path is not None
@@ -61,19 +75,31 @@ class HiddenUsers:
             return None
 
 
+class Everybody(HiddenUsers):
+    """For a service that nobody told whom it must not know."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self._digests = None
+
+
 def publish(path: Path, digests: Iterable[str]) -> None:
     """Tell serving, at once and atomically, which users it must not know; an unchanged set changes no byte."""
-    write_whole(path, json.dumps({"digests": sorted(set(digests))}, indent=1) + "\n")
+    write_whole(path, json.dumps({"digests": sorted(set(digests)), "key": keys.fingerprint()}, indent=1) + "\n")
 
 
 def read(path: Path) -> frozenset[str]:
-    """Digests of the users whom serving must not know. Raises DataError where there is no such list."""
+    """Digests of the users whom serving must not know. Raises DataError where there is no such list, ConfigError where
+    the key at hand isn't the one it was made under."""
     try:
-        digests = json.loads(path.read_bytes())["digests"]
+        content = json.loads(path.read_bytes())
+        digests, key = content["digests"], content.get("key")
         if not isinstance(digests, list) or not all(isinstance(digest, str) for digest in digests):
             raise TypeError
     except OSError as error:
-        raise DataError(f"{path.name}: the list of hidden users can't be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError):
-        raise DataError(f'{path.name}: the list of hidden users must be {{"digests": [...]}}') from None
+        raise DataError(f"{path.name}: {THE_LIST} can't be read ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DataError(f'{path.name}: {THE_LIST} must be {{"digests": [...]}}') from None
+    if key is not None:  # An older Lethe wrote none; the next change of the list does.
+        keys.must_fit(str(key), THE_LIST)
     return frozenset(digests)

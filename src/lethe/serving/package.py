@@ -24,6 +24,7 @@ from lethe.core.canonical import Json, canonical_json
 from lethe.errors import ArtifactError, DataError
 from lethe.learning.aggregation.ensemble import Asked, Ensemble
 from lethe.models import rates
+from lethe.serving.choosing import ANYTHING, Choice, best, varied
 from lethe.tables.interactions import Interactions
 from lethe.tables.likes import likes
 
@@ -107,6 +108,7 @@ class Package:
         context: dict[str, RawId] | None = None,
         history: Sequence[RawId] | None = None,
         ratings: Sequence[float] | None = None,
+        choice: Choice = ANYTHING,
     ) -> Recommendation:
         """The best ``k`` items the user has not seen (fewer if fewer are left); popular ones for an unknown user.
 
@@ -115,21 +117,43 @@ class Package:
         by the family's model where that can fold people in, else by the items most like those of the history. Raises
         DataError for a context where the model looks at none.
         """
+        followed, stars = self._followed(history, ratings)
+        user = self.ensemble.catalogue.users.place(user_id)
+        scored = self.scores(user, followed, stars, context)
+        if scored is None:
+            return self.popular_of(k, choice)
+        scores, source = scored
+        return Recommendation(self._chosen(scores, k, choice, user, followed), source)
+
+    def scores(
+        self,
+        user: int,
+        followed: np.ndarray,
+        stars: np.ndarray | None = None,
+        context: dict[str, RawId] | None = None,
+    ) -> tuple[np.ndarray, Source] | None:
+        """Scores [num_items] of a user (-1: unknown) after a history of dense items, and what they come from; None
+        where nothing is known of them."""
         if context is not None and "contexts" not in self.ensemble.accepts:
             raise DataError(f"context: model {self.info.model} looks at none, leave it out")
-        items = self.ensemble.catalogue.items
-        user = self.ensemble.catalogue.users.place(user_id)
-        places = np.array([items.place(item) for item in history or ()], dtype=np.int64)
-        followed = places[places >= 0]
         if user < 0 and not len(followed):
-            return Recommendation(self.popular(k), "popular")
+            return None
         if len(followed) and "history" not in self.ensemble.accepts:
-            return self._unseen(user, self._likeness(followed), k, followed, "similar")
+            return self._likeness(followed), "similar"
         contexts = {name: np.array([str(value)], dtype=object) for name, value in (context or {}).items()}
-        stars = None if ratings is None else np.array([*ratings], dtype=np.float32)[places >= 0]
         asked = Asked(contexts, *self._whole_history(user, followed, stars))
-        scores = self.ensemble.score(np.array([user], dtype=np.int64), asked)[0]
-        return self._unseen(user, scores, k, followed)
+        return self.ensemble.score(np.array([user], dtype=np.int64), asked)[0], "model"
+
+    def _followed(
+        self, history: Sequence[RawId] | None, ratings: Sequence[float] | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The items of a history that the catalogue has, dense, and their ratings."""
+        places = self.places(history or ())
+        return places[places >= 0], None if ratings is None else np.array([*ratings], np.float32)[places >= 0]
+
+    def places(self, item_ids: Sequence[RawId]) -> np.ndarray:
+        """[n] int64: the dense index of each item, -1 for one that the catalogue doesn't have."""
+        return np.array([self.ensemble.catalogue.items.place(item) for item in item_ids], dtype=np.int64)
 
     def _whole_history(
         self, user: int, followed: np.ndarray, stars: np.ndarray | None
@@ -152,69 +176,92 @@ class Package:
         likeness = self._directions @ np.asarray(own.sum(axis=0)).ravel()
         return np.asarray(likeness, dtype=np.float32).ravel()
 
+    def knows(self, user_id: RawId) -> bool:
+        """Whether it was built from rows of this user."""
+        return self.ensemble.catalogue.users.place(user_id) >= 0
+
     def seen(self, user: int) -> np.ndarray:
         """The items of a known user, dense, increasing."""
         return self.items[self.indptr[user] : self.indptr[user + 1]]
 
-    def recommend_many(self, user_ids: Sequence[RawId], k: int) -> list[Recommendation]:
+    def recommend_many(self, user_ids: Sequence[RawId], k: int, choice: Choice = ANYTHING) -> list[Recommendation]:
         """``recommend`` for each of some users, all of whom are scored as one matrix product."""
         users = np.array([self.ensemble.catalogue.users.place(user_id) for user_id in user_ids], dtype=np.int64)
         known = np.flatnonzero(users >= 0)
-        answers = [Recommendation(self.popular(k), "popular")] * len(users)
+        answers = [self.popular_of(k, choice)] * len(users)
         if len(known):
             for place, scores in zip(known.tolist(), self.ensemble.score(users[known]), strict=True):
-                answers[place] = self._unseen(int(users[place]), scores, k)
+                answers[place] = Recommendation(self._chosen(scores, k, choice, int(users[place])), "model")
         return answers
 
-    def _unseen(
-        self,
-        user: int,
-        scores: np.ndarray,
-        k: int,
-        followed: np.ndarray | Sequence[int] = (),
-        source: Source = "model",
-    ) -> Recommendation:
-        """The best items that are neither among the user's (-1: unknown) nor among those that were just followed."""
-        unseen = np.ones(len(scores), dtype=bool)
-        unseen[list(followed)] = False
-        if user >= 0:
-            unseen[self.seen(user)] = False
-        return Recommendation(self._best(scores, k, unseen), source)
+    def _chosen(
+        self, scores: np.ndarray, k: int, choice: Choice, user: int = -1, followed: np.ndarray | None = None
+    ) -> Scored:
+        """The best items that the choice allows; ``scores`` are changed."""
+        if choice.allowed is not None:
+            scores[~choice.allowed] = -np.inf
+        if followed is not None and not choice.keep_history:
+            scores[followed] = -np.inf
+        if user >= 0 and not choice.keep_seen:
+            scores[self.seen(user)] = -np.inf
+        if choice.varied:
+            places = varied(scores, k, choice, lambda pool: self._vectors(pool).astype(np.float64))
+        else:
+            places = best(scores, k)
+        return self._scored(places, scores)
 
-    def similar_items(self, item_id: RawId, k: int) -> Scored:
-        """The ``k`` items nearest by cosine, the item itself left out; raises DataError for an unknown item.
+    def _scored(self, places: np.ndarray, scores: np.ndarray) -> Scored:
+        ids = self.ensemble.catalogue.items.decode(places).tolist()
+        return list(zip(ids, scores[places].tolist(), strict=True))
+
+    def similar_items(self, item_ids: RawId | Sequence[RawId], k: int, choice: Choice = ANYTHING) -> Scored:
+        """The ``k`` items nearest by cosine to an item, or to several by the mean, those themselves left out; raises
+        DataError for an unknown item.
 
         The cosine is that of the item factors; an ensemble without factors is measured by who saw both items.
         """
-        item = self.ensemble.catalogue.items.place(item_id)
-        if item < 0:
-            raise DataError(f"item_id: {item_id!r} must be an item of the catalogue")
-        directions = self._directions
-        own = directions[[item]]
-        similarity = directions @ (own.toarray() if sp.issparse(own) else own).ravel()
-        others = np.ones(len(similarity), dtype=bool)
-        others[item] = False
-        return self._best(similarity, k, others)
+        several = [item_ids] if isinstance(item_ids, int | str) else list(item_ids)
+        items = self.places(several)
+        if (items < 0).any():
+            unknown = several[int(np.argmax(items < 0))]
+            raise DataError(f"item_id: {unknown!r} must be an item of the catalogue")
+        likeness = self._likeness(np.unique(items)) / len(np.unique(items))
+        return self._chosen(likeness, k, choice, followed=items)
+
+    def likeness_to(self, item: int, others: np.ndarray) -> np.ndarray:
+        """Cosines of an item with others, dense -> [n]."""
+        likeness: np.ndarray = self._vectors(others) @ self._vectors(np.array([item]))[0]
+        return likeness
 
     def vectors(self, item_ids: list[RawId]) -> np.ndarray:
         """[n, d] float32 directions of length 1 (or 0) that ``similar_items`` compares; unknown items are left out."""
-        dense = [item for raw in item_ids if (item := self.ensemble.catalogue.items.place(raw)) >= 0]
-        rows = self._directions[dense]
+        places = self.places(item_ids)
+        return self._vectors(places[places >= 0])
+
+    def _vectors(self, places: np.ndarray) -> np.ndarray:
+        rows = self._directions[places]
         return np.asarray(rows.toarray() if sp.issparse(rows) else rows, dtype=np.float32)
 
     def popular(self, k: int) -> Scored:
         """The ``k`` items seen most often, with how often."""
-        return self._best(self.counts.astype(np.float32), k, np.ones(len(self.counts), dtype=bool))
+        return self.popular_of(k).items
 
-    def _best(self, scores: np.ndarray, k: int, allowed: np.ndarray) -> Scored:
-        places = np.flatnonzero(allowed)
-        if 0 < k < len(places):
-            # Everything that ties with the k-th stays in, so that the order of ids decides, not the partition.
-            least = np.partition(scores[places], len(places) - k)[len(places) - k]
-            places = places[scores[places] >= least]
-        places = places[np.argsort(-scores[places], kind="stable")][:k]
-        ids = self.ensemble.catalogue.items.decode(places).tolist()
-        return list(zip(ids, scores[places].tolist(), strict=True))
+    def popular_of(self, k: int, choice: Choice = ANYTHING) -> Recommendation:
+        """What anybody gets of whom nothing is known: the items seen most often that the choice allows."""
+        if choice.varied:
+            return Recommendation(self._chosen(self._counts.copy(), k, choice), "popular")
+        order = self._by_popularity
+        places = (order if choice.allowed is None else order[choice.allowed[order]])[:k]
+        return Recommendation(self._scored(places, self._counts), "popular")
+
+    @cached_property
+    def _counts(self) -> np.ndarray:
+        return self.counts.astype(np.float32)
+
+    @cached_property
+    def _by_popularity(self) -> np.ndarray:
+        # [num_items], the most popular first: found once, when the first is asked for.
+        return np.argsort(-self.counts, kind="stable")
 
     @cached_property
     def _directions(self) -> Any:

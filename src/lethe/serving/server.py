@@ -19,14 +19,19 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock
 
-from lethe.config.params import Params, Serving
+from lethe.config.params import Params
+from lethe.config.serving import Serving
 from lethe.core.canonical import Json, canonical_json
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
+from lethe.serving import access
+from lethe.serving.access import Keys
 from lethe.serving.bentos import bento_folder
 from lethe.serving.deployment import Deployment
 from lethe.serving.hidden import HiddenUsers
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,10 @@ class Server:
     def ask(self, method: str, path: str, body: Json | None = None, timeout: float = 30) -> Any:
         """One request over a fresh connection, so that any worker may take it; raises DeploymentError if refused."""
         try:
-            answer = httpx.request(method, self.url + path, json=body, timeout=timeout, trust_env=False)
+            own = access.own_key()
+            headers = {"Authorization": f"Bearer {own}"} if own else {}
+            url = self.url + path
+            answer = httpx.request(method, url, json=body, headers=headers, timeout=timeout, trust_env=False)
         except httpx.HTTPError as error:
             raise DeploymentError(f"{method} {path}: no answer ({type(error).__name__})") from None
         if answer.status_code != 200:
@@ -115,6 +123,11 @@ def _start(workspace: Workspace, settings: Serving, port: int, timeout: float) -
         return running
     deployment = Deployment.read(workspace.deployment)
     HiddenUsers.at_start(workspace.hidden_users)
+    if not Keys.from_environment() and settings.host not in LOCAL:
+        raise DeploymentError(
+            f"host: {settings.host} is open to other machines, which needs keys; make one with lethe keys api, or "
+            "serve on 127.0.0.1"
+        )
     _check_free(settings.host, port)
     activate(workspace, deployment)
     log = workspace.state / "logs" / "server.log"
@@ -212,6 +225,7 @@ def _environment(workspace: Workspace, workers: int) -> dict[str, str]:
         **workspace.environment(),
         "LETHE_DEPLOYMENT": str(workspace.deployment),
         "LETHE_HIDDEN_USERS": str(workspace.hidden_users),
+        "LETHE_ITEM_FEATURES": os.environ.get("LETHE_ITEM_FEATURES") or str(workspace.root / "features"),
         "BENTOML_CONFIG_OPTIONS": f"services.Recommender.workers={workers}",
     }
 

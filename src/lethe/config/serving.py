@@ -1,0 +1,42 @@
+"""How the service is reached, and how much it takes on."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from lethe.config.section import Section
+
+
+class Limits(Section):
+    """What one worker of the service takes on; more is refused at once, so that nothing queues without end."""
+
+    queue: int = Field(64, ge=1)
+    """Requests that a worker holds at once; the next one is answered 503 with Retry-After."""
+    rate: float = Field(0, ge=0)
+    """Requests a second of one key (or one address, where there are no keys), with as many at once; the next one is
+    answered 429. 0: no limit."""
+    body: int = Field(1_000_000, ge=1)
+    """Most bytes of a request's body; more is answered 413."""
+    batch: int = Field(1000, ge=1)
+    """Most users that one request may name: as many rows of scores are in memory together."""
+    scored_aside: int = Field(200_000, ge=0)
+    """Users times items from which a request is scored beside the loop that takes requests in."""
+    origins: tuple[str, ...] = ()
+    """Web pages that may ask from a browser (CORS), as https://shop.example; none by default."""
+    events: int = Field(0, ge=0)
+    """Events (POST /v1/events) of users between trainings that a worker keeps. 0: it takes none."""
+    events_seconds: float = Field(3600, gt=0)
+    """Seconds after which an event is gone."""
+
+
+class Serving(Section):
+    host: str = "127.0.0.1"
+    """Address that the service listens on. 127.0.0.1 is this machine alone; any other needs keys (lethe keys api)."""
+    port: int = Field(3000, ge=1, le=65535)
+    """TCP port of the service."""
+    workers: int = Field(2, ge=1)
+    """Processes that answer."""
+    max_k: int = Field(100, ge=1)
+    """Most items that one request may ask for."""
+    limits: Limits = Limits()
+    """What each of them takes on."""

@@ -1,0 +1,177 @@
+"""The service's routes: a body of ``asking``, a method of the desk, an answer of ``answers``; no more.
+
+Each is there as /v1/NAME, and as /NAME for who asked before there was a /v1. The desk is ``app.state.desk``, put there
+when a worker has loaded its packages.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+import lethe
+from lethe.serving.access import Role
+from lethe.serving.answers import Batch, Explained, Person, Recommended, Scores, ServedModels, Similar
+from lethe.serving.asking import ForItem, ForPerson, ForReasons, ForScores, ForUser, ForUsers
+from lethe.serving.desk import BadRequest, Desk, NotServed, clip
+
+A = TypeVar("A")
+
+
+class Refusal(BaseModel):
+    """Why a request is refused: field, value, rule."""
+
+    error: str
+
+
+def _desk(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+def _operator(request: Request) -> bool:
+    """Whether who asks may see who is known; without a gate before us it is whoever runs us."""
+    roles: frozenset[Role] = getattr(request.state, "roles", frozenset(Role))
+    return Role.OPERATOR in roles
+
+
+Served = Annotated[Desk, Depends(_desk)]
+ByOperator = Annotated[bool, Depends(_operator)]
+router = APIRouter()
+
+
+async def _work(desk: Desk, cells: int, work: Callable[[], A]) -> A:
+    """Small work is done at once; what takes long, beside the loop, so that other requests are answered meanwhile."""
+    return work() if cells <= desk.deployment.limits.scored_aside else await to_thread.run_sync(work)
+
+
+def _signed(answer: Recommended, operator: bool) -> Recommended:
+    return answer.model_copy(update={"recommendation_id": _new_id(), "known": answer.known if operator else None})
+
+
+def _new_id() -> str:
+    return f"rec-{secrets.token_hex(8)}"
+
+
+@router.post("/recommend", response_model=Recommended, response_model_exclude_none=True)
+async def recommend(asked: ForUser, desk: Served, operator: ByOperator) -> Recommended:
+    """The best items a user has not seen; the popular ones for a user the model doesn't know."""
+
+    def work() -> Recommended:
+        given = {"context": asked.context, "history": asked.history, "ratings": asked.ratings}
+        return desk.recommend(asked.user_id, asked.k, asked.family, **given, wish=asked)  # type: ignore[arg-type]
+
+    return _signed(await _work(desk, desk.cells(asked.family, 1 + 9 * bool(asked.history)), work), operator)
+
+
+@router.post("/recommend/batch", response_model=Batch, response_model_exclude_none=True)
+async def recommend_batch(asked: ForUsers, desk: Served, operator: ByOperator) -> Batch:
+    """The best unseen items of each of many users, scored together."""
+    cells = desk.cells(asked.family, len(asked.user_ids))
+    answers = await _work(desk, cells, lambda: desk.recommend_many(asked.user_ids, asked.k, asked.family, asked))
+    return Batch(answers=[_signed(answer, operator) for answer in answers])
+
+
+@router.post("/similar_items", response_model=Similar, response_model_exclude_none=True)
+async def similar_items(asked: ForItem, desk: Served) -> Similar:
+    """The items nearest to an item, or to several."""
+    cells = desk.cells(asked.family)
+    answer = await _work(desk, cells, lambda: desk.similar_items(asked.items, asked.k, asked.family, asked))
+    return answer.model_copy(update={"recommendation_id": _new_id()})
+
+
+@router.post("/score", response_model=Scores)
+async def score(asked: ForScores, desk: Served) -> Scores:
+    """The scores of given items for a user, seen or not."""
+
+    def work() -> Scores:
+        given = {"context": asked.context, "history": asked.history}
+        return desk.scores(asked.user_id, asked.item_ids, asked.family, **given)  # type: ignore[arg-type]
+
+    return await _work(desk, desk.cells(asked.family), work)
+
+
+@router.post("/explain", response_model=Explained)
+async def explain(asked: ForReasons, desk: Served) -> Explained:
+    """Which of the user's items most carried an item's score."""
+
+    def work() -> Explained:
+        return desk.explain(asked.user_id, asked.item_id, asked.k, asked.family, asked.history)
+
+    return await _work(desk, desk.cells(asked.family, 10), work)
+
+
+@router.post("/person", response_model=Person)
+async def person(asked: ForPerson, desk: Served) -> Person:
+    """For the privacy officer: which families know somebody, and in which datasets they are hidden."""
+    return desk.person(asked.user_id)
+
+
+@router.get("/model", response_model=ServedModels)
+async def model(desk: Served) -> ServedModels:
+    """What is served: version, data digest and guarantee of each family; the bento; the worker's process id."""
+    return ServedModels(**dict(desk.describe()), pid=os.getpid())
+
+
+async def index() -> dict[str, object]:
+    """What this is, and where to go on."""
+    return {"name": "lethe", "version": lethe.__version__, "links": {"api": "/v1", "schema": "/openapi.json"}}
+
+
+def application() -> FastAPI:
+    """The routes as an application, without BentoML and without a desk."""
+    app = FastAPI(
+        title="Lethe",
+        version=lethe.__version__,
+        docs_url=None,
+        redoc_url=None,
+        responses={404: {"model": Refusal}, 422: {"model": Refusal}},
+    )
+    app.include_router(router, prefix="/v1")
+    app.include_router(router, include_in_schema=False)
+    # BentoML's own page here would load a foreign script.
+    app.get("/", include_in_schema=False)(index)
+    app.get("/v1", include_in_schema=False)(index)
+    for kind, handler in _HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+    return app
+
+
+async def _malformed(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    fault = error.errors()[0]
+    field = ".".join(str(part) for part in fault["loc"][1:] if isinstance(part, str)) or "body"
+    if fault["type"] == "json_invalid":
+        return _refuse(422, "body: must be valid JSON")
+    value = "" if fault["type"] == "missing" else f" {clip(fault['input'])}"
+    return _refuse(422, f"{field}:{value} {fault['msg'].removeprefix('Value error, ')}")
+
+
+async def _other(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    # FastAPI's 400 is a body that isn't even text, or holds a number with too many digits.
+    return _refuse(error.status_code, "body: must be valid JSON" if error.status_code == 400 else str(error.detail))
+
+
+async def _bad(_: Request, error: Exception) -> JSONResponse:
+    return _refuse(422, str(error))
+
+
+async def _not_served(_: Request, error: Exception) -> JSONResponse:
+    return _refuse(404, str(error))
+
+
+_HANDLERS = {RequestValidationError: _malformed, HTTPException: _other, BadRequest: _bad, NotServed: _not_served}
+
+
+def _refuse(status: int, line: str) -> JSONResponse:
+    return JSONResponse({"error": line}, status)
