@@ -174,8 +174,9 @@ def faults(
         workspace = make_workspace(Path(folder) / "workspace")
         with serving(workspace):
             killed = storms.storm(workspace, say=say)
-            other = storms.others(workspace, len(killed["requests"]), say=say)
-    _report("faults", storms.summary(killed, other, _command()), as_json, commit)
+            added = storms.adds(workspace, len(killed["requests"]))
+            other = storms.others(workspace, len(killed["requests"]) + len(added), say=say)
+    _report("faults", storms.summary(killed, other, added, _command()), as_json, commit)
 
 
 @app.command()

@@ -1,4 +1,5 @@
-"""``python -m benchmarks.killed NAME``: a forget run that kills itself, and all processes it started, at one point."""
+"""``python -m benchmarks.killed NAME [ARGUMENTS]``: a forget run (or, at a point of ``ADDING``, a command ``lethe
+ARGUMENTS``) that kills or interrupts itself, and all processes it started, at one point."""
 
 from __future__ import annotations
 
@@ -8,8 +9,13 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
+
+from lethe.core.workspace import Workspace
+from lethe.forgetting.ledger.requests import ForgetRequest, Held
 
 
 @dataclass(frozen=True)
@@ -21,9 +27,12 @@ class Point:
     when: str
     call: int = 1
     seconds: float = 0.0
+    signal: int = signal.SIGKILL
+    """SIGINT: as Ctrl-C in a terminal, which tells every process there."""
 
 
-RUN, SERVER = "lethe.forgetting.run", "lethe.serving.server"
+RUN, SERVER, HIDDEN = "lethe.forgetting.run", "lethe.serving.server", "lethe.serving.hidden"
+CTRL_C = signal.SIGINT
 POINTS = [
     Point("plan made, not recorded", f"{RUN}:Run.write", "before"),
     Point("plan recorded, ledger not told", f"{RUN}:Run.write", "after"),
@@ -33,6 +42,7 @@ POINTS = [
     Point("suppression list written", "lethe.data.suppression:SuppressionList.add", "after"),
     Point("rows removed", f"{RUN}:remove_rows", "after"),
     Point("inside dvc repro", "flows.data:repro", "inside", seconds=2.0),
+    Point("Ctrl-C inside dvc repro", "flows.data:repro", "inside", seconds=3.0, signal=CTRL_C),
     Point("data up to date", "flows.data:repro", "after"),
     Point("inside validation", "flows.data:validate_dataset", "inside", seconds=2.0),
     Point("data judged", "flows.data:validate_dataset", "after"),
@@ -47,9 +57,12 @@ POINTS = [
     Point("all promoted, reports old", "lethe.build.promotion:write_reports", "before"),
     Point("trained", "flows.training:promote_winners", "after"),
     Point("inside the bento's build", "flows.deployment:build_bento", "inside", seconds=1.0),
+    Point("Ctrl-C inside the bento's build", "flows.deployment:build_bento", "inside", seconds=1.5, signal=CTRL_C),
     Point("bento built", "flows.deployment:build_bento", "after"),
     Point("deployment switched, workers not told", f"{SERVER}:activate", "after"),
     Point("workers told, not ready", f"{SERVER}:wait_until_served", "before"),
+    Point("Ctrl-C while workers change", f"{SERVER}:wait_until_served", "inside", seconds=0.5, signal=CTRL_C),
+    Point("Ctrl-C inside the deployment", "flows.deployment:redeploy", "inside", seconds=1.0, signal=CTRL_C),
     Point("redeployed", "flows.deployment:redeploy", "after"),
     Point("verified", f"{RUN}:confirm", "after"),
     Point("inside the purge of dvc", "lethe.forgetting.stores.dvc_cache:DvcCache.remove", "inside", seconds=1.0),
@@ -59,11 +72,27 @@ POINTS = [
     Point("all purged, not scanned", "lethe.forgetting.stores.purge:purge", "after"),
     Point("scanned", "lethe.forgetting.stores.purge:scan", "after"),
     Point("erasure recorded", "lethe.forgetting.erasure:erase", "after"),
+    Point("inside the rebuild that is the evidence", "lethe.proof.request:prove", "inside", seconds=2.0),
+    Point("evidence made, nothing signed", "lethe.proof.request:prove", "after"),
     Point("subjects erased from the ledger", "lethe.forgetting.ledger.ledger:Ledger.erase", "after"),
     Point("certificate written, request not completed", "lethe.forgetting.certificate:write", "after"),
     Point("completed, service not told", "lethe.forgetting.ledger.ledger:Ledger.complete_all", "after"),
     Point("service told, run's record still there", "lethe.forgetting.completion:hide", "after"),
 ]
+ASIDE = [
+    Point("kept aside, ledger not told", "lethe.forgetting.ledger.ledger:Ledger.fail", "before"),
+    Point("set aside, record of the run still there", "lethe.forgetting.ledger.ledger:Ledger.fail", "after"),
+]
+"""Of a run that finds rows left: it sets its request aside."""
+ADDING = [
+    Point("nothing taken yet", "lethe.forgetting.ledger.ledger:Ledger.take", "before"),
+    Point("inside acceptance, not yet hidden", f"{HIDDEN}:publish", "before"),
+    Point("inside acceptance, hidden", f"{HIDDEN}:publish", "after"),
+    Point("accepted", "lethe.forgetting.ledger.ledger:Ledger.take", "after"),
+    Point("accepted, no receipt", "lethe.forgetting.receipt:issue", "before"),
+    Point("receipt sealed, not written", "lethe.forgetting.receipt:issue", "after"),
+]
+"""Of ``lethe forget add --receipt``."""
 
 
 def arm(point: Point) -> None:
@@ -80,30 +109,51 @@ def arm(point: Point) -> None:
     def armed(*args: Any, **kwargs: Any) -> Any:
         mine = next(calls) == point.call
         if mine and point.when == "before":
-            kill()
+            kill(point.signal)
         if mine and point.when == "inside":
-            threading.Timer(point.seconds, kill).start()
+            threading.Timer(point.seconds, kill, [point.signal]).start()
         result = original(*args, **kwargs)
         if mine:  # What was to be killed inside may end before its time.
-            kill()
+            kill(point.signal)
         return result
 
     setattr(owner, name, armed)
 
 
-def kill() -> None:
-    """No process of this run's group outlives it, and none gets to clean up."""
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+def kill(number: int) -> None:
+    """No process of this run's group outlives it; killed, none gets to clean up."""
+    os.killpg(os.getpgid(0), number)
 
 
-def main(name: str) -> None:
+def _rows_left(_: Workspace, requests: Sequence[ForgetRequest], *__: object) -> dict[str, Held]:
+    return {request.id: Held(interactions=1) for request in requests}
+
+
+def main(name: str, *arguments: str) -> None:
+    if name in {point.name for point in ADDING}:
+        from lethe.cli import main as lethe
+
+        arm(next(point for point in ADDING if point.name == name))
+        sys.argv[1:] = arguments
+        lethe()
+        return
     import flows.data
     import flows.deployment
     import flows.training  # noqa: F401
     from flows.command import command
     from flows.forgetting import forgetting
+    from lethe.forgetting import run as runs
 
-    arm(next(point for point in POINTS if point.name == name))
+    point = next(point for point in (*POINTS, *ASIDE) if point.name == name)
+    confirm = runs.confirm
+
+    def confirm_with_rows_left(*arguments: Any) -> None:
+        with patch.object(runs, "held_now", _rows_left):
+            confirm(*arguments)
+
+    if point in ASIDE:
+        runs.confirm = confirm_with_rows_left
+    arm(point)
     command(forgetting)
 
 

@@ -4,15 +4,19 @@ been, while the service answers. The whole storm is ``python -m benchmarks fault
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from benchmarks import faults
-from benchmarks.killed import POINTS
-from benchmarks.own_product import make_workspace, prefect_server, serving
+from benchmarks import fault_kinds, faults
+from benchmarks.killed import ADDING, POINTS
+from benchmarks.own_product import DATASET, make_workspace, prefect_server, serving
+from lethe.config.params import Params
+from lethe.core.format import mark
 from lethe.core.workspace import Workspace
+from lethe.data.stages import build_data
 
-TRIED = ("executing", "one family promoted", "all purged, not scanned")
+TRIED = ("Ctrl-C inside dvc repro", "one family promoted", "all purged, not scanned")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def test_killed_at_any_point_the_next_run_finishes(served: Workspace) -> None:
 
 
 def test_two_runs_at_once_and_a_full_disk_lose_nothing(served: Workspace) -> None:
-    report = faults.others(served, 10, [faults.two_runs, faults.on_a_full_disk("artifacts")])
+    report = faults.others(served, 10, [fault_kinds.two_runs, fault_kinds.on_a_full_disk("artifacts")])
     together, full = report["faults"]
     assert together["exits"] == [0, 0]
     assert together["as undisturbed"]
@@ -49,3 +53,13 @@ def test_two_runs_at_once_and_a_full_disk_lose_nothing(served: Workspace) -> Non
     assert full["error"].startswith("error: ")
     assert full["state"] == "executing"
     assert full["as undisturbed"]
+
+
+def test_a_request_that_is_killed_while_taken_is_hidden_and_taken_once(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "w", users=20)
+    mark(workspace)
+    build_data(workspace, Params.read(workspace.params), DATASET, ["whole"])
+    tried = [point for point in ADDING if point.name.startswith(("inside", "accepted, no receipt"))]
+    rows = faults.adds(workspace, 0, tried)
+    assert [row["killed"] for row in rows] == [True] * len(tried) == [True] * 3
+    assert [(row["hidden"], row["taken"], row["receipt"], row["exit"]) for row in rows] == [(True, 1, True, 0)] * 3
