@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +46,8 @@ class Project:
 
     root: Path
     keys: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables of its commands beside those that are there."""
 
     @classmethod
     def begin(cls, folder: Path) -> Project:
@@ -71,19 +74,32 @@ class Project:
 
     def run(self, *arguments: str, given: str | None = None) -> Done:
         """``lethe ARGUMENTS`` in the project's folder, with ``given`` on its standard input."""
-        environment = {**os.environ, "LETHE_KEY_DIR": str(self.keys)}
-        done = subprocess.run(
+        return self.ended(self.start(*arguments), arguments[0], given)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """``lethe ARGUMENTS`` that runs beside others, in a session of its own; see ``ended``."""
+        return subprocess.Popen(
             [sys.executable, "-m", "lethe.cli", *arguments],
             cwd=self.root,
-            env=environment,
-            input=given,
-            capture_output=True,
+            env={**os.environ, "LETHE_KEY_DIR": str(self.keys), **self.environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=TIMEOUT,
+            start_new_session=True,
         )
-        if "Traceback (most recent call last)" in done.stderr:
-            raise Wrong(f"lethe {arguments[0]}: a traceback: {done.stderr.strip().splitlines()[-1]}")
-        return Done(done.returncode, done.stdout, done.stderr)
+
+    def ended(self, command: subprocess.Popen[str], name: str, given: str | None = None) -> Done:
+        """How a command ended that was started. Raises Wrong for a traceback."""
+        try:
+            out, error = command.communicate(given, timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            os.killpg(command.pid, signal.SIGKILL)
+            command.communicate()
+            raise
+        if "Traceback (most recent call last)" in error:
+            raise Wrong(f"lethe {name}: a traceback: {error.strip().splitlines()[-1]}")
+        return Done(command.returncode, out, error)
 
     def must(self, *arguments: str, given: str | None = None) -> Done:
         """``run``; raises Wrong where the command fails."""

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.project import Project, Wrong, csv, people
+from benchmarks.promise_processes import PROCESS_CASES
 
 Case = Callable[[Project], None]
 DAY = 86_400
@@ -419,4 +420,5 @@ CASES: dict[str, Case] = {
     "grown": grown,
     "one-item": one_item,
     "csv-shapes": csv_shapes,
+    **PROCESS_CASES,
 }
