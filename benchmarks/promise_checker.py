@@ -5,7 +5,8 @@
 It imports nothing of the program that it checks, only tools/check_certificate.py, which doesn't either. ``count``,
 before a run, tells what there is of each subject; ``left``, later, how many rows are still there; ``check`` compares
 the certificates with both. An ask is {dataset, user, items, also_item, elsewhere}; ``elsewhere``: the same id stays in
-another dataset. To ``check`` each also has {request, rows, hidden}, as ``count`` answered.
+another dataset. To ``check`` each also has {request, rows, hidden}, as ``count`` answered, and {source}: how many rows
+the source had when it was asked.
 """
 
 from __future__ import annotations
@@ -107,7 +108,9 @@ class Files:
         except program.Refused as why:
             yield f"the certificate is refused: {why}"
             return
-        yield from _differing(self._claims(ask, it, before[ask["dataset"]], path))
+        claims = self._claims if "rows" in it else self._nothing_held
+        yield from _differing(claims(ask, it, before[ask["dataset"]], path))
+        yield from _differing(self._of_ledger(ask, it, path))
 
     def _claims(
         self, ask: Ask, it: dict[str, Any], before: dict[str, str], path: Path
@@ -137,7 +140,21 @@ class Files:
         yield from self._of_models(it)
         for name, file in (("params.yaml", "params.yaml"), ("suppression list", "suppression/list.csv")):
             yield f"digest of {name}", it["materials"][name], _sha256(self.root / file)
-        yield from self._of_ledger(ask, it, path)
+
+    def _nothing_held(
+        self, ask: Ask, it: dict[str, Any], before: dict[str, str], _: Path
+    ) -> Iterator[tuple[str, object, object]]:
+        """Of a certificate that nothing is held: what was not there when it was asked for, and stays out."""
+        dataset, other = ask["dataset"], it["elsewhere"]
+        yield "the request", it["request"]["id"], ask["request"]
+        yield "the dataset", it["dataset"], dataset
+        yield "rows held", it["held"]["ingested tables"], ask["rows"]
+        yield "rows of the source", it["source"], ask["source"]
+        yield "rows elsewhere", other, {n: self.rows(ask | {"dataset": n, "also_item": False}) for n in other}
+        yield "digest of the table", it["interactions"], before["digest"]
+        yield "the subject", it["request"]["subject_digest"], self.subject(dataset, ask["user"])
+        listed = (self.root / "suppression" / "list.csv").read_text()
+        yield "what is suppressed", [digest in listed for digest in it["suppressed"]], [True] * len(it["suppressed"])
 
     def _of_models(self, it: dict[str, Any]) -> Iterator[tuple[str, object, object]]:
         """What is served is there, file by file, and nothing else is claimed."""

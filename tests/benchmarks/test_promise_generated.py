@@ -17,6 +17,7 @@ from benchmarks import promise_checker, promise_generated
 from benchmarks.promise_generated import WORLDS, Ask, run_worlds, totals
 from benchmarks.promise_worlds import KINDS, TIMES, worlds
 from lethe.core import keys
+from lethe.forgetting.intake import Terms, submit
 from lethe.tables.ids import id_fault
 from lethe.tables.interactions import Interactions
 from tests.forgetting.test_cases import rows, workspace_of
@@ -53,6 +54,8 @@ class Forgotten:
         train(self.workspace)
         subjects = [Ask("tiny", "customer-0007"), Ask("tiny", "customer-0009", (), True)]
         ids = ask(self.workspace, *(subject.user for subject in subjects))
+        subjects.append(Ask("tiny", "nobody-at-all"))
+        ids.append(submit(self.workspace, "tiny", "nobody-at-all", terms=Terms(confirm_unknown=True)).id)
         counted = self._run("count", subjects)
         # The key is made at the first request.
         self.files = promise_checker.Files(self.workspace.root, keys.folder())
@@ -65,8 +68,8 @@ class Forgotten:
         given = json.dumps({"asks": [asdict(one) for one in asks]})
         return json.loads(subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout)
 
-    def false_claims(self, **changed: object) -> list[str]:
-        return list(self.files.false_claims(self.asks[0] | changed, self.before))
+    def false_claims(self, place: int = 0, **changed: object) -> list[str]:
+        return list(self.files.false_claims(self.asks[place] | changed, self.before))
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +78,15 @@ def forgotten(tmp_path_factory: pytest.TempPathFactory) -> Forgotten:
 
 
 def test_what_is_true_is_no_false_claim(forgotten: Forgotten) -> None:
-    assert [(one["rows"], one["hidden"]) for one in forgotten.asks] == [(6, True), (6, True)]
+    assert [(one["rows"], one["hidden"]) for one in forgotten.asks] == [(6, True), (6, True), (0, False)]
     assert forgotten.false_claims() == []
-    assert [forgotten.files.left(one) for one in forgotten.asks] == [0, 0]
+    assert [forgotten.files.left(one) for one in forgotten.asks] == [0, 0, 0]
+
+
+def test_that_nothing_is_held_is_a_claim_too(forgotten: Forgotten) -> None:
+    assert forgotten.false_claims(2) == []
+    told = ["rows held: 0 is claimed, it is 3", "rows of the source: 0 is claimed, it is 4"]
+    assert forgotten.false_claims(2, rows=3, source=4) == told
 
 
 @pytest.mark.parametrize(
@@ -124,7 +133,7 @@ def test_rows_are_found_wherever_they_are_left(name: str, forgotten: Forgotten) 
         table = Interactions.of(np.array(["customer-0007"], dtype=object), np.array([1]))
         table.write(path)
     try:
-        assert [forgotten.files.left(one) > 0 for one in forgotten.asks] == [True, False]
+        assert [forgotten.files.left(one) > 0 for one in forgotten.asks] == [True, False, False]
     finally:
         path.unlink()
 
