@@ -44,7 +44,7 @@ def _trained(project: Project) -> None:
 
 
 def _grow(project: Project) -> None:
-    more = [(person(n), 1 + (n * 5 + 1) % 24, 4, 1_710_000_000 + n) for n in range(0, PEOPLE, 2)]
+    more = [(person(n), 25 + n % 4, 4, 1_710_000_000 + n) for n in range(0, PEOPLE, 2)]
     (project.root / "r.csv").write_text(csv([*_rows(), *more], HEADER))
 
 

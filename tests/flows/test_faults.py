@@ -16,7 +16,7 @@ from lethe.core.format import mark
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 
-TRIED = ("Ctrl-C inside dvc repro", "one family promoted", "all purged, not scanned")
+TRIED = ("executing", "one family promoted", "all purged, not scanned")
 
 
 @pytest.fixture(scope="module")
