@@ -56,7 +56,7 @@ def test_where_a_family_does_not_repeat_the_certificate_says_how_far_scores_diff
 ) -> None:
     """As on a graphics card: its environment says so, and the rebuild comes to other bytes."""
     there = {**numeric_environment("cpu"), "repeatable": False}
-    monkeypatch.setattr("lethe.build.builder.numeric_environment", lambda _: there)
+    monkeypatch.setattr("lethe.build.builder.numeric_environment", lambda *_: there)
     train(tiny)
     run = erased(tiny, GONE)
     with monkeypatch.context() as fault:
