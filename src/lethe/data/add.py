@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from lethe.config.dataset import Dataset, Split
-from lethe.config.edit import edit_params
+from lethe.config.edit import edit_params, laid_out
 from lethe.config.params import Params
 from lethe.config.reading import Reading
 from lethe.config.table import TableFormat
@@ -63,7 +63,7 @@ def add(workspace: Workspace, name: str, path: Path, reading: Reading, *, family
     new = read_new(workspace, name, path, reading, params.seed)
 
     def change(document: Any) -> None:
-        document["datasets"][name] = new.section
+        document["datasets"][name] = laid_out(new.section)
         document["pipeline"]["datasets"].append(name)
         if family and name not in params.families:
             _add_family(document, new)
@@ -74,11 +74,12 @@ def add(workspace: Workspace, name: str, path: Path, reading: Reading, *, family
 
 def _add_family(document: Any, new: NewDataset) -> None:
     if WHOLE not in document["shardings"]:
-        document["shardings"][WHOLE] = {"partition": "whole", "num_shards": 1, "aggregator": "identity"}
+        whole = {"partition": "whole", "num_shards": 1, "aggregator": "identity"}
+        document["shardings"][WHOLE] = laid_out(whole)
     if WHOLE not in document["pipeline"]["shardings"]:
         document["pipeline"]["shardings"].append(WHOLE)
     candidates = [{"model": model, "sharding": WHOLE} for model in new.family.models]
-    document["families"][new.name] = {"dataset": new.name, "candidates": candidates}
+    document["families"][new.name] = laid_out({"dataset": new.name, "candidates": candidates})
 
 
 def read_new(workspace: Workspace, name: str, path: Path, reading: Reading, seed: int) -> NewDataset:
