@@ -23,6 +23,7 @@ SILENT = {
     "keys backup",
     "keys restore",
     "keys rotate",
+    "keys api",  # prints the key alone
     "forget lift",
     "certificate show",  # the file itself is JSON
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,7 +17,13 @@ app = typer.Typer(no_args_is_help=True, help="Data: add a source, bring the stag
 @reads_a_source
 def data_add(
     name: Annotated[str, typer.Argument(help="Name of the dataset: lower case, digits, hyphens.")],
-    path: Annotated[Path, typer.Argument(help="A CSV or Parquet file, or a folder with train and test files.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            help="A CSV or Parquet file; a folder of Parquet files, or of train and test files; a URL (s3://, https://);"
+            " or env:NAME of a database's URL, with --query."
+        ),
+    ],
     how: Reading,
     family: Annotated[bool, typer.Option(help="Add a family of the same name that is trained from it.")] = True,
     as_json: Json = False,
@@ -32,11 +37,10 @@ def data_add(
     from lethe.data.add import add
 
     new = add(workspace(), name, path, how, family=family)
-    for note in new.notes:
-        typer.echo(f"note: {note}", err=as_json)
     report = {"dataset": name, "section": new.section, "profile": new.profile.to_json(), "notes": list(new.notes)}
     added = f"params.yaml: added datasets.{name}" + (f" and families.{name}" if family else "")
-    show(report, as_json, [*new.profile.lines(), f"{added}; run lethe train"])
+    lines = [*(f"note: {note}" for note in new.notes), *new.profile.lines()]
+    show(report, as_json, [*lines, f"{added}; run lethe train"])
 
 
 @app.command("repro")

@@ -24,7 +24,9 @@ KEPT = frozenset({".gitignore", "README.md"})
 def init(
     folder: Annotated[Path, typer.Argument(help="The folder of the project; it is made if it isn't there.")],
     how: Reading,
-    csv: Annotated[Path | None, typer.Option("--csv", "--data", help="Your interactions: CSV or Parquet.")] = None,
+    csv: Annotated[
+        str | None, typer.Option("--csv", "--data", help="Your interactions, as lethe data add takes them.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the dataset (default: that of the file).")] = None,
     as_json: Json = False,
 ) -> None:
@@ -59,11 +61,13 @@ def init(
     show(report, as_json, [*lines, f"{folder}: ready; next: cd {folder} && lethe train && lethe serve"])
 
 
-def _slug(path: Path) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", path.name.split(".")[0].lower()).strip("-") or "data"
+def _slug(source: str) -> str:
+    """The name of the file, or of the variable that names the database, as the name of a dataset."""
+    last = source.removeprefix("env:").partition("?")[0].rstrip("/").rpartition("/")[2]
+    return re.sub(r"[^a-z0-9]+", "-", last.split(".")[0].lower()).strip("-") or "data"
 
 
-def _asked(workspace: Workspace, dataset: str, csv: Path, how: Reading) -> Any:
+def _asked(workspace: Workspace, dataset: str, csv: str, how: Reading) -> Any:
     """What is proposed, shown and asked for at a terminal. Raises ConfigError where nobody can be asked."""
     from lethe.data.add import read_new
 

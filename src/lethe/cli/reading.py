@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from lethe.config.reading import Reading
+from lethe.errors import ConfigError
 
 
 def reading(
@@ -48,6 +49,10 @@ def reading(
     timezone: Annotated[str | None, typer.Option(help="Of times that name none: Europe/Berlin (default: UTC).")] = None,
     duplicates: Annotated[str | None, typer.Option(help="Of a repeated pair: latest, or error.")] = None,
     positive: Annotated[str | None, typer.Option(help="Ratings that are likes: '>= 4', '> 0', all.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only rows of that value: label=1; may be given several times.")
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="SELECT, where the path is env:NAME of a database's URL.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take what is likeliest, and say so, in place of asking.")] = False,
 ) -> Reading:
     """What was said of a source."""
@@ -67,9 +72,18 @@ def reading(
         "timezone": timezone,
         "duplicates": duplicates,
         "positive": positive,
+        "where": _conditions(where),
     }
     columns = {"user": user_column, "item": item_column, "rating": rating_column, "timestamp": timestamp_column}
-    return Reading(columns, {key: value for key, value in options.items() if value is not None}, assume=yes)
+    return Reading(columns, {key: value for key, value in options.items() if value is not None}, query, assume=yes)
+
+
+def _conditions(where: list[str] | None) -> dict[str, str] | None:
+    """{column: value} of ``column=value``."""
+    for condition in where or ():
+        if "=" not in condition.strip("="):
+            raise ConfigError(f"where: {condition!r} must be a column and its value, such as label=1")
+    return {column.strip(): value.strip() for column, _, value in (one.partition("=") for one in where or ())} or None
 
 
 def reads_a_source(command: Callable[..., None]) -> Callable[..., None]:

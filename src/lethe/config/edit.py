@@ -32,6 +32,7 @@ def edit_params(path: Path, change: Callable[[Any], None]) -> Params:
 
 def laid_out(value: Any) -> Any:
     """A new part of the document, as params.yaml is written by hand: what holds only values stands in one line."""
+    made: CommentedMap | CommentedSeq
     if isinstance(value, dict):
         made = CommentedMap({name: laid_out(part) for name, part in value.items()})
     elif isinstance(value, list | tuple):

@@ -15,5 +15,7 @@ class Reading:
     """Those of user, item, rating, timestamp."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """Options of ``TableFormat``, and ``duplicates`` and ``positive`` of ``Dataset``."""
+    query: str | None = None
+    """SELECT, where the source is a database."""
     assume: bool = False
     """Take what is likeliest, and say so, where it would be asked for: columns, repeated pairs, what is a like."""

@@ -54,7 +54,9 @@ class Section(BaseModel):
                 known = _known_keys(cls, fault["loc"][:-1])
                 near = meant(str(fault["loc"][-1]), known)
                 raise ConfigError(f"{field}: unknown key{near}; known keys: {', '.join(known)}") from None
-            value = "" if fault["type"] == "missing" else f" {fault['input']!r}"
+            # A URL with a secret in it must not be said either.
+            hidden = fault["type"] == "missing" or "must hold no " in fault["msg"]
+            value = "" if hidden else f" {fault['input']!r}"
             rule = fault["msg"].removeprefix("Value error, ")
             if fault.get("ctx", {}).get("pattern") == _NAME:
                 rule = "must be a name of lower-case letters, digits and hyphens, such as user-hash"

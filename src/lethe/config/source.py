@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -15,6 +17,17 @@ def _stays_inside(path: str) -> str:
     if not Path(path).is_absolute() and ".." in Path(path).parts:
         raise ValueError("must not lead out of the workspace; what lies elsewhere is named by its absolute path")
     return path
+
+
+def _holds_no_secret(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.scheme or not (parts.netloc or parts.path):
+        raise ValueError("must be a URL such as s3://bucket/orders.parquet")
+    if parts.password and not parts.password.startswith("${"):
+        raise ValueError("must hold no password; name it ${NAME} and set the environment variable NAME")
+    if re.search(r"(?i)(signature|token|secret|password|apikey|api_key|sig|key)=(?!\$\{)", parts.query):
+        raise ValueError("must hold no secret; name it ${NAME} and set the environment variable NAME")
+    return url
 
 
 def _is_a_name(name: str) -> str:
@@ -56,7 +69,28 @@ class TableSource(TableFormat):
     kind: Literal["table"]
     """One file."""
     path: SourcePath
-    """The file, below the workspace or by an absolute path."""
+    """The file, or a folder of Parquet files that are one table; below the workspace or by an absolute path."""
+
+
+class UrlSource(TableFormat):
+    """One CSV or Parquet file behind a URL, which is only read: s3, gs, https and whatever fsspec knows."""
+
+    kind: Literal["url"]
+    """One file elsewhere."""
+    url: Annotated[str, AfterValidator(_holds_no_secret)]
+    """Where it is. A secret in it is named as ``${NAME}``, and taken from the environment; so are credentials that the
+    protocol takes from there by itself, such as AWS_ACCESS_KEY_ID."""
+
+
+class SqlSource(TableFormat):
+    """The rows of a query to any database that SQLAlchemy knows, which is only read."""
+
+    kind: Literal["sql"]
+    """A database."""
+    url_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Name of the environment variable that holds the database's URL, with its secret."""
+    query: str = Field(min_length=1)
+    """SELECT, with the columns that ``columns`` names."""
 
 
 class FolderSource(TableFormat):
@@ -106,5 +140,6 @@ class SyntheticSource(Section):
 
 
 Source = Annotated[
-    RdatasetsSource | MovielensSource | TableSource | FolderSource | SyntheticSource, Field(discriminator="kind")
+    RdatasetsSource | MovielensSource | TableSource | UrlSource | SqlSource | FolderSource | SyntheticSource,
+    Field(discriminator="kind"),
 ]

@@ -109,6 +109,9 @@ class TableFormat(FileFormat):
     resolution: Literal["s", "ms", "us", "ns"] = "s"
     """What times are kept in: finer than a second where the source is, so that a user's rows stay in order."""
 
+    where: dict[ColumnName, str] = Field({})
+    """Only rows whose column has that value, as text or as a number: {label: "1"}."""
+
     @model_validator(mode="after")
     def _numbers_are_clear(self) -> TableFormat:
         if self.thousands == self.decimal:

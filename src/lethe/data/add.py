@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lethe.config.dataset import Dataset, Split
 from lethe.config.edit import edit_params, laid_out
 from lethe.config.params import Params
 from lethe.config.reading import Reading
+from lethe.config.source import SqlSource
 from lethe.config.table import TableFormat
 from lethe.core.workspace import Workspace
 from lethe.data import sources
 from lethe.data.profile import Profile, Ratings, profile_of, ratings_of
 from lethe.data.proposal import FirstFamily, propose_family, propose_positive, propose_split
+from lethe.data.sources import sql
+from lethe.data.sources.files import parquet_files
 from lethe.data.sources.find_columns import find_columns
 from lethe.data.sources.find_file import find_file
 from lethe.data.sources.find_values import find_values
 from lethe.data.sources.findings import Findings
+from lethe.data.sources.place import Place
 from lethe.data.sources.table import load_columns
+from lethe.data.sources.url import fetched
 from lethe.data.split import count_repeated, deduplicate
 from lethe.errors import ConfigError, DataError
 from lethe.tables.interactions import Interactions
@@ -48,13 +56,13 @@ class NewDataset:
 
 
 def add_dataset(
-    workspace: Workspace, name: str, path: Path, columns: Mapping[str, str | None], given: Mapping[str, Any]
+    workspace: Workspace, name: str, path: str | Path, columns: Mapping[str, str | None], given: Mapping[str, Any]
 ) -> tuple[str, ...]:
     """``add`` without assumptions; returns the notes."""
     return add(workspace, name, path, Reading(columns, given)).notes
 
 
-def add(workspace: Workspace, name: str, path: Path, reading: Reading, *, family: bool = True) -> NewDataset:
+def add(workspace: Workspace, name: str, path: str | Path, reading: Reading, *, family: bool = True) -> NewDataset:
     """Read the source once; if it can be read, add it to ``datasets`` and ``pipeline.datasets``, and a family of its
     name that is trained from it. Raises ConfigError or DataError, and then params.yaml is as it was."""
     params = Params.read(workspace.params)
@@ -82,23 +90,21 @@ def _add_family(document: Any, new: NewDataset) -> None:
     document["families"][new.name] = laid_out({"dataset": new.name, "candidates": candidates})
 
 
-def read_new(workspace: Workspace, name: str, path: Path, reading: Reading, seed: int) -> NewDataset:
+def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading, seed: int) -> NewDataset:
     """Find out how a source is written, read it, and propose the rest of its section. Nothing is written.
 
-    Raises ConfigError or DataError with the option to give.
+    ``path`` is a file, a folder, a URL, or env:NAME of a database's URL. Raises ConfigError or DataError with the
+    option to give.
     """
     where = f"datasets.{name}"
     how = {key: value for key, value in reading.given.items() if key not in _OF_DATASET}
-    source = _source(workspace, path)
+    source = _source(workspace, str(path), reading.query)
     # Faults of what was given come before what the file says.
     Dataset.parse({"source": {**source, **how}}, where)
-    resolved, told = path.resolve(), Findings()
-    if reading.assume and resolved.is_file():
-        names, told = find_columns(resolved, reading.columns, how)
+    with _at_hand(workspace, source) as file:
+        names, told = _columns(file, source, reading, how)
         how |= told.options
-    else:
-        names = _columns(reading.columns, header=how.get("header", True))
-    told |= _find(resolved, source, names, how)
+        told |= _find(file, source, names, how)
     source |= {"columns": names, **how, **told.options}
     section: dict[str, Any] = {"source": source}
     ready = source["kind"] == "folder"
@@ -111,6 +117,33 @@ def read_new(workspace: Workspace, name: str, path: Path, reading: Reading, seed
         section["split"] = _plain(propose_split(deduplicate(rows, "latest"), name, seed, timed=timed))
     profile = profile_of(rows, Dataset.parse(section, where), name, seed)
     return NewDataset(name, section, profile, propose_family(profile), told.notes + notes)
+
+
+@contextmanager
+def _at_hand(workspace: Workspace, source: Mapping[str, Any]) -> Iterator[Path]:
+    """A file or folder that shows how the source is written; what was fetched for that is gone afterwards."""
+    place = Place(workspace.root, workspace.root)
+    if source["kind"] == "url":
+        with fetched(source["url"], place) as file:
+            yield file
+    elif source["kind"] == "sql":
+        with tempfile.TemporaryDirectory(dir=place.temporary(), prefix="fetched-") as folder:
+            file = Path(folder) / "query.parquet"
+            pq.write_table(sql.answer(SqlSource.parse(source, "source")), file)
+            yield file
+    else:
+        yield workspace.root / source["path"]
+
+
+def _columns(
+    file: Path, source: Mapping[str, Any], reading: Reading, how: Mapping[str, Any]
+) -> tuple[dict[str, str], Findings]:
+    """Which columns are which: as said, else as likeliest (``assume``), else by the names user and item; without a
+    header those are the first two columns."""
+    if reading.assume and source["kind"] != "folder":
+        return find_columns(file, reading.columns, how)
+    default = {"user": "user", "item": "item"} if how.get("header", True) else {"user": "1", "item": "2"}
+    return default | {role: column for role, column in reading.columns.items() if column is not None}, Findings()
 
 
 def _plain(split: Split) -> dict[str, Any]:
@@ -168,9 +201,20 @@ def _unsaid(ratings: Ratings, rows: int) -> list[str]:
     ]
 
 
-def _source(workspace: Workspace, path: Path) -> dict[str, Any]:
-    """Kind and path of the source: a file, or a folder of ready parts."""
-    resolved = path.resolve()
+def _source(workspace: Workspace, path: str, query: str | None) -> dict[str, Any]:
+    """Kind and place of the source: one table, a folder of ready parts, a URL, a database."""
+    if query is not None:
+        if not path.startswith("env:"):
+            raise ConfigError(
+                "path: a database's URL has a secret, so it is never written down: set an environment variable to it,"
+                " and give env: and the variable's name"
+            )
+        return {"kind": "sql", "url_env": path.removeprefix("env:"), "query": query}
+    if path.startswith("env:"):
+        raise ConfigError("query: missing; a database needs --query 'SELECT ...'")
+    if "://" in path:
+        return {"kind": "url", "url": path}
+    resolved = Path(path).resolve()
     if not resolved.exists():
         raise ConfigError(f"path: {path} does not exist")
     inside = resolved.is_relative_to(workspace.root)
@@ -178,6 +222,8 @@ def _source(workspace: Workspace, path: Path) -> dict[str, Any]:
     if resolved.is_file():
         return {"kind": "table", **common}
     parts = {part: _part(resolved, part) for part in ("train", "valid", "test")}
+    if not any(parts.values()) and parquet_files(resolved):
+        return {"kind": "table", **common}
     for part in ("train", "test"):
         if parts[part] is None:
             raise ConfigError(f"path: {path} has no {part}.parquet or {part}.csv")
@@ -188,15 +234,10 @@ def _part(folder: Path, part: str) -> str | None:
     return next((f"{part}{suffix}" for suffix in SUFFIXES if (folder / f"{part}{suffix}").is_file()), None)
 
 
-def _columns(given: Mapping[str, str | None], *, header: bool) -> dict[str, str]:
-    """Without a header user and item are the first two columns unless said otherwise."""
-    default = {"user": "user", "item": "item"} if header else {"user": "1", "item": "2"}
-    return default | {role: column for role, column in given.items() if column is not None}
-
-
 def _find(path: Path, source: Mapping[str, Any], columns: Mapping[str, str], given: Mapping[str, Any]) -> Findings:
     """What the file or the files of a folder say that was not given."""
-    files = [path] if path.is_file() else [path / source[part] for part in ("train", "valid", "test") if part in source]
+    ready = source["kind"] == "folder"
+    files = [path / source[part] for part in ("train", "valid", "test") if part in source] if ready else [path]
     found = find_file(files[0], columns, given)
     how = TableFormat.parse({"columns": columns, **given, **found.options}, "source")
     tables = [load_columns(file, how) for file in files]
@@ -205,7 +246,7 @@ def _find(path: Path, source: Mapping[str, Any], columns: Mapping[str, str], giv
     try:
         return found | find_values(table, files[0].name, how, given)
     except DataError:
-        if path.is_file() or {"timestamp_unit", "time_format"} & set(given):
+        if not ready or {"timestamp_unit", "time_format"} & set(given):
             raise
         # Ready parts often number a user's interactions instead of dating them.
         position = {"timestamp_unit": "position"}

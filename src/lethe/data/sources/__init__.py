@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from lethe.config.dataset import Dataset
 from lethe.config.source import Source, SyntheticSource
-from lethe.data.sources import folder, movielens, rdatasets, side, synthetic, table
+from lethe.data.sources import folder, movielens, rdatasets, side, sql, synthetic, table, url
 from lethe.data.sources.place import Place
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
@@ -36,6 +36,8 @@ SOURCES: dict[str, Reader] = {
     "rdatasets": Reader(rdatasets.read, rdatasets.digest, "outside"),
     "movielens": Reader(movielens.read, movielens.digest, "ours"),
     "table": Reader(table.read_source, table.digest_source, "outside"),
+    "url": Reader(url.read, url.digest, "outside"),
+    "sql": Reader(sql.read, sql.digest, "outside"),
     "folder": Reader(folder.read, folder.digest, "outside"),
     "synthetic": Reader(synthetic.read, synthetic.digest, "outside"),
 }

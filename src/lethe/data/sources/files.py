@@ -18,10 +18,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from lethe.config.table import FileFormat
-from lethe.core.canonical import digest_file
+from lethe.core.canonical import digest_file, digest_json
 from lethe.errors import DataError
 
 _BETWEEN = "\x1f"
@@ -53,10 +54,20 @@ _OTHERS = {
 def digest(path: Path) -> str:
     """SHA-256 of the file's bytes."""
     must_be_file(path)
+    if path.is_dir():
+        return digest_json({str(part.relative_to(path)): digest_file(part) for part in parquet_files(path)})
     return digest_file(path)
 
 
+def parquet_files(folder: Path) -> list[Path]:
+    """The files of a table that lies in a folder, also in partitions below it (``day=2024-01-01/``), sorted."""
+    files = (path for suffix in ("parquet", "pq") for path in folder.rglob(f"*.{suffix}"))
+    return sorted(path for path in files if path.is_file() and not path.name.startswith(("_", ".")))
+
+
 def must_be_file(path: Path) -> None:
+    if path.is_dir() and parquet_files(path):
+        return
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     if path.stat().st_size == 0:
@@ -64,6 +75,8 @@ def must_be_file(path: Path) -> None:
 
 
 def is_parquet(path: Path) -> bool:
+    if path.is_dir():
+        return True
     with path.open("rb") as file:
         return path.suffix in (".parquet", ".pq") or file.read(4) == b"PAR1"
 
@@ -108,9 +121,15 @@ def _begin(source: Path | bytes) -> Path | pa.BufferReader:
 
 def _load_parquet(path: Path, names: Sequence[str]) -> pa.Table:
     try:
+        if path.is_dir():
+            # Folders below may say what their rows have in common (``day=2024-01-01``).
+            base, files = str(path), [str(file) for file in parquet_files(path)]
+            rows = pa.dataset.dataset(files, format="parquet", partitioning="hive", partition_base_dir=base)
+            _must_have(path, names, rows.schema.names, True)
+            return rows.to_table(columns=list(names))
         _must_have(path, names, pq.read_schema(path).names, True)
         return pq.read_table(path, columns=list(names))
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
         raise DataError(f"{path.name}: as Parquet, it is not readable") from None
 
 

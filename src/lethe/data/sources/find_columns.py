@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lethe.config.table import TICKS
-from lethe.data.sources.files import is_parquet, must_be_file
+from lethe.data.sources.files import is_parquet, must_be_file, parquet_files
 from lethe.data.sources.find_file import first_rows, is_a_row
 from lethe.data.sources.find_times import EARLY, LATE
 from lethe.data.sources.findings import Findings
@@ -78,7 +78,8 @@ def _table(path: Path, given: Mapping[str, Any]) -> tuple[list[str], list[list[s
     must_be_file(path)
     if is_parquet(path):
         try:
-            rows = next(pq.ParquetFile(path).iter_batches(_ROWS), None)
+            one = parquet_files(path)[0] if path.is_dir() else path
+            rows = next(pq.ParquetFile(one).iter_batches(_ROWS), None)
         except pa.ArrowInvalid:
             raise DataError(f"{path.name}: as Parquet, it is not readable") from None
         if rows is None:

@@ -39,11 +39,33 @@ def digest_source(source: TableSource, place: Place) -> str:
 
 def load_columns(path: Path, how: TableFormat) -> pa.Table:
     """The mapped columns as the file has them, in no other order than its rows."""
-    wanted = [name for role in ROLES if (name := getattr(how.columns, role)) is not None]
-    table = load(path, list(dict.fromkeys([*wanted, *how.columns.context])), how)
+    table = load(path, wanted(how), how)
     if table.num_rows == 0:
         raise DataError(f"{path.name}: it has no rows, at least 1 is needed")
+    return where(table, path.name, how)
+
+
+def wanted(how: TableFormat) -> list[str]:
+    """Names of the columns that are read, each once."""
+    mapped = [name for role in ROLES if (name := getattr(how.columns, role)) is not None]
+    return list(dict.fromkeys([*mapped, *how.columns.context, *how.where]))
+
+
+def where(table: pa.Table, file: str, how: TableFormat) -> pa.Table:
+    """The rows whose columns have the values that ``how.where`` asks for."""
+    for name, value in how.where.items():
+        table = table.filter(_equals(simple(table[name]), value))
+        if table.num_rows == 0:
+            raise DataError(f"{file}: it has no rows where {name} is {value!r}, at least 1 is needed")
     return table
+
+
+def _equals(column: pa.ChunkedArray, value: str) -> pa.ChunkedArray:
+    """Whether each value is that one, as text or, where both are numbers, as a number."""
+    text = pc.equal(pc.utf8_trim_whitespace(column.cast(pa.string())), value.strip())
+    numbers, number = cast(column, pa.float64()), cast(pa.chunked_array([[value]]), pa.float64())
+    same = text if numbers is None or number is None else pc.or_kleene(text, pc.equal(numbers, number[0]))
+    return pc.fill_null(same, False)
 
 
 def interactions(table: pa.Table, file: str, how: TableFormat) -> Interactions:
