@@ -83,6 +83,10 @@ MODEL_SETTINGS = {
     "mult-vae": {"epochs": 4, "embedding_dim": 4, "hidden": 8},
     "directau": {"epochs": 4, "embedding_dim": 4},
     "sasrec": {"epochs": 4, "embedding_dim": 4},
+    "cfm": {"epochs": 4, "embedding_dim": 4, "channels": 4},
+    **dict.fromkeys(
+        ("fm", "nfm", "deepfm", "sbpr", "samn", "cmf", "mc-bpr", "nmtr"), {"epochs": 4, "embedding_dim": 4}
+    ),
 }
 
 

@@ -139,6 +139,7 @@ def sparse_side() -> tuple[Shape, Side]:
     view = InteractionMatrix(pairs, np.array([0, 1, 3]), np.array([1, 0, 2]))
     side = Side(
         links=InteractionMatrix(Shape(4, 2), np.array([0, 1, 3]), np.array([1, 0, 1])),
+        friend_users=np.array([1, -1]),
         behaviours={"view": view, "cart": InteractionMatrix(pairs, np.array([1]), np.array([0]))},
         user_features=FeatureMatrix(np.array([0, 2, 2, 3, 3]), np.array([0, 2, 1]), np.array([1, 0.5, 1], np.float32)),
         item_features=FeatureMatrix(np.array([0, 1, 2, 2]), np.array([0, 1]), np.ones(2, np.float32)),

@@ -11,6 +11,7 @@ _GRU: Values = {"embedding_dim": 4, "num_negatives": 20, "learning_rate": 0.02, 
 _FM: Values = {"embedding_dim": 8}
 _LFM: Values = {"embedding_dim": 8, "init_std": 0.3, "epochs": 60, "reg": 0.05}
 _LARGE_STEPS: Values = {"embedding_dim": 8, "batch_size": 0, "learning_rate": 0.05}
+_PAIRS: Values = _LARGE_STEPS | {"init_std": 0.1, "num_negatives": 4, "reg": 0.1, "epochs": 60}
 SMALL = {
     "ensfm": _FM,
     "gru4rec": _GRU,
@@ -19,6 +20,16 @@ SMALL = {
     "ra-lst-exact": _GRU,
     "mult-vae": _LARGE_STEPS | {"hidden": 16, "epochs": 30},
     "directau": _LARGE_STEPS | {"epochs": 30, "uniformity": 0.3},
+    "fm": _PAIRS | {"loss": "bpr"},
+    "nfm": _PAIRS | {"loss": "bpr", "layers": (8,)},
+    "deepfm": _PAIRS | {"loss": "bpr", "layers": (8,)},
+    "cfm": _LARGE_STEPS | {"embedding_dim": 4, "epochs": 30, "num_negatives": 4, "channels": 4},
+    "sbpr": _LARGE_STEPS | {"epochs": 60},
+    "samn": _LARGE_STEPS | {"epochs": 60},
+    "transiv": {"embedding_dim": 4},
+    "cmf": _LARGE_STEPS | {"epochs": 60},
+    "mc-bpr": _LARGE_STEPS | {"epochs": 60},
+    "nmtr": _LARGE_STEPS | {"epochs": 60, "reg": 0.2},
     "sasrec": {"embedding_dim": 8, "learning_rate": 0.02, "epochs": 40, "num_layers": 1, "dropout": 0.1},
 }
 """Settings of models whose own are for far more rows than the checkerboard has."""
@@ -40,7 +51,7 @@ VARIANTS: list[tuple[str, Values]] = [(name, SMALL.get(name, {})) for name in MO
 ]
 
 
-BRIEF = ("mult-vae", "directau", "sasrec")
+BRIEF = ("mult-vae", "directau", "sasrec", "fm", "nfm", "deepfm", "cfm", "sbpr", "samn", "cmf", "mc-bpr", "nmtr")
 """Models whose bytes a few epochs show: only the checkerboard needs one that has learnt."""
 
 

@@ -9,12 +9,15 @@ from lethe.errors import ConfigError
 from lethe.models.als import ALS
 from lethe.models.bias_lfm import BiasLFM
 from lethe.models.bpr import BPR
+from lethe.models.cfm import CFM
+from lethe.models.cmf import CMF
 from lethe.models.collective_behaviours import CollectiveBehaviours
 from lethe.models.collective_graph import CollectiveGraph
 from lethe.models.collective_social import CollectiveSocial
 from lethe.models.context_history import ContextHistory
 from lethe.models.convncf import ConvNCF
 from lethe.models.cooccurrence import Cooccurrence
+from lethe.models.deepfm import DeepFM
 from lethe.models.directau import DirectAU
 from lethe.models.ease import EASE
 from lethe.models.eatnn import EATNN
@@ -25,6 +28,7 @@ from lethe.models.enmf_a import ENMFA
 from lethe.models.enmf_i import ENMFI
 from lethe.models.ensfm import ENSFM
 from lethe.models.expomf import ExpoMF
+from lethe.models.fm import FM
 from lethe.models.gf_cf import GFCF
 from lethe.models.ghcf import GHCF
 from lethe.models.gmf import GMF
@@ -34,20 +38,26 @@ from lethe.models.item_knn import ItemKNN
 from lethe.models.jnskr import JNSKR
 from lethe.models.lfm import LFM
 from lethe.models.lightgcn import LightGCN
+from lethe.models.mc_bpr import MCBPR
 from lethe.models.minibatch_lfm import MiniBatchLFM
 from lethe.models.momentum_mf import MomentumMF
 from lethe.models.mostpop import MostPop
 from lethe.models.mult_vae import MultVAE
 from lethe.models.neumf import NeuMF
+from lethe.models.nfm import NFM
+from lethe.models.nmtr import NMTR
 from lethe.models.parts.base import Config, Model
 from lethe.models.parts.rating import RatingModel
 from lethe.models.ra_lst import RALST
 from lethe.models.ra_lst_exact import RALSTExact
 from lethe.models.rp3beta import RP3beta
+from lethe.models.samn import SAMN
 from lethe.models.sasrec import SASRec
+from lethe.models.sbpr import SBPR
 from lethe.models.simplex import SimpleX
 from lethe.models.slim import SLIM
 from lethe.models.sparse_ease import SparseEASE
+from lethe.models.transiv import TranSIV
 from lethe.models.turbo_cf import TurboCF
 from lethe.models.ultragcn import UltraGCN
 from lethe.models.user_knn import UserKNN
@@ -98,6 +108,16 @@ MODELS: dict[str, type[Model]] = {
     "mult-vae": MultVAE,
     "directau": DirectAU,
     "sasrec": SASRec,
+    "fm": FM,
+    "nfm": NFM,
+    "deepfm": DeepFM,
+    "cfm": CFM,
+    "sbpr": SBPR,
+    "transiv": TranSIV,
+    "samn": SAMN,
+    "cmf": CMF,
+    "mc-bpr": MCBPR,
+    "nmtr": NMTR,
 }
 
 

@@ -26,6 +26,7 @@ from torch.nn import functional
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import Triples, triple_batches
+from lethe.models.parts.layers import halved
 from lethe.models.solvers.bpr_sgd import bpr_sgd
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -102,10 +103,7 @@ class ConvNCF(base.Model):
         """ŷ of aligned vectors of users and items [B, d] -> [B]."""
         cells = (p[:, :, None] * q[:, None, :])[..., None]  # [B, d, d, 1]
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
-            size, channels = cells.shape[1] // 2, cells.shape[3]
-            # [B, size, 2, size, 2, C] -> [B, size, size, 2 · 2 · C]: a stride-2 convolution is one matrix product.
-            blocks = cells.view(-1, size, 2, size, 2, channels).transpose(2, 3).reshape(-1, size, size, 4 * channels)
-            cells = functional.relu(blocks @ kernel.reshape(4 * channels, -1) + bias)
+            cells = halved(cells, kernel.flatten(0, 2), bias)
         return cells[:, 0, 0] @ self.w
 
     def loss(self, batch: Triples) -> Tensor:

@@ -29,6 +29,7 @@ from torch.nn import functional
 from lethe.core.random import Stream
 from lethe.models.parts import losses, towers
 from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.models.parts.layers import ragged_softmax
 from lethe.models.parts.placed import ragged_places
 from lethe.models.solvers.pull import bag, owners_of, sum_by_owner
 from lethe.tables.matrix import InteractionMatrix, Shape
@@ -173,18 +174,13 @@ class JNSKR(towers.NonSampling):
 
     def attention(self, facts: Facts) -> Tensor:
         """α of each triple -> [nnz]; those of an item sum to 1."""
-        sizes = facts.indptr.diff()
-        owner = owners_of(facts.indptr, len(facts.entities))
         if not self.config.attention:
+            sizes, owner = facts.indptr.diff(), owners_of(facts.indptr, len(facts.entities))
             return (1.0 / sizes[owner]).to(self.entities.dtype)
         hidden = self._take(self.entities, facts.entities) @ self.entity_map
         hidden = hidden + self._take(self.relations, facts.relations) @ self.relation_map
         scores = torch.relu(hidden + self.attention_bias) @ self.attention_out
-        # Softmax within each item: less its own maximum, which changes nothing and keeps exp() finite.
-        top = torch.full(sizes.shape, -torch.inf, dtype=scores.dtype, device=scores.device)
-        top = top.scatter_reduce(0, owner, scores.detach(), "amax")
-        powers = torch.exp(scores - top[owner])
-        return powers / sum_by_owner(powers, owner, len(sizes))[owner]
+        return ragged_softmax(scores, facts.indptr)
 
     @staticmethod
     def _take(table: Tensor, rows: Tensor) -> Tensor:

@@ -94,6 +94,7 @@ class Catalogue:
                 known = (users >= 0) & (friends >= 0)
                 shape = Shape(len(self.users), len(self.side["friends"]))
                 side[name] = InteractionMatrix(shape, users[known], friends[known])
+                side["friend_users"] = self.users.encode(self.side["friends"].values)
             elif name == "triples":
                 items = self.items.encode(table["item"])
                 parts = (

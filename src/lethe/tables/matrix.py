@@ -47,12 +47,14 @@ class Side:
 
     links          users x friends: an ``InteractionMatrix`` whose "items" are friends (users as targets of links, in a
                    vocabulary of their own, because a friend may be in another shard)
+    friend_users   [num_friends] int64: which user a friend is, -1 where none of this table's; it comes with the links
     behaviours     by name (view, cart, ...), users x items: all but the target behaviour, which the interactions are
     user_features, item_features   one row for each user, item
     triples        (item, relation, entity)
     """
 
     links: InteractionMatrix | None = None
+    friend_users: np.ndarray | None = None
     behaviours: dict[str, InteractionMatrix] = field(default_factory=dict)
     user_features: FeatureMatrix | None = None
     item_features: FeatureMatrix | None = None
@@ -154,7 +156,8 @@ class InteractionMatrix:
 
     def only(self, names: Collection[str]) -> InteractionMatrix:
         """Without the contexts, the timestamps and the parts of ``side`` that are not named."""
-        unread = {part.name: getattr(NO_SIDE, part.name) for part in fields(Side) if part.name not in names}
+        kept = {*names, "friend_users"} if "links" in names else {*names}
+        unread = {part.name: getattr(NO_SIDE, part.name) for part in fields(Side) if part.name not in kept}
         return replace(
             self,
             timestamps=self.timestamps if "timestamps" in names else None,

@@ -17,7 +17,7 @@ from lethe.core.random import Stream
 from lethe.models.parts.fold_in import CentredRows, FoldIn, Taken
 from lethe.tables.matrix import InteractionMatrix, Shape, Side
 
-READABLE = frozenset({"contexts", "timestamps", *(part.name for part in fields(Side))})
+READABLE = frozenset({"contexts", "timestamps", *(part.name for part in fields(Side))}) - {"friend_users"}
 """What a model may say that it reads: columns of ``InteractionMatrix`` and parts of ``Side``."""
 
 DEFAULT_NEGATIVE_WEIGHT, DEFAULT_REG = 0.2, 0.02

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from lethe.core.random import Stream
+from lethe.models.solvers.pull import owners_of, sum_by_owner
 
 
 def dropped(x: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
@@ -16,6 +21,50 @@ def dropped(x: Tensor, probability: float, generator: torch.Generator | None) ->
     # Drawn on the CPU, so that every device drops the same.
     kept = torch.rand(x.shape, generator=generator) >= probability
     return x * (kept.to(x) / (1.0 - probability))
+
+
+def halved(cells: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    """ReLU of a 2 × 2 convolution of stride 2: cells [B, s, s, C] -> [B, s / 2, s / 2, C']; ``kernel`` [4 C, C']."""
+    size, channels = cells.shape[1] // 2, cells.shape[3]
+    # [B, size, 2, size, 2, C] -> [B, size, size, 2 · 2 · C]: a stride-2 convolution is one matrix product.
+    blocks = cells.reshape(-1, size, 2, size, 2, channels).transpose(2, 3).reshape(-1, size, size, 4 * channels)
+    return functional.relu(blocks @ kernel + bias)
+
+
+def ragged_softmax(scores: Tensor, indptr: Tensor) -> Tensor:
+    """Softmax of ``scores`` [nnz] within each of B groups, ragged: group b is ``indptr[b]:indptr[b + 1]`` -> [nnz]."""
+    owner, groups = owners_of(indptr, len(scores)), len(indptr) - 1
+    # Less its own maximum, which changes nothing and keeps exp() finite.
+    top = torch.full((groups,), -torch.inf, dtype=scores.dtype, device=scores.device)
+    top = top.scatter_reduce(0, owner, scores.detach(), "amax")
+    powers = torch.exp(scores - top[owner])
+    return powers / sum_by_owner(powers, owner, groups)[owner]
+
+
+class Perceptron(nn.Module):
+    """gᵀ z_L with z_(l+1) = ReLU(W_l z_l + b_l); ``sizes`` are those of z_0 .. z_L."""
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for into, out in pairwise(sizes):
+            self.weights.append(torch.zeros(out, into))
+            self.biases.append(torch.zeros(out))
+        self.g = nn.Parameter(torch.zeros(sizes[-1]))
+
+    def start(self, stream: Stream) -> None:
+        """Normal weights of such a scale that what passes the layers keeps its size (He et al. 2015); biases 0."""
+        with torch.no_grad():
+            for layer, weight in enumerate(self.weights):
+                scale = (2 / weight.shape[1]) ** 0.5
+                weight.copy_(torch.randn(weight.shape, generator=stream.torch("layer", layer)) * scale)
+            self.g.copy_(torch.randn(self.g.shape, generator=stream.torch("g")) * len(self.g) ** -0.5)
+
+    def forward(self, z: Tensor, dropout: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
+        """[B, size of z_0] -> [B]; after each layer, dropout where there is a generator."""
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            z = dropped(functional.relu(functional.linear(z, weight, bias)), dropout, generator)
+        return z @ self.g
 
 
 def gru(inputs: Tensor, state: Tensor, starts: Tensor, gates: Tensor, candidate: Tensor) -> Tensor:

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import Tensor
 
-from lethe.config.section import Name
+from lethe.config.section import Name, Section
 from lethe.core.random import Stream
 from lethe.errors import ConfigError, DataError
-from lethe.models.parts import losses, towers
+from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, row_batches, rows_of
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -23,7 +23,9 @@ Behaviours = tuple[RowBatch, ...]
 """Some users with all they did, behaviour by behaviour: the rows of all parts are the same."""
 
 
-class BehaviourConfig(towers.NonSamplingConfig):
+class Named(Section):
+    """Which behaviours are learned from, and how much each counts."""
+
     target: Name = "buy"
     """What the interactions themselves are called; the behaviour that is recommended."""
     weights: dict[Name, Annotated[float, Field(ge=0)]] = Field({})
@@ -35,7 +37,7 @@ class BehaviourConfig(towers.NonSamplingConfig):
         raise NotImplementedError
 
     @model_validator(mode="after")
-    def _weights_of_the_behaviours(self) -> BehaviourConfig:
+    def _weights_of_the_behaviours(self) -> Named:
         if self.weights and sorted(self.weights) != sorted(self.names):
             raise ValueError(f"weights must name each of the behaviours {', '.join(self.names)}, and no other")
         return self
@@ -44,6 +46,43 @@ class BehaviourConfig(towers.NonSamplingConfig):
         """μ of each of ``names``, adding to 1."""
         weights = [self.weights.get(name, 0.0 if self.weights else 1.0) for name in self.names]
         return [weight / (sum(weights) or 1.0) for weight in weights]
+
+
+class BehaviourConfig(Named, towers.NonSamplingConfig):
+    """Of the models without sampling."""
+
+
+class Levels(Named):
+    """Behaviours in an order that means something: each says more than the one before, the target most."""
+
+    behaviours: tuple[Name, ...] = Field(("view", "cart", "buy"), validate_default=True)
+    """Behaviours of the data to learn from, the weakest first, the target last."""
+
+    @field_validator("behaviours")
+    @classmethod
+    def _the_target_is_the_last(cls, behaviours: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        target = info.data.get("target")
+        if behaviours[-1:] != (target,) or len(set(behaviours)) < len(behaviours):
+            raise ValueError(f"must name behaviours once each, and the target {target!r} last")
+        return behaviours
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.behaviours)
+
+
+def behaviour_matrices(model: base.Model, data: InteractionMatrix) -> list[InteractionMatrix]:
+    """One for each of the Config's ``names``. Raises ConfigError for one that is not in the data, DataError for a
+    target without rows where there are other behaviours (a shard without any rows is none of it)."""
+    others, (*names, target) = data.side.behaviours, model.config.names
+    for name in names:
+        if name not in others:
+            raise ConfigError(
+                f"{type(model).__name__}: behaviour {name!r} is not in the data, which have {', '.join(others)}"
+            )
+    if not len(data) and any(len(rows) for rows in others.values()):
+        raise DataError(f"{type(model).__name__}: the target behaviour {target!r} has 0 rows, must have at least 1")
+    return [*(others[name] for name in names), data]
 
 
 class MultiBehaviour(towers.NonSampling):
@@ -57,17 +96,8 @@ class MultiBehaviour(towers.NonSampling):
         self.register_buffer("negative_weights", torch.zeros(len(config.names), shape.num_items))
 
     def matrices(self, data: InteractionMatrix) -> list[InteractionMatrix]:
-        """One for each of ``config.names``. Raises ConfigError for one that is not in the data, DataError for a target
-        without rows where there are other behaviours (a shard without any rows is none of it)."""
-        others, target = data.side.behaviours, self.config.target
-        for name in self.config.names[:-1]:
-            if name not in others:
-                raise ConfigError(
-                    f"{type(self).__name__}: behaviour {name!r} is not in the data, which have {', '.join(others)}"
-                )
-        if not len(data) and any(len(rows) for rows in others.values()):
-            raise DataError(f"{type(self).__name__}: the target behaviour {target!r} has 0 rows, must have at least 1")
-        return [*(others[name] for name in self.config.names[:-1]), data]
+        """``behaviour_matrices``."""
+        return behaviour_matrices(self, data)
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         config, matrices = self.config, self.matrices(data)

@@ -1,0 +1,186 @@
+"""What the factorisation machines of sampled pairs share: a user, their features, the contexts; an item, its features.
+
+Each of these five groups has a table of vectors e and biases w. Of a group's features, weighed by x, a model sees the
+sums [Σ x e ; Σ w x ; Σ (x e)²] (``parts.feature_tower``); a group without features is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lethe.core.random import Stream
+from lethe.models.parts import base, losses, towers
+from lethe.models.parts.batches import choosers, negatives
+from lethe.models.parts.feature_tower import Bag, sums
+from lethe.models.parts.sampled import SampledConfig
+from lethe.tables.matrix import FeatureMatrix, InteractionMatrix, Shape
+
+GROUPS = 5
+"""Users, their features, contexts; items, their features."""
+
+
+class FeatureConfig(SampledConfig):
+    """What they read beside log loss' or BPR's own."""
+
+    loss: Literal["log", "bpr"] = "log"
+    """Log loss of single pairs, or BPR of each interaction against its sampled items."""
+    dropout: base.Probability = 0.0
+    """Share dropped of the entries that the network on top is given."""
+
+
+class SituatedPairs(NamedTuple):
+    """Pairs in a situation: n interactions, then the sampled items of each, in order.
+
+    users, items  [B] int64      contexts  [B, fields] int64, -1 for none      labels  [B] float32
+    """
+
+    users: Tensor
+    items: Tensor
+    contexts: Tensor
+    labels: Tensor
+    seed: int
+
+
+class FeaturePairs(base.Model):
+    """Scores from ``predict``, of which a subclass says how; its Config is a FeatureConfig."""
+
+    optional = frozenset({"user_features", "item_features", "contexts"})
+    accepts = frozenset({"contexts"})
+    user_sums: Tensor
+    context_sums: Tensor
+    item_sums: Tensor
+
+    def __init__(self, config: Any, shape: Shape) -> None:
+        super().__init__(config, shape)
+        width = config.embedding_dim + 1
+        self.users = nn.Parameter(torch.zeros(shape.num_users, width))
+        self.user_features = nn.Parameter(torch.zeros(shape.num_user_features, width))
+        self.contexts = nn.Parameter(torch.zeros(shape.num_contexts, width))
+        self.items = nn.Parameter(torch.zeros(shape.num_items, width))
+        self.item_features = nn.Parameter(torch.zeros(shape.num_item_features, width))
+        self.bias = nn.Parameter(torch.zeros(()))
+        # What scoring reads; the last sum of users and contexts is that of one never seen: nothing.
+        sizes = 2 * config.embedding_dim + 1
+        self.register_buffer("user_sums", torch.zeros(shape.num_users + 1, 2, sizes))
+        self.register_buffer("context_sums", torch.zeros(shape.num_contexts + 1, sizes))
+        self.register_buffer("item_sums", torch.zeros(shape.num_items, 2, sizes))
+
+    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
+        for name in ("users", "user_features", "contexts", "items", "item_features"):
+            towers.normal_(getattr(self, name), self.config.init_std, stream.torch(name))
+        for side, count in (("user", data.num_users), ("item", data.num_items)):
+            for name, part in _bag(count, getattr(data.side, f"{side}_features"))._asdict().items():
+                self.register_buffer(f"{side}_{name}", part, persistent=False)
+
+    def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[SituatedPairs]:
+        config, generator, pairs = self.config, stream.numpy("batches"), data.distinct()
+        rows = generator.permutation(np.flatnonzero(np.isin(data.users, choosers(pairs))))
+        contexts = np.empty((len(data), 0), np.int64) if data.contexts is None else data.contexts
+        step = config.batch_size or max(len(rows), 1)
+        for start in range(0, len(rows), step):
+            own = rows[start : start + step]
+            others = np.repeat(own, config.num_negatives)
+            items = np.concatenate([data.items[own], negatives(pairs, data.users[others], generator)])
+            every = np.concatenate([own, others])
+            labels = (np.arange(len(every)) < len(own)).astype(np.float32)
+            users, others, situations, labelled = map(
+                torch.from_numpy, (data.users[every], items, contexts[every], labels)
+            )
+            yield SituatedPairs(users, others, situations, labelled, stream.integer("dropout", start))
+
+    def loss(self, batch: SituatedPairs) -> Tensor:
+        groups = torch.cat([self._left(batch.users, batch.contexts), self._right(batch.items)], dim=1)
+        scores = self.predict(groups, torch.Generator().manual_seed(batch.seed))
+        norm = groups[..., self.config.embedding_dim + 1 :].sum()
+        if self.config.loss == "log":
+            value = losses.log_loss(scores, batch.labels)
+        else:
+            own = len(scores) // (1 + self.config.num_negatives)
+            value = losses.bpr(scores[:own].repeat_interleave(self.config.num_negatives), scores[own:])
+        return value + self.config.reg * norm
+
+    def predict(self, groups: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """ŷ of the groups' sums [B, 5, 2 d + 1] -> [B]; dropout where there is a generator."""
+        raise NotImplementedError
+
+    def linear(self, groups: Tensor) -> Tensor:
+        """w_0 + Σ w x -> [B]."""
+        return self.bias + groups[..., self.config.embedding_dim].sum(dim=1)
+
+    def crossed(self, groups: Tensor) -> Tensor:
+        """½ [(Σ x e)² - Σ (x e)²], the sum of the products of every two features -> [B, d]."""
+        d, total = self.config.embedding_dim, groups.sum(dim=1)
+        return 0.5 * (total[:, :d].square() - total[:, d + 1 :])
+
+    def _left(self, users: Tensor, contexts: Tensor) -> Tensor:
+        """Sums of users, their features and contexts -> [B, 3, 2 d + 1]."""
+        known = contexts >= 0
+        ones = torch.ones(int(known.sum()), device=users.device)
+        bag = Bag(functional.pad(known.sum(dim=1).cumsum(0), (1, 0)), contexts[known], ones)
+        parts = _own(self.users, users), self._features("user", users), _sums(self.contexts, bag)
+        return torch.stack(parts, dim=1)
+
+    def _right(self, items: Tensor) -> Tensor:
+        """Sums of items and their features -> [B, 2, 2 d + 1]."""
+        return torch.stack([_own(self.items, items), self._features("item", items)], dim=1)
+
+    def _features(self, side: str, rows: Tensor) -> Tensor:
+        table = getattr(self, f"{side}_features")
+        indptr, columns, weights = (getattr(self, f"{side}_{name}") for name in Bag._fields)
+        starts, lengths = indptr[rows], indptr[rows + 1] - indptr[rows]
+        ends = functional.pad(lengths.cumsum(0), (1, 0))
+        places = torch.arange(int(ends[-1]), device=rows.device) + (starts - ends[:-1]).repeat_interleave(lengths)
+        return _sums(table, Bag(ends, columns[places], weights[places]))
+
+    def finish(self) -> None:
+        device = self.bias.device
+        users, items = (torch.arange(count, device=device) for count in (self.shape.num_users, self.shape.num_items))
+        nowhere = torch.empty((len(users), 0), dtype=torch.int64, device=device)
+        self.user_sums = functional.pad(self._left(users, nowhere)[:, :2], (0, 0, 0, 0, 0, 1))
+        self.context_sums = functional.pad(_own(self.contexts, torch.arange(len(self.contexts))), (0, 0, 0, 1))
+        self.item_sums = self._right(items)
+
+    def score(self, users: Tensor) -> Tensor:
+        return self._scores(self._situated(users, None))
+
+    def score_given(self, users: Tensor, given: base.Given) -> Tensor:
+        return self._scores(self._situated(users, given.contexts))
+
+    def _situated(self, users: Tensor, contexts: Tensor | None) -> Tensor:
+        """Sums of users, -1 for one unknown, their features and contexts -> [B, 3, 2 d + 1]."""
+        own = self.user_sums[users]
+        there = torch.zeros_like(own[:, 0]) if contexts is None else self.context_sums[contexts].sum(dim=1)
+        return torch.cat([own, there[:, None]], dim=1)
+
+    @torch.no_grad()
+    def _scores(self, left: Tensor) -> Tensor:
+        scores = torch.empty(len(left), self.shape.num_items)
+        # User by user: what the network holds of many users at once would not fit the memory.
+        for row, own in enumerate(left):
+            groups = torch.cat([own.expand(self.shape.num_items, -1, -1), self.item_sums], dim=1)
+            scores[row] = self.predict(groups)
+        return scores
+
+
+def _own(table: Tensor, rows: Tensor) -> Tensor:
+    """The sums of single features -> [B, 2 d + 1]."""
+    # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
+    taken = functional.embedding(rows, table)
+    return torch.cat([taken, taken[:, :-1].square()], dim=1)
+
+
+def _sums(table: Tensor, bag: Bag) -> Tensor:
+    """``feature_tower.sums``, of an empty table too."""
+    return sums(table, bag) if len(table) else table.new_zeros(len(bag.indptr) - 1, 2 * table.shape[1] - 1)
+
+
+def _bag(num_rows: int, features: FeatureMatrix | None) -> Bag:
+    if features is None:
+        features = FeatureMatrix(np.zeros(num_rows + 1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+    return Bag(*map(torch.from_numpy, (features.indptr, features.columns, features.weights)))
