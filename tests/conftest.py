@@ -72,6 +72,7 @@ def write_csv(rows: Interactions, path: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
+SMALL = {"epochs": 4, "embedding_dim": 4}
 MODEL_SETTINGS = {
     "bpr": {"epochs": 8, "embedding_dim": 8},
     "wmf": {"embedding_dim": 8},
@@ -81,12 +82,8 @@ MODEL_SETTINGS = {
     "ehcf": {"epochs": 8, "embedding_dim": 8},
     "ghcf": {"epochs": 8, "embedding_dim": 8},
     "mult-vae": {"epochs": 4, "embedding_dim": 4, "hidden": 8},
-    "directau": {"epochs": 4, "embedding_dim": 4},
-    "sasrec": {"epochs": 4, "embedding_dim": 4},
     "cfm": {"epochs": 4, "embedding_dim": 4, "channels": 4},
-    **dict.fromkeys(
-        ("fm", "nfm", "deepfm", "sbpr", "samn", "cmf", "mc-bpr", "nmtr"), {"epochs": 4, "embedding_dim": 4}
-    ),
+    **dict.fromkeys(("directau", "sasrec", "fm", "nfm", "deepfm", "sbpr", "samn", "cmf", "mc-bpr", "nmtr"), SMALL),
 }
 
 

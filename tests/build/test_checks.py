@@ -58,7 +58,7 @@ COLUMNS = "datasets/tiny/source/columns"
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (candidate("wfm"), r"unknown model 'wfm' \(did you mean 'wmf'\?\)"),
+        (candidate("wmff"), r"unknown model 'wmff' \(did you mean 'wmf'\?\)"),
         (
             candidate("light_gcn"),
             r"candidates\.0\.model: 'light_gcn' must be a name of lower-case letters, digits and hyphens",

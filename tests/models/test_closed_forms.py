@@ -10,7 +10,10 @@ from lethe.core.random import Stream
 from lethe.learning.training import train
 from lethe.models import MODELS, configure
 from lethe.models.ease import closed_form
+from lethe.models.parts.base import Given
 from lethe.models.solvers.cooccurrence import weighted_cooccurrence
+from lethe.models.user_knn import UserKNN
+from lethe.models.wmf import WMF
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 USERS, ITEMS = 15, 8
@@ -57,6 +60,21 @@ def test_user_knn_is_the_cosine_of_the_nearest(neighbours: int, shrinkage: float
         for other in sorted(range(USERS), key=lambda t: (-np.float32(similar[t]), t))[:neighbours]:
             expected[user] += similar[other] * y[other]
     assert scores("user-knn", neighbours=neighbours, shrinkage=shrinkage) == pytest.approx(expected, abs=1e-6)
+
+
+def test_user_knn_answers_a_stranger_as_it_would_have_a_user_and_shares_the_votes_out() -> None:
+    data, items = matrix(), torch.tensor([0, 3, 6])
+    model = UserKNN(UserKNN.Config(neighbours=4, shrinkage=2.0), data.shape)
+    train(model, data, Stream(1))
+    scores = model.score_given(torch.tensor([-1, 3]), Given(history=(torch.tensor([0, 3, 3]), items)))
+    users, more = np.append(data.users, [USERS] * 3), np.append(data.items, items)
+    known = InteractionMatrix(Shape(USERS + 1, ITEMS), users, more)
+    other = UserKNN(model.config, known.shape)
+    train(other, known, Stream(1))
+    assert scores[0].tolist() == pytest.approx(other.score(torch.tensor([USERS]))[0].tolist(), abs=1e-6)
+    assert scores[1].tolist() == model.score(torch.tensor([3]))[0].tolist()
+    for item in range(ITEMS):
+        assert float(model.weights_to(items, item).sum()) == pytest.approx(float(scores[0, item]), abs=1e-6)
 
 
 def normalised(user_power: float, item_power: float) -> tuple[np.ndarray, np.ndarray]:
@@ -113,3 +131,14 @@ def test_sparse_ease_regresses_each_item_on_the_most_similar_alone() -> None:
         near = [w for w in near if similar[w] > 0][:3]
         weights[near, item] = np.linalg.solve(gram[np.ix_(near, near)] + 2.0 * np.eye(len(near)), gram[near, item])
     assert scores("sparse-ease", neighbours=3, reg=2.0) == pytest.approx(y @ weights, abs=1e-6)
+
+
+def test_somebody_new_is_held_back_by_the_weight_of_their_cells() -> None:
+    data = matrix()
+    model = WMF(WMF.Config(embedding_dim=3, reg=0.3, reg_exponent=0.5, sweeps=60, steps=6), data.shape)
+    train(model, data, Stream(1))
+    for user in (0, 4):
+        own = torch.from_numpy(data.items[data.users == user])
+        given = Given(history=(torch.tensor([0, len(own)]), own))
+        folded = model.score_given(torch.tensor([-1]), given)[0].tolist()
+        assert folded == pytest.approx(model.score(torch.tensor([user]))[0].tolist(), abs=1e-4)

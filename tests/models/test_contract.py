@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lethe.models import MODELS
-from tests.contract import LAWS, Law, Values, hits_the_checkerboard
+from tests.contract import LAWS, Law, Values, folds_strangers_in, hits_the_checkerboard
 
 _GRU: Values = {"embedding_dim": 4, "num_negatives": 20, "learning_rate": 0.02, "epochs": 18, "batch_size": 8}
 _FM: Values = {"embedding_dim": 8}
@@ -52,11 +52,11 @@ VARIANTS: list[tuple[str, Values]] = [(name, SMALL.get(name, {})) for name in MO
 
 
 BRIEF = ("mult-vae", "directau", "sasrec", "fm", "nfm", "deepfm", "cfm", "sbpr", "samn", "cmf", "mc-bpr", "nmtr")
-"""Models whose bytes a few epochs show: only the checkerboard needs one that has learnt."""
+"""Models whose bytes a few epochs show: only the checkerboard and strangers need one that has learnt."""
 
 
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize(("name", "values"), VARIANTS, ids=lambda part: part if isinstance(part, str) else str(part))
 def test_law(name: str, values: Values, law: Law) -> None:
-    brief = {"epochs": 4} if name in BRIEF and law is not hits_the_checkerboard else {}
+    brief = {"epochs": 4} if name in BRIEF and law not in (hits_the_checkerboard, folds_strangers_in) else {}
     law(name, values | brief)

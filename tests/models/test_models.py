@@ -13,8 +13,8 @@ from tests.contract import build, checkerboard
 
 
 def test_unknown_models_keys_and_values_are_named() -> None:
-    with pytest.raises(ConfigError, match=r"unknown model 'wfm' \(did you mean 'wmf'\?\); known models: .*wmf"):
-        configure("wfm", {})
+    with pytest.raises(ConfigError, match=r"unknown model 'wmff' \(did you mean 'wmf'\?\); known models: .*wmf"):
+        configure("wmff", {})
     with pytest.raises(
         ConfigError, match=r"models\.wmf\.sweep: unknown key \(did you mean 'sweeps'\?\); known keys: .*sweeps"
     ):

@@ -109,7 +109,7 @@ def test_samn_attends_to_aspects_then_to_friends() -> None:
     model = SAMN(SAMN.Config(embedding_dim=3, memory_size=2, attention_size=4, init_std=0.7), data.shape)
     model.prepare(data, Stream(1))
     with torch.no_grad():
-        model.memory.add_(torch.randn(model.memory.shape, generator=Stream(2).torch("memory")))
+        model.aspects.add_(torch.randn(model.aspects.shape, generator=Stream(2).torch("aspects")))
         model.item_bias.copy_(torch.arange(ITEMS) / 10)
     t = {name: vectors(parameter) for name, parameter in model.named_parameters()}
     fused = t["users"].copy()
@@ -118,7 +118,7 @@ def test_samn_attends_to_aspects_then_to_friends() -> None:
         for friend in sorted(friends):
             p, g = t["users"][user], t["friends"][friend]
             shares = np.exp(t["keys"].T @ (p * g / np.linalg.norm(p) / np.linalg.norm(g)))
-            parts.append(g * (shares / shares.sum() @ t["memory"]))
+            parts.append(g * (shares / shares.sum() @ t["aspects"]))
             hidden = np.maximum(t["attention"].T @ parts[-1] + t["attention_bias"], 0)
             scores.append(np.exp(t["attention_out"] @ hidden))
         fused[user] += np.array(scores) / np.sum(scores) @ np.array(parts)

@@ -14,7 +14,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lethe.models.parts import base
 from lethe.models.parts.feature_pairs import FeatureConfig, FeaturePairs
+from lethe.models.parts.fold_in import FoldIn
 
 
 class FM(FeaturePairs):
@@ -29,6 +31,9 @@ class FM(FeaturePairs):
     def factors(self) -> tuple[Tensor, Tensor] | None:
         """None under contexts: a user then has a vector in each."""
         return None if self.shape.num_contexts else (self._towers(self.user_sums[:-1], left=True), self._items())
+
+    def fold_in(self) -> FoldIn:
+        return base.default_fold_in(self._items().cpu().numpy())
 
     def _scores(self, left: Tensor) -> Tensor:
         return self._towers(left, left=True) @ self._items().T

@@ -31,7 +31,7 @@ from lethe.models.parts import losses, towers
 from lethe.models.parts.batches import RowBatch, row_batches
 from lethe.models.parts.layers import ragged_softmax
 from lethe.models.parts.placed import ragged_places
-from lethe.models.solvers.pull import bag, owners_of, sum_by_owner
+from lethe.models.solvers.pull import bag, owners_of
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 

@@ -24,6 +24,7 @@ from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.parts.batches import RowBatch, row_batches
+from lethe.models.parts.item_based import distinct
 from lethe.models.solvers.pull import bag, owners_of
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -153,15 +154,14 @@ class MultVAE(base.Model):
         return _towers(self.states), torch.cat([self.outputs, self.output_bias[:, None]], dim=1).detach()
 
     @torch.no_grad()
-    def score_given(self, users: Tensor, given: base.Given) -> Tensor:
-        """With a history: from what it is encoded as, whoever the user is; an empty one says nothing."""
-        if given.history is None:
-            return self.score(users)
-        states = self.states.new_zeros(len(users), self.config.hidden)
-        states[users >= 0] = self.states[users[users >= 0]]
-        there = given.history[0].diff() > 0
-        states[there] = self._read(*given.history)[there]
-        return _towers(states) @ self.factors()[1].T
+    def score_history(self, given: base.Given) -> Tensor:
+        """From what their items are encoded as, whoever the users are."""
+        assert given.history is not None
+        return _towers(self._read(*distinct(*given.history))) @ self.factors()[1].T
+
+    def fold_in(self) -> None:
+        """None: a history is read by the network."""
+        return None
 
 
 def _towers(states: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ class SAMN(towers.TwoTower):
         self.item_bias = nn.Parameter(torch.zeros(shape.num_items))
         self.friends = nn.Parameter(torch.zeros(shape.num_friends, d))
         self.keys = nn.Parameter(torch.zeros(d, config.memory_size))
-        self.memory = nn.Parameter(torch.zeros(config.memory_size, d))
+        self.aspects = nn.Parameter(torch.zeros(config.memory_size, d))
         self.attention = nn.Parameter(torch.zeros(d, config.attention_size))
         self.attention_bias = nn.Parameter(torch.zeros(config.attention_size))
         self.attention_out = nn.Parameter(torch.zeros(config.attention_size))
@@ -77,7 +77,7 @@ class SAMN(towers.TwoTower):
         super().prepare(data, stream)
         for name in ("friends", "keys", "attention", "attention_out"):
             towers.normal_(getattr(self, name), self.config.init_std, stream.torch(name))
-        nn.init.ones_(self.memory)
+        nn.init.ones_(self.aspects)
         links = data.side.links
         assert links is not None, "train checks needs"
         for name, part in (("link_indptr", links.indptr), ("link_friends", links.items)):
@@ -88,7 +88,7 @@ class SAMN(towers.TwoTower):
         links = data.side.links
         assert links is not None
         for triples in triple_batches(data, self.config.batch_size, stream.numpy("batches")):
-            yield SocialTriples(triples, rows_of(links, triples.users.numpy()))
+            yield SocialTriples(triples, rows_of(links, triples.users.cpu().numpy()))
 
     def fuse(self, users: Tensor, friends: RowBatch) -> Tensor:
         """p_u + Σ β f of users' vectors [B, d] and their friends -> [B, d]."""
@@ -96,7 +96,7 @@ class SAMN(towers.TwoTower):
         own = functional.embedding(torch.repeat_interleave(sizes), users)
         theirs = functional.embedding(friends.columns, self.friends)
         joint = functional.normalize(own) * functional.normalize(theirs)
-        aspects = theirs * (torch.softmax(joint @ self.keys, dim=1) @ self.memory)
+        aspects = theirs * (torch.softmax(joint @ self.keys, dim=1) @ self.aspects)
         scores = torch.relu(aspects @ self.attention + self.attention_bias) @ self.attention_out
         weighed = ragged_softmax(scores, friends.indptr)[:, None] * aspects
         return users.index_add(0, torch.repeat_interleave(sizes), weighed)

@@ -85,6 +85,7 @@ class SASRec(base.Model):
 
     needs: ClassVar[frozenset[str]] = frozenset({"timestamps"})
     accepts: ClassVar[frozenset[str]] = frozenset({"history"})
+    ordered: ClassVar[bool] = True
     states: Tensor
 
     def __init__(self, config: Config, shape: Shape) -> None:
@@ -157,16 +158,13 @@ class SASRec(base.Model):
         return self.states, self.items.detach()
 
     @torch.no_grad()
-    def score_given(self, users: Tensor, given: base.Given) -> Tensor:
-        """With a history: from h after it, whoever the user is; an empty one says nothing."""
-        if given.history is None:
-            return self.score(users)
-        indptr, items = (part.cpu().numpy() for part in given.history)
-        states = self.states.new_zeros(len(users), self.config.embedding_dim)
-        states[users >= 0] = self.states[users[users >= 0]]
-        there = np.diff(indptr) > 0
-        states[there] = self.ends(Sequences(indptr, items))[there]
-        return states @ self.items.detach().T
+    def score_history(self, given: base.Given) -> Tensor:
+        """From h after it, whoever the user is."""
+        return self.ends(Sequences(given.taken.indptr, given.taken.items)) @ self.items.detach().T
+
+    def fold_in(self) -> None:
+        """None: a history is read in its order, by the network."""
+        return None
 
 
 class _Block(nn.Module):

@@ -11,6 +11,7 @@ with n_ut the items of both, n_u those of u, and N_u the ``neighbours`` users mo
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Literal
 
 import numba
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
 from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
@@ -63,15 +65,49 @@ class UserKNN(item_based.ItemBased):
         self.values = torch.from_numpy(similarity[kept].astype(np.float32))
 
     def score(self, users: Tensor) -> Tensor:
-        scores = torch.zeros(len(users), self.shape.num_items)
-        arrays = users, self.row_indptr, self.columns, self.values, self.indptr, self.history, scores
+        starts, lengths = self.row_indptr[users], self.row_indptr[users + 1] - self.row_indptr[users]
+        ends = functional.pad(lengths.cumsum(0), (1, 0))
+        places = torch.arange(int(ends[-1])) + (starts - ends[:-1]).repeat_interleave(lengths)
+        return self._votes(ends, self.columns[places], self.values[places])
+
+    def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
+        rows = [self._near(items[start:end])[:2] for start, end in pairwise(indptr.tolist())]
+        ends = torch.tensor([0, *accumulate(len(near) for near, _ in rows)])
+        columns, values = (torch.cat([row[part] for row in rows] or [self.columns[:0]]) for part in (0, 1))
+        return self._votes(ends, columns, values)
+
+    def weights_to(self, items: Tensor, item: int) -> Tensor:
+        """Each neighbour's vote for the item, shared out among what they have in common."""
+        near, values, shared = self._near(items)
+        has = [bool((self._items(user) == item).any()) for user in near.tolist()]
+        parts = values[has] / shared[has]
+        common = [torch.isin(items, self._items(user)) for user in near[has].tolist()]
+        return sum((part * own for part, own in zip(parts, common, strict=True)), torch.zeros(len(items)))
+
+    def _items(self, user: int) -> Tensor:
+        return self.history[self.indptr[user] : self.indptr[user + 1]]
+
+    def _near(self, items: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of somebody with such items, distinct: the neighbours, how similar each is, how many items are shared."""
+        owned = torch.zeros(self.shape.num_items, dtype=torch.bool)
+        owned[items] = True
+        users = torch.repeat_interleave(self.indptr.diff())
+        shared = torch.bincount(users[owned[self.history]], minlength=self.shape.num_users).double()
+        lengths = (len(items) * self.indptr.diff().double()).sqrt()
+        similarity = shared / (lengths + self.config.shrinkage).clamp_min(1e-9)
+        kept = largest(np.array([0, len(similarity)]), similarity.numpy(), self.config.neighbours)
+        near = torch.from_numpy(np.flatnonzero(kept))
+        return near, similarity[near].float(), shared[near]
+
+    def _votes(self, indptr: Tensor, neighbours: Tensor, values: Tensor) -> Tensor:
+        scores = torch.zeros(len(indptr) - 1, self.shape.num_items)
+        arrays = indptr, neighbours, values, self.indptr, self.history, scores
         _vote(*(part.numpy() for part in arrays))
         return scores
 
 
 @numba.njit(nogil=True, cache=True)
 def _vote(
-    users: np.ndarray,
     row_indptr: np.ndarray,
     columns: np.ndarray,
     values: np.ndarray,
@@ -79,7 +115,7 @@ def _vote(
     history: np.ndarray,
     scores: np.ndarray,
 ) -> None:
-    for b in range(len(users)):
-        for k in range(row_indptr[users[b]], row_indptr[users[b] + 1]):
+    for b in range(len(scores)):
+        for k in range(row_indptr[b], row_indptr[b + 1]):
             for item in history[indptr[columns[k]] : indptr[columns[k] + 1]]:
                 scores[b, item] += values[k]

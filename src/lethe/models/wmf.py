@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
@@ -24,7 +25,7 @@ from torch.nn import functional
 from lethe.core.random import Stream
 from lethe.models.parts import towers
 from lethe.models.parts.batches import RowBatch
-from lethe.models.parts.fold_in import FoldIn
+from lethe.models.parts.fold_in import FoldIn, FrequencyRows
 from lethe.models.solvers.als import als
 from lethe.models.solvers.spectral import turn_to_spectrum
 from lethe.tables.matrix import InteractionMatrix
@@ -65,7 +66,9 @@ class WMF(towers.NonSampling):
         )
 
     def fold_in(self) -> FoldIn:
-        return self.rows_of(self.items, self.config.reg)
+        rows = self.rows_of(self.items, self.config.reg)
+        exponent = self.config.reg_exponent
+        return FrequencyRows(rows.items, **rows.arrays(), exponent=np.array(exponent)) if exponent else rows
 
     def loss(self, batch: RowBatch) -> Tensor:
         loss = self.square_loss(functional.embedding(batch.rows, self.users), self.items, batch)

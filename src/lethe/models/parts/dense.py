@@ -26,9 +26,10 @@ class DenseItems(item_based.ItemBased):
         """Set W [num_items, num_items], which becomes float32."""
         self.weights = torch.from_numpy(weights.astype(np.float32, order="C"))
 
-    def score(self, users: Tensor) -> Tensor:
-        return self.votes(*self.histories(users))
+    @classmethod
+    def memory(cls, config: Any, shape: Shape) -> int:
+        """Three matrices of float64."""
+        return 3 * 8 * shape.num_items**2
 
     def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
-        """Σ W_wv over the items w of each of B people, ragged -> [B, num_items]."""
         return functional.embedding_bag(items, self.weights, indptr, mode="sum", include_last_offset=True)

@@ -89,10 +89,8 @@ class FeaturePairs(base.Model):
             items = np.concatenate([data.items[own], negatives(pairs, data.users[others], generator)])
             every = np.concatenate([own, others])
             labels = (np.arange(len(every)) < len(own)).astype(np.float32)
-            users, others, situations, labelled = map(
-                torch.from_numpy, (data.users[every], items, contexts[every], labels)
-            )
-            yield SituatedPairs(users, others, situations, labelled, stream.integer("dropout", start))
+            columns = [torch.from_numpy(column) for column in (data.users[every], items, contexts[every], labels)]
+            yield SituatedPairs(columns[0], columns[1], columns[2], columns[3], stream.integer("dropout", start))
 
     def loss(self, batch: SituatedPairs) -> Tensor:
         groups = torch.cat([self._left(batch.users, batch.contexts), self._right(batch.items)], dim=1)
@@ -150,6 +148,8 @@ class FeaturePairs(base.Model):
         return self._scores(self._situated(users, None))
 
     def score_given(self, users: Tensor, given: base.Given) -> Tensor:
+        if given.history is not None and self.fold_in() is not None:
+            return super().score_given(users, given)
         return self._scores(self._situated(users, given.contexts))
 
     def _situated(self, users: Tensor, contexts: Tensor | None) -> Tensor:

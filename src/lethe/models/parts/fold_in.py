@@ -93,7 +93,11 @@ class SquareLossRows(FoldIn):
     def _system(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         own = self._vectors(items)
         gram = self._gram + (own * (1.0 - self.negative_weights[items, None])).T @ own
-        return _held(gram + np.diag(self.noise * gram.diagonal() + self.reg)), own
+        return _held(gram + np.diag(self.noise * gram.diagonal() + self._factor(items))), own
+
+    def _factor(self, items: np.ndarray) -> np.ndarray:
+        """λ of somebody with such items."""
+        return self.reg
 
     def solve(self, items: np.ndarray, ratings: np.ndarray | None) -> np.ndarray:
         system, own = self._system(items)
@@ -104,6 +108,25 @@ class SquareLossRows(FoldIn):
         system, own = self._system(items)
         shares: np.ndarray = own @ np.linalg.solve(system, self._vectors(np.array([item]))[0])
         return shares
+
+
+@dataclass(frozen=True)
+class FrequencyRows(SquareLossRows):
+    """The same with an L2 that goes by how much a row's cells weigh: reg · (Σ c)^exponent (``models.solvers.als``).
+
+    exponent  [] ν
+    """
+
+    kind = "frequency-square-loss"
+    exponent: np.ndarray
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return super().arrays() | {"exponent": self.exponent}
+
+    def _factor(self, items: np.ndarray) -> np.ndarray:
+        weights = self.negative_weights.astype(np.float64)
+        factor: np.ndarray = self.reg * (weights.sum() + (1.0 - weights[items]).sum()) ** self.exponent
+        return factor
 
 
 @dataclass(frozen=True)
@@ -251,7 +274,7 @@ class MeanRows(FoldIn):
 
 
 FOLD_INS: dict[str, type[FoldIn]] = {
-    rows.kind: rows for rows in (SquareLossRows, CentredRows, PairwiseRows, RatingRows, MeanRows)
+    rows.kind: rows for rows in (SquareLossRows, FrequencyRows, CentredRows, PairwiseRows, RatingRows, MeanRows)
 }
 
 

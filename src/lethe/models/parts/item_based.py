@@ -43,7 +43,7 @@ class ItemBased(base.Model):
 
     def score_history(self, given: base.Given) -> Tensor:
         assert given.history is not None
-        return self.votes(*_distinct(*given.history))
+        return self.votes(*distinct(*given.history))
 
     def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
         """Σ W_wv over the items w of each of B people, ragged -> [B, num_items]."""
@@ -96,7 +96,7 @@ class Neighbours(ItemBased):
         return scores
 
 
-def _distinct(indptr: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+def distinct(indptr: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     """Each person's items once, increasing."""
     own = [torch.unique(items[start:end]) for start, end in zip(indptr[:-1].tolist(), indptr[1:].tolist(), strict=True)]
     lengths = torch.tensor([len(part) for part in own], dtype=torch.int64)
