@@ -143,7 +143,7 @@ def test_whom_only_earlier_versions_hold_is_purged_from_them(tmp_path: Path) -> 
     assert ledger(workspace).get(request.id).state == "completed"
     assert Registry(workspace).is_retired(old)
     assert Suppressed.user("tiny", "person-7") in SuppressionList.read(workspace.suppression)
-    assert earlier_files(workspace, "tiny", ["person-7"]) == [0]
+    assert earlier_files(workspace, "tiny", [request]) == [0]
 
 
 def test_under_another_key_nothing_is_read_and_nobody_comes_back(

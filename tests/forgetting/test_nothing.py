@@ -21,7 +21,7 @@ from lethe.core.envelope import PublicKey, seal, statement
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 from lethe.data.suppression import Suppressed, SuppressionList
-from lethe.errors import EvidenceError, LetheError
+from lethe.errors import EvidenceError, LetheError, RequestError
 from lethe.forgetting import intake, page
 from lethe.forgetting import nothing as nothings
 from lethe.forgetting import receipt as receipts
@@ -169,6 +169,27 @@ def test_where_the_search_finds_something_it_is_accepted_instead(
     monkeypatch.setattr(nothings, "files_by_place", lambda *_: {"versions": [1], "artifacts": [0], "DVC objects": [0]})
     assert intake.submit(tiny, None, NOBODY, terms=CONFIRMED).state == "accepted"
     assert not list(tiny.certificates.glob("req-*.json"))
+
+
+def test_an_interaction_that_never_was_is_nothing_held_though_the_user_is_known(tiny: Workspace, key: Path) -> None:
+    train(tiny)
+    own = {line.split(",")[1] for line in (tiny.root / "ratings.csv").open() if line.startswith("user-004,")}
+    never = next(item for n in range(20) if (item := f"item-{n:03d}") not in own)
+    with pytest.raises(RequestError, match="items: there is no such interaction in tiny;"):
+        intake.submit(tiny, None, "user-004", (never,))
+    request = intake.submit(tiny, None, "user-004", (never,), terms=CONFIRMED)
+    assert request.result is not None
+    assert isinstance(check(tiny.root / request.result["certificate"], key).content, NothingHeld)
+
+
+def test_an_interaction_that_only_an_earlier_snapshot_holds_is_accepted(tiny: Workspace) -> None:
+    train(tiny)
+    source = tiny.root / "ratings.csv"
+    gone = next(line for line in source.open() if line.startswith("user-004,"))
+    source.write_text("".join(line for line in source.open() if line != gone))
+    data_of(tiny)
+    request = intake.submit(tiny, None, "user-004", (gone.split(",")[1],))
+    assert (request.state, request.held.rows, request.held.earlier > 0) == ("accepted", 0, True)
 
 
 def test_whose_rows_went_by_another_way_before_the_run_gets_one_too(tiny: Workspace, key: Path) -> None:

@@ -19,7 +19,8 @@ from lethe.data import sources
 from lethe.errors import LetheError
 from lethe.forgetting.certificate.nothing import ARTIFACTS, OBJECTS, VERSIONS
 from lethe.forgetting.ledger.requests import ForgetRequest, Held, counts_beside, holds
-from lethe.tables.ids import as_integer, near, same_id
+from lethe.tables.columns import from_arrow
+from lethe.tables.ids import among, as_integer, near, same_id
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
 from lethe.tables.side_tables import SideTables
@@ -85,7 +86,7 @@ def held_now(workspace: Workspace, requests: Sequence[ForgetRequest], reader: Re
         counts = Tables.read(workspace, dataset, reader).held(mine)
         held |= {request.id: count for request, count in zip(mine, counts, strict=True)}
         late = [request for request in mine if request.held.earlier and not request.held.rows]
-        files = earlier_files(workspace, dataset, [str(request.user) for request in late]) if late else []
+        files = earlier_files(workspace, dataset, late) if late else []
         held |= {r.id: replace(held[r.id], earlier=count) for r, count in zip(late, files, strict=True)}
     return held
 
@@ -145,13 +146,13 @@ def near_spellings(rows: Sequence[Interactions | None], user: str) -> int:
     return max((near(some.user_ids, user) for some in rows if some is not None), default=0)
 
 
-def earlier_files(workspace: Workspace, dataset: str, users: Sequence[str]) -> list[int]:
-    """Of users whom no table holds any more, how many files of what was made earlier still do."""
-    by_place = files_by_place(workspace, dataset, users).values()
+def earlier_files(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> list[int]:
+    """Of requests whose subject no table holds any more, how many files of what was made earlier still do."""
+    by_place = files_by_place(workspace, dataset, requests).values()
     return [sum(counts) for counts in zip(*by_place, strict=True)]
 
 
-def files_by_place(workspace: Workspace, dataset: str, users: Sequence[str]) -> dict[str, list[int]]:
+def files_by_place(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> dict[str, list[int]]:
     """The same of each place: the dataset's versions, the artifacts and the DVC objects that nothing in use is made
     of."""
     # Not at the top: asking about somebody who is held must not wait for the model store's imports.
@@ -167,8 +168,18 @@ def files_by_place(workspace: Workspace, dataset: str, users: Sequence[str]) -> 
         ARTIFACTS: _tables_in(m.path for m in ArtifactStore(workspace.artifacts).all() if m.key not in live),
         OBJECTS: superseded_objects(workspace),
     }
-    holding = {name: Counter(raw for path in files for raw in _people_in(path)) for name, files in places.items()}
-    return {name: [counts[user] for user in users] for name, counts in holding.items()}
+    return {name: _holding(files, requests) for name, files in places.items()}
+
+
+def _holding(files: Iterable[Path], requests: Sequence[ForgetRequest]) -> list[int]:
+    """Of each request, how many of these files hold its subject: the user, or a row of the user and one of the items.
+    Somebody whose other rows stay is in many files rightly."""
+    counts, rows_only = Counter[str](), [request for request in requests if request.kind == "interaction"]
+    people = {str(request.user): request.subject for request in requests if request.kind == "user"}
+    for path in files:
+        counts.update(people[raw] for raw in people.keys() & _people_in(path))
+        counts.update(request.subject for request in rows_only if _has_row(path, request))
+    return [counts[request.subject] for request in requests]
 
 
 def _tables_in(folders: Iterable[Path]) -> list[Path]:
@@ -184,11 +195,23 @@ def superseded_objects(workspace: Workspace) -> list[Path]:
     return [path for name, path in objects.items() if path.suffix != ".dir" and name not in used]
 
 
-def _people_in(path: Path) -> set[str]:
+def _columns_of(path: Path) -> list[str]:
     try:
-        names = pq.read_schema(path).names
+        return list(pq.read_schema(path).names)
     except (OSError, pa.ArrowException):
-        return set()
+        return []
+
+
+def _has_row(path: Path, request: ForgetRequest) -> bool:
+    if not {"user", "item"} <= set(_columns_of(path)):
+        return False
+    table = pq.read_table(path, columns=["user", "item"])
+    users, items = from_arrow(table["user"]), from_arrow(table["item"])
+    return bool((same_id(users, str(request.user)) & among(items, request.items)).any())
+
+
+def _people_in(path: Path) -> set[str]:
+    names = _columns_of(path)
     people = [name for name in names if name in ("user", "friend") or (name == "id" and path.name in _PEOPLE)]
     table = pq.read_table(path, columns=people)
     return {str(raw) for name in people for raw in table[name].unique().to_pylist()}

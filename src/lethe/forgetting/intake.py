@@ -87,7 +87,7 @@ def submit_all(
     asked = [_asked(workspace, params, name, asks, terms) for name in names]
     unknown = set(range(len(asks))).intersection(*(one.unknown for one in asked))
     if unknown and not terms.confirm_unknown:
-        raise _nobody(", ".join(names), unknown, len(asks), max(one.looked.near for one in asked))
+        raise _nobody(", ".join(names), unknown, asks, max(one.looked.near for one in asked))
     others = elsewhere(workspace, names[0], [ask.user for ask in asks]) if len(asks) == len(names) == 1 else {}
     return [answer for one in asked for answer in _take(workspace, params, one, terms, others)]
 
@@ -208,7 +208,7 @@ def _look(workspace: Workspace, params: Params, dataset: str, requests: Sequence
         return _Looked(tables, held, [], [], 0)
     source = source_rows(workspace, params, dataset)
     listed = SuppressionList.read(workspace.suppression)
-    files = earlier_files(workspace, dataset, [str(request.user) for request in absent])
+    files = earlier_files(workspace, dataset, absent)
     unknown = []
     in_source = [0] * len(absent) if source is None else rows_of(source, absent)
     for request, earlier, rows in zip(absent, files, in_source, strict=True):
@@ -223,13 +223,14 @@ def _look(workspace: Workspace, params: Params, dataset: str, requests: Sequence
     return _Looked(tables, held, nothing, unknown, near)
 
 
-def _nobody(where: str, unknown: set[int], total: int, near: int) -> RequestError:
-    who = "nobody has this id"
-    if total > 1:
-        who = f"{len(unknown)} of {total} ids are nobody's, the first of them is number {min(unknown) + 1},"
+def _nobody(where: str, unknown: set[int], asks: Sequence[Ask], near: int) -> RequestError:
+    first = min(unknown)
+    field, who = ("items", "there is no such interaction") if asks[first].items else ("user", "nobody has this id")
+    if len(asks) > 1:
+        who = f"{len(unknown)} of {len(asks)} ids are nobody's, the first of them is number {first + 1},"
     spelt = f", but {near} ids are the same there but for case, blanks or spelling" if near else ""
     return RequestError(
-        f"user: {who} in {where}{spelt}; correct it, or confirm with --confirm-unknown that it is meant as it stands"
+        f"{field}: {who} in {where}{spelt}; correct it, or confirm with --confirm-unknown that it is meant as it stands"
     )
 
 

@@ -41,7 +41,7 @@ def _search(
 ) -> dict[str, NothingHeld]:
     """By subject, what the search for each came to."""
     tables, source = Tables.read(workspace, dataset), source_rows(workspace, params, dataset)
-    files = files_by_place(workspace, dataset, [str(request.user) for request in requests])
+    files = files_by_place(workspace, dataset, requests)
     in_source = [None] * len(requests) if source is None else rows_of(source, requests)
     others = {
         other: [held.rows for held in Tables.read(workspace, other).held(requests)]

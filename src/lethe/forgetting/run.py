@@ -131,7 +131,7 @@ def _with_something_left(
     done = [r for r in requests if not (r.id in begun or r.held.earlier or now_held[r.id])]
     for dataset in sorted({request.dataset for request in done}):
         mine = [request for request in done if request.dataset == dataset]
-        files = earlier_files(workspace, dataset, [str(request.user) for request in mine])
+        files = earlier_files(workspace, dataset, mine)
         # The rows may have gone by another way: then what was made of them is still there.
         ended = [request for request, count in zip(mine, files, strict=True) if not count]
         end = ending(workspace, params, book, ended)
