@@ -64,12 +64,6 @@ _AS_PUBLISHED: dict[str, Any] = {"epochs": 30, "decay": "constant", "embedding_d
 _LFM = _AS_PUBLISHED | {"learning_rate": 0.05, "reg": 0.05}
 _BIAS_LFM = _AS_PUBLISHED | {"learning_rate": 0.05, "reg": 0.1}
 TUNED = {"LFM, tuned": "lfm", "BiasLFM, tuned": "bias-lfm", "MiniBatchLFM, tuned": "minibatch-lfm", "ALS, tuned": "als"}
-_GRID: dict[str, list[Any]] = {
-    "embedding_dim": [16, 32, 64, 128],
-    "init_std": [0.005, 0.01, 0.02, 0.05, 0.1],
-    "reg": [0.05, 0.06, 0.07, 0.08],
-}
-_SGD_GRID: dict[str, list[Any]] = {"learning_rate": [0.01, 0.02, 0.03], "epochs": [30, 60, 90]}
 
 
 @dataclass(frozen=True)
@@ -254,7 +248,7 @@ def tune(
         return -evaluate_ratings(predictor(built), known.catalogue, known.test)["rmse"]
 
     found = search(
-        Space(model, grid=_GRID | ({} if model == "als" else _SGD_GRID)),
+        Space(model),
         Task(known.train, known.test, "-rmse", objective=objective),
         Budget(trials, seed),
         WORK / "tuning" / f"{DATASET}-{model}.sqlite",

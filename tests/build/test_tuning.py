@@ -12,7 +12,7 @@ import yaml
 from lethe.build import objectives, tuning
 from lethe.build.objectives import Task
 from lethe.build.recipe import recipes
-from lethe.build.space import Space
+from lethe.build.space import Axis, Space
 from lethe.build.trials import Trial, Tuned
 from lethe.build.tuning import Budget, search, tune
 from lethe.config.params import Params
@@ -96,7 +96,7 @@ def test_no_settings_are_tried_twice(tmp_path: Path) -> None:
 
 def test_fields_that_hold_mappings_are_tuned_too() -> None:
     space = Space("collective-behaviours", grid={"weights": [{"view": 0.2}, {"view": 0.5}, {"view": 0.2}]})
-    assert space.values() == {"weights": [{}, {"view": 0.2}, {"view": 0.5}]}
+    assert space.axes() == {"weights": Axis(({}, {"view": 0.2}, {"view": 0.5}))}
 
 
 def test_other_data_are_another_search(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_trial_that_diverges_is_given_up(tmp_path: Path) -> None:
 
 def test_a_solver_that_has_no_rate_is_not_tuned_for_one(tmp_path: Path) -> None:
     _, trials = run(tmp_path / "a.sqlite", trials=1, grid=None)
-    assert set(trials[0].values) == {"dropout", "embedding_dim", "negative_weight", "reg"}
+    assert set(trials[0].values) == {"dropout", "embedding_dim", "negative_weight", "reg", "reg_exponent", "sweeps"}
     _, trials = run(tmp_path / "b.sqlite", trials=1, grid=None, base=SMALL | {"solver": "gradient", "epochs": 1})
     assert "learning_rate" in trials[0].values
 
@@ -190,6 +190,19 @@ def test_tune_names_what_it_does_not_know(tiny: Workspace) -> None:
         tune(tiny, params, "wmf", "moon", command="")
     with pytest.raises(ConfigError, match="unknown model 'moon'"):
         tune(tiny, params, "moon", "tiny", command="")
+
+
+def test_what_a_model_declares_is_searched_from_its_defaults_and_an_edge_is_said(tmp_path: Path) -> None:
+    def fewest(model: Model) -> float:
+        return -float(model.config.neighbours)
+
+    found, trials = run(tmp_path / "a.sqlite", trials=20, model="item-knn", base={}, grid=None, objective=fewest)
+    assert trials[0].values == {"neighbours": 50, "shrinkage": 10.0}
+    assert len({tuple(trial.values.values()) for trial in trials}) == 20
+    assert found.values["neighbours"] == 5
+    assert found.edges[0] == "neighbours (lowest)"
+    tuning.write_tuned(tmp_path / "item-knn.yaml", found, "command")
+    assert "# At an edge of what was tried: neighbours (lowest)" in (tmp_path / "item-knn.yaml").read_text()
 
 
 def test_two_searches_do_not_share_a_file(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lethe.config.search import Choice, Range, Search
 from lethe.core.canonical import Json, digest_json
 from lethe.errors import ConfigError
 from lethe.models import MODELS, configure
@@ -13,20 +14,23 @@ from lethe.models.parts.base import GradientConfig
 
 Grid = Mapping[str, Sequence[Any]]
 
-GRID: Grid = {
-    "learning_rate": (0.005, 0.01, 0.02, 0.05),
-    "dropout": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
-    "embedding_dim": (8, 16, 32, 64),
-    "negative_weight": (0.005, 0.01, 0.05, 0.1, 0.2, 0.5, 1.0),
-    "reg": (0.0, 0.0001, 0.001, 0.01, 0.1),
-    "num_layers": (1, 2, 3),
-}
-"""Values of the fields a model's Config has; the first four are the grid of Chen's thesis, in our names."""
+ALTERNATING = frozenset({"sweeps", "steps", "power_iterations", "reg_exponent"})
+"""Options that a solver by gradients does not look at."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The values of one option, which stand in their own order where it has one; ``start`` is the place of the first
+    trial's."""
+
+    values: tuple[Any, ...]
+    start: int = 0
+    ordered: bool = False
 
 
 @dataclass(frozen=True)
 class Space:
-    """A model's settings: those in ``base`` stay, those in ``grid`` (default: the fields of ``GRID`` it has) vary."""
+    """A model's settings: those in ``base`` stay, those in ``grid`` vary; by default what its Config declares."""
 
     model: str
     base: Mapping[str, Any] = field(default_factory=dict)
@@ -36,11 +40,35 @@ class Space:
         """The settings that the search begins with, every default written out. Raises ConfigError."""
         return configure(self.model, dict(self.base)).plain()
 
-    def values(self) -> dict[str, list[Any]]:
-        """Field -> values to try, the starting one first. Raises ConfigError for an unknown field or a bad value."""
+    def axes(self) -> dict[str, Axis]:
+        """What varies, by option; the starting value is one of each. Raises ConfigError for an unknown option or a bad
+        value."""
         start = self.start()
-        chosen = self._own(start) if self.grid is None else self._checked(start, self.grid)
-        return {name: _distinct([start[name], *values]) for name, values in sorted(chosen.items())}
+        if self.grid is not None:
+            given = self._checked(start, self.grid)
+            return {name: Axis(tuple(_distinct([start[name], *given[name]]))) for name in sorted(given)}
+        return {name: _axis(within, start[name]) for name, within in sorted(self._declared(start).items())}
+
+    def edges(self, chosen: Mapping[str, Any]) -> tuple[str, ...]:
+        """Options whose chosen value is the least or greatest tried, with which it is; an end beyond which the option
+        has no value is none."""
+        start, named = self.start(), []
+        for name, axis in self.axes().items():
+            if not axis.ordered or len(axis.values) < 2 or name not in chosen:
+                continue
+            place = axis.values.index(chosen[name])
+            within = MODELS[self.model].Config.searched()[name]
+            for end, word, up in ((0, "lowest", False), (len(axis.values) - 1, "highest", True)):
+                if place == end and self._allows(start, name, within.beyond(axis.values[end], up=up)):
+                    named.append(f"{name} ({word})")
+        return tuple(named)
+
+    def _allows(self, start: Json, name: str, value: Any) -> bool:
+        try:
+            configure(self.model, start | {name: value})
+        except ConfigError:
+            return False
+        return True
 
     def _checked(self, start: Json, grid: Grid) -> Grid:
         for name, values in grid.items():
@@ -50,16 +78,23 @@ class Space:
                 configure(self.model, start | {name: value}, "grid")
         return grid
 
-    def _own(self, start: Mapping[str, Any]) -> Grid:
+    def _declared(self, start: Json) -> Search:
         config, unused = MODELS[self.model].Config, set[str]()
-        if issubclass(config, GradientConfig) and start["solver"] != "gradient":
-            unused = set(GradientConfig.model_fields)
-        return {name: values for name, values in GRID.items() if name in start and name not in unused}
+        if issubclass(config, GradientConfig):
+            unused = set(ALTERNATING) if start["solver"] == "gradient" else set(GradientConfig.model_fields)
+        return {name: within for name, within in config.searched().items() if name not in unused}
+
+
+def _axis(within: Range, start: Any) -> Axis:
+    if isinstance(within, Choice):
+        return Axis(tuple(_distinct([start, *within.values()])))
+    values = tuple(sorted({*within.values(), start}))
+    return Axis(values, values.index(start), ordered=True)
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:
     """In order of first appearance; values may be lists or mappings, which can't be hashed."""
-    found: Json = {}
+    kept: Json = {}
     for value in values:
-        found.setdefault(digest_json(value), value)
-    return list(found.values())
+        kept.setdefault(digest_json(value), value)
+    return list(kept.values())

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
+from lethe.build.space import Axis, Space
 from lethe.core.canonical import Json
 from lethe.core.random import Stream
 from lethe.errors import ConfigError, LetheError
@@ -53,13 +54,15 @@ class Tuned:
     given_up: int
     """Pruned or failed."""
     seed: int
+    edges: tuple[str, ...] = ()
+    """Options whose best value is the lowest or the highest that was tried."""
 
 
 TrialProgress = Callable[[Trial], None]
 
 
-def count_cells(space: Mapping[str, Sequence[Any]]) -> int:
-    return math.prod(map(len, space.values()))
+def count_cells(axes: Mapping[str, Axis]) -> int:
+    return math.prod(len(axis.values) for axis in axes.values())
 
 
 def open_study(storage: Path, name: str) -> optuna.Study:
@@ -89,7 +92,7 @@ class Search:
 
     model: str
     start: Json
-    space: dict[str, list[Any]]
+    axes: dict[str, Axis]
     rows: Interactions
     tables: SideTables
     objective: Validate
@@ -115,10 +118,10 @@ class Search:
         return self.study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
 
     def _values(self, places: dict[str, int]) -> Json:
-        return {name: self.space[name][place] for name, place in places.items()}
+        return {name: self.axes[name].values[place] for name, place in places.items()}
 
     def until(self, trials: int) -> None:
-        cells = count_cells(self.space)
+        cells = count_cells(self.axes)
         while (done := len(self.finished())) < min(trials, cells):
             trial = self._ask(done, whole=cells <= trials)
             values = self._values(trial.params)
@@ -133,33 +136,44 @@ class Search:
         from optuna.trial import TrialState
 
         if whole or done == 0:
-            return self._trial_of(self._cells[done])
+            return self._trial_of(self._start if done == 0 else self._cells[done])
         stream = Stream(self.seed)("tune", self.model)
         self.study.sampler = optuna.samplers.TPESampler(seed=stream.integer(done) % 2**32)
         trial = self.study.ask(self._places())
-        tried = {tuple(t.params[name] for name in self.space) for t in self._kept()}
-        if tuple(trial.params[name] for name in self.space) not in tried:
+        tried = {tuple(t.params[name] for name in self.axes) for t in self._kept()}
+        if tuple(trial.params[name] for name in self.axes) not in tried:
             return trial
         self.study.tell(trial, state=TrialState.FAIL)
-        untried = [cell for cell in self._cells if cell not in tried]
-        return self._trial_of(untried[stream("untried").integer(done) % len(untried)])
+        # There are more cells than trials, perhaps by far: one of them is met before long.
+        drawn = (self._drawn(stream("untried", done), attempt) for attempt in itertools.count())
+        return self._trial_of(next(cell for cell in drawn if cell not in tried))
+
+    def _drawn(self, stream: Stream, attempt: int) -> tuple[int, ...]:
+        return tuple(stream.integer(attempt, name) % len(axis.values) for name, axis in self.axes.items())
+
+    @property
+    def _start(self) -> tuple[int, ...]:
+        return tuple(axis.start for axis in self.axes.values())
 
     @cached_property
     def _cells(self) -> list[tuple[int, ...]]:
-        """Places rather than values: a place is an integer for any kind of value."""
-        return list(itertools.product(*(range(len(values)) for values in self.space.values())))
+        """All of them, the start first. Places rather than values: a place is an integer for any kind of value."""
+        cells = itertools.product(*(range(len(axis.values)) for axis in self.axes.values()))
+        return [self._start, *(cell for cell in cells if cell != self._start)]
 
     def _trial_of(self, cell: tuple[int, ...]) -> optuna.Trial:
-        self.study.enqueue_trial(dict(zip(self.space, cell, strict=True)))
+        self.study.enqueue_trial(dict(zip(self.axes, cell, strict=True)))
         return self.study.ask(self._places())
 
     def _places(self) -> dict[str, optuna.distributions.BaseDistribution]:
         import optuna
 
-        return {
-            name: optuna.distributions.CategoricalDistribution(list(range(len(values))))
-            for name, values in self.space.items()
-        }
+        def places(axis: Axis) -> optuna.distributions.BaseDistribution:
+            if axis.ordered:
+                return optuna.distributions.IntDistribution(0, len(axis.values) - 1)
+            return optuna.distributions.CategoricalDistribution(list(range(len(axis.values))))
+
+        return {name: places(axis) for name, axis in self.axes.items()}
 
     def _tell(self, trial: optuna.Trial, value: float | None) -> None:
         from optuna.trial import TrialState
@@ -201,7 +215,7 @@ class Search:
             model.finish()
             return self.objective(model)
 
-    def outcome(self, base: Json, metric: str, trials: int) -> Tuned:
+    def outcome(self, space: Space, metric: str, trials: int) -> Tuned:
         # An earlier, longer search may have left more.
         tried = self.finished()[:trials]
         values = [trial.value for trial in tried]
@@ -209,7 +223,6 @@ class Search:
         if not scored:
             raise self.error or ConfigError(f"tuning of {self.model}: no trial came to an end")
         value, best = max(scored, key=lambda pair: pair[0])
-        chosen = base | best.values
-        return Tuned(
-            self.model, chosen, metric, value, values[0], len(tried), sum(v is None for v in values), self.seed
-        )
+        given_up = sum(v is None for v in values)
+        figures = metric, value, values[0], len(tried), given_up, self.seed
+        return Tuned(self.model, dict(space.base) | best.values, *figures, space.edges(best.values))

@@ -1,6 +1,7 @@
 """Choosing a model's settings on validation data: seeded, pruned, and resumable after a kill.
 
-A search tries the defaults first. Where the grid has no more cells than trials are allowed it is walked whole;
+What is searched is what the model's Config declares (``search``), or a grid that is given. A search tries the
+defaults first. Where there are no more cells than trials are allowed they are walked whole;
 otherwise Optuna's TPE chooses, its randomness a function of the seed and of how many trials are done, so a search that
 was killed ends as one that was not.
 """
@@ -55,8 +56,8 @@ def tune(
 ) -> Tuned:
     """Tune ``model`` on a dataset's train and valid parts (one shard), and write params/<dataset>/<model>.yaml.
 
-    ``metric`` defaults to ``training.metric``, ``grid`` to the fields of ``space.GRID`` that the model has. The file
-    opens with ``command`` and the figures. Raises ConfigError for an unknown model, dataset, metric or field.
+    ``metric`` defaults to ``training.metric``, ``grid`` to what the model's Config declares. The file opens with
+    ``command`` and the figures. Raises ConfigError for an unknown model, dataset, metric or field.
     """
     if dataset not in params.datasets:
         raise ConfigError(f"dataset: unknown dataset {dataset!r}; known datasets: {', '.join(params.datasets)}")
@@ -85,6 +86,7 @@ def write_tuned(path: Path, tuned: Tuned, command: str, *, notes: Sequence[str] 
         command,
         f"Validation {tuned.metric} {tuned.value:.5f}{before};"
         f" {tuned.trials} trials, {tuned.given_up} of them given up, seed {tuned.seed}.",
+        *([f"At an edge of what was tried: {', '.join(tuned.edges)}."] if tuned.edges else []),
         *notes,
     ]
     text = "".join(f"# {line}\n" for line in lines) + yaml.safe_dump(tuned.values, sort_keys=True)
@@ -98,7 +100,7 @@ def search(space: Space, task: Task, budget: Budget, storage: Path, progress: Tr
     else that decides them changed. Raises ConfigError for an unknown model, field or metric, for fewer trials than 1,
     or if another search uses the file, and the last trial's LetheError if every trial failed.
     """
-    model, start, values = space.model, space.start(), space.values()
+    model, start, axes = space.model, space.start(), space.axes()
     if budget.trials < 1:
         raise ConfigError(f"trials: {budget.trials} must be at least 1")
     tables = task.tables.of_rows(task.rows) if task.tables else task.tables
@@ -106,11 +108,11 @@ def search(space: Space, task: Task, budget: Budget, storage: Path, progress: Tr
     identity = {
         "data": [content_digest(task.rows, tables), task.valid.digest()],
         "start": start,
-        "space": values,
+        "space": {name: list(axis.values) for name, axis in axes.items()},
         "metric": metric,
         "scoring": task.scoring,
         "seed": budget.seed,
-        "whole": count_cells(values) <= budget.trials,
+        "whole": count_cells(axes) <= budget.trials,
         "code": code_digest(Search, objective, MODELS[model]),
         "environment": numeric_environment(learns_on(configure(model, start), budget.device, len(task.rows)).type),
     }
@@ -119,8 +121,8 @@ def search(space: Space, task: Task, budget: Budget, storage: Path, progress: Tr
         with FileLock(storage.with_suffix(".lock"), timeout=0):
             study = open_study(storage, f"{model}-{digest_json(identity)[:16]}")
             spent = budget.seed, budget.device, study, progress
-            run = Search(model, start, values, task.rows, tables, objective, *spent)
+            run = Search(model, start, axes, task.rows, tables, objective, *spent)
             run.until(budget.trials)
     except Timeout:
         raise ConfigError(f"tuning of {model}: another search holds {storage.name}; wait for it") from None
-    return run.outcome(dict(space.base), metric, budget.trials)
+    return run.outcome(space, metric, budget.trials)

@@ -184,7 +184,10 @@ def tune(
 
     tuned = run(here, params, model, dataset, command=command, trials=trials, metric=metric, progress=show_trial)
     report = {"model": model, "dataset": dataset, "metric": tuned.metric, "value": tuned.value, "values": tuned.values}
-    show(report, as_json, [f"{tuned.metric} {tuned.value:.4f} with {tuned.values}; see params/{dataset}/{model}.yaml"])
+    report["edges"] = list(tuned.edges)
+    lines = [f"{tuned.metric} {tuned.value:.4f} with {tuned.values}; see params/{dataset}/{model}.yaml"]
+    lines += [f"at an edge of what was tried: {', '.join(tuned.edges)}"] if tuned.edges else []
+    show(report, as_json, lines)
 
 
 @app.command()

@@ -26,6 +26,11 @@ class Linear:
         steps = range(self.points)
         return _rounded(self, [self.low + (self.high - self.low) * step / (self.points - 1) for step in steps])
 
+    def beyond(self, value: float, *, up: bool) -> float:
+        """A value farther out, where there may be one."""
+        width = self.high - self.low
+        return value + width if up else value - width
+
 
 @dataclass(frozen=True)
 class Log:
@@ -42,6 +47,12 @@ class Log:
         inside = [self.low * math.exp(ratio * step / (self.points - 1)) for step in steps]
         return [0.0, *_rounded(self, inside)] if self.zero else _rounded(self, inside)
 
+    def beyond(self, value: float, *, up: bool) -> float:
+        """A value farther out, where there may be one: there is none below a lowest of 0."""
+        if not up:
+            return -1 if value == 0 else type(value)(value / 2)
+        return value * 2
+
 
 class Choice:
     """One of some values, in no order."""
@@ -51,6 +62,10 @@ class Choice:
 
     def values(self) -> list[Any]:
         return list(self._values)
+
+    def beyond(self, value: Any, *, up: bool) -> Any:
+        """The same: a choice has no order."""
+        return value
 
 
 Range = Linear | Log | Choice

@@ -11,10 +11,11 @@ its own in WMF.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base
 from lethe.models.parts.rating import RatingModel
@@ -26,6 +27,13 @@ class ALS(RatingModel):
     """r̂_ui = p_u·q_i."""
 
     class Config(base.Config):
+        search: ClassVar[Search] = {
+            "embedding_dim": Log(8, 128, 5),
+            "reg": Log(0.005, 0.5, 9),
+            "sweeps": Log(5, 40, 4),
+            "init_std": Log(0.005, 0.5, 7),
+        }
+
         solver: Literal["als"] = "als"
         embedding_dim: int = Field(32, ge=1)
         """Size d of the vectors."""

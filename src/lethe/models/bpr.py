@@ -11,11 +11,12 @@ linearly to 0, so that the last weights are the best ones and no model choice is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.parts.fold_in import FoldIn, PairwiseRows
@@ -27,6 +28,13 @@ class BPR(towers.TwoTower):
     """score(u, v) = p_u·q_v."""
 
     class Config(base.Config):
+        search: ClassVar[Search] = {
+            "embedding_dim": Log(8, 256, 6),
+            "learning_rate": Log(0.005, 0.5, 9),
+            "reg": Log(1e-4, 1.0, 9, zero=True),
+            "epochs": Log(30, 960, 6),
+        }
+
         solver: Literal["sgd"] = "sgd"
         embedding_dim: int = Field(64, ge=1)
         """Size d of the vectors."""

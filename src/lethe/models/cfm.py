@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import math
 from itertools import combinations
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from lethe.config.search import Choice, Search
 from lethe.core.random import Stream
 from lethe.models.parts import towers
 from lethe.models.parts.feature_pairs import GROUPS, FeatureConfig, FeaturePairs
@@ -35,6 +36,11 @@ class CFM(FeaturePairs):
     """score(u, v) from the user and their features alone; ``score_given`` adds the contexts of the request."""
 
     class Config(FeatureConfig):
+        search: ClassVar[Search] = {
+            "embedding_dim": Choice(8, 16, 32),
+            "channels": Choice(8, 16, 32),
+        }
+
         loss: Literal["log", "bpr"] = "bpr"
         embedding_dim: int = Field(16, ge=2)
         """Size d of the vectors, a power of 2."""

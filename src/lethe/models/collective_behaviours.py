@@ -8,11 +8,12 @@ y_uv = 1 where u did anything with v, and c_uv is then the sum of the weights of
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 
+from lethe.config.search import Log, Search
 from lethe.errors import ConfigError
 from lethe.models.parts.collective import Collective, CollectiveConfig
 from lethe.models.solvers.collective import Block, union
@@ -25,6 +26,10 @@ class CollectiveBehaviours(Collective):
     needs = frozenset({"behaviours"})
 
     class Config(CollectiveConfig):
+        search: ClassVar[Search] = {
+            "other_weight": Log(0.01, 3.0, 7),
+        }
+
         power_iterations: int = Field(3, ge=0)
         weights: dict[str, Annotated[float, Field(ge=0)]] = Field({})
         """Weight of a behaviour beside the target's 1; one that is not named weighs ``other_weight``. 0: left out."""

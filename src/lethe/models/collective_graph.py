@@ -9,9 +9,12 @@ which sees the observed cells alone; here all cells count and no step is sampled
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import Field
 
+from lethe.config.search import Log, Search
 from lethe.models.parts.collective import Collective, CollectiveConfig
 from lethe.models.solvers.collective import Block
 from lethe.tables.matrix import InteractionMatrix, Shape, TripleMatrix
@@ -23,6 +26,11 @@ class CollectiveGraph(Collective):
     needs = frozenset({"triples"})
 
     class Config(CollectiveConfig):
+        search: ClassVar[Search] = {
+            "graph_weight": Log(0.01, 30.0, 8, zero=True),
+            "graph_negative_weight": Log(0.005, 0.5, 7),
+        }
+
         graph_weight: float = Field(1.0, ge=0)
         """μ: weight of the graph beside the interactions."""
         graph_negative_weight: float = Field(0.05, gt=0)

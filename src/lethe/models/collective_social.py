@@ -9,9 +9,12 @@ which sees the observed cells alone; here all cells count and no step is sampled
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import Field
 
+from lethe.config.search import Log, Search
 from lethe.models.parts.collective import Collective, CollectiveConfig
 from lethe.models.solvers.collective import Block
 from lethe.tables.matrix import InteractionMatrix
@@ -23,6 +26,11 @@ class CollectiveSocial(Collective):
     needs = frozenset({"links"})
 
     class Config(CollectiveConfig):
+        search: ClassVar[Search] = {
+            "links_weight": Log(0.01, 10.0, 7, zero=True),
+            "links_negative_weight": Log(0.005, 0.5, 7),
+        }
+
         dropout: float = Field(0.7, ge=0, lt=1)
         links_weight: float = Field(0.3, ge=0)
         """μ: weight of the links beside the interactions."""

@@ -10,7 +10,7 @@ contexts every row has the same vote.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
@@ -19,6 +19,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base
 from lethe.models.wmf import WMF
@@ -34,6 +35,11 @@ class ContextHistory(WMF):
     accepts = frozenset({"contexts"})
 
     class Config(WMF.Config):
+        search: ClassVar[Search] = {
+            "history_weight": Log(0.1, 10.0, 7, zero=True),
+            "sharpness": Linear(0.0, 6.0, 7),
+        }
+
         history_weight: float = Field(1.0, ge=0)
         """Factor of the votes beside the factors. 0: the factors alone."""
         sharpness: float = Field(2.0, ge=0, le=10)

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lethe.config.search import Choice, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import Triples, triple_batches
@@ -35,6 +36,15 @@ class ConvNCF(base.Model):
     """score(u, v) = wᵀ E_L."""
 
     class Config(base.GradientConfig):
+        search: ClassVar[Search] = {
+            "embedding_dim": Choice(16, 32, 64),
+            "channels": Choice(8, 16, 32),
+            "pretrain_epochs": Log(40, 640, 5),
+            "reg": Log(0.001, 0.3, 6, zero=True),
+            "learning_rate": Log(2e-4, 0.02, 7),
+            "epochs": Log(1, 20, 5),
+        }
+
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(16, ge=2)
         """Size d of the vectors, a power of 2."""

@@ -11,12 +11,13 @@ a user costs num_items passes.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from lethe.config.search import Choice, Search
 from lethe.core.random import Stream
 from lethe.models.parts.feature_pairs import GROUPS, FeatureConfig, FeaturePairs
 from lethe.models.parts.layers import Perceptron, dropped
@@ -27,6 +28,10 @@ class DeepFM(FeaturePairs):
     """score(u, v) from the user and their features alone; ``score_given`` adds the contexts of the request."""
 
     class Config(FeatureConfig):
+        search: ClassVar[Search] = {
+            "layers": Choice([32], [64, 32], [128, 64, 32]),
+        }
+
         layers: tuple[Annotated[int, Field(ge=1)], ...] = (64, 32)
         """Sizes of z_1 .. z_L."""
 

@@ -11,7 +11,7 @@ a pair.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from scipy.linalg import lapack
 from torch import Tensor
 from torch.nn import functional
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, item_based
 from lethe.models.solvers.cooccurrence import cooccurrence
@@ -30,6 +31,10 @@ class EASE(item_based.ItemBased):
     """score(u, v) = Σ_{w∈V_u⁺} W_wv."""
 
     class Config(base.Config):
+        search: ClassVar[Search] = {
+            "reg": Log(1.0, 20_000.0, 27),
+        }
+
         solver: Literal["closed-form"] = "closed-form"
         reg: float = Field(200.0, gt=0)
         """λ of the L2 of W, in interactions."""

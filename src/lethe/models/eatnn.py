@@ -15,12 +15,13 @@ Gram matrix of all items; λ is of every vector alone where theirs is of the bat
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, row_batches, rows_of
@@ -59,6 +60,12 @@ class EATNN(towers.NonSampling):
     needs = frozenset({"links"})
 
     class Config(towers.NonSamplingConfig):
+        search: ClassVar[Search] = {
+            "social_weight": Log(0.01, 1.0, 7, zero=True),
+            "links_negative_weight": Log(0.01, 1.0, 7),
+            "reg": Log(1e-5, 0.1, 5, zero=True),
+        }
+
         solver: Literal["gradient"] = "gradient"
         dropout: base.Probability = 0.7
         negative_weight: float = Field(0.05, gt=0)

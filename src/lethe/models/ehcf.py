@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
+from lethe.config.search import Log, Search
 from lethe.config.section import Name
 from lethe.core.random import Stream
 from lethe.models.parts.multibehaviour import BehaviourConfig, Behaviours, MultiBehaviour
@@ -32,6 +33,10 @@ class EHCF(MultiBehaviour):
     """score(u, v) = ŷ of the target behaviour."""
 
     class Config(BehaviourConfig):
+        search: ClassVar[Search] = {
+            "reg": Log(1e-6, 0.01, 5, zero=True),
+        }
+
         solver: Literal["gradient"] = "gradient"
         graph: dict[Name, tuple[Name, ...]] = Field(
             {"view": (), "cart": ("view",), "buy": ("view", "cart")}, validate_default=True

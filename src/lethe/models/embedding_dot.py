@@ -11,12 +11,13 @@ is LFM's over several ratings; the start gives every cell μ.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base
 from lethe.models.parts.rating import RatingModel
@@ -35,6 +36,13 @@ class EmbeddingDot(RatingModel):
     """r̂_ui = p_u·q_i."""
 
     class Config(base.GradientConfig):
+        search: ClassVar[Search] = {
+            "embedding_dim": Log(8, 128, 5),
+            "learning_rate": Log(0.003, 0.3, 7),
+            "reg": Log(0.005, 0.5, 9),
+            "epochs": Log(8, 120, 5),
+        }
+
         solver: Literal["gradient"] = "gradient"
         optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
         embedding_dim: int = Field(32, ge=1)

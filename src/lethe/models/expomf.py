@@ -12,11 +12,12 @@ row instead of a d × d factorisation, and responsibilities are made anew for ea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.solvers.expomf import expomf
@@ -29,6 +30,14 @@ class ExpoMF(towers.TwoTower):
     """score(u, v) = p_u·q_v."""
 
     class Config(base.Config):
+        search: ClassVar[Search] = {
+            "embedding_dim": Log(8, 256, 6),
+            "precision": Log(0.3, 30.0),
+            "reg": Log(0.3, 300.0),
+            "initial_exposure": Log(0.001, 0.3, 6),
+            "sweeps": Log(5, 40, 4),
+        }
+
         solver: Literal["em"] = "em"
         embedding_dim: int = Field(64, ge=1)
         """Size d of the vectors."""

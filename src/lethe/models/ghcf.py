@@ -18,7 +18,7 @@ identity, so that a step of Adam moves no layer far.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lethe.config.search import Linear, Log, Search
 from lethe.config.section import Name
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
@@ -49,6 +50,13 @@ class GHCF(MultiBehaviour):
     """score(u, v) = ŷ of the target behaviour, from the smoothed vectors that ``finish`` keeps."""
 
     class Config(BehaviourConfig):
+        search: ClassVar[Search] = {
+            "num_layers": Linear(1, 4, 4),
+            "message_dropout": Linear(0.0, 0.5, 6),
+            "node_dropout": Linear(0.0, 0.5, 6),
+            "reg": Log(1e-4, 1.0, 5, zero=True),
+        }
+
         solver: Literal["gradient"] = "gradient"
         behaviours: tuple[Name, ...] = Field(("view", "cart", "buy"), validate_default=True)
         """Behaviours of the data to learn from, the target among them."""

@@ -24,6 +24,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lethe.config.search import Choice, Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.layers import gru
@@ -48,6 +49,14 @@ class GRU4Rec(base.Model):
     """score(u, v) = h_u·o_v + b_v, where h_u [M, d], kept by ``finish``, is the state after all of u's items."""
 
     class Config(base.GradientConfig):
+        search: ClassVar[Search] = {
+            "embedding_dim": Log(16, 256, 5),
+            "num_layers": Linear(1, 2, 2),
+            "num_negatives": Choice(0, 100, 400, 1600),
+            "learning_rate": Log(2e-4, 0.02, 7),
+            "epochs": Log(2, 48, 5),
+        }
+
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
         """Size d of the items' two vectors and of the state."""

@@ -10,10 +10,11 @@ overshoots where α (‖p‖² + ‖q‖²) passes 2, which under N(0, 1) limits
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.solvers.rating_sgd import implicit_sgd
@@ -24,6 +25,15 @@ class ImplicitLFM(towers.TwoTower):
     """score(u, v) = p_u·q_v."""
 
     class Config(base.Config):
+        search: ClassVar[Search] = {
+            "embedding_dim": Log(8, 128, 5),
+            "init_std": Log(0.03, 3.0, 7),
+            "learning_rate": Log(0.002, 0.2, 7),
+            "reg": Log(0.002, 0.2, 7),
+            "num_negatives": Log(1, 8, 4),
+            "epochs": Log(8, 120, 5),
+        }
+
         solver: Literal["sgd"] = "sgd"
         embedding_dim: int = Field(16, ge=1)
         """Size d of the vectors."""

@@ -11,10 +11,13 @@ neighbour outvote many.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, item_based
 from lethe.models.solvers.cooccurrence import cooccurrence, largest
@@ -25,6 +28,11 @@ class ItemKNN(item_based.Neighbours):
     """score(u, v) = the similarities of v's neighbours that are u's own items."""
 
     class Config(base.Config):
+        search: ClassVar[Search] = {
+            "neighbours": Log(5, 1000),
+            "shrinkage": Log(0.1, 1000.0, zero=True),
+        }
+
         solver: str = "count"
         neighbours: int = Field(50, ge=1)
         """Most similar items kept for each item; of equal ones the first by id."""

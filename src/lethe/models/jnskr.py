@@ -26,6 +26,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import losses, towers
 from lethe.models.parts.batches import RowBatch, row_batches
@@ -58,6 +59,12 @@ class JNSKR(towers.NonSampling):
     needs: ClassVar[frozenset[str]] = frozenset({"triples"})
 
     class Config(towers.NonSamplingConfig):
+        search: ClassVar[Search] = {
+            "graph_weight": Log(0.001, 1.0, 7, zero=True),
+            "graph_negative_weight": Log(1e-4, 0.1, 7),
+            "reg": Log(1e-6, 0.01, 5, zero=True),
+        }
+
         solver: Literal["gradient"] = "gradient"
         epochs: int = Field(100, ge=0)
         """Passes over the items: ``batch_size`` counts items."""

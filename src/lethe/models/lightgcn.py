@@ -13,13 +13,14 @@ the square loss. Losses are sums, not means.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, Triples, triple_batches
@@ -32,6 +33,11 @@ class LightGCN(towers.NonSampling):
     """score(u, v) = e_u·e_v, from the smoothed vectors that ``finish`` keeps."""
 
     class Config(towers.NonSamplingConfig):
+        search: ClassVar[Search] = {
+            "num_layers": Linear(1, 4, 4),
+            "reg": Log(1e-6, 0.1, 6, zero=True),
+        }
+
         solver: Literal["gradient"] = "gradient"
         loss: Literal["non-sampling", "bpr"] = "non-sampling"
         """The whole-matrix square loss, which alone reads ``negative_weight``, ``popularity_exponent`` and ``dropout``,

@@ -21,6 +21,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import Triples, choosers, negatives
@@ -34,6 +35,14 @@ class MCBPR(towers.TwoTower):
     needs: ClassVar[frozenset[str]] = frozenset({"behaviours"})
 
     class Config(Levels, base.GradientConfig):
+        search: ClassVar[Search] = {
+            "embedding_dim": Log(8, 256, 6),
+            "lower_share": Linear(0.0, 1.0, 6),
+            "reg": Log(1e-4, 1.0, 9, zero=True),
+            "learning_rate": Log(5e-4, 0.05, 7),
+            "epochs": Log(25, 400, 5),
+        }
+
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
         """Size d of the vectors."""

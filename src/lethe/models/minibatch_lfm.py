@@ -9,9 +9,11 @@ Deviation: α falls linearly to 0 unless ``decay`` says otherwise (the paper: co
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from pydantic import Field
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts.rating import RatingModel, SGDConfig
 from lethe.tables.matrix import InteractionMatrix
@@ -23,6 +25,10 @@ class MiniBatchLFM(RatingModel):
     biased = True
 
     class Config(SGDConfig):
+        search: ClassVar[Search] = {
+            "batch_size": Log(64, 4096, 7),
+        }
+
         batch_size: int = Field(1024, ge=1)
         """Ratings a step."""
 

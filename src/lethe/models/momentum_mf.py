@@ -15,11 +15,12 @@ of its ratings.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 
+from lethe.config.search import Choice, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base
 from lethe.models.parts.rating import RatingModel
@@ -31,6 +32,14 @@ class MomentumMF(RatingModel):
     """r̂_ui = p_u·q_i."""
 
     class Config(base.Config):
+        search: ClassVar[Search] = {
+            "embedding_dim": Log(4, 64, 5),
+            "learning_rate": Log(0.1, 10.0, 7),
+            "momentum": Choice(0.8, 0.9, 0.95),
+            "reg": Log(1e-7, 1e-3, 9),
+            "iterations": Log(250, 4000, 5),
+        }
+
         solver: Literal["momentum"] = "momentum"
         embedding_dim: int = Field(16, ge=1)
         """Size K of the vectors."""

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lethe.config.search import Choice, Search
 from lethe.core.random import Stream
 from lethe.models.gmf import GMF
 from lethe.models.parts import base, losses, towers
@@ -31,6 +32,10 @@ class NeuMF(base.Model):
     """score(u, v) = hᵀ (p_u ⊙ q_v) + gᵀ z_L."""
 
     class Config(SampledConfig):
+        search: ClassVar[Search] = {
+            "layers": Choice([32, 16], [64, 32, 16], [128, 64, 32]),
+        }
+
         layers: tuple[Annotated[int, Field(ge=2)], ...] = Field((32, 16), min_length=1)
         """Sizes of z_1 .. z_L; half of the first is each of p' and q'."""
 

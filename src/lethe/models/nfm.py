@@ -11,12 +11,13 @@ Scoring a user costs num_items passes.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from lethe.config.search import Choice, Search
 from lethe.core.random import Stream
 from lethe.models.parts.feature_pairs import FeatureConfig, FeaturePairs
 from lethe.models.parts.layers import Perceptron, dropped
@@ -27,6 +28,10 @@ class NFM(FeaturePairs):
     """score(u, v) from the user and their features alone; ``score_given`` adds the contexts of the request."""
 
     class Config(FeatureConfig):
+        search: ClassVar[Search] = {
+            "layers": Choice([], [64], [64, 32]),
+        }
+
         layers: tuple[Annotated[int, Field(ge=1)], ...] = (64,)
         """Sizes of z_1 .. z_L; empty: z_0 alone."""
 

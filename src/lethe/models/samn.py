@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lethe.config.search import Choice, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, Triples, rows_of, triple_batches
@@ -39,6 +40,14 @@ class SAMN(towers.TwoTower):
     needs: ClassVar[frozenset[str]] = frozenset({"links"})
 
     class Config(base.GradientConfig):
+        search: ClassVar[Search] = {
+            "embedding_dim": Log(8, 256, 6),
+            "memory_size": Choice(4, 8, 16),
+            "reg": Log(1e-4, 1.0, 9, zero=True),
+            "attention_reg": Log(1e-4, 1.0, 5, zero=True),
+            "epochs": Log(15, 240, 5),
+        }
+
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
         """Size d of the vectors."""

@@ -22,6 +22,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.parts.batches import choosers, negatives
@@ -44,6 +45,13 @@ class SBPR(towers.TwoTower):
     needs: ClassVar[frozenset[str]] = frozenset({"links"})
 
     class Config(base.GradientConfig):
+        search: ClassVar[Search] = {
+            "embedding_dim": Log(8, 256, 6),
+            "reg": Log(1e-4, 1.0, 9, zero=True),
+            "learning_rate": Log(5e-4, 0.05, 7),
+            "epochs": Log(25, 400, 5),
+        }
+
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
         """Size d of the vectors."""

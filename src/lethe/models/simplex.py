@@ -14,13 +14,14 @@ time); histories aren't cut; A starts as the identity.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.parts.batches import RowBatch, row_batches
@@ -33,6 +34,16 @@ class SimpleX(towers.TwoTower):
     """score(u, v) = the cosine, from the unit vectors that ``finish`` keeps."""
 
     class Config(base.GradientConfig):
+        search: ClassVar[Search] = {
+            "embedding_dim": Log(8, 256, 6),
+            "own_share": Linear(0.0, 1.0, 5),
+            "margin": Linear(0.0, 0.9, 10),
+            "negative_weight": Log(1.0, 1000.0),
+            "reg": Log(1e-5, 1.0, 6, zero=True),
+            "learning_rate": Log(5e-4, 0.05, 7),
+            "epochs": Log(15, 240, 5),
+        }
+
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
         """Size d of the vectors."""

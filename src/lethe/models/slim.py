@@ -10,10 +10,11 @@ Every column of W is a problem of its own, solved to a tolerance. Memory is that
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, item_based
 from lethe.models.solvers.cooccurrence import cooccurrence
@@ -25,6 +26,11 @@ class SLIM(item_based.Neighbours):
     """score(u, v) = Σ_{w∈V_u⁺} W_wv."""
 
     class Config(base.Config):
+        search: ClassVar[Search] = {
+            "l1": Log(0.05, 100.0),
+            "l2": Log(1.0, 5000.0),
+        }
+
         solver: Literal["coordinate-descent"] = "coordinate-descent"
         l1: float = Field(2.0, ge=0)
         """Factor of the L1 of W, in interactions; scikit-learn's ElasticNet divides it and l2 by the number of

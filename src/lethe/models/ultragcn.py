@@ -16,7 +16,7 @@ epoch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.parts.batches import RowBatch, row_batches
@@ -38,6 +39,14 @@ class UltraGCN(towers.TwoTower):
     """score(u, v) = p_u·q_v."""
 
     class Config(base.GradientConfig):
+        search: ClassVar[Search] = {
+            "embedding_dim": Log(8, 256, 6),
+            "negative_weight": Log(1.0, 300.0),
+            "item_weight": Log(0.01, 10.0, 7, zero=True),
+            "reg": Log(0.01, 100.0, 9, zero=True),
+            "epochs": Log(15, 240, 5),
+        }
+
         solver: Literal["gradient"] = "gradient"
         embedding_dim: int = Field(64, ge=1)
         """Size d of the vectors."""

@@ -15,13 +15,14 @@ leading singular vectors of the data.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import towers
 from lethe.models.parts.batches import RowBatch
@@ -37,6 +38,12 @@ class WMF(towers.NonSampling):
     repeats = True
 
     class Config(towers.NonSamplingConfig):
+        search: ClassVar[Search] = {
+            "reg": Log(0.001, 100.0, 11, zero=True),
+            "reg_exponent": Linear(0.0, 1.0, 5),
+            "sweeps": Log(5, 40, 4),
+        }
+
         solver: Literal["als", "gradient"] = "als"
         reg: float = Field(0.0, ge=0)
         """λ of the L2; the dropout's expectation already holds the vectors back."""

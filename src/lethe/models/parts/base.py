@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lethe.config.search import Log, Range, Search
 from lethe.config.section import Section
 from lethe.core.random import Stream
 from lethe.models.parts.fold_in import CentredRows, FoldIn, Taken
@@ -29,12 +30,25 @@ Probability = Annotated[float, Field(ge=0, lt=1)]
 class Config(Section):
     """Base of every model's Config. ``solver`` is "gradient" (``training.fit``) or the model's own ``solve``."""
 
+    search: ClassVar[Search] = {}
+    """Where a search looks for the best values, by option; what a base class says holds too. Defaults lie inside."""
+
     solver: str
     """How it learns: by gradients (``learning.training.fit``), or by the exact solver that is named."""
+
+    @classmethod
+    def searched(cls) -> dict[str, Range]:
+        """``search`` of the class and of its bases, the nearest first to be heard."""
+        merged: dict[str, Range] = {}
+        for kind in reversed(cls.__mro__):
+            merged |= vars(kind).get("search", {})
+        return merged
 
 
 class GradientConfig(Config):
     """What the one optimisation loop, ``learning.training.fit``, reads."""
+
+    search: ClassVar[Search] = {"learning_rate": Log(0.001, 0.2)}
 
     solver: str = "gradient"
     optimizer: Literal["adagrad", "adam", "sgd"] = "adagrad"

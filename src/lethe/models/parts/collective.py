@@ -9,13 +9,14 @@ such blocks; with dropout 0 and μ it is the collective factorisation of Singh &
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
+from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.fold_in import FoldIn, SquareLossRows
@@ -25,6 +26,14 @@ from lethe.tables.matrix import InteractionMatrix, Shape
 
 
 class CollectiveConfig(base.Config):
+    search: ClassVar[Search] = {
+        "embedding_dim": Log(8, 256, 6),
+        "negative_weight": Log(0.002, 2.0),
+        "dropout": Linear(0.0, 0.9, 10),
+        "reg": Log(0.001, 100.0, 6, zero=True),
+        "sweeps": Log(5, 40, 4),
+    }
+
     solver: Literal["als"] = "als"
     embedding_dim: int = Field(64, ge=1)
     """Size d of the vectors."""

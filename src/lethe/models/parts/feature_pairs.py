@@ -7,13 +7,14 @@ sums [Σ x e ; Σ w x ; Σ (x e)²] (``parts.feature_tower``); a group without f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lethe.config.search import Choice, Linear, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import choosers, negatives
@@ -27,6 +28,11 @@ GROUPS = 5
 
 class FeatureConfig(SampledConfig):
     """What they read beside log loss' or BPR's own."""
+
+    search: ClassVar[Search] = {
+        "loss": Choice("log", "bpr"),
+        "dropout": Linear(0.0, 0.8, 9),
+    }
 
     loss: Literal["log", "bpr"] = "log"
     """Log loss of single pairs, or BPR of each interaction against its sampled items."""

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.errors import DataError
 from lethe.models.parts import base, towers
@@ -20,6 +21,14 @@ from lethe.tables.matrix import InteractionMatrix, Shape
 
 class SGDConfig(base.Config):
     """What every rating model that learns by ``rating_sgd`` reads."""
+
+    search: ClassVar[Search] = {
+        "embedding_dim": Log(8, 256, 6),
+        "learning_rate": Log(0.001, 0.1, 9),
+        "reg": Log(0.005, 0.5, 9),
+        "epochs": Log(15, 240, 5),
+        "init_std": Log(0.005, 0.5, 7),
+    }
 
     solver: Literal["sgd"] = "sgd"
     embedding_dim: int = Field(64, ge=1)

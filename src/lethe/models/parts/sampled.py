@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from lethe.config.search import Log, Search
 from lethe.models.parts import base
 
 
 class SampledConfig(base.GradientConfig):
     """What the models of log loss on sampled pairs read."""
+
+    search: ClassVar[Search] = {
+        "embedding_dim": Log(8, 256, 6),
+        "init_std": Log(0.003, 0.3, 5),
+        "num_negatives": Log(1, 16, 5),
+        "reg": Log(1e-4, 1.0, 9, zero=True),
+        "learning_rate": Log(5e-4, 0.05, 7),
+        "epochs": Log(5, 80, 5),
+    }
 
     solver: Literal["gradient"] = "gradient"
     embedding_dim: int = Field(64, ge=1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import losses
 from lethe.models.parts.base import GradientConfig, Model, Probability
@@ -38,6 +39,13 @@ class TwoTower(Model):
 
 class NonSamplingConfig(GradientConfig):
     """What every model trained on the whole-matrix square loss (``models.parts.losses.non_sampling``) reads."""
+
+    search: ClassVar[Search] = {
+        "embedding_dim": Log(8, 256, 6),
+        "negative_weight": Log(0.002, 2.0),
+        "dropout": Linear(0.0, 0.9, 10),
+        "epochs": Log(25, 600, 5),
+    }
 
     embedding_dim: int = Field(64, ge=1)
     """Size d of the vectors."""
