@@ -33,12 +33,13 @@ class Refusal(BaseModel):
     error: str
 
 
-def _desk(request: Request) -> Desk:
+# Both are coroutines: FastAPI would call plain functions in a thread each, which costs more than the answer.
+async def _desk(request: Request) -> Desk:
     desk: Desk = request.app.state.desk
     return desk
 
 
-def _operator(request: Request) -> bool:
+async def _operator(request: Request) -> bool:
     """Whether who asks may see who is known; without a gate before us it is whoever runs us."""
     roles: frozenset[Role] = getattr(request.state, "roles", frozenset(Role))
     return Role.OPERATOR in roles
