@@ -1,7 +1,8 @@
-"""Train every candidate of every family from the shards up, and register the winners."""
+"""Train every candidate of every family from the shards up, then each winner on all rows, and register that."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any, cast
 
 from prefect import flow, task
@@ -12,7 +13,9 @@ from tqdm import tqdm
 from flows.command import alone, command
 from flows.data import data
 from lethe.build.candidates import Job, Outcome, finish, jobs
-from lethe.build.promotion import promote_winners
+from lethe.build.decision import Decision
+from lethe.build.promotion import promote_winners, settle_all
+from lethe.build.settling import Settled
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.tables.reader import Reader
@@ -30,12 +33,20 @@ def candidate(job: Job, sub_models: dict[str, str], reader: Reader) -> Outcome:
     return finish(workspace, Params.read(workspace.params), job, sub_models, reader)
 
 
-@task(name="promote")
-def promote(outcomes: list[Outcome], rebuilt: bool, reader: Reader) -> dict[str, str]:
-    """Tags of what each family serves from now on."""
+@task(name="choose")
+def choose(outcomes: list[Outcome], rebuilt: bool, reader: Reader) -> list[Settled]:
     workspace = Workspace.find()
-    versions = promote_winners(workspace, Params.read(workspace.params), outcomes, rebuilt=rebuilt, reader=reader)
-    return {family: version.tag for family, version in versions.items()}
+    return settle_all(workspace, Params.read(workspace.params), outcomes, rebuilt=rebuilt, reader=reader)
+
+
+@task(name="promote")
+def promote(
+    settled: list[Settled], built: list[Outcome], trained: list[Outcome], rebuilt: bool, reader: Reader
+) -> list[Decision]:
+    """What the training came to in each family."""
+    workspace = Workspace.find()
+    params = Params.read(workspace.params)
+    return promote_winners(workspace, params, settled, built, trained, rebuilt=rebuilt, reader=reader)
 
 
 def _watch(futures: list[PrefectFuture[str]]) -> None:
@@ -45,11 +56,23 @@ def _watch(futures: list[PrefectFuture[str]]) -> None:
 
 @flow(name="training")
 @alone
-def training(datasets: list[str] | None = None) -> dict[str, str]:
+def training(datasets: list[str] | None = None) -> list[Decision]:
     """With ``datasets``: rebuild and replace what is served from them (after a forget request), nothing else."""
     workspace = Workspace.find()
-    planned, reader = jobs(workspace, Params.read(workspace.params), datasets), Reader()
+    planned, reader, rebuilt = jobs(workspace, Params.read(workspace.params), datasets), Reader(), datasets is not None
     data()
+    trained = _train(planned, reader)
+    settled = choose(trained, rebuilt, reader)
+    built = trained if rebuilt else _train([one.job for one in settled if one.job is not None], reader)
+    decisions = promote(settled, built, trained, rebuilt, reader)
+    for decision in decisions:
+        print(decision, file=sys.stderr)  # Standard output is the report's of the command that called us.
+    return decisions
+
+
+def _train(planned: list[Job], reader: Reader) -> list[Outcome]:
+    """Sub-models in parallel, then what is made of them."""
+    workspace = Workspace.find()
     shards = [job.builder(workspace, reader).shard_names() for job in planned]
     trained = [{s: sub_model.submit(job, s, reader) for s in names} for job, names in zip(planned, shards, strict=True)]
     outcomes = [
@@ -57,10 +80,10 @@ def training(datasets: list[str] | None = None) -> dict[str, str]:
         for job, models in zip(planned, trained, strict=True)
     ]
     _watch([future for models in trained for future in models.values()])
-    return promote([outcome.result() for outcome in outcomes], datasets is not None, reader)
+    return [outcome.result() for outcome in outcomes]
 
 
-def run(datasets: list[str] | None = None) -> dict[str, str]:
+def run(datasets: list[str] | None = None) -> list[Decision]:
     """The flow with as many workers as params.yaml says."""
     workers = Params.read(Workspace.find().params).training.workers
     runner: Any = ThreadPoolTaskRunner(max_workers=workers)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lethe.build.candidates import finish, jobs
-from lethe.build.promotion import promote_winners
+from lethe.build.candidates import Job, Outcome, finish, jobs
+from lethe.build.decision import Decision
+from lethe.build.promotion import promote_winners, settle_all
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
@@ -13,17 +14,35 @@ from lethe.forgetting.run import Run
 from lethe.tables.reader import Reader
 
 
-def train(workspace: Workspace, datasets: list[str] | None = None) -> None:
+def train(workspace: Workspace, datasets: list[str] | None = None) -> list[Decision]:
     """Data, candidates, winners; with ``datasets`` what is served from them is rebuilt and replaced."""
     params = Params.read(workspace.params)
     for dataset in params.pipeline.datasets:
         build_data(workspace, params, dataset, list(params.pipeline.shardings))
-    outcomes, reader = [], Reader()
-    for job in jobs(workspace, params, datasets):
-        names = job.builder(workspace, reader).shard_names()
-        sub_models = {name: job.sub_model(workspace, name, reader).key for name in names}
-        outcomes.append(finish(workspace, params, job, sub_models, reader))
-    promote_winners(workspace, params, outcomes, rebuilt=datasets is not None, reader=reader)
+    reader = Reader()
+    trained = [build(workspace, params, job, reader) for job in jobs(workspace, params, datasets)]
+    return promote(workspace, params, trained, rebuilt=datasets is not None, reader=reader)
+
+
+def build(workspace: Workspace, params: Params, job: Job, reader: Reader | None = None) -> Outcome:
+    """A job's sub-models, and what is made of them."""
+    names = job.builder(workspace, reader).shard_names()
+    sub_models = {name: job.sub_model(workspace, name, reader).key for name in names}
+    return finish(workspace, params, job, sub_models, reader)
+
+
+def promote(
+    workspace: Workspace,
+    params: Params,
+    trained: list[Outcome],
+    *,
+    rebuilt: bool = False,
+    reader: Reader | None = None,
+) -> list[Decision]:
+    """Winners chosen, built on all rows and registered."""
+    settled = settle_all(workspace, params, trained, rebuilt=rebuilt, reader=reader)
+    built = trained if rebuilt else [build(workspace, params, s.job, reader) for s in settled if s.job is not None]
+    return promote_winners(workspace, params, settled, built, trained, rebuilt=rebuilt, reader=reader)
 
 
 def ask(workspace: Workspace, *users: str, items: tuple[str, ...] = ()) -> list[str]:

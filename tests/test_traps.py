@@ -12,8 +12,7 @@ import pytest
 import yaml
 
 from lethe.build.builder import Builder
-from lethe.build.candidates import finish, jobs
-from lethe.build.promotion import promote_winners
+from lethe.build.candidates import jobs
 from lethe.build.recipe import candidate_recipe
 from lethe.build.registry import Registry
 from lethe.config.evaluation import Evaluation
@@ -35,6 +34,7 @@ from lethe.proof.membership import audit_membership
 from lethe.serving import hidden
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
+from tests import house
 from tests.conftest import make_workspace, taste_blocks, write_csv
 from tests.house import ask, forget, rebuild, train
 from tests.side import side_tables
@@ -342,12 +342,9 @@ def test_races(tiny: Workspace) -> None:
     the next run replaces it whatever its metrics."""
     params = Params.read(tiny.params)
     build_data(tiny, params, "tiny", list(params.pipeline.shardings))
-    outcomes = []
-    for job in jobs(tiny, params):
-        one = job.builder(tiny)
-        outcomes.append(finish(tiny, params, job, {name: one.sub_model(name).key for name in one.shard_names()}))
+    outcomes = [house.build(tiny, params, job) for job in jobs(tiny, params)]
     (id,) = ask(tiny, GONE)
-    promote_winners(tiny, params, outcomes, rebuilt=False)
+    house.promote(tiny, params, outcomes)
     stale = {version.tag for version in Registry(tiny).served().values()}
     assert subject_digest("tiny", GONE) in hidden.read(tiny.hidden_users)
     run = rebuild(tiny)

@@ -9,15 +9,16 @@ import pytest
 import yaml
 
 from lethe.build import costs
-from lethe.build.candidates import Outcome, finish, jobs
+from lethe.build.candidates import Outcome, jobs
+from lethe.build.choice import choose
 from lethe.build.costs import Costs
-from lethe.build.promotion import choose, promote_winners
 from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 from lethe.forgetting import intake
 from lethe.forgetting import run as runs
+from tests import house
 from tests.conftest import make_workspace, taste_blocks
 
 
@@ -36,12 +37,7 @@ def trained(tmp_path: Path) -> tuple[Workspace, list[Outcome]]:
     workspace.params.write_text(yaml.safe_dump(values, sort_keys=False))
     params = Params.read(workspace.params)
     build_data(workspace, params, "tiny", ["user-hash-3"])
-    outcomes = []
-    for job in jobs(workspace, params):
-        builder = job.builder(workspace)
-        models = {name: builder.sub_model(name).key for name in builder.shard_names()}
-        outcomes.append(finish(workspace, params, job, models))
-    return workspace, outcomes
+    return workspace, [house.build(workspace, params, job) for job in jobs(workspace, params)]
 
 
 def dear(known: Costs, outcome: Outcome) -> Costs:
@@ -71,7 +67,7 @@ def test_the_cheapest_near_the_best_wins_where_requests_are_expected(trained) ->
 def test_rule_and_figures_are_recorded_with_the_promotion(trained) -> None:
     workspace, outcomes = trained
     params = settle(workspace, expected_requests=2, accuracy_given_up=0.9)
-    promote_winners(workspace, params, outcomes, rebuilt=False)
+    house.promote(workspace, params, outcomes)
     version = Registry(workspace).current("sharded")
     assert version is not None
     assert version.choice["rule"].startswith("least expected seconds")
@@ -94,7 +90,7 @@ def test_records_outlive_the_artifacts(trained) -> None:
 def test_a_scheduled_run_lets_requests_wait_for_one_another_up_to_the_earliest_due_date(trained) -> None:
     workspace, outcomes = trained
     params = settle(workspace, batch="until-due", lead_hours=48, due_days=10)
-    promote_winners(workspace, params, outcomes, rebuilt=False)
+    house.promote(workspace, params, outcomes)
     first = intake.submit(workspace, None, "user-001", [])
     intake.submit(workspace, None, "user-002", [])
     plan = runs.current_plan(workspace)
@@ -110,13 +106,13 @@ def test_a_scheduled_run_lets_requests_wait_for_one_another_up_to_the_earliest_d
 
 def test_a_run_that_somebody_asks_for_does_not_wait(trained) -> None:
     workspace, outcomes = trained
-    promote_winners(workspace, settle(workspace, batch="until-due"), outcomes, rebuilt=False)
+    house.promote(workspace, settle(workspace, batch="until-due"), outcomes)
     intake.submit(workspace, None, "user-001", [])
     assert runs.begin(workspace) is not None
 
 
 def test_a_run_at_once_does_not_wait(trained) -> None:
     workspace, outcomes = trained
-    promote_winners(workspace, settle(workspace), outcomes, rebuilt=False)
+    house.promote(workspace, settle(workspace), outcomes)
     intake.submit(workspace, None, "user-001", [])
     assert runs.begin(workspace, scheduled=True) is not None

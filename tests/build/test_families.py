@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lethe.build.candidates import finish, jobs
-from lethe.build.promotion import promote_winners
+from lethe.build.candidates import jobs
 from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
@@ -18,6 +17,7 @@ from lethe.errors import DataError
 from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
+from tests import house
 from tests.conftest import ROOT
 
 FAMILIES = ("social", "multibehaviour", "knowledge", "sequential", "feature")
@@ -41,12 +41,8 @@ def served(
     chosen = Params.read(workspace.params)
     for dataset in chosen.pipeline.datasets:
         build_data(workspace, chosen, dataset, ["whole"])
-    outcomes = []
-    for job in jobs(workspace, chosen):
-        builder = job.builder(workspace)
-        trained = {shard: builder.sub_model(shard).key for shard in builder.shard_names()}
-        outcomes.append(finish(workspace, chosen, job, trained))
-    promote_winners(workspace, chosen, outcomes, rebuilt=False)
+    outcomes = [house.build(workspace, chosen, job) for job in jobs(workspace, chosen)]
+    house.promote(workspace, chosen, outcomes)
     registry = Registry(workspace)
     packages = {name: Package.load(registry.folder(version.tag)) for name, version in registry.served().items()}
     measured = {f"{o.job.family}/{o.job.recipe.model}": o.metrics(workspace)["test"]["ndcg@10"] for o in outcomes}

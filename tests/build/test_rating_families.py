@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from lethe.build.candidates import Outcome, finish, jobs
-from lethe.build.promotion import promote_winners
+from lethe.build.candidates import Outcome, jobs
 from lethe.build.registry import Registry
 from lethe.build.tuning import tune
+from lethe.build.version import Version
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
@@ -19,6 +19,7 @@ from lethe.errors import ConfigError
 from lethe.evaluation import evaluate_ratings, predict_by_scores
 from lethe.learning.aggregation import Ensemble
 from lethe.tables.interactions import Interactions
+from tests import house
 from tests.conftest import make_workspace
 
 GOOD, BAD = {"embedding_dim": 4, "sweeps": 10}, {"embedding_dim": 4, "epochs": 0}
@@ -48,11 +49,15 @@ def workspace_of(folder: Path, candidates: list[tuple[str, str]], **training: st
 def outcomes(workspace: Workspace) -> list[Outcome]:
     params = Params.read(workspace.params)
     build_data(workspace, params, "tiny", list(params.pipeline.shardings))
-    found = []
-    for job in jobs(workspace, params):
-        builder = job.builder(workspace)
-        found.append(finish(workspace, params, job, {s: builder.sub_model(s).key for s in builder.shard_names()}))
-    return found
+    return [house.build(workspace, params, job) for job in jobs(workspace, params)]
+
+
+def promote(workspace: Workspace, params: Params, trained: list[Outcome]) -> Version:
+    """What the family serves then."""
+    house.promote(workspace, params, trained)
+    version = Registry(workspace).current("ratings")
+    assert version is not None
+    return version
 
 
 @pytest.mark.parametrize("name", ["rmse", "mae"])
@@ -62,14 +67,11 @@ def test_the_smaller_error_wins_and_replaces_the_larger(name: str, tmp_path: Pat
     worse, better = outcomes(workspace)
     errors = [outcome.metrics(workspace)["valid"][name] for outcome in (worse, better)]
     assert errors[0] > errors[1] + 0.1
-    first = promote_winners(workspace, params, [worse], rebuilt=False)["ratings"]
+    first = promote(workspace, params, [worse])
     assert (first.info.model, first.reason) == ("lfm", f"first of its family, validation {name} {errors[0]:.4f}")
-    second = promote_winners(workspace, params, [worse, better], rebuilt=False)["ratings"]
+    second = promote(workspace, params, [worse, better])
     assert (second.info.model, second.reason) == ("als", f"validation {name} {errors[1]:.4f} beats {errors[0]:.4f}")
-    assert promote_winners(workspace, params, [worse], rebuilt=False)["ratings"].tag == second.tag
-    current = Registry(workspace).current("ratings")
-    assert current is not None
-    assert current.tag == second.tag
+    assert promote(workspace, params, [worse]).tag == second.tag
 
 
 def test_what_is_measured_are_the_errors_of_both_parts_cold_rows_counted(tmp_path: Path) -> None:

@@ -70,6 +70,18 @@ class Builder:
     def store(self) -> ArtifactStore:
         return ArtifactStore(self.workspace.artifacts)
 
+    def rows(self) -> Interactions:
+        """All that the model may learn."""
+        return likes(self.whole_rows(), self.recipe.positive)
+
+    def whole_rows(self) -> Interactions:
+        """The rows that the recipe is built from, dislikes too."""
+        return self.reader.interactions(self._rows_path)
+
+    @property
+    def _rows_path(self) -> Path:
+        return self.workspace.rows(self.recipe.dataset, self.recipe.rows)
+
     def part(self, part: str) -> Interactions:
         """What the model may learn, or is judged by, of a part of the split."""
         return likes(self.whole_part(part), self.recipe.positive)
@@ -78,14 +90,15 @@ class Builder:
         """All rows of a part of the split, dislikes too."""
         return self.reader.interactions(self.workspace.split(self.recipe.dataset, part))
 
-    def _part_digest(self, part: str) -> str:
+    def _digest(self, path: Path) -> str:
+        """Of what may be learnt of a table."""
         if self.recipe.positive is None:
-            return self.reader.digest(self.workspace.split(self.recipe.dataset, part))
-        return self.part(part).digest()
+            return self.reader.digest(path)
+        return likes(self.reader.interactions(path), self.recipe.positive).digest()
 
     def shard_names(self) -> list[str]:
         """Names of the shards that hold rows, in order; an emptied shard trains nothing."""
-        folder = self.workspace.shards(self.recipe.dataset, self.recipe.sharding)
+        folder = self.workspace.shards(self.recipe.dataset, self.recipe.laid_in)
         names = sorted(path.stem for path in folder.glob("*.parquet") if self._holds_rows(path))
         if not names:
             raise DataError(f"{folder.relative_to(self.workspace.root)}: no shard holds a row; run lethe data repro")
@@ -98,30 +111,33 @@ class Builder:
         return bool(are_likes(self.reader.interactions(shard), self.recipe.positive).any())
 
     def shard_path(self, name: str) -> Path:
-        return self.workspace.shards(self.recipe.dataset, self.recipe.sharding) / f"{name}.parquet"
+        return self.workspace.shards(self.recipe.dataset, self.recipe.laid_in) / f"{name}.parquet"
 
     def shard(self, name: str) -> Interactions:
         """What the model may learn of a shard."""
         return likes(self.reader.interactions(self.shard_path(name)), self.recipe.positive)
 
     def shard_side(self, name: str) -> SideTables:
-        return self.reader.side(self.workspace.shard_side(self.recipe.dataset, self.recipe.sharding, name))
+        return self.reader.side(self.workspace.shard_side(self.recipe.dataset, self.recipe.laid_in, name))
 
     def slices(self, name: str) -> np.ndarray:
         """The slice of each row of ``shard`` -> [n] int64; raises DataError where it was not laid in slices."""
         path = self.shard_path(name)
         slices = self.reader.slices(path)
         if slices is None:
-            raise DataError(f"shard {name} of {self.recipe.sharding}: column 'slice' is missing; run lethe data repro")
+            raise DataError(f"shard {name} of {self.recipe.laid_in}: column 'slice' is missing; run lethe data repro")
         return slices[are_likes(self.reader.interactions(path), self.recipe.positive)]
 
     def tables(self) -> dict[str, str]:
         """Content digest of every table behind what is built here, as ``PackageInfo.tables`` names them."""
         dataset, digest = self.recipe.dataset, self.reader.digest_beside
-        shards = sorted(self.workspace.shards(dataset, self.recipe.sharding).glob("*.parquet"))
+        shards = sorted(self.workspace.shards(dataset, self.recipe.laid_in).glob("*.parquet"))
+        rows = {f"split/{part}": self.workspace.split(dataset, part) for part in PARTS}
+        if self.recipe.rows == "all":
+            rows = {"all": self._rows_path}
         return {
             "interactions": digest(self.workspace.interactions(dataset)),
-            **{f"split/{part}": self.reader.digest(self.workspace.split(dataset, part)) for part in PARTS},
+            **{name: self.reader.digest(path) for name, path in rows.items()},
             **{f"shard/{path.stem}": digest(path) for path in shards},
         }
 
@@ -197,12 +213,12 @@ class Builder:
         return artifact
 
     def ensemble(self, sub_models: dict[str, str]) -> Artifact:
-        """The aggregated recommender of sub-models {shard name: key}, fitted on all remaining training rows."""
+        """The aggregated recommender of sub-models {shard name: key}, fitted on all of its rows."""
         recipe = self.recipe
         aggregator, model = AGGREGATORS[recipe.layout.aggregator], MODELS[recipe.model]
         artifacts = {name: self.store.get("sub-model", key) for name, key in sorted(sub_models.items())}
         inputs = EnsembleInputs(
-            data=self._part_digest("train"),
+            data=self._digest(self._rows_path),
             sub_models={name: artifact.digest for name, artifact in artifacts.items()},
             aggregator=recipe.layout.aggregator,
             config=recipe.aggregator,
@@ -212,7 +228,7 @@ class Builder:
         )
 
         def write(folder: Path) -> int:
-            rows = self.part("train")
+            rows = self.rows()
             loaded = [read_sub_model(name, made.path, model, self.config) for name, made in artifacts.items()]
             config = aggregator.Config.parse(recipe.aggregator, "aggregator")
             stream = Stream(recipe.seed)("aggregator", recipe.layout.aggregator)
@@ -224,13 +240,15 @@ class Builder:
     def evaluation(self, ensemble: str, evaluation: Evaluation) -> Artifact:
         """Metrics of an ensemble (by key): file metrics.json {"valid": {...}, "test": {...}}.
 
+        Of a build on the training part alone: one that has learnt all rows has nothing left to be measured on.
         Validation ranks all items but those of train; test all but those of train and validation.
         """
+        assert self.recipe.rows == "train", "what was learnt measures nothing"
         artifact = self.store.get("ensemble", ensemble)
         measures = evaluation.measures(ratings=rates(self.recipe.model))
         inputs = EvaluationInputs(
             ensemble=artifact.digest,
-            data={part: self._part_digest(part) for part in PARTS},
+            data={part: self._digest(self.workspace.split(self.recipe.dataset, part)) for part in PARTS},
             measures=measures,
             code=code_digest(write_evaluation, MODELS[self.recipe.model]),
         )
@@ -241,6 +259,12 @@ class Builder:
             return len(parts["train"])
 
         return self.store.make("evaluation", inputs.plain(), write)
+
+    def seen(self) -> Interactions:
+        """What is not recommended again: every row; of a build on the training part those that it isn't tested by."""
+        if self.recipe.rows == "all":
+            return self.whole_rows()
+        return Interactions.concatenate(self.whole_part("train"), self.whole_part("valid"))
 
     def package(self, ensemble: str, family: str, params: Params) -> Artifact:
         """What is registered and served: the ensemble (by key), the seen items, and where they came from."""
@@ -261,9 +285,8 @@ class Builder:
         inputs = PackageInputs(info=info, code=code_digest(write_package, MODELS[recipe.model]))
 
         def write(folder: Path) -> int:
-            train, valid = self.whole_part("train"), self.whole_part("valid")
-            write_package(folder, Ensemble.load(artifact.path), Interactions.concatenate(train, valid), info)
-            return len(train)
+            write_package(folder, Ensemble.load(artifact.path), self.seen(), info)
+            return len(self.whole_rows())
 
         return self.store.make("package", inputs.plain(), write)
 

@@ -1,15 +1,16 @@
-"""The candidates of each family: what to train, and what came of it."""
+"""What is to be trained for each family, its candidates or what it serves, and what came of it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lethe.build.builder import Builder, slices_before
 from lethe.build.checks import check_params
 from lethe.build.recipe import Recipe, recipes
 from lethe.build.registry import Registry
 from lethe.config.params import Params
+from lethe.config.sharding import Rows
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.learning.training import pick_device
@@ -18,11 +19,15 @@ from lethe.tables.reader import Reader
 
 @dataclass(frozen=True)
 class Job:
-    """A candidate to be trained for a family, and the device that may train it: auto, cpu or cuda."""
+    """A recipe to be trained for a family, and the device that may train it: auto, cpu or cuda."""
 
     family: str
     recipe: Recipe
     device: str
+
+    def of(self, rows: Rows) -> Job:
+        """The same with other rows of the data."""
+        return replace(self, recipe=self.recipe.of(rows))
 
     def builder(self, workspace: Workspace, reader: Reader | None = None) -> Builder:
         return Builder(workspace, self.recipe, reader or Reader())
@@ -47,16 +52,19 @@ def jobs(workspace: Workspace, params: Params, datasets: list[str] | None = None
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained and evaluated candidate, by keys."""
+    """A trained recipe, by keys; a candidate, which learnt the training part alone, is evaluated too."""
 
     job: Job
     sub_models: dict[str, str]
     ensemble: str
-    evaluation: str
+    evaluation: str | None
     seconds: float
     """Making all its artifacts, whenever that was: sub-models, aggregator, evaluation."""
 
     def metrics(self, workspace: Workspace) -> dict[str, dict[str, float]]:
+        """{"valid": {...}, "test": {...}}, empty ones for what has learnt all rows."""
+        if self.evaluation is None:
+            return {"valid": {}, "test": {}}
         artifact = ArtifactStore(workspace.artifacts).get("evaluation", self.evaluation)
         metrics: dict[str, dict[str, float]] = json.loads(artifact.file("metrics.json").read_text())
         return metrics
@@ -65,12 +73,13 @@ class Outcome:
 def finish(
     workspace: Workspace, params: Params, job: Job, sub_models: dict[str, str], reader: Reader | None = None
 ) -> Outcome:
-    """Aggregate and evaluate trained sub-models {shard name: key}."""
+    """Aggregate trained sub-models {shard name: key}, and evaluate where rows are left to be measured on."""
     builder = job.builder(workspace, reader)
     trained = [builder.store.get("sub-model", key) for key in sub_models.values()]
     ensemble = builder.ensemble(sub_models)
-    evaluation = builder.evaluation(ensemble.key, params.evaluation)
+    measured = [builder.evaluation(ensemble.key, params.evaluation)] if job.recipe.rows == "train" else []
     slices = [one for artifact in trained for one in slices_before(builder.store, artifact)]
-    records = [artifact.record() for artifact in (*slices, *trained, ensemble, evaluation)]
+    records = [artifact.record() for artifact in (*slices, *trained, ensemble, *measured)]
     seconds = sum(record.seconds for record in records if record is not None)
-    return Outcome(job, sub_models, ensemble.key, evaluation.key, round(seconds, 3))
+    evaluation = measured[0].key if measured else None
+    return Outcome(job, sub_models, ensemble.key, evaluation, round(seconds, 3))

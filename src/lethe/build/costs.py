@@ -114,10 +114,8 @@ def slices_of(path: Path, reader: Reader) -> np.ndarray:
 
 def costs_behind(recipe: Recipe, rows: int, costs: Costs) -> dict[str, float | None]:
     """What is made anew whatever was touched, before a winner is packaged."""
-    return {
-        "aggregator": costs.seconds(aggregating(recipe.layout.aggregator, recipe.aggregator), rows),
-        "evaluation": costs.seconds("evaluation", rows),
-    }
+    behind = {"aggregator": costs.seconds(aggregating(recipe.layout.aggregator, recipe.aggregator), rows)}
+    return behind | ({"evaluation": costs.seconds("evaluation", rows)} if recipe.rows == "train" else {})
 
 
 def training_of(recipe: Recipe) -> str:
@@ -136,7 +134,7 @@ def expected_seconds(
     The users are drawn at random, each alone: a part that holds a share f of them stays untouched with probability
     (1 - f)^requests. A shard is learnt again from its first touched slice on.
     """
-    tables = sorted(workspace.shards(recipe.dataset, recipe.sharding).glob("*.parquet"))
+    tables = sorted(workspace.shards(recipe.dataset, recipe.laid_in).glob("*.parquet"))
     reader = reader or Reader()
     held = [(reader.interactions(path).user_ids, slices_of(path, reader)) for path in tables]
     held = [(users, places) for users, places in held if len(users)]

@@ -9,8 +9,8 @@ import numpy as np
 
 from lethe.config.measures import Measures
 from lethe.evaluation.contextual import evaluate_situations
-from lethe.evaluation.ranking import evaluate, means
-from lethe.evaluation.rating import evaluate_ratings, predict_by_scores
+from lethe.evaluation.ranking import evaluate_users, means
+from lethe.evaluation.rating import evaluate_ratings, predict_by_scores, rating_errors
 from lethe.learning.aggregation.ensemble import Asked, Ensemble
 from lethe.tables.interactions import Interactions
 
@@ -37,13 +37,33 @@ def measure(ensemble: Ensemble, parts: dict[str, Interactions], measures: Measur
     }
 
 
+def measure_each(
+    ensemble: Ensemble, seen: Interactions, held_out: Interactions, measures: Measures, metric: str
+) -> np.ndarray:
+    """A metric of each user (or situation) of ``held_out``, or the error r - r̂ of each of its rows; NaN where the
+    ensemble doesn't know the user, or the item that is rated."""
+    if not measures.ratings:
+        values = _rank_users(ensemble, seen, held_out, measures)
+        return np.where(values["cold_users"] > 0, np.nan, values[metric])
+    catalogue = ensemble.catalogue
+    errors = rating_errors(predict_by_scores(ensemble.score, catalogue, seen), catalogue, held_out)
+    known = (catalogue.users.encode(held_out.user_ids) >= 0) & (catalogue.items.encode(held_out.item_ids) >= 0)
+    return np.where(known, errors, np.nan)
+
+
 def _rank(ensemble: Ensemble, seen: Interactions, held_out: Interactions, measures: Measures) -> dict[str, float]:
+    return means(_rank_users(ensemble, seen, held_out, measures))
+
+
+def _rank_users(
+    ensemble: Ensemble, seen: Interactions, held_out: Interactions, measures: Measures
+) -> dict[str, np.ndarray]:
     cutoffs, metrics = measures.cutoffs, measures.metrics
     catalogue = ensemble.catalogue
     if not held_out.contexts:
-        return evaluate(ensemble.score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
+        return evaluate_users(ensemble.score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
 
     def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
         return ensemble.score(users, Asked(contexts))
 
-    return means(evaluate_situations(score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics))
+    return evaluate_situations(score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from lethe.build.judging import judged_by
 from lethe.config.params import Candidate, Params
 from lethe.config.section import Section, read_yaml
-from lethe.config.sharding import Sharding
+from lethe.config.sharding import Rows, Sharding, laid_in
 from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.partition import partition_of
@@ -38,6 +38,9 @@ class Recipe(Section):
     epoch: int = 1
     """Of the dataset: what was chosen in one is chosen anew in the next."""
 
+    rows: Rows = "train"
+    """Which rows it is built from: candidates are compared on the split, the winner is served with all of them."""
+
     @model_validator(mode="before")
     @classmethod
     def _names_no_machine(cls, values: Any) -> Any:
@@ -49,6 +52,15 @@ class Recipe(Section):
     @property
     def name(self) -> str:
         return f"{self.model}-{self.sharding}"
+
+    @property
+    def laid_in(self) -> str:
+        """The folder of its shards, below the dataset's."""
+        return laid_in(self.sharding, self.rows)
+
+    def of(self, rows: Rows) -> Recipe:
+        """The same, built from other rows of the data."""
+        return self.model_copy(update={"rows": rows})
 
 
 def recipes(workspace: Workspace, params: Params, family: str) -> list[Recipe]:

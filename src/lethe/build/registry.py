@@ -12,14 +12,12 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from lethe.build.recipe import Recipe
+from lethe.build.version import Version
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.canonical import Json, canonical_json, digest_file
 from lethe.core.environment import whole_code_digest
@@ -27,50 +25,14 @@ from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data.stages import stages_code
 from lethe.errors import ArtifactError, DeploymentError, LetheError
-from lethe.serving.package import PackageInfo
 
 PREFIX = "lethe-"
 _TOO_OLD = "were built before the last completed forget request and are gone for good"
 
 
-@dataclass(frozen=True)
-class Version:
-    """One promoted package: its tag, its artifact (manifest unchecked; see ``Registry.open``) and why it is here.
-
-    ``choice``: the rule that made it a winner, and the figures it was weighed by.
-    """
-
-    tag: str
-    artifact: Artifact
-    reason: str
-    metrics: dict[str, float]
-    choice: Json = field(default_factory=dict)
-    code: str = ""
-    """SHA-256 of the code that built and promoted it."""
-    settings: str = ""
-    """SHA-256 of what params.yaml then said of its dataset."""
-    stages: str = ""
-    """SHA-256 of the code of the data stages that made its tables."""
-    lock: str = ""
-    """SHA-256 of requirements.lock as it then was, if there was one."""
-
-    @property
-    def digest(self) -> str:
-        return self.artifact.digest
-
-    @property
-    def key(self) -> str:
-        return self.artifact.key
-
-    @cached_property
-    def info(self) -> PackageInfo:
-        """What the package says of itself."""
-        return PackageInfo.parse(self.artifact.inputs["info"], f"model {self.tag}")
-
-    @cached_property
-    def recipe(self) -> Recipe:
-        """All that decided it besides the data."""
-        return Recipe.parse(self.info.recipe, f"model {self.tag}")
+def tag_of(family: str, package: Artifact) -> str:
+    """The tag under which a package is, or would be, promoted."""
+    return f"{PREFIX}{family}:{package.digest[:16]}"
 
 
 class Registry:
@@ -91,13 +53,14 @@ class Registry:
         metrics: dict[str, float],
         choice: Json | None = None,
         settings: str = "",
+        comparison: str = "",
     ) -> str:
         """Store the package and make it the family's current version; what is current already stays as it is.
 
         A version that is stored already keeps what was said at its first promotion. Raises ArtifactError if the stored
         copy differs from the package's manifest, DeploymentError if the version was retired.
         """
-        tag = f"{PREFIX}{family}:{package.digest[:16]}"
+        tag = tag_of(family, package)
         with self._locked():
             history = self._history()
             tags = history.setdefault(family, [])
@@ -107,6 +70,7 @@ class Registry:
                 about: Json = {"family": family, "reason": reason, "metrics": {**metrics}, "choice": choice or {}}
                 about |= {"code": whole_code_digest(), "settings": settings, "stages": stages_code()}
                 about |= {"lock": digest_file(self.workspace.lock)} if self.workspace.lock.is_file() else {}
+                about |= {"comparison": comparison}
                 self._store(tag, package, about)
             if tags[-1:] != [tag]:
                 tags.append(tag)
@@ -142,11 +106,12 @@ class Registry:
         """A stored version by tag; raises DeploymentError if it isn't there."""
         if not self._whole(tag, check=False):
             raise DeploymentError(f"model {tag!r} is not in the model store")
-        about = self._store_of_models().get(tag).info.metadata
+        entry = self._store_of_models().get(tag).info
+        about = entry.metadata
         artifact = self.artifacts.open(self.folder(tag), check=False)
         choice, metrics = dict(about.get("choice", {})), dict(about["metrics"])
-        made_by = (str(about.get(name, "")) for name in ("code", "settings", "stages", "lock"))
-        return Version(tag, artifact, str(about["reason"]), metrics, choice, *made_by)
+        made_by = (str(about.get(name, "")) for name in ("code", "settings", "stages", "lock", "comparison"))
+        return Version(tag, artifact, str(about["reason"]), metrics, entry.creation_time, choice, *made_by)
 
     def folder(self, tag: str) -> Path:
         """Where a version's files are."""

@@ -8,14 +8,16 @@ reports/metrics.json, reports/training.json                all families together
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from lethe.build.candidates import Outcome
+from lethe.build.decision import Decision
 from lethe.build.judging import judged_by
-from lethe.build.registry import Version
+from lethe.build.version import Version
 from lethe.config.params import Params
 from lethe.config.section import Section
+from lethe.config.sharding import Rows
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.reports import report_path, write_report, write_text
 from lethe.core.workspace import Workspace
@@ -23,10 +25,15 @@ from lethe.errors import ConfigError
 
 
 class CandidateReport(Section):
-    """A trained candidate: its figures on test and validation, and the seconds that making it took."""
+    """A trained candidate: its figures on test and validation, and the seconds that making it took.
+
+    The figures are those of a build on the training part; one on all rows, which a forget request trains, has none.
+    """
 
     model: str
     sharding: str
+    rows: Rows
+    """What it learnt from."""
     metrics: dict[str, float]
     valid: dict[str, float]
     seconds: float
@@ -41,8 +48,13 @@ class WinnerReport(Section):
 
     model: str
     sharding: str
+    rows: Rows
+    """What it learnt from; of all rows no figures are measured."""
     version: str
     reason: str
+    seconds: float
+    """Making what is served, beside the candidates; 0 where it was there."""
+    decision: Decision
     choice: dict[str, int | float | str | None]
 
 
@@ -62,17 +74,30 @@ class FamilyReport(Section):
 
 
 def write_reports(
-    workspace: Workspace, params: Params, outcomes: list[Outcome], versions: dict[str, Version], *, rebuilt: bool
+    workspace: Workspace,
+    params: Params,
+    outcomes: Sequence[Outcome],
+    decisions: Sequence[Decision],
+    versions: Mapping[str, Version],
+    builds: Mapping[str, Outcome],
+    *,
+    rebuilt: bool,
 ) -> None:
-    """Report a training, and remove what no longer holds.
+    """Report a training: its ``outcomes``, what it came to, and what was built to be served; remove what no longer
+    holds.
 
     An ordinary one trained all there is: what it doesn't report goes. After a forget request (``rebuilt``) the reports
     of other datasets stay byte for byte; of the rebuilt ones only what was trained anew stays, because a candidate that
     was not has seen what is forgotten.
     """
     trained = [
-        _family_report(workspace, params, [outcome for outcome in outcomes if outcome.job.family == family], version)
-        for family, version in versions.items()
+        _family_report(
+            workspace,
+            params,
+            [outcome for outcome in outcomes if outcome.job.family == decision.family],
+            _winner(versions[decision.family], decision, builds.get(decision.family)),
+        )
+        for decision in decisions
     ]
     datasets = {report.dataset for report in trained}
     others = [report for report in read_reports(workspace) if report.dataset not in datasets] if rebuilt else []
@@ -95,7 +120,23 @@ def read_reports(workspace: Workspace) -> list[FamilyReport]:
     return reports
 
 
-def _family_report(workspace: Workspace, params: Params, outcomes: list[Outcome], version: Version) -> FamilyReport:
+def _winner(version: Version, decision: Decision, build: Outcome | None) -> WinnerReport:
+    recipe = version.recipe
+    return WinnerReport(
+        model=recipe.model,
+        sharding=recipe.sharding,
+        rows=recipe.rows,
+        version=version.tag,
+        reason=version.reason,
+        seconds=build.seconds if build is not None and recipe.rows == "all" else 0.0,
+        decision=decision,
+        choice=version.choice,
+    )
+
+
+def _family_report(
+    workspace: Workspace, params: Params, outcomes: Sequence[Outcome], winner: WinnerReport
+) -> FamilyReport:
     """Of one family's outcomes, and of what it serves now."""
     candidates = []
     for outcome in outcomes:
@@ -104,18 +145,12 @@ def _family_report(workspace: Workspace, params: Params, outcomes: list[Outcome]
             CandidateReport(
                 model=outcome.job.recipe.model,
                 sharding=outcome.job.recipe.sharding,
+                rows=outcome.job.recipe.rows,
                 metrics=measured["test"],
                 valid=measured["valid"],
                 seconds=outcome.seconds,
             )
         )
-    winner = WinnerReport(
-        model=version.info.model,
-        sharding=version.info.sharding,
-        version=version.tag,
-        reason=version.reason,
-        choice=version.choice,
-    )
     first = outcomes[0].job
     return FamilyReport(
         dataset=first.recipe.dataset,
@@ -163,7 +198,9 @@ def _metrics(standing: Iterable[FamilyReport]) -> dict[str, dict[str, dict[str, 
     metrics: dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]] = {}
     for report in standing:
         metrics.setdefault(report.dataset, {})[report.family] = {
-            candidate.name: {"valid": candidate.valid, "test": candidate.metrics} for candidate in report.candidates
+            candidate.name: {"valid": candidate.valid, "test": candidate.metrics}
+            for candidate in report.candidates
+            if candidate.rows == "train"
         }
     return metrics
 

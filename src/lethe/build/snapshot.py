@@ -34,7 +34,7 @@ def keep(workspace: Workspace, params: Params, recipe: Recipe, reader: Reader) -
     config = params.datasets[recipe.dataset]
     folders = {"ingested": workspace.ingested(recipe.dataset)}
     if _assigned(recipe.layout):
-        folders["assignment"] = workspace.assignment(recipe.dataset, recipe.sharding)
+        folders["assignment"] = workspace.assignment(recipe.dataset, recipe.laid_in)
     files = {
         f"{name}/{path.relative_to(folder)}": path
         for name, folder in folders.items()
@@ -69,10 +69,10 @@ def lay_out(snapshot: Artifact, workspace: Workspace, params: Params, recipe: Re
     shutil.copytree(snapshot.file("ingested"), workspace.ingested(dataset), dirs_exist_ok=True)
     split_stage(workspace, then, dataset)
     if _assigned(recipe.layout):
-        shutil.copytree(snapshot.file("assignment"), workspace.assignment(dataset, recipe.sharding), dirs_exist_ok=True)
+        shutil.copytree(snapshot.file("assignment"), workspace.assignment(dataset, recipe.laid_in), dirs_exist_ok=True)
     else:
-        assign(workspace, then, dataset, recipe.sharding)
-    shards_stage(workspace, then, dataset, recipe.sharding)
+        assign(workspace, then, dataset, recipe.sharding, recipe.rows)
+    shards_stage(workspace, then, dataset, recipe.sharding, recipe.rows)
 
 
 def laid_out_by(snapshot: Artifact, params: Params, recipe: Recipe) -> Params:
@@ -90,5 +90,5 @@ def laid_out_by(snapshot: Artifact, params: Params, recipe: Recipe) -> Params:
 
 
 def _assigned(layout: Sharding) -> bool:
-    """Whether the assignment is more than a function of the training rows."""
+    """Whether the assignment is more than a function of the rows."""
     return frozen(layout) or layout.placement is not None

@@ -11,7 +11,7 @@ from lethe.config.dataset import Dataset, Fraction
 from lethe.config.evaluation import Evaluation
 from lethe.config.section import Name, Section, read_yaml
 from lethe.config.serving import Serving
-from lethe.config.sharding import Sharding
+from lethe.config.sharding import Rows, Sharding
 from lethe.core.spelling import meant
 
 ReasonCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -47,6 +47,22 @@ class Training(Section):
     its cutoffs."""
     rating_metric: str = "rmse"
     """The same for a family of models of ratings, one of ``evaluation.rating_metrics``; less is better."""
+
+
+class Promotion(Section):
+    """What of a winner is served, and when it replaces what is served already."""
+
+    serve: Rows = "all"
+    """Rows that what is served has learnt: all, or train, which serves the very build that was measured (for
+    experiments; newest rows are then neither learnt nor hidden)."""
+    tolerance: Fraction = 0.01
+    """Share of the served model's metric that its successor may lose and still replace it, because it is newer."""
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+    """How sure it must be that a newer build is worse (a paired test on the users that both know) for the older one to
+    be kept."""
+    max_age_days: float = Field(30, gt=0)
+    """Days without a training that made or confirmed what is served, after which lethe status warns of it, and any
+    training replaces it."""
 
 
 class Validation(Section):
@@ -124,6 +140,8 @@ class Params(Section):
     """Settings of aggregators by name."""
     training: Training = Training()
     """How sub-models are trained and winners chosen."""
+    promotion: Promotion = Promotion()
+    """What is served of a winner, and when it replaces what is served."""
     evaluation: Evaluation = Evaluation()
     """What is measured."""
     validation: Validation = Validation()

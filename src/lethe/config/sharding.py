@@ -8,6 +8,15 @@ from pydantic import Field, model_validator
 
 from lethe.config.section import Name, Section
 
+Rows = Literal["train", "all"]
+"""Which rows a build learns from: the split's training part, so that it can be measured on the rest; or all, so that it
+can be served."""
+
+
+def laid_in(sharding: str, rows: Rows) -> str:
+    """The folder, below the dataset's, in which a sharding of these rows lies."""
+    return sharding if rows == "train" else f"{sharding}/{rows}"
+
 
 class ColumnPlacement(Section):
     """Users whose value in a table of yours reaches a bound lie in the last slice. The file is only read."""

@@ -91,16 +91,23 @@ class Workspace:
         folder = self.root / "data" / dataset / "split"
         return folder if part is None else folder / f"{part}.parquet"
 
-    def assignment(self, dataset: str, sharding: str) -> Path:
-        """The folder the assign stage makes: assignment.parquet and, in epoch.json, what it was made under."""
-        return self.root / "data" / dataset / sharding / "assignment"
+    def rows(self, dataset: str, rows: str) -> Path:
+        """What a build may learn from: the training part of the split, or ``all`` rows."""
+        return self.interactions(dataset) if rows == "all" else self.split(dataset, rows)
 
-    def shards(self, dataset: str, sharding: str) -> Path:
-        return self.root / "data" / dataset / sharding / "shards"
+    def assignment(self, dataset: str, laid_in: str) -> Path:
+        """The folder the assign stage makes: assignment.parquet and, in epoch.json, what it was made under.
 
-    def shard_side(self, dataset: str, sharding: str, shard: str) -> Path:
+        ``laid_in``: a sharding's name, or, of all rows, that and ``/all`` (see ``lethe.config.sharding``).
+        """
+        return self.root / "data" / dataset / laid_in / "assignment"
+
+    def shards(self, dataset: str, laid_in: str) -> Path:
+        return self.root / "data" / dataset / laid_in / "shards"
+
+    def shard_side(self, dataset: str, laid_in: str, shard: str) -> Path:
         """The folder of a shard's side tables."""
-        return self.shards(dataset, sharding) / "side" / shard
+        return self.shards(dataset, laid_in) / "side" / shard
 
     @property
     def artifacts(self) -> Path:

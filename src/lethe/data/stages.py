@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
 
 from lethe.config.params import Params
-from lethe.config.sharding import ColumnPlacement, Placement, RequestPlacement
+from lethe.config.sharding import ColumnPlacement, Placement, RequestPlacement, Rows, laid_in
 from lethe.config.table import Columns, TableFormat
 from lethe.core.canonical import readable_json
 from lethe.core.environment import code_digest
@@ -105,12 +106,12 @@ def split_stage(workspace: Workspace, params: Params, dataset: str) -> None:
             parts[name].write(folder / f"{name}.parquet")
 
 
-def assign(workspace: Workspace, params: Params, dataset: str, sharding: str) -> None:
-    """Lay each training row into a shard. An assignment that looked at data is frozen until its params change or a new
-    epoch begins."""
+def assign(workspace: Workspace, params: Params, dataset: str, sharding: str, of: Rows = "train") -> None:
+    """Lay each row into a shard: each of training, or each of all. An assignment that looked at data is frozen until
+    its params change or a new epoch begins."""
     layout = params.shardings[sharding]
-    rows = Interactions.read(workspace.split(dataset, "train"))
-    folder = workspace.assignment(dataset, sharding)
+    rows = Interactions.read(workspace.rows(dataset, of))
+    folder = workspace.assignment(dataset, laid_in(sharding, of))
     epoch = {"sharding": layout.plain(), "seed": params.seed, "epoch": params.datasets[dataset].epoch}
     stream = Stream(params.seed)("partition", dataset, sharding)
     previous = None
@@ -166,15 +167,15 @@ def _leaving(workspace: Workspace, placement: Placement | None, dataset: str, ro
             return np.array(often, dtype=bool)[places]
 
 
-def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: str) -> None:
-    """One Parquet file a shard: exactly the training rows the assignment lays there; and the side tables' rows that
-    belong to its users and items, in ``side`` below them."""
-    rows = Interactions.read(workspace.split(dataset, "train"))
-    assignment = Assignment.read(workspace.assignment(dataset, sharding) / "assignment.parquet")
+def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: str, of: Rows = "train") -> None:
+    """One Parquet file a shard: exactly the rows the assignment lays there; and the side tables' rows that belong to
+    its users and items, in ``side`` below them."""
+    rows, place = Interactions.read(workspace.rows(dataset, of)), laid_in(sharding, of)
+    assignment = Assignment.read(workspace.assignment(dataset, place) / "assignment.parquet")
     count = params.shardings[sharding].num_shards
     width = max(2, len(str(count - 1)))
-    tables = training_tables(workspace, params, dataset)
-    with _fresh(workspace.shards(dataset, sharding)) as folder:
+    tables = tables_beside(workspace, params, dataset, of)
+    with _fresh(workspace.shards(dataset, place)) as folder:
         for shard in range(count):
             name, held = f"{shard:0{width}d}", assignment.shards == shard
             own, slices = rows.take(held), assignment.slices
@@ -183,6 +184,11 @@ def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: s
                 columns["slice"] = to_arrow(slices[held])
             write_parquet(pa.table(columns), folder / f"{name}.parquet")
             tables.of_rows(own).write(folder / "side" / name)
+
+
+def tables_beside(workspace: Workspace, params: Params, dataset: str, of: Rows) -> SideTables:
+    """What may be learnt from beside these rows: nothing is withheld from a model that learns all of them."""
+    return SideTables.read(workspace.side(dataset)) if of == "all" else training_tables(workspace, params, dataset)
 
 
 def training_tables(workspace: Workspace, params: Params, dataset: str) -> SideTables:
@@ -208,12 +214,22 @@ def _fresh(folder: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
+def _of_both(stage: Callable[[Workspace, Params, str, str, Rows], None]) -> Callable[..., None]:
+    """A stage of one sharding, for the rows that are compared and for those that are served."""
+
+    def both(workspace: Workspace, params: Params, dataset: str, sharding: str) -> None:
+        for rows in get_args(Rows):
+            stage(workspace, params, dataset, sharding, rows)
+
+    return both
+
+
 STAGES: dict[str, Callable[..., None]] = {
     "source": source_stage,
     "ingest": ingest,
     "split": split_stage,
-    "assign": assign,
-    "shards": shards_stage,
+    "assign": _of_both(assign),
+    "shards": _of_both(shards_stage),
 }
 
 
@@ -222,8 +238,8 @@ def build_data(workspace: Workspace, params: Params, dataset: str, shardings: li
     for stage in (source_stage, ingest, split_stage):
         stage(workspace, params, dataset)
     for sharding in shardings:
-        assign(workspace, params, dataset, sharding)
-        shards_stage(workspace, params, dataset, sharding)
+        for name in ("assign", "shards"):
+            STAGES[name](workspace, params, dataset, sharding)
 
 
 def prepare() -> None:

@@ -44,6 +44,17 @@ def evaluate_ratings(
     unknown = [name for name in metrics if name not in ERRORS]
     if unknown:
         raise ConfigError(f"metrics: unknown {unknown[0]!r}; known metrics of ratings: {', '.join(ERRORS)}")
+    errors = rating_errors(predict, catalogue, held_out)
+    users, items = catalogue.users.encode(held_out.user_ids), catalogue.items.encode(held_out.item_ids)
+    return {
+        **{name: ERRORS[name](errors) for name in metrics},
+        "cold_users": float(len(np.unique(held_out.user_ids[users < 0]))),
+        "cold_items": float(len(np.unique(held_out.item_ids[items < 0]))),
+    }
+
+
+def rating_errors(predict: Predict, catalogue: Catalogue, held_out: Interactions) -> np.ndarray:
+    """r - r̂ of each held-out row -> [n] float64, finite; raises DataError as ``evaluate_ratings`` does."""
     if not len(held_out):
         raise DataError("held-out interactions: 0 rows, must be at least 1")
     if held_out.ratings is None:
@@ -56,11 +67,7 @@ def evaluate_ratings(
         bad = int((~np.isfinite(errors[rows])).sum())
         if bad:
             raise DataError(f"predicted ratings: {bad} of the first {start + len(errors)} rows are not finite")
-    return {
-        **{name: ERRORS[name](errors) for name in metrics},
-        "cold_users": float(len(np.unique(held_out.user_ids[users < 0]))),
-        "cold_items": float(len(np.unique(held_out.item_ids[items < 0]))),
-    }
+    return errors
 
 
 def predict_by_scores(score: Score, catalogue: Catalogue, train: Interactions) -> Predict:

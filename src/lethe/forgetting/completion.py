@@ -7,7 +7,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from lethe.build.registry import Registry, Version
+from lethe.build.registry import Registry
+from lethe.build.version import Version
 from lethe.config.params import Params
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.canonical import digest_file

@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from lethe.build.inputs import PackageInputs
-from lethe.build.registry import Registry, Version
+from lethe.build.recipe import Recipe
+from lethe.build.registry import Registry
+from lethe.build.version import Version
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
@@ -106,7 +108,7 @@ def _tables(workspace: Workspace, dataset: str, infos: list[PackageInfo], reader
     """Digests of every table of a dataset: of its bytes, and where it holds interactions of its content, and of what of
     it is liked. Tables whose content a version of today's data names aren't read for it."""
     thresholds, digests = {None, *(info.positive for info in infos)}, set[str]()
-    named = set[Path]() if thresholds != {None} else _named_by(workspace, dataset, infos, reader)
+    named = set[Path]() if thresholds != {None} else set(_named_by(workspace, dataset, infos, reader))
     for path in (workspace.root / "data" / dataset).rglob("*.parquet"):
         digests.add(reader.digest_file(path))
         # Nothing is made of an assignment's content but shards.
@@ -119,14 +121,15 @@ def _tables(workspace: Workspace, dataset: str, infos: list[PackageInfo], reader
     return digests
 
 
-def _named_by(workspace: Workspace, dataset: str, infos: list[PackageInfo], reader: Reader) -> set[Path]:
+def _named_by(workspace: Workspace, dataset: str, infos: list[PackageInfo], reader: Reader) -> Iterator[Path]:
     """The tables that versions of today's data were built from."""
-    whole, named = workspace.interactions(dataset), set[Path]()
+    whole = workspace.interactions(dataset)
     for info in infos:
         if whole.is_file() and info.data_digest == reader.digest_beside(whole):
-            named |= {whole, *(workspace.split(dataset, part) for part in PARTS)}
-            named |= {workspace.shards(dataset, info.sharding) / f"{shard}.parquet" for shard in info.shards}
-    return named
+            recipe = Recipe.parse(info.recipe, f"model of {info.family}")
+            yield whole
+            yield from (workspace.split(dataset, part) for part in PARTS if f"split/{part}" in info.tables)
+            yield from (workspace.shards(dataset, recipe.laid_in) / f"{shard}.parquet" for shard in info.shards)
 
 
 def _liked(path: Path, threshold: str | None, reader: Reader) -> tuple[str, str]:

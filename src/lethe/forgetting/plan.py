@@ -10,7 +10,7 @@ from lethe.build.costs import Costs
 from lethe.build.recipe import Recipe
 from lethe.config.params import Params
 from lethe.config.section import Section
-from lethe.config.sharding import Sharding
+from lethe.config.sharding import Sharding, laid_in
 from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import guarantee, residues
@@ -62,7 +62,7 @@ class FamilyPlan:
 
     @property
     def rows(self) -> int:
-        """Training rows that leave."""
+        """Rows it learnt that leave."""
         return sum(shard.gone for shard in self.shards.values())
 
     def to_json(self) -> Json:
@@ -127,7 +127,7 @@ class Plan:
         lines = [f"{len(self.requests)} requests, due {self.due:%Y-%m-%d}"]
         for one in self.families:
             shards = ", ".join(one.touched) or "none"
-            lines.append(f"{one.served.family}: {one.rows} training rows, shards {shards} of {len(one.shards)}")
+            lines.append(f"{one.served.family}: {one.rows} rows, shards {shards} of {len(one.shards)}")
             lines.append(f"  {one.predicted}; {guarantee(one.served.recipe.layout)}")
             for other in one.alternatives:
                 shards = f"{len(_touched(other.shards))} of {len(other.shards)} shards"
@@ -162,8 +162,9 @@ def plan(
     """Look the subjects up in the shard tables, side tables included, of every served family of their datasets, and
     predict the work.
 
-    With ``params`` its other shardings are compared with; one whose tables don't exist is left out. A user whose rows
-    are all in validation or test touches no shard; what is made of them is rebuilt all the same.
+    With ``params`` its other shardings are compared with; one whose tables don't exist is left out. Where a family
+    serves a build on the training part, a user whose rows are all in validation or test touches no shard; what is made
+    of them is rebuilt all the same.
     """
     touching, reader = {request.dataset for request in requests}, reader or Reader()
     families = [
@@ -187,7 +188,7 @@ def _family(
     shards = shards_of(workspace, recipe, mine, reader)
     alternatives = []
     for name, layout in params.shardings.items() if params else ():
-        if name == recipe.sharding or not workspace.shards(recipe.dataset, name).is_dir():
+        if name == recipe.sharding or not workspace.shards(recipe.dataset, laid_in(name, recipe.rows)).is_dir():
             continue
         settings = params.aggregators.get(layout.aggregator, {}) if params else {}
         aggregator = aggregator_of(layout.aggregator).Config.parse(settings, f"aggregators.{layout.aggregator}").plain()

@@ -18,7 +18,7 @@ class DatasetState(Section):
 
     interactions: str
     shards: dict[str, dict[str, str]]
-    """{sharding: {shard: digest}}: those that what is served was built from."""
+    """{where a sharding is laid: {shard: digest}}: those that what is served was built from."""
 
     def digests(self) -> Iterator[str]:
         yield self.interactions
@@ -101,7 +101,7 @@ def state_of(workspace: Workspace, reader: Reader | None = None) -> State:
             dataset: DatasetState(
                 interactions=reader.digest_beside(workspace.interactions(dataset)),
                 shards={
-                    version.info.sharding: version.info.shards
+                    version.recipe.laid_in: version.info.shards
                     for version in versions.values()
                     if version.info.dataset == dataset
                 },

@@ -20,7 +20,7 @@ from lethe.tables.reader import Reader
 class Shard:
     """What of a shard leaves, and what is learnt again.
 
-    ``rows`` and ``gone`` count its training rows and those that leave; ``trainings``: the rows of each training that
+    ``rows`` and ``gone`` count its rows and those that leave; ``trainings``: the rows of each training that
     has to be done anew (one, or one a slice from the touched one on; none for a shard that is left empty).
     ``touched``: it held such rows, in its side tables or otherwise.
     """
@@ -71,7 +71,7 @@ def shards_of(
     workspace: Workspace, recipe: Recipe, requests: Sequence[ForgetRequest], reader: Reader
 ) -> dict[str, Shard]:
     """Every shard of the recipe's sharding, and what the requests, all of its dataset, touch in it."""
-    tables = sorted(workspace.shards(recipe.dataset, recipe.sharding).glob("*.parquet"))
+    tables = sorted(workspace.shards(recipe.dataset, recipe.laid_in).glob("*.parquet"))
     return {path.stem: _shard(path, requests, recipe.layout.slices, reader) for path in tables}
 
 

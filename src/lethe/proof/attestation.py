@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lethe import __version__
-from lethe.build.registry import Registry, Version
+from lethe.build.registry import Registry
+from lethe.build.version import Version
 from lethe.core.canonical import Json, digest_json
 from lethe.core.envelope import seal, statement
 from lethe.core.files import write_whole

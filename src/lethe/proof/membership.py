@@ -14,7 +14,8 @@ from typing import TypedDict
 import numpy as np
 
 from lethe.build.builder import Builder
-from lethe.build.registry import Registry, Version
+from lethe.build.registry import Registry
+from lethe.build.version import Version
 from lethe.config.params import Params
 from lethe.core import reports
 from lethe.core.random import Stream
@@ -28,7 +29,7 @@ from lethe.serving.package import Package, RawId
 from lethe.tables.interactions import Interactions
 
 Histories = dict[RawId, list[RawId]]
-"""Items of each user's training rows, by raw ids."""
+"""Items of each user's rows that are learnt, by raw ids."""
 
 
 Looks = dict[str, dict[str, dict[str, float]]]
@@ -61,7 +62,10 @@ def audit_membership(
     for dataset in sorted({version.info.dataset for version in served.values()}):
         mine = {family: version for family, version in served.items() if version.info.dataset == dataset}
         stream = Stream(seed)("membership", dataset)
-        forgotten, unseen = _chosen(Interactions.read(workspace.split(dataset, "train")), count, stream, dataset)
+        # Rows that every one of them has learnt.
+        rows = "train" if any(version.recipe.rows == "train" for version in mine.values()) else "all"
+        learnt = Interactions.read(workspace.rows(dataset, rows))
+        forgotten, unseen = _chosen(learnt, count, stream, dataset)
         workspace.temporary.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="membership-") as folder:
             clean = clean_workspace(workspace, params, Path(folder))
@@ -88,17 +92,17 @@ def write_report(workspace: Workspace, report: Membership) -> None:
     reports.write_report(workspace, "membership", report)
 
 
-def _chosen(train: Interactions, count: int, stream: Stream, dataset: str) -> tuple[Histories, Histories]:
+def _chosen(learnt: Interactions, count: int, stream: Stream, dataset: str) -> tuple[Histories, Histories]:
     """Two groups of users of the same kind: drawn together, then parted."""
-    ids, first, rows = np.unique(train.user_ids, return_index=True, return_counts=True)
+    ids, first, rows = np.unique(learnt.user_ids, return_index=True, return_counts=True)
     enough = np.flatnonzero(rows > 1)
     if len(enough) <= 2 * count:
         raise ConfigError(
-            f"audit.users: {count} must be below half of the {len(enough)} users of {dataset} with 2 training rows"
+            f"audit.users: {count} must be below half of the {len(enough)} users of {dataset} with 2 rows to learn from"
         )
     drawn = stream.numpy("users").permutation(enough)[: 2 * count]
     # The canonical order keeps a user's rows together.
-    histories = [(ids[i], train.item_ids[first[i] : first[i] + rows[i]].tolist()) for i in drawn]
+    histories = [(ids[i], learnt.item_ids[first[i] : first[i] + rows[i]].tolist()) for i in drawn]
     return dict(histories[:count]), dict(histories[count:])
 
 

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 from pydantic import JsonValue
 
 from lethe.build.builder import Builder
-from lethe.build.registry import Version
 from lethe.build.snapshot import laid_out_by, lay_out
+from lethe.build.version import Version
 from lethe.config.params import Params
+from lethe.config.sharding import Rows, laid_in
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.environment import whole_code_digest
 from lethe.core.workspace import Workspace
@@ -30,6 +32,8 @@ from lethe.proof.compare import OTHER_CODE, same_environment
 from lethe.tables.reader import Reader
 
 Progress = Callable[[str], None]
+Layout = tuple[str, Rows]
+"""A sharding, and of which rows."""
 
 
 def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Workspace:
@@ -39,7 +43,8 @@ def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Works
     copies += [workspace.source_copy(dataset) for dataset in params.pipeline.datasets]
     for sharding, layout in params.shardings.items():
         if frozen(layout):
-            copies += [workspace.assignment(dataset, sharding) for dataset in params.pipeline.datasets]
+            places = [laid_in(sharding, rows) for rows in get_args(Rows)]
+            copies += [workspace.assignment(dataset, where) for dataset in params.pipeline.datasets for where in places]
     for source in copies:
         target = folder / source.relative_to(workspace.root)
         if source.is_dir():
@@ -93,29 +98,30 @@ class Rebuild:
         layouts = self._layouts()
         datasets = {version.info.dataset for version in self.served.values()}
         left_out = [f"{dataset}/tables" for dataset in sorted(datasets - set(layouts))]
-        for dataset, shardings in layouts.items():
+        for dataset, laid in layouts.items():
             self.progress(f"data of {dataset}")
-            if not self._make(dataset, shardings):
+            if not self._make(dataset, laid):
                 left_out.append(f"{dataset}/interactions")
-        today, made = (table_digests(w, layouts, self.reader) for w in (self.workspace, self.clean))
+        places = {dataset: tuple(laid_in(*layout) for layout in laid) for dataset, laid in layouts.items()}
+        today, made = (table_digests(w, places, self.reader) for w in (self.workspace, self.clean))
         for name in left_out:
             today.pop(name, None)
             made.pop(name, None)
         return Tables(today, made, tuple(left_out))
 
-    def _layouts(self) -> dict[str, tuple[str, ...]]:
-        """{dataset: shardings} behind what is served that params.yaml still wants as they were for it."""
-        layouts: dict[str, tuple[str, ...]] = {}
+    def _layouts(self) -> dict[str, tuple[Layout, ...]]:
+        """{dataset: layouts} behind what is served that params.yaml still wants as they were for it."""
+        layouts: dict[str, tuple[Layout, ...]] = {}
         for version in self.served.values():
             recipe, config = version.recipe, self.params.datasets.get(version.recipe.dataset)
             if config is None or config.digest() != version.settings or self.params.seed != recipe.seed:
                 continue
             known = layouts.setdefault(recipe.dataset, ())
             if self.params.shardings.get(recipe.sharding) == recipe.layout:
-                layouts[recipe.dataset] = tuple(sorted({*known, recipe.sharding}))
+                layouts[recipe.dataset] = tuple(sorted({*known, (recipe.sharding, recipe.rows)}))
         return layouts
 
-    def _make(self, dataset: str, shardings: tuple[str, ...]) -> bool:
+    def _make(self, dataset: str, layouts: tuple[Layout, ...]) -> bool:
         """Make a dataset's tables anew; returns whether its source is still as it was when today's were made."""
         source_stage(self.clean, self.params, dataset)
         then, now = (json.loads(w.source_digest(dataset).read_bytes()) for w in (self.workspace, self.clean))
@@ -126,9 +132,9 @@ class Rebuild:
         else:
             shutil.copytree(self.workspace.ingested(dataset), self.clean.ingested(dataset))
         split_stage(self.clean, self.params, dataset)
-        for sharding in shardings:
-            assign(self.clean, self.params, dataset, sharding)
-            shards_stage(self.clean, self.params, dataset, sharding)
+        for sharding, rows in layouts:
+            assign(self.clean, self.params, dataset, sharding, rows)
+            shards_stage(self.clean, self.params, dataset, sharding, rows)
         return bool(then == now)
 
     def sub_models(self, names: Iterable[str]) -> dict[str, str]:
@@ -161,7 +167,7 @@ class Rebuild:
         version = self.served[family]
         recipe = version.recipe
         here = Builder(self.clean, recipe, self.reader)
-        if self.clean.shards(recipe.dataset, recipe.sharding).is_dir() and here.tables() == version.info.tables:
+        if self.clean.shards(recipe.dataset, recipe.laid_in).is_dir() and here.tables() == version.info.tables:
             return here
         own = Workspace(self.folder / family)
         if not own.root.is_dir():
@@ -212,15 +218,15 @@ class Rebuild:
         return stored
 
 
-def table_digests(workspace: Workspace, layouts: Mapping[str, tuple[str, ...]], reader: Reader) -> dict[str, str]:
-    """Digest of the content of every table of these datasets {dataset: shardings}."""
+def table_digests(workspace: Workspace, places: Mapping[str, tuple[str, ...]], reader: Reader) -> dict[str, str]:
+    """Digest of the content of every table of these datasets {dataset: where its shardings are laid}."""
     files: dict[str, Path] = {}
-    for dataset, shardings in layouts.items():
+    for dataset, laid in places.items():
         files[f"{dataset}/interactions"] = workspace.interactions(dataset)
         files |= {f"{dataset}/split/{part}": workspace.split(dataset, part) for part in PARTS}
-        for sharding in shardings:
-            paths = sorted(workspace.shards(dataset, sharding).glob("*.parquet"))
-            files |= {f"{dataset}/{sharding}/shard/{path.stem}": path for path in paths}
+        for where in laid:
+            paths = sorted(workspace.shards(dataset, where).glob("*.parquet"))
+            files |= {f"{dataset}/{where}/shard/{path.stem}": path for path in paths}
     return {name: reader.digest_beside(path) for name, path in files.items()}
 
 

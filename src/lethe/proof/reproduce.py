@@ -70,7 +70,7 @@ def _build(
 ) -> dict[str, str]:
     progress(f"{family}: data of {recipe.dataset}")
     build_data(clean, params, recipe.dataset, [recipe.sharding])
-    made, table = table_digests(clean, {recipe.dataset: (recipe.sharding,)}, Reader()), f"{recipe.dataset}/interactions"
+    made, table = table_digests(clean, {recipe.dataset: (recipe.laid_in,)}, Reader()), f"{recipe.dataset}/interactions"
     if made[table] != content.after[table]:
         raise NotComparable(
             f"{content.request.id}: the data of {recipe.dataset} are not the certificate's, they have changed since"

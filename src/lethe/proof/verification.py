@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from lethe.build.registry import Registry, Version
+from lethe.build.registry import Registry
+from lethe.build.version import Version
 from lethe.config.params import Params
 from lethe.core import reports
 from lethe.core.process import alone

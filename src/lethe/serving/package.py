@@ -49,7 +49,7 @@ class PackageInfo(Section):
     snapshot: Reference
     """The kept copy of the tables that its build began with (``lethe.build.snapshot``)."""
     tables: dict[str, str]
-    """Content digest of every table behind it: interactions, split/train, …, shard/00, …"""
+    """Content digest of every table behind it: interactions, then split/train, … or all, then shard/00, …"""
     ensemble: Reference
     sub_models: dict[str, str]
     """{shard: digest}"""
