@@ -111,17 +111,20 @@ def test_pretrained_vectors(tmp_path: Path) -> None:
     params["shardings"]["user-hash-3"]["partition"] = "ubp"
     workspace.params.write_text(yaml.safe_dump(params, sort_keys=False))
     train(workspace)
-    files = {path.name for path in workspace.assignment("tiny", "user-hash-3").rglob("*") if path.is_file()}
+    places = ("user-hash-3", "user-hash-3/all")
+    files = {path.name for place in places for path in workspace.assignment("tiny", place).rglob("*.*")}
     assert files == {"assignment.parquet", "epoch.json"}
-    held = shard_of(workspace, GONE)
+    untouched = {
+        Interactions.read(path).digest()
+        for place in places
+        for path in workspace.shards("tiny", place).glob("*.parquet")
+        if path.stem != shard_of(workspace, GONE, place)
+    }
     asked = time.time()
     forget(workspace, GONE)
-    left = {a.inputs.get("shard"): a.record().made for a in ArtifactStore(workspace.artifacts).all()}
     made = [a for a in ArtifactStore(workspace.artifacts).all() if a.record().made < asked]
-    assert held in left
-    assert {(a.kind, a.inputs.get("shard")) for a in made} == {("sub-model", s) for s in ("00", "01", "02")} - {
-        ("sub-model", held)
-    }
+    assert len(untouched) == 4
+    assert {(a.kind, a.inputs.get("data")) for a in made} == {("sub-model", digest) for digest in untouched}
 
 
 def test_shard_reads_global_state(tmp_path: Path) -> None:

@@ -106,14 +106,24 @@ def test_what_was_not_trained_anew_has_seen_the_forgotten_and_goes(trained: Work
     stray = trained.reports / "learning_curves" / "bpr-whole.csv"
     stray.write_text("of an older layout")
     forget(trained, "tiny", "user-003")
-    metrics = report(trained, "metrics.json")["tiny"]
-    served = f"{winner['model']}-{winner['sharding']}"
-    assert set(metrics["first-tiny"]) == {served}
-    assert set(before["first-tiny"]) > {served}
-    assert metrics["second-tiny"] != before["second-tiny"]
+    assert winner["rows"] == "all"
+    assert set(before["first-tiny"]) == {"bpr-whole", "mostpop-whole"}
+    assert report(trained, "metrics.json")["tiny"] == {"first-tiny": {}, "second-tiny": {}}
+    trained_anew = [row for row in report(trained, "training.json")["candidates"] if row["dataset"] == "tiny"]
+    assert {row["rows"] for row in trained_anew} == {"all"}, "what is served is rebuilt, and nothing is left to measure"
     name = "tiny/second-tiny/bpr-whole.csv"
     assert curves(trained)[name] != drawn[name]
     assert not stray.exists()
+
+
+def test_where_the_measured_build_is_served_it_is_measured_again(trained: Workspace) -> None:
+    change(trained, promotion={"serve": "train"})
+    house.train(trained)
+    before = report(trained, "metrics.json")["tiny"]
+    forget(trained, "tiny", "user-003")
+    after = report(trained, "metrics.json")["tiny"]
+    assert set(after["second-tiny"]) == {"bpr-whole"}
+    assert after["second-tiny"] != before["second-tiny"]
 
 
 def test_a_family_that_left_loses_its_reports(trained: Workspace) -> None:
