@@ -16,6 +16,7 @@ import pytest
 from lethe.build.builder import Builder
 from lethe.build.recipe import candidate_recipe
 from lethe.config.params import Candidate, Params
+from lethe.config.sharding import Rows
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 from lethe.forgetting.ledger.requests import ForgetRequest
@@ -31,11 +32,12 @@ from tests.side import side_tables, without_user
 TWO_TOWERS = [name for name, model in MODELS.items() if model(configure(name, {}), Shape(2, 2)).factors() is not None]
 
 
-def build(workspace: Workspace, model: str, sharding: str) -> dict[str, str]:
-    """Digest of everything from data to package, by name."""
+def build(workspace: Workspace, model: str, sharding: str, rows: Rows = "all") -> dict[str, str]:
+    """Digest of everything from data to package, by name; of what is served, or of the build that is compared."""
     params = Params.read(workspace.params)
     build_data(workspace, params, "tiny", [sharding])
-    builder = Builder(workspace, candidate_recipe(workspace, params, "tiny", Candidate(model=model, sharding=sharding)))
+    recipe = candidate_recipe(workspace, params, "tiny", Candidate(model=model, sharding=sharding)).of(rows)
+    builder = Builder(workspace, recipe)
     sub_models = {name: builder.sub_model(name) for name in builder.shard_names()}
     ensemble = builder.ensemble({name: artifact.key for name, artifact in sub_models.items()})
     digests = {f"sub-model/{name}": artifact.digest for name, artifact in sub_models.items()}
@@ -55,21 +57,26 @@ def without(rows: Interactions, *users: str) -> Interactions:
     return rows.take(~np.isin(rows.user_ids, users))
 
 
-def cases() -> list[tuple[str, str]]:
-    sharded = [(model, "user-hash-3" if model in TWO_TOWERS else "mean-3") for model in MODELS]
-    return [*sharded, ("mostpop", "whole"), ("wmf", "whole"), ("wmf", "mean-3")]
+def cases() -> list[tuple[str, str, Rows]]:
+    sharded: list[tuple[str, str, Rows]] = [
+        (model, "user-hash-3" if model in TWO_TOWERS else "mean-3", "all") for model in MODELS
+    ]
+    compared: list[tuple[str, str, Rows]] = [("wmf", "user-hash-3", "train"), ("eatnn", "whole", "train")]
+    return [*sharded, *compared, ("mostpop", "whole", "all"), ("wmf", "whole", "all"), ("wmf", "mean-3", "all")]
 
 
-@pytest.mark.parametrize(("model", "sharding"), cases())
-def test_equality_forgetting_a_user_is_never_having_had_him(model: str, sharding: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("model", "sharding", "of"), cases())
+def test_equality_forgetting_a_user_is_never_having_had_him(
+    model: str, sharding: str, of: Rows, tmp_path: Path
+) -> None:
     rows, gone = taste_blocks(), "user-004"
     tables = tables_for(model, rows)
     forgetful = make_workspace(tmp_path / "forgetful", rows, (model,), tables)
-    before = build(forgetful, model, sharding)
+    before = build(forgetful, model, sharding, of)
     suppress(forgetful, "tiny", [(gone, ())])
-    after = build(forgetful, model, sharding)
+    after = build(forgetful, model, sharding, of)
     rest = without_user(tables, gone)
-    never = build(make_workspace(tmp_path / "never", without(rows, gone), (model,), rest), model, sharding)
+    never = build(make_workspace(tmp_path / "never", without(rows, gone), (model,), rest), model, sharding, of)
     assert after == never
     assert after["package"] != before["package"]
 
@@ -107,7 +114,7 @@ def test_isolation_a_shard_alone_has_the_bytes_of_the_full_build(model: str, tmp
     params = Params.read(alone.params)
     build_data(alone, params, "tiny", [sharding])
     candidate = Candidate(model=model, sharding=sharding)
-    builder = Builder(alone, candidate_recipe(alone, params, "tiny", candidate))
+    builder = Builder(alone, candidate_recipe(alone, params, "tiny", candidate).of("all"))
     names = builder.shard_names()
     # Backwards, side by side in threads: neither order nor company may show in the bytes.
     with ThreadPoolExecutor(2) as pool:
@@ -120,7 +127,7 @@ def test_isolation_a_shard_alone_has_the_bytes_of_the_full_build(model: str, tmp
 def test_isolation_only_the_touched_shard_changes(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "w", taste_blocks())
     before = build(workspace, "wmf", "user-hash-3")
-    folder = workspace.shards("tiny", "user-hash-3")
+    folder = workspace.shards("tiny", "user-hash-3/all")
     holder = next(p.stem for p in sorted(folder.glob("*.parquet")) if "user-004" in Interactions.read(p).user_ids)
     suppress(workspace, "tiny", [("user-004", ())])
     after = build(workspace, "wmf", "user-hash-3")
@@ -133,7 +140,7 @@ def test_forgetting_a_user_touches_the_shards_of_who_chose_them_and_no_other(tmp
     tables = side_tables(rows)
     workspace = make_workspace(tmp_path / "w", rows, ("wmf",), tables)
     before = build(workspace, "wmf", "user-hash-3")
-    links, folder = tables.tables["links"], workspace.shards("tiny", "user-hash-3")
+    links, folder = tables.tables["links"], workspace.shards("tiny", "user-hash-3/all")
 
     def holders(user: str) -> set[str]:
         concerned = {user, *links["user"][links["friend"] == user]}
@@ -143,7 +150,7 @@ def test_forgetting_a_user_touches_the_shards_of_who_chose_them_and_no_other(tmp
     holding = holders(gone)
     request = ForgetRequest.new("tiny", gone, now=datetime.now(UTC), datasets=["tiny"])
     candidate = Candidate(model="wmf", sharding="user-hash-3")
-    recipe = candidate_recipe(workspace, Params.read(workspace.params), "tiny", candidate)
+    recipe = candidate_recipe(workspace, Params.read(workspace.params), "tiny", candidate).of("all")
     planned = plan(workspace, [request], [Served("sharded", recipe)])
     assert set(planned.families[0].touched) == holding
     suppress(workspace, "tiny", [(gone, ())])

@@ -40,6 +40,8 @@ class Decision(Section):
     """Two-sided, of no difference on those."""
     version: str = ""
     """What is served from now on."""
+    comparison: str = ""
+    """Key of the ensemble, built on the training part, that the next training's winner is held against."""
     at: str = ""
     """When it was decided."""
     fresh: str = ""
@@ -77,12 +79,18 @@ class Decisions(Section):
         tags = tuple(sorted({*self.left.get(family, ()), *left}))
         return self.model_copy(update={"left": {**self.left, family: tags}})
 
-    def age_days(self, family: str, version: Version, now: datetime | None = None) -> float:
-        """How long ago what is served was last what the newest data give."""
-        last = self.last.get(family)
-        known = last is not None and last.version == version.tag and last.fresh
-        since = datetime.fromisoformat(last.fresh) if last is not None and known else version.made
-        return ((now or datetime.now(UTC)) - since).total_seconds() / 86_400
+    def comparison(self, version: Version) -> str:
+        """Key of the build on the training part that stands for a served version; empty where there is none."""
+        last = self.last.get(version.info.family)
+        return last.comparison if last is not None and last.version == version.tag else version.comparison
+
+    def since(self, version: Version) -> datetime:
+        """When a served version was last what the newest data give."""
+        last = self.last.get(version.info.family)
+        return datetime.fromisoformat(last.fresh) if last is not None and last.version == version.tag else version.made
+
+    def age_days(self, version: Version, now: datetime | None = None) -> float:
+        return ((now or datetime.now(UTC)) - self.since(version)).total_seconds() / 86_400
 
 
 def _path(workspace: Workspace) -> Path:

@@ -48,7 +48,7 @@ def promote_winners(
         decision = one.decision if build is None else _promote(workspace, params, one, build, reader)
         version = Registry(workspace).current(decision.family)
         assert version is not None, "a family's first winner is always built"
-        decisions.append(_dated(workspace, decision, version))
+        decisions.append(_completed(workspace, decision, version, one.comparison))
         versions[decision.family] = version
     registry = Registry(workspace)
     if not rebuilt:
@@ -85,11 +85,11 @@ def _promote(workspace: Workspace, params: Params, settled: Settled, build: Outc
 UNCHANGED = "today's data give what is served"
 
 
-def _dated(workspace: Workspace, decision: Decision, version: Version) -> Decision:
-    """With the version that is served now, and when that was last what the newest data give."""
-    last = Decisions.read(workspace).last.get(decision.family)
+def _completed(workspace: Workspace, decision: Decision, version: Version, comparison: str) -> Decision:
+    """With the version that is served now, what stands for it in comparisons, and when it was last what the newest data
+    give: now, unless something older was kept."""
     fresh = decision.at
     if decision.outcome == "kept" and decision.why != UNCHANGED:
-        known = last is not None and last.version == version.tag
-        fresh = last.fresh if last is not None and known else version.made.isoformat(timespec="seconds")
-    return decision.model_copy(update={"version": version.tag, "fresh": fresh})
+        earlier = Decisions.read(workspace)
+        fresh, comparison = earlier.since(version).isoformat(timespec="seconds"), earlier.comparison(version)
+    return decision.model_copy(update={"version": version.tag, "fresh": fresh, "comparison": comparison})

@@ -82,6 +82,10 @@ class Registry:
         tags = self._history().get(family)
         return self.version(tags[-1]) if tags else None
 
+    def history(self, family: str) -> list[Version]:
+        """A family's versions in order of promotion; the last is current."""
+        return [self.version(tag) for tag in self._history().get(family, [])]
+
     def families(self) -> list[str]:
         """The families that have a current version, sorted."""
         return sorted(family for family, tags in self._history().items() if tags)

@@ -128,7 +128,7 @@ class _Bout:
         recipe, name = choice.winner.job.recipe, choice.metric
         if current.recipe.epoch != recipe.epoch:
             return _replaced(choice, f"first of epoch {recipe.epoch}, {_said(choice)}")
-        age = Decisions.read(self.workspace).age_days(choice.winner.job.family, current, self.at)
+        age = Decisions.read(self.workspace).age_days(current, self.at)
         if age > settings.max_age_days:
             return _replaced(choice, f"what is served is {age:.0f} days old, the limit is {settings.max_age_days:g}")
         against = self._against(reader)
@@ -173,10 +173,11 @@ class _Bout:
         winner, current = self.choice.winner, self.current
         if current.settings != self.params.datasets[winner.job.recipe.dataset].digest():
             return None
-        if current.comparison == winner.ensemble:
+        compared = Decisions.read(self.workspace).comparison(current)
+        if compared == winner.ensemble:
             return None
         with suppress(ArtifactError):
-            old = Ensemble.load(self._compared_folder())
+            old = Ensemble.load(self._folder(compared))
             new = Ensemble.load(ArtifactStore(self.workspace.artifacts).get("ensemble", winner.ensemble).path)
             builder = winner.job.builder(self.workspace, reader)
             parts = {part: builder.part(part) for part in PARTS}
@@ -184,10 +185,10 @@ class _Bout:
             return compare(new, old, parts, measures, self.choice.metric)
         return None
 
-    def _compared_folder(self) -> Path:
+    def _folder(self, compared: str) -> Path:
         if self.current.recipe.rows == "train":
             return Registry(self.workspace).folder(self.current.tag) / "ensemble"
-        return ArtifactStore(self.workspace.artifacts).get("ensemble", self.current.comparison).path
+        return ArtifactStore(self.workspace.artifacts).get("ensemble", compared).path
 
 
 def _said(choice: Choice) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
+from lethe.build.decision import Decisions
 from lethe.build.registry import Registry
+from lethe.build.version import Version
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.forgetting.standing import ledger
@@ -33,6 +36,14 @@ class ModelStatus:
     sharding: str
     guarantee: str
     reason: str
+    rows: str
+    """Whether it learnt all rows, or those of training alone."""
+    age_days: float
+    """Since it was last what the newest data give."""
+    too_old: bool
+    """Whether that is more than promotion.max_age_days."""
+    last: dict[str, Any] | None
+    """What the last training came to: kept or replaced, both values, and why."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +65,31 @@ class Status:
 
 
 def status_report(workspace: Workspace) -> Status:
-    server = deploy.status(workspace)
+    server, params = deploy.status(workspace), Params.read(workspace.params)
+    decisions = Decisions.read(workspace)
     return Status(
-        data={name: _data(workspace, name) for name in Params.read(workspace.params).pipeline.datasets},
+        data={name: _data(workspace, name) for name in params.pipeline.datasets},
         models={
-            family: ModelStatus(
-                version=version.tag,
-                model=version.info.model,
-                sharding=version.info.sharding,
-                guarantee=version.info.guarantee,
-                reason=version.reason,
-            )
+            family: _model(version, decisions, family, params.promotion.max_age_days)
             for family, version in Registry(workspace).served().items()
         },
         service=None if server is None else ServiceStatus(url=server.url, workers=server.workers),
         requests=Counter(request.state for request in ledger(workspace).all()),
+    )
+
+
+def _model(version: Version, decisions: Decisions, family: str, limit: float) -> ModelStatus:
+    age, last = decisions.age_days(version), decisions.last.get(family)
+    return ModelStatus(
+        version=version.tag,
+        model=version.info.model,
+        sharding=version.info.sharding,
+        guarantee=version.info.guarantee,
+        reason=version.reason,
+        rows=version.recipe.rows,
+        age_days=round(age, 2),
+        too_old=age > limit,
+        last=None if last is None else last.plain(),
     )
 
 
@@ -91,7 +112,12 @@ def status_lines(status: Status) -> list[str]:
             text += f", digest {data.digest[:12]}"
         lines.append(f"  {name}: {text}")
     lines.append("models")
-    lines += [f"  {name}: {one.model} on {one.sharding}, {one.version}" for name, one in status.models.items()]
+    for name, one in status.models.items():
+        lines.append(f"  {name}: {one.model} on {one.sharding}, {one.version}, {one.age_days:.1f} days old")
+        if one.last is not None:
+            lines.append(f"    last training: {one.last['outcome']}, {one.last['why']}")
+        if one.too_old:
+            lines.append("    older than promotion.max_age_days: run lethe train, which will replace it")
     if not status.models:
         lines.append("  none promoted yet")
     service = status.service

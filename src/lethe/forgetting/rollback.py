@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lethe.build.decision import Decisions
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
@@ -10,10 +11,18 @@ from lethe.forgetting.record import Run
 
 def roll_back(workspace: Workspace, family: str, to: str | None = None) -> str:
     """Make an earlier version of a family current again; returns its tag. Raises DeploymentError where there is none
-    that was built after the last completed forget request, or while a forget run is on its way."""
+    that was built after the last completed forget request, or while a forget run is on its way.
+
+    No training promotes what was rolled back from again, unless newer data or code make another version of it.
+    """
     known = Registry(workspace).families()
     if family not in known:
         raise DeploymentError(f"family: {family!r} must be one of {', '.join(known) or 'none (nothing is promoted)'}")
     if Run.read(workspace) is not None:
         raise DeploymentError("roll back: a forget run is on its way and replaces what is served; finish it first")
-    return Registry(workspace).roll_back(family, to)
+    registry = Registry(workspace)
+    before = {version.tag for version in registry.history(family)}
+    tag = registry.roll_back(family, to)
+    left = before - {version.tag for version in registry.history(family)}
+    Decisions.read(workspace).rolled_back(family, left).write(workspace)
+    return tag
