@@ -37,13 +37,16 @@ def test_everything_of_today_lives_and_nothing_of_before(tiny: Workspace) -> Non
     params = Params.read(tiny.params)
     build_data(tiny, params, "tiny", ["whole", "user-hash-3"])
     alive = live_artifacts(tiny, kept=[])["tiny"]
-    folder = tiny.shards("tiny", "user-hash-3")
-    rows = {Interactions.read(path).digest() for path in folder.glob("*.parquet")}
+    folders = [tiny.shards("tiny", place) for place in ("user-hash-3", "user-hash-3/all")]
+    rows = {Interactions.read(path).digest() for folder in folders for path in folder.glob("*.parquet")}
     untouched = {k for k, a in artifacts.items() if a.kind == "sub-model" and a.inputs["data"] in rows}
-    assert len(untouched) == 2, "those of the shards that he was not in"
+    assert len(untouched) == 4, "those of the shards that he was not in, of training rows and of all"
     assert alive == untouched
-    kept = live_artifacts(tiny)["tiny"]
-    assert {k for k, a in artifacts.items() if a.kind != "package" or k in served} <= kept, "while they are served"
+    kept, versions = live_artifacts(tiny)["tiny"], Registry(tiny).served().values()
+    behind = {version.info.ensemble.digest for version in versions}
+    behind |= {digest for version in versions for digest in version.info.sub_models.values()}
+    assert served | {k for k, a in artifacts.items() if a.digest in behind} <= kept, "while they are served"
+    assert {version.comparison for version in versions} <= kept, "and what they were chosen by"
 
 
 def test_an_artifact_of_a_new_kind_lives_as_long_as_all_it_names(tiny: Workspace) -> None:

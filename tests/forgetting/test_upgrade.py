@@ -70,7 +70,7 @@ def test_evidence_stays_and_results_are_made_anew(old: Workspace) -> None:
     assert digests == {line.split(",")[2] for line in listed}
     assert done["ledger"] == ["requests kept: 2; the chain over them is whole"]
     assert {line.split(" made by")[0].split(" of kind ")[1].rstrip(":") for line in done["artifacts"]} == {
-        "sub-model", "ensemble", "evaluation", "package", "snapshot"
+        "sub-model", "ensemble", "package", "snapshot"
     }  # fmt: skip
     assert any("lethe.data.run" in line for line in done["data stages"])
     assert "lethe.stages" not in (old.root / "dvc.yaml").read_text()

@@ -92,7 +92,7 @@ def _change_log(workspace: Workspace) -> None:
 
 
 def _change_shard(workspace: Workspace) -> None:
-    path = next(p for p in sorted(workspace.shards("tiny", "user-hash-3").glob("*.parquet")))
+    path = next(p for p in sorted(workspace.shards("tiny", "user-hash-3/all").glob("*.parquet")))
     rows = Interactions.read(path)
     rows.take(slice(1, None)).write(path)
 
@@ -126,7 +126,7 @@ PLANTED: dict[Callable[[Workspace], None], str] = {
     _change_certificate: "audit: the certificate of req-",
     _lose_certificate: "audit: the certificate of req-",
     _change_log: "ledger: event 2 was changed",
-    _change_shard: "audit: 1 digests differ from a rebuild; first: tiny/user-hash-3/shard/00",
+    _change_shard: "audit: 1 digests differ from a rebuild; first: tiny/user-hash-3/all/shard/00",
     _change_served_bytes: "'seen.safetensors' is corrupt",
     _serve_other_weights: "audit: 1 digests differ from a rebuild; first: plain/sub-model/00",
 }

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from lethe.build.registry import Registry
+from lethe.build.rivals import Compared
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, NotComparable
@@ -78,7 +79,8 @@ def test_an_incumbent_that_training_on_new_data_keeps_is_rebuilt_from_its_own(
     train(tiny)
     served = {family: version.tag for family, version in Registry(tiny).served().items()}
     grow(tiny)
-    monkeypatch.setattr("lethe.build.promotion.merit", lambda value, name: 0.0)  # Nothing beats anything.
+    much_worse = Compared(new=0.1, old=0.5, users=24, p_value=0.0, worse=0.0)
+    monkeypatch.setattr("lethe.build.settling.compare", lambda *_: much_worse)
     train(tiny)
     assert {family: version.tag for family, version in Registry(tiny).served().items()} == served
     info = Registry(tiny).served()["plain"].info

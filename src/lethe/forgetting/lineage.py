@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
+from lethe.build.decision import Decisions
 from lethe.build.inputs import PackageInputs
 from lethe.build.recipe import Recipe
 from lethe.build.registry import Registry
@@ -37,19 +38,22 @@ def live_artifacts(
     Of any kind: an artifact lives if each digest in its inputs is that of a table which is there today, or was there
     for such a version, or of another artifact that lives, and it names at least one. A sub-model so lives while a shard
     with its rows does, also that of a candidate that didn't win: it saw nothing else. A package also has to be one of a
-    kept version; the snapshots of those live.
+    kept version; the snapshots of those live, and the ensembles that they were chosen by, which saw the same data.
     """
     versions = list(Registry(workspace).all_versions() if kept is None else kept)
     artifacts = list(ArtifactStore(workspace.artifacts).all())
     packages = {version.key for version in versions}
     waiting = [a for a in artifacts if a.kind != "package" or a.key in packages]
     named = {a.key: frozenset(_named(a)) for a in waiting}
-    live = {}
+    live, decisions = {}, Decisions.read(workspace)
     for dataset in workspace.datasets():
         infos = [version.info for version in versions if version.info.dataset == dataset]
         tables = _tables(workspace, dataset, infos, reader or Reader())
         tables = tables.union(*(info.tables.values() for info in infos))
-        live[dataset] = _closure(waiting, named, tables, {info.snapshot.key for info in infos})
+        # What stands for a kept version: the tables it began with, and the build on their training part.
+        snapshots = {info.snapshot.key for info in infos}
+        compared = {decisions.comparison(version) for version in versions if version.info.dataset == dataset}
+        live[dataset] = _closure(waiting, named, tables, snapshots | compared)
     return live
 
 
@@ -73,12 +77,10 @@ def kept_versions(workspace: Workspace, datasets: Collection[str], reader: Reade
     return [version for version in Registry(workspace).all_versions() if version.tag not in gone]
 
 
-def _closure(
-    artifacts: list[Artifact], named: dict[str, frozenset[str]], tables: set[str], snapshots: set[str]
-) -> set[str]:
+def _closure(artifacts: list[Artifact], named: dict[str, frozenset[str]], tables: set[str], kept: set[str]) -> set[str]:
     alive, keys = set(tables), set[str]()
     while new := [
-        a for a in artifacts if a.key not in keys and (a.key in snapshots or (named[a.key] and named[a.key] <= alive))
+        a for a in artifacts if a.key not in keys and (a.key in kept or (named[a.key] and named[a.key] <= alive))
     ]:
         keys |= {a.key for a in new}
         alive |= {name for a in new for name in (a.key, a.digest)}
