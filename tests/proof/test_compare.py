@@ -22,7 +22,13 @@ def test_equal_exactly_when_both_sides_name_the_same_digests(deployed, rebuilt):
 
 def test_what_is_on_one_side_only_differs():
     comparison = compare({"a": "1", "b": "2"}, {"a": "1", "c": "3"})
-    assert comparison.to_json() == {"result": "different", "compared": 3, "differing": ["b", "c"], "left_out": []}
+    assert comparison.to_json() == {
+        "result": "different",
+        "compared": 3,
+        "differing": ["b", "c"],
+        "left_out": [],
+        "seed": None,
+    }
 
 
 def test_another_environment_is_neither_equal_nor_different():
