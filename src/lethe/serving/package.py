@@ -16,9 +16,10 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from lethe.config.section import Section
+from lethe.core.arrays import map_arrays
 from lethe.core.artifacts import Reference
 from lethe.core.canonical import Json, canonical_json
 from lethe.errors import ArtifactError, DataError
@@ -78,7 +79,7 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Package:
-    """Answers from one served ensemble. Everything is in memory; nothing is written.
+    """Answers from one served ensemble. Its arrays are mapped, so that workers share them; nothing is written.
 
     indptr  [num_users + 1] int64: user u has seen ``items[indptr[u]:indptr[u + 1]]``
     items   [n] int64, dense       counts  [num_items] int64: rows of each item
@@ -94,7 +95,7 @@ class Package:
     def load(cls, folder: Path) -> Package:
         """Read what ``write_package`` wrote; raises ArtifactError if a file is missing or not of a package."""
         try:
-            seen = load_file(folder / "seen.safetensors")
+            seen = map_arrays(folder / "seen.safetensors")
             info = PackageInfo.model_validate_json((folder / "info.json").read_bytes())
             return cls(Ensemble.load(folder / "ensemble"), seen["indptr"], seen["items"], seen["counts"], info)
         except (OSError, KeyError, ValueError, SafetensorError) as error:

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
+from lethe.core.arrays import map_arrays
 from lethe.core.canonical import canonical_json
 from lethe.errors import ArtifactError
 from lethe.models import MODELS, configure
@@ -188,7 +188,7 @@ class FactorEnsemble(Ensemble):
     @classmethod
     def read(cls, folder: Path, description: dict[str, Any]) -> FactorEnsemble:
         """What ``save`` wrote; ``description`` is ensemble.json."""
-        arrays = load_arrays(folder / "ensemble.safetensors")
+        arrays = map_arrays(folder / "ensemble.safetensors")
         users, items, fold_in = arrays.pop("users"), arrays.pop("items"), None
         if "fold_in" in description:
             own = {name.removeprefix("fold_in."): array for name, array in arrays.items()}
@@ -274,9 +274,10 @@ class WeightedEnsemble(Ensemble):
             own = folder / "members" / entry["name"]
             catalogue = Catalogue.read(own)
             model = MODELS[entry["model"]](configure(entry["model"], entry["config"]), catalogue.shape)
-            model.load_state_dict(load_file(own / "weights.safetensors"))
+            state = {name: torch.from_numpy(part) for name, part in map_arrays(own / "weights.safetensors").items()}
+            model.load_state_dict(state, assign=True)
             members.append(SubModel(entry["name"], model.eval(), catalogue))
-        arrays = load_arrays(folder / "ensemble.safetensors")
+        arrays = map_arrays(folder / "ensemble.safetensors")
         return cls(Catalogue.read(folder), tuple(members), arrays["counts"], arrays["weights"])
 
 
