@@ -242,6 +242,25 @@ def promise(
 
 
 @app.command()
+def newcomer(
+    cases: Annotated[Path | None, typer.Option(help="Folder of files of many shapes, each an afternoon too.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this file of the folder; repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """From the built wheel and an empty folder to a certificate: reports/tables/newcomer.{json,md}."""
+    from benchmarks.newcomer import run
+
+    files = sorted(path for path in cases.iterdir() if path.is_file()) if cases else []
+    files = [path for path in files if not only or path.name in only]
+    with tempfile.TemporaryDirectory(prefix="lethe-newcomer-") as folder:
+        report = run(Path(folder), files, lambda line: typer.echo(line, err=True))
+    _report("newcomer", {"command": _command(), **report}, as_json, commit)
+    if report["right"] < report["files"]:
+        raise SystemExit(1)
+
+
+@app.command()
 def mutants(
     only: Annotated[list[str] | None, typer.Option(help="Name of a mutant; repeatable.")] = None,
     workers: Annotated[int, typer.Option(help="Mutants tried side by side.", min=1)] = 2,
