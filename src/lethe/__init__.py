@@ -6,7 +6,7 @@
 [{'user': 3, 'item': 'b', 'source': 'model'}]
 
 ``lethe.WMF(embedding_dim=64)`` is ``lethe.recommender("wmf", embedding_dim=64)``, and so for every model.
-``lethe.open("shop")`` is the project in a folder.
+``lethe.open("shop")`` is the project in a folder; ``lethe.client("http://127.0.0.1:3000")`` asks a running service.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lethe.cli.opened import Project
     from lethe.learning.alone import Recommender
+    from lethe.serving.client import Client
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,13 @@ def open(path: str | Path = ".") -> Project:
     from lethe.cli.opened import Project
 
     return Project.open(path)
+
+
+def client(url: str, key: str | None = None, **options: Any) -> Client:
+    """A typed client of a running service; options as of ``lethe.serving.client.Client``."""
+    from lethe.serving.client import Client
+
+    return Client(url, key, **options)
 
 
 def recommender(name: str, **settings: Any) -> Recommender:

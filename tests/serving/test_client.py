@@ -9,8 +9,9 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from lethe import client as clients
-from lethe.client import Client, ServiceError
+import lethe
+from lethe.serving import client as clients
+from lethe.serving.client import Client, ServiceError
 from tests.serving.test_gate import KEYS, Role, served
 
 
@@ -19,28 +20,36 @@ def asking(role: Role) -> Client:
 
 
 def test_every_method_has_its_route_and_its_type() -> None:
-    with asking(Role.OPERATOR) as lethe:
-        answer = lethe.recommend(1, k=2, history=(30,), diversity=0.5)
+    with asking(Role.OPERATOR) as service:
+        answer = service.recommend(1, k=2, history=(30,), diversity=0.5)
         assert [item.item_id for item in answer.items] == [40]
-        assert lethe.recommend(1, k=2, history=(30,), deny={40}).items == []
+        assert service.recommend(1, k=2, history=(30,), deny={40}).items == []
         assert answer.known is True
         assert answer.recommendation_id
-        assert [len(one.items) for one in lethe.recommend_many([1, 99], k=1)] == [1, 1]
-        assert lethe.similar_items(10, 20, k=1).items[0].reason == "near"
-        assert len(lethe.score(1, [10, 99]).scores) == 2
-        assert lethe.explain(1, 40).family == "f"
-        assert lethe.model().bento == "b:1"
+        assert [len(one.items) for one in service.recommend_many([1, 99], k=1)] == [1, 1]
+        assert service.similar_items(10, 20, k=1).items[0].reason == "near"
+        assert len(service.score(1, [10, 99]).scores) == 2
+        assert service.explain(1, 40).family == "f"
+        assert service.model().bento == "b:1"
     with asking(Role.PRIVACY_OFFICER) as officer:
         assert officer.person(1).known_to == ["f"]
 
 
+def test_it_is_made_by_lethe_itself() -> None:
+    with (
+        lethe.client("http://127.0.0.1:1", tries=1) as service,
+        pytest.raises(ServiceError, match=r"^service: no answer"),
+    ):
+        service.model()
+
+
 def test_a_refusal_is_the_services_own_line() -> None:
-    with asking(Role.READER) as lethe:
+    with asking(Role.READER) as service:
         with pytest.raises(ServiceError, match=r"^family: 'x' must be one of f$") as caught:
-            lethe.recommend(1, family="x")
+            service.recommend(1, family="x")
         assert caught.value.status == 404
         with pytest.raises(ServiceError, match=r"^key: is of the role reader, this needs privacy-officer$"):
-            lethe.person(1)
+            service.person(1)
 
 
 def scripted(answers: Iterator[httpx.Response | Exception]) -> httpx.Client:

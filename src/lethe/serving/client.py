@@ -1,7 +1,7 @@
 """A typed client of the service, for the programs of a shop.
 
-    with Client("http://127.0.0.1:3000", key) as lethe:
-        answer = lethe.recommend("u-17", k=5, filter={"in_stock": True})
+    with lethe.client("http://127.0.0.1:3000", key) as service:
+        answer = service.recommend("u-17", k=5, filter={"in_stock": True})
         print([item.item_id for item in answer.items])
 
 What is refused is a ``ServiceError`` with the service's one line; a service that is overloaded, or a rate that is used
