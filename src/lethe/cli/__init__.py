@@ -112,14 +112,27 @@ def rollback(
     show({"family": family, "version": tag}, as_json, [f"{family}: {tag or 'nothing'}"])
 
 
+def _is_deployed(here: Workspace) -> bool:
+    """Whether what a service would answer from is what is registered."""
+    from lethe.build.registry import Registry
+    from lethe.config.params import Params
+    from lethe.serving.deployment import Deployment
+
+    if not here.deployment.is_file():
+        return False
+    families, registered = Params.read(here.params).families, Registry(here).served()
+    tags = {family: version.tag for family, version in registered.items() if family in families}
+    return Deployment.read(here.deployment).families == tags
+
+
 @app.command()
 def serve(port: Annotated[int | None, typer.Option(help="Port; default from params.yaml.")] = None) -> None:
-    """Serve what is deployed until interrupted; where nothing is yet, deploy what is registered first."""
+    """Serve what is registered until interrupted; what isn't deployed yet is deployed first."""
     from lethe.forgetting.standing import publish_hidden
-    from lethe.serving.deploy import start, stop
+    from lethe.serving.deploy import start, status, stop
 
     here = workspace()
-    if not here.deployment.is_file():
+    if status(here) is None and not _is_deployed(here):
         run_flow("deployment")
     publish_hidden(here)
     server = start(here, port)

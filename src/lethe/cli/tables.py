@@ -40,7 +40,9 @@ def candidates_table(report: FamilyReport) -> Table:
     rows = []
     for candidate in report.candidates:
         star = " *" if (candidate.model, candidate.sharding) == winner else ""
-        values = [f"{value:.4f}" for value in (candidate.valid[metric], *(candidate.metrics[name] for name in shown))]
+        measured = [candidate.valid.get(metric), *(candidate.metrics.get(name) for name in shown)]
+        # What learnt all rows, as a forget request rebuilds it, was held against none.
+        values = ["-" if value is None else f"{value:.4f}" for value in measured]
         rows.append([candidate.model + star, candidate.sharding, *values, f"{candidate.seconds:.2f}"])
     columns = ["model", "sharding", f">valid {metric}", *(f">{name}" for name in shown), ">seconds"]
     return table(f"{report.family} (test metrics; the winner is chosen by validation {metric})", columns, rows)
