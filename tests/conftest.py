@@ -82,8 +82,11 @@ MODEL_SETTINGS = {
     "ehcf": {"epochs": 8, "embedding_dim": 8},
     "ghcf": {"epochs": 8, "embedding_dim": 8},
     "mult-vae": {"epochs": 4, "embedding_dim": 4, "hidden": 8},
-    "cfm": {"epochs": 4, "embedding_dim": 4, "channels": 4},
-    **dict.fromkeys(("directau", "sasrec", "fm", "nfm", "deepfm", "sbpr", "samn", "cmf", "mc-bpr", "nmtr"), SMALL),
+    "cfm": SMALL | {"channels": 4},
+    "ripplenet": SMALL | {"memory": 4},
+    "kgat": SMALL | {"layers": [4]},
+    **dict.fromkeys(("directau", "sasrec", "fm", "nfm", "deepfm", "sbpr", "samn"), SMALL),
+    **dict.fromkeys(("cmf", "mc-bpr", "nmtr", "cke", "cfkg"), SMALL),
 }
 
 

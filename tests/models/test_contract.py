@@ -30,6 +30,10 @@ SMALL = {
     "cmf": _LARGE_STEPS | {"epochs": 60},
     "mc-bpr": _LARGE_STEPS | {"epochs": 60},
     "nmtr": _LARGE_STEPS | {"epochs": 60, "reg": 0.2},
+    "cke": _LARGE_STEPS | {"epochs": 60},
+    "cfkg": _LARGE_STEPS | {"epochs": 60},
+    "ripplenet": _LARGE_STEPS | {"epochs": 60, "memory": 8, "hops": 1, "num_negatives": 2},
+    "kgat": _LARGE_STEPS | {"epochs": 40, "layers": (4,)},
     "sasrec": {"embedding_dim": 8, "learning_rate": 0.02, "epochs": 40, "num_layers": 1, "dropout": 0.1},
 }
 """Settings of models whose own are for far more rows than the checkerboard has."""
@@ -51,7 +55,24 @@ VARIANTS: list[tuple[str, Values]] = [(name, SMALL.get(name, {})) for name in MO
 ]
 
 
-BRIEF = ("mult-vae", "directau", "sasrec", "fm", "nfm", "deepfm", "cfm", "sbpr", "samn", "cmf", "mc-bpr", "nmtr")
+BRIEF = {
+    "mult-vae",
+    "directau",
+    "sasrec",
+    "fm",
+    "nfm",
+    "deepfm",
+    "cfm",
+    "sbpr",
+    "samn",
+    "cmf",
+    "mc-bpr",
+    "nmtr",
+    "cke",
+    "cfkg",
+    "ripplenet",
+    "kgat",
+}
 """Models whose bytes a few epochs show: only the checkerboard and strangers need one that has learnt."""
 
 

@@ -9,7 +9,9 @@ from lethe.errors import ConfigError
 from lethe.models.als import ALS
 from lethe.models.bias_lfm import BiasLFM
 from lethe.models.bpr import BPR
+from lethe.models.cfkg import CFKG
 from lethe.models.cfm import CFM
+from lethe.models.cke import CKE
 from lethe.models.cmf import CMF
 from lethe.models.collective_behaviours import CollectiveBehaviours
 from lethe.models.collective_graph import CollectiveGraph
@@ -36,6 +38,7 @@ from lethe.models.gru4rec import GRU4Rec
 from lethe.models.implicit_lfm import ImplicitLFM
 from lethe.models.item_knn import ItemKNN
 from lethe.models.jnskr import JNSKR
+from lethe.models.kgat import KGAT
 from lethe.models.lfm import LFM
 from lethe.models.lightgcn import LightGCN
 from lethe.models.mc_bpr import MCBPR
@@ -50,6 +53,7 @@ from lethe.models.parts.base import Config, Model
 from lethe.models.parts.rating import RatingModel
 from lethe.models.ra_lst import RALST
 from lethe.models.ra_lst_exact import RALSTExact
+from lethe.models.ripplenet import RippleNet
 from lethe.models.rp3beta import RP3beta
 from lethe.models.samn import SAMN
 from lethe.models.sasrec import SASRec
@@ -118,6 +122,10 @@ MODELS: dict[str, type[Model]] = {
     "cmf": CMF,
     "mc-bpr": MCBPR,
     "nmtr": NMTR,
+    "cke": CKE,
+    "cfkg": CFKG,
+    "ripplenet": RippleNet,
+    "kgat": KGAT,
 }
 
 
