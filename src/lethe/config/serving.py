@@ -23,10 +23,6 @@ class Limits(Section):
     """Users times items from which a request is scored beside the loop that takes requests in."""
     origins: tuple[str, ...] = ()
     """Web pages that may ask from a browser (CORS), as https://shop.example; none by default."""
-    events: int = Field(0, ge=0)
-    """Events (POST /v1/events) of users between trainings that a worker keeps. 0: it takes none."""
-    events_seconds: float = Field(3600, gt=0)
-    """Seconds after which an event is gone."""
 
 
 class Serving(Section):

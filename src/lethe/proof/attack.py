@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lethe.core.random import Stream
-from lethe.serving.package import Package, RawId
+from lethe.serving.choosing import RawId
+from lethe.serving.package import Package
 
 RESAMPLES = 1000
 LEVEL = 0.95

@@ -25,7 +25,8 @@ from lethe.errors import ArtifactError, ConfigError
 from lethe.forgetting.run import suppress
 from lethe.proof.attack import Auc, interval, signals
 from lethe.proof.rebuild import Progress, clean_workspace
-from lethe.serving.package import Package, RawId
+from lethe.serving.choosing import RawId
+from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions
 
 Histories = dict[RawId, list[RawId]]

@@ -51,7 +51,6 @@ ROUTES: dict[str, frozenset[Role]] = {
     "/similar_items": SHOP,
     "/score": SHOP,
     "/explain": SHOP,
-    "/events": SHOP,
     "/model": frozenset({Role.OPERATOR, Role.PRIVACY_OFFICER}),
     "/person": frozenset({Role.PRIVACY_OFFICER}),
 }

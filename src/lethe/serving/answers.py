@@ -34,7 +34,7 @@ class Similar(Answer):
     family: str
     version: str
     recommendation_id: str | None = None
-    """Ties later events to this answer."""
+    """Of this one answer, so that what comes of it can be told from what comes of another."""
 
 
 class Recommended(Similar):
@@ -85,7 +85,6 @@ class Person(Answer):
 
     known_to: list[str]
     hidden_in: list[str]
-    events: int = 0
 
 
 class FamilyModel(Answer):

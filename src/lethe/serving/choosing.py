@@ -7,8 +7,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lethe.serving.answers import Source
+
 POOL = 10
 """Times k: of so many best items the varied ones are chosen."""
+
+
+RawId = int | str
+Scored = list[tuple[RawId, float]]
+"""Raw item ids with their scores, best first; equal scores in the order of the ids."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """Items for a user, and what chose them: the model; likeness to the items of a history that the model can't
+    follow; popularity, for a user the model doesn't know."""
+
+    items: Scored
+    source: Source
 
 
 @dataclass(frozen=True)

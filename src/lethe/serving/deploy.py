@@ -16,10 +16,10 @@ from lethe.errors import DeploymentError, LetheError
 from lethe.serving import server as servers
 from lethe.serving.answers import Recommended, Similar
 from lethe.serving.bentos import build_bento, deployment_of, retire_bentos, shipped
+from lethe.serving.choosing import RawId
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
 from lethe.serving.hidden import HiddenUsers
-from lethe.serving.package import RawId
 from lethe.serving.server import Server, start, status, stop
 
 __all__ = [

@@ -23,12 +23,12 @@ from lethe.serving.answers import (
     Similar,
 )
 from lethe.serving.asking import Wish
-from lethe.serving.choosing import Cap, Choice
+from lethe.serving.choosing import Cap, Choice, RawId, Recommendation, Scored
 from lethe.serving.deployment import Deployment
 from lethe.serving.explaining import shares
 from lethe.serving.features import FeatureFile
 from lethe.serving.hidden import HiddenUsers
-from lethe.serving.package import Package, RawId, Recommendation, Scored
+from lethe.serving.package import Package
 
 NO_WISH = Wish()
 
@@ -89,7 +89,7 @@ class Desk:
             answer = package.recommend(user_id, k, context=context, history=history, ratings=ratings, choice=choice)
         except DataError as error:
             raise BadRequest(str(error)) from None
-        return self._recommended(name, package, user_id, k, answer, choice, bool(history))
+        return self._recommended(name, package, user_id, k, answer, choice, bool(history), context)
 
     def recommend_many(
         self, user_ids: Sequence[RawId], k: int, family: str | None = None, wish: Wish = NO_WISH
@@ -199,10 +199,11 @@ class Desk:
         answer: Recommendation,
         choice: Choice,
         with_history: bool = False,
+        context: dict[str, RawId] | None = None,
     ) -> Recommended:
         known, reason = package.knows(user_id), _REASONS
         if self._hides(package, user_id):
-            answer, known, with_history = package.popular_of(k, choice), False, False
+            answer, known, with_history = package.popular_of(k, choice, context), False, False
         note = None if known or answer.source != "popular" else self._note(family, user_id)
         why = "popular" if answer.source == "popular" else reason[known, with_history]
         return Recommended(

@@ -2,16 +2,17 @@
 
 ensemble/          as its own ``save`` wrote it
 seen.safetensors   indptr, items (the seen items of each user), counts (how often each item was seen)
+contexts.parquet   how popular items are in each context (``situations``), where the dataset has such
 info.json          ``PackageInfo``: deterministic values only
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,14 +26,11 @@ from lethe.core.canonical import Json, canonical_json
 from lethe.errors import ArtifactError, DataError
 from lethe.learning.aggregation.ensemble import Asked, Ensemble
 from lethe.models import rates
-from lethe.serving.choosing import ANYTHING, Choice, best, varied
+from lethe.serving.answers import Source
+from lethe.serving.choosing import ANYTHING, Choice, RawId, Recommendation, Scored, best, varied
+from lethe.serving.situations import Situations, popularity, read_situations, write_situations
 from lethe.tables.interactions import Interactions
 from lethe.tables.likes import likes
-
-RawId = int | str
-Source = Literal["model", "similar", "popular"]
-Scored = list[tuple[RawId, float]]
-"""Raw item ids with their scores, best first; equal scores in the order of the ids."""
 
 
 class PackageInfo(Section):
@@ -69,15 +67,6 @@ class PackageInfo(Section):
 
 
 @dataclass(frozen=True)
-class Recommendation:
-    """Items for a user, and what chose them: the model; likeness to the items of a history that the model can't
-    follow; popularity, for a user the model doesn't know."""
-
-    items: Scored
-    source: Source
-
-
-@dataclass(frozen=True)
 class Package:
     """Answers from one served ensemble. Its arrays are mapped, so that workers share them; nothing is written.
 
@@ -90,6 +79,7 @@ class Package:
     items: np.ndarray
     counts: np.ndarray
     info: PackageInfo
+    situations: Situations = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> Package:
@@ -97,7 +87,8 @@ class Package:
         try:
             seen = map_arrays(folder / "seen.safetensors")
             info = PackageInfo.model_validate_json((folder / "info.json").read_bytes())
-            return cls(Ensemble.load(folder / "ensemble"), seen["indptr"], seen["items"], seen["counts"], info)
+            ensemble, situations = Ensemble.load(folder / "ensemble"), read_situations(folder)
+            return cls(ensemble, seen["indptr"], seen["items"], seen["counts"], info, situations)
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise ArtifactError(f"package {folder.name[:16]}: not a package ({type(error).__name__})") from None
 
@@ -122,7 +113,7 @@ class Package:
         user = self.ensemble.catalogue.users.place(user_id)
         scored = self.scores(user, followed, stars, context)
         if scored is None:
-            return self.popular_of(k, choice)
+            return self.popular_of(k, choice, context)
         scores, source = scored
         return Recommendation(self._chosen(scores, k, choice, user, followed), source)
 
@@ -135,7 +126,7 @@ class Package:
     ) -> tuple[np.ndarray, Source] | None:
         """Scores [num_items] of a user (-1: unknown) after a history of dense items, and what they come from; None
         where nothing is known of them."""
-        if context is not None and "contexts" not in self.ensemble.accepts:
+        if context is not None and "contexts" not in self.ensemble.accepts and not self.situations:
             raise DataError(f"context: model {self.info.model} looks at none, leave it out")
         if user < 0 and not len(followed):
             return None
@@ -247,10 +238,13 @@ class Package:
         """The ``k`` items seen most often, with how often."""
         return self.popular_of(k).items
 
-    def popular_of(self, k: int, choice: Choice = ANYTHING) -> Recommendation:
-        """What anybody gets of whom nothing is known: the items seen most often that the choice allows."""
-        if choice.varied:
-            return Recommendation(self._chosen(self._counts.copy(), k, choice), "popular")
+    def popular_of(self, k: int, choice: Choice = ANYTHING, context: dict[str, RawId] | None = None) -> Recommendation:
+        """What anybody gets of whom nothing is known: the items seen most often, in the context if there is one, that
+        the choice allows."""
+        scores = popularity(self.situations, context or {}, self.counts)
+        if choice.varied or scores is not None:
+            scores = self._counts.copy() if scores is None else scores
+            return Recommendation(self._chosen(scores, k, choice), "popular")
         order = self._by_popularity
         places = (order if choice.allowed is None else order[choice.allowed[order]])[:k]
         return Recommendation(self._scored(places, self._counts), "popular")
@@ -293,4 +287,5 @@ def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: Pa
         "counts": liked.item_counts,
     }
     save_file(arrays, folder / "seen.safetensors")
+    write_situations(folder, ensemble.catalogue, likes(seen, info.positive))
     (folder / "info.json").write_bytes(canonical_json(info.plain()))
