@@ -10,7 +10,7 @@ from flows.command import alone, command
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import repro
-from lethe.data.gates import validate_dataset
+from lethe.data.gates import validate_datasets
 from lethe.data.stages import suppressed_rows
 from lethe.forgetting.standing import check_list
 
@@ -20,20 +20,21 @@ def reproduce() -> None:
     repro(Workspace.find())
 
 
-@task(name="validate", task_run_name="validate-{dataset}")
-def validate(dataset: str) -> None:
-    validate_dataset(Workspace.find(), dataset)
+@task(name="validate")
+def validate(datasets: list[str]) -> None:
+    validate_datasets(Workspace.find(), datasets)
 
 
 @flow(name="data")
 @alone
 def data() -> None:
-    """``dvc repro``, then the Great Expectations suites of every dataset; a failed gate stops the flow."""
+    """``dvc repro``, then the gates of every dataset that changed; a failed gate stops the flow."""
     workspace = Workspace.find()
     check_list(workspace)
     reproduce()
-    for dataset in Params.read(workspace.params).pipeline.datasets:
-        validate(dataset)
+    datasets = Params.read(workspace.params).pipeline.datasets
+    validate(datasets)
+    for dataset in datasets:
         if rows := suppressed_rows(workspace, dataset):
             note = f"{dataset}: {rows} rows of the source were kept out, because the suppression list names them"
             print(note, file=sys.stderr)  # Standard output is the report's of the command that called us.

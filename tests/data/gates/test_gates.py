@@ -17,7 +17,7 @@ from lethe.config.sharding import Sharding
 from lethe.config.source import SyntheticSource
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
-from lethe.data.gates import validate_dataset
+from lethe.data.gates import validate_datasets
 from lethe.data.gates.__main__ import judge, main
 from lethe.data.gates.engine import Engine, Rule
 from lethe.data.gates.report import require
@@ -301,9 +301,9 @@ def test_a_missing_table_is_a_failure_too(tiny: Workspace) -> None:
 def test_the_flow_gets_the_same_line_from_a_process_of_its_own(tiny: Workspace) -> None:
     lay_out(tiny, with_canary(ROWS))
     with pytest.raises(ValidationError, match=r"^interactions: column 'rating' must be between"):
-        validate_dataset(tiny, "tiny")
+        validate_datasets(tiny, ["tiny"])
     with pytest.raises(ValidationError, match="dataset: must be one of tiny, got 'other'"):
-        validate_dataset(tiny, "other")
+        validate_datasets(tiny, ["other"])
 
 
 def test_a_gate_that_breaks_down_is_one_line_too(tiny: Workspace) -> None:
@@ -312,7 +312,7 @@ def test_a_gate_that_breaks_down_is_one_line_too(tiny: Workspace) -> None:
     with pytest.raises(
         ValidationError, match=r"^lethe\.data\.gates tiny: broke down with RuntimeError at line 1 of great"
     ):
-        validate_dataset(tiny, "tiny")
+        validate_datasets(tiny, ["tiny"])
 
 
 def test_times_in_parts_of_a_second_are_judged_like_any() -> None:

@@ -1,4 +1,4 @@
-"""``python -m lethe.data.gates DATASET``: every gate of a dataset; exit code 1 and one line where one fails."""
+"""``python -m lethe.data.gates DATASET...``: every gate of each; exit code 1 and one line where one fails."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import shutil
 import sys
 
 from lethe.config.params import Params
-from lethe.core.reports import write_text
+from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data.gates.engine import Engine
 from lethe.data.gates.epoch import Epoch, current_epoch, write_epoch
+from lethe.data.gates.passed import forget_passed, pages, remember_passed, tables_digest
 from lethe.data.gates.report import Report, require, summary
 from lethe.data.gates.table import GATES, Judged
 from lethe.errors import ConfigError, LetheError
@@ -21,7 +22,9 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
     An epoch of a dataset begins with the first data that pass; what is counted then is what later data are held
     against; rows that were forgotten since are not missed. ``lethe epoch begin`` begins the next.
     """
-    docs = workspace.reports / "validation" / "data_docs" / dataset
+    page, docs = pages(workspace, dataset)
+    forget_passed(workspace, dataset)
+    tables = tables_digest(workspace, params, dataset)
     shutil.rmtree(docs, ignore_errors=True)
     engine = Engine(docs)
     epoch = current_epoch(workspace, dataset, params.datasets[dataset].epoch)
@@ -37,9 +40,10 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
         fault = str(error)
         raise
     finally:
-        write_text(workspace, f"validation/{dataset}.txt", summary(dataset, reports, fault))
+        write_whole(page, summary(dataset, reports, fault))
         engine.write_docs()
     write_epoch(workspace, dataset, _counts(judged))
+    remember_passed(workspace, params, dataset, tables)
     return reports
 
 
@@ -53,13 +57,15 @@ def _counts(judged: Judged) -> Epoch:
 
 
 def main(arguments: list[str]) -> int:
-    """Judge one dataset of the workspace around the current folder."""
+    """Judge datasets of the workspace around the current folder."""
     try:
         workspace = Workspace.find()
         params = Params.read(workspace.params)
-        if len(arguments) != 1 or arguments[0] not in params.datasets:
-            raise ConfigError(f"dataset: must be one of {', '.join(params.datasets)}, got {' '.join(arguments)!r}")
-        judge(workspace, params, arguments[0])
+        unknown = [name for name in arguments if name not in params.datasets]
+        if unknown or not arguments:
+            raise ConfigError(f"dataset: must be one of {', '.join(params.datasets)}, got {' '.join(unknown)!r}")
+        for dataset in arguments:
+            judge(workspace, params, dataset)
     except LetheError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
