@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from pathlib import Path
 
@@ -90,3 +92,12 @@ def test_the_commands_keep_and_restore_keys_and_list(
     assert "what was forgotten since is missing from it" in told.output
     assert tiny.suppression.read_bytes() == listed
     assert Suppressed.user("tiny", "u") in SuppressionList.read(tiny.suppression)
+
+
+@pytest.mark.parametrize("user", [7, "7", "o'neil", 'a"b', "\\", "\n", "é", "人"])
+def test_digests_are_hmac_of_the_whole_name_one_by_one_or_many_at_once(user: object) -> None:
+    dataset = "it's"
+    named = repr((dataset, str(user), None)).encode()
+    expected = hmac.new(keys.secret(keys.HMAC), named, hashlib.sha256).hexdigest()
+    assert keys.subject_digest(dataset, user) == expected
+    assert keys.subject_digests(dataset, [1, user]) == [keys.subject_digest(dataset, 1), expected]

@@ -14,6 +14,7 @@ import hmac
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from lethe.errors import ConfigError
 
 HMAC, SIGNING = "hmac.key", "signing.key"
 _FINGERPRINT = b"lethe: fingerprint of the key"
+_BLOCK = 64
+"""Bytes that SHA-256 takes in at a time."""
 RESTORE = "restore it (lethe keys restore FILE) or name its folder in LETHE_KEY_DIR"
 
 
@@ -39,6 +42,20 @@ def secret(name: str) -> bytes:
 def subject_digest(dataset: str, user_id: object, item_id: object | None = None) -> str:
     """Keyed digest (HMAC-SHA256, hex) of a user, or of one user's interaction with an item, in a dataset."""
     return _digest((dataset, str(user_id), None if item_id is None else str(item_id)))
+
+
+def subject_digests(dataset: str, user_ids: Sequence[object]) -> list[str]:
+    """``subject_digest`` of each of many users."""
+    # As repr() writes the whole, but for the id: a million times over that is half of the work.
+    opening, ending = f"({dataset!r}, ", ", None)"
+    inner, outer = _states(os.environ.get("LETHE_KEY_DIR"))
+    digests = []
+    for user_id in user_ids:
+        within, around = inner.copy(), outer.copy()
+        within.update(f"{opening}{str(user_id)!r}{ending}".encode())
+        around.update(within.digest())
+        digests.append(around.hexdigest())
+    return digests
 
 
 def row_digest(dataset: str, table: str, *values: object) -> str:
@@ -120,7 +137,7 @@ def _put(path: Path, key: bytes) -> None:
         path.unlink()
     _make(path, key)
     _read.cache_clear()
-    _prepared.cache_clear()
+    _states.cache_clear()
 
 
 def _make(path: Path, key: bytes) -> None:
@@ -156,12 +173,16 @@ def _of(key: bytes) -> str:
 
 
 def _digest(named: tuple[object, ...]) -> str:
-    state = _prepared(os.environ.get("LETHE_KEY_DIR")).copy()
-    state.update(repr(named).encode())
-    return state.hexdigest()
+    inner, outer = (state.copy() for state in _states(os.environ.get("LETHE_KEY_DIR")))
+    inner.update(repr(named).encode())
+    outer.update(inner.digest())
+    return outer.hexdigest()
 
 
 @cache
-def _prepared(_: str | None) -> hmac.HMAC:
-    # By the name of the folder: the key is read once, not for each of a million digests.
-    return hmac.new(secret(HMAC), digestmod=hashlib.sha256)
+def _states(_: str | None) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """The two hashes of HMAC-SHA256 (RFC 2104) with the key taken in; by its folder's name, so that it is read once."""
+    key = secret(HMAC)
+    key = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\0")
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in key)) for pad in (0x36, 0x5C))
+    return inner, outer

@@ -56,10 +56,11 @@ def keyed_hash(values: np.ndarray, *key: Name) -> np.ndarray:
     start = np.uint64(Stream(0, key).integer("hash"))
     if np.issubdtype(values.dtype, np.integer):
         return _mix(values.astype(np.int64).view(np.uint64), start)
-    unique, inverse = np.unique(values.astype(object), return_inverse=True)
-    digests = [hashlib.blake2b(str(v).encode(), digest_size=8).digest() for v in unique]
-    hashed = np.frombuffer(b"".join(digests), dtype=np.uint64)[inverse] if len(unique) else np.empty(0, np.uint64)
-    return _mix(hashed, start)
+    strings = values.tolist()
+    hashes = {
+        v: int.from_bytes(hashlib.blake2b(str(v).encode(), digest_size=8).digest(), "little") for v in set(strings)
+    }
+    return _mix(np.fromiter(map(hashes.__getitem__, strings), dtype=np.uint64, count=len(strings)), start)
 
 
 def _mix(x: np.ndarray, key: np.uint64) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from lethe.config.dataset import LeaveOneOutSplit, NewestSplit, RandomSplit, ReadySplit, Split
 from lethe.core.random import Stream, keyed_hash, unit_interval
 from lethe.errors import DataError
+from lethe.tables.columns import distinct
 from lethe.tables.interactions import Interactions
 
 PARTS = ("train", "valid", "test")
@@ -99,7 +100,8 @@ def _from_newest(interactions: Interactions, stream: Stream, *, by_time: bool) -
     keys = [pair_hash(interactions, stream)]
     if by_time:
         keys.append(_times(interactions))
-    _, user, counts = np.unique(interactions.user_ids, return_inverse=True, return_counts=True)
+    user = distinct(interactions.user_ids)[1]
+    counts = np.bincount(user)
     order = np.lexsort([*keys, user])
     place = np.empty(len(user), dtype=np.int64)
     place[order] = np.repeat(np.cumsum(counts), counts) - 1 - np.arange(len(user))
@@ -130,7 +132,7 @@ def _is_in(rows: Interactions, others: Interactions) -> np.ndarray:
     # Each column as small integers, then each row as one: text and numbers alike.
     code = np.zeros(len(rows) + len(others), dtype=np.int64)
     for column in columns:
-        _, values = np.unique(column, return_inverse=True)
+        _, values = distinct(column)
         _, code = np.unique(code * (int(values.max(initial=0)) + 1) + values, return_inverse=True)
     return np.isin(code[: len(rows)], code[len(rows) :])
 

@@ -23,7 +23,7 @@ from lethe.core.canonical import readable_json
 from lethe.core.environment import code_digest
 from lethe.core.files import write_whole
 from lethe.core.format import must_fit
-from lethe.core.keys import subject_digest
+from lethe.core.keys import subject_digests
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data import sources
@@ -34,7 +34,7 @@ from lethe.data.split import PARTS, deduplicate, split
 from lethe.data.suppression import SuppressionList
 from lethe.errors import ConfigError, DataError, LetheError
 from lethe.tables.catalogue import Catalogue
-from lethe.tables.columns import to_arrow, write_parquet
+from lethe.tables.columns import distinct, to_arrow, write_parquet
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables, known_links
@@ -162,8 +162,9 @@ def _leaving(workspace: Workspace, placement: Placement | None, dataset: str, ro
         case RequestPlacement():
             entries = SuppressionList.read(workspace.suppression).entries
             asked = Counter(e.user_digest for e in entries if e.dataset == dataset and e.kind == "interaction")
-            users, places = np.unique(rows.user_ids, return_inverse=True)
-            often = [asked[subject_digest(dataset, user)] >= placement.at_least for user in users]
+            users, places = distinct(rows.user_ids)
+            digests = subject_digests(dataset, users.tolist())
+            often = [asked[digest] >= placement.at_least for digest in digests]
             return np.array(often, dtype=bool)[places]
 
 

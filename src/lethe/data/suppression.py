@@ -17,8 +17,9 @@ from typing import Literal, Self, cast, get_args
 import numpy as np
 
 from lethe.core.files import locked, write_whole
-from lethe.core.keys import fingerprint, must_fit, row_digest, subject_digest
+from lethe.core.keys import fingerprint, must_fit, row_digest, subject_digest, subject_digests
 from lethe.errors import DataError
+from lethe.tables.columns import distinct
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import BEHAVIOUR, SideTable, SideTables
 
@@ -219,8 +220,8 @@ class _Listed:
 
 def _digests(dataset: str, column: np.ndarray) -> tuple[list[str], np.ndarray]:
     """Keyed digest of each distinct id of a column, and for each row which of them is its own."""
-    ids, places = np.unique(column, return_inverse=True)
-    return [subject_digest(dataset, raw_id) for raw_id in ids], places
+    ids, places = distinct(column)
+    return subject_digests(dataset, ids.tolist()), places
 
 
 def _those(digests: Sequence[str], named: AbstractSet[str]) -> np.ndarray:

@@ -11,30 +11,28 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
-
 from lethe.build.costs import Costs
 from lethe.build.registry import Registry
 from lethe.config.params import Params
-from lethe.core.keys import subject_digest
+from lethe.core.keys import subject_digests
 from lethe.core.workspace import Workspace
 from lethe.data.gates.epoch import read_epoch, write_epoch
-from lethe.data.suppression import SuppressionList
 from lethe.errors import LetheError
 from lethe.forgetting.aside import begun_before, members, set_aside
 from lethe.forgetting.certificate.users import Member, UserTree
 from lethe.forgetting.held import earlier_files, held_now
 from lethe.forgetting.intake import take_up
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import ForgetRequest, Held
+from lethe.forgetting.ledger.requests import ForgetRequest, Held, covered_by
 from lethe.forgetting.ledger.requests import State as RequestState
 from lethe.forgetting.nothing import ending
 from lethe.forgetting.plan import Plan, plan
 from lethe.forgetting.record import Run
-from lethe.forgetting.removal import rewrite_what_no_stage_makes, subjects, take_out
+from lethe.forgetting.removal import rewrite_what_no_stage_makes, take_out
 from lethe.forgetting.standing import check_list, ledger, pending
 from lethe.forgetting.state import served, state_of
 from lethe.serving.server import must_serve_from_here
+from lethe.tables.ids import Ids
 from lethe.tables.reader import Reader
 
 
@@ -91,8 +89,8 @@ def _drop_families_that_left(workspace: Workspace, params: Params) -> None:
 
 def user_tree(workspace: Workspace, dataset: str, reader: Reader) -> UserTree:
     """Of the users of a dataset's interactions."""
-    users = np.unique(reader.interactions(workspace.interactions(dataset)).user_ids)
-    return UserTree(subject_digest(dataset, user) for user in users)
+    users = Ids.of(reader.interactions(workspace.interactions(dataset)).user_ids)
+    return UserTree(subject_digests(dataset, users.values.tolist()))
 
 
 def _among_users(workspace: Workspace, requests: Sequence[ForgetRequest], reader: Reader) -> dict[str, Member | None]:
@@ -158,9 +156,8 @@ def remove_rows(workspace: Workspace, run: Run) -> None:
 def _expected(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest], reader: Reader) -> int:
     rows = reader.interactions(workspace.interactions(dataset))
     mine = [request for request in requests if request.dataset == dataset]
-    leaving = SuppressionList(workspace.suppression, tuple(subjects(mine)))
     begun = read_epoch(workspace, dataset).interactions
-    return int((len(rows) if begun is None else begun) - leaving.matches(rows, dataset).sum())
+    return int((len(rows) if begun is None else begun) - covered_by(mine, rows.user_ids, rows.item_ids).sum())
 
 
 def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, Sequence[str]]]) -> None:

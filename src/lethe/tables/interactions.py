@@ -128,6 +128,14 @@ class Interactions:
         """SHA-256 of the content (names, types and values of the columns in canonical order), whatever the file."""
         return digest_columns(self.columns())
 
+    @staticmethod
+    def digest_of(table: pa.Table) -> str:
+        """``digest`` of what ``of_table`` makes of a table, without making it."""
+        time = next((name for name in TIMES if name in table.column_names), "timestamp")
+        there = [name for name in (*COLUMNS[:3], time) if name in table.column_names]
+        contexts = [name for name in table.column_names if name.startswith(CONTEXT)]
+        return digest_columns((name, table[name]) for name in (*there, *contexts))
+
     @classmethod
     def read(cls, path: Path | BinaryIO) -> Interactions:
         """Read a file written by ``write`` (already canonical)."""

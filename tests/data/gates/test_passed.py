@@ -70,7 +70,15 @@ def change_the_epoch(workspace: Workspace) -> None:
         lambda workspace: (workspace.reports / "validation" / "tiny.txt").unlink(),
         lambda workspace: forget_passed(workspace, "tiny"),
     ],
-    ids=["a table", "params", "the epoch", "one more shard", "the list", "the report is gone", "judged and failed since"],
+    ids=[
+        "a table",
+        "params",
+        "the epoch",
+        "one more shard",
+        "the list",
+        "the report is gone",
+        "judged and failed since",
+    ],
 )
 def test_what_changed_is_judged(passed: Workspace, change: Callable[[Workspace], object]) -> None:
     change(passed)

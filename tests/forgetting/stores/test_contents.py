@@ -208,7 +208,7 @@ def test_a_table_that_is_there_twice_is_decoded_once_and_found_twice(
 ) -> None:
     decoded = []
     read = contents.pq.read_table
-    monkeypatch.setattr(contents.pq, "read_table", lambda file: decoded.append(1) or read(file))
+    monkeypatch.setattr(contents.pq, "read_table", lambda file, **how: decoded.append(1) or read(file, **how))
     for name in ("rows.parquet", "copy", "users.parquet"):
         write_parquet(pa.table({"id": [42, 1]}), tmp_path / name)
     needles = [Needles("ml", users=frozenset({SHORT}))]

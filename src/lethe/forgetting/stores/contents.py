@@ -30,6 +30,7 @@ from lethe.forgetting.stores.parts import (
     Raw,
     Strings,
     as_json,
+    distinct_ids,
     is_item,
     is_user,
     names_people,
@@ -106,7 +107,9 @@ def _of_tar(content: bytes, depth: int) -> Iterator[Part]:
 
 
 def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
-    table = pq.read_table(io.BytesIO(content))
+    texts = [field.name for field in pq.read_schema(io.BytesIO(content)) if pa.types.is_string(field.type)]
+    # As the file has them: each text once, and where it stands.
+    table = pq.read_table(io.BytesIO(content), read_dictionary=texts)
     # A stored list of users has one column, "id"; one of items has the same, and the same small integers.
     people = {"id"} if names_people(name) else set[str]()
     people |= {column for column in table.column_names if is_user(column)}
@@ -129,8 +132,8 @@ def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
 def _of_people(users: pa.Array, items: pa.Array | None, rows: pa.Table | None = None) -> Iterator[Part]:
     """A column of people: a link names two, each beside the same items."""
     yield Columns(users, items if items is not None and len(items) == len(users) else None, rows)
-    if pa.types.is_string(users.type):
-        yield Strings([text for text in users.unique().to_pylist() if text is not None], ids=True)
+    if pa.types.is_string(distinct_ids(users).type):
+        yield Strings(distinct_ids(users).drop_null(), ids=True)
 
 
 def _of_values(column: pa.ChunkedArray) -> Iterator[Part]:
@@ -140,14 +143,17 @@ def _of_values(column: pa.ChunkedArray) -> Iterator[Part]:
     elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         yield from (part for value in column.unique().to_pylist() if value for part in _of_text(PurePath(), value))
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        yield from of_strings(value for value in column.unique().to_pylist() if value)
+        values = distinct_ids(column.unify_dictionaries().combine_chunks()) if kind != column.type else column.unique()
+        yield from of_strings(value for value in values.to_pylist() if value)
 
 
 def _ids(column: Any) -> pa.Array:
-    """A column of ids: int64 where all are whole numbers, text otherwise."""
-    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else pa.array(column)
+    """A column of ids: int64 where all are whole numbers, text otherwise (a dictionary of texts as it is)."""
+    values = column.unify_dictionaries().combine_chunks() if isinstance(column, pa.ChunkedArray) else pa.array(column)
     values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if pa.types.is_dictionary(values.type):
+        if pa.types.is_string(values.type.value_type):
+            return values
         values = values.dictionary_decode()
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
         values = values.flatten()

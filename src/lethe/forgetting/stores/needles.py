@@ -23,10 +23,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lethe.core.keys import subject_digest
+from lethe.core.keys import subject_digest, subject_digests
 from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
 from lethe.forgetting.ledger.requests import DISTINCTIVE, ForgetRequest
 from lethe.forgetting.stores.held import NOBODY, Held, own_words
+from lethe.forgetting.stores.parts import distinct_ids
 from lethe.forgetting.stores.texts import Texts
 from lethe.tables.interactions import Interactions
 
@@ -170,12 +171,12 @@ class Needles:
     def in_columns(self, users: pa.Array | None, items: pa.Array | None) -> str | None:
         """Kind of needle in aligned columns of raw ids (int64 or text), if there is one."""
         if items is not None and (self.items or self.keyed_items):
-            there = self._among(items.unique(), self.items, self.keyed_items)
+            there = self._among(distinct_ids(items), self.items, self.keyed_items)
             if there:
                 return "item id"
         if users is None:
             return None
-        distinct = users.unique()
+        distinct = distinct_ids(users)
         if self._among(distinct, self.users, self.keyed_users):
             return "user id"
         if items is None or not (self.pairs or self.keyed_pairs):
@@ -183,6 +184,8 @@ class Needles:
         owners = self._among(distinct, {user for user, _ in self.pairs}, self._keyed_owners)
         if not owners:
             return None
+        if pa.types.is_dictionary(users.type):
+            users = users.dictionary_decode()
         rows = pc.is_in(users, value_set=pa.array(owners, distinct.type))
         kept = zip(users.filter(rows).to_pylist(), items.filter(rows).to_pylist(), strict=True)
         return "interaction" if any(self.is_pair(str(user), [str(item)]) for user, item in kept) else None
@@ -200,7 +203,9 @@ class Needles:
         wanted = _as_column(raw, distinct.type)
         values: list[object] = distinct.filter(pc.is_in(distinct, value_set=wanted)).to_pylist() if wanted else []
         if keyed:
-            values += [v for v in distinct.to_pylist() if v is not None and subject_digest(self.dataset, v) in keyed]
+            ids = distinct.drop_null().to_pylist()
+            digests = subject_digests(self.dataset, ids)
+            values += [id for id, digest in zip(ids, digests, strict=True) if digest in keyed]
         return values
 
     @cached_property

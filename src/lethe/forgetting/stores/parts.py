@@ -19,7 +19,8 @@ ITEM_NAMES = ("item", "itemid", "itemids")
 
 @dataclass(frozen=True)
 class Columns:
-    """Aligned columns of raw ids, int64 or text. ``rows``: the table they are of, if it is one of interactions."""
+    """Aligned columns of raw ids, int64 or text (plain or a dictionary). ``rows``: the table they are of, if it is one
+    of interactions."""
 
     users: pa.Array | None
     items: pa.Array | None = None
@@ -30,12 +31,13 @@ class Columns:
 class Strings:
     """Texts, each whole. ``ids``: they stand where ids of people stand."""
 
-    values: Sequence[str]
+    values: Sequence[str] | pa.Array
     ids: bool = False
 
     @cached_property
     def joined(self) -> bytes:
-        return b"\0".join(value.encode(errors="surrogatepass") for value in self.values)
+        texts = self.values.to_pylist() if isinstance(self.values, pa.Array) else self.values
+        return b"\0".join(value.encode(errors="surrogatepass") for value in texts)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class NotSearched:
 
 
 Part = Columns | Strings | Raw | NotSearched
+
+
+def distinct_ids(column: pa.Array) -> pa.Array:
+    """The distinct values of a column. What a dictionary holds is in the file, whether or not a row has it."""
+    return column.dictionary if pa.types.is_dictionary(column.type) else column.unique()
 
 
 def as_json(text: str) -> Any:

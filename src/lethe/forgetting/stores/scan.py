@@ -95,7 +95,7 @@ def _in_part(part: Part, needles: Needles) -> str | None:
 def _in_table(part: Columns, needles: Needles) -> str | None:
     if part.rows is None or not any(len(digest) == SHA256 for digest in needles.digests):
         return None
-    return "digest" if Interactions.of_table(part.rows).digest() in needles.digests else None
+    return "digest" if Interactions.digest_of(part.rows) in needles.digests else None
 
 
 def _in_digests(content: bytes, needles: Sequence[Needles], as_text: bool) -> str | None:
