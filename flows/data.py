@@ -32,7 +32,7 @@ def data() -> None:
     workspace = Workspace.find()
     check_list(workspace)
     reproduce()
-    datasets = Params.read(workspace.params).pipeline.datasets
+    datasets = list(Params.read(workspace.params).pipeline.datasets)
     validate(datasets)
     for dataset in datasets:
         if rows := suppressed_rows(workspace, dataset):
