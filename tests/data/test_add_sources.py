@@ -209,5 +209,5 @@ def test_a_condition_needs_a_value() -> None:
     from lethe.cli.reading import reading
 
     assert reading(where=["label=1", "kind = buy"]).given["where"] == {"label": "1", "kind": "buy"}
-    with pytest.raises(ConfigError, match="where: 'label' must be a column and its value"):
+    with pytest.raises(ConfigError, match="where: 'label' must be a name and its value"):
         reading(where=["label"])

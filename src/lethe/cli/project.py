@@ -38,7 +38,9 @@ def example() -> NewDataset:
 
 def params_of(new: NewDataset) -> str:
     """params.yaml: what this project needs, and no more; every other option has its default."""
-    section = {name: new.section[name] for name in ("source", "split", "duplicates", "positive") if name in new.section}
+    section = {
+        name: new.section[name] for name in ("source", "side", "split", "duplicates", "positive") if name in new.section
+    }
     comments = {
         "split": _SPLITS[section["split"]["by"]],
         "duplicates": "A pair of user and item that occurs again: the newest row counts.",

@@ -52,6 +52,16 @@ def reading(
     where: Annotated[
         list[str] | None, typer.Option(help="Only rows of that value: label=1; may be given several times.")
     ] = None,
+    context: Annotated[
+        list[str] | None, typer.Option(help="Column of a situation: daytime; may be given several times.")
+    ] = None,
+    links: Annotated[str | None, typer.Option(help="File of links between users: who follows whom.")] = None,
+    behaviour: Annotated[
+        list[str] | None, typer.Option(help="Another behaviour and its file: view=views.csv; may be repeated.")
+    ] = None,
+    user_features: Annotated[str | None, typer.Option(help="File of what is known of users.")] = None,
+    item_features: Annotated[str | None, typer.Option(help="File of what is known of items.")] = None,
+    triples: Annotated[str | None, typer.Option(help="File of facts about items: head, relation, tail.")] = None,
     query: Annotated[str | None, typer.Option(help="SELECT, where the path is env:NAME of a database's URL.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take what is likeliest, and say so, in place of asking.")] = False,
 ) -> Reading:
@@ -72,18 +82,22 @@ def reading(
         "timezone": timezone,
         "duplicates": duplicates,
         "positive": positive,
-        "where": _conditions(where),
+        "where": _pairs("where", where),
     }
+    tables = {"links": links, "user_features": user_features, "item_features": item_features, "triples": triples}
+    tables |= {f"behaviours.{name}": file for name, file in (_pairs("behaviour", behaviour) or {}).items()}
+    side = {kind: file for kind, file in tables.items() if file is not None}
     columns = {"user": user_column, "item": item_column, "rating": rating_column, "timestamp": timestamp_column}
-    return Reading(columns, {key: value for key, value in options.items() if value is not None}, query, assume=yes)
+    given = {key: value for key, value in options.items() if value is not None}
+    return Reading(columns, given, tuple(context or ()), query, side, assume=yes)
 
 
-def _conditions(where: list[str] | None) -> dict[str, str] | None:
-    """{column: value} of ``column=value``."""
-    for condition in where or ():
-        if "=" not in condition.strip("="):
-            raise ConfigError(f"where: {condition!r} must be a column and its value, such as label=1")
-    return {column.strip(): value.strip() for column, _, value in (one.partition("=") for one in where or ())} or None
+def _pairs(option: str, given: list[str] | None) -> dict[str, str] | None:
+    """{name: value} of ``name=value``."""
+    for pair in given or ():
+        if "=" not in pair.strip("="):
+            raise ConfigError(f"{option}: {pair!r} must be a name and its value, such as label=1 or view=views.csv")
+    return {name.strip(): value.strip() for name, _, value in (pair.partition("=") for pair in given or ())} or None
 
 
 def reads_a_source(command: Callable[..., None]) -> Callable[..., None]:

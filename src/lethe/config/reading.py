@@ -15,7 +15,11 @@ class Reading:
     """Those of user, item, rating, timestamp."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """Options of ``TableFormat``, and ``duplicates`` and ``positive`` of ``Dataset``."""
+    context: tuple[str, ...] = ()
+    """Columns that say in what situation."""
     query: str | None = None
     """SELECT, where the source is a database."""
+    side: Mapping[str, str] = field(default_factory=dict)
+    """Files of side tables: links, user_features, item_features, triples, and behaviours.NAME."""
     assume: bool = False
     """Take what is likeliest, and say so, where it would be asked for: columns, repeated pairs, what is a like."""

@@ -24,8 +24,9 @@ from lethe.data.profile import Profile, Ratings, profile_of, ratings_of
 from lethe.data.proposal import FirstFamily, propose_family, propose_positive, propose_split
 from lethe.data.sources import sql
 from lethe.data.sources.files import parquet_files
-from lethe.data.sources.find_columns import find_columns
+from lethe.data.sources.find_columns import find_columns, head_of
 from lethe.data.sources.find_file import find_file
+from lethe.data.sources.find_side import find_features, find_links, find_triples
 from lethe.data.sources.find_values import find_values
 from lethe.data.sources.findings import Findings
 from lethe.data.sources.place import Place
@@ -104,19 +105,61 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
     with _at_hand(workspace, source) as file:
         names, told = _columns(file, source, reading, how)
         how |= told.options
-        told |= _find(file, source, names, how)
-    source |= {"columns": names, **how, **told.options}
+        columns: dict[str, Any] = names | ({"context": list(reading.context)} if reading.context else {})
+        told |= _find(file, source, columns, how)
+    source |= {"columns": columns, **how, **told.options}
     section: dict[str, Any] = {"source": source}
     ready = source["kind"] == "folder"
     if ready:
         section["split"] = {"by": "ready"}
     rows = _read(workspace, name, section)
     section, notes = _settled(section, rows, reading, ready=ready)
+    if reading.side:
+        beside = _find_side(workspace, names, reading.side)
+        section["side"], notes = dict(beside.options), notes + beside.notes
+        sources.read_side(Dataset.parse(section, where), rows, root=workspace.root, strict=True)
     if not ready:
         timed = rows.timestamps is not None and source.get("timestamp_unit") != "position"
         section["split"] = _plain(propose_split(deduplicate(rows, "latest"), name, seed, timed=timed))
     profile = profile_of(rows, Dataset.parse(section, where), name, seed)
-    return NewDataset(name, section, profile, propose_family(profile), told.notes + notes)
+    return NewDataset(name, section, profile, propose_family(profile, section.get("side", {})), told.notes + notes)
+
+
+def _find_side(workspace: Workspace, columns: Mapping[str, str], files: Mapping[str, str]) -> Findings:
+    """The section ``side``: each table by its file."""
+    side: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
+    for kind, given in files.items():
+        path = Path(given).resolve()
+        what, _, behaviour = kind.partition(".")
+        if what == "links":
+            found = find_links(path, columns["user"])
+        elif what == "triples":
+            found = find_triples(path)
+        elif what == "behaviours":
+            own, told = find_columns(path, _same_names(path, columns), {})
+            found = told | Findings({"columns": own}) | _find(path, {"kind": "table"}, own, told.options)
+        else:
+            role = what.removesuffix("_features")
+            found = find_features(path, role, columns[role])
+        table = {"path": _path(workspace, path), **found.options}
+        if behaviour:
+            side.setdefault(what, {})[behaviour] = table
+        else:
+            side[what] = table
+        notes += found.notes
+    return Findings(side, notes)
+
+
+def _same_names(path: Path, columns: Mapping[str, str]) -> dict[str, str | None]:
+    """Columns that are called as in the interactions."""
+    names, _ = head_of(path, {})
+    return {role: column for role, column in columns.items() if column in names}
+
+
+def _path(workspace: Workspace, path: Path) -> str:
+    """Below the workspace, or absolute."""
+    return str(path.relative_to(workspace.root) if path.is_relative_to(workspace.root) else path)
 
 
 @contextmanager
@@ -217,8 +260,7 @@ def _source(workspace: Workspace, path: str, query: str | None) -> dict[str, Any
     resolved = Path(path).resolve()
     if not resolved.exists():
         raise ConfigError(f"path: {path} does not exist")
-    inside = resolved.is_relative_to(workspace.root)
-    common = {"path": str(resolved.relative_to(workspace.root) if inside else resolved)}
+    common = {"path": _path(workspace, resolved)}
     if resolved.is_file():
         return {"kind": "table", **common}
     parts = {part: _part(resolved, part) for part in ("train", "valid", "test")}
@@ -234,7 +276,7 @@ def _part(folder: Path, part: str) -> str | None:
     return next((f"{part}{suffix}" for suffix in SUFFIXES if (folder / f"{part}{suffix}").is_file()), None)
 
 
-def _find(path: Path, source: Mapping[str, Any], columns: Mapping[str, str], given: Mapping[str, Any]) -> Findings:
+def _find(path: Path, source: Mapping[str, Any], columns: Mapping[str, Any], given: Mapping[str, Any]) -> Findings:
     """What the file or the files of a folder say that was not given."""
     ready = source["kind"] == "folder"
     files = [path / source[part] for part in ("train", "valid", "test") if part in source] if ready else [path]

@@ -5,6 +5,7 @@ Functions of figures alone; whoever adds the data is told what was taken, and ev
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,14 @@ _LEAST = 0.04
 """Share of the rows that validation and test must each have: of fewer, metrics are noise."""
 _ITEMS_OF_EASE = 5_000
 """Its matrix of items by items then takes less than half a gigabyte."""
+_BESIDE = {
+    "links": "collective-social",
+    "behaviours": "collective-behaviours",
+    "triples": "collective-graph",
+    "user_features": "ensfm",
+    "item_features": "ensfm",
+}
+"""The model that a kind of side table is first tried with."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +58,11 @@ def propose_split(rows: Interactions, name: str, seed: int, *, timed: bool) -> S
     return RandomSplit()
 
 
-def propose_family(profile: Profile) -> FirstFamily:
-    """Popularity, by which all others are measured; a model of items; and one of two towers, as large as the data
-    carry."""
+def propose_family(profile: Profile, side: Collection[str] = ()) -> FirstFamily:
+    """Popularity, by which all others are measured; a model of items; one of two towers, as large as the data carry;
+    and one for each kind of table beside the interactions."""
     items = "ease" if profile.items <= _ITEMS_OF_EASE else "item-knn"
     smaller = min(profile.users, profile.items)
     size = 16 if smaller < 200 else 32 if smaller < 1_000 else 64
-    return FirstFamily(("mostpop", items, "wmf"), {} if size == 64 else {"wmf": {"embedding_dim": size}})
+    beside = dict.fromkeys(model for kind, model in _BESIDE.items() if kind in side)
+    return FirstFamily(("mostpop", items, "wmf", *beside), {} if size == 64 else {"wmf": {"embedding_dim": size}})

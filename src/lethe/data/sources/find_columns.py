@@ -39,13 +39,13 @@ def find_columns(
 
     Raises DataError where user or item can't be told apart from other columns, naming the options.
     """
-    header, rows = _table(path, given)
+    header, rows = head_of(path, given)
     names = header or [str(place) for place in range(1, max(map(len, rows), default=0) + 1)]
     taken = {role: column for role in ROLES if (column := named.get(role)) is not None}
     left = [name for name in names if name not in taken.values()]
     if header:
         for role in ROLES:
-            if role not in taken and (likely := _by_name(role, left)) is not None:
+            if role not in taken and (likely := column_called(role, left)) is not None:
                 taken[role] = likely
                 left.remove(likely)
     values = {name: [row[place] for row in rows if place < len(row)] for place, name in enumerate(names)}
@@ -73,7 +73,7 @@ def find_columns(
     return columns, Findings({} if header else {"header": False}, (note,))
 
 
-def _table(path: Path, given: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def head_of(path: Path, given: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Names of the columns, none where the first line is a row; and the first rows as text."""
     must_be_file(path)
     if is_parquet(path):
@@ -94,7 +94,7 @@ def _table(path: Path, given: Mapping[str, Any]) -> tuple[list[str], list[list[s
     return lines[0], lines[1:]
 
 
-def _by_name(role: str, names: Sequence[str]) -> str | None:
+def column_called(role: str, names: Sequence[str]) -> str | None:
     """The column that has the role by its name: the word itself, or an id of it (user_id, UserID, customerId)."""
     words = _NAMES[role].split()
     plain = {name: re.sub(r"[^a-z]", "", name.casefold()) for name in names}
@@ -113,7 +113,7 @@ def _all(values: Sequence[str], test: Callable[[str], bool]) -> bool:
     return bool(values) and all(map(test, values))
 
 
-def _number(value: str) -> float | None:
+def as_number(value: str) -> float | None:
     try:
         return float(value.strip().replace(",", "."))
     except ValueError:
@@ -121,12 +121,12 @@ def _number(value: str) -> float | None:
 
 
 def _is_time(value: str) -> bool:
-    number = _number(value)
+    number = as_number(value)
     if number is None:
         return _DATE.match(value) is not None
     return any(EARLY * ticks <= number < LATE * ticks for ticks in TICKS.values())
 
 
 def _is_rating(values: Sequence[str]) -> bool:
-    numbers = {_number(value) for value in values}
+    numbers = {as_number(value) for value in values}
     return None not in numbers and len(numbers) <= max(2, min(101, len(values) // 2))

@@ -1,0 +1,84 @@
+"""``lethe data add`` with tables beside the interactions: columns and kinds found, told, and read once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lethe.build.checks import check_params
+from lethe.config.params import Params
+from lethe.config.reading import Reading
+from lethe.core.workspace import Workspace
+from lethe.data.add import NewDataset, add
+from lethe.data.sources.find_side import find_features
+from lethe.errors import DataError, LetheError
+from tests.data.made_sources import ROWS, table
+
+USERS = sorted({row[0] for row in ROWS})
+ITEMS = sorted({row[1] for row in ROWS})
+
+
+def write(path: Path, header: str, rows: list[tuple[object, ...]], separator: str = ",") -> str:
+    lines = [header.replace(",", separator), *(separator.join(map(str, row)) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    features = [(i, f"Item no. {i} of all", 10 + i * 1.5, "a|b" if i % 2 else "a", i % 3) for i in ITEMS]
+    return {
+        "links": write(tmp_path / "follows.csv", "user,follows,since", [(u, u % 20 + 1, 2020) for u in USERS]),
+        "behaviours.view": write(tmp_path / "views.csv", "item;user", [(i, u) for u, i, *_ in ROWS], ";"),
+        "user_features": write(
+            tmp_path / "people.csv", "UserID\tregion\tage", [(u, u % 4, 20 + u) for u in USERS], "\t"
+        ),
+        "item_features": write(tmp_path / "products.csv", "sku,title,price,tags,shelf", features),
+        "triples": write(tmp_path / "facts.csv", "head,relation,tail", [(i, "made_by", i % 5) for i in ITEMS]),
+    }
+
+
+def added(workspace: Workspace, tmp_path: Path, side: dict[str, str], **given: Any) -> NewDataset:
+    return add(workspace, "shop", table(tmp_path / "r.csv"), Reading(given=given, side=side, assume=True))
+
+
+def test_every_table_is_found_told_and_can_be_trained_from(
+    tiny: Workspace, tmp_path: Path, files: dict[str, str]
+) -> None:
+    new = added(tiny, tmp_path, files)
+    side = new.section["side"]
+    assert (side["links"]["user"], side["links"]["friend"]) == ("user", "follows")
+    assert side["behaviours"]["view"]["columns"] == {"user": "user", "item": "item"}
+    assert side["behaviours"]["view"]["separator"] == ";"
+    assert (side["user_features"]["key"], side["user_features"]["separator"]) == ("UserID", "\t")
+    assert side["user_features"]["fields"] == {"region": {}, "age": {}}
+    assert side["item_features"]["key"] == "sku"
+    assert side["item_features"]["fields"] == {"price": {"kind": "number"}, "tags": {"kind": "categories"}, "shelf": {}}
+    assert "title left out, as names or descriptions" in "\n".join(new.notes)
+    assert {"collective-social", "collective-behaviours", "collective-graph", "ensfm"} < set(new.family.models)
+    check_params(tiny, Params.read(tiny.params))
+
+
+def test_a_table_of_other_ids_is_refused_and_nothing_is_written(tiny: Workspace, tmp_path: Path) -> None:
+    before = tiny.params.read_bytes()
+    other = write(tmp_path / "follows.csv", "user,friend", [("ann", "bob"), ("bob", "ann")])
+    with pytest.raises(LetheError) as caught:
+        added(tiny, tmp_path, {"links": other})
+    assert "\n" not in str(caught.value)
+    assert "ann" not in str(caught.value)
+    assert tiny.params.read_bytes() == before
+
+
+def test_names_alone_are_no_features(tmp_path: Path) -> None:
+    file = write(tmp_path / "products.csv", "item,title", [(i, f"Thing {i}") for i in range(100)])
+    with pytest.raises(DataError, match="no column beside 'item' can be a feature"):
+        find_features(Path(file), "item", "item")
+
+
+def test_a_context_is_a_column_of_the_interactions(tiny: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text("user,item,daytime\n" + "".join(f"{u},{i},{'am' if u % 2 else 'pm'}\n" for u, i, *_ in ROWS))
+    new = add(tiny, "shop", path, Reading(context=("daytime",)))
+    assert new.section["source"]["columns"] == {"user": "user", "item": "item", "context": ["daytime"]}
