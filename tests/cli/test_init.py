@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -12,10 +14,12 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from lethe.cli import app
+from lethe.cli.project import _first_line
 from lethe.config.params import Params
 from lethe.core.project import RECORD, renew_project, write_project
 from lethe.core.shipped import shipped
 from lethe.core.workspace import Workspace
+from lethe.data.proposal import BESIDE
 from lethe.errors import LetheError
 from tests.conftest import ROOT
 from tests.data.made_sources import ROWS, table
@@ -158,3 +162,17 @@ def test_params_of_a_project_are_commented(ratings: Path, tmp_path: Path) -> Non
     assert set(yaml.safe_load(text)) == {
         *("seed", "pipeline", "datasets", "shardings", "families", "models", "training", "serving", "forgetting"),
     }
+
+
+def test_init_waits_for_no_torch(ratings: Path, tmp_path: Path) -> None:
+    script = "import sys; from typer.testing import CliRunner; from lethe.cli import app; "
+    script += f"CliRunner().invoke(app, ['init', {str(tmp_path / 'shop')!r}, '--csv', {str(ratings)!r}, '--yes']); "
+    done = subprocess.run(
+        [sys.executable, "-c", script + "print('torch' in sys.modules)"], capture_output=True, text=True
+    )
+    assert (done.stdout, (tmp_path / "shop" / "params.yaml").is_file()) == ("False\n", True)
+
+
+def test_every_model_that_is_proposed_has_a_line(tmp_path: Path) -> None:
+    for model in ("mostpop", "ease", "item-knn", "wmf", *BESIDE.values()):
+        assert _first_line(model)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,8 +13,8 @@ from lethe.config.params import Params
 from lethe.data.add import WHOLE, NewDataset
 from lethe.data.profile import Profile
 from lethe.data.proposal import propose_family
-from lethe.models import MODELS
 
+MODELS = Path(__file__).parents[1] / "models"
 _SPLITS = {
     "newest": "Each user's newest rows are for validation and test, so that models are judged on what came later.",
     "leave-one-out": "One row of each user is for the test and one for validation; who has too few is for training.",
@@ -102,9 +104,9 @@ def _entry(name: str, value: Any, indent: int, comment: str | None = None) -> st
 
 
 def _first_line(model: str) -> str:
-    """What a model is, from its own file."""
-    module = __import__(MODELS[model].__module__, fromlist=["__doc__"])
-    return (module.__doc__ or "").splitlines()[0].rstrip(".")
+    """What a model is, by the first line of its file; read, not imported, because torch comes with it."""
+    file = MODELS / f"{model.replace('-', '_')}.py"
+    return (ast.get_docstring(ast.parse(file.read_bytes())) or "").splitlines()[0].rstrip(".")
 
 
 def readme_of(new: NewDataset) -> str:

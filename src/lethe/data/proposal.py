@@ -17,7 +17,7 @@ _LEAST = 0.04
 """Share of the rows that validation and test must each have: of fewer, metrics are noise."""
 _ITEMS_OF_EASE = 5_000
 """Its matrix of items by items then takes less than half a gigabyte."""
-_BESIDE = {
+BESIDE = {
     "links": "collective-social",
     "behaviours": "collective-behaviours",
     "triples": "collective-graph",
@@ -64,5 +64,5 @@ def propose_family(profile: Profile, side: Collection[str] = ()) -> FirstFamily:
     items = "ease" if profile.items <= _ITEMS_OF_EASE else "item-knn"
     smaller = min(profile.users, profile.items)
     size = 16 if smaller < 200 else 32 if smaller < 1_000 else 64
-    beside = dict.fromkeys(model for kind, model in _BESIDE.items() if kind in side)
+    beside = dict.fromkeys(model for kind, model in BESIDE.items() if kind in side)
     return FirstFamily(("mostpop", items, "wmf", *beside), {} if size == 64 else {"wmf": {"embedding_dim": size}})
