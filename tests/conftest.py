@@ -86,7 +86,7 @@ MODEL_SETTINGS = {
     "ripplenet": SMALL | {"memory": 4},
     "kgat": SMALL | {"layers": [4]},
     **dict.fromkeys(("directau", "sasrec", "fm", "nfm", "deepfm", "sbpr", "samn"), SMALL),
-    **dict.fromkeys(("cmf", "mc-bpr", "nmtr", "cke", "cfkg"), SMALL),
+    **dict.fromkeys(("cmf", "mc-bpr", "nmtr", "cke", "cfkg", "rating-mlp"), SMALL),
 }
 
 

@@ -33,6 +33,7 @@ SMALL = {
     "cke": _LARGE_STEPS | {"epochs": 60},
     "cfkg": _LARGE_STEPS | {"epochs": 60},
     "ripplenet": _LARGE_STEPS | {"epochs": 60, "memory": 8, "hops": 1, "num_negatives": 2},
+    "rating-mlp": _LARGE_STEPS | {"layers": (8,), "epochs": 60},
     "kgat": _LARGE_STEPS | {"epochs": 40, "layers": (4,)},
     "sasrec": {"embedding_dim": 8, "learning_rate": 0.02, "epochs": 40, "num_layers": 1, "dropout": 0.1},
 }
@@ -72,6 +73,7 @@ BRIEF = {
     "cfkg",
     "ripplenet",
     "kgat",
+    "rating-mlp",
 }
 """Models whose bytes a few epochs show: only the checkerboard and strangers need one that has learnt."""
 

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 
@@ -157,3 +158,17 @@ def test_behaviours_without_the_target_are_refused() -> None:
     for values in ({"behaviours": ["view"]}, {"behaviours": ["view", "view", "buy"]}, {"target": "order"}):
         with pytest.raises(ConfigError, match=r"models\.ghcf\.behaviours: .*target '(buy|order)' among them"):
             configure("ghcf", values)
+
+
+def test_degrees_may_be_those_of_all_behaviours_together() -> None:
+    model = prepared({"num_layers": 1, "degrees": "all"})
+    adjacencies = {}
+    for name, part in matrices().items():
+        incidence = part.csr().toarray().astype(np.float64)
+        adjacencies[name] = np.block([[np.zeros((USERS, USERS)), incidence], [incidence.T, np.zeros((ITEMS, ITEMS))]])
+    degrees = np.maximum(sum(adjacency.sum(axis=1) for adjacency in adjacencies.values()), 1)
+    for place, name in enumerate(model.config.names):
+        expected = adjacencies[name] / np.sqrt(np.outer(degrees, degrees))
+        indptr, columns, values = (part.numpy() for part in model._graph(place))
+        graph = sp.csr_array((values, columns, indptr), shape=expected.shape).toarray()
+        assert graph == pytest.approx(expected, abs=1e-6)

@@ -10,7 +10,9 @@ from lethe.core.random import Stream
 from lethe.errors import ConfigError, DataError
 from lethe.learning.training import train
 from lethe.models import MODELS, configure
+from lethe.models.embedding_dot import RatingBatch
 from lethe.models.parts.rating import RatingModel
+from lethe.models.rating_mlp import RatingMLP
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import InteractionMatrix, Shape
@@ -32,7 +34,7 @@ def cells(*pairs: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_the_family_is_whole() -> None:
-    assert set(RATING) == {"lfm", "bias-lfm", "minibatch-lfm", "momentum-mf", "embedding-dot", "als"}
+    assert set(RATING) == {"lfm", "bias-lfm", "minibatch-lfm", "momentum-mf", "embedding-dot", "als", "rating-mlp"}
 
 
 @pytest.mark.parametrize("name", RATING)
@@ -142,3 +144,21 @@ def test_data_without_ratings_are_refused_before_training(name: str) -> None:
 def test_impossible_settings_are_named(name: str, values: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=rf"models\.{name}\.{next(iter(values))}: "):
         configure(name, values)
+
+
+def test_the_perceptron_sees_both_vectors_and_adds_the_mean() -> None:
+    data = Catalogue.of(rated_checkerboard()).encode(rated_checkerboard())
+    model = RatingMLP(RatingMLP.Config(embedding_dim=3, layers=(4, 2), reg=0.3), data.shape)
+    model.prepare(data, Stream(1))
+    with torch.no_grad():
+        for bias in model.perceptron.biases:
+            bias.fill_(0.2)
+    t = {key: value.detach().double().numpy() for key, value in model.named_parameters()}
+    z = np.concatenate([t["users"][5], t["items"][7]])
+    for layer in range(2):
+        z = np.maximum(t[f"perceptron.weights.{layer}"] @ z + t[f"perceptron.biases.{layer}"], 0)
+    rating = float(model.mean) + t["perceptron.g"] @ z
+    assert model.score(torch.tensor([5]))[0, 7].item() == pytest.approx(rating, abs=1e-5)
+    loss = (4.0 - rating) ** 2 + 0.3 * (np.square(t["users"][5]).sum() + np.square(t["items"][7]).sum())
+    batch = RatingBatch(torch.tensor([5]), torch.tensor([7]), torch.tensor([4.0]))
+    assert model.loss(batch).item() == pytest.approx(loss, rel=1e-5)

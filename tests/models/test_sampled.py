@@ -9,11 +9,12 @@ from torch.nn import functional
 
 from lethe.core.random import Stream
 from lethe.errors import ConfigError
-from lethe.models import configure
+from lethe.models import MODELS, configure
 from lethe.models.convncf import ConvNCF
 from lethe.models.gmf import GMF
 from lethe.models.neumf import NeuMF
 from lethe.models.parts import losses
+from lethe.models.parts.base import Model
 from lethe.models.parts.batches import labelled_batches
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -123,3 +124,38 @@ def test_convncf_is_a_stack_of_convolutions() -> None:
 def test_impossible_values_are_named(name: str, values: dict[str, object], rule: str) -> None:
     with pytest.raises(ConfigError, match=rf"^models\.{name}\.{rule}"):
         configure(name, values)
+
+
+@pytest.mark.parametrize("name", ["gmf", "neumf", "convncf"])
+def test_dropout_is_of_learning_alone_drawn_anew_and_known_by_name(name: str) -> None:
+    data = matrix()
+    models = []
+    for dropout in (0.5, 0.0):
+        config = configure(name, {"embedding_dim": 8, "batch_size": 0, "dropout": dropout})
+        model = MODELS[name](config, data.shape)
+        model.prepare(data, Stream(1))
+        models.append(model)
+    dropping, whole = models
+    users = torch.arange(USERS)
+    assert torch.equal(dropping.score(users), whole.score(users))
+
+    def losses_of(model: Model, epoch: int) -> list[float]:
+        (batch,) = model.batches(data, Stream(1)("epoch", epoch))
+        return [model.loss(batch).item(), model.loss(batch).item()]
+
+    assert losses_of(dropping, 0) == losses_of(dropping, 0)
+    assert len({*losses_of(dropping, 0), losses_of(whole, 0)[0]}) == 3
+    assert len(set(losses_of(whole, 0))) == 1
+
+
+def test_gmf_drops_entries_of_the_user_vector_and_scales_the_others_up() -> None:
+    data = matrix()
+    model = GMF(configure("gmf", {"embedding_dim": 3, "init_std": 0.8, "reg": 0.1, "dropout": 0.4}), data.shape)
+    model.prepare(data, Stream(1))
+    kept = (torch.rand((2, 3), generator=torch.Generator().manual_seed(6)) >= 0.4) / 0.6
+    model.masks = torch.Generator().manual_seed(6)
+    users, items = torch.tensor([0, 1]), torch.tensor([3, 5])
+    scores, norm = model.pairs(users, items)
+    p, q = model.users[users], model.items[items]
+    assert torch.allclose(scores, (p * kept * q).sum(dim=1))
+    assert torch.allclose(norm, p.square().sum() + q.square().sum())

@@ -53,6 +53,7 @@ from lethe.models.parts.base import Config, Model
 from lethe.models.parts.rating import RatingModel
 from lethe.models.ra_lst import RALST
 from lethe.models.ra_lst_exact import RALSTExact
+from lethe.models.rating_mlp import RatingMLP
 from lethe.models.ripplenet import RippleNet
 from lethe.models.rp3beta import RP3beta
 from lethe.models.samn import SAMN
@@ -126,6 +127,7 @@ MODELS: dict[str, type[Model]] = {
     "cfkg": CFKG,
     "ripplenet": RippleNet,
     "kgat": KGAT,
+    "rating-mlp": RatingMLP,
 }
 
 

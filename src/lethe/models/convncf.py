@@ -23,11 +23,11 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lethe.config.search import Choice, Log, Search
+from lethe.config.search import Choice, Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import Triples, triple_batches
-from lethe.models.parts.layers import halved
+from lethe.models.parts.layers import dropped, halved
 from lethe.models.solvers.bpr_sgd import bpr_sgd
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -39,6 +39,7 @@ class ConvNCF(base.Model):
         search: ClassVar[Search] = {
             "embedding_dim": Choice(16, 32, 64),
             "channels": Choice(8, 16, 32),
+            "dropout": Linear(0.0, 0.8, 9),
             "pretrain_epochs": Log(40, 640, 5),
             "reg": Log(0.001, 0.3, 6, zero=True),
             "learning_rate": Log(2e-4, 0.02, 7),
@@ -59,6 +60,8 @@ class ConvNCF(base.Model):
         """Learning rate of the factorisation."""
         reg: float = Field(0.03, ge=0)
         """Factor of half the L2 on the three vectors of each triple, before and after."""
+        dropout: base.Probability = 0.0
+        """Share dropped of the entries of E_L."""
         learning_rate: float = Field(0.002, gt=0)
         epochs: int = Field(5, ge=0)
         batch_size: int = Field(1024, ge=0)
@@ -81,6 +84,7 @@ class ConvNCF(base.Model):
             self.kernels.append(torch.zeros(2, 2, config.channels if layer else 1, config.channels))
             self.biases.append(torch.zeros(config.channels))
         self.w = nn.Parameter(torch.zeros(config.channels))
+        self._masks: torch.Generator | None = None
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         config = self.config
@@ -107,20 +111,21 @@ class ConvNCF(base.Model):
             self.w[:2] = signs
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Triples]:
+        self._masks = stream.torch("dropout")
         return triple_batches(data, self.config.batch_size, stream.numpy("batches"))
 
-    def tower(self, p: Tensor, q: Tensor) -> Tensor:
-        """ŷ of aligned vectors of users and items [B, d] -> [B]."""
+    def tower(self, p: Tensor, q: Tensor, masks: torch.Generator | None = None) -> Tensor:
+        """ŷ of aligned vectors of users and items [B, d] -> [B]; dropout where there is a generator."""
         cells = (p[:, :, None] * q[:, None, :])[..., None]  # [B, d, d, 1]
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
             cells = halved(cells, kernel.flatten(0, 2), bias)
-        return cells[:, 0, 0] @ self.w
+        return dropped(cells[:, 0, 0], self.config.dropout, masks) @ self.w
 
     def loss(self, batch: Triples) -> Tensor:
         p = functional.embedding(batch.users, self.users)
         q, n = functional.embedding(batch.positives, self.items), functional.embedding(batch.negatives, self.items)
         norm = p.square().sum() + q.square().sum() + n.square().sum()
-        return losses.bpr(self.tower(p, q), self.tower(p, n)) + 0.5 * self.config.reg * norm
+        return losses.bpr(self.tower(p, q, self._masks), self.tower(p, n, self._masks)) + 0.5 * self.config.reg * norm
 
     def score(self, users: Tensor) -> Tensor:
         scores = torch.empty(len(users), self.shape.num_items)

@@ -1,4 +1,4 @@
-"""EHCF: efficient heterogeneous collective filtering: behaviours that transfer what they predict, without sampling.
+"""EHCF: efficient heterogeneous collaborative filtering: behaviours that transfer what they predict, without sampling.
 
 Chen et al., "Efficient Heterogeneous Collaborative Filtering without Negative Sampling for Recommendation", AAAI 2020;
 section 4.4.2 of Chen's thesis. All behaviours share p_u and q_v and differ in how they weigh the dimensions:

@@ -6,7 +6,8 @@ Liang, Charlin, McInerney & Blei, "Modeling User Exposure in Recommendation", WW
 
 by expectation maximisation: a_uv's expectation for every cell, then weighted least squares for p and q, then μ_v, which
 has a Beta(α₁, α₂) prior. Deviations from the authors' program: a few warm-started conjugate-gradient steps solve each
-row instead of a d × d factorisation, and responsibilities are made anew for each row rather than stored.
+row instead of a d × d factorisation, responsibilities are made anew for each row rather than stored, and μ follows from
+those that the items were solved with, of the vectors before.
 """
 
 from __future__ import annotations

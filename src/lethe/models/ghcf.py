@@ -5,8 +5,9 @@ Chen et al., "Graph Heterogeneous Multi-Relational Recommendation", AAAI 2021; s
     E^(l) = LeakyReLU( Σ_r D_r^(-1/2) A_r D_r^(-1/2) (E^(l-1) ⊙ e_r^(l-1)) W^(l) ),      e_r^(l) = W_rel^(l) e_r^(l-1)
     ŷ^(r)_uv = e_uᵀ diag(e_r) e_v,      e = mean over layers 0..L,      L = Σ_r μ_r L_r + λ‖E^(0)‖²
 
-Each L_r goes over all cells (eq. 4.23). Degrees are those within a behaviour; there is no self-loop, and a message has
-the same relation vector in both directions. A behaviour of weight μ = 0 has no graph either.
+Each L_r goes over all cells (eq. 4.23). D_r are degrees within a behaviour, as in the authors' program; with
+``degrees`` "all" they are those over all behaviours, as eq. 4.18's |N_u| has them. There is no self-loop, and a message
+has the same relation vector in both directions. A behaviour of weight μ = 0 has no graph either.
 
 Deviations from the authors' program: one step is the whole graph and all users by default, where theirs propagates the
 whole graph for every 256 users; λ is of E^(0) rather than of the smoothed vectors; the program's weighing of the
@@ -67,6 +68,8 @@ class GHCF(MultiBehaviour):
         some hundred steps, or normal ones."""
         weigh_messages: bool = True
         """Whether a behaviour's messages count by its μ, or all the same."""
+        degrees: Literal["behaviour", "all"] = "behaviour"
+        """Neighbours that a message is divided by: of its behaviour, or of all that are learned from."""
         negative_weight: float = Field(0.02, gt=0)
         dropout: base.Probability = 0.2
         """Share dropped of the smoothed user vectors' entries, integrated out."""
@@ -106,9 +109,10 @@ class GHCF(MultiBehaviour):
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         super().prepare(data, stream)
-        for place, (share, matrix) in enumerate(zip(self.shares, self.matrices(data), strict=True)):
+        matrices = self.matrices(data)
+        for place, (share, matrix) in enumerate(zip(self.shares, matrices, strict=True)):
             if share > 0:
-                for name, part in normalized_graph(matrix)._asdict().items():
+                for name, part in normalized_graph(matrix, self._degrees(matrices))._asdict().items():
                     self.register_buffer(f"graph_{place}_{name}", part, persistent=False)
         if self.config.start == "exact":
             self._solve_union(data)
@@ -118,6 +122,14 @@ class GHCF(MultiBehaviour):
         for name in ("node_weights", "relation_weights"):
             for layer, weight in enumerate(getattr(self, name)):
                 towers.normal_(weight, 0.1, stream.torch(name, layer))
+
+    def _degrees(self, matrices: list[InteractionMatrix]) -> tuple[np.ndarray, np.ndarray] | None:
+        """Rows of each user and of each item in all behaviours together, where they are to count."""
+        if self.config.degrees == "behaviour":
+            return None
+        learned = [matrix for matrix, share in zip(matrices, self.shares, strict=True) if share > 0]
+        users = np.sum([np.diff(matrix.indptr) for matrix in learned], axis=0)
+        return users, np.sum([matrix.item_counts for matrix in learned], axis=0)
 
     def _solve_union(self, data: InteractionMatrix) -> None:
         """Start from the optimum of the same objective without graphs and with one relation vector for all."""

@@ -11,15 +11,17 @@ the vectors of the sampled pairs rather than on whole tables; h starts at 1, so 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lethe.config.search import Linear, Search
 from lethe.core.random import Stream
-from lethe.models.parts import losses, towers
+from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import Labelled, labelled_batches
+from lethe.models.parts.layers import dropped
 from lethe.models.parts.sampled import SampledConfig
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -28,24 +30,30 @@ class GMF(towers.TwoTower):
     """score(u, v) = hᵀ(p_u ⊙ q_v)."""
 
     class Config(SampledConfig):
-        pass
+        search: ClassVar[Search] = {"dropout": Linear(0.0, 0.8, 9)}
+
+        dropout: base.Probability = 0.0
+        """Share dropped of the entries of p."""
 
     def __init__(self, config: Any, shape: Shape) -> None:
         super().__init__(config, shape)
         self.h = nn.Parameter(torch.zeros(config.embedding_dim))
+        self.masks: torch.Generator | None = None
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         super().prepare(data, stream)
         nn.init.ones_(self.h)
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Labelled]:
+        self.masks = stream.torch("dropout")
         return labelled_batches(data, self.config.batch_size, self.config.num_negatives, stream.numpy("batches"))
 
     def pairs(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """ŷ of aligned users and items [B] -> [B], and Σ (‖p‖² + ‖q‖²) over them."""
         # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
         p, q = functional.embedding(users, self.users), functional.embedding(items, self.items)
-        return (p * q) @ self.h, p.square().sum() + q.square().sum()
+        kept = dropped(p, self.config.dropout, self.masks)
+        return (kept * q) @ self.h, p.square().sum() + q.square().sum()
 
     def loss(self, batch: Labelled) -> Tensor:
         scores, norm = self.pairs(batch.users, batch.items)

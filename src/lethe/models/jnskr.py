@@ -9,6 +9,9 @@ Chen et al., "Jointly Non-Sampling Learning for Knowledge Graph Enhanced Recomme
 
 and L_CF the whole-matrix square loss by batches of items (ENMF-I's). An item without triples is its own vector.
 
+Deviation from the text, though not from the authors' program: tails have a table of their own even where one is an
+item, and heads are items only, so that facts between two others say nothing.
+
 Deviations from the authors' program: ragged, nothing cut off; the last, smaller batch of an epoch is used too; an item
 needs neither an interaction nor a triple; inverse triples are only there if the dataset lists them; dropout on q_v is
 integrated out exactly, and there is none in L_KG (the text has none either); initial vectors are normal, not truncated

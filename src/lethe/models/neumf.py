@@ -19,11 +19,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lethe.config.search import Choice, Search
+from lethe.config.search import Choice, Linear, Search
 from lethe.core.random import Stream
 from lethe.models.gmf import GMF
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import Labelled
+from lethe.models.parts.layers import dropped
 from lethe.models.parts.sampled import SampledConfig
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -34,10 +35,13 @@ class NeuMF(base.Model):
     class Config(SampledConfig):
         search: ClassVar[Search] = {
             "layers": Choice([32, 16], [64, 32, 16], [128, 64, 32]),
+            "dropout": Linear(0.0, 0.8, 9),
         }
 
         layers: tuple[Annotated[int, Field(ge=2)], ...] = Field((32, 16), min_length=1)
         """Sizes of z_1 .. z_L; half of the first is each of p' and q'."""
+        dropout: base.Probability = 0.0
+        """Share dropped of the entries of p and of z_1 .. z_L."""
 
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__(config, shape)
@@ -67,14 +71,14 @@ class NeuMF(base.Model):
     def loss(self, batch: Labelled) -> Tensor:
         scores, norm = self.gmf.pairs(batch.users, batch.items)
         p, q = functional.embedding(batch.users, self.users), functional.embedding(batch.items, self.items)
-        scores, norm = scores + self.perceptron(p, q), norm + p.square().sum() + q.square().sum()
+        scores, norm = scores + self.perceptron(p, q, self.gmf.masks), norm + p.square().sum() + q.square().sum()
         return losses.log_loss(scores, batch.labels) + self.config.reg * norm
 
-    def perceptron(self, p: Tensor, q: Tensor) -> Tensor:
-        """gᵀ z_L of aligned p' [B, d'] and q' [B, d''] -> [B]."""
-        z = torch.cat([p, q], dim=1)
+    def perceptron(self, p: Tensor, q: Tensor, masks: torch.Generator | None = None) -> Tensor:
+        """gᵀ z_L of aligned p' [B, d'] and q' [B, d''] -> [B]; dropout where there is a generator."""
+        z = dropped(torch.cat([p, q], dim=1), self.config.dropout, masks)
         for weight, bias in zip(self.weights, self.biases, strict=True):
-            z = functional.relu(functional.linear(z, weight, bias))
+            z = dropped(functional.relu(functional.linear(z, weight, bias)), self.config.dropout, masks)
         return z @ self.g
 
     def score(self, users: Tensor) -> Tensor:

@@ -8,6 +8,9 @@ x₁ and x₂ are the parts' scores, each user's brought to [0, 1] by their leas
 interaction and 0 for a lacked item, of which each user has as many. θ moves user after user, in random order, by the
 mean of a user's cells.
 
+Deviation: θ is brought back into [0, 1] at the end, where the paper lets it go anywhere: outside, a better long part
+would make the whole worse.
+
 The paper doesn't say which cells θ learns from or how scores are scaled. Cells that the parts were fitted to say
 nothing about how much to trust them, so here θ learns from the ``newest`` share of each user's items: the parts it
 weighs learnt from the older ones alone. Then x₁ reads each user's whole history, and x₂ is fitted anew to all rows.

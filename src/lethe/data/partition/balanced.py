@@ -6,7 +6,8 @@ vector of their members; until nothing moves, or ROUNDS rounds.
 
 Deviations from the authors' program, with reasons: the centre is a mean vector (theirs averages without an axis, which
 makes each centre a single number); room is counted in interactions for users too (theirs counts users, which leaves
-shards unbalanced); entities that might find every shard too full are laid first, the largest before all.
+shards unbalanced); an entity joins only where all its rows fit, so that the cap holds (the listing asks before it adds,
+and lets the last one overshoot); entities that might find every shard too full are laid first, the largest before all.
 
 The result looked at all rows, so it is frozen for an epoch: see kept.py for what follows an earlier assignment.
 """

@@ -5,9 +5,11 @@ Chen et al., "Recommendation Unlearning", WWW 2022. With shard i's vectors p^i_u
     p^i_tr = W^i p^i + b^i,     q^i_tr = W^i q^i + b^i,     score(u, v) = (Σ_i α^i_u p^i_tr) · (Σ_i β^i_v q^i_tr)
     α^i_u = softmax over the shards that hold u of  h_1ᵀ ReLU(W_1 p^i_tr + b_1);   β the same with W_2, b_2, h_2
 
-trained on all remaining rows with the sub-models fixed. Deviations, each of which raises accuracy:
+trained on all remaining rows with the sub-models fixed. Deviations:
 a shard that does not hold a user or item takes no weight there (theirs gives untrained vectors a say);
-W^i starts as the rotation that brings the shards into one space, not at random;
+W^i starts as the rotation that brings the shards into one space, scaled by a line search, not at random, and its L2
+is of how far it goes from there;
+vectors of a model that smooths them (LightGCN) are combined smoothed, and not smoothed again along the whole graph;
 the logits get + log n, n being how many rows of the entity the shard saw;
 the loss is the whole-matrix square loss (eq. 3.9) for every kind of sub-model, over all rows at once, with the dropout
 of the combined user vectors integrated out; Adam, its rate falling linearly to 0.

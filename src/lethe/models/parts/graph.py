@@ -22,13 +22,13 @@ class Graph(NamedTuple):
     values: Tensor
 
 
-def normalized_graph(data: InteractionMatrix) -> Graph:
+def normalized_graph(data: InteractionMatrix, degrees: tuple[np.ndarray, np.ndarray] | None = None) -> Graph:
     """D^(-1/2) A D^(-1/2) over users, then items: n = num_users + num_items.
 
-    Degrees are counted in ``data`` alone: a shard's graph knows no other shard.
+    Degrees are counted in ``data`` alone, or are given of users and items: a shard's graph knows no other shard.
     """
     incidence = data.csr()
-    user_degrees, item_degrees = incidence.sum(axis=1), incidence.sum(axis=0)
+    user_degrees, item_degrees = degrees or (incidence.sum(axis=1), incidence.sum(axis=0))
     rows = np.repeat(np.arange(data.num_users), np.diff(incidence.indptr))
     incidence.data = (1.0 / np.sqrt(user_degrees[rows] * item_degrees[incidence.indices])).astype(np.float32)
     graph = sp.block_array([[None, incidence], [incidence.T, None]], format="csr")

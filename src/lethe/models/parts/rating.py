@@ -110,6 +110,10 @@ class RatingModel(towers.TwoTower):
             decay=config.decay,
         )
 
+    def cells(self, users: Tensor, items: Tensor) -> Tensor:
+        """What the vectors of known users and items [n] say of their cells -> [n]."""
+        return (self.users.detach()[users] * self.items.detach()[items]).sum(dim=1)
+
     def predict(self, users: Tensor, items: Tensor) -> Tensor:
         """Ratings of cells, users [n] and items [n] int64, -1 where unknown -> [n], in stars.
 
@@ -119,7 +123,7 @@ class RatingModel(towers.TwoTower):
         users, items = users.to(self.mean.device), items.to(self.mean.device)
         ratings = self.mean + _offsets(self.user_offsets, users) + _offsets(self.item_offsets, items)
         warm = (users >= 0) & (items >= 0)
-        products = (self.users.detach()[users[warm]] * self.items.detach()[items[warm]]).sum(dim=1)
+        products = self.cells(users[warm], items[warm])
         ratings[warm] = ratings[warm] + products if self.biased else products
         return ratings.clamp(self.bounds[0], self.bounds[1])
 
