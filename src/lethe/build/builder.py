@@ -174,7 +174,7 @@ class Builder:
         recipe = self.recipe
         sliced = portion.slice is not None
         config = slice_config(self.config, recipe.layout.slices, recipe.model) if sliced else self.config
-        where = learns_on(config, device, len(portion.rows))
+        where = learns_on(MODELS[recipe.model], config, device, len(portion.rows))
         try:
             return self._learn_there(portion, before, config, where)
         except DeviceError as error:

@@ -200,7 +200,7 @@ class Search:
 
         try:
             stream = Stream(self.seed)("tune", self.model, "train")
-            where = learns_on(config, self.device, len(self.rows))
+            where = learns_on(MODELS[self.model], config, self.device, len(self.rows))
             train(model, catalogue.encode(self.rows, self.tables), stream, where, progress=watch)
             return self._measure(model)
         except _Pruned:

@@ -105,6 +105,7 @@ def search(space: Space, task: Task, budget: Budget, storage: Path, progress: Tr
         raise ConfigError(f"trials: {budget.trials} must be at least 1")
     tables = task.tables.of_rows(task.rows) if task.tables else task.tables
     metric, objective = task.judge(model)
+    where = learns_on(MODELS[model], configure(model, start), budget.device, len(task.rows))
     identity = {
         "data": [content_digest(task.rows, tables), task.valid.digest()],
         "start": start,
@@ -114,7 +115,7 @@ def search(space: Space, task: Task, budget: Budget, storage: Path, progress: Tr
         "seed": budget.seed,
         "whole": count_cells(axes) <= budget.trials,
         "code": code_digest(Search, objective, MODELS[model]),
-        "environment": numeric_environment(learns_on(configure(model, start), budget.device, len(task.rows)).type),
+        "environment": numeric_environment(where.type),
     }
     storage.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -17,12 +17,9 @@ from typing import Any
 import torch
 
 from lethe.errors import ConfigError, DeviceError
-from lethe.models.parts.base import Config
+from lethe.models.parts.base import Config, Model
 
 CPU = torch.device("cpu")
-
-ON_DEVICE = frozenset({"gradient", "als"})
-"""Solvers that have a form for a GPU; all others are compiled for the CPU."""
 
 WORTH = 2_000_000
 """Rows times dimensions from which ``auto`` takes a GPU: there a CPU thread needs about 2 ms an epoch (1.06 ns each,
@@ -43,9 +40,10 @@ def pick_device(name: str) -> torch.device:
     return CPU
 
 
-def learns_on(config: Config, device: str, rows: int | None = None) -> torch.device:
-    """Where a model of that config learns from so many ``rows``; without them, from enough."""
-    if config.solver not in ON_DEVICE or (device == "auto" and rows is not None and rows * _width(config) < WORTH):
+def learns_on(model: type[Model], config: Config, device: str, rows: int | None = None) -> torch.device:
+    """Where the model learns from so many ``rows``; without them, from enough."""
+    small = rows is not None and rows * _width(config) < WORTH
+    if config.solver not in model.on_device or (device == "auto" and small):
         return CPU
     return pick_device(device)
 

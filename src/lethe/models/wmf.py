@@ -36,6 +36,7 @@ class WMF(towers.NonSampling):
     """score(u, v) = p_u·q_v."""
 
     repeats = True
+    on_device = frozenset({"gradient", "als"})
 
     class Config(towers.NonSamplingConfig):
         search: ClassVar[Search] = {
@@ -58,13 +59,13 @@ class WMF(towers.NonSampling):
         vectors."""
 
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
-        config, users, items = self.config, self.users.detach().numpy(), self.items.detach().numpy()
+        config, (users, items) = self.config, self.vectors()
         turn_to_spectrum(data, users, config.power_iterations)
         return als(
             data,
             users,
             items,
-            negative_weights=self.negative_weights.numpy(),
+            negative_weights=self.negative_weights.cpu().numpy(),
             dropout=config.dropout,
             reg=config.reg,
             reg_exponent=config.reg_exponent,

@@ -108,6 +108,8 @@ class Model(nn.Module):
     repeats: ClassVar[bool] = False
     """Whether it can count a pair for each of several contexts; where it can't, and doesn't read contexts, ``train``
     gives it each pair once."""
+    on_device: ClassVar[frozenset[str]] = frozenset({"gradient"})
+    """Solvers that compute where the parameters lie, a GPU among others; all others are compiled for the CPU."""
     repeatable: ClassVar[bool] = True
     """Whether it gives the same bytes again on a GPU. A model that has an operation without such a form says no: it is
     then trained with a warning instead of an error, and its artifacts, the service and certificates say so."""
@@ -140,7 +142,8 @@ class Model(nn.Module):
         raise TypeError(f"{type(self).__name__} does not learn by gradients")
 
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
-        """Learn without gradients, on the CPU: yield the loss after each epoch or sweep of the solver.
+        """Learn without gradients, on the CPU where the solver is not in ``on_device``: yield the loss after each epoch
+        or sweep of the solver.
 
         A model that is counted rather than optimised has done all in ``prepare`` and yields nothing.
         """

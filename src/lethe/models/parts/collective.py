@@ -20,6 +20,7 @@ from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.fold_in import FoldIn, SquareLossRows
+from lethe.models.solvers.als import Vectors
 from lethe.models.solvers.collective import Block, collective
 from lethe.models.solvers.spectral import turn_to_spectrum
 from lethe.tables.matrix import InteractionMatrix, Shape
@@ -65,6 +66,8 @@ class Collective(towers.TwoTower):
         super().__init__(config, shape)
         self.register_buffer("negative_weights", torch.zeros(shape.num_items))
 
+    on_device = frozenset({"als"})
+
     def blocks(self, data: InteractionMatrix, negative_weights: np.ndarray) -> tuple[list[Block], dict[str, int]]:
         """The objective over tables "users", "items" and others, given c⁻ [num_items]; the sizes of those others. The
         first block is that of users and items."""
@@ -75,10 +78,10 @@ class Collective(towers.TwoTower):
         counts = torch.from_numpy(data.item_counts)
         self.negative_weights = losses.negative_weights(counts, config.negative_weight, config.popularity_exponent)
         blocks, sizes = self.blocks(data, self.negative_weights.numpy())
-        others = {name: self._start(size, stream, name) for name, size in sizes.items()}
-        users = self.users.detach().numpy()
+        users, items = self.vectors()
+        others = {name: self._start(users, size, stream, name) for name, size in sizes.items()}
         turn_to_spectrum(blocks[0].data, users, config.power_iterations)
-        tables = {"items": self.items.detach().numpy(), **others, "users": users}
+        tables = {"items": items, **others, "users": users}
         return collective(
             blocks, tables, dropout=config.dropout, reg=config.reg, sweeps=config.sweeps, steps=config.steps
         )
@@ -88,6 +91,6 @@ class Collective(towers.TwoTower):
         items, weights = (part.detach().cpu().numpy() for part in (self.items, self.negative_weights))
         return SquareLossRows.of(items, weights, dropout=self.config.dropout, reg=self.config.reg)
 
-    def _start(self, size: int, stream: Stream, name: str) -> np.ndarray:
-        numbers = torch.randn((size, self.config.embedding_dim), generator=stream.torch(name))
-        return (numbers * self.config.init_std).numpy()
+    def _start(self, beside: Vectors, size: int, stream: Stream, name: str) -> Vectors:
+        numbers = torch.randn((size, self.config.embedding_dim), generator=stream.torch(name)) * self.config.init_std
+        return numbers.to(beside.device) if isinstance(beside, Tensor) else numbers.numpy()

@@ -15,6 +15,7 @@ from lethe.models.parts import losses
 from lethe.models.parts.base import GradientConfig, Model, Probability
 from lethe.models.parts.batches import RowBatch, row_batches
 from lethe.models.parts.fold_in import FoldIn, SquareLossRows
+from lethe.models.solvers.als import Vectors
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -35,6 +36,11 @@ class TwoTower(Model):
 
     def factors(self) -> tuple[Tensor, Tensor]:
         return self.users.detach(), self.items.detach()
+
+    def vectors(self) -> tuple[Vectors, Vectors]:
+        """The parameters, for a solver to change in place: as arrays on the CPU, as they are elsewhere."""
+        users, items = self.users.detach(), self.items.detach()
+        return (users.numpy(), items.numpy()) if users.device.type == "cpu" else (users, items)
 
 
 class NonSamplingConfig(GradientConfig):

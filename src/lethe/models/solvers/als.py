@@ -18,16 +18,22 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
+import torch
+from torch import Tensor
 
+from lethe.models.solvers.als_device import PlacedRows, solve_placed
 from lethe.tables.matrix import InteractionMatrix
 
 _FAST = {"reassoc", "contract", "nsz"}
 
+Vectors = np.ndarray | Tensor
+"""Arrays are solved by the loops below, tensors where they lie, by ``solvers.als_device``."""
+
 
 def als(
     data: InteractionMatrix,
-    users: np.ndarray,
-    items: np.ndarray,
+    users: Vectors,
+    items: Vectors,
     *,
     negative_weights: np.ndarray,
     positive_weight: float = 1.0,
@@ -47,15 +53,15 @@ def als(
     The L2 of a row is ``reg`` · (Σ of the weights of its cells)^``reg_exponent`` (Rendle et al., "Revisiting the
     Performance of iALS on Item Recommendation Benchmarks", RecSys 2022: 1 goes by frequency, 0 is the same for all).
     """
-    kind, ones = users.dtype.type, np.ones(data.num_users)
-    by_item = Rows.of(data.transposed, negative_weights, ones, positive_weight, kind)
-    by_user = Rows.of(data, ones, negative_weights, positive_weight, kind)
+    kind, ones = kind_of(users), np.ones(data.num_users)
+    by_item = beside(users, Rows.of(data.transposed, negative_weights, ones, positive_weight, kind))
+    by_user = beside(users, Rows.of(data, ones, negative_weights, positive_weight, kind))
     of_items = reg * _mass(data.transposed, positive_weight, ones, negative_weights) ** reg_exponent
     of_users = reg * _mass(data, positive_weight, negative_weights, ones) ** reg_exponent
     for _ in range(sweeps):
         solve_rows(by_item, items, users, dropout=dropout, reg=of_items, steps=steps)
         loss = solve_rows(by_user, users, items, dropout=dropout, reg=of_users, steps=steps)
-        squares = np.square(items, dtype=np.float64)
+        squares = squared(items)
         yield loss + (float(of_items @ squares.sum(axis=1)) if reg_exponent else reg * float(squares.sum()))
 
 
@@ -67,8 +73,8 @@ def _mass(data: InteractionMatrix, positive: float, columns: np.ndarray, rows: n
 
 def solve_users(
     data: InteractionMatrix,
-    users: np.ndarray,
-    items: np.ndarray,
+    users: Vectors,
+    items: Vectors,
     *,
     negative_weights: np.ndarray,
     positive_weight: float = 1.0,
@@ -80,8 +86,8 @@ def solve_users(
 
     Shapes and meanings as in ``als``. Returns the rows' objective, less its constant.
     """
-    rows = Rows.of(data, np.ones(data.num_users), negative_weights, positive_weight, users.dtype.type)
-    return solve_rows(rows, users, items, dropout=dropout, reg=reg, steps=steps)
+    rows = Rows.of(data, np.ones(data.num_users), negative_weights, positive_weight, kind_of(users))
+    return solve_rows(beside(users, rows), users, items, dropout=dropout, reg=reg, steps=steps)
 
 
 class Rows(NamedTuple):
@@ -121,16 +127,40 @@ class Rows(NamedTuple):
         )
 
 
+def kind_of(x: Vectors) -> type:
+    """numpy's type of the entries."""
+    if isinstance(x, np.ndarray):
+        return x.dtype.type
+    return np.float64 if x.dtype == torch.float64 else np.float32
+
+
+def beside(x: Vectors, rows: Rows) -> Rows | PlacedRows:
+    """The rows where the vectors are."""
+    return rows if isinstance(x, np.ndarray) else PlacedRows.of(rows, x.device)
+
+
+def squared(x: Vectors) -> np.ndarray:
+    """The squares of the entries [n, d] float64, or of tensors the sum of each row's [n, 1]."""
+    if isinstance(x, np.ndarray):
+        return np.square(x, dtype=np.float64)
+    return x.double().square().sum(dim=1, keepdim=True).cpu().numpy()
+
+
 def solve_rows(
-    rows: Rows, x: np.ndarray, y: np.ndarray, *, dropout: float, reg: float | np.ndarray, steps: int
+    rows: Rows | PlacedRows, x: Vectors, y: Vectors, *, dropout: float, reg: float | np.ndarray, steps: int
 ) -> float:
     """Solve each row of ``x`` [R, d] in place against ``y`` [C, d]. Returns Σ_rows (xᵀ M x - 2 xᵀ b).
 
     ``reg`` is the L2's factor, one for all rows or of each [R]. With 0 ``steps`` nothing is changed, only the value
     computed.
     """
-    kind = x.dtype.type
-    regs = np.full(len(x), reg, dtype=kind)
+    kind = kind_of(x)
+    regs: np.ndarray = np.full(len(x), reg, dtype=kind)
+    if isinstance(rows, PlacedRows):
+        assert isinstance(x, Tensor)
+        assert isinstance(y, Tensor)
+        placed = torch.from_numpy(regs).to(x.device)
+        return solve_placed(rows, x, y, noise=dropout / (1.0 - dropout), reg=placed, steps=steps)
     return float(_solve_rows(*rows, x, y, kind(dropout / (1.0 - dropout)), regs, steps))
 
 

@@ -17,8 +17,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from lethe.models.solvers.als import Rows, solve_rows
+from lethe.models.solvers.als import Rows, Vectors, beside, kind_of, solve_rows, squared
+from lethe.models.solvers.als_device import PlacedRows
 from lethe.tables.matrix import InteractionMatrix
 
 
@@ -42,7 +45,7 @@ class Block(NamedTuple):
 
 def collective(
     blocks: Sequence[Block],
-    tables: Mapping[str, np.ndarray],
+    tables: Mapping[str, Vectors],
     *,
     dropout: float = 0.0,
     reg: float = 0.0,
@@ -64,7 +67,7 @@ def collective(
             value = stack.solve(tables, dropout=dropout, reg=reg, steps=steps)
         # The last solve has the value of its own blocks and its own L2.
         value += sum(stack.solve(tables, dropout=dropout, reg=0.0, steps=0) for stack in apart)
-        norms = (float(np.square(table, dtype=np.float64).sum()) for name, table in tables.items() if name != last)
+        norms = (float(squared(table).sum()) for name, table in tables.items() if name != last)
         yield value + reg * sum(norms)
 
 
@@ -73,12 +76,18 @@ class _Stack(NamedTuple):
 
     name: str
     others: list[str]
-    rows: Rows
+    rows: Rows | PlacedRows
 
-    def solve(self, tables: Mapping[str, np.ndarray], *, dropout: float, reg: float, steps: int) -> float:
+    def solve(self, tables: Mapping[str, Vectors], *, dropout: float, reg: float, steps: int) -> float:
         faced = [tables[other] for other in self.others]
-        y = faced[0] if len(faced) == 1 else np.concatenate(faced)
+        y = faced[0] if len(faced) == 1 else _below_one_another(faced)
         return solve_rows(self.rows, tables[self.name], y, dropout=dropout, reg=reg, steps=steps)
+
+
+def _below_one_another(tables: list[Vectors]) -> Vectors:
+    if isinstance(tables[0], Tensor):
+        return torch.cat([table for table in tables if isinstance(table, Tensor)])
+    return np.concatenate(tables)
 
 
 class _Side(NamedTuple):
@@ -100,7 +109,7 @@ class _Side(NamedTuple):
         return cls(block.rows, data.transposed, negative, ones)
 
 
-def _stack(name: str, blocks: Sequence[Block], tables: Mapping[str, np.ndarray]) -> _Stack:
+def _stack(name: str, blocks: Sequence[Block], tables: Mapping[str, Vectors]) -> _Stack:
     """Sides whose rows all weigh the same share a group: their Gram matrices are added up once for all rows."""
     sides = [_Side.of(block, name) for block in blocks if name in (block.rows, block.columns)]
     kinds: list[np.ndarray] = []
@@ -119,7 +128,7 @@ def _stack(name: str, blocks: Sequence[Block], tables: Mapping[str, np.ndarray])
     order = np.argsort(np.concatenate(rows), kind="stable")
     counts = np.bincount(np.concatenate(rows), minlength=len(tables[name]))
     positives = np.concatenate([side.data.ratings for side in sides])
-    kind = tables[name].dtype
+    kind = kind_of(tables[name])
     stacked = Rows(
         np.concatenate([[0], np.cumsum(counts)]),
         np.concatenate(columns)[order],
@@ -128,7 +137,7 @@ def _stack(name: str, blocks: Sequence[Block], tables: Mapping[str, np.ndarray])
         np.concatenate(column_weights).astype(kind),
         np.concatenate(groups),
     )
-    return _Stack(name, [side.other for side in sides], stacked)
+    return _Stack(name, [side.other for side in sides], beside(tables[name], stacked))
 
 
 def union(matrices: Sequence[tuple[InteractionMatrix, float]]) -> tuple[InteractionMatrix, np.ndarray]:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+import torch
+from torch import Tensor
 
+from lethe.models.solvers.als import Vectors
+from lethe.models.solvers.pull import Ragged, pull
 from lethe.tables.matrix import InteractionMatrix
 
 
-def turn_to_spectrum(data: InteractionMatrix, users: np.ndarray, iterations: int) -> None:
+def turn_to_spectrum(data: InteractionMatrix, users: Vectors, iterations: int) -> None:
     """Change random start vectors ``users`` [num_users, d] (float32 or float64, contiguous) in place.
 
     They become S (SᵀS)^k Ω, orthonormalised on the way and scaled to a mean squared length of 1, plus their own old
@@ -21,6 +25,9 @@ def turn_to_spectrum(data: InteractionMatrix, users: np.ndarray, iterations: int
     fixed order.
     """
     if not iterations or not len(data):
+        return
+    if isinstance(users, Tensor):
+        _turn_there(data, users, iterations)
         return
     by_item, kind = data.transposed, users.dtype.type
     user_scale, item_scale = (
@@ -36,13 +43,37 @@ def turn_to_spectrum(data: InteractionMatrix, users: np.ndarray, iterations: int
     users += vectors
 
 
+def _turn_there(data: InteractionMatrix, users: Tensor, iterations: int) -> None:
+    """``turn_to_spectrum`` on the device of ``users``."""
+
+    def rows(data: InteractionMatrix) -> Ragged:
+        return Ragged.of(*(torch.from_numpy(part).to(users.device) for part in (data.indptr, data.items)))
+
+    by_user, by_item = rows(data), rows(data.transposed)
+    user_scale, item_scale = (
+        side.indptr.diff().clamp_min(1).to(users.dtype).rsqrt()[:, None] for side in (by_user, by_item)
+    )
+    vectors = users
+    for _ in range(iterations):
+        items = item_scale * pull(by_item, None, user_scale * vectors)
+        gram = (items.double().T @ items.double()).cpu().numpy()
+        turned = torch.from_numpy(_axes(gram)).to(items)
+        vectors = user_scale * pull(by_user, None, item_scale * (items @ turned))
+    users += vectors / vectors.double().square().sum(dim=1).mean().sqrt().to(users.dtype)
+
+
 def _orthonormal(x: np.ndarray) -> np.ndarray:
     """Orthonormal columns that span those of ``x`` [n, d], with 0 for directions that are but rounding -> [n, d]."""
-    values, vectors = np.linalg.eigh(x.T.astype(np.float64) @ x)
+    return x @ _axes(x.T.astype(np.float64) @ x).astype(x.dtype)
+
+
+def _axes(gram: np.ndarray) -> np.ndarray:
+    """What makes the columns orthonormal that have this Gram matrix [d, d] float64."""
+    values, vectors = np.linalg.eigh(gram)
     kept = values > max(values[-1], 0.0) * 1e-6
     scales = np.zeros_like(values)
     scales[kept] = 1 / np.sqrt(values[kept])
-    return x @ (vectors * scales).astype(x.dtype)
+    return vectors * scales
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
