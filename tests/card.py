@@ -50,11 +50,11 @@ class OnCard(Tensor):
 
 
 class Card(TorchDispatchMode):
-    """Counts ``reads``: values that the CPU waited for."""
+    """Counts ``reads``, values that the CPU waited for, and ``draws``, where random numbers were the card's own."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.reads = 0
+        self.reads = self.draws = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _run(func, args, kwargs or {}, self)
@@ -93,8 +93,11 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any], card: Card | None) -> Any
 def pretended() -> Iterator[Card]:
     """Everything on ``CARD`` is pretended; random numbers are the CPU's."""
 
+    card = Card()
+
     def generator(self: Placed, of: Any) -> torch.Generator:
+        card.draws += 1
         return torch.Generator().manual_seed(int(of.integers(2**63)))
 
-    with patch.object(Placed, "generator", generator), Card() as card:
+    with patch.object(Placed, "generator", generator), card:
         yield card

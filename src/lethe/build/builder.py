@@ -29,7 +29,7 @@ from lethe.data.split import PARTS
 from lethe.errors import DataError, DeviceError
 from lethe.learning.aggregation import AGGREGATORS, Ensemble
 from lethe.learning.aggregation.combine import read_sub_model, write_ensemble
-from lethe.learning.device import CPU, fall_back, learns_on
+from lethe.learning.device import CPU, fall_back, learns_on, worthwhile
 from lethe.learning.slices import slice_config, slice_rows, write_slice
 from lethe.learning.sub_model import Lesson, write_sub_model
 from lethe.learning.training import progress_bar
@@ -212,8 +212,18 @@ class Builder:
         saved.unlink(missing_ok=True)
         return artifact
 
-    def ensemble(self, sub_models: dict[str, str]) -> Artifact:
+    def ensemble(self, sub_models: dict[str, str], device: str = "cpu") -> Artifact:
         """The aggregated recommender of sub-models {shard name: key}, fitted on all of its rows."""
+        rows = self.rows()
+        wanted = AGGREGATORS[self.recipe.layout.aggregator].on_device
+        where = worthwhile(self.config, device, len(rows)) if wanted else CPU
+        try:
+            return self._aggregate(sub_models, rows, where)
+        except DeviceError as error:
+            fall_back(error, device)
+        return self._aggregate(sub_models, rows, CPU)
+
+    def _aggregate(self, sub_models: dict[str, str], rows: Interactions, where: torch.device) -> Artifact:
         recipe = self.recipe
         aggregator, model = AGGREGATORS[recipe.layout.aggregator], MODELS[recipe.model]
         artifacts = {name: self.store.get("sub-model", key) for name, key in sorted(sub_models.items())}
@@ -224,26 +234,34 @@ class Builder:
             config=recipe.aggregator,
             seed=recipe.seed,
             code=code_digest(read_sub_model, write_ensemble, aggregator.fit, model),
-            environment=numeric_environment("cpu"),
+            environment=numeric_environment(where.type),
         )
 
         def write(folder: Path) -> int:
-            rows = self.rows()
             loaded = [read_sub_model(name, made.path, model, self.config) for name, made in artifacts.items()]
             config = aggregator.Config.parse(recipe.aggregator, "aggregator")
             stream = Stream(recipe.seed)("aggregator", recipe.layout.aggregator)
-            write_ensemble(folder, loaded, rows, aggregator.fit, config, stream)
+            on = (where,) if aggregator.on_device else ()
+            write_ensemble(folder, loaded, rows, aggregator.fit, config, stream, *on)
             return len(rows)
 
         return self.store.make("ensemble", inputs.plain(), write)
 
-    def evaluation(self, ensemble: str, evaluation: Evaluation) -> Artifact:
+    def evaluation(self, ensemble: str, evaluation: Evaluation, device: str = "cpu") -> Artifact:
         """Metrics of an ensemble (by key): file metrics.json {"valid": {...}, "test": {...}}.
 
         Of a build on the training part alone: one that has learnt all rows has nothing left to be measured on.
         Validation ranks all items but those of train; test all but those of train and validation.
         """
         assert self.recipe.rows == "train", "what was learnt measures nothing"
+        where = worthwhile(self.config, device, len(self.part("train")))
+        try:
+            return self._measure(ensemble, evaluation, where)
+        except DeviceError as error:
+            fall_back(error, device)
+        return self._measure(ensemble, evaluation, CPU)
+
+    def _measure(self, ensemble: str, evaluation: Evaluation, where: torch.device) -> Artifact:
         artifact = self.store.get("ensemble", ensemble)
         measures = evaluation.measures(ratings=rates(self.recipe.model))
         inputs = EvaluationInputs(
@@ -251,11 +269,12 @@ class Builder:
             data={part: self._digest(self.workspace.split(self.recipe.dataset, part)) for part in PARTS},
             measures=measures,
             code=code_digest(write_evaluation, MODELS[self.recipe.model]),
+            environment={} if where.type == "cpu" else numeric_environment(where.type),
         )
 
         def write(folder: Path) -> int:
             parts = {part: self.part(part) for part in PARTS}
-            write_evaluation(folder, artifact.path, parts, measures)
+            write_evaluation(folder, artifact.path, parts, measures, where)
             return len(parts["train"])
 
         return self.store.make("evaluation", inputs.plain(), write)

@@ -76,8 +76,8 @@ def finish(
     """Aggregate trained sub-models {shard name: key}, and evaluate where rows are left to be measured on."""
     builder = job.builder(workspace, reader)
     trained = [builder.store.get("sub-model", key) for key in sub_models.values()]
-    ensemble = builder.ensemble(sub_models)
-    measured = [builder.evaluation(ensemble.key, params.evaluation)] if job.recipe.rows == "train" else []
+    ensemble = builder.ensemble(sub_models, job.device)
+    measured = [builder.evaluation(ensemble.key, params.evaluation, job.device)] if job.recipe.rows == "train" else []
     slices = [one for artifact in trained for one in slices_before(builder.store, artifact)]
     records = [artifact.record() for artifact in (*slices, *trained, ensemble, *measured)]
     seconds = sum(record.seconds for record in records if record is not None)

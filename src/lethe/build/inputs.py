@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from lethe.config.dataset import Split
 from lethe.config.measures import Measures
 from lethe.config.section import Section
@@ -54,6 +56,8 @@ class EvaluationInputs(Section):
     data: dict[str, str]
     measures: Measures
     code: str
+    environment: Json = Field(default_factory=dict)
+    """Of a GPU that made the rankings; empty for the CPU's."""
 
 
 class SnapshotInputs(Section):

@@ -54,12 +54,13 @@ def ranking_objective(
     catalogue = Catalogue.of(rows, tables)
 
     def measure(model: Model) -> float:
-        def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
+        def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray | torch.Tensor:
             device, dense = _device(model), catalogue.encode_contexts(contexts)
             given = Given(None if dense is None else torch.from_numpy(dense).to(device))
             with torch.autocast(device.type, torch.bfloat16, enabled=scoring == "bfloat16"):
                 scores = model.score_given(torch.from_numpy(users).to(device), given)
-            return scores.float().cpu().numpy()
+            # On a device they are ranked there.
+            return scores.float().numpy() if device.type == "cpu" else scores.float()
 
         cutoffs, metrics = (int(cutoff),), (name,)
         if valid.contexts:

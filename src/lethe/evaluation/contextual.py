@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from torch import Tensor
 
 from lethe.evaluation.ranking import evaluate_users
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 
-ScoreIn = Callable[[np.ndarray, dict[str, np.ndarray]], np.ndarray]
+ScoreIn = Callable[[np.ndarray, dict[str, np.ndarray]], "np.ndarray | Tensor"]
 """Dense users [B] int64 and {context field: values [B]} -> scores [B, num_items] float32."""
 
 

@@ -7,15 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+from torch import Tensor
 
 from lethe.errors import ConfigError, DataError
 from lethe.evaluation.metrics import METRICS
+from lethe.evaluation.ranking_device import mark_there
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 
-Score = Callable[[np.ndarray], np.ndarray]
-"""Dense users [B] int64 -> scores [B, num_items] float32, finite; higher is better."""
+Score = Callable[[np.ndarray], "np.ndarray | Tensor"]
+"""Dense users [B] int64 -> scores [B, num_items] float32, finite; higher is better. Tensors are ranked where they are,
+and may be overwritten."""
 
 DEFAULT_METRICS = ("hr", "recall", "recall_min", "ndcg")
 BLOCK = 256
@@ -124,9 +127,14 @@ def _mark_hits(score: Score, rows: np.ndarray, masked: _Rows, tests: _Rows, hits
     """Set ``hits`` [U, L] at each place of the lists of ``rows`` that holds a held-out item."""
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
-        scores = np.ascontiguousarray(score(block), dtype=np.float32)
-        if not _mark_block(scores, block, *masked, *tests, hits):
+        if not _mark(score(block), block, masked, tests, hits):
             raise DataError("scores must be finite numbers, got some that are not: did the training diverge?")
+
+
+def _mark(scores: np.ndarray | Tensor, rows: np.ndarray, masked: _Rows, tests: _Rows, hits: np.ndarray) -> bool:
+    if isinstance(scores, np.ndarray):
+        return bool(_mark_block(np.ascontiguousarray(scores, dtype=np.float32), rows, *masked, *tests, hits))
+    return mark_there(scores, rows, masked, tests, hits)
 
 
 @njit(nogil=True, cache=True)

@@ -42,10 +42,14 @@ def pick_device(name: str) -> torch.device:
 
 def learns_on(model: type[Model], config: Config, device: str, rows: int | None = None) -> torch.device:
     """Where the model learns from so many ``rows``; without them, from enough."""
-    small = rows is not None and rows * _width(config) < WORTH
-    if config.solver not in model.on_device or (device == "auto" and small):
+    if config.solver not in model.on_device:
         return CPU
-    return pick_device(device)
+    return pick_device(device) if rows is None else worthwhile(config, device, rows)
+
+
+def worthwhile(config: Config, device: str, rows: int) -> torch.device:
+    """Where to compute with so many rows and vectors of that config's size; ``auto`` leaves small work to the CPU."""
+    return CPU if device == "auto" and rows * _width(config) < WORTH else pick_device(device)
 
 
 def _width(config: Any) -> int:

@@ -123,7 +123,7 @@ def _look(
     for family, recipe in recipes.items():
         builder = Builder(clean, recipe)
         made = {name: builder.sub_model(name, params.training.device) for name in builder.shard_names()}
-        ensemble = builder.ensemble({name: artifact.key for name, artifact in made.items()})
+        ensemble = builder.ensemble({name: artifact.key for name, artifact in made.items()}, params.training.device)
         package = Package.load(builder.package(ensemble.key, family, params).path)
         seen, never = ([signals(package, *one) for one in group.items()] for group in (forgotten, unseen))
         found[family] = {

@@ -155,7 +155,9 @@ class Rebuild:
             made = {shard: self._sub_model(family, builder, shard) for shard in builder.shard_names()}
             digests |= {f"{family}/sub-model/{shard}": artifact.digest for shard, artifact in made.items()}
             self.progress(f"{family}: ensemble")
-            ensemble = builder.ensemble({shard: artifact.key for shard, artifact in made.items()})
+            ensemble = builder.ensemble(
+                {shard: artifact.key for shard, artifact in made.items()}, self.params.training.device
+            )
             self._must_be_comparable(version, ensemble, version.info.ensemble.digest)
             package = self.packages[family] = builder.package(ensemble.key, family, self._params(version))
             self._must_be_comparable(version, package, version.digest)

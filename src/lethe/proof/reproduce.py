@@ -82,6 +82,6 @@ def _build(
         sub_model = builder.sub_model(shard, params.training.device)
         keys[shard], made[f"{family}/sub-model/{shard}"] = sub_model.key, sub_model.digest
     progress(f"{family}: ensemble")
-    ensemble = builder.ensemble(keys)
+    ensemble = builder.ensemble(keys, params.training.device)
     package = builder.package(ensemble.key, family, params)
     return made | {f"{family}/ensemble": ensemble.digest, f"{family}/package": package.digest}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,3 +105,16 @@ def test_a_row_is_held_back_by_the_weight_of_its_cells() -> None:
     squares = costs.sum(axis=1) ** exponent @ np.square(users).sum(axis=1)
     squares += costs.sum(axis=0) ** exponent @ np.square(items).sum(axis=1)
     assert last == pytest.approx(errors.sum() - len(data) + reg * squares, rel=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 3, DIM])
+def test_tensors_are_solved_by_the_same_steps_as_arrays(steps: int) -> None:
+    """In float64, so that another order of the sums leaves no trace; a row without positives becomes zero in both."""
+    users, items = start()
+    tensors = [torch.from_numpy(side.copy()) for side in (users, items)]
+    settings: dict[str, Any] = {"negative_weights": WEIGHTS, "dropout": 0.3, "reg": 0.2, "reg_exponent": 0.5}
+    expected = list(als(matrix(), users, items, sweeps=3, steps=steps, **settings))
+    assert list(als(matrix(), *tensors, sweeps=3, steps=steps, **settings)) == pytest.approx(expected, rel=1e-9)
+    for tensor, array in zip(tensors, (users, items), strict=True):
+        assert tensor.numpy() == pytest.approx(array, rel=1e-7, abs=1e-9)
+    assert not tensors[0][2].any()

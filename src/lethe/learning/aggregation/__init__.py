@@ -18,7 +18,8 @@ from lethe.tables.matrix import Shape
 
 
 class Aggregator(NamedTuple):
-    """``fit(sub_models, train, config, stream)`` -> (ensemble, history); ``config`` is a ``Config``."""
+    """``fit(sub_models, train, config, stream)`` -> (ensemble, history); ``config`` is a ``Config``. With ``on_device``
+    it takes the device that it computes on as a fifth argument."""
 
     Config: type[Section]
     fit: Callable[..., tuple[Ensemble, History]]
@@ -28,6 +29,10 @@ class Aggregator(NamedTuple):
     """What those are, in words."""
     whole_users: bool = False
     """Whether all rows of a user must lie in one shard."""
+    on_device: bool = False
+
+
+_TOWERS = "models with two towers"
 
 
 def _has_towers(model: Model) -> bool:
@@ -42,9 +47,9 @@ AGGREGATORS: dict[str, Aggregator] = {
     "identity": Aggregator(identity.Config, identity.fit),
     "mean": Aggregator(mean.Config, mean.fit),
     "static": Aggregator(static.Config, static.fit),
-    "attention": Aggregator(attention.Config, attention.fit, _has_towers, "models with two towers"),
-    "stacked": Aggregator(stacked.Config, stacked.fit, _has_towers, "models with two towers"),
-    "refit": Aggregator(refit.Config, refit.fit, _has_towers, "models with two towers"),
+    "attention": Aggregator(attention.Config, attention.fit, _has_towers, _TOWERS, on_device=True),
+    "stacked": Aggregator(stacked.Config, stacked.fit, _has_towers, _TOWERS, on_device=True),
+    "refit": Aggregator(refit.Config, refit.fit, _has_towers, _TOWERS, on_device=True),
     "ease": Aggregator(ease.Config, ease.fit, _counts, "cooccurrence alone", whole_users=True),
 }
 

@@ -30,10 +30,12 @@ from lethe.core.random import Stream
 from lethe.learning import training
 from lethe.learning.aggregation.align import Tower, align, stack
 from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
+from lethe.learning.device import CPU
 from lethe.learning.training import History
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, row_batches
 from lethe.models.parts.fold_in import SquareLossRows
+from lethe.models.solvers.pull import sum_by_owner
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import InteractionMatrix, Shape
@@ -55,15 +57,15 @@ class Config(Section):
 
 
 def fit(
-    sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream
+    sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream, device: torch.device = CPU
 ) -> tuple[Ensemble, History]:
     """Align the sub-models and learn how to combine them. Raises ConfigError for sub-models without two towers."""
     catalogue = Catalogue.of(train)
     with training.one_thread():
         users, items = align(*stack(sub_models, train))
         model = Attention(config, catalogue.shape, users, items)
-        history = training.train(model, catalogue.encode(train), stream)
-    left, right = (tower.numpy() for tower in model.factors())
+        history = training.train(model, catalogue.encode(train), stream, device)
+    left, right = (tower.cpu().numpy() for tower in model.factors())
     weights = model.negative_weights.numpy()
     fold_in = SquareLossRows.of(right, weights, dropout=config.dropout)  # somebody new is in no shard
     return FactorEnsemble(catalogue, left, right, fold_in), history
@@ -71,6 +73,8 @@ def fit(
 
 class Attention(base.Model):
     """The combined towers as a model that learns by the one optimisation loop; one batch is all rows."""
+
+    negative_weights: Tensor
 
     def __init__(self, settings: Config, shape: Shape, users: Tower, items: Tower) -> None:
         config = base.GradientConfig(
@@ -83,7 +87,8 @@ class Attention(base.Model):
         self.shifts = nn.Parameter(torch.zeros(num_shards, 1, dim))
         self.users = _Pooling(users, settings.hidden)
         self.items = _Pooling(items, settings.hidden)
-        self.negative_weights = torch.full((shape.num_items,), settings.negative_weight)
+        weights = torch.full((shape.num_items,), settings.negative_weight)
+        self.register_buffer("negative_weights", weights, persistent=False)
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         """Draw the attention's start, and scale both towers so that the loss is least along that line."""
@@ -103,7 +108,7 @@ class Attention(base.Model):
         return row_batches(data, 0, stream.numpy("batches"))
 
     def loss(self, batch: RowBatch) -> Tensor:
-        start = torch.eye(self.maps.shape[1])
+        start = torch.eye(self.maps.shape[1], device=self.maps.device)
         penalty = (self.maps - start).square().sum() + self.shifts.square().sum()
         return self._square_loss(*self.combined(), batch) + self.settings.reg * penalty
 
@@ -126,12 +131,16 @@ class Attention(base.Model):
 class _Pooling(nn.Module):
     """One side: transform each shard's vectors, weigh them by attention, sum them by entity."""
 
+    vectors: Tensor
+    entities: Tensor
+    evidence: Tensor
+
     def __init__(self, tower: Tower, hidden: int) -> None:
         super().__init__()
         self.tower = tower
-        self.vectors = torch.from_numpy(tower.vectors).float()
-        self.entities = torch.from_numpy(tower.entities)
-        self.evidence = torch.from_numpy(np.log(tower.rows)).float()
+        self.register_buffer("vectors", torch.from_numpy(tower.vectors).float(), persistent=False)
+        self.register_buffer("entities", torch.from_numpy(tower.entities), persistent=False)
+        self.register_buffer("evidence", torch.from_numpy(np.log(tower.rows)).float(), persistent=False)
         self.inner = nn.Parameter(torch.zeros(tower.vectors.shape[1], hidden))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.outer = nn.Parameter(torch.zeros(hidden))
@@ -151,14 +160,13 @@ class _Pooling(nn.Module):
         ]
         transformed = torch.cat(parts)  # [S, d]
         weights = self.attention(transformed)
-        combined = torch.zeros(self.tower.num_entities, transformed.shape[1])
-        return combined.index_add(0, self.entities, weights[:, None] * transformed)
+        return sum_by_owner(weights[:, None] * transformed, self.entities, self.tower.num_entities)
 
     def attention(self, transformed: Tensor) -> Tensor:
         """Weights [S] of transformed vectors [S, d], summing to 1 over the shards that hold an entity."""
         logits = torch.relu(transformed @ self.inner + self.bias) @ self.outer + self.evidence
-        lowest = torch.full((self.tower.num_entities,), -torch.inf)
+        lowest = torch.full((self.tower.num_entities,), -torch.inf, device=logits.device)
         highest = lowest.scatter_reduce(0, self.entities, logits.detach(), "amax")
         raised = torch.exp(logits - highest[self.entities])
-        total = torch.zeros(self.tower.num_entities).index_add(0, self.entities, raised)
+        total = sum_by_owner(raised, self.entities, self.tower.num_entities)
         return raised / total[self.entities]

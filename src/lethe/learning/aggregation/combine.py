@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file
 
 from lethe.config.section import Section
@@ -16,7 +17,8 @@ from lethe.models.parts.base import Config, Model
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 
-Fit = Callable[[Sequence[SubModel], Interactions, Section, Stream], tuple[Ensemble, History]]
+Fit = Callable[..., tuple[Ensemble, History]]
+"""(sub_models, train, config, stream) and, where an aggregator is ``on_device``, the device."""
 
 
 def read_sub_model(name: str, folder: Path, model: type[Model], config: Config) -> SubModel:
@@ -28,9 +30,16 @@ def read_sub_model(name: str, folder: Path, model: type[Model], config: Config) 
 
 
 def write_ensemble(
-    folder: Path, sub_models: Sequence[SubModel], rows: Interactions, fit: Fit, config: Section, stream: Stream
+    folder: Path,
+    sub_models: Sequence[SubModel],
+    rows: Interactions,
+    fit: Fit,
+    config: Section,
+    stream: Stream,
+    *on: torch.device,
 ) -> None:
-    """Fit an aggregator on all remaining training rows and write the ensemble, with its history."""
-    ensemble, history = fit(sub_models, rows, config, stream)
+    """Fit an aggregator on all remaining training rows, ``on`` a device where it takes one, and write the ensemble with
+    its history."""
+    ensemble, history = fit(sub_models, rows, config, stream, *on)
     ensemble.save(folder)
     (folder / "history.json").write_text(json.dumps(history))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
+from torch import Tensor
 
 from lethe.core.arrays import map_arrays
 from lethe.core.canonical import canonical_json
@@ -150,6 +151,15 @@ class Ensemble(ABC):
             return kinds[description["kind"]](folder, description)
         except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
             raise ArtifactError(f"ensemble {folder.name[:16]}: not an ensemble ({type(error).__name__})") from None
+
+
+def scoring(ensemble: Ensemble, device: torch.device) -> Callable[[np.ndarray], np.ndarray | Tensor]:
+    """``score`` of users without a request: two towers are multiplied on the device, and their scores stay there."""
+    factors = None if device.type == "cpu" else ensemble.factors()
+    if factors is None:
+        return ensemble.score
+    users, items = (torch.from_numpy(np.ascontiguousarray(tower)).to(device) for tower in factors)
+    return lambda rows: users[torch.from_numpy(rows).to(device)] @ items.T
 
 
 @dataclass(frozen=True)

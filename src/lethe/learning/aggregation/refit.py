@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from pydantic import Field
 
 from lethe.core.random import Stream
@@ -17,8 +18,9 @@ from lethe.learning import training
 from lethe.learning.aggregation.align import align, stack
 from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
 from lethe.learning.aggregation.stacked import SquareLoss
+from lethe.learning.device import CPU, exactly
 from lethe.learning.training import History
-from lethe.models.solvers.als import als
+from lethe.models.solvers.als import als, array, laid
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 
@@ -31,21 +33,22 @@ class Config(SquareLoss):
 
 
 def fit(
-    sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream
+    sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream, device: torch.device = CPU
 ) -> tuple[Ensemble, History]:
     """Align the sub-models and sweep. Raises ConfigError for sub-models without two towers."""
     catalogue = Catalogue.of(train)
-    with training.one_thread():
-        users, items = (tower.mean().astype(np.float32) for tower in align(*stack(sub_models, train)))
+    with training.one_thread(), exactly(device, "the aggregator refit"):
+        aligned = align(*stack(sub_models, train))
+        towers = [laid(tower.mean().astype(np.float32), device) for tower in aligned]
         losses = als(
             catalogue.encode(train),
-            users,
-            items,
-            negative_weights=np.full(len(items), config.negative_weight),
+            *towers,
+            negative_weights=np.full(len(towers[1]), config.negative_weight),
             dropout=config.dropout,
             reg=config.reg,
             sweeps=config.sweeps,
             steps=config.steps,
         )
         history = [{"epoch": epoch, "loss": loss} for epoch, loss in enumerate(losses)]
+        users, items = map(array, towers)
     return FactorEnsemble(catalogue, users, items, config.fold_in(items)), history

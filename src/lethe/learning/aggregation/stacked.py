@@ -21,6 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import scipy.linalg
+import torch
 from pydantic import Field
 
 from lethe.config.section import Section
@@ -28,10 +29,11 @@ from lethe.core.random import Stream
 from lethe.learning import training
 from lethe.learning.aggregation.align import Tower, stack
 from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
+from lethe.learning.device import CPU, exactly
 from lethe.learning.training import History
 from lethe.models.parts import base
 from lethe.models.parts.fold_in import FoldIn, SquareLossRows
-from lethe.models.solvers.als import solve_users
+from lethe.models.solvers.als import array, laid, solve_users
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 
@@ -61,22 +63,25 @@ class Config(SquareLoss):
 
 
 def fit(
-    sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream
+    sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream, device: torch.device = CPU
 ) -> tuple[Ensemble, History]:
     """Stack the sub-models and fold the users in. Raises ConfigError for sub-models without two towers."""
     catalogue = Catalogue.of(train)
-    with training.one_thread():
-        users, items = stack(sub_models, train)
-        space = equalize(item_space(users, items, config.embedding_dim or items.vectors.shape[1]))
-        towers = np.zeros((len(catalogue.users), space.shape[1]), np.float32), space.astype(np.float32)
+    with training.one_thread(), exactly(device, "the aggregator stacked"):
+        known = stack(sub_models, train)
+        space = equalize(item_space(*known, config.embedding_dim or known[1].vectors.shape[1]))
+        start = np.zeros((len(catalogue.users), space.shape[1]), np.float32), space.astype(np.float32)
+        users, items = (laid(tower, device) for tower in start)
         loss = solve_users(
             catalogue.encode(train),
-            *towers,
+            users,
+            items,
             negative_weights=np.full(len(space), config.negative_weight),
             dropout=config.dropout,
             reg=config.reg,
             steps=STEPS,
         )
+        towers = array(users), array(items)
     return FactorEnsemble(catalogue, *towers, config.fold_in(towers[1])), [{"epoch": 0, "loss": loss}]
 
 

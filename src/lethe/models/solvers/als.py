@@ -127,6 +127,16 @@ class Rows(NamedTuple):
         )
 
 
+def laid(x: np.ndarray, device: torch.device) -> Vectors:
+    """Vectors where they are to be solved: as they are on the CPU."""
+    return x if device.type == "cpu" else torch.from_numpy(x).to(device)
+
+
+def array(x: Vectors) -> np.ndarray:
+    """Vectors as the CPU reads them."""
+    return x if isinstance(x, np.ndarray) else x.cpu().numpy()
+
+
 def kind_of(x: Vectors) -> type:
     """numpy's type of the entries."""
     if isinstance(x, np.ndarray):

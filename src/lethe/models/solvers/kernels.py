@@ -126,20 +126,3 @@ def grams(starts, ends, columns, ratings, y, gram, right_side, width, ROWS: tl.c
     inside = (dims < width)[:, None] & (dims < width)[None, :]
     tl.store(gram + (piece * width + dims[:, None]) * width + dims[None, :], total, mask=inside)
     tl.store(right_side + piece * width + dims, right, mask=dims < width)
-
-
-@triton.jit
-def ranks(scores, rows, items, before, width, BLOCK: tl.constexpr):
-    """before_t = how many of row rows_t of ``scores`` [B, width] rank before item items_t: the greater ones, and of
-    equal ones those of smaller index."""
-    test = tl.program_id(0).to(tl.int64)
-    start = scores + tl.load(rows + test) * width
-    item = tl.load(items + test)
-    own = tl.load(start + item)
-    count = tl.zeros([BLOCK], tl.int32)
-    for place in range(0, width, BLOCK):
-        column = place + tl.arange(0, BLOCK)
-        score = tl.load(start + column, mask=column < width, other=float("-inf"))
-        first = (score > own) | ((score == own) & (column < item) & (column < width))
-        count += first.to(tl.int32)
-    tl.store(before + test, tl.sum(count, axis=0))

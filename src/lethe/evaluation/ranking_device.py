@@ -1,0 +1,47 @@
+"""Ranks of held-out items on the device that made the scores: the same ranks as ``ranking``'s loop, ties included."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Ragged = tuple[np.ndarray, np.ndarray]
+"""indptr and items, as ``ranking`` has them."""
+
+CELLS = 1 << 26
+"""Scores that are compared at once."""
+
+
+def mark_there(scores: Tensor, rows: np.ndarray, masked: Ragged, tests: Ragged, hits: np.ndarray) -> bool:
+    """``ranking._mark_block`` of ``scores`` [B, N] on a device, which are overwritten: an item ranks after all greater
+    scores and after equal ones of smaller index. False if a score is not finite."""
+    if not bool(torch.isfinite(scores).all()):
+        return False
+    at, items = _cells(rows, *masked)
+    scores[_there(at, scores), _there(items, scores)] = -torch.inf
+    at, items = _cells(rows, *tests)
+    length, step = hits.shape[1], max(CELLS // max(scores.shape[1], 1), 1)
+    places = torch.arange(scores.shape[1], device=scores.device)
+    for start in range(0, len(at), step):
+        line, item = (_there(part[start : start + step], scores)[:, None] for part in (at, items))
+        own = scores[line, item]
+        against = scores[line[:, 0]]
+        ahead = ((against > own) | ((against == own) & (places < item))).sum(dim=1)
+        # What is masked is no candidate.
+        ranks = ahead.masked_fill(own[:, 0] == -torch.inf, length).cpu().numpy()
+        inside = ranks < length
+        hits[rows[at[start : start + step][inside]], ranks[inside]] = True
+    return True
+
+
+def _cells(rows: np.ndarray, indptr: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The place among ``rows`` of each of their items, and the items."""
+    lengths = indptr[rows + 1] - indptr[rows]
+    own = np.repeat(np.arange(len(rows)), lengths)
+    shifts = indptr[rows] - np.concatenate([[0], np.cumsum(lengths)[:-1]]) if len(rows) else lengths
+    return own, items[np.arange(len(own)) + np.repeat(shifts, lengths)]
+
+
+def _there(values: np.ndarray, beside: Tensor) -> Tensor:
+    return torch.from_numpy(values).to(beside.device)
