@@ -51,6 +51,7 @@ def test_what_a_gpu_promoted_is_rebuilt_on_a_cpu(gradient: Workspace, monkeypatc
     with monkeypatch.context() as machine:
         machine.setattr(device, "fault", lambda: None)
         machine.setattr(device, "WORTH", 0)
+        machine.setattr(builder, "worthwhile", lambda *_: device.CPU)  # What comes after training stays here.
         machine.setattr(sub_model, "train", on_a_card)
         card = {**numeric_environment("cpu"), "device": "a card"}
         machine.setattr(

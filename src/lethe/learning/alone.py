@@ -60,7 +60,7 @@ class Recommender:
         must_fit_memory(self.name, MODELS[self.name], self.config, catalogue.shape)
         model = MODELS[self.name](self.config, catalogue.shape)
         stream = Stream(seed)("sub-model", self.name, SHARD)
-        train(model, catalogue.encode(rows), stream, learns_on(self.config, device))
+        train(model, catalogue.encode(rows), stream, learns_on(type(model), self.config, device, len(rows)))
         ensemble, _ = identity.fit([SubModel(SHARD, model, catalogue)], rows, identity.Config(), stream)
         return Fitted(self.name, ensemble, rows)
 

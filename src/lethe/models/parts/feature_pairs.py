@@ -147,9 +147,8 @@ class FeaturePairs(base.Model):
         users, items = (torch.arange(count, device=device) for count in (self.shape.num_users, self.shape.num_items))
         nowhere = torch.empty((len(users), 0), dtype=torch.int64, device=device)
         self.user_sums = functional.pad(self._left(users, nowhere)[:, :2], (0, 0, 0, 0, 0, 1))
-        self.context_sums = functional.pad(
-            _own(self.contexts, torch.arange(len(self.contexts), device=device)), (0, 0, 0, 1)
-        )
+        contexts = torch.arange(len(self.contexts), device=device)
+        self.context_sums = functional.pad(_own(self.contexts, contexts), (0, 0, 0, 1))
         self.item_sums = self._right(items)
 
     def score(self, users: Tensor) -> Tensor:
