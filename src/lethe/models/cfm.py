@@ -74,7 +74,7 @@ class CFM(FeaturePairs):
 
     def predict(self, groups: Tensor, generator: torch.Generator | None = None) -> Tensor:
         vectors = groups[..., : self.config.embedding_dim]
-        first, second = (vectors[:, torch.tensor(side, device=vectors.device)] for side in _PAIRS)
+        first, second = (vectors[:, torch.tensor(side).to(vectors.device)] for side in _PAIRS)
         cells = (first[:, :, :, None] * second[:, :, None, :]).permute(0, 2, 3, 1)  # [B, d, d, products]
         for kernel, bias in zip(self.kernels, self.biases, strict=True):
             cells = halved(cells, kernel, bias)
