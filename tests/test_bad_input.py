@@ -91,7 +91,8 @@ def test_a_user_without_an_item(tmp_path: Path) -> None:
     path = workspace.root / "ratings.csv"
     path.write_text(path.read_text() + "lonely,,3,5000\n")
     with pytest.raises(
-        DataError, match=r"column 'item' must have no empty values; row count with an empty item: 1$"
+        DataError,
+        match=r"column 'item' must have no empty values; row count with an empty item: 1; leave those rows out",
     ) as caught:
         build_data(workspace, Params.read(workspace.params), "tiny", ["whole"])
     assert "lonely" not in str(caught.value)

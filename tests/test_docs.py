@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
+from lethe.cli import app
 from tests.conftest import ROOT
 
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -63,3 +67,24 @@ def _is_there(parts: list[str]) -> bool:
             return not rest or rest[0] in module.read_text(encoding="utf-8")
         return part in (place / "__init__.py").read_text(encoding="utf-8")
     return True
+
+
+def test_the_tutorials_commands_are_there() -> None:
+    """Every ``lethe ...`` of its blocks names a command, and options that the command has."""
+    known = dict(_commands(get_command(app)))
+    tutorial = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    lines = [
+        line for block in re.findall(r"```console\n(.*?)```", tutorial, flags=re.DOTALL) for line in block.splitlines()
+    ]
+    used = [line.split()[1:] for line in lines if line.startswith("lethe ")]
+    assert len(used) == 6
+    for words in used:
+        name = " ".join(words[:2]) if " ".join(words[:2]) in known else words[0]
+        options = {option for parameter in known[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options
+
+
+def _commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    for child, below in getattr(command, "commands", {}).items():
+        yield f"{name} {child}".strip(), below
+        yield from _commands(below, f"{name} {child}".strip())

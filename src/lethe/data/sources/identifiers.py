@@ -23,7 +23,10 @@ def read_ids(column: pa.ChunkedArray, kind: Kind, where: str, *, role: str = "id
     """
     column = plain(column, where)
     if missing := empty(column):
-        raise DataError(f"{where} must have no empty values; row count with an empty {role}: {missing}")
+        raise DataError(
+            f"{where} must have no empty values; row count with an empty {role}: {missing}; leave those rows out of the"
+            " source"
+        )
     if is_text(column):
         if thousands:
             column = pc.replace_substring(column, thousands, "")
