@@ -9,7 +9,7 @@ from lethe.config.search import Choice, Linear, Log
 from lethe.core.canonical import digest_json
 from lethe.models import MODELS, configure
 
-WITHOUT_OPTIONS = {"mostpop", "cooccurrence"}
+WITHOUT_OPTIONS = {"mostpop", "cooccurrence", "weighted-cooccurrence"}
 
 
 @pytest.mark.parametrize("name", MODELS)

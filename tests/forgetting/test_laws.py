@@ -32,6 +32,8 @@ from tests.conftest import make_workspace, taste_blocks
 
 ONE, OTHER = "user-003", "user-010"
 SETTINGS = {"attention": {"steps": 5}}
+COUNTS = {"ease": "cooccurrence", "turbo-cf": "weighted-cooccurrence"}
+"""The models of which an aggregator adds up counts."""
 STRATEGIES = {"shards": 1, "slices": 2}
 """Slices of each; the third strategy, retrain, is the partition ``whole``."""
 
@@ -44,7 +46,7 @@ def cases() -> Iterator[tuple[str, str, str]]:
                 if partition == "whole" or aggregator == "identity":
                     continue
                 # Counts can't be resumed, and need each user in one shard.
-                if aggregator == "ease" and (strategy == "slices" or partition in ("interaction-hash", "ibp", "inbp")):
+                if aggregator in COUNTS and (strategy == "slices" or partition in ("interaction-hash", "ibp", "inbp")):
                     continue
                 yield strategy, partition, aggregator
 
@@ -69,7 +71,7 @@ class World:
     partition: str
 
     def builder(self, aggregator: str) -> Builder:
-        model = "cooccurrence" if aggregator == "ease" else "wmf"
+        model = COUNTS.get(aggregator, "wmf")
         values = {"embedding_dim": 4, "sweeps": 2} if model == "wmf" else {}
         config = AGGREGATORS[aggregator].Config.parse(SETTINGS.get(aggregator, {}), aggregator).plain()
         return Builder(

@@ -66,6 +66,7 @@ from lethe.models.transiv import TranSIV
 from lethe.models.turbo_cf import TurboCF
 from lethe.models.ultragcn import UltraGCN
 from lethe.models.user_knn import UserKNN
+from lethe.models.weighted_cooccurrence import WeightedCooccurrence
 from lethe.models.wmf import WMF
 
 MODELS: dict[str, type[Model]] = {
@@ -128,6 +129,7 @@ MODELS: dict[str, type[Model]] = {
     "ripplenet": RippleNet,
     "kgat": KGAT,
     "rating-mlp": RatingMLP,
+    "weighted-cooccurrence": WeightedCooccurrence,
 }
 
 

@@ -31,10 +31,10 @@ def sub_model(name: str, rows: Interactions, shard: str) -> SubModel:
     return SubModel(shard, model, catalogue)
 
 
-def sharded(rows: Interactions, num_shards: int = 3) -> list[SubModel]:
+def sharded(rows: Interactions, num_shards: int = 3, name: str = "cooccurrence") -> list[SubModel]:
     shards = rows.user_ids * 7 % num_shards
     held = [shard for shard in range(num_shards) if (shards == shard).any()]
-    return [sub_model("cooccurrence", rows.take(shards == shard), f"{shard:02d}") for shard in held]
+    return [sub_model(name, rows.take(shards == shard), f"{shard:02d}") for shard in held]
 
 
 def fit(name: str, sub_models: list[SubModel], rows: Interactions, **values: object) -> Ensemble:
@@ -75,6 +75,22 @@ def test_it_is_ease_trained_whole_to_the_bit_before_and_after_a_deletion(precisi
         assert files(made, tmp_path / f"made-{place}") == files(expected, tmp_path / f"whole-{place}")
     unchanged = [np.array_equal(a.model.values, b.model.values) for a, b in zip(before, after, strict=True)]
     assert unchanged.count(False) == 1, "the deletion recounts one shard"
+
+
+def test_turbo_cf_of_the_shards_is_that_of_all_rows_to_the_bit_before_and_after_a_deletion(tmp_path):
+    users, items = np.nonzero(np.random.default_rng(1).random((80, 40)) < 0.2)
+    rows = Interactions.of(users, items)
+    for place, kept in enumerate((rows, rows.take(rows.user_ids != 13))):
+        catalogue = Catalogue.of(kept)
+        whole = MODELS["turbo-cf"](configure("turbo-cf", {"order": 2, "power": 1.2}), catalogue.shape)
+        train(whole, catalogue.encode(kept), Stream(9))
+        expected = fit("identity", [SubModel("00", whole, catalogue)], kept)
+        made = fit("turbo-cf", sharded(kept, name="weighted-cooccurrence"), kept, order=2, power=1.2)
+        assert files(made, tmp_path / f"made-{place}") == files(expected, tmp_path / f"whole-{place}")
+    with pytest.raises(ConfigError, match=r"turbo-cf has alpha 0\.3, its sub-models 0\.5; must be the same$"):
+        fit("turbo-cf", sharded(rows, name="weighted-cooccurrence"), rows, alpha=0.3)
+    with pytest.raises(ConfigError, match="turbo-cf needs sub-models of weighted-cooccurrence, got Cooccurrence"):
+        fit("turbo-cf", sharded(rows), rows)
 
 
 def test_refusals_are_one_line_with_field_value_and_rule():

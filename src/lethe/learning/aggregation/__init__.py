@@ -8,12 +8,13 @@ from typing import NamedTuple
 from lethe.config.section import Section
 from lethe.core.spelling import meant
 from lethe.errors import ConfigError
-from lethe.learning.aggregation import attention, ease, identity, mean, refit, stacked, static
+from lethe.learning.aggregation import attention, ease, identity, mean, refit, stacked, static, turbo_cf
 from lethe.learning.aggregation.ensemble import Asked, Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
 from lethe.learning.training import History
 from lethe.models import MODELS
 from lethe.models.cooccurrence import Cooccurrence
 from lethe.models.parts.base import Config, Model
+from lethe.models.weighted_cooccurrence import WeightedCooccurrence
 from lethe.tables.matrix import Shape
 
 
@@ -43,6 +44,10 @@ def _counts(model: Model) -> bool:
     return isinstance(model, Cooccurrence)
 
 
+def _sums(model: Model) -> bool:
+    return isinstance(model, WeightedCooccurrence)
+
+
 AGGREGATORS: dict[str, Aggregator] = {
     "identity": Aggregator(identity.Config, identity.fit),
     "mean": Aggregator(mean.Config, mean.fit),
@@ -51,6 +56,7 @@ AGGREGATORS: dict[str, Aggregator] = {
     "stacked": Aggregator(stacked.Config, stacked.fit, _has_towers, _TOWERS, on_device=True),
     "refit": Aggregator(refit.Config, refit.fit, _has_towers, _TOWERS, on_device=True),
     "ease": Aggregator(ease.Config, ease.fit, _counts, "cooccurrence alone", whole_users=True),
+    "turbo-cf": Aggregator(turbo_cf.Config, turbo_cf.fit, _sums, "weighted-cooccurrence alone", whole_users=True),
 }
 
 

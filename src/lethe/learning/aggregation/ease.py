@@ -20,6 +20,7 @@ from lethe.learning.memory import must_fit_memory
 from lethe.learning.training import History
 from lethe.models.cooccurrence import Cooccurrence
 from lethe.models.ease import EASE
+from lethe.models.parts.item_based import Neighbours
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 
@@ -44,15 +45,28 @@ def fit(
 
 def gram(sub_models: Sequence[SubModel], catalogue: Catalogue) -> np.ndarray:
     """YᵀY [num_items, num_items] float32 of all the sub-models' rows."""
+    return added("ease", sub_models, catalogue, Cooccurrence, "values", np.float32)
+
+
+def added(
+    aggregator: str,
+    sub_models: Sequence[SubModel],
+    catalogue: Catalogue,
+    counts: type[Neighbours],
+    values: str,
+    kind: type,
+) -> np.ndarray:
+    """The sum [num_items, num_items] of ``values`` of the sub-models, which are ``counts``."""
     if sum(len(sub_model.catalogue.users) for sub_model in sub_models) != len(catalogue.users):
-        raise ConfigError("aggregator: ease needs each user in exactly one shard; choose a partition of users")
-    total = np.zeros((len(catalogue.items),) * 2, np.float32)
+        raise ConfigError(f"aggregator: {aggregator} needs each user in exactly one shard; choose a partition of users")
+    total: np.ndarray = np.zeros((len(catalogue.items),) * 2, kind)
     for sub_model in sub_models:
-        counts = sub_model.model
-        if not isinstance(counts, Cooccurrence):
-            raise ConfigError(f"aggregator: ease needs sub-models of cooccurrence, got {type(counts).__name__}")
+        model = sub_model.model
+        if not isinstance(model, counts):
+            needed = "cooccurrence" if counts is Cooccurrence else "weighted-cooccurrence"
+            raise ConfigError(f"aggregator: {aggregator} needs sub-models of {needed}, got {type(model).__name__}")
         places = catalogue.items.encode(sub_model.catalogue.items.values)
-        rows = np.repeat(places, np.diff(counts.row_indptr.numpy()))
+        rows = np.repeat(places, np.diff(model.row_indptr.numpy()))
         # A pair of items occurs once among a shard's counts, so that nothing is lost in adding by index.
-        total[rows, places[counts.columns.numpy()]] += counts.values.numpy()
+        total[rows, places[model.columns.numpy()]] += getattr(model, values).numpy()
     return total

@@ -7,7 +7,7 @@ The users' items are part of the model, in CSR, so that it scores alone. Nothing
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
@@ -19,13 +19,13 @@ from torch.nn import functional
 from lethe.models.parts import base
 from lethe.tables.matrix import InteractionMatrix, Shape
 
-_RAGGED = ("history", "columns", "values")
-
 
 class ItemBased(base.Model):
     """Keeps the users' items. ``indptr`` [num_users + 1] int64, ``history`` [nnz] int64, increasing in each user."""
 
     accepts = frozenset({"history"})
+    ragged: ClassVar[tuple[str, ...]] = ("history", "columns", "values")
+    """Buffers whose sizes the data alone know."""
     indptr: Tensor
     history: Tensor
 
@@ -62,7 +62,7 @@ class ItemBased(base.Model):
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
         # How many entries there are is known from the data alone, so an empty model takes the sizes it is given.
-        for name in _RAGGED:
+        for name in self.ragged:
             if prefix + name in state_dict and name in self._buffers:
                 setattr(self, name, torch.empty_like(state_dict[prefix + name]))
         super()._load_from_state_dict(state_dict, prefix, *rest)

@@ -47,10 +47,16 @@ def filtered_gram(data: InteractionMatrix, *, user_power: float, item_power: flo
 
 def normalized(sums: sp.csr_array, counts: np.ndarray, power: float) -> sp.csr_array:
     """n_v^(-power) S_vw n_w^(-power) float64, from the ``weighted_cooccurrence`` S and the items' counts n [N]."""
-    scale = np.maximum(counts, 1).astype(np.float64) ** -power
+    scale = scaled(counts, power)
     rows = np.repeat(np.arange(len(counts)), np.diff(sums.indptr))
     values = sums.data * UNIT * (scale[rows] * scale[sums.indices])
     return sp.csr_array((values, sums.indices, sums.indptr), shape=sums.shape)
+
+
+def scaled(counts: np.ndarray, power: float) -> np.ndarray:
+    """n_v^(-power) [N] float64 of the items' counts n."""
+    scale: np.ndarray = np.maximum(counts, 1).astype(np.float64) ** -power
+    return scale
 
 
 @numba.njit(nogil=True, cache=True)
