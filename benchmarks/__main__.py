@@ -335,6 +335,34 @@ def fold_in(
 
 
 @app.command()
+def serving(
+    size: Annotated[list[str] | None, typer.Option(help="demo or large; repeatable. Default: both.")] = None,
+    seconds: Annotated[float, typer.Option(help="Of each kind of request at each number of connections.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """What a request costs beside a constant route, memory, start, batches: reports/tables/serving.{json,md}."""
+    from benchmarks import serving as service
+    from benchmarks.report import write_report
+
+    for name in size or []:
+        if name not in service.SIZES:
+            raise ConfigError(f"--size: unknown size {name!r}; known sizes: {', '.join(service.SIZES)}")
+    with tempfile.TemporaryDirectory(prefix="lethe-serving-") as folder:
+        chosen = size or list(service.SIZES)
+
+        def say(line: str) -> None:
+            typer.echo(line, err=True)
+
+        figures = [service.measure(Path(folder), name, seconds, say) for name in chosen]
+    contents, text = service.report(figures, _command())
+    write_report(contents, text, REPORTS)
+    typer.echo(json.dumps(contents, indent=1) if as_json else text)
+    if commit:
+        _commit("serving")
+
+
+@app.command()
 def house(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,

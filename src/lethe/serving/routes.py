@@ -14,7 +14,7 @@ from typing import Annotated, TypeVar
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
@@ -59,35 +59,41 @@ def _signed(answer: Recommended, operator: bool) -> Recommended:
     return answer.model_copy(update={"recommendation_id": _new_id(), "known": answer.known if operator else None})
 
 
+def _sent(answer: BaseModel) -> Response:
+    """An answer as it is sent. It is checked where it is made; FastAPI would check and copy it once more."""
+    return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
+
+
 def _new_id() -> str:
     return f"rec-{secrets.token_hex(8)}"
 
 
-@router.post("/recommend", response_model=Recommended, response_model_exclude_none=True)
-async def recommend(asked: ForUser, desk: Served, operator: ByOperator) -> Recommended:
+@router.post("/recommend", response_model=Recommended)
+async def recommend(asked: ForUser, desk: Served, operator: ByOperator) -> Response:
     """The best items a user has not seen; the popular ones for a user the model doesn't know."""
 
     def work() -> Recommended:
         given = {"context": asked.context, "history": asked.history, "ratings": asked.ratings}
         return desk.recommend(asked.user_id, asked.k, asked.family, **given, wish=asked)  # type: ignore[arg-type]
 
-    return _signed(await _work(desk, desk.cells(asked.family, 1 + 9 * bool(asked.history)), work), operator)
+    answer = await _work(desk, desk.cells(asked.family, 1 + 9 * bool(asked.history)), work)
+    return _sent(_signed(answer, operator))
 
 
-@router.post("/recommend/batch", response_model=Batch, response_model_exclude_none=True)
-async def recommend_batch(asked: ForUsers, desk: Served, operator: ByOperator) -> Batch:
+@router.post("/recommend/batch", response_model=Batch)
+async def recommend_batch(asked: ForUsers, desk: Served, operator: ByOperator) -> Response:
     """The best unseen items of each of many users, scored together."""
     cells = desk.cells(asked.family, len(asked.user_ids))
     answers = await _work(desk, cells, lambda: desk.recommend_many(asked.user_ids, asked.k, asked.family, asked))
-    return Batch(answers=[_signed(answer, operator) for answer in answers])
+    return _sent(Batch(answers=[_signed(answer, operator) for answer in answers]))
 
 
-@router.post("/similar_items", response_model=Similar, response_model_exclude_none=True)
-async def similar_items(asked: ForItem, desk: Served) -> Similar:
+@router.post("/similar_items", response_model=Similar)
+async def similar_items(asked: ForItem, desk: Served) -> Response:
     """The items nearest to an item, or to several."""
     cells = desk.cells(asked.family)
     answer = await _work(desk, cells, lambda: desk.similar_items(asked.items, asked.k, asked.family, asked))
-    return answer.model_copy(update={"recommendation_id": _new_id()})
+    return _sent(answer.model_copy(update={"recommendation_id": _new_id()}))
 
 
 @router.post("/score", response_model=Scores)

@@ -1,0 +1,244 @@
+"""What a request costs: the service beside a constant route of its own stack, interleaved; memory, start, batches.
+
+The catalogue is made: users and items with random vectors, as a factor model would have them. Every figure of requests
+is of keep-alive connections from one process of this machine, so absolute ones are those of a shared machine; the ratio
+to the constant route, measured in turns of a second, is what means something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import yaml
+
+from lethe.build.inputs import PackageInputs
+from lethe.build.registry import Registry
+from lethe.core.artifacts import ArtifactStore, Reference
+from lethe.core.shipped import shipped
+from lethe.core.workspace import Workspace
+from lethe.learning.aggregation.ensemble import FactorEnsemble
+from lethe.models.parts.fold_in import SquareLossRows
+from lethe.serving import deploy
+from lethe.serving.hidden import publish
+from lethe.serving.package import PackageInfo, write_package
+from lethe.serving.server import Server
+from lethe.tables.catalogue import Catalogue
+from lethe.tables.ids import Ids
+from lethe.tables.interactions import Interactions
+
+CONNECTIONS = (1, 8, 32)
+DIM = 64
+SEEN = 20
+"""Items that a user took."""
+
+
+@dataclass(frozen=True)
+class Size:
+    users: int
+    items: int
+
+
+SIZES = {"demo": Size(6040, 3706), "large": Size(1_000_000, 100_000)}
+
+
+@dataclass
+class Load:
+    """What one kind of request took: seconds of each answer, over ``seconds`` of asking."""
+
+    took: list[float]
+    seconds: float = 0.0
+
+    def figures(self) -> dict[str, float]:
+        """Requests a second, and milliseconds that half and 99 of 100 took at most."""
+        p50, p99 = np.percentile(self.took, [50, 99]) * 1000
+        per_second = len(self.took) / self.seconds
+        return {"per_second": round(per_second, 1), "p50_ms": round(p50, 2), "p99_ms": round(p99, 2)}
+
+
+def made(folder: Path, size: Size, workers: int) -> Workspace:
+    """A workspace with one promoted family of that size."""
+    folder.mkdir(parents=True)
+    params = {
+        "pipeline": {"datasets": ["made"], "shardings": ["whole"]},
+        "datasets": {"made": {"source": {"kind": "synthetic"}}},
+        "shardings": {"whole": {"partition": "whole", "num_shards": 1, "aggregator": "identity"}},
+        "families": {"family": {"dataset": "made", "candidates": [{"model": "wmf", "sharding": "whole"}]}},
+        "serving": {"workers": workers},
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    (folder / "bentofile.yaml").write_bytes(shipped()["bentofile.yaml"])
+    workspace = Workspace(folder)
+    publish(workspace.hidden_users, [])
+    nothing = Reference("0" * 64, "0" * 64)
+    info = PackageInfo(
+        family="family", dataset="made", model="wmf", sharding="whole", guarantee="exact", positive=None, recipe={},
+        snapshot=nothing, tables={"interactions": "made"}, ensemble=nothing, sub_models={},
+    )  # fmt: skip
+    generator = np.random.default_rng(2026)
+    users = np.repeat(np.arange(size.users), SEEN)
+    rows = Interactions.of(users, (generator.random(len(users)) ** 2 * size.items).astype(np.int64))
+    catalogue = Catalogue(Ids(np.arange(size.users)), Ids(np.arange(size.items)))
+    left, right = (generator.normal(size=(count, DIM)).astype(np.float32) for count in (size.users, size.items))
+    ensemble = FactorEnsemble(catalogue, left, right, SquareLossRows.of(right, np.full(size.items, 0.2), dropout=0.4))
+    package = ArtifactStore(workspace.artifacts).make(
+        "package",
+        PackageInputs(info=info, code="c" * 64).plain(),
+        lambda inside: write_package(inside, ensemble, rows, info),
+    )
+    tag = Registry(workspace).promote("family", package, reason="benchmark", metrics={})
+    deploy.redeploy(workspace, deploy.shipped(workspace, deploy.build_bento(workspace, {"family": tag})))
+    return workspace
+
+
+@contextmanager
+def running(workspace: Workspace) -> Iterator[tuple[Server, float]]:
+    """The service, and the seconds until every worker answered."""
+    began = time.perf_counter()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = deploy.start(workspace, port=port)
+    try:
+        yield server, time.perf_counter() - began
+    finally:
+        deploy.stop(workspace)
+
+
+def measure(folder: Path, name: str, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+    """All figures of one size."""
+    size = SIZES[name]
+    os.environ["LETHE_KEY_DIR"] = str(folder / "keys")
+    figures: dict[str, Any] = {"size": name, "users": size.users, "items": size.items}
+    for workers in (1, 2):
+        workspace = made(folder / f"{name}-{workers}", size, workers)
+        with running(workspace) as (server, started):
+            loads = {str(count): compare(server, count, size, seconds) for count in CONNECTIONS}
+            about = {"start_seconds": round(started, 1), "loads": loads, "memory": memory(server)}
+            if workers == 1:
+                about["batch_of_1000_ms"] = round(batch(server, size), 1)
+                publish(workspace.hidden_users, [secrets.token_hex(32) for _ in range(100_000)])
+                about["with_100k_hidden"] = compare(server, 8, size, seconds)
+            figures[f"workers_{workers}"] = about
+            say(f"{name}, {workers} workers: {json.dumps(about)}")
+        package = next((workspace.artifacts / "package").iterdir())
+        figures["package_mb"] = round(sum(p.stat().st_size for p in package.rglob("*") if p.is_file()) / 1e6, 1)
+    one, two = (figures[f"workers_{n}"]["loads"]["32"]["recommend"]["per_second"] for n in (1, 2))
+    figures["second_worker"] = round(two / one, 2)
+    return figures
+
+
+def compare(server: Server, connections: int, size: Size, seconds: float) -> dict[str, Any]:
+    """Recommendations and the constant route, in turns, over so many connections."""
+    generator = np.random.default_rng(connections)
+    bodies = [json.dumps({"user_id": int(user), "k": 10}).encode() for user in generator.integers(0, size.users, 4096)]
+    recommend = [_request(server, "POST", "/v1/recommend", body) for body in bodies]
+    constant = [_request(server, "GET", "/", b"")]
+    loads = asyncio.run(_turns(server, connections, {"constant": constant, "recommend": recommend}, seconds))
+    figures: dict[str, Any] = {name: load.figures() for name, load in loads.items()}
+    figures["ratio"] = round(figures["recommend"]["per_second"] / figures["constant"]["per_second"], 3)
+    return figures
+
+
+def batch(server: Server, size: Size) -> float:
+    """Milliseconds of a request for 1,000 users, the least of five."""
+    body = {"user_ids": list(range(min(1000, size.users))), "k": 10}
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        server.ask("POST", "/v1/recommend/batch", body)  # type: ignore[arg-type]
+        took.append((time.perf_counter() - began) * 1000)
+    return min(took)
+
+
+def memory(server: Server) -> list[dict[str, float]]:
+    """Megabytes of each worker: all, and those that no other process shares."""
+    infos = [psutil.Process(pid).memory_full_info() for pid in sorted(server.worker_pids())]
+    return [{"rss_mb": round(info.rss / 1e6, 1), "own_mb": round(info.uss / 1e6, 1)} for info in infos]
+
+
+def _request(server: Server, method: str, path: str, body: bytes) -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: {server.host}\r\nContent-Length: {len(body)}\r\n"
+    return head.encode() + b"Content-Type: application/json\r\n\r\n" + body
+
+
+async def _turns(server: Server, connections: int, kinds: dict[str, list[bytes]], seconds: float) -> dict[str, Load]:
+    loads = {name: Load([]) for name in kinds}
+    lines = [await asyncio.open_connection(server.host, server.port) for _ in range(connections)]
+    for turn in range(max(int(seconds), 1) + 1):
+        for name, requests in kinds.items():
+            began = time.perf_counter()
+            asked = [_ask(line, requests, place, began + 1.0) for place, line in enumerate(lines)]
+            took = [value for part in await asyncio.gather(*asked) for value in part]
+            if turn:  # the first turn warms up
+                loads[name].took += took
+                loads[name].seconds += time.perf_counter() - began
+    for _, writer in lines:
+        writer.close()
+    return loads
+
+
+async def _ask(
+    line: tuple[asyncio.StreamReader, asyncio.StreamWriter], requests: list[bytes], place: int, until: float
+) -> list[float]:
+    reader, writer = line
+    took = []
+    while (began := time.perf_counter()) < until:
+        writer.write(requests[(place * 131 + len(took)) % len(requests)])
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"the service answered {head[:40]!r}")
+        length = next(int(part[15:]) for part in head.lower().split(b"\r\n") if part.startswith(b"content-length:"))
+        await reader.readexactly(length)
+        took.append(time.perf_counter() - began)
+    return took
+
+
+def report(figures: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
+    """The report and its text."""
+    lines = ["# serving", "", f"`{command}`", ""]
+    lines += [
+        "Requests a second and milliseconds at 1, 8 and 32 keep-alive connections, beside a constant route of the same"
+        " stack in turns of a second. Own: memory that no other process shares.",
+        "",
+        "| size | workers | connections | recommend/s | constant/s | ratio | p50 ms | p99 ms |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for size in figures:
+        for workers in (1, 2):
+            for count, load in size[f"workers_{workers}"]["loads"].items():
+                ours, constant = load["recommend"], load["constant"]
+                rates = f"{ours['per_second']:.0f} | {constant['per_second']:.0f} | {load['ratio']:.2f}"
+                times = f"{ours['p50_ms']:.1f} | {ours['p99_ms']:.1f}"
+                lines.append(f"| {size['size']} | {workers} | {count} | {rates} | {times} |")
+    columns = (
+        "size",
+        "package MB",
+        "own MB a worker",
+        "start s",
+        "1,000 users ms",
+        "ratio, 100 k hidden",
+        "2nd worker",
+    )
+    lines += ["", f"| {' | '.join(columns)} |"]
+    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
+    for size in figures:
+        one, two = size["workers_1"], size["workers_2"]
+        own = max(part["own_mb"] for part in two["memory"])
+        lines.append(
+            f"| {size['size']} | {size['package_mb']} | {own} | {one['start_seconds']} | {one['batch_of_1000_ms']} |"
+            f" {one['with_100k_hidden']['ratio']:.2f} | {size['second_worker']:.2f} × |"
+        )
+    return {"table": "serving", "command": command, "sizes": figures}, "\n".join(lines) + "\n"
