@@ -13,6 +13,7 @@ from tqdm import tqdm
 from flows.command import alone, command
 from flows.data import data
 from lethe.build.candidates import Job, Outcome, finish, jobs
+from lethe.build.checks import check_likes
 from lethe.build.decision import Decision
 from lethe.build.promotion import promote_winners, settle_all
 from lethe.build.settling import Settled
@@ -31,6 +32,14 @@ def sub_model(job: Job, shard: str, reader: Reader) -> str:
 def candidate(job: Job, sub_models: dict[str, str], reader: Reader) -> Outcome:
     workspace = Workspace.find()
     return finish(workspace, Params.read(workspace.params), job, sub_models, reader)
+
+
+@task(name="likes")
+def likes(planned: list[Job]) -> None:
+    workspace = Workspace.find()
+    params = Params.read(workspace.params)
+    for job in planned:
+        check_likes(workspace, params, job.recipe.dataset, job.recipe.model)
 
 
 @task(name="choose")
@@ -61,6 +70,8 @@ def training(datasets: list[str] | None = None) -> list[Decision]:
     workspace = Workspace.find()
     planned, reader, rebuilt = jobs(workspace, Params.read(workspace.params), datasets), Reader(), datasets is not None
     data()
+    if not rebuilt:
+        likes(planned)
     trained = _train(planned, reader)
     settled = choose(trained, rebuilt, reader)
     built = trained if rebuilt else _train([one.job for one in settled if one.job is not None], reader)

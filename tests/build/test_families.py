@@ -10,10 +10,14 @@ import yaml
 
 from lethe.build.candidates import jobs
 from lethe.build.registry import Registry
+from lethe.build.reports import read_reports
 from lethe.config.params import Params
+from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
+from lethe.data.split import PARTS
 from lethe.data.stages import build_data
-from lethe.errors import DataError
+from lethe.evaluation import evaluate
+from lethe.learning.aggregation import Ensemble
 from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
@@ -75,8 +79,6 @@ def test_an_answer_follows_the_context(served) -> None:
     }
     assert {item for item, _ in answers["morning"]} != {item for item, _ in answers["evening"]}
     assert answers["night"] == package.recommend(7, 10).items, "a context nobody has seen says nothing"
-    with pytest.raises(DataError, match=r"^history: model ensfm looks at none, leave it out$"):
-        package.recommend(7, 5, history=[1])
 
 
 def test_an_answer_follows_the_history_even_of_a_stranger(served) -> None:
@@ -89,6 +91,20 @@ def test_an_answer_follows_the_history_even_of_a_stranger(served) -> None:
     assert not {item for item, _ in stranger.items} & set(one), "what is followed is not offered again"
     assert stranger.items != package.recommend("nobody", 10, history=other).items
     assert package.recommend("nobody", 5, history=["no item"]).source == "popular"
+
+
+def test_what_follows_histories_is_tested_after_the_validation_rows(served) -> None:
+    """A service that knows them would answer from them; other models answer from what they learnt."""
+    workspace = served[0]
+    (report,) = (report for report in read_reports(workspace) if report.family == "sequential")
+    history = {candidate.model: candidate.history for candidate in report.candidates}
+    assert history == {"mostpop": "training", "gru4rec": "training and validation", "ra-lst": "training and validation"}
+    version = Registry(workspace).served()["sequential"]
+    folder = ArtifactStore(workspace.artifacts).get("ensemble", version.comparison).path
+    ensemble, parts = Ensemble.load(folder), {p: Interactions.read(workspace.split("made-sequences", p)) for p in PARTS}
+    known = Interactions.concatenate(parts["train"], parts["valid"])
+    stale = evaluate(ensemble.score, ensemble.catalogue, known, parts["test"])["ndcg@10"]
+    assert served[2][f"sequential/{version.info.model}"] > stale
 
 
 def test_side_tables_lie_beside_the_shard_they_belong_to(served) -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from lethe.build.builder import Builder
 from lethe.build.candidates import jobs
+from lethe.build.checks import check_likes
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
@@ -60,6 +61,26 @@ def test_a_threshold_needs_ratings(tmp_path: Path) -> None:
         workspace.params.write_text(yaml.safe_dump(params))
         with pytest.raises(ConfigError, match=rule):
             Params.read(workspace.params)
+
+
+def test_a_rating_of_nothing_is_no_like_by_silence(tmp_path: Path) -> None:
+    rows = taste_blocks()
+    assert rows.ratings is not None
+    rows = Interactions.of(rows.user_ids, rows.item_ids, rows.ratings - 1, rows.timestamps)
+    count = int((rows.ratings <= 0).sum())
+    for positive in (None, "all", "> 0"):
+        workspace, params = built(tmp_path / str(positive), rows, positive)
+        check_likes(workspace, params, "tiny", "bias-lfm")
+        if positive is not None:
+            check_likes(workspace, params, "tiny", "wmf")
+            continue
+        line = (
+            f"^datasets.tiny.positive: {count} of {len(rows)} ratings are 0 or below, which 'wmf' would learn as likes"
+        )
+        with pytest.raises(DataError, match=line):
+            check_likes(workspace, params, "tiny", "wmf")
+    every = builders(workspace, params)["wmf-whole"]
+    assert len(every.shard("00")) < len(every.reader.interactions(every.shard_path("00")))
 
 
 def test_models_of_preferences_are_those_of_the_likes_alone(tmp_path: Path) -> None:

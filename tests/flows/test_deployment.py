@@ -8,9 +8,13 @@ import pytest
 import yaml
 
 import flows.deployment
+import flows.nightly
 from flows.deployment import build, current_models, deploy
+from lethe.build.decision import Decision
 from lethe.build.registry import Registry
+from lethe.core.format import mark
 from lethe.core.workspace import Workspace
+from lethe.errors import DeploymentError
 from lethe.serving.bentos import bento_folder, deployment_of
 from lethe.serving.deployment import Deployment
 
@@ -61,3 +65,47 @@ def test_the_current_version_of_every_family_of_the_parameters_is_built_and_depl
 
     assert built == [tags]
     assert [(d.bento, d.families, d.default) for d in deployed] == [(bento, tags, "second")]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_the_nightly_flow_deploys_and_goes_back_where_the_service_refuses(
+    refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yaml").write_text("{}")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    workspace = Workspace(tmp_path)
+    mark(workspace)
+    monkeypatch.chdir(tmp_path)
+    before = {family: promote(workspace, family, "old") for family in ("kept", "renewed")}
+
+    def train() -> list[Decision]:
+        after = {"kept": before["kept"], "renewed": promote(workspace, "renewed", "new"), "first": ""}
+        after["first"] = promote(workspace, "first", "new")
+        return [
+            Decision(
+                family=family,
+                outcome="kept" if family == "kept" else "replaced",
+                why="test",
+                metric="ndcg@10",
+                version=tag,
+            )
+            for family, tag in after.items()
+        ]
+
+    def deploy_all() -> str:
+        if refused:
+            raise DeploymentError("smoke test: no answer")
+        return "recommender:new"
+
+    monkeypatch.setattr(flows.nightly.training, "run", train)
+    monkeypatch.setattr(flows.nightly, "deployment", deploy_all)
+    monkeypatch.setattr(flows.nightly, "give_up", flows.nightly.give_up.fn)
+    if refused:
+        with pytest.raises(DeploymentError, match=r"^smoke test: no answer$"):
+            flows.nightly.nightly.fn()
+    else:
+        assert flows.nightly.nightly.fn() == "recommender:new"
+    tags = {family: version.tag for family, version in Registry(workspace).served().items()}
+    assert tags["kept"] == before["kept"]
+    assert (tags["renewed"] == before["renewed"]) == refused
+    assert "first" in tags, "there is nothing before it"

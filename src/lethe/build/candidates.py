@@ -69,6 +69,13 @@ class Outcome:
         metrics: dict[str, dict[str, float]] = json.loads(artifact.file("metrics.json").read_text())
         return metrics
 
+    def history(self, workspace: Workspace) -> str:
+        """Rows that were its users' history when test was measured; empty where it wasn't."""
+        if self.evaluation is None:
+            return ""
+        artifact = ArtifactStore(workspace.artifacts).get("evaluation", self.evaluation)
+        return str(json.loads(artifact.file("history.json").read_text())["test"])
+
 
 def finish(
     workspace: Workspace, params: Params, job: Job, sub_models: dict[str, str], reader: Reader | None = None

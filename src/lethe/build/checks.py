@@ -15,7 +15,7 @@ from lethe.config.source import MovielensSource, RdatasetsSource, SyntheticSourc
 from lethe.config.table import TableFormat
 from lethe.core.spelling import meant
 from lethe.core.workspace import Workspace
-from lethe.errors import ConfigError
+from lethe.errors import ConfigError, DataError
 from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.memory import must_fit_memory
 from lethe.models import MODELS, configure, rates
@@ -96,3 +96,18 @@ def _check_memory(workspace: Workspace, params: Params, family: str, recipe: Rec
     items = pc.count_distinct(pq.read_table(path, columns=["item"])["item"]).as_py()
     at_once = min(params.training.workers, recipe.layout.num_shards)
     must_fit_memory(f"families.{family}: {recipe.model}", model, config, Shape(0, items), at_once=at_once)
+
+
+def check_likes(workspace: Workspace, params: Params, dataset: str, model: str) -> None:
+    """Raises DataError where ingested ratings are 0 or below, which a model of preferences would learn as likes, and
+    the dataset doesn't say whether they are."""
+    path = workspace.interactions(dataset)
+    if params.datasets[dataset].positive is not None or rates(model) or not path.is_file():
+        return
+    table = pq.read_table(path, columns=[name for name in ("rating",) if name in pq.read_schema(path).names])
+    disliked = int(pc.sum(pc.less_equal(table["rating"], 0)).as_py() or 0) if table.num_columns else 0
+    if disliked:
+        raise DataError(
+            f"datasets.{dataset}.positive: {disliked} of {table.num_rows} ratings are 0 or below, which {model!r} would"
+            " learn as likes; say which are, '> 0' or another threshold, or all"
+        )

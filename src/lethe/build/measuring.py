@@ -10,7 +10,7 @@ import torch
 
 from lethe.config.measures import Measures
 from lethe.evaluation.contextual import evaluate_situations
-from lethe.evaluation.ranking import evaluate_users, means
+from lethe.evaluation.ranking import Score, evaluate_users, means
 from lethe.evaluation.rating import evaluate_ratings, predict_by_scores, rating_errors
 from lethe.learning.aggregation.ensemble import Asked, Ensemble, scoring
 from lethe.learning.device import CPU, exactly
@@ -20,10 +20,15 @@ from lethe.tables.interactions import Interactions
 def write_evaluation(
     folder: Path, ensemble: Path, parts: dict[str, Interactions], measures: Measures, device: torch.device = CPU
 ) -> None:
-    """Measure the ensemble of a folder and write metrics.json {"valid": {...}, "test": {...}}."""
+    """Measure the ensemble of a folder and write metrics.json {"valid": {...}, "test": {...}}, and in history.json
+    which rows were its users' history when test was measured; on validation those are the training rows."""
+    loaded = Ensemble.load(ensemble)
     with exactly(device, "evaluation"):
-        metrics = measure(Ensemble.load(ensemble), parts, measures, device)
+        metrics = measure(loaded, parts, measures, device)
+    known = Interactions.concatenate(parts["train"], parts["valid"])
+    history = "training and validation" if not measures.ratings and follows(loaded, known) else "training"
     (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True))
+    (folder / "history.json").write_text(json.dumps({"test": history}))
 
 
 def measure(
@@ -40,8 +45,14 @@ def measure(
     known = Interactions.concatenate(parts["train"], parts["valid"])
     return {
         "valid": _rank(ensemble, parts["train"], parts["valid"], measures, device),
-        "test": _rank(ensemble, known, parts["test"], measures, device),
+        "test": _rank(ensemble, known, parts["test"], measures, device, follow=follows(ensemble, known)),
     }
+
+
+def follows(ensemble: Ensemble, known: Interactions) -> bool:
+    """Whether test is measured with training and validation rows as history, as a service that knows them would be: of
+    models of sequences. What others answer from is what they have learnt, the training rows."""
+    return ensemble.ordered and known.timestamps is not None and not known.contexts
 
 
 def measure_each(
@@ -59,20 +70,46 @@ def measure_each(
 
 
 def _rank(
-    ensemble: Ensemble, seen: Interactions, held_out: Interactions, measures: Measures, device: torch.device
+    ensemble: Ensemble,
+    seen: Interactions,
+    held_out: Interactions,
+    measures: Measures,
+    device: torch.device,
+    *,
+    follow: bool = False,
 ) -> dict[str, float]:
-    return means(_rank_users(ensemble, seen, held_out, measures, device))
+    return means(_rank_users(ensemble, seen, held_out, measures, device, follow=follow))
 
 
 def _rank_users(
-    ensemble: Ensemble, seen: Interactions, held_out: Interactions, measures: Measures, device: torch.device = CPU
+    ensemble: Ensemble,
+    seen: Interactions,
+    held_out: Interactions,
+    measures: Measures,
+    device: torch.device = CPU,
+    *,
+    follow: bool = False,
 ) -> dict[str, np.ndarray]:
     cutoffs, metrics = measures.cutoffs, measures.metrics
     catalogue = ensemble.catalogue
     if not held_out.contexts:
-        return evaluate_users(scoring(ensemble, device), catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
+        score_users = _after(ensemble, seen) if follow else scoring(ensemble, device)
+        return evaluate_users(score_users, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
 
     def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
         return ensemble.score(users, Asked(contexts))
 
     return evaluate_situations(score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
+
+
+def _after(ensemble: Ensemble, seen: Interactions) -> Score:
+    """Scores after all that each user has seen, in order of time."""
+    assert seen.timestamps is not None
+    rows = ensemble.catalogue.users.encode(seen.user_ids)
+    order = np.lexsort((seen.timestamps, rows))
+    items, starts = seen.item_ids[order], np.searchsorted(rows[order], np.arange(len(ensemble.catalogue.users) + 1))
+
+    def score(users: np.ndarray) -> np.ndarray:
+        return ensemble.score(users, Asked(histories=[items[starts[user] : starts[user + 1]] for user in users]))
+
+    return score

@@ -113,5 +113,5 @@ def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candida
         aggregator=aggregator.Config.parse(settings, f"aggregators.{layout.aggregator}").plain(),
         seed=params.seed,
         epoch=params.datasets[dataset].epoch,
-        positive=None if rates(candidate.model) else params.datasets[dataset].positive,
+        positive=None if rates(candidate.model) else params.datasets[dataset].threshold,
     )

@@ -36,6 +36,9 @@ class CandidateReport(Section):
     """What it learnt from."""
     metrics: dict[str, float]
     valid: dict[str, float]
+    history: str
+    """Rows that were the users' history when test was measured: models of sequences are given those of validation too,
+    as a service would know them. On validation those of training are."""
     seconds: float
 
     @property
@@ -148,6 +151,7 @@ def _family_report(
                 rows=outcome.job.recipe.rows,
                 metrics=measured["test"],
                 valid=measured["valid"],
+                history=outcome.history(workspace),
                 seconds=outcome.seconds,
             )
         )

@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
+from lethe.build.checks import check_likes
 from lethe.build.judging import judged_by
 from lethe.build.objectives import Task
 from lethe.build.space import Grid, Space
@@ -62,7 +63,8 @@ def tune(
     if dataset not in params.datasets:
         raise ConfigError(f"dataset: unknown dataset {dataset!r}; known datasets: {', '.join(params.datasets)}")
     configure(model, {})
-    positive = None if rates(model) else params.datasets[dataset].positive
+    check_likes(workspace, params, dataset, model)
+    positive = None if rates(model) else params.datasets[dataset].threshold
     parts = {part: likes(Interactions.read(workspace.split(dataset, part)), positive) for part in ("train", "valid")}
     task = Task(
         parts["train"],

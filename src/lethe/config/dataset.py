@@ -89,7 +89,7 @@ class Bounds(Section):
         return self
 
 
-_THRESHOLD = r"^ *(>=|>) *-?[0-9]+([.][0-9]+)? *$"
+_THRESHOLD = r"^( *(>=|>) *-?[0-9]+([.][0-9]+)? *|all)$"
 
 
 class Dataset(Section):
@@ -108,11 +108,17 @@ class Dataset(Section):
     """A (user, item) pair that occurs twice: an error, or keep the latest (ties: the highest rating)."""
     positive: Annotated[str, Field(pattern=_THRESHOLD)] | None = None
     """Ratings that are likes, such as ``>= 4`` or ``> 0``: models of preferences learn and are judged by such rows
-    alone. Null: every row is a like. Models of ratings learn all rows."""
+    alone; all: every row is a like. Null: so it is, where no rating is 0 or below; where one is, training asks for a
+    threshold or all. Models of ratings learn all rows."""
 
     epoch: int = Field(1, ge=1)
     """Number of the data's epoch, which ``lethe epoch begin`` counts up: a new one lays shards anew, chooses anew and
     counts rows anew."""
+
+    @property
+    def threshold(self) -> str | None:
+        """Of ratings that are likes; None where every row is one."""
+        return None if self.positive == "all" else self.positive
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Dataset:

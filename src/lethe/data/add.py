@@ -224,9 +224,15 @@ def _settled(
     section = dict(section)
     if duplicates is not None:
         section["duplicates"] = duplicates
-    if positive not in (None, ALL):
+    if positive not in (None, ALL) or (positive == ALL and _has_dislikes(rows)):
         section["positive"] = positive
     return section, tuple(notes)
+
+
+def _has_dislikes(rows: Interactions) -> bool:
+    """Whether training would ask what a rating of 0 or below means."""
+    ratings = ratings_of(rows)
+    return ratings is not None and ratings.disliked > 0
 
 
 def _unsaid(ratings: Ratings, rows: int) -> list[str]:

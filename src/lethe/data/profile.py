@@ -84,7 +84,7 @@ def profile_of(rows: Interactions, config: Dataset, name: str, seed: int) -> Pro
         ratings=ratings_of(rows),
         first=None if times is None else times[0],
         last=None if times is None else times[1],
-        likes=int(are_likes(kept, config.positive).sum()),
+        likes=int(are_likes(kept, config.threshold).sum()),
         parts=sizes,
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lethe.build.decision import Decisions
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
@@ -26,3 +28,10 @@ def roll_back(workspace: Workspace, family: str, to: str | None = None) -> str:
     left = before - {version.tag for version in registry.history(family)}
     Decisions.read(workspace).rolled_back(family, left).write(workspace)
     return tag
+
+
+def take_back(workspace: Workspace, families: Iterable[str]) -> list[str]:
+    """Roll families back whose new version the service refused; returns the tags. A first version has none before it,
+    and stays. The next training may promote what was refused again: the fault may have been the service's."""
+    registry = Registry(workspace)
+    return [registry.roll_back(family) for family in families if len(registry.history(family)) > 1]
