@@ -97,7 +97,7 @@ def ensemble(workspace: Workspace) -> str:
 def test_the_features_that_it_reads_reach_its_shards_and_forgetting_is_never_having_had(tmp_path: Path) -> None:
     workspace = trained(tmp_path / "all")
     made = [artifact for artifact in ArtifactStore(workspace.artifacts).all() if artifact.kind == "sub-model"]
-    assert len(made) == 3
+    assert len(made) == 6, "of the shards of training rows, and of all rows"
     assert all(load_file(artifact.file("weights.safetensors"))["known"].any() for artifact in made)
     before = ensemble(workspace)
     house.forget(workspace, "user-003")
