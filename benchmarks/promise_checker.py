@@ -134,8 +134,8 @@ class Files:
                 yield "the users before", it["users"]["before"]["root"], before["users"]
         for name, claimed in it["after"].items():
             if "/shard/" in name:
-                _, sharding, _, shard = name.split("/")
-                file = self.root / "data" / dataset / sharding / "shards" / f"{shard}.parquet"
+                _, *laid_in, _, shard = name.split("/")
+                file = self.root.joinpath("data", dataset, *laid_in, "shards", f"{shard}.parquet")
                 yield f"digest of {name}", claimed, digest(pq.read_table(file))
         yield from self._of_models(it)
         for name, file in (("params.yaml", "params.yaml"), ("suppression list", "suppression/list.csv")):
