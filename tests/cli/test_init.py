@@ -113,6 +113,20 @@ def test_a_refusal_is_one_line_that_leads_on_and_writes_nothing(fault: str, rati
     assert not (tmp_path / "shop").exists()
 
 
+def test_at_a_terminal_what_is_proposed_is_asked_for(
+    ratings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lethe.cli.init._is_terminal", lambda: True)
+    # Not right: the columns as proposed but for the time, which is none; likes from 4; then it is right.
+    answers = "n\n\n\n\n-\n>= 4\ny\n"
+    ran = CliRunner().invoke(app, ["init", str(tmp_path / "shop"), "--csv", str(ratings)], input=answers)
+    assert ran.exit_code == 0, ran.output
+    dataset = Params.read(tmp_path / "shop" / "params.yaml").datasets["ratings-2024"]
+    assert dataset.positive == ">= 4"
+    assert dataset.source.columns.timestamp is None  # type: ignore[union-attr]
+    assert dataset.split.by == "random"
+
+
 def test_without_data_it_begins_with_generated_ones(tmp_path: Path) -> None:
     assert run("init", tmp_path / "shop").exit_code == 0
     assert Params.read(tmp_path / "shop" / "params.yaml").datasets["made"].source.kind == "synthetic"

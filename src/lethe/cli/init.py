@@ -6,7 +6,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,10 @@ from lethe.config.reading import Reading
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
 
+if TYPE_CHECKING:
+    from lethe.data.add import NewDataset
+
+ROLES = ("user", "item", "rating", "timestamp")
 KEPT = frozenset({".gitignore", "README.md"})
 """What a folder may have of its own already."""
 
@@ -67,11 +71,15 @@ def _slug(source: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", last.split(".")[0].lower()).strip("-") or "data"
 
 
-def _asked(workspace: Workspace, dataset: str, csv: str, how: Reading) -> Any:
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _asked(workspace: Workspace, dataset: str, csv: str, how: Reading) -> NewDataset:
     """What is proposed, shown and asked for at a terminal. Raises ConfigError where nobody can be asked."""
     from lethe.data.add import read_new
 
-    if not sys.stdin.isatty():
+    if not _is_terminal():
         raise ConfigError(
             "init: there is nobody to ask; give --yes to take what is likeliest, and the options it names"
         )
@@ -89,9 +97,4 @@ def _asked(workspace: Workspace, dataset: str, csv: str, how: Reading) -> Any:
             given["positive"] = typer.prompt(
                 "Ratings that are likes ('>= 4', '> 0', all)", default=new.section.get("positive", "all")
             )
-        how = replace(
-            how, columns={role: None if column == "-" else column for role, column in said.items()}, given=given
-        )
-
-
-ROLES = ("user", "item", "rating", "timestamp")
+        how = replace(how, columns=said, given=given)

@@ -16,8 +16,8 @@ from lethe.errors import ConfigError
 def reading(
     user_column: Annotated[str | None, typer.Option(help="Column with the user's id (default: user, or 1).")] = None,
     item_column: Annotated[str | None, typer.Option(help="Column with the item's id (default: item, or 2).")] = None,
-    rating_column: Annotated[str | None, typer.Option(help="Column with the rating, if any.")] = None,
-    timestamp_column: Annotated[str | None, typer.Option(help="Column with the time, if any.")] = None,
+    rating_column: Annotated[str | None, typer.Option(help="Column with the rating; - for none.")] = None,
+    timestamp_column: Annotated[str | None, typer.Option(help="Column with the time; - for none.")] = None,
     separator: Annotated[
         str | None, typer.Option(help=r"Between the columns of CSV: , ; \t | :: (default: found from the file).")
     ] = None,

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from lethe.config.dataset import Dataset, Split
 from lethe.config.edit import edit_params, laid_out
 from lethe.config.params import Params
-from lethe.config.reading import Reading
+from lethe.config.reading import NO_COLUMN, Reading
 from lethe.config.source import SqlSource
 from lethe.config.table import TableFormat
 from lethe.core.workspace import Workspace
@@ -186,7 +186,9 @@ def _columns(
     if reading.assume and source["kind"] != "folder":
         return find_columns(file, reading.columns, how)
     default = {"user": "user", "item": "item"} if how.get("header", True) else {"user": "1", "item": "2"}
-    return default | {role: column for role, column in reading.columns.items() if column is not None}, Findings()
+    return default | {
+        role: column for role, column in reading.columns.items() if column not in (None, NO_COLUMN)
+    }, Findings()
 
 
 def _plain(split: Split) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lethe.config.reading import NO_COLUMN
 from lethe.config.table import TICKS
 from lethe.data.sources.files import is_parquet, must_be_file, parquet_files
 from lethe.data.sources.find_file import first_rows, is_a_row
@@ -41,20 +42,23 @@ def find_columns(
     """
     header, rows = head_of(path, given)
     names = header or [str(place) for place in range(1, max(map(len, rows), default=0) + 1)]
-    taken = {role: column for role in ROLES if (column := named.get(role)) is not None}
+    given_up = {role for role, column in named.items() if column == NO_COLUMN}
+    taken = {role: column for role in ROLES if (column := named.get(role)) not in (None, NO_COLUMN)}
     left = [name for name in names if name not in taken.values()]
     if header:
         for role in ROLES:
-            if role not in taken and (likely := column_called(role, left)) is not None:
+            if role not in (taken.keys() | given_up) and (likely := column_called(role, left)) is not None:
                 taken[role] = likely
                 left.remove(likely)
     values = {name: [row[place] for row in rows if place < len(row)] for place, name in enumerate(names)}
     rest = [name for name in left if any(values[name])]
-    if "timestamp" not in taken and (times := [name for name in rest if _all(values[name], _is_time)]):
+    if "timestamp" not in (taken.keys() | given_up) and (
+        times := [name for name in rest if _all(values[name], _is_time)]
+    ):
         taken["timestamp"] = times[0]
         rest.remove(times[0])
     missing = [role for role in ("user", "item") if role not in taken]
-    if "rating" not in taken and len(rest) > len(missing):
+    if "rating" not in (taken.keys() | given_up) and len(rest) > len(missing):
         # A number that takes few values; ids stand before it in every file known to us.
         stars = [name for name in rest[len(missing) :] if _is_rating(values[name])]
         if stars:
