@@ -1,0 +1,52 @@
+"""Whatever is sent by the schema is answered or refused in one line: never an error of ours."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+
+from lethe.serving.deployment import Deployment
+from lethe.serving.desk import Desk
+from lethe.serving.hidden import HiddenUsers
+from lethe.serving.routes import application
+from tests.serving.test_wishes import TABLE, served
+
+PATHS = [(path, method) for path, methods in application().openapi()["paths"].items() for method in methods]
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    folder: Path = tmp_path_factory.mktemp("features")
+    (folder / "tiny.csv").write_text(TABLE)
+    app = application()
+    deployment = Deployment.parse({"bento": "b:1", "families": {"f": "t:1"}, "default": "f"}, "test")
+    app.state.desk = Desk(deployment, {"f": served()}, HiddenUsers(None), folder)
+    return app
+
+
+@pytest.mark.parametrize(("path", "method"), PATHS, ids=lambda part: str(part))
+def test_nothing_that_is_sent_is_an_error_of_ours(app: FastAPI, path: str, method: str) -> None:
+    operation = schemathesis.openapi.from_asgi("/openapi.json", app)[path][method]
+
+    @given(case=operation.as_strategy())
+    @settings(
+        max_examples=int(os.environ.get("LETHE_FUZZ", "15")),
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=True,
+        database=None,
+    )
+    def send(case: Any) -> None:
+        answer = case.call()
+        assert answer.status_code in (200, 400, 404, 422), answer.text
+        if answer.status_code != 200:
+            assert list(answer.json()) == ["error"]
+            assert "\n" not in answer.json()["error"]
+
+    send()
