@@ -26,7 +26,20 @@ from lethe.tables.interactions import Interactions
 from tests import contract
 from tests.card import CARD, pretended
 
-WAITS = {"gru4rec", "sasrec", "ra-lst", "ra-lst-exact", "fm", "nfm", "deepfm", "cfm", "sbpr"}
+WAITS = {
+    "gru4rec",
+    "sasrec",
+    "ra-lst",
+    "ra-lst-exact",
+    "fm",
+    "nfm",
+    "deepfm",
+    "cfm",
+    "sbpr",
+    "cke",
+    "kgat",
+    "ripplenet",
+}
 """Models whose loss or batches depend on how many cells of some kind there are, which must be known."""
 VALUES: dict[str, dict[str, Any]] = {
     "wmf, by gradients": {"solver": "gradient"},
