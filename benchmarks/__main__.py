@@ -298,6 +298,32 @@ def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> N
 
 
 @app.command()
+def gpu(
+    data_dir: DataDir = DATA,
+    interpret: Annotated[bool, typer.Option(help="Only the kernels, in Triton's interpreter, without a GPU.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """What a GPU gives again, how near it is to the CPU and how fast: reports/tables/gpu.{json,md}."""
+    from benchmarks import gpu as card
+    from benchmarks.report import write_report
+    from lethe.learning.device import fault
+
+    if interpret:
+        typer.echo(json.dumps(card.interpret(), indent=1))
+        return
+    if (reason := fault()) is not None:
+        typer.echo(f"{card.NO_GPU} ({reason})")
+        return
+    report = {"table": "gpu", "command": _command(), **card.measure(data_dir, lambda line: typer.echo(line, err=True))}
+    text = f"# gpu\n\n`{report['command']}`\n\n{card.table_of(report)}"
+    write_report(report, text, REPORTS)
+    typer.echo(json.dumps(report, indent=1) if as_json else text)
+    if commit:
+        _commit("gpu")
+
+
+@app.command()
 def scale(
     rows: Annotated[int, typer.Option(help="Interactions to make.")] = 10_000_000,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,

@@ -6,8 +6,10 @@ They are for float32 and, in the interpreter (``TRITON_INTERPRET=1``), for float
 
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 
 @triton.jit
@@ -107,22 +109,80 @@ def dots(rows, columns, x, y, out, count, width, ROWS: tl.constexpr, DIM: tl.con
     tl.store(out + k, tl.sum(left * right, axis=1), mask=there)
 
 
-@triton.jit
-def grams(starts, ends, columns, ratings, y, gram, right_side, width, ROWS: tl.constexpr, DIM: tl.constexpr):
-    """gram[p] = Σ_k y_k y_kᵀ [d, d] and right_side[p] = Σ_k rating_k y_k over a piece, in IEEE float32."""
-    piece = tl.program_id(0).to(tl.int64)
-    first, last = tl.load(starts + piece), tl.load(ends + piece)
-    dims, lanes = tl.arange(0, DIM), tl.arange(0, ROWS)
-    total = tl.zeros([DIM, DIM], tl.float32)
-    right = tl.zeros([DIM], tl.float32)
-    for place in range(first, last, ROWS):
-        k = place + lanes
-        there = k < last
-        column = tl.load(columns + k, mask=there, other=0)
-        cells = there[:, None] & (dims < width)[None, :]
-        block = tl.load(y + column[:, None] * width + dims[None, :], mask=cells, other=0.0)
-        total += tl.dot(tl.trans(block), block, input_precision="ieee")
-        right += tl.sum(block * tl.load(ratings + k, mask=there, other=0.0)[:, None], axis=0)
-    inside = (dims < width)[:, None] & (dims < width)[None, :]
-    tl.store(gram + (piece * width + dims[:, None]) * width + dims[None, :], total, mask=inside)
-    tl.store(right_side + piece * width + dims, right, mask=dims < width)
+ROWS = 32
+"""Columns that a program reads at once."""
+
+
+def power(width: int) -> int:
+    """The size of a vector of registers that holds ``width`` numbers."""
+    return max(16, 1 << max(width - 1, 0).bit_length())
+
+
+def start_pull(
+    starts: Tensor, ends: Tensor, columns: Tensor | None, values: Tensor | None, x: Tensor, squares: bool
+) -> Tensor:
+    """``pull_pieces`` of contiguous ``x`` [C, d] -> [P, d]; without ``columns`` a piece's are its places."""
+    out = x.new_empty(len(starts), x.shape[1])
+    if out.numel():
+        # What is not read still needs an address.
+        pull_pieces[(len(starts),)](
+            starts,
+            ends,
+            starts if columns is None else columns,
+            x if values is None else values,
+            x,
+            out,
+            x.shape[1],
+            COLUMNS=columns is not None,
+            VALUES=values is not None,
+            SQUARES=squares,
+            ROWS=ROWS,
+            DIM=power(x.shape[1]),
+        )
+    return out
+
+
+def start_scored(
+    starts: Tensor,
+    ends: Tensor,
+    owners: Tensor,
+    columns: Tensor,
+    gaps: Tensor,
+    x: Tensor,
+    y: Tensor,
+    shift: float,
+    energy: bool,
+    value: bool,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """``scored_pieces`` of contiguous ``x`` and ``y`` -> out [P, d], energy [P, d], value [P, 1]."""
+    out = x.new_empty(len(starts), x.shape[1])
+    loud, costs = (torch.empty_like(out) if energy else None), (x.new_empty(len(starts), 1) if value else None)
+    if out.numel():
+        scored_pieces[(len(starts),)](
+            starts,
+            ends,
+            owners,
+            columns,
+            gaps,
+            x,
+            y,
+            out,
+            out if loud is None else loud,
+            out if costs is None else costs,
+            x.shape[1],
+            shift,
+            VALUE=value,
+            ENERGY=energy,
+            ROWS=ROWS,
+            DIM=power(x.shape[1]),
+        )
+    return out, loud, costs
+
+
+def start_dots(rows: Tensor, columns: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """``dots`` of contiguous ``x`` and ``y`` -> [n]."""
+    out = x.new_empty(len(rows))
+    if len(rows):
+        grid = ((len(rows) + ROWS - 1) // ROWS,)
+        dots[grid](rows, columns, x, y, out, len(rows), x.shape[1], ROWS=ROWS, DIM=power(x.shape[1]))
+    return out

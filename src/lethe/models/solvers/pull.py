@@ -122,7 +122,9 @@ def pull(rows: Ragged, values: Tensor | None, x: Tensor, *, squares: bool = Fals
     """out_r = Σ_k value_k x[c_k] -> [R, d]; ``values`` [nnz], None for ones; ``x`` [C, d], or its squares."""
     x = x.contiguous()
     if form(x) == "triton":
-        parts = _pull_pieces(rows.starts, rows.ends, rows.columns, values, x, squares)
+        from lethe.models.solvers import kernels
+
+        parts = kernels.start_pull(rows.starts, rows.ends, rows.columns, values, x, squares)
     else:
         taken = x.index_select(0, rows.columns)
         taken = taken.square() if squares else taken
@@ -155,7 +157,10 @@ def scored(
     """
     x, y = x.contiguous(), y.contiguous()
     if form(x) == "triton":
-        out, loud, costs = _scored_pieces(rows, gaps, x, y, shift, energy, value)
+        from lethe.models.solvers import kernels
+
+        pieces = rows.starts, rows.ends, rows.owners, rows.columns
+        out, loud, costs = kernels.start_scored(*pieces, gaps, x, y, shift, energy, value)
     else:
         taken = y.index_select(0, rows.columns)
         scores = (taken * x.index_select(0, owners_of(rows.indptr, len(rows.columns)))).sum(dim=1)
@@ -177,11 +182,7 @@ def sampled(rows: Tensor, columns: Tensor, x: Tensor, y: Tensor) -> Tensor:
         return (x.index_select(0, rows) * y.index_select(0, columns)).sum(dim=1)
     from lethe.models.solvers import kernels
 
-    out = x.new_empty(len(rows))
-    if len(rows):
-        grid = ((len(rows) + _ROWS - 1) // _ROWS,)
-        kernels.dots[grid](rows, columns, x, y, out, len(rows), x.shape[1], ROWS=_ROWS, DIM=_power(x.shape[1]))
-    return out
+    return kernels.start_dots(rows, columns, x, y)
 
 
 class _Pulled(torch.autograd.Function):
@@ -242,69 +243,6 @@ def sum_by_owner(x: Tensor, owners: Tensor, count: int) -> Tensor:
     return summed if x.dim() == 2 else summed[:, 0]
 
 
-_ROWS = 32
-"""Columns that a program reads at once."""
-
-
-def _power(width: int) -> int:
-    return max(16, 1 << max(width - 1, 0).bit_length())
-
-
-def _pull_pieces(
-    starts: Tensor, ends: Tensor, columns: Tensor | None, values: Tensor | None, x: Tensor, squares: bool
-) -> Tensor:
-    from lethe.models.solvers import kernels
-
-    out = x.new_empty(len(starts), x.shape[1])
-    if out.numel():
-        # What is not read still needs an address.
-        kernels.pull_pieces[(len(starts),)](
-            starts,
-            ends,
-            starts if columns is None else columns,
-            x if values is None else values,
-            x,
-            out,
-            x.shape[1],
-            COLUMNS=columns is not None,
-            VALUES=values is not None,
-            SQUARES=squares,
-            ROWS=_ROWS,
-            DIM=_power(x.shape[1]),
-        )
-    return out
-
-
-def _scored_pieces(
-    rows: Ragged, gaps: Tensor, x: Tensor, y: Tensor, shift: float, energy: bool, value: bool
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    from lethe.models.solvers import kernels
-
-    pieces = len(rows.starts)
-    out = x.new_empty(pieces, x.shape[1])
-    loud, costs = (torch.empty_like(out) if energy else None), (x.new_empty(pieces, 1) if value else None)
-    if out.numel():
-        kernels.scored_pieces[(pieces,)](
-            rows.starts,
-            rows.ends,
-            rows.owners,
-            rows.columns,
-            gaps,
-            x,
-            y,
-            out,
-            out if loud is None else loud,
-            out if costs is None else costs,
-            x.shape[1],
-            shift,
-            VALUE=value,
-            ENERGY=energy,
-            ROWS=_ROWS,
-            DIM=_power(x.shape[1]),
-        )
-    return out, loud, costs
-
-
 def _segments(rows: Ragged, parts: Tensor) -> Tensor:
     """The sums of a value for each column [nnz, d] over the pieces -> [P, d]."""
     if not len(rows.starts):
@@ -319,7 +257,9 @@ def _joined(rows: Ragged, parts: Tensor) -> Tensor:
     if rows.bounds is None:
         return parts
     if form(parts) == "triton":
-        return _pull_pieces(rows.bounds[:-1], rows.bounds[1:], None, None, parts, squares=False)
+        from lethe.models.solvers import kernels
+
+        return kernels.start_pull(rows.bounds[:-1], rows.bounds[1:], None, None, parts, squares=False)
     # Pieces beyond the last row's belong to nobody.
     lengths = rows.bounds.diff()
     rest = len(parts) - rows.bounds[-1:]

@@ -1,0 +1,48 @@
+"""The kernels as the command runs them without a GPU, and what its report says of figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks import gpu
+from lethe.errors import LetheError
+from lethe.models.solvers.pull import has_triton
+
+
+@pytest.mark.skipif(not has_triton(), reason="Triton is not installed")
+def test_every_kernel_is_right_in_the_interpreter() -> None:
+    errors = gpu.interpret()
+    assert len(errors) == 7
+    assert all(0 < error < gpu.EXACT for error in errors.values())
+
+
+def test_a_wrong_kernel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "_case", lambda *_: {"pull": 1e-7, "scored": float("nan")})
+    with pytest.raises(LetheError, match=r"^gpu --interpret: scored differs from float64 by nan"):
+        gpu.interpret()
+
+
+def test_other_bytes_and_failures_stand_in_the_report() -> None:
+    def made(digest: str, ms: float, loss: float = 2.0) -> dict[str, Any]:
+        return {"digest": digest, "ms": ms, "loss": loss}
+
+    twice = {"once": {"digest": "a"}, "again": {"digest": "a"}}
+    figures = {
+        "first": {"wmf": made("a", 2.0), "gmf": made("b", 1.0), "ghcf": {"failed": "RuntimeError: no"}},
+        "second": {"wmf": made("a", 2.0), "gmf": made("c", 1.0)},
+        "cpu": {"wmf": made("d", 50.0, 2.001), "gmf": {"failed": "x"}},
+        "aggregator": twice,
+        "big": {"once": {"failed": "more than 240 seconds"}, "again": {"digest": "a"}},
+    }
+    report = gpu.summary(figures)
+    assert report["differing"] == ["gmf", "ghcf", "big"]
+    assert report["models"]["wmf"] == {
+        "same bytes": True,
+        "from the CPU": pytest.approx(0.0005, rel=0.01),
+        "ms": 2.0,
+        "CPU ms": 50.0,
+        "times": 25.0,
+    }
+    assert "| ghcf | RuntimeError: no |" in gpu.table_of(report)
