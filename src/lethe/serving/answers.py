@@ -93,6 +93,8 @@ class FamilyModel(Answer):
     sharding: str
     data_digest: str
     guarantee: str
+    repeatable: bool
+    """Whether the model gives the same bytes again on every device."""
 
 
 class Described(Answer):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lethe.errors import DataError, LetheError
+from lethe.models import MODELS
 from lethe.serving.answers import (
     Described,
     Explained,
@@ -180,6 +181,7 @@ class Desk:
                 sharding=package.info.sharding,
                 data_digest=package.info.data_digest,
                 guarantee=package.info.guarantee,
+                repeatable=MODELS[package.info.model].repeatable,
             )
             for name, package in self.packages.items()
         }

@@ -20,7 +20,8 @@ from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubMod
 from lethe.learning.aggregation.stacked import SquareLoss
 from lethe.learning.device import CPU, exactly
 from lethe.learning.training import History
-from lethe.models.solvers.als import als, array, laid
+from lethe.models.solvers.als import als
+from lethe.models.solvers.vectors import array, laid
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 

@@ -33,7 +33,8 @@ from lethe.learning.device import CPU, exactly
 from lethe.learning.training import History
 from lethe.models.parts import base
 from lethe.models.parts.fold_in import FoldIn, SquareLossRows
-from lethe.models.solvers.als import array, laid, solve_users
+from lethe.models.solvers.als import solve_users
+from lethe.models.solvers.vectors import array, laid
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 

@@ -20,9 +20,9 @@ from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.fold_in import FoldIn, SquareLossRows
-from lethe.models.solvers.als import Vectors
 from lethe.models.solvers.collective import Block, collective
 from lethe.models.solvers.spectral import turn_to_spectrum
+from lethe.models.solvers.vectors import Vectors
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 

@@ -15,7 +15,7 @@ from lethe.models.parts import losses
 from lethe.models.parts.base import GradientConfig, Model, Probability
 from lethe.models.parts.batches import RowBatch, row_batches
 from lethe.models.parts.fold_in import FoldIn, SquareLossRows
-from lethe.models.solvers.als import Vectors
+from lethe.models.solvers.vectors import Vectors
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 

@@ -21,13 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lethe.models.solvers.als_device import PlacedRows, solve_placed
+from lethe.models.solvers.als_device import PlacedRows, beside, solve_placed
+from lethe.models.solvers.vectors import Vectors, kind_of, squared
 from lethe.tables.matrix import InteractionMatrix
 
 _FAST = {"reassoc", "contract", "nsz"}
-
-Vectors = np.ndarray | Tensor
-"""Arrays are solved by the loops below, tensors where they lie, by ``solvers.als_device``."""
 
 
 def als(
@@ -125,35 +123,6 @@ class Rows(NamedTuple):
             column_weights.astype(kind),
             np.zeros(data.num_items, np.int64),
         )
-
-
-def laid(x: np.ndarray, device: torch.device) -> Vectors:
-    """Vectors where they are to be solved: as they are on the CPU."""
-    return x if device.type == "cpu" else torch.from_numpy(x).to(device)
-
-
-def array(x: Vectors) -> np.ndarray:
-    """Vectors as the CPU reads them."""
-    return x if isinstance(x, np.ndarray) else x.cpu().numpy()
-
-
-def kind_of(x: Vectors) -> type:
-    """numpy's type of the entries."""
-    if isinstance(x, np.ndarray):
-        return x.dtype.type
-    return np.float64 if x.dtype == torch.float64 else np.float32
-
-
-def beside(x: Vectors, rows: Rows) -> Rows | PlacedRows:
-    """The rows where the vectors are."""
-    return rows if isinstance(x, np.ndarray) else PlacedRows.of(rows, x.device)
-
-
-def squared(x: Vectors) -> np.ndarray:
-    """The squares of the entries [n, d] float64, or of tensors the sum of each row's [n, 1]."""
-    if isinstance(x, np.ndarray):
-        return np.square(x, dtype=np.float64)
-    return x.double().square().sum(dim=1, keepdim=True).cpu().numpy()
 
 
 def solve_rows(

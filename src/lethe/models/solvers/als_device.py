@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lethe.models.solvers.pull import Ragged, pull, scored
+from lethe.models.solvers.vectors import Vectors
 
 if TYPE_CHECKING:
     from lethe.models.solvers.als import Rows
@@ -87,3 +88,8 @@ def solve_placed(rows: PlacedRows, x: Tensor, y: Tensor, *, noise: float, reg: T
         energy = following
         going = going & (energy > 0)
     return -float((x * (right_side + residual)).double().sum())
+
+
+def beside(x: Vectors, rows: Rows) -> Rows | PlacedRows:
+    """The rows where the vectors are."""
+    return rows if isinstance(x, np.ndarray) else PlacedRows.of(rows, x.device)

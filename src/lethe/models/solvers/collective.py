@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lethe.models.solvers.als import Rows, Vectors, beside, kind_of, solve_rows, squared
-from lethe.models.solvers.als_device import PlacedRows
+from lethe.models.solvers.als import Rows, solve_rows
+from lethe.models.solvers.als_device import PlacedRows, beside
+from lethe.models.solvers.vectors import Vectors, kind_of, squared
 from lethe.tables.matrix import InteractionMatrix
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lethe.models.solvers.als import Vectors
 from lethe.models.solvers.pull import Ragged, pull
+from lethe.models.solvers.vectors import Vectors
 from lethe.tables.matrix import InteractionMatrix
 
 
