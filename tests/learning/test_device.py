@@ -47,6 +47,8 @@ VALUES: dict[str, dict[str, Any]] = {
     "ehcf": {"graph": {"view": [], "buy": ["view"]}},
     "ghcf": {"behaviours": ["view", "buy"]},
     "convncf": {"pretrain_epochs": 1},
+    # What is no gradient but rounding of users' biases, Adam would make a whole step of.
+    "cfm": {"optimizer": "sgd", "learning_rate": 0.01},
 }
 
 
