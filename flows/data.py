@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from prefect import flow, task
-
 from flows.command import alone, command
+from flows.engine import flow, task
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import repro

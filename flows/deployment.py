@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from prefect import flow, task
-
 from flows.command import alone, command
+from flows.engine import flow, task
 from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace

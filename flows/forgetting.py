@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from prefect import flow, task
-
 from flows import training
 from flows.command import alone, command
 from flows.deployment import deployment
+from flows.engine import flow, task
 from lethe.core.workspace import Workspace
 from lethe.forgetting import completion, erasure
 from lethe.forgetting import run as runs

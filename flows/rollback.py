@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from prefect import flow, task
-
 from flows.command import alone, command
 from flows.deployment import deployment
+from flows.engine import flow, task
 from lethe.core.workspace import Workspace
 from lethe.forgetting import rollback as versions
 

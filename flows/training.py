@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any, cast
 
-from prefect import flow, task
-from prefect.futures import PrefectFuture, as_completed
-from prefect.task_runners import ThreadPoolTaskRunner
 from tqdm import tqdm
 
 from flows.command import alone, command
 from flows.data import data
+from flows.engine import PrefectFuture, ThreadPoolTaskRunner, as_completed, flow, task
 from lethe.build.candidates import Job, Outcome, finish, jobs
 from lethe.build.checks import check_likes
 from lethe.build.decision import Decision

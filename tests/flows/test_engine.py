@@ -1,0 +1,85 @@
+"""A flow runs the same steps in the same way without Prefect as with it; Prefect runs it where it is asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from flows.plain import ThreadPoolTaskRunner, as_completed, flow, task
+from lethe.core.workspace import Workspace
+from tests.conftest import ROOT
+
+
+@task(name="double")
+def double(number: int) -> int:
+    return 2 * number
+
+
+@task
+def total(numbers: dict[str, int], *more: list[int]) -> int:
+    return sum(numbers.values()) + sum(map(sum, more))
+
+
+def in_flow(body, workers: int = 2):  # type: ignore[no-untyped-def]
+    return flow(name="some")(body).with_options(task_runner=ThreadPoolTaskRunner(max_workers=workers))()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_is_submitted_gets_the_results_it_waits_for(workers: int) -> None:
+    def body() -> int:
+        doubled = {str(number): double.submit(number) for number in range(20)}
+        summed = total.submit(doubled, [doubled["3"], 1])
+        assert {future.result() for future in as_completed(doubled.values())} == set(range(0, 40, 2))
+        return int(summed.result())
+
+    assert in_flow(body, workers) == 380 + 7
+    assert double(4) == 8
+
+
+def test_as_many_run_at_once_as_there_are_workers() -> None:
+    together = threading.Barrier(3, timeout=20)
+    meet = task(lambda: together.wait())
+
+    def body() -> set[int]:
+        return {future.result() for future in [meet.submit() for _ in range(3)]}
+
+    assert in_flow(body, 3) == {0, 1, 2}
+
+
+def test_a_fault_is_raised_as_itself_and_nothing_more_is_begun() -> None:
+    begun: list[int] = []
+
+    @task
+    def fail(number: int) -> None:
+        begun.append(number)
+        raise ValueError(f"no {number}")
+
+    def body() -> None:
+        futures = [fail.submit(number) for number in range(200)]
+        futures[0].result()
+
+    with pytest.raises(ValueError, match="no 0"):
+        in_flow(body, 1)
+    assert begun == list(range(len(begun)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "with_prefect"),
+    [({}, False), ({"PREFECT_API_URL": "http://127.0.0.1:1/api"}, True), ({"PREFECT_HOME": "home"}, True)],
+    ids=["not asked for", "a server's address", "a profile"],
+)
+def test_prefect_is_imported_where_it_is_asked_for(asked: dict[str, str], with_prefect: bool, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "profiles.toml").write_text('active = "local"\n\n[profiles.local]\n')
+    environment = {**Workspace(tmp_path).environment(), "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", **asked}
+    program = "import flows.engine, sys; print('prefect' in sys.modules, flows.engine.flow.__module__)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    imported, module = done.stdout.split()
+    assert imported == str(with_prefect)
+    assert module.startswith("prefect") is with_prefect
