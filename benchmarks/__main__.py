@@ -406,6 +406,47 @@ def house(
 
 
 @app.command()
+def forget_time(
+    size: Annotated[list[int] | None, typer.Option(help="Rows; repeatable. Default: 0.1, 1 and 10 million.")] = None,
+    ids: Annotated[list[str] | None, typer.Option(help="integers or text; repeatable. Default: both.")] = None,
+    again: Annotated[bool, typer.Option(help="Measure rows again that are there already.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Where the time of one request goes as tables grow: reports/tables/forget-time.{json,md}. Resumed by row."""
+    from benchmarks import forget_time as times
+    from benchmarks.report import write_report
+
+    work = WORK / "forget-time"
+    if again:
+        shutil.rmtree(work, ignore_errors=True)
+    rows = times.measure(size or times.SIZES, ids or times.KINDS, work, lambda line: typer.echo(line, err=True))
+    contents, text = times.report(rows, _command())
+    write_report(contents, text, REPORTS)
+    typer.echo(json.dumps(contents, indent=1) if as_json else text)
+    if commit:
+        _commit("forget-time")
+
+
+@app.command()
+def idle(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """What commands take that have little or nothing to do: reports/tables/idle.{json,md}."""
+    from benchmarks import idle as waiting
+    from benchmarks.report import write_report
+
+    with tempfile.TemporaryDirectory(prefix="lethe-idle-") as folder:
+        rows = waiting.measure(Path(folder) / "project")
+    contents, text = waiting.report(rows, _command())
+    write_report(contents, text, REPORTS)
+    typer.echo(json.dumps(contents, indent=1) if as_json else text)
+    if commit:
+        _commit("idle")
+
+
+@app.command()
 def readme() -> None:
     """Write the committed results into README.md, between its markers."""
     from benchmarks.readme import renewed

@@ -1,0 +1,270 @@
+"""Where the time of one request goes: each step of ``lethe forget run``, on made tables of growing size.
+
+``python -m benchmarks forget-time`` runs this module once a row, each in a project and a process of its own: a family
+is trained, somebody asks, and the flow itself fulfils it, its steps measured where it calls them. A finished row lies
+in benchmarks/work/forget-time and isn't run again.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import yaml
+
+from lethe.core.workspace import Workspace
+
+ROOT = Path(__file__).parent.parent
+SIZES = (100_000, 1_000_000, 10_000_000)
+KINDS = ("integers", "text")
+A_USER, ITEMS = 10, 63_000
+DATASET = "made"
+FLOWS = {
+    "forgetting": ("begin", "remove_rows", "confirm", "erase", "prove", "complete"),
+    "training": ("sub_model", "candidate", "choose", "promote"),
+    "data": ("reproduce", "validate"),
+    "deployment": ("current_models", "build", "deploy"),
+}
+SUBMITTED = ("sub_model", "candidate")
+"""Steps that run beside others, in threads: theirs is the processor time of the thread."""
+PROTOCOL = (
+    f"Made interactions, {A_USER} of each user over up to {ITEMS:,} items, ids integers or text; one family, WMF of 64"
+    " dimensions, no service. One user's request, by the flow itself, without a Prefect server. Seconds of the"
+    " processor are of the process and of all that it starts; processes are modules, commands and data stages that were started;"
+    " reads and digests are those of tables of interactions, data stages left out. Peak memory is that of the largest"
+    " process, looked at every 50 ms."
+)
+
+
+def fulfil(folder: Path, rows: int, kind: str) -> dict[str, Any]:
+    """Make the project, train, ask, fulfil -> the figures of the request."""
+    workspace = _project(folder, rows, kind)
+    os.chdir(workspace.root)
+    from benchmarks.house import counting
+    from flows import data, deployment, forgetting, training
+    from lethe.core import process
+    from lethe.data import stages
+    from lethe.forgetting import intake
+
+    steps: dict[str, dict[str, float]] = {}
+    counts = {"reads": Counter[str](), "digests": Counter[str]()}
+    with process.modules_warm(stages.prepare), _processes() as started, _peak() as peak:
+        start = _processor()
+        training.run()
+        trained = _processor() - start
+        modules = {"forgetting": forgetting, "training": training, "data": data, "deployment": deployment}
+        with _measured(steps, "add"):
+            intake.submit(workspace, DATASET, _id(rows // A_USER // 2, "user", kind))
+        for module, names in FLOWS.items():
+            for name in names:
+                step = getattr(modules[module], name)
+                step.fn = _timed(steps, step.fn, name)
+        started.clear()
+        peak["bytes"] = 0.0
+        begun, wall = _processor(), time.perf_counter()
+        with counting(counts, stages):
+            forgetting.forgetting()
+        total, wall = _processor() - begun, time.perf_counter() - wall
+    return {
+        "rows": rows,
+        "ids": kind,
+        "steps": steps,
+        "seconds": round(wall, 2),
+        "cpu_seconds": round(total, 2),
+        "full_training_cpu_seconds": round(trained, 2),
+        "processes": sum(started.values()),
+        **{name: sum(of_callers.values()) for name, of_callers in counts.items()},
+        "peak_mib": round(peak["bytes"] / 2**20),
+    }
+
+
+def _project(folder: Path, rows: int, kind: str) -> Workspace:
+    from benchmarks.project import Project
+    from lethe.tables.interactions import Interactions
+
+    project = Project.begin(folder)
+    made = np.random.default_rng(rows)
+    users, num_items = np.arange(rows) // A_USER, min(ITEMS, max(40, rows // 100))
+    # A user's items lie a prime apart, from one that is drawn: no pair twice.
+    items = (made.integers(0, num_items, rows // A_USER)[users] + np.arange(rows) % A_USER * 7919) % num_items
+    columns = [users, items]
+    if kind == "text":
+        named = zip((users, items), ("user", "item"), strict=True)
+        columns = [np.array([_id(n, w, kind) for n in range(c.max() + 1)], dtype=object)[c] for c, w in named]
+    ratings, times = made.integers(1, 6, rows).astype(float), made.integers(10**9, 2 * 10**9, rows)
+    Interactions.of(*columns, ratings, times).write(folder / "rows.parquet")
+    columns_of = {"user": "user", "item": "item", "rating": "rating", "timestamp": "timestamp"}
+    source = {"kind": "table", "path": "rows.parquet", "columns": columns_of, "timestamp_unit": "s"}
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params["datasets"] = {
+        DATASET: {"source": source, "split": {"by": "random", "valid": 0.1, "test": 0.1}, "items_are_users": False}
+    }
+    params["families"][DATASET]["candidates"] = [{"model": "wmf", "sharding": "whole"}]
+    params["models"] = {"wmf": {"embedding_dim": 64, "sweeps": 3}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return Workspace(project.root)
+
+
+def _id(number: int, what: str, kind: str) -> str:
+    return f"{what}-{number:08d}" if kind == "text" else str(number)
+
+
+def _timed(steps: dict[str, dict[str, float]], run: Callable[..., Any], name: str) -> Callable[..., Any]:
+    @functools.wraps(run)
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        with _measured(steps, name):
+            return run(*args, **kwargs)
+
+    return timed
+
+
+@contextmanager
+def _measured(steps: dict[str, dict[str, float]], name: str) -> Iterator[None]:
+    clock = time.thread_time if name in SUBMITTED else _processor
+    wall, processor = time.perf_counter(), clock()
+    yield
+    figures = steps.setdefault(name, {"seconds": 0.0, "cpu_seconds": 0.0})
+    figures["seconds"] = round(figures["seconds"] + time.perf_counter() - wall, 3)
+    figures["cpu_seconds"] = round(figures["cpu_seconds"] + clock() - processor, 3)
+
+
+def _processor() -> float:
+    """Seconds of this process, of all that it waited for, and of what it started that is still there (the warm process,
+    which waits for its own)."""
+    here = psutil.Process()
+    total = 0.0
+    for process in (here, *here.children(recursive=True)):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+@contextmanager
+def _processes() -> Iterator[Counter[str]]:
+    """Counts what is started: commands here, modules in the warm process, and the stages that DVC says it ran."""
+    from unittest.mock import patch
+
+    from lethe.core import process, warm
+    from lethe.data import dvc
+
+    started: Counter[str] = Counter()
+    ask, popen, run = warm.ask, subprocess.Popen, dvc.run_module
+
+    def asked(module: str, *args: Any, **kwargs: Any) -> Any:
+        job = ask(module, *args, **kwargs)
+        started["modules"] += job is not None
+        return job
+
+    def opened(*args: Any, **kwargs: Any) -> Any:
+        started["commands"] += 1
+        return popen(*args, **kwargs)
+
+    def said(*args: Any, **kwargs: Any) -> str:
+        output = run(*args, **kwargs)
+        started["stages"] += output.count("Running stage ")
+        return output
+
+    with (
+        patch.object(process.warm, "ask", asked),
+        patch.object(process.subprocess, "Popen", opened),
+        patch.object(dvc, "run_module", said),
+    ):
+        yield started
+
+
+@contextmanager
+def _peak() -> Iterator[dict[str, float]]:
+    peak, done = {"bytes": 0.0}, threading.Event()
+
+    def watch() -> None:
+        here = psutil.Process()
+        while not done.wait(0.05):
+            for process in (here, *here.children(recursive=True)):
+                try:
+                    peak["bytes"] = max(peak["bytes"], process.memory_info().rss)
+                except psutil.NoSuchProcess:
+                    continue
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()
+
+
+def measure(sizes: Sequence[int], kinds: Sequence[str], work: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Figures of each row, from a fresh project and process each; those that are there already are not made again."""
+    import shutil
+
+    found = []
+    for size in sizes:
+        for kind in kinds:
+            done = work / f"{size}-{kind}.json"
+            if not done.is_file():
+                project = work / f"{size}-{kind}"
+                shutil.rmtree(project, ignore_errors=True)
+                work.mkdir(parents=True, exist_ok=True)
+                environment = Workspace(project).environment() | {
+                    "LETHE_KEY_DIR": str(work / "keys"),
+                    "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+                }
+                environment.pop("PREFECT_API_URL", None)
+                command = [sys.executable, "-m", "benchmarks.forget_time", str(project), str(size), kind]
+                made = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+                done.write_text(made.stdout.splitlines()[-1] + "\n")
+                shutil.rmtree(project)
+            found.append(json.loads(done.read_text()))
+            say(_line(found[-1]))
+    return found
+
+
+def _line(row: dict[str, Any]) -> str:
+    return f"{row['rows']:,} rows, ids {row['ids']}: {row['cpu_seconds']} s of the processor, {row['peak_mib']:,} MiB"
+
+
+def report(rows: Sequence[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
+    """For reports/tables/forget-time.json, and as a table: a column a row of figures, a line a step."""
+    known = ("add", *(name for names in FLOWS.values() for name in names))
+    names = [name for name in known if any(name in row["steps"] for row in rows)]
+    lines = ["# forget-time", "", f"`{command}`", "", PROTOCOL, ""]
+    lines.append("| seconds of the processor | " + " | ".join(f"{row['rows']:,} {row['ids']}" for row in rows) + " |")
+    lines.append("| --- |" + " ---: |" * len(rows))
+    for name in names:
+        values = [row["steps"].get(name, {}).get("cpu_seconds", 0.0) for row in rows]
+        lines.append(f"| {name} | " + " | ".join(f"{value:.2f}" for value in values) + " |")
+    for name in ("cpu_seconds", "seconds", "full_training_cpu_seconds", "processes", "reads", "digests", "peak_mib"):
+        lines.append(f"| **{name}** | " + " | ".join(f"{row[name]:,}" for row in rows) + " |")
+    slopes = {kind: slope for kind in KINDS if (slope := exponent([r for r in rows if r["ids"] == kind])) is not None}
+    lines += ["", *(f"Time ∝ rows^{slope:.2f} ({kind})." for kind, slope in slopes.items())]
+    contents = {"table": "forget-time", "protocol": PROTOCOL, "command": command, "rows": [*rows], "exponents": slopes}
+    return contents, "\n".join(lines) + "\n"
+
+
+def exponent(rows: Sequence[dict[str, Any]]) -> float | None:
+    """Slope of log seconds of the processor over log rows, from the smallest to the largest; None for one size."""
+    if len({row["rows"] for row in rows}) < 2:
+        return None
+    least, most = min(rows, key=lambda r: r["rows"]), max(rows, key=lambda r: r["rows"])
+    return round(math.log(most["cpu_seconds"] / least["cpu_seconds"]) / math.log(most["rows"] / least["rows"]), 3)
+
+
+if __name__ == "__main__":
+    print(json.dumps(fulfil(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])))
