@@ -43,9 +43,9 @@ SUBMITTED = ("sub_model", "candidate")
 PROTOCOL = (
     f"Made interactions, {A_USER} of each user over up to {ITEMS:,} items, ids integers or text; one family, WMF of 64"
     " dimensions, no service. One user's request, by the flow itself, without a Prefect server. Seconds of the"
-    " processor are of the process and of all that it starts; processes are modules, commands and data stages that were started;"
-    " reads and digests are those of tables of interactions, data stages left out. Peak memory is that of the largest"
-    " process, looked at every 50 ms."
+    " processor are of the process and of all that it starts; processes are modules, commands and data stages that were"
+    " started; reads and digests are those of tables of interactions, data stages left out. Peak memory is that of the"
+    " largest process, looked at every 50 ms."
 )
 
 

@@ -64,9 +64,20 @@ def modules_warm(prepare: Callable[[], object]) -> Iterator[None]:
 
 def run_module(workspace: Workspace, module: str, *arguments: str, error: type[LetheError] = DataError) -> str:
     """Run ``python -m module arguments`` in the workspace and return its output. Raises ``error`` with its fault."""
+    code, output = outcome(workspace, module, *arguments)
+    if code is None:
+        raise error(f"{module}: ended without a word, with the process that it ran in; run it again")
+    if code != 0:
+        raise error(_fault(output) or _crash(" ".join([module, *arguments]), code, output))
+    return output
+
+
+def outcome(workspace: Workspace, module: str, *arguments: str, folder: Path | None = None) -> tuple[int | None, str]:
+    """Exit code and output of ``python -m module arguments``, in the workspace or in a ``folder``; no code where it
+    ended without a word, with the warm process."""
     # Not a pipe: one that is being read can't be read on when a signal comes in between (see ``end_children``).
     with tempfile.TemporaryFile() as said:
-        process = _start(workspace, module, arguments, said.fileno())
+        process = _start(workspace, folder or workspace.root, module, arguments, said.fileno())
         _UNDER_WAY.add(process.pid)
         try:
             code = process.wait()
@@ -76,22 +87,17 @@ def run_module(workspace: Workspace, module: str, *arguments: str, error: type[L
         finally:
             _UNDER_WAY.discard(process.pid)
         said.seek(0)
-        output = said.read().decode(errors="replace")
-    if code is None:
-        raise error(f"{module}: ended without a word, with the process that it ran in; run it again")
-    if code != 0:
-        raise error(_fault(output) or _crash(" ".join([module, *arguments]), code, output))
-    return output
+        return code, said.read().decode(errors="replace")
 
 
 def _start(
-    workspace: Workspace, module: str, arguments: Sequence[str], output: int
+    workspace: Workspace, folder: Path, module: str, arguments: Sequence[str], output: int
 ) -> warm.Job | subprocess.Popen[bytes]:
     environment = workspace.environment()
-    if job := warm.ask(module, arguments, environment, str(workspace.root), (0, output, output)):
+    if job := warm.ask(module, arguments, environment, str(folder), (0, output, output)):
         return job
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.Popen(command, cwd=workspace.root, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
 
 def run_flow(workspace: Workspace, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> int:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
@@ -16,6 +14,7 @@ from lethe.config.params import Params
 from lethe.config.section import read_yaml
 from lethe.core.canonical import digest_file, digest_json
 from lethe.core.environment import PROJECT
+from lethe.core.process import outcome
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
 from lethe.serving.deployment import Deployment
@@ -63,22 +62,10 @@ def build_bento(workspace: Workspace, tags: dict[str, str]) -> str:
         bentofile = read_yaml(_template(workspace)) | {"models": sorted(tags.values())}
         (context / "bentofile.yaml").write_text(yaml.safe_dump(bentofile, sort_keys=False), encoding="utf-8")
         version = deployment.bento.partition(":")[2]
-        command = [
-            sys.executable,
-            "-m",
-            "bentoml",
-            "build",
-            "--version",
-            version,
-            "--output",
-            "tag",
-            "-f",
-            str(context / "bentofile.yaml"),
-            str(context),
-        ]
-        done = subprocess.run(command, env=workspace.environment(), cwd=context, capture_output=True, text=True)
-    if done.returncode != 0:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        options = ("--version", version, "--output", "tag", "-f", str(context / "bentofile.yaml"))
+        code, said = outcome(workspace, "bentoml", "build", *options, str(context), folder=context)
+    if code != 0:
+        lines = said.strip().splitlines() or ["no message"]
         raise DeploymentError(f"bento {deployment.bento}: bentoml build failed: {lines[-1].strip()}")
     return deployment.bento
 
