@@ -11,6 +11,7 @@ from lethe.config.section import Name, Section
 Rows = Literal["train", "all"]
 """Which rows a build learns from: the split's training part, so that it can be measured on the rest; or all, so that it
 can be served."""
+ROWS: tuple[Rows, ...] = ("train", "all")
 
 
 def laid_in(sharding: str, rows: Rows) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pytest
 
 from lethe.config.dataset import Bounds, Dataset, RandomSplit
 from lethe.config.params import Params, Validation
-from lethe.config.sharding import Sharding
+from lethe.config.sharding import Rows, Sharding, laid_in
 from lethe.config.source import SyntheticSource
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
@@ -209,21 +210,24 @@ def test_an_expectation_that_raised_is_a_failure() -> None:
 
 
 def lay_out(
-    workspace: Workspace, rows: Interactions, change: Callable[[list[Interactions]], None] | None = None
+    workspace: Workspace,
+    rows: Interactions,
+    change: Callable[[list[Interactions]], None] | None = None,
+    changed: Rows = "train",
 ) -> None:
     params = Params.read(workspace.params)
     rows.write(workspace.interactions("tiny"))
     parts = split(rows, params.datasets["tiny"].split, Stream(1))
     for name, part in parts.items():
         part.write(workspace.split("tiny", name))
-    for sharding in params.pipeline.shardings:
-        count = params.shardings[sharding].num_shards
-        place = np.unique(parts["train"].user_ids, return_inverse=True)[1] % count
-        laid = [parts["train"].take(place == shard) for shard in range(count)]
-        if change is not None:
+    for sharding, of in product(params.pipeline.shardings, get_args(Rows)):
+        count, laid_out = params.shardings[sharding].num_shards, parts["train"] if of == "train" else rows
+        place = np.unique(laid_out.user_ids, return_inverse=True)[1] % count
+        laid = [laid_out.take(place == shard) for shard in range(count)]
+        if change is not None and of == changed:
             change(laid)
         for shard, rows_of in enumerate(laid):
-            rows_of.write(workspace.shards("tiny", sharding) / f"{shard:02d}.parquet")
+            rows_of.write(workspace.shards("tiny", laid_in(sharding, of)) / f"{shard:02d}.parquet")
 
 
 def with_canary(rows: Interactions) -> Interactions:
@@ -278,9 +282,11 @@ def test_no_report_holds_an_id(
         assert canary not in everything
 
 
-def test_a_shard_with_a_foreign_row_stops_the_gate(tiny: Workspace) -> None:
-    lay_out(tiny, ROWS, lambda laid: laid.__setitem__(0, Interactions.concatenate(laid[0], FOREIGN)))
-    with pytest.raises(ValidationError, match=r"^shards-whole: column 'foreign'.*; 1 row breaks this rule$"):
+@pytest.mark.parametrize(("of", "suite"), [("train", "shards-whole"), ("all", "shards-whole-all")])
+def test_a_shard_with_a_foreign_row_stops_the_gate(of: Rows, suite: str, tiny: Workspace) -> None:
+    """Of the rows that are measured on, and of those that are served."""
+    lay_out(tiny, ROWS, lambda laid: laid.__setitem__(0, Interactions.concatenate(laid[0], FOREIGN)), of)
+    with pytest.raises(ValidationError, match=rf"^{suite}: column 'foreign'.*; 1 row breaks this rule$"):
         judge(tiny, Params.read(tiny.params), "tiny")
     assert not (tiny.state / "epochs").exists()
 

@@ -6,6 +6,7 @@ import shutil
 import sys
 
 from lethe.config.params import Params
+from lethe.config.sharding import ROWS
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data.gates.engine import Engine
@@ -49,11 +50,11 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
 
 def _counts(judged: Judged) -> Epoch:
     """The epoch's counts: those of its beginning, and of what joined it today."""
-    train, layouts = len(judged.parts["train"]), judged.params.shardings
-    joined = {layouts[name].digest(): train for name in judged.params.pipeline.shardings}
+    layouts = [judged.params.shardings[name].digest() for name in judged.params.pipeline.shardings]
     begun = judged.epoch
+    train, everything = ({layout: len(judged.rows(of)) for layout in layouts} for of in ROWS)
     rows = len(judged.interactions) if begun.interactions is None else begun.interactions
-    return Epoch(epoch=begun.epoch, interactions=rows, train=joined | begun.train)
+    return Epoch(epoch=begun.epoch, interactions=rows, train=train | begun.train, all=everything | begun.all)
 
 
 def main(arguments: list[str]) -> int:

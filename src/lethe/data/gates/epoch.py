@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from lethe.config.section import Section
+from lethe.config.sharding import Rows
 from lethe.core.canonical import readable_json
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
@@ -22,6 +23,13 @@ class Epoch(Section):
     """Rows of the dataset, less what was forgotten since."""
     train: dict[str, int] = Field({})
     """Training rows for each digest of a sharding."""
+    all: dict[str, int] = Field({})
+    """All rows, likewise."""
+
+    def begun(self, of: Rows, layout: str) -> int | None:
+        """How many of the rows that it lays out a sharding began with, by its digest; None: it begins now."""
+        # Before all rows were laid out as well, only those of training were counted.
+        return self.train.get(layout) if of == "train" else self.all.get(layout, self.train.get(layout))
 
 
 def read_epoch(workspace: Workspace, dataset: str) -> Epoch:

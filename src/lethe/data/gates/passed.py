@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from lethe.config.params import Params
+from lethe.config.sharding import ROWS, laid_in
 from lethe.core.canonical import digest_file, digest_json
 from lethe.core.environment import code_digest
 from lethe.core.files import write_whole
@@ -48,7 +49,7 @@ def remember_passed(workspace: Workspace, params: Params, dataset: str, tables: 
 def tables_digest(workspace: Workspace, params: Params, dataset: str) -> str:
     """SHA-256 of every file that the data stages left for the gates to judge."""
     root, state = workspace.root / "data" / dataset, hashlib.sha256()
-    shards = [workspace.shards(dataset, name) for name in params.pipeline.shardings]
+    shards = [workspace.shards(dataset, laid_in(name, of)) for name in params.pipeline.shardings for of in ROWS]
     folders = [workspace.ingested(dataset), workspace.split(dataset), *shards]
     for path in sorted(path for folder in folders for path in folder.rglob("*") if path.is_file()):
         state.update(f"{path.relative_to(root)}:{digest_file(path)}\n".encode())

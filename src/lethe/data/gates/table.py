@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lethe.config.params import Params
+from lethe.config.sharding import ROWS, Rows, laid_in
 from lethe.core.workspace import Workspace
 from lethe.data.gates.engine import Engine
 from lethe.data.gates.epoch import Epoch
@@ -14,7 +15,7 @@ from lethe.data.gates.report import Report
 from lethe.data.gates.side import validate_shard_side, validate_side
 from lethe.data.gates.suites import validate_interactions, validate_shards, validate_split
 from lethe.data.split import PARTS
-from lethe.data.stages import training_tables
+from lethe.data.stages import tables_beside
 from lethe.data.suppression import SuppressionList
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
@@ -48,13 +49,17 @@ class Judged:
         return {part: Interactions.read(self.workspace.split(self.dataset, part)) for part in PARTS}
 
     @cached_property
-    def shards(self) -> dict[str, dict[str, Interactions]]:
-        """{sharding: {shard: its rows}}."""
-        folders = {name: self.workspace.shards(self.dataset, name) for name in self.params.pipeline.shardings}
+    def shards(self) -> dict[tuple[str, Rows], dict[str, Interactions]]:
+        """{(sharding, of which rows it is): {shard: its rows}}."""
+        layouts = [(name, of) for name in self.params.pipeline.shardings for of in ROWS]
+        folders = {layout: self.workspace.shards(self.dataset, laid_in(*layout)) for layout in layouts}
         return {
-            name: {path.stem: Interactions.read(path) for path in sorted(folder.glob("*.parquet"))}
-            for name, folder in folders.items()
+            layout: {path.stem: Interactions.read(path) for path in sorted(folder.glob("*.parquet"))}
+            for layout, folder in folders.items()
         }
+
+    def rows(self, of: Rows) -> Interactions:
+        return self.parts["train"] if of == "train" else self.interactions
 
 
 Gate = Callable[[Judged], Iterator[Report]]
@@ -84,24 +89,28 @@ def split(judged: Judged) -> Iterator[Report]:
 
 
 def shards(judged: Judged) -> Iterator[Report]:
-    for name, rows in judged.shards.items():
+    for (name, of), rows in judged.shards.items():
         layout = judged.params.shardings[name]
         # Another layout of the same name is another epoch of it.
-        begun = judged.epoch.train.get(layout.digest())
-        train = judged.parts["train"]
-        yield validate_shards(list(rows.values()), train, layout, begun, name=f"shards-{name}", engine=judged.engine)
+        begun = judged.epoch.begun(of, layout.digest())
+        title = f"shards-{_title(name, of)}"
+        yield validate_shards(list(rows.values()), judged.rows(of), layout, begun, name=title, engine=judged.engine)
 
 
 def shard_side(judged: Judged) -> Iterator[Report]:
     if not judged.tables:
         return
-    clean = training_tables(judged.workspace, judged.params, judged.dataset)
-    for name, rows in judged.shards.items():
-        beside = [
-            (own, SideTables.read(judged.workspace.shard_side(judged.dataset, name, shard)))
-            for shard, own in rows.items()
+    beside = {of: tables_beside(judged.workspace, judged.params, judged.dataset, of) for of in ROWS}
+    for (name, of), rows in judged.shards.items():
+        own = [
+            (rows_of, SideTables.read(judged.workspace.shard_side(judged.dataset, laid_in(name, of), shard)))
+            for shard, rows_of in rows.items()
         ]
-        yield validate_shard_side(beside, clean, name=f"side-{name}", engine=judged.engine)
+        yield validate_shard_side(own, beside[of], name=f"side-{_title(name, of)}", engine=judged.engine)
+
+
+def _title(sharding: str, of: Rows) -> str:
+    return laid_in(sharding, of).replace("/", "-")
 
 
 GATES: dict[str, Gate] = {
