@@ -101,7 +101,7 @@ def test_what_decides_the_bytes_is_in_the_key(kind: str, needed: list[str]) -> N
 @pytest.mark.parametrize("kind", MADE)
 def test_an_option_of_params_yaml_moves_no_key(kind: str) -> None:
     read = {name for name in environment.closure(*MADE[kind]) if name.startswith(("lethe.config.", "lethe.data."))}
-    assert read <= {"lethe.config.section", "lethe.config.measures"}, "neither holds an option"
+    assert read <= {f"lethe.config.{name}" for name in ("section", "measures", "search")}, "none holds an option"
 
 
 @pytest.mark.parametrize("kind", MADE)

@@ -23,7 +23,13 @@ def start(folder: Path, script: str, **streams: int) -> subprocess.Popen[bytes]:
     path.write_text(script)
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
     return subprocess.Popen(
-        [sys.executable, str(path)], cwd=folder, env=environment, start_new_session=True, **{"stderr": -1, **streams}
+        [sys.executable, str(path)],
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+        # Tests that a shell runs in its background ignore Ctrl-C, and so would what they start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **{"stderr": -1, **streams},
     )
 
 

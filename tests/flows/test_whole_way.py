@@ -191,7 +191,7 @@ def test_a_dry_run_tells_bytes_and_does_nothing(running: Workspace) -> None:
 def test_the_audit_passes_and_a_difference_fails_it_with_one_line(running: Workspace) -> None:
     report = as_json(running, "audit", "run")
     assert (report["scan"]["found"], report["rebuild"]["result"]) == (0, "equal")
-    assert report["log"]["certificates"] == 1
+    assert report["log"]["certificates"] == 2, "of who was forgotten, and of nothing held when they asked again"
     kept = running.reports / "answers.json"
     kept.write_text(json.dumps({"user_id": USERS[4]}))
     said = lethe(running, "audit", "run", code=1)

@@ -162,15 +162,17 @@ def test_a_user_who_is_in_no_training_row_touches_no_shard_and_is_forgotten_all_
     mine = (whole.user_ids != user) | np.isin(whole.item_ids, held.item_ids[held.user_ids == user])
     rows = whole.take(mine)
     workspace = make_workspace(tmp_path / "few", rows)
-    before = build(workspace, "wmf", "user-hash-3")
+    before = build(workspace, "wmf", "user-hash-3", "train")
     candidate = Candidate(model="wmf", sharding="user-hash-3")
     recipe = candidate_recipe(workspace, params, "tiny", candidate)
     request = ForgetRequest.new("tiny", user, now=datetime.now(UTC), datasets=["tiny"])
     (family,) = plan(workspace, [request], [Served("family", recipe)]).families
     assert (family.touched, family.rows) == ((), 0)
+    (served,) = plan(workspace, [request], [Served("family", recipe.of("all"))]).families
+    assert (len(served.touched), served.rows) == (1, int((rows.user_ids == user).sum()))
     suppress(workspace, "tiny", [(user, ())])
-    after = build(workspace, "wmf", "user-hash-3")
-    assert after == build(make_workspace(tmp_path / "never", without(rows, user)), "wmf", "user-hash-3")
+    after = build(workspace, "wmf", "user-hash-3", "train")
+    assert after == build(make_workspace(tmp_path / "never", without(rows, user)), "wmf", "user-hash-3", "train")
     same = {name for name in before if before[name] == after.get(name)}
     assert {name for name in before if name.startswith("sub-model/")} <= same
     assert f"data/tiny/split/{part}.parquet" not in same

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from lethe.core.canonical import canonical_json
 from lethe.core.keys import fingerprint, must_fit, subject_digest
-from lethe.errors import DataError, RequestError
+from lethe.errors import ConfigError, DataError, RequestError
 from lethe.forgetting.ledger import log
 from lethe.forgetting.ledger.database import LOCK, NEWEST, migrate, one_line, open_engine, revision
 from lethe.forgetting.ledger.database import events as events_table
@@ -183,7 +183,8 @@ class Store:
         query = sa.select(requests_table).where(requests_table.c.state.in_(OPEN))
         wanted = frozenset(from_row(row).user_digest for row in connection.execute(query).mappings())
         there: frozenset[str] | None = None
-        with suppress(DataError):  # Missing or damaged: everybody is hidden until it is written.
+        # Missing, damaged or of the key before: everybody is hidden until it is written.
+        with suppress(DataError, ConfigError):
             there = hidden.read(path)
         listed = wanted | (there or frozenset()) if keep else wanted
         if listed != there:
