@@ -18,6 +18,7 @@ import json
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 Ask = dict[str, Any]
+ROOT = Path(__file__).parent.parent
 COLUMNS = ("user", "item", "rating", "timestamp", "timestamp_ms", "timestamp_us", "timestamp_ns")
 PEOPLE = ("users.parquet", "friends.parquet")
 DISTINCTIVE = 10
@@ -82,6 +84,8 @@ class Files:
         user = ask["user"]
         if ask["items"] or len(user) < DISTINCTIVE or user.isdigit() or any(user in held for held in self._held_ids()):
             return 0
+        if user in _words_of_the_program():
+            return 0  # A bento ships the code, which may say the same.
         spelt = {user.encode(), json.dumps(user)[1:-1].encode()}
         folders = ("data", "artifacts", ".lethe", ".dvc", "certificates", "reports", "suppression")
         files = [path for name in folders for path in (self.root / name).rglob("*") if path.is_file()]
@@ -249,9 +253,14 @@ def _sha256(path: Path) -> str:
     return _sha256_of(path.read_bytes()) if path.is_file() else "missing"
 
 
+@cache
+def _words_of_the_program() -> str:
+    return "\n".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.py")))
+
+
 def _program() -> Any:
     """tools/check_certificate.py, which is no package."""
-    path = Path(__file__).parent.parent / "tools" / "check_certificate.py"
+    path = ROOT / "tools" / "check_certificate.py"
     spec = importlib.util.spec_from_file_location("check_certificate", path)
     assert spec is not None
     assert spec.loader is not None
