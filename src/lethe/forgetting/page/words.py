@@ -11,7 +11,14 @@ from lethe.errors import ArtifactError
 from lethe.forgetting.certificate import Checked, Erasure, Family, NothingHeld, v1
 from lethe.forgetting.certificate.claims import SENTENCES, Kind
 
-KINDS = {"interactions": "interactions", "links": "links to other people", "side tables": "rows of side tables"}
+KINDS = {
+    "links": "links to other people",
+    "behaviours": "other behaviours",
+    "features": "what was known about the person",
+    "source copy": "rows of our copy of the source",
+    "earlier": "files made of earlier data",
+}
+"""Kinds of what is held that a reader would not know by the name in the certificate."""
 _RECIPE = "This recipe: model {model}, settings {config}, layout {sharding}, seed {seed}. It was chosen by {chosen}."
 _MEANS: dict[Kind, str] = {
     "equal": (
