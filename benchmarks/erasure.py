@@ -7,7 +7,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import yaml
 from safetensors.numpy import load_file
 
-from benchmarks.own_product import DATASET, make_workspace, person, serving
+from benchmarks.own_product import DATASET, make_workspace, person, prefect_server, serving
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.process import run_flow
 from lethe.core.workspace import Workspace
@@ -175,7 +175,10 @@ def canaries(folder: Path, say: Say) -> dict[str, Any]:
     plant(workspace)
     dvc(workspace, "remote", "add", "-d", "-q", "backup", str(remote))
     say("training and serving")
-    with serving(workspace):
+    with ExitStack() as stack:
+        # A project that ran a Prefect server has its database.
+        with prefect_server(workspace):
+            stack.enter_context(serving(workspace))
         dvc(workspace, "push", "-q", "--run-cache")
         before_asked = ask(workspace)
         for user, items in ((USER, []), (LINKED, []), (STAYS, [str(CANARIES["interaction"])])):

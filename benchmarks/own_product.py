@@ -73,11 +73,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def prefect_server() -> Iterator[None]:
-    """One real Prefect server for all flows: each would otherwise wait for a temporary one."""
+def prefect_server(of: Workspace | None = None) -> Iterator[None]:
+    """One real Prefect server for all flows; its database is in a workspace, or in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="lethe-prefect-") as folder:
-        workspace, port = Workspace(Path(folder)), free_port()
-        workspace.prefect_home.mkdir(parents=True)
+        workspace, port = of or Workspace(Path(folder)), free_port()
+        workspace.prefect_home.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
         process = subprocess.Popen(
             command, env=workspace.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
