@@ -211,8 +211,10 @@ def test_who_has_an_open_request_is_hidden_whatever_becomes_of_the_others(file):
     assert hidden_in(file) == {other.user_digest}
 
 
+@pytest.mark.parametrize("accept", [True, False])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_kill_between_accepting_and_hiding_leaves_nobody_accepted_and_not_hidden(file, monkeypatch, when):
+def test_a_kill_between_accepting_and_hiding_leaves_nobody_accepted_and_not_hidden(file, monkeypatch, when, accept):
+    """Nor anybody received."""
     ledger = Ledger(f"sqlite:///{file}", file.with_name("hidden.json"))
     add(ledger, "v", accept=True)
 
@@ -223,9 +225,9 @@ def test_a_kill_between_accepting_and_hiding_leaves_nobody_accepted_and_not_hidd
 
     monkeypatch.setattr(hidden, "publish", killed)
     with pytest.raises(KeyboardInterrupt):
-        add(ledger, "u", accept=True)
+        add(ledger, "u", accept=accept)
     monkeypatch.undo()
-    assert [request.user for request in ledger.all()] == ["v"], "not accepted"
+    assert [request.user for request in ledger.all()] == ["v"], "not taken"
     assert len(hidden_in(file)) == (2 if when == "after" else 1)
     ledger.publish_hidden()
     assert len(hidden_in(file)) == 1
