@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,8 +21,8 @@ from lethe.forgetting.intake import retry
 from lethe.forgetting.standing import ledger
 
 Fault = Callable[[Workspace], dict[str, Any]]
-STOPPED = (-9, INTERRUPTED)
-"""Exit codes of a run that was killed, and of one that was interrupted."""
+STOPPED = (-signal.SIGKILL, INTERRUPTED, -signal.SIGINT)
+"""Exit codes of a run that was killed, and of one that was interrupted, by itself and by the signal."""
 TIMEOUT = 900
 """Seconds a run may take on a busy machine before it counts as hung."""
 

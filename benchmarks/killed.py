@@ -46,12 +46,11 @@ POINTS = [
     Point("data up to date", "flows.data:repro", "after"),
     Point("inside validation", "flows.data:validate_datasets", "inside", seconds=2.0),
     Point("data judged", "flows.data:validate_datasets", "after"),
-    Point("a sub-model's folder begun", "lethe.build.builder:train", "before"),
-    Point("a sub-model trained, not stored", "lethe.build.builder:train", "after"),
+    Point("a sub-model's folder begun", "lethe.learning.sub_model:train", "before"),
+    Point("a sub-model trained, not stored", "lethe.learning.sub_model:train", "after"),
     Point("a sub-model stored", "lethe.build.builder:Builder.sub_model", "after"),
     Point("before aggregation", "lethe.build.builder:Builder.ensemble", "before"),
     Point("aggregated", "lethe.build.builder:Builder.ensemble", "after"),
-    Point("evaluated", "lethe.build.builder:Builder.evaluation", "after"),
     Point("a model half copied to the store", "lethe.build.registry:shutil.copyfile", "after", call=2),
     Point("one family promoted", "lethe.build.registry:Registry.promote", "after"),
     Point("all promoted, reports old", "lethe.build.promotion:write_reports", "before"),
@@ -77,7 +76,7 @@ POINTS = [
     Point("subjects erased from the ledger", "lethe.forgetting.ledger.ledger:Ledger.erase", "after"),
     Point("certificate written, request not completed", "lethe.forgetting.certificate:write", "after"),
     Point("completed, service not told", "lethe.forgetting.ledger.ledger:Ledger.complete_all", "after"),
-    Point("service told, run's record still there", "lethe.forgetting.completion:hide", "after"),
+    Point("service told, run's record still there", "lethe.forgetting.record:Run.discard", "before"),
 ]
 ASIDE = [
     Point("kept aside, ledger not told", "lethe.forgetting.ledger.ledger:Ledger.fail", "before"),
@@ -95,13 +94,19 @@ ADDING = [
 """Of ``lethe forget add --receipt``."""
 
 
-def arm(point: Point) -> None:
-    """Put the killing around the target."""
+def where(point: Point) -> tuple[Any, str]:
+    """Of what the target is an attribute, and its name."""
     module, _, path = point.target.partition(":")
     owner: Any = importlib.import_module(module)
     *parents, name = path.split(".")
     for parent in parents:
         owner = getattr(owner, parent)
+    return owner, name
+
+
+def arm(point: Point) -> None:
+    """Put the killing around the target."""
+    owner, name = where(point)
     original = getattr(owner, name)
     calls = iter(range(1, 1 << 30))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import fault_kinds, faults
-from benchmarks.killed import ADDING, POINTS
+from benchmarks.killed import ADDING, ASIDE, POINTS, Point, where
 from benchmarks.own_product import DATASET, make_workspace, prefect_server, serving
 from lethe.config.params import Params
 from lethe.core.format import mark
@@ -30,6 +30,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 def must_be_whole(service: dict[str, object]) -> None:
     assert service["answers"]
     assert (service["failed"], service["from forgotten data"]) == (0, 0), service["faults"]
+
+
+@pytest.mark.parametrize("point", [*POINTS, *ADDING, *ASIDE], ids=lambda point: point.name)
+def test_what_a_run_is_killed_in_is_there(point: Point) -> None:
+    assert hasattr(*where(point))
 
 
 def test_killed_at_any_point_the_next_run_finishes(served: Workspace) -> None:
