@@ -23,6 +23,11 @@ def test_a_bento_holds_code_and_pinned_tags_but_no_model(workspace: Workspace) -
     made = (folder / "bento.yaml").stat().st_mtime_ns
     assert deploy.build_bento(workspace, tags) == bento
     assert (folder / "bento.yaml").stat().st_mtime_ns == made
+    # As a kill leaves it while BentoML copies: the newest file is not there yet.
+    for file in (folder / ".whole", folder / "src" / "lethe" / "serving" / "service.py"):
+        file.unlink()
+    assert deploy.build_bento(workspace, tags) == bento
+    assert (folder / "src" / "lethe" / "serving" / "service.py").is_file()
 
 
 def test_the_bento_is_named_by_what_it_serves(workspace: Workspace) -> None:

@@ -20,6 +20,8 @@ from lethe.errors import DeploymentError
 from lethe.serving.deployment import Deployment
 
 NAME = "recommender"
+_WHOLE = ".whole"
+"""A file in a bento that was built to its end: BentoML copies bento.yaml into its place first, and the rest after."""
 
 
 def deployment_of(workspace: Workspace, tags: dict[str, str]) -> Deployment:
@@ -48,7 +50,7 @@ def build_bento(workspace: Workspace, tags: dict[str, str]) -> str:
     """
     deployment = deployment_of(workspace, tags)
     folder = bento_folder(workspace, deployment.bento)
-    if (folder / "bento.yaml").is_file():
+    if (folder / _WHOLE).is_file():
         return deployment.bento
     shutil.rmtree(folder, ignore_errors=True)
     workspace.temporary.mkdir(parents=True, exist_ok=True)
@@ -67,6 +69,7 @@ def build_bento(workspace: Workspace, tags: dict[str, str]) -> str:
     if code != 0:
         lines = said.strip().splitlines() or ["no message"]
         raise DeploymentError(f"bento {deployment.bento}: bentoml build failed: {lines[-1].strip()}")
+    (folder / _WHOLE).touch()
     return deployment.bento
 
 
