@@ -281,18 +281,22 @@ def mutants(
 
 
 def _report(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
-    """Write a report of plain figures, its long lists left out of the text."""
-    from benchmarks.report import write_report
-
+    """A report of plain figures, its long lists left out of the text."""
     lines = [f"# {name}", "", f"`{report['command']}`", "", "| | |", "| --- | --- |"]
     lines += [
         f"| {key} | {value} |"
         for key, value in report.items()
         if not isinstance(value, list | dict) and key != "command"
     ]
-    text = "\n".join(lines) + "\n"
-    write_report(report | {"table": name}, text, REPORTS)
-    typer.echo(json.dumps(report, indent=1) if as_json else text)
+    _publish(name, report | {"table": name}, "\n".join(lines) + "\n", as_json, commit)
+
+
+def _publish(name: str, contents: dict[str, Any], text: str, as_json: bool, commit: bool) -> None:
+    """Write a report, print it, and with ``commit`` put it among the results."""
+    from benchmarks.report import write_report
+
+    write_report(contents, text, REPORTS)
+    typer.echo(json.dumps(contents, indent=1, ensure_ascii=False) if as_json else text)
     if commit:
         _commit(name)
 
@@ -350,14 +354,10 @@ def fold_in(
 ) -> None:
     """People folded in against people trained on, on MovieLens-1M: reports/tables/fold-in.{json,md}."""
     from benchmarks import fold_in as folding
-    from benchmarks.report import write_report
 
     rows = folding.run(family or [], data_dir, seed, lambda line: typer.echo(line, err=True))
     contents, text = folding.report(rows, _command())
-    write_report(contents, text, REPORTS)
-    typer.echo(json.dumps(contents, indent=1) if as_json else text)
-    if commit:
-        _commit("fold-in")
+    _publish("fold-in", contents, text, as_json, commit)
 
 
 @app.command()
@@ -369,7 +369,6 @@ def serving(
 ) -> None:
     """What a request costs beside a constant route, memory, start, batches: reports/tables/serving.{json,md}."""
     from benchmarks import serving as service
-    from benchmarks.report import write_report
 
     for name in size or []:
         if name not in service.SIZES:
@@ -382,10 +381,7 @@ def serving(
 
         figures = [service.measure(Path(folder), name, seconds, say) for name in chosen]
     contents, text = service.report(figures, _command())
-    write_report(contents, text, REPORTS)
-    typer.echo(json.dumps(contents, indent=1) if as_json else text)
-    if commit:
-        _commit("serving")
+    _publish("serving", contents, text, as_json, commit)
 
 
 @app.command()
@@ -396,13 +392,9 @@ def house(
     """Whether the code keeps the plan of the house: reports/tables/house.{json,md}."""
     from benchmarks.house import measure
     from benchmarks.house import report as told
-    from benchmarks.report import write_report
 
     contents, text = told(measure(), _command())
-    write_report(contents, text, REPORTS)
-    typer.echo(json.dumps(contents, indent=1, ensure_ascii=False) if as_json else text)
-    if commit:
-        _commit("house")
+    _publish("house", contents, text, as_json, commit)
 
 
 @app.command()
@@ -415,17 +407,13 @@ def forget_time(
 ) -> None:
     """Where the time of one request goes as tables grow: reports/tables/forget-time.{json,md}. Resumed by row."""
     from benchmarks import forget_time as times
-    from benchmarks.report import write_report
 
     work = WORK / "forget-time"
     if again:
         shutil.rmtree(work, ignore_errors=True)
     rows = times.measure(size or times.SIZES, ids or times.KINDS, work, lambda line: typer.echo(line, err=True))
     contents, text = times.report(rows, _command())
-    write_report(contents, text, REPORTS)
-    typer.echo(json.dumps(contents, indent=1) if as_json else text)
-    if commit:
-        _commit("forget-time")
+    _publish("forget-time", contents, text, as_json, commit)
 
 
 @app.command()
@@ -435,15 +423,11 @@ def idle(
 ) -> None:
     """What commands take that have little or nothing to do: reports/tables/idle.{json,md}."""
     from benchmarks import idle as waiting
-    from benchmarks.report import write_report
 
     with tempfile.TemporaryDirectory(prefix="lethe-idle-") as folder:
         rows = waiting.measure(Path(folder) / "project")
     contents, text = waiting.report(rows, _command())
-    write_report(contents, text, REPORTS)
-    typer.echo(json.dumps(contents, indent=1) if as_json else text)
-    if commit:
-        _commit("idle")
+    _publish("idle", contents, text, as_json, commit)
 
 
 @app.command()
