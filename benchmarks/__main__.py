@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from lethe.core.files import write_whole
 from lethe.core.workspace import NUMERIC
 from lethe.errors import ConfigError, LetheError
 
@@ -428,6 +429,30 @@ def idle(
         rows = waiting.measure(Path(folder) / "project")
     contents, text = waiting.report(rows, _command())
     _publish("idle", contents, text, as_json, commit)
+
+
+@app.command()
+def coverage(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """What of the sources is measured, built or missing, checked by code: reports/tables/coverage.{json,md}."""
+    from benchmarks.claims import Figures
+    from benchmarks.coverage import Coverage
+    from benchmarks.coverage import report as listed
+
+    contents, text = listed(Coverage.read(), Figures(RESULTS), _command())
+    _publish("coverage", contents, text, as_json, commit)
+
+
+@app.command()
+def claims() -> None:
+    """Write docs/what-we-found.md: which claims of the sources hold in the committed results."""
+    from benchmarks.claims import Figures
+    from benchmarks.coverage import Coverage
+    from benchmarks.what_we_found import page
+
+    write_whole(ROOT / "docs" / "what-we-found.md", page(Coverage.read(), Figures(RESULTS)))
 
 
 @app.command()
