@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from flows.command import alone, command
 from flows.engine import flow, task
 from lethe.build.registry import Registry
@@ -27,19 +29,23 @@ def build(tags: dict[str, str]) -> str:
 
 
 @task
-def deploy(bento: str) -> None:
-    """Redeploy with smoke test and roll-back."""
+def deploy(bento: str, limited: bool = True) -> None:
+    """Redeploy with smoke test, comparison with what is served, and roll-back."""
     workspace = Workspace.find()
     publish_hidden(workspace)
-    redeploy(workspace, shipped(workspace, bento))
+    compared = redeploy(workspace, shipped(workspace, bento), limited=limited)
+    if compared:
+        figures = "; ".join(f"{family}: {figures.line()}" for family, figures in compared.items())
+        print(f"beside what was served: {figures}", file=sys.stderr)
 
 
 @flow(name="deployment")
 @alone
-def deployment() -> str:
-    """Current models → bento → redeploy and smoke test; returns the bento's tag."""
+def deployment(limited: bool = True) -> str:
+    """Current models → bento → redeploy and smoke test; returns the bento's tag. What is not ``limited`` is deployed
+    whatever ``serving.shadow`` says: what forgets, and what goes back."""
     bento = build(current_models())
-    deploy(bento)
+    deploy(bento, limited)
     return bento
 
 

@@ -57,7 +57,7 @@ def forgetting(scheduled: bool = False) -> list[str]:
     while (run := begin(scheduled, reader)) is not None:
         remove_rows(run)
         training.run(list(run.datasets))
-        deployment()
+        deployment(limited=False)
         confirm(run, reader)
         run = erase(run, reader)
         complete(run, prove(run), reader)

@@ -21,7 +21,7 @@ def roll_back(family: str, to: str | None) -> str:
 def rollback(family: str, to: str | None = None) -> str:
     """The earlier version becomes current, then it is deployed; returns its tag."""
     tag = roll_back(family, to)
-    deployment()
+    deployment(limited=False)
     return tag
 
 

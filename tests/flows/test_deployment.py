@@ -17,6 +17,7 @@ from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
 from lethe.serving.bentos import bento_folder, deployment_of
 from lethe.serving.deployment import Deployment
+from lethe.serving.shadow import Compared
 
 
 def promote(workspace: Workspace, family: str, content: str) -> str:
@@ -30,7 +31,7 @@ def _write(path: Path, content: str) -> None:
 
 
 def test_the_current_version_of_every_family_of_the_parameters_is_built_and_deployed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     family = {"dataset": "tiny", "candidates": [{"model": "wmf", "sharding": "whole"}]}
     params = {
@@ -54,7 +55,14 @@ def test_the_current_version_of_every_family_of_the_parameters_is_built_and_depl
         return deployment.bento
 
     monkeypatch.setattr(flows.deployment, "build_bento", build_bento)
-    monkeypatch.setattr(flows.deployment, "redeploy", lambda _, deployment: deployed.append(deployment))
+    limits: list[bool] = []
+
+    def redeploy(_: Workspace, deployment: Deployment, *, limited: bool) -> dict[str, Compared]:
+        deployed.append(deployment)
+        limits.append(limited)
+        return {"first": Compared(users=9, items=2, overlap=0.5, empty=0, popular=0, lost=0)}
+
+    monkeypatch.setattr(flows.deployment, "redeploy", redeploy)
 
     promote(workspace, "first", "old")
     tags = {"first": promote(workspace, "first", "new"), "second": promote(workspace, "second", "new")}
@@ -62,9 +70,15 @@ def test_the_current_version_of_every_family_of_the_parameters_is_built_and_depl
     assert current_models.fn() == tags
     bento = build.fn(tags)
     deploy.fn(bento)
+    assert capsys.readouterr().err == (
+        "beside what was served: first: overlap@2 0.500 of 9 users, empty 0.000, only popular 0.000\n"
+    )
+    deploy.fn(bento, limited=False)
 
     assert built == [tags]
-    assert [(d.bento, d.families, d.default) for d in deployed] == [(bento, tags, "second")]
+    assert limits == [True, False]
+    assert deployed[0] == deployed[1]
+    assert [(d.bento, d.families, d.default) for d in deployed[:1]] == [(bento, tags, "second")]
 
 
 @pytest.mark.parametrize("refused", [False, True])

@@ -16,7 +16,10 @@ from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
 from lethe.serving import deploy
 from lethe.serving.deployment import Deployment
+from lethe.serving.desk import Desk
+from lethe.serving.hidden import HiddenUsers
 from lethe.serving.server import Server
+from lethe.serving.smoke import Answers
 from tests.serving.conftest import make_workspace, promote
 
 
@@ -116,10 +119,10 @@ def test_a_failed_smoke_test_brings_the_earlier_version_back(
     families = versions(server)
     asked: list[Deployment] = []
 
-    def second_fails(deployment: Deployment, ask: deploy.Ask) -> None:
-        asked.append(deployment)
+    def second_fails(desk: Desk, answers: Answers, hidden: HiddenUsers) -> None:
+        asked.append(desk.deployment)
         if len(asked) == 2:
-            assert versions(server) == deployment.families
+            assert versions(server) == desk.deployment.families
             raise DeploymentError("smoke test: no")
 
     monkeypatch.setattr(deploy, "smoke_test", second_fails)

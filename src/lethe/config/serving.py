@@ -25,6 +25,20 @@ class Limits(Section):
     """Web pages that may ask from a browser (CORS), as https://shop.example; none by default."""
 
 
+class Shadow(Section):
+    """Before a deployment: the version that is served and the new one answer the same known users, side by side."""
+
+    users: int = Field(200, ge=0, le=1000)
+    """Most users whom both versions know that are asked about; 0: nothing is compared."""
+    items: int = Field(10, ge=1)
+    """Items of each answer that is compared."""
+    min_overlap: float = Field(0, ge=0, le=1)
+    """Least mean share of those items that both versions offer; below it a deployment is refused. 0: never."""
+    max_lost: float = Field(1, ge=0, le=1)
+    """Most share of users whom the new version offers nothing, or only what is popular, where the served one offered
+    what is theirs; above it a deployment is refused. 1: never. No limit stops a forget run or a rollback."""
+
+
 class Serving(Section):
     host: str = "127.0.0.1"
     """Address that the service listens on. 127.0.0.1 is this machine alone; any other needs keys (lethe keys api)."""
@@ -36,3 +50,5 @@ class Serving(Section):
     """Most items that one request may ask for."""
     limits: Limits = Limits()
     """What each of them takes on."""
+    shadow: Shadow = Shadow()
+    """How a new version is compared with what is served before it replaces that."""
