@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from lethe.config.sharding import Balance
 from lethe.core.random import Stream
 from lethe.data.partition import PARTITIONS
 from lethe.data.stages import pretrain
@@ -90,7 +91,12 @@ def lay(folder: Path, name: str) -> dict[str, Any]:
             return Catalogue.of(known), stored["users"], stored["items"]
 
         shards = PARTITIONS[name].assign(
-            rows, 1 if name == "whole" else NUM_SHARDS, None, Stream(1), slack=SLACK, embeddings=embeddings
+            rows,
+            1 if name == "whole" else NUM_SHARDS,
+            None,
+            Stream(1),
+            balance=Balance(slack=SLACK),
+            embeddings=embeddings,
         )
         sizes = np.bincount(shards)
         largest = round(float(sizes.max() / sizes.mean()), 3)

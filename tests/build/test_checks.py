@@ -68,6 +68,11 @@ COLUMNS = "datasets/tiny/source/columns"
         (put("aggregators/attenton", {}), r"unknown aggregator 'attenton' \(did you mean 'attention'\?\)"),
         (put("aggregators/attention", {"dropout": 2}), r"^aggregators\.attention\.dropout: 2"),
         (put("shardings/mean-3/partition", "userhash"), r"did you mean 'user-hash'"),
+        (
+            put("shardings/mean-3/centroids", "scalar"),
+            r"^shardings\.mean-3\.centroids: 'scalar' is for partitions whose",
+        ),
+        (put("shardings/mean-3/cap", "overshoot"), r"^shardings\.mean-3\.cap: 'overshoot' is for balanced partitions"),
         (put("shardings/mean-3/aggregator", "men"), r"did you mean 'mean'"),
         (put("families/plain/dataset", "tinny"), r"did you mean 'tiny'"),
         (

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
+from lethe.config.sharding import Balance
 from lethe.core.random import Stream, keyed_hash
 from lethe.core.workspace import Workspace
 from lethe.data.partition import PARTITIONS, Assignment, Embeddings, Partition
@@ -25,7 +26,7 @@ def by_tenant(
     previous: Assignment | None,
     stream: Stream,
     *,
-    slack: float,
+    balance: Balance,
     embeddings: Embeddings,
 ) -> np.ndarray:
     """Users of one tenant (the last digit of their id) lie together, in a shard by keyed hash of the tenant."""

@@ -85,6 +85,15 @@ def check_layout(name: str, layout: Sharding) -> None:
         partition, aggregator = partition_of(layout), aggregator_of(layout.aggregator)
     except ConfigError as error:
         raise ConfigError(f"shardings.{name}.{error}") from None
+    if layout.centroids != "mean" and not partition.centred:
+        raise ConfigError(
+            f"shardings.{name}.centroids: {layout.centroids!r} is for partitions whose clusters have centres, not"
+            f" {layout.partition}"
+        )
+    if layout.cap != "strict" and not partition.balanced:
+        raise ConfigError(
+            f"shardings.{name}.cap: {layout.cap!r} is for balanced partitions, not {layout.partition}; leave it out"
+        )
     if aggregator.whole_users and not partition.keeps_users:
         raise ConfigError(
             f"shardings.{name}: aggregator {layout.aggregator!r} needs all rows of a user in one shard, not partition"

@@ -46,7 +46,21 @@ class RequestPlacement(Section):
 Placement = Annotated[ColumnPlacement | RequestPlacement, Field(discriminator="by")]
 
 
-class Sharding(Section):
+class Balance(Section):
+    """How full the balanced partitions' shards may get, and what is a cluster's centre."""
+
+    slack: float = Field(1.2, ge=1)
+    """Cap of a shard in the balanced partitions: ceil(slack * rows / num_shards)."""
+    # At their defaults the next two stand in no plain form: assignments frozen before they were there stay in force.
+    centroids: Literal["mean", "scalar"] = Field("mean", exclude_if=lambda value: value == "mean")
+    """A cluster's centre: the mean vector, or one number, the mean of all its vectors' entries, as RecEraser's program
+    has it."""
+    cap: Literal["strict", "overshoot"] = Field("strict", exclude_if=lambda value: value == "strict")
+    """Whether a user, or an item, joins a shard where all its rows fit, or, as in the thesis' listing, any that is not
+    full: the last to join may lift it over its cap."""
+
+
+class Sharding(Balance):
     """How rows are laid into shards and how the sub-models are put together again."""
 
     partition: Name
@@ -57,8 +71,6 @@ class Sharding(Section):
     """Number of shards; a sub-model is trained on each that holds a row."""
     aggregator: Name
     """How the sub-models are put together: a name of the aggregators' table."""
-    slack: float = Field(1.2, ge=1)
-    """Cap of a shard in the balanced partitions: ceil(slack * rows / num_shards)."""
     slices: int = Field(1, ge=1)
     """Restart points inside a shard: it learns slice after slice, and a deletion goes back to the touched one."""
     placement: Placement | None = None

@@ -117,9 +117,7 @@ def assign(workspace: Workspace, params: Params, dataset: str, sharding: str, of
     previous = None
     if frozen(layout) and _begun(folder, epoch):
         previous = Assignment.read(folder / "assignment.parquet")
-    shards = partition_of(layout).assign(
-        rows, layout.num_shards, previous, stream, slack=layout.slack, embeddings=pretrain
-    )
+    shards = partition_of(layout).assign(rows, layout.num_shards, previous, stream, balance=layout, embeddings=pretrain)
     slices = None
     if layout.slices > 1:
         leaving = _leaving(workspace, layout.placement, dataset, rows)

@@ -174,6 +174,8 @@ def test_good_shards_pass() -> None:
     for layout in (HASHED, UBP):
         require(validate_shards(shards(), ROWS, layout))
     require(validate_shards(shards((70, 9, 1)), ROWS, HASHED))
+    # The last user to join may lift a shard over its cap.
+    require(validate_shards(shards((70, 9, 1)), ROWS, UBP.model_copy(update={"cap": "overshoot"})))
 
 
 @pytest.mark.parametrize(

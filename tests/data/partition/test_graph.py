@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lethe.config.sharding import Balance
 from lethe.core.random import Stream
 from lethe.data.partition import PARTITIONS
 from lethe.data.partition.graph import LAYERS, _spread, _ties
@@ -28,7 +29,7 @@ def noise(rows, stream):
 
 
 def lay(name, rows, num_shards=3, slack=1.5, stream=STREAM, embeddings=noise):
-    return PARTITIONS[name].assign(rows, num_shards, None, stream, slack=slack, embeddings=embeddings)
+    return PARTITIONS[name].assign(rows, num_shards, None, stream, balance=Balance(slack=slack), embeddings=embeddings)
 
 
 grids = st.sets(st.tuples(st.integers(0, 15), st.integers(0, 15)), min_size=12, max_size=80)

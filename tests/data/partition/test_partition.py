@@ -5,6 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from lethe.config.sharding import Balance, Sharding
 from lethe.core.random import Stream
 from lethe.data.partition import PARTITIONS, Assignment, balanced
 from lethe.errors import ConfigError, DataError
@@ -27,8 +28,9 @@ def embeddings(rows, stream):
     return catalogue, users, stream.numpy("items").normal(size=(len(catalogue.items), 3))
 
 
-def lay(name, rows, num_shards=3, previous=None, slack=1.5, stream=STREAM, embeddings=embeddings):
-    return PARTITIONS[name].assign(rows, num_shards, previous, stream, slack=slack, embeddings=embeddings)
+def lay(name, rows, num_shards=3, previous=None, slack=1.5, stream=STREAM, embeddings=embeddings, **values):
+    balance = Balance(slack=slack, **values)
+    return PARTITIONS[name].assign(rows, num_shards, previous, stream, balance=balance, embeddings=embeddings)
 
 
 def assigned(rows, shards):
@@ -169,8 +171,70 @@ def test_matching_equals_filling_nearest_first(seed, num_shards):
     to_users, to_items = generator.random((2, 12, num_shards))
     cap = int(np.ceil(1.1 * 60 / num_shards))
     order = np.argsort((to_users[users] * to_items[items]).ravel(), kind="stable")
-    expected = balanced._fill(order, np.ones(60, np.int64), num_shards, cap)
+    expected = balanced._fill(order, np.ones(60, np.int64), num_shards, cap, False)
     np.testing.assert_array_equal(balanced._match(users, items, to_users, to_items, cap), expected)
+
+
+def clustered(vectors, sizes, num_shards, cap, stream, scalar, overshoot):
+    """The listing in plain Python: pairs nearest first, the first shard with room, centres anew."""
+    centres = [list(vectors[c]) for c in stream.numpy("centres").choice(len(vectors), num_shards, replace=False)]
+    shards = None
+    for _ in range(balanced.ROUNDS):
+        pairs = [
+            (sum((x - c) ** 2 for x, c in zip(vector, centre, strict=True)), entity, shard)
+            for entity, vector in enumerate(vectors)
+            for shard, centre in enumerate(centres)
+        ]
+        moved, held = {}, [0] * num_shards
+        for _, entity, shard in sorted(pairs):
+            room = held[shard] < cap if overshoot else held[shard] + sizes[entity] <= cap
+            if entity not in moved and room:
+                moved[entity] = shard
+                held[shard] += sizes[entity]
+        if moved == shards:
+            break
+        shards = moved
+        for shard in range(num_shards):
+            if members := [vectors[entity] for entity in shards if shards[entity] == shard]:
+                mean = np.mean(members) if scalar else np.mean(members, axis=0)
+                centres[shard] = list(np.broadcast_to(mean, len(vectors[0])))
+    return [shards[entity] for entity in range(len(vectors))]
+
+
+@pytest.mark.parametrize("centroids", ["mean", "scalar"])
+@pytest.mark.parametrize("cap", ["strict", "overshoot"])
+def test_the_published_clustering_can_be_asked_for(centroids, cap):
+    rows = table((u, i) for u in range(30) for i in range(12) if (u * 7 + i * 5) % 11 < 4 + u % 3)
+    users, sizes = np.unique(rows.user_ids, return_counts=True)
+    shards = lay("ubp", rows, 3, slack=1.25, centroids=centroids, cap=cap)
+    _, vectors, _ = embeddings(rows, STREAM("embeddings"))
+    limit = balanced.cap_of(len(rows), 3, Balance(slack=1.25))
+    expected = clustered(vectors, sizes, 3, limit, STREAM, centroids == "scalar", cap == "overshoot")
+    assert [shards[rows.user_ids == user][0] for user in users] == expected
+    other = lay("ubp", rows, 3, slack=1.25, centroids="scalar" if centroids == "mean" else "mean", cap=cap)
+    assert (other != shards).any()
+
+
+def test_centres_of_pairs_may_be_numbers_too():
+    rows = table((u, i) for u in range(12) for i in range(12) if (u * 5 + i * 3) % 4)
+    assert (lay("inbp", rows, centroids="scalar") != lay("inbp", rows)).any()
+
+
+def test_only_the_last_to_join_lifts_a_shard_over_its_cap():
+    # Nine rows of one user don't fit a cap of seven: refused by the strict cap, laid by the other.
+    rows = table([*((1, i) for i in range(9)), (2, 1), (3, 2), (4, 3), (5, 1), (6, 1)])
+    with pytest.raises(ConfigError, match="slack: "):
+        lay("ubp", rows, 2, slack=1.0)
+    shards = lay("ubp", rows, 2, slack=1.0, cap="overshoot")
+    of_users = {user: set(shards[rows.user_ids == user]) for user in range(1, 7)}
+    assert all(len(held) == 1 for held in of_users.values())
+    assert np.bincount(shards).max() - 7 < 9
+
+
+def test_what_is_not_asked_for_stands_in_no_plain_form():
+    layout = Sharding(partition="ubp", num_shards=3, aggregator="mean")
+    assert set(layout.plain()) == {"partition", "num_shards", "aggregator", "slack", "slices", "placement"}
+    assert layout.model_copy(update={"cap": "overshoot"}).plain()["cap"] == "overshoot"
 
 
 def test_refusals_are_one_line_with_field_value_and_rule():

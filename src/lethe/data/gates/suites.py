@@ -133,7 +133,7 @@ def validate_shards(
     least = 1 if epoch_rows is None else 0
     most = None
     words = f"be at least {least}: rows of each shard"
-    if partition_of(sharding).balanced:
+    if partition_of(sharding).balanced and sharding.cap == "strict":
         most = math.ceil(sharding.slack * max(len(train), epoch_rows or 0) / sharding.num_shards)
         words = f"be between {least} and {most}: rows of each shard, within slack {sharding.slack}"
     count = {"min_value": sharding.num_shards, "max_value": sharding.num_shards}

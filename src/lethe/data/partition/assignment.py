@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lethe.config.sharding import Balance
 from lethe.core.random import Stream
 from lethe.errors import DataError
 from lethe.tables.catalogue import Catalogue
@@ -65,13 +66,13 @@ class Assign(Protocol):
         previous: Assignment | None,
         stream: Stream,
         *,
-        slack: float,
+        balance: Balance,
         embeddings: Embeddings,
     ) -> np.ndarray:
         """The shard of each row -> [n] int64 in [0, num_shards): a pure function of its arguments.
 
-        ``previous`` is the assignment frozen when the epoch began, or None to begin one; ``slack`` bounds the shards of
-        the balanced partitions; ``embeddings`` is called only by those, and only to begin an epoch.
+        ``previous`` is the assignment frozen when the epoch began, or None to begin one; ``balance`` bounds the shards
+        of the balanced partitions; ``embeddings`` is called only by those, and only to begin an epoch.
         Raises ConfigError where the parameters don't fit the rows.
         """
         ...
@@ -84,6 +85,8 @@ class Partition(NamedTuple):
     frozen: bool
     """The assignment looked at the data, so it is kept for an epoch and rows are only added or dropped."""
     balanced: bool
-    """No shard is larger than the sharding's ``slack`` allows when an epoch begins."""
+    """No shard is larger than the sharding's ``slack`` allows when an epoch begins, with a strict cap."""
     keeps_users: bool
     """All rows of a user lie in one shard."""
+    centred: bool = False
+    """Its clusters have centres."""

@@ -5,9 +5,10 @@ nearest first and an entity joins the first centre whose shard still has room fo
 vector of their members; until nothing moves, or ROUNDS rounds.
 
 Deviations from the authors' program, with reasons: the centre is a mean vector (theirs averages without an axis, which
-makes each centre a single number); room is counted in interactions for users too (theirs counts users, which leaves
-shards unbalanced); an entity joins only where all its rows fit, so that the cap holds (the listing asks before it adds,
-and lets the last one overshoot); entities that might find every shard too full are laid first, the largest before all.
+makes each centre a single number: the sharding's ``centroids: scalar``); room is counted in interactions for users too
+(theirs counts users, which leaves shards unbalanced); an entity joins only where all its rows fit, so that the cap
+holds (the thesis' listing asks whether |S_i| < t before it adds, and lets the last one overshoot: ``cap: overshoot``);
+with that strict cap, entities that might find every shard too full are laid first, the largest before all.
 
 The result looked at all rows, so it is frozen for an epoch: see kept.py for what follows an earlier assignment.
 """
@@ -20,6 +21,7 @@ import numpy as np
 from numba import njit
 from threadpoolctl import threadpool_limits
 
+from lethe.config.sharding import Balance
 from lethe.core.random import Stream
 from lethe.data.partition.assignment import Assignment, Embeddings
 from lethe.data.partition.kept import keep_entities, keep_pairs
@@ -36,19 +38,20 @@ def ubp(
     previous: Assignment | None,
     stream: Stream,
     *,
-    slack: float,
+    balance: Balance,
     embeddings: Embeddings,
 ) -> np.ndarray:
     """Similar users share a shard; all rows of a user are in one."""
     users = Ids.of(interactions.user_ids)
     rows = users.encode(interactions.user_ids)
-    sizes, cap = np.bincount(rows), cap_of(len(interactions), num_shards, slack)
+    sizes, cap = np.bincount(rows), cap_of(len(interactions), num_shards, balance)
     if previous is not None:
         shards = keep_entities(users, sizes, previous.user_ids, previous.shards, num_shards, cap, stream)
     else:
         check_count(len(users), num_shards, "users")
         catalogue, vectors, _ = embeddings(interactions, stream("embeddings"))
-        shards = _cluster(vectors[catalogue.users.encode(users.values)], sizes, num_shards, cap, "users", stream)
+        own = vectors[catalogue.users.encode(users.values)]
+        shards = _cluster(own, sizes, num_shards, cap, "users", stream, balance)
     return shards[rows]
 
 
@@ -58,19 +61,20 @@ def ibp(
     previous: Assignment | None,
     stream: Stream,
     *,
-    slack: float,
+    balance: Balance,
     embeddings: Embeddings,
 ) -> np.ndarray:
     """Similar items share a shard; all rows of an item are in one."""
     items = Ids.of(interactions.item_ids)
     rows = items.encode(interactions.item_ids)
-    sizes, cap = np.bincount(rows), cap_of(len(interactions), num_shards, slack)
+    sizes, cap = np.bincount(rows), cap_of(len(interactions), num_shards, balance)
     if previous is not None:
         shards = keep_entities(items, sizes, previous.item_ids, previous.shards, num_shards, cap, stream)
     else:
         check_count(len(items), num_shards, "items")
         catalogue, _, vectors = embeddings(interactions, stream("embeddings"))
-        shards = _cluster(vectors[catalogue.items.encode(items.values)], sizes, num_shards, cap, "items", stream)
+        own = vectors[catalogue.items.encode(items.values)]
+        shards = _cluster(own, sizes, num_shards, cap, "items", stream, balance)
     return shards[rows]
 
 
@@ -80,22 +84,22 @@ def inbp(
     previous: Assignment | None,
     stream: Stream,
     *,
-    slack: float,
+    balance: Balance,
     embeddings: Embeddings,
 ) -> np.ndarray:
     """Similar interactions share a shard: distance ‖p_a - p_u‖ · ‖q_a - q_v‖ to a centre (mean p, mean q)."""
-    cap = cap_of(len(interactions), num_shards, slack)
+    cap = cap_of(len(interactions), num_shards, balance)
     if previous is not None:
         return keep_pairs(interactions, previous, num_shards, cap, stream)
     check_count(len(interactions), num_shards, "interactions")
     catalogue, user_vectors, item_vectors = embeddings(interactions, stream("embeddings"))
     users, items = catalogue.users.encode(interactions.user_ids), catalogue.items.encode(interactions.item_ids)
-    return _cluster_pairs(users, items, user_vectors, item_vectors, num_shards, cap, stream)
+    return _cluster_pairs(users, items, user_vectors, item_vectors, num_shards, cap, stream, balance)
 
 
-def cap_of(num_rows: int, num_shards: int, slack: float) -> int:
+def cap_of(num_rows: int, num_shards: int, balance: Balance) -> int:
     """The most rows a shard may hold."""
-    return math.ceil(slack * num_rows / num_shards)
+    return math.ceil(balance.slack * num_rows / num_shards)
 
 
 def check_count(count: int, num_shards: int, kind: str) -> None:
@@ -104,17 +108,19 @@ def check_count(count: int, num_shards: int, kind: str) -> None:
         raise ConfigError(f"num_shards: {num_shards} must not be more than the {count} {kind} of the training rows")
 
 
-def nearest_first(distances: np.ndarray, sizes: np.ndarray, cap: int, kind: str) -> np.ndarray:
+def nearest_first(distances: np.ndarray, sizes: np.ndarray, cap: int, kind: str, balance: Balance) -> np.ndarray:
     """Shards [m] of entities at ``distances`` [m, K] from the shards, with ``sizes`` [m] rows each.
 
     All (entity, shard) pairs are taken nearest first, and an entity joins the first shard with room. Raises ConfigError
-    where one of the ``kind`` finds none.
+    where one of the ``kind`` finds none, which can't be where the last may overshoot the cap.
     """
     num_shards = distances.shape[1]
+    if balance.cap == "overshoot":
+        return _fill(np.argsort(distances.ravel(), kind="stable"), sizes, num_shards, cap, True)
     # However full the others leave the shards, an entity smaller than this finds room in one of them.
     safe = (num_shards * (cap + 1) - sizes.sum()) / max(num_shards - 1, 1)
     urgency = np.repeat(np.where((sizes < safe) | (num_shards == 1), 0, sizes), num_shards)
-    shards = _fill(np.lexsort((distances.ravel(), -urgency)), sizes, num_shards, cap)
+    shards = _fill(np.lexsort((distances.ravel(), -urgency)), sizes, num_shards, cap, False)
     if (shards < 0).any():
         raise ConfigError(
             f"slack: {num_shards} shards of at most {cap} interactions can't hold {kind} of up to {sizes.max()}; "
@@ -124,20 +130,20 @@ def nearest_first(distances: np.ndarray, sizes: np.ndarray, cap: int, kind: str)
 
 
 def _cluster(
-    vectors: np.ndarray, sizes: np.ndarray, num_shards: int, cap: int, kind: str, stream: Stream
+    vectors: np.ndarray, sizes: np.ndarray, num_shards: int, cap: int, kind: str, stream: Stream, balance: Balance
 ) -> np.ndarray:
     """Shards [m] of entities with ``vectors`` [m, d] and ``sizes`` [m] rows each."""
     shards = np.full(len(sizes), -1)
     _one_thread()
     centres = vectors[_centres(len(vectors), num_shards, stream)].astype(np.float64)
     for _ in range(ROUNDS):
-        moved = nearest_first(_distances(vectors, centres), sizes, cap, kind)
+        moved = nearest_first(_distances(vectors, centres), sizes, cap, kind, balance)
         if np.array_equal(moved, shards):
             break
         shards = moved
         membership = np.zeros((num_shards, len(sizes)))
         membership[shards, np.arange(len(sizes))] = 1
-        _move(centres, membership, vectors)
+        _move(centres, membership, vectors, balance)
     return shards
 
 
@@ -149,6 +155,7 @@ def _cluster_pairs(
     num_shards: int,
     cap: int,
     stream: Stream,
+    balance: Balance,
 ) -> np.ndarray:
     """Shards [n] of interactions (users [n], items [n], dense in the vectors)."""
     shards = np.full(len(users), -1)
@@ -165,7 +172,7 @@ def _cluster_pairs(
         for centres, dense, vectors in ((user_centres, users, user_vectors), (item_centres, items, item_vectors)):
             cells = num_shards * len(vectors)
             membership = np.bincount(shards * len(vectors) + dense, minlength=cells).reshape(num_shards, -1)
-            _move(centres, membership, vectors)
+            _move(centres, membership, vectors, balance)
     return shards
 
 
@@ -183,21 +190,25 @@ def _distances(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return np.stack([np.square(vectors - centre).sum(axis=1) for centre in centres], axis=1)
 
 
-def _move(centres: np.ndarray, membership: np.ndarray, vectors: np.ndarray) -> None:
-    """Each centre becomes the mean, in place, of the vectors [m, d] its shard holds ``membership`` [K, m] times."""
+def _move(centres: np.ndarray, membership: np.ndarray, vectors: np.ndarray, balance: Balance) -> None:
+    """Each centre becomes the mean, in place, of the vectors [m, d] its shard holds ``membership`` [K, m] times; or, in
+    every coordinate, the one number that is the mean of all their entries."""
     sizes = membership.sum(axis=1)
     held = sizes > 0
     centres[held] = (membership[held] @ vectors) / sizes[held, None]
+    if balance.centroids == "scalar":
+        centres[held] = centres[held].mean(axis=1, keepdims=True)
 
 
 @njit(nogil=True, cache=True)
-def _fill(order: np.ndarray, sizes: np.ndarray, num_shards: int, cap: int) -> np.ndarray:
-    """Take the pairs (entity · K + shard) in order; an entity joins the first shard with room. -1 where none had."""
+def _fill(order: np.ndarray, sizes: np.ndarray, num_shards: int, cap: int, overshoot: bool) -> np.ndarray:
+    """Take the pairs (entity · K + shard) in order; an entity joins the first shard with room for it, or with
+    ``overshoot`` for any row. -1 where none had."""
     shards = np.full(len(sizes), -1)
     room = np.full(num_shards, cap)
     for pair in order:
         entity, shard = pair // num_shards, pair % num_shards
-        if shards[entity] < 0 and room[shard] >= sizes[entity]:
+        if shards[entity] < 0 and room[shard] >= (1 if overshoot else sizes[entity]):
             shards[entity] = shard
             room[shard] -= sizes[entity]
     return shards

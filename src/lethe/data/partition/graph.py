@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from lethe.config.sharding import Balance
 from lethe.core.random import Stream
 from lethe.data.partition.assignment import Assignment, Embeddings
 from lethe.data.partition.balanced import ROUNDS, cap_of, check_count, nearest_first, ubp
@@ -31,7 +32,7 @@ def blpa(
     previous: Assignment | None,
     stream: Stream,
     *,
-    slack: float,
+    balance: Balance,
     embeddings: Embeddings,
 ) -> np.ndarray:
     """Users join the shard that they are most tied to, the strongest tie first, while it has room.
@@ -39,14 +40,14 @@ def blpa(
     From a random start, until nothing moves or ROUNDS rounds. No embeddings are trained.
     """
     if previous is not None:
-        return ubp(interactions, num_shards, previous, stream, slack=slack, embeddings=embeddings)
+        return ubp(interactions, num_shards, previous, stream, balance=balance, embeddings=embeddings)
     catalogue = Catalogue.of(interactions)
     data = catalogue.encode(interactions)
     check_count(data.num_users, num_shards, "users")
-    incidence, sizes, cap = data.csr(), np.diff(data.indptr), cap_of(len(data), num_shards, slack)
-    shards = nearest_first(-stream.numpy("start").random((data.num_users, num_shards)), sizes, cap, "users")
+    incidence, sizes, cap = data.csr(), np.diff(data.indptr), cap_of(len(data), num_shards, balance)
+    shards = nearest_first(-stream.numpy("start").random((data.num_users, num_shards)), sizes, cap, "users", balance)
     for _ in range(ROUNDS):
-        moved = nearest_first(-_ties(incidence, shards, num_shards), sizes, cap, "users")
+        moved = nearest_first(-_ties(incidence, shards, num_shards), sizes, cap, "users", balance)
         if np.array_equal(moved, shards):
             break
         shards = moved
@@ -59,7 +60,7 @@ def bekm(
     previous: Assignment | None,
     stream: Stream,
     *,
-    slack: float,
+    balance: Balance,
     embeddings: Embeddings,
 ) -> np.ndarray:
     """Balanced k-means, as in ``ubp``, on embeddings that know the graph: the pre-trained ones spread through it."""
@@ -68,7 +69,7 @@ def bekm(
         catalogue, users, items = embeddings(rows, stream)
         return catalogue, *_spread(catalogue.encode(rows).csr(), users, items)
 
-    return ubp(interactions, num_shards, previous, stream, slack=slack, embeddings=spread)
+    return ubp(interactions, num_shards, previous, stream, balance=balance, embeddings=spread)
 
 
 def _ties(incidence: sp.csr_array, shards: np.ndarray, num_shards: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lethe.config.sharding import Balance
 from lethe.core.random import Stream, keyed_hash
 from lethe.data.partition.assignment import Assignment, Embeddings
 from lethe.data.split import pair_hash
@@ -20,7 +21,7 @@ def whole(
     previous: Assignment | None,
     stream: Stream,
     *,
-    slack: float,
+    balance: Balance,
     embeddings: Embeddings,
 ) -> np.ndarray:
     """No partition: every row is in shard 0."""
@@ -33,7 +34,7 @@ def user_hash(
     previous: Assignment | None,
     stream: Stream,
     *,
-    slack: float,
+    balance: Balance,
     embeddings: Embeddings,
 ) -> np.ndarray:
     """All rows of a user go to one shard, by keyed hash of the user: a user-level request touches one shard."""
@@ -46,7 +47,7 @@ def interaction_hash(
     previous: Assignment | None,
     stream: Stream,
     *,
-    slack: float,
+    balance: Balance,
     embeddings: Embeddings,
 ) -> np.ndarray:
     """Each row alone, by keyed hash of (user, item): SISA's random shards, made local."""
