@@ -25,7 +25,7 @@ from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, Triples, triple_batches
 from lethe.models.parts.fold_in import FoldIn
-from lethe.models.parts.graph import Graph, normalized_graph, symmetric_product
+from lethe.models.parts.graph import Graph, normalized_graph, smoothed
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -70,13 +70,7 @@ class LightGCN(towers.NonSampling):
     def smooth(self) -> tuple[Tensor, Tensor]:
         """The mean over layers 0..L -> (users [M, d], items [N, d])."""
         graph = Graph(self.graph_indptr, self.graph_columns, self.graph_values)
-        layer = torch.cat([self.users, self.items])
-        total = layer
-        for _ in range(self.config.num_layers):
-            layer = symmetric_product(graph, layer)
-            total = total + layer
-        users, items = (total / (self.config.num_layers + 1)).split([self.shape.num_users, self.shape.num_items])
-        return users, items
+        return smoothed(graph, self.users, self.items, self.config.num_layers)
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
         if self.config.loss == "bpr":
@@ -104,3 +98,6 @@ class LightGCN(towers.NonSampling):
 
     def factors(self) -> tuple[Tensor, Tensor]:
         return self.smooth_users, self.smooth_items
+
+    def unsmoothed(self) -> tuple[Tensor, Tensor]:
+        return self.users.detach(), self.items.detach()

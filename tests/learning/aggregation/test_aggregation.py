@@ -20,7 +20,7 @@ from lethe.models import MODELS, configure
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 
-SMALL = {"mostpop": {}, "wmf": {"embedding_dim": 8}}
+SMALL = {"mostpop": {}, "wmf": {"embedding_dim": 8}, "lightgcn": {"embedding_dim": 4, "epochs": 10}}
 
 
 def rows_of(*pairs: tuple[int, int]) -> Interactions:
@@ -177,6 +177,59 @@ def test_attention_learns(data):
     model.prepare(matrix, Stream(0))
     model.loss(next(model.batches(matrix, Stream(0)))).backward()
     assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters())
+
+
+def attention_of(sub_models, rows, **values):
+    """The aggregator as a model, prepared, with the matrix that it learns."""
+    config = AGGREGATORS["attention"].Config.parse(values, "attention")
+    towers = align(*stack(sub_models, rows, unsmoothed=config.num_layers > 0))
+    catalogue = Catalogue.of(rows)
+    model, matrix = Attention(config, catalogue.shape, *towers), catalogue.encode(rows)
+    model.prepare(matrix, Stream(0))
+    return model, matrix
+
+
+def test_attention_may_learn_by_the_loss_of_bpr(data):
+    rows, test = data
+    sub_models = by_row("wmf", rows)
+    model, matrix = attention_of(sub_models, rows, loss="bpr", reg=0.5)
+    (batch,) = model.batches(matrix, Stream(1))
+    assert len(batch.users) == len(matrix)
+    with torch.no_grad():
+        model.shifts.fill_(0.1)
+        users, items = (tower.numpy() for tower in model.combined())
+        loss = float(model.loss(batch))
+    expected = 0.5 * 0.01 * model.shifts.numel()
+    for u, i, j in zip(*(part.tolist() for part in batch), strict=True):
+        expected += np.log1p(np.exp(users[u] @ items[j] - users[u] @ items[i]))
+    assert loss == pytest.approx(expected, rel=1e-5)
+    mean, learned = fit("mean", sub_models, rows), fit("attention", sub_models, rows, loss="bpr", steps=60)
+    found = [evaluate(e.score, e.catalogue, rows, test, cutoffs=(10,))["ndcg@10"] for e in (mean, learned)]
+    assert found[1] > found[0]
+
+
+def test_attention_may_smooth_what_it_combined(data):
+    rows = data[0]
+    sub_models = by_user("lightgcn", rows)
+    model, matrix = attention_of(sub_models, rows, num_layers=2)
+    # What is combined is from before the shards' own smoothing.
+    first = sub_models[0].model
+    users, _ = stack(sub_models, rows, unsmoothed=True)
+    smooth, _ = stack(sub_models, rows)
+    balance = users.vectors[0] / first.users[0].detach().numpy()
+    np.testing.assert_allclose(users.vectors[: len(first.users)], first.users.detach().numpy() * balance, rtol=1e-4)
+    assert not np.allclose(users.vectors, smooth.vectors)
+    # The result is LightGCN's mean over layers of the whole graph.
+    adjacency = np.zeros((matrix.num_users + matrix.num_items,) * 2)
+    adjacency[matrix.users, matrix.num_users + matrix.items] = 1
+    adjacency += adjacency.T
+    degrees = np.maximum(adjacency.sum(axis=1), 1)
+    step = adjacency / np.sqrt(np.outer(degrees, degrees))
+    with torch.no_grad():
+        pooled = torch.cat([model.users(model.maps, model.shifts), model.items(model.maps, model.shifts)]).numpy()
+        combined = torch.cat(model.combined()).numpy()
+    np.testing.assert_allclose(combined, (pooled + step @ pooled + step @ step @ pooled) / 3, rtol=1e-4, atol=1e-6)
+    assert np.isfinite(fit("attention", sub_models, rows, num_layers=2, steps=3).score(np.arange(4))).all()
 
 
 def test_attention_starts_at_the_best_scale(data):

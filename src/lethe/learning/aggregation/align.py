@@ -40,7 +40,7 @@ class Tower:
         return total / np.maximum(weight, np.finfo(float).tiny)[:, None]
 
 
-def stack(sub_models: Sequence[SubModel], train: Interactions) -> tuple[Tower, Tower]:
+def stack(sub_models: Sequence[SubModel], train: Interactions, *, unsmoothed: bool = False) -> tuple[Tower, Tower]:
     """Users and items of two-tower sub-models over the catalogue of ``train``, each dimension rebalanced.
 
     Rebalancing makes a dimension equally long in both towers, which leaves their dot products as they are. A training
@@ -61,7 +61,7 @@ def stack(sub_models: Sequence[SubModel], train: Interactions) -> tuple[Tower, T
     share = 1.0 / np.maximum(holds.sum(axis=0), 1)
     users, items = _Stack(catalogue.users), _Stack(catalogue.items)
     for sub_model, place, held in zip(sub_models, places, holds, strict=True):
-        factors = sub_model.factors()
+        factors = sub_model.factors(unsmoothed=unsmoothed)
         if factors is None:
             raise ConfigError(
                 f"aggregator: needs sub-models with two towers, {type(sub_model.model).__name__} has none"

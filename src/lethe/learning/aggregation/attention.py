@@ -5,25 +5,30 @@ Chen et al., "Recommendation Unlearning", WWW 2022. With shard i's vectors p^i_u
     p^i_tr = W^i p^i + b^i,     q^i_tr = W^i q^i + b^i,     score(u, v) = (Σ_i α^i_u p^i_tr) · (Σ_i β^i_v q^i_tr)
     α^i_u = softmax over the shards that hold u of  h_1ᵀ ReLU(W_1 p^i_tr + b_1);   β the same with W_2, b_2, h_2
 
-trained on all remaining rows with the sub-models fixed. Deviations:
+trained on all remaining rows with the sub-models fixed (eq. 6.8). Deviations:
 a shard that does not hold a user or item takes no weight there (theirs gives untrained vectors a say);
 W^i starts as the rotation that brings the shards into one space, scaled by a line search, not at random, and its L2
-is of how far it goes from there;
-vectors of a model that smooths them (LightGCN) are combined smoothed, and not smoothed again along the whole graph;
+is of how far it goes from there, where eq. 6.8 has ‖Θ‖² of all parameters and their program adds it for BPR alone;
+vectors of a model that smooths them (LightGCN) are combined smoothed, and not smoothed again: ``num_layers`` combines
+them as they were before and smooths the result along the graph of all rows, as their program does;
 the logits get + log n, n being how many rows of the entity the shard saw;
-the loss is the whole-matrix square loss (eq. 3.9) for every kind of sub-model, over all rows at once, with the dropout
-of the combined user vectors integrated out; Adam, its rate falling linearly to 0.
+the loss is the whole-matrix square loss (eq. 3.9) for every kind of sub-model, where eq. 6.8 has the sub-model's own
+(``loss: bpr`` is BPR's), over all rows at once, with the dropout of the combined user vectors integrated out; Adam, its
+rate falling linearly to 0, for many more steps than their 10 epochs.
+No table here shows what each of these is worth by itself.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from lethe.config.section import Section
 from lethe.core.random import Stream
@@ -33,8 +38,9 @@ from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubMod
 from lethe.learning.device import CPU
 from lethe.learning.training import History
 from lethe.models.parts import base, losses, towers
-from lethe.models.parts.batches import RowBatch, row_batches
-from lethe.models.parts.fold_in import SquareLossRows
+from lethe.models.parts.batches import RowBatch, Triples, row_batches, triple_batches
+from lethe.models.parts.fold_in import FoldIn, SquareLossRows
+from lethe.models.parts.graph import Graph, normalized_graph, smoothed
 from lethe.models.solvers.pull import sum_by_owner
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
@@ -54,6 +60,12 @@ class Config(Section):
     """Share dropped of the combined user vectors' entries."""
     reg: float = Field(0.0, ge=0)
     """Factor of Σ‖W^i - W^i_start‖² + Σ‖b^i‖²."""
+    loss: Literal["non-sampling", "bpr"] = "non-sampling"
+    """The whole-matrix square loss, which alone reads ``negative_weight`` and ``dropout``, or BPR's, of as many triples
+    as there are interactions, drawn anew in each step."""
+    num_layers: int = Field(0, ge=0)
+    """Times that the combined vectors are smoothed along the graph of users and items of all rows; above 0 a sub-model
+    that smooths gives its vectors from before."""
 
 
 def fit(
@@ -62,12 +74,15 @@ def fit(
     """Align the sub-models and learn how to combine them. Raises ConfigError for sub-models without two towers."""
     catalogue = Catalogue.of(train)
     with training.one_thread():
-        users, items = align(*stack(sub_models, train))
+        users, items = align(*stack(sub_models, train, unsmoothed=config.num_layers > 0))
         model = Attention(config, catalogue.shape, users, items)
         history = training.train(model, catalogue.encode(train), stream, device)
     left, right = (tower.cpu().numpy() for tower in model.factors())
-    weights = model.negative_weights.numpy()
-    fold_in = SquareLossRows.of(right, weights, dropout=config.dropout)  # somebody new is in no shard
+    # Somebody new is in no shard.
+    if config.loss == "bpr":
+        fold_in: FoldIn = base.default_fold_in(right)
+    else:
+        fold_in = SquareLossRows.of(right, model.negative_weights.numpy(), dropout=config.dropout)
     return FactorEnsemble(catalogue, left, right, fold_in), history
 
 
@@ -75,6 +90,9 @@ class Attention(base.Model):
     """The combined towers as a model that learns by the one optimisation loop; one batch is all rows."""
 
     negative_weights: Tensor
+    graph_indptr: Tensor
+    graph_columns: Tensor
+    graph_values: Tensor
 
     def __init__(self, settings: Config, shape: Shape, users: Tower, items: Tower) -> None:
         config = base.GradientConfig(
@@ -92,10 +110,13 @@ class Attention(base.Model):
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         """Draw the attention's start, and scale both towers so that the loss is least along that line."""
+        if self.settings.num_layers:
+            for name, part in normalized_graph(data)._asdict().items():
+                self.register_buffer(f"graph_{name}", part, persistent=False)
         self.users.prepare(stream("users"))
         self.items.prepare(stream("items"))
         with torch.no_grad():
-            (batch,) = self.batches(data, stream)
+            (batch,) = row_batches(data, 0, stream.numpy("batches"))
             # In s = scale², the loss is a s² - 2 b s: two values of it give a and b.
             users, items = self.combined()
             minus, plus = (float(self._square_loss(sign * users, items, batch)) for sign in (-1.0, 1.0))
@@ -104,13 +125,21 @@ class Attention(base.Model):
         for pooling in (self.users, self.items):
             pooling.vectors *= scale
 
-    def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[RowBatch]:
-        return row_batches(data, 0, stream.numpy("batches"))
+    def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[RowBatch | Triples]:
+        kind = triple_batches if self.settings.loss == "bpr" else row_batches
+        return kind(data, 0, stream.numpy("batches"))
 
-    def loss(self, batch: RowBatch) -> Tensor:
+    def loss(self, batch: RowBatch | Triples) -> Tensor:
         start = torch.eye(self.maps.shape[1], device=self.maps.device)
         penalty = (self.maps - start).square().sum() + self.shifts.square().sum()
-        return self._square_loss(*self.combined(), batch) + self.settings.reg * penalty
+        users, items = self.combined()
+        if isinstance(batch, RowBatch):
+            return self._square_loss(users, items, batch) + self.settings.reg * penalty
+        # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
+        user = functional.embedding(batch.users, users)
+        positive, negative = (functional.embedding(rows, items) for rows in (batch.positives, batch.negatives))
+        preference = losses.bpr((user * positive).sum(dim=1), (user * negative).sum(dim=1))
+        return preference + self.settings.reg * penalty
 
     def _square_loss(self, users: Tensor, items: Tensor, batch: RowBatch) -> Tensor:
         return losses.non_sampling(
@@ -119,7 +148,11 @@ class Attention(base.Model):
 
     def combined(self) -> tuple[Tensor, Tensor]:
         """Users [M, d] and items [N, d]."""
-        return self.users(self.maps, self.shifts), self.items(self.maps, self.shifts)
+        users, items = self.users(self.maps, self.shifts), self.items(self.maps, self.shifts)
+        if not self.settings.num_layers:
+            return users, items
+        graph = Graph(self.graph_indptr, self.graph_columns, self.graph_values)
+        return smoothed(graph, users, items, self.settings.num_layers)
 
     def finish(self) -> None:
         self.towers = self.combined()

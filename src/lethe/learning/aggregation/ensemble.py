@@ -105,10 +105,10 @@ class SubModel:
             ratings = None if taken.ratings is None else torch.from_numpy(taken.ratings)
         return Given(None if contexts is None else torch.from_numpy(contexts), history, ratings)
 
-    def factors(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Its two towers ([its num_users, d], [its num_items, d]) float32, or None."""
+    def factors(self, *, unsmoothed: bool = False) -> tuple[np.ndarray, np.ndarray] | None:
+        """Its two towers ([its num_users, d], [its num_items, d]) float32, or None; ``unsmoothed`` by any graph."""
         with torch.inference_mode():
-            factors = self.model.factors()
+            factors = self.model.unsmoothed() if unsmoothed else self.model.factors()
         return None if factors is None else (factors[0].numpy(), factors[1].numpy())
 
 

@@ -198,6 +198,10 @@ class Model(nn.Module):
         """(users [num_users, d], items [num_items, d]) whose dot product is the score, or None if it has no such."""
         return None
 
+    def unsmoothed(self) -> tuple[Tensor, Tensor] | None:
+        """``factors()`` before any smoothing along the graph of its rows."""
+        return self.factors()
+
     def factors_or_fail(self) -> tuple[Tensor, Tensor]:
         """``factors()``; raises TypeError if the model has none."""
         factors = self.factors()

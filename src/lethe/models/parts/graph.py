@@ -40,6 +40,17 @@ def normalized_graph(data: InteractionMatrix, degrees: tuple[np.ndarray, np.ndar
     )
 
 
+def smoothed(graph: Graph, users: Tensor, items: Tensor, num_layers: int) -> tuple[Tensor, Tensor]:
+    """LightGCN's smoothing: the mean over layers 0..``num_layers`` of users [M, d] and items [N, d]."""
+    layer = torch.cat([users, items])
+    total = layer
+    for _ in range(num_layers):
+        layer = symmetric_product(graph, layer)
+        total = total + layer
+    left, right = (total / (num_layers + 1)).split([len(users), len(items)])
+    return left, right
+
+
 def symmetric_product(graph: Graph, x: Tensor) -> Tensor:
     """graph [n, n] @ x [n, d] -> [n, d]; differentiable in ``x``, not in the graph."""
     product: Tensor = _SymmetricProduct.apply(x, *graph)  # type: ignore[no-untyped-call]
