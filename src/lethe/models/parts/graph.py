@@ -47,7 +47,7 @@ def smoothed(graph: Graph, users: Tensor, items: Tensor, num_layers: int) -> tup
     for _ in range(num_layers):
         layer = symmetric_product(graph, layer)
         total = total + layer
-    left, right = (total / (num_layers + 1)).split([len(users), len(items)])
+    left, right = torch.split(total / (num_layers + 1), [len(users), len(items)])
     return left, right
 
 
