@@ -433,15 +433,24 @@ def idle(
 
 @app.command()
 def coverage(
+    data_dir: DataDir = DATA,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
-    """What of the sources is measured, built or missing, checked by code: reports/tables/coverage.{json,md}."""
+    """What of the sources is measured, built or missing, checked by code: reports/tables/coverage.{json,md}.
+
+    Where the research data are at hand, also whether the tables still make the rows that are named.
+    """
     from benchmarks.claims import Figures
     from benchmarks.coverage import Coverage
     from benchmarks.coverage import report as listed
 
-    contents, text = listed(Coverage.read(), Figures(RESULTS), _command())
+    items = Coverage.read()
+    contents, text = listed(items, Figures(RESULTS), _command())
+    if not data_dir.is_dir():
+        typer.echo(f"{data_dir}: not there; whether the tables still make these rows was not looked at", err=True)
+    elif faults := items.unmade(data_dir):
+        raise ConfigError(f"coverage.yaml: {len(faults)} faults: {'; '.join(faults)}")
     _publish("coverage", contents, text, as_json, commit)
 
 

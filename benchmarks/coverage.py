@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from benchmarks.claims import VERDICTS, Comparison, Figures, verdict
-from benchmarks.table import TABLES
+from benchmarks.table import TABLES, Table
 from lethe.config.section import Section, read_yaml
 from lethe.data.partition import PARTITIONS
 from lethe.errors import ConfigError, DataError
@@ -122,6 +122,18 @@ class Coverage(Section):
             found += [f"{kind} {name} is named by no item" for name in sorted(unnamed)]
         tables = {table for item in self.items for table in item.names_rows}
         return found + [f"table {name} is named by no item" for name in TABLES if name not in tables | _OWN]
+
+    def unmade(self, data_dir: Path) -> list[str]:
+        """Rows that it names and the tables' modules, over the data, don't make. Raises DataError without the data."""
+        named: dict[str, set[str]] = {}
+        for item in self.items:
+            for table, rows in item.names_rows.items():
+                named.setdefault(table, set()).update(rows)
+        return [
+            f"{table}'s module makes no row {row!r}"
+            for table in TABLES
+            for row in sorted(named.get(table, set()) - {made.model for made in Table.load(table, data_dir).rows})
+        ]
 
 
 _OWN = frozenset({"activity-groups", "multibehaviour-taobao-mb-clean", "receraser-retrain-ml1m"})

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from benchmarks import __main__ as command
 from benchmarks.claims import Comparison, Figures, Verdict, verdict
 from benchmarks.coverage import BEYOND, STATES, Coverage, Item, report
+from benchmarks.table import Result, Row, Table
 from benchmarks.what_we_found import page
 from lethe.errors import ConfigError
 from tests.conftest import ROOT
@@ -150,8 +151,24 @@ def test_times_of_parts_are_added(tmp_path: Path) -> None:
     assert small(tmp_path).cell("small", "A", "x + y")[:1] == (3.0,)
 
 
+def test_rows_that_a_table_no_longer_makes_are_named(
+    coverage: Coverage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(name: str, data_dir: Path) -> Table:
+        labels = Figures(RESULTS).rows(name) - ({"WMF"} if name == "enmf-ml1m" else set())
+        return Table(name, "", {}, [Row(label, lambda seed: Result({}, 0.0), {}) for label in sorted(labels)])
+
+    monkeypatch.setattr(Table, "load", load)
+    assert coverage.unmade(tmp_path) == ["enmf-ml1m's module makes no row 'WMF'"]
+    monkeypatch.setattr(command, "REPORTS", tmp_path / "reports")
+    done = CliRunner().invoke(command.app, ["coverage", "--data-dir", str(tmp_path)])
+    assert isinstance(done.exception, ConfigError)
+    assert not (tmp_path / "reports").exists()
+
+
 def test_the_command_prints_counts_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "REPORTS", tmp_path / "reports")
-    done = CliRunner().invoke(command.app, ["coverage", "--json"])
+    done = CliRunner().invoke(command.app, ["coverage", "--json", "--data-dir", str(tmp_path / "none")])
     assert done.exit_code == 0
     assert json.loads(done.stdout)["items"] == 199
+    assert "none: not there" in done.stderr
