@@ -5,7 +5,8 @@ He et al., "Neural Collaborative Filtering", WWW 2017, section 3.2.
     min Σ_(u,v) [softplus(ŷ_uv) - y_uv ŷ_uv],      ŷ_uv = hᵀ(p_u ⊙ q_v)
 
 over every interaction and ``num_negatives`` random lacked items for each. Deviations from the authors' program: L2 on
-the vectors of the sampled pairs rather than on whole tables; h starts at 1, so that the start is a dot product.
+the vectors of the sampled pairs rather than on whole tables; h starts at 1, so that the start is a dot product. The
+thesis (Fig. 3.8) tunes a dropout, which they have not; it is 0 here unless ``dropout``, of p, says otherwise.
 """
 
 from __future__ import annotations
