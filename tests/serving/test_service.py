@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.serving import hidden
 from lethe.serving.deployment import Deployment
+from lethe.serving.logs import JsonLines
 from lethe.serving.package import Package
 from tests.serving.conftest import make_workspace, promote
 
@@ -33,6 +36,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Deploym
 def client(served: tuple[Workspace, Deployment]) -> Iterator[TestClient]:
     workspace, _ = served
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.getLogger("lethe"), "propagate", True)  # what the service sets ends with it
         patch.setenv("LETHE_DEPLOYMENT", str(workspace.deployment))
         patch.setenv("LETHE_HIDDEN_USERS", str(workspace.hidden_users))
         from bentoml._internal.configuration.containers import BentoMLContainer
@@ -168,7 +172,10 @@ def test_a_malformed_body_is_one_line(client: TestClient, content: bytes, status
 
 
 def test_no_request_leaves_an_id_in_a_log(
-    client: TestClient, served: tuple[Workspace, Deployment], caplog: pytest.LogCaptureFixture, capfd: Any
+    client: TestClient,
+    served: tuple[Workspace, Deployment],
+    caplog: pytest.LogCaptureFixture,
+    capfd: Any,
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         for body in ({"user_id": USER}, {"user_id": USER, "k": 0}, {"user_id": USER, "family": "c"}, {"item_id": USER}):
@@ -176,4 +183,24 @@ def test_no_request_leaves_an_id_in_a_log(
         client.post("/similar_items", json={"item_id": USER})
         for path in Path(served[0].state).rglob("*.log"):
             assert USER not in path.read_text()
+    assert '"route": "/recommend"' in caplog.text
     assert USER not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_a_line_is_logged_once(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, elsewhere = io.StringIO(), io.StringIO()
+    handler = next(own for own in logging.getLogger("lethe").handlers if isinstance(own.formatter, JsonLines))
+    monkeypatch.setattr(handler, "stream", ours)
+    other = logging.StreamHandler(elsewhere)
+    logging.getLogger().addHandler(other)
+    client.post("/recommend", json={"user_id": USER})
+    logging.getLogger().removeHandler(other)
+    assert json.loads(ours.getvalue())["route"] == "/recommend"
+    assert "/recommend" not in elsewhere.getvalue()
+
+
+def test_spans_that_nobody_collects_are_not_made(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr("opentelemetry.sdk.trace.Tracer.start_span", lambda _, name, *rest, **more: made.append(name))
+    assert client.post("/recommend", json={"user_id": USER}).status_code == 200
+    assert not made

@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from starlette.datastructures import Headers, State
 from starlette.middleware.cors import CORSMiddleware
@@ -227,6 +227,7 @@ class Gate:
         logger.info(json.dumps(line))
 
 
+@lru_cache(CALLERS)
 def _from_here(address: str) -> bool:
     """Whether an address is of this very machine; a socket in the file system has none."""
     try:

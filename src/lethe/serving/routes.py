@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
@@ -33,20 +33,18 @@ class Refusal(BaseModel):
     error: str
 
 
-# Both are coroutines: FastAPI would call plain functions in a thread each, which costs more than the answer.
-async def _desk(request: Request) -> Desk:
+def _desk(request: Request) -> Desk:
+    # Not a dependency of FastAPI's: solving one costs as much as scoring a user against a few thousand items.
     desk: Desk = request.app.state.desk
     return desk
 
 
-async def _operator(request: Request) -> bool:
+def _by_operator(request: Request) -> bool:
     """Whether who asks may see who is known; without a gate before us it is whoever runs us."""
     roles: frozenset[Role] = getattr(request.state, "roles", frozenset(Role))
     return Role.OPERATOR in roles
 
 
-Served = Annotated[Desk, Depends(_desk)]
-ByOperator = Annotated[bool, Depends(_operator)]
 router = APIRouter()
 
 
@@ -69,36 +67,41 @@ def _new_id() -> str:
 
 
 @router.post("/recommend", response_model=Recommended)
-async def recommend(asked: ForUser, desk: Served, operator: ByOperator) -> Response:
+async def recommend(asked: ForUser, request: Request) -> Response:
     """The best items a user has not seen; the popular ones for a user the model doesn't know."""
+    desk = _desk(request)
 
     def work() -> Recommended:
         given = {"context": asked.context, "history": asked.history, "ratings": asked.ratings}
         return desk.recommend(asked.user_id, asked.k, asked.family, **given, wish=asked)  # type: ignore[arg-type]
 
     answer = await _work(desk, desk.cells(asked.family, 1 + 9 * bool(asked.history)), work)
-    return _sent(_signed(answer, operator))
+    return _sent(_signed(answer, _by_operator(request)))
 
 
 @router.post("/recommend/batch", response_model=Batch)
-async def recommend_batch(asked: ForUsers, desk: Served, operator: ByOperator) -> Response:
+async def recommend_batch(asked: ForUsers, request: Request) -> Response:
     """The best unseen items of each of many users, scored together."""
+    desk = _desk(request)
     cells = desk.cells(asked.family, len(asked.user_ids))
     answers = await _work(desk, cells, lambda: desk.recommend_many(asked.user_ids, asked.k, asked.family, asked))
+    operator = _by_operator(request)
     return _sent(Batch(answers=[_signed(answer, operator) for answer in answers]))
 
 
 @router.post("/similar_items", response_model=Similar)
-async def similar_items(asked: ForItem, desk: Served) -> Response:
+async def similar_items(asked: ForItem, request: Request) -> Response:
     """The items nearest to an item, or to several."""
+    desk = _desk(request)
     cells = desk.cells(asked.family)
     answer = await _work(desk, cells, lambda: desk.similar_items(asked.items, asked.k, asked.family, asked))
     return _sent(answer.model_copy(update={"recommendation_id": _new_id()}))
 
 
 @router.post("/score", response_model=Scores)
-async def score(asked: ForScores, desk: Served) -> Scores:
+async def score(asked: ForScores, request: Request) -> Scores:
     """The scores of given items for a user, seen or not."""
+    desk = _desk(request)
 
     def work() -> Scores:
         given = {"context": asked.context, "history": asked.history}
@@ -108,8 +111,9 @@ async def score(asked: ForScores, desk: Served) -> Scores:
 
 
 @router.post("/explain", response_model=Explained)
-async def explain(asked: ForReasons, desk: Served) -> Explained:
+async def explain(asked: ForReasons, request: Request) -> Explained:
     """Which of the user's items most carried an item's score."""
+    desk = _desk(request)
 
     def work() -> Explained:
         return desk.explain(asked.user_id, asked.item_id, asked.k, asked.family, asked.history)
@@ -118,15 +122,15 @@ async def explain(asked: ForReasons, desk: Served) -> Explained:
 
 
 @router.post("/person", response_model=Person)
-async def person(asked: ForPerson, desk: Served) -> Person:
+async def person(asked: ForPerson, request: Request) -> Person:
     """For the privacy officer: which families know somebody, and in which datasets they are hidden."""
-    return desk.person(asked.user_id)
+    return _desk(request).person(asked.user_id)
 
 
 @router.get("/model", response_model=ServedModels)
-async def model(desk: Served) -> ServedModels:
+async def model(request: Request) -> ServedModels:
     """What is served: version, data digest and guarantee of each family; the bento; the worker's process id."""
-    return ServedModels(**dict(desk.describe()), pid=os.getpid())
+    return ServedModels(**dict(_desk(request).describe()), pid=os.getpid())
 
 
 async def index() -> dict[str, object]:

@@ -54,7 +54,8 @@ def hidden_users() -> HiddenUsers:
     return Everybody()
 
 
-@bentoml.service(logging={"access": {"enabled": False}})
+# Unless it is told that nothing is traced, BentoML makes three spans a request even where nobody collects any.
+@bentoml.service(logging={"access": {"enabled": False}}, tracing={"excluded_urls": [".*"]})
 @bentoml.asgi_app(api)
 class Recommender:
     """Recommendations from the pinned version of each family."""

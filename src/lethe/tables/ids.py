@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,7 +63,14 @@ class Ids:
 
     def place(self, raw: int | str) -> int:
         """The dense index of one id, or -1. 42 and "42" name the same integer; no other spelling does."""
-        return int(self.encode(np.array([str(raw)], dtype=object))[0])
+        wanted: int | str | None = str(raw) if self.values.dtype == object else as_integer(str(raw))
+        if wanted is None or not len(self.values):
+            return -1
+        if self._places is not None:
+            place = int(wanted) - int(self.values[0]) + 1
+            return int(self._places[place]) if 0 < place < len(self._places) else -1
+        place = bisect_left(self.values, wanted)
+        return place if place < len(self.values) and self.values[place] == wanted else -1
 
     def encode(self, ids: np.ndarray) -> np.ndarray:
         """Raw ids [m] -> dense indices [m] int64; -1 where the id is unknown."""
