@@ -21,8 +21,8 @@ from lethe.forgetting.intake import retry
 from lethe.forgetting.standing import ledger
 
 Fault = Callable[[Workspace], dict[str, Any]]
-STOPPED = (-signal.SIGKILL, INTERRUPTED, -signal.SIGINT)
-"""Exit codes of a run that was killed, and of one that was interrupted, by itself and by the signal."""
+STOPPED = (-signal.SIGKILL, INTERRUPTED)
+"""Exit codes of a run that was killed, and of one that was interrupted."""
 TIMEOUT = 900
 """Seconds a run may take on a busy machine before it counts as hung."""
 

@@ -115,10 +115,12 @@ def arm(point: Point) -> None:
         mine = next(calls) == point.call
         if mine and point.when == "before":
             kill(point.signal)
+        timer = threading.Timer(point.seconds, kill, [point.signal])
         if mine and point.when == "inside":
-            threading.Timer(point.seconds, kill, [point.signal]).start()
+            timer.start()
         result = original(*args, **kwargs)
         if mine:  # What was to be killed inside may end before its time.
+            timer.cancel()
             kill(point.signal)
         return result
 

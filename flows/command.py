@@ -54,12 +54,20 @@ def command(run: Callable[[], object]) -> None:
 
 
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
-    """End at once, as a kill would: Prefect would wait for models that are in training, and ask a server that is gone.
-
-    A second Ctrl-C doesn't wait for children either.
-    """
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """End at once, as a kill would: Prefect would wait for models in training, and ask a server that is gone."""
+    signal.signal(signal.SIGINT, _interrupted_again)
     process.end_children()
+    _end()
+
+
+def _interrupted_again(number: int, frame: FrameType | None) -> NoReturn:
+    """A second Ctrl-C doesn't wait for children either."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process.kill_children()
+    _end()
+
+
+def _end() -> NoReturn:
     with suppress(OSError):
         os.write(sys.stderr.fileno(), b"error: interrupted; the next run resumes what was under way\n")
     os._exit(process.INTERRUPTED)

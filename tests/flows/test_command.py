@@ -77,6 +77,37 @@ command(run)
     assert interrupt(process) == (130, ONE_LINE, [])
 
 
+DEAF = """
+import signal, time
+from pathlib import Path
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, lambda number, frame: Path("asked").touch())
+Path("begun").touch()
+while True:
+    time.sleep(0.1)
+"""
+
+
+def test_a_second_ctrl_c_waits_for_nobody(tmp_path: Path) -> None:
+    (tmp_path / "deaf.py").write_text(DEAF)
+    process = start(
+        tmp_path,
+        """
+import subprocess, sys
+from flows.command import command
+
+command(lambda: subprocess.run([sys.executable, "deaf.py"]))
+""",
+    )
+    wait_for(tmp_path / "begun")
+    (child,) = psutil.Process(process.pid).children()
+    os.kill(process.pid, signal.SIGINT)
+    wait_for(tmp_path / "asked")
+    assert interrupt(process) == (130, ONE_LINE, [])
+    assert not child.is_running()
+
+
 MODULE = """
 import signal, time
 from pathlib import Path

@@ -97,6 +97,8 @@ def _lines(answer: Answer) -> list[str]:
     else:
         due = f"due {request.due:%Y-%m-%d} ({request.days_left()} days)"
         lines = [f"{request.id} {request.state}{known}: {request.held} held; {due}"]
+    for other in answer.same_person:
+        lines.append(f"  the same person under another id: {other.id} {other.state}, {other.held} held")
     for name, rows in answer.elsewhere.items():
         lines.append(f"  the same id is held in {name} too ({rows} rows): --everywhere, or --dataset {name}")
     if answer.rows_as_item:
@@ -276,6 +278,27 @@ def forget_lift(
         actor or getpass.getuser(),
     )
     typer.echo("lifted: rows that are new enter with the next lethe train")
+
+
+@app.command("alias")
+def forget_alias(
+    user: Annotated[str | None, typer.Option(help="An id, as in the source.")] = None,
+    same_as: Annotated[str | None, typer.Option("--same-as", help="Another id of the same person.")] = None,
+    file: Annotated[str | None, typer.Option(help="CSV of many: two ids a line; - is input.")] = None,
+    dataset: Dataset = None,
+    remove: Annotated[bool, typer.Option("--remove", help="They are not the same person after all.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Record that accounts were merged, by keyed digests: a request about one id finds the rows of the others too."""
+    from lethe.forgetting.bulk import read_pairs
+    from lethe.forgetting.standing import alias
+
+    if (file is None) == (user is None or same_as is None) or (file is not None and (user or same_as)):
+        raise RequestError("alias: name --user and --same-as, or --file")
+    pairs = read_pairs(str(file)) if user is None or same_as is None else [(user, same_as)]
+    changed = alias(workspace(), dataset, pairs, remove=remove)
+    word = "removed" if remove else "recorded"
+    show({"aliases": len(pairs), word: changed}, as_json, [f"{len(pairs)} aliases, {changed} {word}"])
 
 
 def _time(since: str | None) -> datetime | None:

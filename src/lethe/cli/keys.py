@@ -62,6 +62,8 @@ def keys_rotate(
     typer.echo(f"key {rotated.fingerprint}: {rotated.kept} lines of the suppression list made anew")
     if rotated.dropped:
         typer.echo(f"  {rotated.dropped} given up: nobody knows whom they named, so those may come back")
+    if rotated.dropped_aliases:
+        typer.echo(f"  {rotated.dropped_aliases} aliases given up: tell them again (lethe forget alias)")
 
 
 @app.command("api")

@@ -153,7 +153,18 @@ def end_children() -> None:
     has a session of its own to outlive us."""
     for child in list(_UNDER_WAY):
         _let_end(child)
-    _stop([child for child in psutil.Process().children(recursive=True) if _in_our_session(child)])
+    _stop(_children())
+
+
+def kill_children() -> None:
+    """Kill every process that this one started, but for a service; what they were writing is left as it is."""
+    for child in _children():
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+def _children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children(recursive=True) if _in_our_session(child)]
 
 
 def _in_our_session(process: psutil.Process) -> bool:

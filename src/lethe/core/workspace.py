@@ -60,6 +60,11 @@ class Workspace:
         """Keyed digests of what must not come back; `ingest` depends on its folder."""
         return self.root / "suppression" / "list.csv"
 
+    @property
+    def aliases(self) -> Path:
+        """Keyed digests of ids that are one person's."""
+        return self.state / "aliases.csv"
+
     def source_copy(self, dataset: str) -> Path:
         """Our own copy of a downloaded source, which a forget run rewrites."""
         return self.root / "data" / dataset / "source.parquet"

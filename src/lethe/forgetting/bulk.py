@@ -17,16 +17,7 @@ def read_asks(file: str) -> list[Ask]:
 
     An id stands in the file to the letter; one with a comma, a quote or a line break stands in quotes.
     """
-    try:
-        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        # Lines end as CSV has it, and where no other rule of text says so: an id may hold any mark.
-        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
-        rows = [(lines.line_num, row) for row in lines if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else "must be UTF-8"
-        if isinstance(error, csv.Error):
-            reason = f"line {lines.line_num}: {error}"
-        raise RequestError(f"file: {file}: {reason}") from None
+    rows = _read(file)
     head = [name.strip().lower() for name in rows[0][1]] if rows else []
     if "user" not in head:
         if wide := sum(len(row) > 1 for _, row in rows):
@@ -43,6 +34,34 @@ def read_asks(file: str) -> list[Ask]:
                 "stand in quotes"
             )
     return _grouped(dict(zip(head, row, strict=True)) for _, row in rows[1:])
+
+
+def read_pairs(file: str) -> list[tuple[str, str]]:
+    """Two ids a line of a CSV file (``-``: of the input), below no head line or one that names user and same_as.
+    Raises RequestError."""
+    rows = _read(file)
+    if rows and [name.strip().lower() for name in rows[0][1]] == ["user", "same_as"]:
+        del rows[0]
+    if not rows:
+        raise RequestError("file: must have a line of two ids at least")
+    for number, row in rows:
+        if len(row) != 2:
+            raise RequestError(f"file: line {number} has {len(row)} columns, must be two ids of one person")
+    return [(one, other) for _, (one, other) in rows]
+
+
+def _read(file: str) -> list[tuple[int, list[str]]]:
+    """The lines of a CSV file that aren't empty, with their numbers."""
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        # Lines end as CSV has it, and where no other rule of text says so: an id may hold any mark.
+        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        return [(lines.line_num, row) for row in lines if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else "must be UTF-8"
+        if isinstance(error, csv.Error):
+            reason = f"line {lines.line_num}: {error}"
+        raise RequestError(f"file: {file}: {reason}") from None
 
 
 def read_id() -> str:

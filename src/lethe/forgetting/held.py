@@ -16,14 +16,18 @@ import pyarrow.parquet as pq
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data import sources
+from lethe.data.suppression import INTERACTIONS
 from lethe.errors import LetheError
 from lethe.forgetting.certificate.nothing import ARTIFACTS, OBJECTS, VERSIONS
-from lethe.forgetting.ledger.requests import ForgetRequest, Held, counts_beside, holds
+from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, counts_beside, holds
 from lethe.tables.columns import from_arrow
 from lethe.tables.ids import among, as_integer, near, same_id
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
-from lethe.tables.side_tables import SideTables
+from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SideTables
+
+AllThereIs = tuple[list[tuple[str, Interactions]], list[SideTables]]
+"""A dataset's tables by name, and its side tables."""
 
 _PEOPLE = ("users.parquet", "friends.parquet")
 """Where a model keeps the ids it knows, in a column "id"."""
@@ -131,6 +135,34 @@ def source_rows(workspace: Workspace, params: Params, dataset: str) -> Interacti
         return None
 
 
+def all_there_is(workspace: Workspace, params: Params, dataset: str) -> AllThereIs:
+    """Tables by name, and side tables: as ingested, and as the source has them now."""
+    source, beside = source_rows(workspace, params, dataset), []
+    tables = [] if source is None else [(INTERACTIONS, source)]
+    if workspace.interactions(dataset).is_file():
+        held = Tables.read(workspace, dataset)
+        tables.append((INTERACTIONS, held.rows))
+        beside.append(held.beside)
+    if source is not None:
+        beside.append(_side_of_source(workspace, params, dataset, source))
+    tables += [(BEHAVIOUR + name, rows) for side in beside for name, rows in side.behaviours.items()]
+    return tables, beside
+
+
+def _side_of_source(workspace: Workspace, params: Params, dataset: str, source: Interactions) -> SideTables:
+    try:
+        return sources.read_side(params.datasets[dataset], source, root=workspace.source_root, strict=False)
+    except LetheError:
+        return NO_TABLES
+
+
+def every_id(tables: Sequence[tuple[str, Interactions]], beside: Sequence[SideTables]) -> set[str]:
+    """Each id that may be a person's: users, and items too, where people are items."""
+    columns = [column for _, rows in tables for column in (rows.user_ids, rows.item_ids)]
+    columns += [t.columns[n] for side in beside for t in side.tables.values() for n in ID_COLUMNS if n in t.columns]
+    return {str(raw) for column in columns for raw in np.unique(column)}
+
+
 def elsewhere(workspace: Workspace, dataset: str, users: Sequence[str]) -> dict[str, int]:
     """In which other datasets, also such as left params.yaml, these ids are held: rows of interactions."""
     rows = {}
@@ -155,6 +187,15 @@ def earlier_files(workspace: Workspace, dataset: str, requests: Sequence[ForgetR
 def files_by_place(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> dict[str, list[int]]:
     """The same of each place: the dataset's versions, the artifacts and the DVC objects that nothing in use is made
     of."""
+    return {name: _holding(files, requests) for name, files in _earlier(workspace, dataset).items()}
+
+
+def ids_of_earlier_files(workspace: Workspace, dataset: str) -> set[str]:
+    """The people of all these files."""
+    return set().union(*(_people_in(path) for files in _earlier(workspace, dataset).values() for path in files))
+
+
+def _earlier(workspace: Workspace, dataset: str) -> dict[str, list[Path]]:
     # Not at the top: asking about somebody who is held must not wait for the model store's imports.
     from lethe.build.registry import Registry
     from lethe.core.artifacts import ArtifactStore
@@ -163,12 +204,11 @@ def files_by_place(workspace: Workspace, dataset: str, requests: Sequence[Forget
     registry = Registry(workspace)
     versions = [version for family in registry.families() for version in registry.versions(family)]
     live = set[str]().union(*live_artifacts(workspace, kept=()).values())
-    places = {
+    return {
         VERSIONS: _tables_in(version.artifact.path for version in versions if version.info.dataset == dataset),
         ARTIFACTS: _tables_in(m.path for m in ArtifactStore(workspace.artifacts).all() if m.key not in live),
         OBJECTS: superseded_objects(workspace),
     }
-    return {name: _holding(files, requests) for name, files in places.items()}
 
 
 def _holding(files: Iterable[Path], requests: Sequence[ForgetRequest]) -> list[int]:

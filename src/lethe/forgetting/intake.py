@@ -9,14 +9,16 @@ from datetime import UTC, datetime
 
 from lethe.config.params import Params
 from lethe.core.canonical import Json
+from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import RequestError
+from lethe.forgetting.aliases import Aliases, ids_of_the_same
 from lethe.forgetting.held import Tables, earlier_files, elsewhere, near_spellings, rows_of, source_rows, tally
 from lethe.forgetting.ledger.requests import Fact, ForgetRequest, Held
 from lethe.forgetting.nothing import ending
 from lethe.forgetting.removal import subjects
-from lethe.forgetting.standing import check_list, has_data, ledger, one_dataset, within_reach
+from lethe.forgetting.standing import check_list, digests_asked_about, has_data, ledger, one_dataset, within_reach
 from lethe.tables.ids import as_integer
 
 _FEW = 5  # Unknown ids whose other spellings are looked for: among many, one after the other would take long.
@@ -57,10 +59,12 @@ class Answer:
     """Rows of the same id in other datasets."""
     rows_as_item: int
     """Rows with the same id as an item, about which nobody has said whether it is the person."""
+    same_person: tuple[ForgetRequest, ...] = ()
+    """Requests about the person's other ids, where accounts were merged."""
 
     def to_json(self) -> Json:
         more = {"is_new": self.is_new, "elsewhere": dict(self.elsewhere), "rows_as_item": self.rows_as_item}
-        return self.request.to_json() | more
+        return self.request.to_json() | more | {"same_person": [request.to_json() for request in self.same_person]}
 
 
 def submit(
@@ -90,6 +94,21 @@ def submit_all(
         raise _nobody(", ".join(names), unknown, asks, max(one.looked.near for one in asked))
     others = elsewhere(workspace, names[0], [ask.user for ask in asks]) if len(asks) == len(names) == 1 else {}
     return [answer for one in asked for answer in _take(workspace, params, one, terms, others)]
+
+
+def follow_merged(workspace: Workspace) -> None:
+    """Ask about ids of the same persons as those who wait, such as came since these were asked about."""
+    if not Aliases.read(workspace.aliases).pairs:
+        return
+    params, book = Params.read(workspace.params), ledger(workspace)
+    asked = digests_asked_about(workspace)
+    for dataset in within_reach(workspace, params):
+        mine = [r for r in book.in_state("accepted") if r.dataset == dataset and r.kind == "user"]
+        ids = ids_of_the_same(workspace, params, dataset, [str(request.user) for request in mine])
+        for request, others in zip(mine, ids, strict=True):
+            new = [Ask(raw) for raw in others if (dataset, subject_digest(dataset, raw)) not in asked]
+            if new:
+                submit_all(workspace, dataset, new, Terms(request.reason, request.ticket, request.also_item))
 
 
 def take_up(workspace: Workspace) -> list[ForgetRequest]:
@@ -171,7 +190,9 @@ class _Asked:
 
     dataset: str
     requests: list[ForgetRequest]
-    """One an ask, also where two asks are the same."""
+    """One an ask, also where two asks are the same; after them those about other ids of the same persons."""
+    others: list[list[int]]
+    """Of each ask, which of the requests these are."""
     looked: _Looked
     rows_as_item: list[int]
 
@@ -179,13 +200,19 @@ class _Asked:
     def unknown(self) -> set[int]:
         """Which of the asks are about somebody whom nobody knows."""
         subjects = {request.subject for request in self.looked.unknown}
-        return {place for place, request in enumerate(self.requests) if request.subject in subjects}
+        # Whose other id is held is known.
+        alone = (place for place, others in enumerate(self.others) if not others)
+        return {place for place in alone if self.requests[place].subject in subjects}
 
 
 def _asked(workspace: Workspace, params: Params, dataset: str, asks: Sequence[Ask], terms: Terms) -> _Asked:
-    requests = [_request(params, dataset, ask, terms) for ask in asks]
+    others, merged = list[list[int]](), list[Ask]()
+    for ask, ids in zip(asks, ids_of_the_same(workspace, params, dataset, [ask.user for ask in asks]), strict=True):
+        others.append([len(asks) + len(merged) + number for number in range(len(ids))])
+        merged += [Ask(raw, ask.items) for raw in ids]
+    requests = [_request(params, dataset, ask, terms) for ask in [*asks, *merged]]
     looked = _look(workspace, params, dataset, list({request.subject: request for request in requests}.values()))
-    return _Asked(dataset, requests, looked, _unsaid_items(params, dataset, looked.tables, requests, terms))
+    return _Asked(dataset, requests, others, looked, _unsaid_items(params, dataset, looked.tables, requests, terms))
 
 
 def _take(workspace: Workspace, params: Params, asked: _Asked, terms: Terms, others: Mapping[str, int]) -> list[Answer]:
@@ -196,7 +223,10 @@ def _take(workspace: Workspace, params: Params, asked: _Asked, terms: Terms, oth
         end=ending(workspace, params, book, looked.nothing if accept else ()),
         actor=terms.actor,
     )
-    return [Answer(*one, others, rows) for one, rows in zip(taken, asked.rows_as_item, strict=True)]
+    return [
+        Answer(*taken[place], others, asked.rows_as_item[place], tuple(taken[one][0] for one in same_person))
+        for place, same_person in enumerate(asked.others)
+    ]
 
 
 def _look(workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]) -> _Looked:

@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from lethe.config.params import Params
-from lethe.config.table import TableFormat
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
+from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.held import Tables, source_rows
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, covered_by, mentioned_by
+from lethe.forgetting.standing import digests_asked_about, has_time
 from lethe.tables.columns import from_arrow, read_parquet, write_parquet
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import BEHAVIOUR
@@ -21,7 +22,7 @@ from lethe.tables.side_tables import BEHAVIOUR
 def take_out(workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]) -> None:
     """Put the subjects of requests on the suppression list, and with them every row that is theirs now, so that a lift
     brings none of those back; rewrite our copy of the source without them. Safe to repeat."""
-    entries = [*subjects(requests), *_rows(workspace, params, dataset, requests)]
+    entries = [*subjects(requests), *_same_persons(workspace, requests), *_rows(workspace, params, dataset, requests)]
     listed = SuppressionList.read(workspace.suppression).add(entries)
     copy = workspace.source_copy(dataset)
     if copy.is_file():
@@ -50,12 +51,6 @@ def _covered(table: pa.Table, requests: Sequence[ForgetRequest]) -> np.ndarray:
     return mentioned_by(requests, columns, len(table))
 
 
-def has_time(params: Params, dataset: str) -> bool:
-    """Whether a dataset's timestamps, if there are any, are times and no mere positions."""
-    source = params.datasets[dataset].source if dataset in params.datasets else None
-    return not isinstance(source, TableFormat) or source.ticks is not None
-
-
 def subjects(requests: Sequence[ForgetRequest]) -> Iterator[Suppressed]:
     """The list's lines for what requests are about; none of one whose subject is erased."""
     for request in requests:
@@ -67,6 +62,17 @@ def subjects(requests: Sequence[ForgetRequest]) -> Iterator[Suppressed]:
             yield Suppressed.item(request.dataset, request.user)
         for item in request.items:
             yield Suppressed.interaction(request.dataset, request.user, item)
+
+
+def _same_persons(workspace: Workspace, requests: Sequence[ForgetRequest]) -> Iterator[Suppressed]:
+    """Lines for the other ids of whole users whose accounts were merged, but for those that were asked about in their
+    own right: one that stands nowhere has no request."""
+    aliases = Aliases.read(workspace.aliases)
+    asked = digests_asked_about(workspace) if aliases.pairs else set()
+    for request in (request for request in requests if request.kind == "user"):
+        for digest in aliases.of(request.dataset, request.user_digest):
+            if (request.dataset, digest) not in asked:
+                yield Suppressed(request.dataset, "user", digest, digest)
 
 
 def _rows(

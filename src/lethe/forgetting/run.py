@@ -21,7 +21,7 @@ from lethe.errors import LetheError
 from lethe.forgetting.aside import begun_before, members, set_aside
 from lethe.forgetting.certificate.users import Member, UserTree
 from lethe.forgetting.held import earlier_files, held_now
-from lethe.forgetting.intake import take_up
+from lethe.forgetting.intake import follow_merged, take_up
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest, Held, covered_by
 from lethe.forgetting.ledger.requests import State as RequestState
@@ -51,6 +51,7 @@ def begin(
     if run is None:
         check_list(workspace)
         take_up(workspace)
+        follow_merged(workspace)
         params = Params.read(workspace.params)
         ready = [request for request in book.pending() if not request.on_hold]
         now_held = held_now(workspace, ready, reader)

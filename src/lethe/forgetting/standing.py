@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from lethe.config.params import Params
+from lethe.config.table import TableFormat
 from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import ConfigError, RequestError
+from lethe.forgetting.aliases import Aliases, pair_of
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
-from lethe.forgetting.removal import has_time
 from lethe.tables.interactions import Interactions
 
 
@@ -26,6 +28,13 @@ def pending(workspace: Workspace) -> list[ForgetRequest]:
 def publish_hidden(workspace: Workspace) -> None:
     """Write the list of hidden users anew from the ledger; a service begins with none without it."""
     ledger(workspace).publish_hidden()
+
+
+def digests_asked_about(workspace: Workspace) -> set[tuple[str, str]]:
+    """Dataset and keyed digest of whom any request ever was about, under the key at hand."""
+    book = ledger(workspace)
+    rekeyed = book.rekeyed()
+    return {(request.dataset, rekeyed.get(request.user_digest, request.user_digest)) for request in book.all()}
 
 
 def within_reach(workspace: Workspace, params: Params) -> list[str]:
@@ -43,6 +52,12 @@ def one_dataset(workspace: Workspace, params: Params, dataset: str | None) -> st
     if not has_data(workspace, name):
         raise RequestError(f"dataset: {name} has no data yet, so nobody can tell what it holds; run lethe train first")
     return name
+
+
+def has_time(params: Params, dataset: str) -> bool:
+    """Whether a dataset's timestamps, if there are any, are times and no mere positions."""
+    source = params.datasets[dataset].source if dataset in params.datasets else None
+    return not isinstance(source, TableFormat) or source.ticks is not None
 
 
 def has_data(workspace: Workspace, dataset: str) -> bool:
@@ -92,3 +107,17 @@ def lift(workspace: Workspace, dataset: str | None, user: str, since: datetime |
     # Recorded first: a kill in between leaves somebody out who may come in, and the same command lets them in.
     SuppressionList.read(workspace.suppression).lift(name, user, began)
     return len(lifted)
+
+
+def alias(workspace: Workspace, dataset: str | None, ids: Sequence[tuple[str, str]], *, remove: bool = False) -> int:
+    """Record that the two ids of each pair are one person's, or (``remove``) that they are not; returns how many
+    aliases that changed. Raises RequestError where a pair is one id twice, or is to be removed and isn't there."""
+    name = one_dataset(workspace, Params.read(workspace.params), dataset)
+    if twice := [number for number, (one, other) in enumerate(ids, 1) if one == other or not one or not other]:
+        raise RequestError(f"alias: pair {twice[0]} must be two different ids, neither of them empty")
+    pairs, known = [pair_of(name, *two) for two in ids], Aliases.read(workspace.aliases)
+    if remove:
+        if strange := [number for number, pair in enumerate(pairs, 1) if pair not in known.pairs]:
+            raise RequestError(f"alias: pair {strange[0]} is not recorded for {name}, nothing was removed")
+        return len(known.pairs) - len(known.changed(gone=pairs).pairs)
+    return len(known.changed(new=pairs).pairs) - len(known.pairs)
