@@ -386,6 +386,28 @@ def serving(
 
 
 @app.command()
+def redeploys(
+    times: Annotated[int, typer.Option(help="Redeployments.", min=1)] = 20,
+    again: Annotated[bool, typer.Option(help="Do those again that were done already.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Redeploy while customers ask: what fails, who serves what: reports/tables/redeploys.{json,md}. Resumed."""
+    from benchmarks import redeploys as renewals
+
+    work = WORK / "redeploys"
+    if again:
+        shutil.rmtree(work, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="lethe-redeploys-") as folder:
+        os.environ["LETHE_KEY_DIR"] = str(Path(folder) / "keys")
+        rows = renewals.measure(Path(folder), times, work, lambda line: typer.echo(line, err=True))
+    contents, text = renewals.report(rows, _command())
+    _publish("redeploys", contents, text, as_json, commit)
+    if contents["failed"] or contents["all_workers_on_the_new_version"] < times:
+        raise SystemExit(1)
+
+
+@app.command()
 def house(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,

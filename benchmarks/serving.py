@@ -31,6 +31,7 @@ from lethe.core.workspace import Workspace
 from lethe.learning.aggregation.ensemble import FactorEnsemble
 from lethe.models.parts.fold_in import SquareLossRows
 from lethe.serving import deploy
+from lethe.serving.deployment import Deployment
 from lethe.serving.hidden import publish
 from lethe.serving.package import PackageInfo, write_package
 from lethe.serving.server import Server
@@ -82,12 +83,18 @@ def made(folder: Path, size: Size, workers: int) -> Workspace:
     (folder / "bentofile.yaml").write_bytes(shipped()["bentofile.yaml"])
     workspace = Workspace(folder)
     publish(workspace.hidden_users, [])
+    deploy.redeploy(workspace, built(workspace, size, 2026))
+    return workspace
+
+
+def built(workspace: Workspace, size: Size, seed: int) -> Deployment:
+    """The deployment of a package that is made of that seed, promoted and packed into a bento."""
     nothing = Reference("0" * 64, "0" * 64)
     info = PackageInfo(
         family="family", dataset="made", model="wmf", sharding="whole", guarantee="exact", positive=None, recipe={},
         snapshot=nothing, tables={"interactions": "made"}, ensemble=nothing, sub_models={},
     )  # fmt: skip
-    generator = np.random.default_rng(2026)
+    generator = np.random.default_rng(seed)
     users = np.repeat(np.arange(size.users), SEEN)
     rows = Interactions.of(users, (generator.random(len(users)) ** 2 * size.items).astype(np.int64))
     catalogue = Catalogue(Ids(np.arange(size.users)), Ids(np.arange(size.items)))
@@ -95,12 +102,11 @@ def made(folder: Path, size: Size, workers: int) -> Workspace:
     ensemble = FactorEnsemble(catalogue, left, right, SquareLossRows.of(right, np.full(size.items, 0.2), dropout=0.4))
     package = ArtifactStore(workspace.artifacts).make(
         "package",
-        PackageInputs(info=info, code="c" * 64).plain(),
+        PackageInputs(info=info, code=f"{seed:064d}").plain(),
         lambda inside: write_package(inside, ensemble, rows, info),
     )
     tag = Registry(workspace).promote("family", package, reason="benchmark", metrics={})
-    deploy.redeploy(workspace, deploy.shipped(workspace, deploy.build_bento(workspace, {"family": tag})))
-    return workspace
+    return deploy.shipped(workspace, deploy.build_bento(workspace, {"family": tag}))
 
 
 @contextmanager
