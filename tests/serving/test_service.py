@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import io
 import json
 import logging
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from lethe.build.registry import Registry
@@ -197,6 +199,11 @@ def test_a_line_is_logged_once(client: TestClient, monkeypatch: pytest.MonkeyPat
     logging.getLogger().removeHandler(other)
     assert json.loads(ours.getvalue())["route"] == "/recommend"
     assert "/recommend" not in elsewhere.getvalue()
+
+
+def test_what_is_loaded_is_not_looked_through_for_garbage(client: TestClient) -> None:
+    client.get("/livez")
+    assert not any(thing is sa.Engine for thing in gc.get_objects()), "a class that the service imports"
 
 
 def test_spans_that_nobody_collects_are_not_made(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
