@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from lethe.build.reports import read_reports
+from lethe.core.reports import page_path
 from lethe.core.workspace import Workspace
 from lethe.forgetting import intake
 from tests import house
@@ -144,3 +145,9 @@ def test_a_damaged_report_stops_nothing_and_goes(trained: Workspace) -> None:
 
 def _of_other(rows: Any) -> list[dict[str, Any]]:
     return [row for row in (rows.values() if isinstance(rows, dict) else rows) if row["dataset"] == "other"]
+
+
+def test_the_page_of_before_goes_with_what_is_forgotten(trained: Workspace) -> None:
+    page_path(trained).write_text("figures of candidates that have seen them")
+    forget(trained, "tiny", "user-003")
+    assert not page_path(trained).exists()

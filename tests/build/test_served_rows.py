@@ -156,7 +156,8 @@ def test_what_is_too_old_is_said_and_replaced_though_it_be_better(
     old.with_these(aged, old.last).write(trained)
     status = status_report(trained)
     assert all(one.too_old and 31 <= one.age_days < 32 for one in status.models.values())
-    assert "    older than promotion.max_age_days: run lethe train, which will replace it" in status_lines(status)
+    said = "older than promotion.max_age_days: run lethe train, which will replace it"
+    assert all(f"{family}: {said}" in status_lines(status) for family in status.models)
     json.dumps(asdict(status))
     write_csv(later(taste_blocks()), trained.root / "ratings.csv")
     monkeypatch.setattr(settling, "compare", lambda *_: Compared(0.1, 0.9, 24, 0.001, 0.0005))

@@ -19,7 +19,7 @@ from lethe.config.params import Params
 from lethe.config.section import Section
 from lethe.config.sharding import Rows
 from lethe.core.artifacts import ArtifactStore
-from lethe.core.reports import report_path, write_report, write_text
+from lethe.core.reports import page_path, report_path, write_report, write_text
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
 
@@ -59,6 +59,9 @@ class WinnerReport(Section):
     """Making what is served, beside the candidates; 0 where it was there."""
     decision: Decision
     choice: dict[str, int | float | str | None]
+
+    def __str__(self) -> str:
+        return f"{self.model} on {self.sharding} is served, {self.version}"
 
 
 class FamilyReport(Section):
@@ -112,6 +115,17 @@ def write_reports(
     _remove_others(workspace, standing)
     write_report(workspace, "metrics", _metrics(standing))
     write_report(workspace, "training", together(standing))
+    # It may tell of candidates that have seen what is forgotten.
+    page_path(workspace).unlink(missing_ok=True)
+
+
+def read_curve(workspace: Workspace, dataset: str, family: str, candidate: str) -> list[tuple[int, float]]:
+    """(epoch, loss) of a candidate's training, as it went; empty where a solver without epochs has made it."""
+    path = workspace.reports / _curve(dataset, family, candidate)
+    if not path.is_file():
+        return []
+    rows = (line.split(",") for line in path.read_text().splitlines()[1:])
+    return [(int(epoch), float(loss)) for epoch, loss in rows]
 
 
 def read_reports(workspace: Workspace) -> list[FamilyReport]:

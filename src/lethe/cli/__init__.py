@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 import lethe
-from lethe.cli import data, epoch, evidence, forget, init, keys, models, upgrade
-from lethe.cli.common import QUIET, Json, is_quiet, run_flow, show, workspace
+from lethe.cli import data, epoch, evidence, forget, init, keys, models, report, upgrade
+from lethe.cli.common import QUIET, Json, is_quiet, run_flow, show, show_tables, workspace
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import ConfigError, LetheError
 
@@ -31,6 +31,7 @@ app.add_typer(evidence.audit_app, name="audit")
 app.command()(init.init)
 app.command()(models.models)
 app.command()(evidence.reproduce)
+app.command()(report.report)
 app.command()(upgrade.upgrade)
 
 
@@ -82,8 +83,8 @@ def train(as_json: Json = False) -> None:
     elif not is_quiet():
         for report in reports:
             console().print(candidates_table(report))
-            console().print(f"{report.family}: {report.winner.version} ({report.winner.reason})")
-        typer.echo("next: lethe serve, or lethe deploy for a service that stays up")
+            console().print(f"{report.winner.decision}: {report.winner}")
+        typer.echo("next: lethe report for a page to look at; lethe serve, or lethe deploy for a service that stays up")
 
 
 @app.command()
@@ -159,10 +160,10 @@ def status(as_json: Json = False) -> None:
     """Data, models, service and requests at a glance."""
     from dataclasses import asdict
 
-    from lethe.cli.status import status_lines, status_report
+    from lethe.cli.status import status_lines, status_report, status_tables
 
     report = status_report(workspace())
-    show(asdict(report), as_json, status_lines(report))
+    show_tables(asdict(report), as_json, status_tables(report), status_lines(report))
 
 
 @app.command()

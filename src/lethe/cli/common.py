@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lethe.core.format import must_fit
 from lethe.core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
 """What ``lethe --quiet`` sets, for the command that follows."""
@@ -51,9 +54,18 @@ def show_table(
     value: Any, as_json: bool, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> None:
     """The value as JSON, or a table for people."""
-    from lethe.cli.tables import console, table
+    from lethe.cli.tables import table
 
-    if as_json:
-        show(value, as_json, [])
-    elif not is_quiet():
-        console().print(table(title, columns, rows))
+    show_tables(value, as_json, [table(title, columns, rows)])
+
+
+def show_tables(value: Any, as_json: bool, tables: Iterable[Table], lines: Iterable[str] = ()) -> None:
+    """The value as JSON, or tables and then lines for people."""
+    from lethe.cli.tables import console
+
+    if not as_json and not is_quiet():
+        for made in tables:
+            console().print(made)
+    lines = list(lines)
+    if as_json or lines:
+        show(value, as_json, lines)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from lethe.cli.common import Json, run_flow, show, workspace
+from lethe.cli.common import Json, run_flow, show, show_table, workspace
 from lethe.errors import RequestError
 
 if TYPE_CHECKING:
@@ -168,7 +168,11 @@ def forget_list(
 
     book = ledger(workspace())
     requests = book.all() if all_of_them else book.open()
-    show([_plain(request) for request in requests], as_json, [_line(r) for r in requests] or ["no requests"])
+    plain = [_plain(request) for request in requests]
+    if requests:
+        show_table(plain, as_json, None, ("request", "state", "of", "dataset", "due", "note"), map(_row, requests))
+    else:
+        show(plain, as_json, ["no requests"])
 
 
 @app.command("show")
@@ -190,13 +194,18 @@ def _plain(request: ForgetRequest) -> dict[str, Any]:
     return request.to_json() | {"days_left": request.days_left() if request.state in OPEN else None}
 
 
-def _line(request: ForgetRequest) -> str:
+def _row(request: ForgetRequest) -> list[str]:
     from lethe.forgetting.ledger.requests import OPEN
 
     state = f"{request.state}{' (on hold)' if request.on_hold else ''}"
-    left = f"  {request.days_left()} days left" if request.state in OPEN else ""
-    failure = f"  {request.failure}" if request.failure else ""
-    return f"{request.id}  {state:<12} {request.kind:<11} {request.dataset}  due {request.due:%Y-%m-%d}{left}{failure}"
+    left = [f"{request.days_left()} days left"] if request.state in OPEN else []
+    note = ", ".join([*left, *([request.failure] if request.failure else [])])
+    return [request.id, state, request.kind, request.dataset, f"{request.due:%Y-%m-%d}", note]
+
+
+def _line(request: ForgetRequest) -> str:
+    id, state, kind, dataset, due, note = _row(request)
+    return f"{id}  {state:<12} {kind:<11} {dataset}  due {due}  {note}".rstrip()
 
 
 def _detail(detail: dict[str, Any]) -> str:

@@ -6,9 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from rich.table import Table
+
 from lethe.build.decision import Decisions
 from lethe.build.registry import Registry
 from lethe.build.version import Version
+from lethe.cli.tables import table
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.forgetting.standing import ledger
@@ -102,24 +105,36 @@ def _data(workspace: Workspace, dataset: str) -> DataStatus | None:
     return DataStatus(interactions=len(rows), users=users, items=items, digest=rows.digest())
 
 
+def status_tables(status: Status) -> list[Table]:
+    """Data and models, for people."""
+    unbuilt = ["not built yet: lethe train", "", "", ""]
+    data = [[name, *(unbuilt if one is None else _counted(one))] for name, one in status.data.items()]
+    models = [
+        [
+            name,
+            f"{one.model} on {one.sharding}",
+            one.version,
+            f"{one.age_days:.1f}",
+            "" if one.last is None else f"{one.last['outcome']}: {one.last['why']}",
+        ]
+        for name, one in status.models.items()
+    ]
+    made = [table(None, ("dataset", ">interactions", ">users", ">items", "digest"), data)]
+    columns = ("family", "serves", "version", ">days old", "last training")
+    return [*made, table(None, columns, models)] if models else made
+
+
+def _counted(data: DataStatus) -> list[str]:
+    return [f"{data.interactions:,}", f"{data.users:,}", f"{data.items:,}", data.digest[:12]]
+
+
 def status_lines(status: Status) -> list[str]:
-    """The report as text."""
-    lines = ["data"]
-    for name, data in status.data.items():
-        text = "not built yet: lethe train"
-        if data is not None:
-            text = f"{data.interactions:,} interactions, {data.users:,} users, {data.items:,} items"
-            text += f", digest {data.digest[:12]}"
-        lines.append(f"  {name}: {text}")
-    lines.append("models")
+    """All else, for people."""
+    lines = [] if status.models else ["models: none promoted yet"]
     for name, one in status.models.items():
-        lines.append(f"  {name}: {one.model} on {one.sharding}, {one.version}, {one.age_days:.1f} days old")
-        if one.last is not None:
-            lines.append(f"    last training: {one.last['outcome']}, {one.last['why']}")
         if one.too_old:
-            lines.append("    older than promotion.max_age_days: run lethe train, which will replace it")
-    if not status.models:
-        lines.append("  none promoted yet")
+            lines.append(f"{name}: older than promotion.max_age_days: run lethe train, which will replace it")
     service = status.service
-    lines += ["service", f"  {service.url}, {service.workers} workers" if service else "  not running", "requests"]
-    return [*lines, *([f"  {state}: {count}" for state, count in sorted(status.requests.items())] or ["  none"])]
+    lines.append(f"service: {service.url}, {service.workers} workers" if service else "service: not running")
+    states = ", ".join(f"{count} {state}" for state, count in sorted(status.requests.items()))
+    return [*lines, f"requests: {states or 'none'}"]

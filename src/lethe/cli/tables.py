@@ -1,13 +1,15 @@
-"""Tables for people: the candidates of a training, the models there are."""
+"""Tables for people: the candidates of a training, the models there are, requests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from lethe.build.reports import FamilyReport
+if TYPE_CHECKING:
+    from lethe.build.reports import FamilyReport
 
 SHOWN = 4
 """Test metrics in the table of candidates, at most."""

@@ -19,6 +19,11 @@ def report_path(workspace: Workspace, name: str) -> Path:
     return workspace.reports / f"{name}.json"
 
 
+def page_path(workspace: Workspace) -> Path:
+    """The page of ``lethe report``. It tells of one moment: whatever changes what is served takes it away."""
+    return workspace.reports / "report.html"
+
+
 def write_report(workspace: Workspace, name: str, report: Any) -> None:
     """reports/NAME.json."""
     write_whole(report_path(workspace, name), readable_json(report))

@@ -71,11 +71,17 @@ class Profile:
 
 
 def profile_of(rows: Interactions, config: Dataset, name: str, seed: int) -> Profile:
-    """Of the rows of a dataset as its section and the seed of params.yaml say."""
+    """Of the rows of a dataset as its section and the seed of params.yaml say, with the parts as they will be laid."""
+    parts = dict.fromkeys(PARTS, 0)
+    if config.split.by != "ready":
+        parts = part_sizes(deduplicate(rows, "latest"), config.split, name, seed)
+    return profile_with(rows, config, parts)
+
+
+def profile_with(rows: Interactions, config: Dataset, parts: dict[str, int]) -> Profile:
+    """Of the rows of a dataset that is laid into parts of these sizes."""
     seconds = None if config_orders(config) else rows.seconds
     times = None if seconds is None or not len(seconds) else (_moment(seconds.min()), _moment(seconds.max()))
-    kept = deduplicate(rows, "latest")
-    sizes = dict.fromkeys(PARTS, 0) if config.split.by == "ready" else part_sizes(kept, config.split, name, seed)
     return Profile(
         rows=len(rows),
         users=len(Ids.of(rows.user_ids)),
@@ -84,8 +90,8 @@ def profile_of(rows: Interactions, config: Dataset, name: str, seed: int) -> Pro
         ratings=ratings_of(rows),
         first=None if times is None else times[0],
         last=None if times is None else times[1],
-        likes=int(are_likes(kept, config.threshold).sum()),
-        parts=sizes,
+        likes=int(are_likes(deduplicate(rows, "latest"), config.threshold).sum()),
+        parts=parts,
     )
 
 

@@ -21,7 +21,7 @@ from lethe.core.workspace import Workspace
 from lethe.data.gates import validate_datasets
 from lethe.data.gates.__main__ import judge, main
 from lethe.data.gates.engine import Engine, Rule
-from lethe.data.gates.report import require
+from lethe.data.gates.report import Verdict, require, summary
 from lethe.data.gates.suites import validate_interactions, validate_shards, validate_split
 from lethe.data.split import split
 from lethe.data.suppression import Suppressed, SuppressionList
@@ -255,6 +255,10 @@ def test_the_whole_gate_writes_reports_and_counts(tiny: Workspace, monkeypatch: 
     for suite in ("interactions", "split", "shards-whole", "shards-user-hash-3"):
         assert f"\n{suite}\n" in text
     assert "FAIL" not in text
+    verdict = Verdict.read(tiny, "tiny")
+    assert verdict is not None
+    assert (verdict.fault, verdict.broken) == (None, ())
+    assert summary("tiny", verdict.suites, verdict.fault) == text
     assert (tiny.reports / "validation" / "data_docs" / "tiny" / "index.html").is_file()
     epoch = json.loads((tiny.state / "epochs" / "tiny.json").read_text())
     assert epoch["interactions"] == len(ROWS)

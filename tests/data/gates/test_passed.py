@@ -68,6 +68,7 @@ def change_the_epoch(workspace: Workspace) -> None:
         lambda workspace: (workspace.shards("tiny", "whole") / "01.parquet").write_bytes(b""),
         lambda workspace: SuppressionList.read(workspace.suppression).add([Suppressed.user("tiny", "user-001")]),
         lambda workspace: (workspace.reports / "validation" / "tiny.txt").unlink(),
+        lambda workspace: (workspace.reports / "validation" / "tiny.json").unlink(),
         lambda workspace: forget_passed(workspace, "tiny"),
     ],
     ids=[
@@ -77,6 +78,7 @@ def change_the_epoch(workspace: Workspace) -> None:
         "one more shard",
         "the list",
         "the report is gone",
+        "the report for programs is gone",
         "judged and failed since",
     ],
 )

@@ -7,12 +7,11 @@ import sys
 
 from lethe.config.params import Params
 from lethe.config.sharding import ROWS
-from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data.gates.engine import Engine
 from lethe.data.gates.epoch import Epoch, current_epoch, write_epoch
 from lethe.data.gates.passed import forget_passed, pages, remember_passed, tables_digest
-from lethe.data.gates.report import Report, require, summary
+from lethe.data.gates.report import Report, Verdict, require
 from lethe.data.gates.table import GATES, Judged
 from lethe.errors import ConfigError, LetheError
 
@@ -23,7 +22,7 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
     An epoch of a dataset begins with the first data that pass; what is counted then is what later data are held
     against; rows that were forgotten since are not missed. ``lethe epoch begin`` begins the next.
     """
-    page, docs = pages(workspace, dataset)
+    *_, docs = pages(workspace, dataset)
     forget_passed(workspace, dataset)
     tables = tables_digest(workspace, params, dataset)
     shutil.rmtree(docs, ignore_errors=True)
@@ -41,7 +40,7 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
         fault = str(error)
         raise
     finally:
-        write_whole(page, summary(dataset, reports, fault))
+        Verdict(dataset=dataset, fault=fault, suites=tuple(reports)).write(workspace)
         engine.write_docs()
     write_epoch(workspace, dataset, _counts(judged))
     remember_passed(workspace, params, dataset, tables)

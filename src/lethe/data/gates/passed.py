@@ -56,10 +56,10 @@ def tables_digest(workspace: Workspace, params: Params, dataset: str) -> str:
     return state.hexdigest()
 
 
-def pages(workspace: Workspace, dataset: str) -> tuple[Path, Path]:
-    """The summary of a dataset, and the folder of its Data Docs."""
+def pages(workspace: Workspace, dataset: str) -> tuple[Path, Path, Path]:
+    """The summary of a dataset, for people and for programs, and the folder of its Data Docs."""
     folder = workspace.reports / "validation"
-    return folder / f"{dataset}.txt", folder / "data_docs" / dataset
+    return folder / f"{dataset}.txt", folder / f"{dataset}.json", folder / "data_docs" / dataset
 
 
 def _looked_at(workspace: Workspace, params: Params, dataset: str, tables: str) -> str:

@@ -1,0 +1,158 @@
+"""The report's sections on forgetting: shards, cost, requests, proof. Requests stand by their numbers alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from lethe.cli.report import charts
+from lethe.cli.report.blocks import Block, Chart, Group, Table, Text
+from lethe.cli.report.facts import Facts, Family
+from lethe.forgetting.ledger.requests import OPEN, ForgetRequest
+
+SHOWN = 50
+"""Requests in a table or chart, the newest; a ledger may hold thousands."""
+
+
+def shards(facts: Facts) -> Iterator[Group]:
+    if not facts.families:
+        yield Group("", (Text("Nothing is served yet, so nothing was learnt from a shard.", "lethe train"),))
+    touched = Counter(shard for request in facts.fulfilled for shard in (request.result or {})["shards_touched"])
+    for family in facts.families:
+        yield Group(family.name, tuple(_shards(family, touched)))
+
+
+def _shards(family: Family, touched: Counter[str]) -> Iterator[Block]:
+    if not family.shards:
+        yield Text(f"The shards of {family.sharding} are not laid any more.", "lethe train")
+        return
+    if 1 < len(family.shards) <= SHOWN:
+        caption = f"{family.name}: rows of each shard of {family.sharding}."
+        yield Chart(charts.bars(dict(family.shards), "rows"), caption)
+    rows = tuple((name, f"{count:,}", f"{touched[f'{family.name}/{name}']:,}") for name, count in family.shards.items())
+    yield Table(f"Shards of {family.name}", ("shard", ">rows", ">requests that touched it"), rows)
+
+
+def forgetting(facts: Facts) -> Iterator[Group]:
+    done = facts.fulfilled
+    blocks: list[Block] = []
+    if not done:
+        blocks.append(Text("No request was fulfilled yet.", "lethe forget run"))
+    else:
+        seconds = {request.id: _seconds(request, "total") for request in done[-SHOWN:]}
+        caption = "Seconds of the run that fulfilled each request, from its first step to its certificate."
+        blocks += [Chart(charts.bars(seconds, "seconds", format="{:,.1f}"), caption), _costs(done)]
+    if facts.families:
+        blocks.append(_expected(facts.families))
+    yield Group("", tuple(blocks))
+
+
+def _seconds(request: ForgetRequest, part: str) -> float:
+    return float(((request.result or {}).get("seconds") or {}).get(part, 0.0))
+
+
+def _costs(done: list[ForgetRequest]) -> Block:
+    rows = []
+    for request in reversed(done[-SHOWN:]):
+        result: dict[str, Any] = request.result or {}
+        sub_models = f"{len(result['shards_retrained']):,} of {_sub_models(result):,}"
+        removed = sum(store["removed"] for store in result["purged"])
+        training, total = (f"{_seconds(request, part):,.1f}" for part in ("training", "total"))
+        rows.append((request.id, training, total, sub_models, f"{removed:,}"))
+    columns = ("request", ">training, s", ">in all, s", ">sub-models retrained", ">entries purged")
+    return Table("Cost of requests", columns, tuple(rows))
+
+
+def _sub_models(result: dict[str, Any]) -> int:
+    return len(result["shards_retrained"]) + len(result["shards_reused"])
+
+
+def _expected(families: tuple[Family, ...]) -> Block:
+    rows = tuple(
+        (
+            family.name,
+            "not known" if family.expected_seconds is None else f"{family.expected_seconds:,.2f}",
+            f"{max(family.expected_requests, 1):,}",
+        )
+        for family in families
+    )
+    columns = ("family", ">training, s", ">requests together")
+    return Table("What forgetting is expected to cost, as it was reckoned when each was chosen", columns, rows)
+
+
+def requests(facts: Facts) -> Iterator[Group]:
+    if not facts.requests:
+        yield Group("", (Text("Nobody has asked to be forgotten yet.", "lethe forget add"),))
+        return
+    states = tuple((state, f"{count:,}") for state, count in facts.states.items())
+    blocks: list[Block] = [Table("Requests by state", ("state", ">requests"), states)]
+    rows = tuple(_request(request, facts) for request in facts.requests[:SHOWN])
+    columns = ("request", "dataset", "of", "state", "received", "due", ">rows held", "certificate", "rebuild")
+    blocks.append(Table("The newest requests", columns, rows))
+    if (more := len(facts.requests) - SHOWN) > 0:
+        blocks.append(Text(f"{more:,} older ones are listed by", "lethe forget list"))
+    if any((request.result or {}).get("certificate") for request in facts.requests):
+        blocks.append(
+            Text("Certificates lie in certificates/, each under its request's number.", "lethe certificate check")
+        )
+    yield Group("", tuple(blocks))
+
+
+def _request(request: ForgetRequest, facts: Facts) -> tuple[str, ...]:
+    due, result = f"{request.due:%Y-%m-%d}", request.result or {}
+    if request.state in OPEN:
+        due += f" ({request.days_left(facts.at)} days)"
+    state = request.state + (" (on hold)" if request.on_hold else "")
+    return (
+        request.id,
+        request.dataset,
+        "a user" if request.kind == "user" else "some rows",
+        state,
+        f"{request.received:%Y-%m-%d}",
+        due,
+        f"{request.held.rows:,}",
+        "signed" if result.get("certificate") else "–",
+        result.get("verification", "–"),
+    )
+
+
+def proof(facts: Facts) -> Iterator[Group]:
+    yield Group("Rebuild", (_verified(facts.verify),))
+    yield Group("Audit", (_audited(facts.audit),))
+    yield Group("Membership attack", (_attacked(facts.membership),))
+
+
+def _verified(found: dict[str, Any] | None) -> Block:
+    if found is None:
+        return Text("Nothing was rebuilt and compared yet.", "lethe verify")
+    text = f"{found['compared']:,} digests of a rebuild were compared with what is served: {found['result']}."
+    if differing := found["differing"]:
+        text += f" Different: {', '.join(differing)}."
+    return Text(text)
+
+
+def _audited(found: dict[str, Any] | None) -> Block:
+    if found is None:
+        return Text("No audit has passed yet.", "lethe audit run")
+    scan, log = found["scan"], found["log"]
+    return Text(
+        f"At {found['at']} all checks passed: {scan['digests']:,} forgotten ids looked for in {scan['stores']} stores, "
+        f"{scan['found']} found; {log['events']:,} events of the ledger and {log['certificates']:,} certificates checked."
+    )
+
+
+def _attacked(found: dict[str, Any] | None) -> Block:
+    if found is None:
+        return Text("Nobody has attacked what is served yet.", "lethe audit membership")
+    rows = tuple(
+        (f"{family}, {signal}", *(_area(looks[when].get(signal)) for when in ("before", "after")))
+        for family, looks in found["families"].items()
+        for signal in looks["before"]
+    )
+    caption = f"Area under the attacker's curve over {found['users']:,} users; .5 is chance"
+    return Table(caption, ("family, signal", ">before forgetting", ">after"), rows)
+
+
+def _area(auc: dict[str, float] | None) -> str:
+    return "–" if auc is None else f"{auc['auc']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
