@@ -1,12 +1,12 @@
-"""``lethe report``: what it says, that it loads nothing and names nobody, and what it says where there is nothing yet."""
+"""``lethe report``: what it says, also where there is nothing yet; it loads nothing and names nobody."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A project that was trained, has forgotten a user, was trained again, and has a request waiting."""
     workspace = make_workspace(tmp_path_factory.mktemp("report") / "shop", taste_blocks(), models=("bpr",))
     house.train(workspace)
@@ -71,7 +71,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     house.ask(workspace, "user-005")
     check = Check("expect_column_values_to_be_between", "rating", "be between 1 and 5", 0, True)
     Verdict(dataset="tiny", fault=None, suites=(Report("interactions", (check, check)),)).write(workspace)
-    yield workspace
+    return workspace
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_tables_and_drawings_can_be_heard(html: str) -> None:
     assert len(elements.named("figure")) == len(elements.named("svg")) > 5
     levels = [int(tag[1]) for tag, _ in elements.elements if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
 def test_the_same_facts_are_the_same_bytes(facts: Facts, html: str) -> None:

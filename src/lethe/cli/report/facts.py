@@ -138,6 +138,7 @@ def _dataset(workspace: Workspace, params: Params, name: str, reader: Reader) ->
 def _family(workspace: Workspace, decisions: Decisions, name: str, version: Version, reader: Reader) -> Family:
     recipe = version.recipe
     tables = sorted(workspace.shards(recipe.dataset, recipe.laid_in).glob("*.parquet"))
+    seconds, count = (version.choice.get(name) for name in ("forgetting_seconds", "expected_requests"))
     return Family(
         name=name,
         dataset=recipe.dataset,
@@ -148,8 +149,8 @@ def _family(workspace: Workspace, decisions: Decisions, name: str, version: Vers
         rows=recipe.rows,
         age_days=decisions.age_days(version),
         reason=version.reason,
-        expected_seconds=version.choice.get("forgetting_seconds"),
-        expected_requests=int(version.choice.get("expected_requests") or 0),
+        expected_seconds=seconds if isinstance(seconds, float | int) else None,
+        expected_requests=count if isinstance(count, int) else 0,
         decision=decisions.last.get(name),
         shards={path.stem: reader.rows(path) for path in tables},
     )

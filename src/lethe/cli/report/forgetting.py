@@ -138,7 +138,7 @@ def _audited(found: dict[str, Any] | None) -> Block:
     scan, log = found["scan"], found["log"]
     return Text(
         f"At {found['at']} all checks passed: {scan['digests']:,} forgotten ids looked for in {scan['stores']} stores, "
-        f"{scan['found']} found; {log['events']:,} events of the ledger and {log['certificates']:,} certificates checked."
+        f"{scan['found']} found; {log['events']:,} events of the ledger and {log['certificates']:,} certificates read."
     )
 
 
