@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lethe.build.builder import Builder
-from lethe.build.recipe import candidate_recipe
+from lethe.build.recipes import candidate_recipe
 from lethe.config.params import Candidate, Params
 from lethe.config.sharding import Rows
 from lethe.core.workspace import Workspace

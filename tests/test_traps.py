@@ -13,7 +13,7 @@ import yaml
 
 from lethe.build.builder import Builder
 from lethe.build.candidates import jobs
-from lethe.build.recipe import candidate_recipe
+from lethe.build.recipes import candidate_recipe
 from lethe.build.registry import Registry
 from lethe.config.evaluation import Evaluation
 from lethe.config.params import Candidate, Params

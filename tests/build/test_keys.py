@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from lethe.build.builder import Builder, slices_before
-from lethe.build.recipe import candidate_recipe
+from lethe.build.recipes import candidate_recipe
 from lethe.build.registry import Registry
 from lethe.build.tuning import tune
 from lethe.config.evaluation import Evaluation

@@ -11,7 +11,7 @@ import yaml
 
 from lethe.build import objectives, tuning
 from lethe.build.objectives import Task
-from lethe.build.recipe import recipes
+from lethe.build.recipes import recipes
 from lethe.build.space import Axis, Space
 from lethe.build.trials import Trial, Tuned
 from lethe.build.tuning import Budget, search, tune

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 
 from lethe.build.builder import Builder
-from lethe.build.recipe import candidate_recipe
+from lethe.build.recipes import candidate_recipe
 from lethe.config.params import Candidate, Params
 from lethe.core.random import Stream
 from lethe.data.stages import build_data

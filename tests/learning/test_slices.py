@@ -11,7 +11,7 @@ import yaml
 from safetensors.torch import load_file
 
 from lethe.build.builder import Builder, slices_before
-from lethe.build.recipe import candidate_recipe
+from lethe.build.recipes import candidate_recipe
 from lethe.config.evaluation import Evaluation
 from lethe.config.params import Candidate, Params
 from lethe.config.sharding import Sharding

@@ -15,7 +15,8 @@ from lethe.core.artifacts import ArtifactStore, Reference
 from lethe.core.workspace import Workspace
 from lethe.learning.aggregation.ensemble import FactorEnsemble
 from lethe.serving.hidden import publish
-from lethe.serving.package import PackageInfo, write_package
+from lethe.serving.package import write_package
+from lethe.serving.package_info import PackageInfo
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from tests.conftest import ROOT, taste_blocks

@@ -35,7 +35,8 @@ from lethe.learning.sub_model import Lesson, write_sub_model
 from lethe.learning.training import progress_bar
 from lethe.models import MODELS, configure, rates
 from lethe.models.parts.base import Config
-from lethe.serving.package import PackageInfo, write_package
+from lethe.serving.package import write_package
+from lethe.serving.package_info import PackageInfo
 from lethe.tables.interactions import Interactions
 from lethe.tables.likes import are_likes, likes
 from lethe.tables.reader import Reader

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from lethe.build.builder import Builder, slices_before
 from lethe.build.checks import check_params
-from lethe.build.recipe import Recipe, recipes
+from lethe.build.recipe import Recipe
+from lethe.build.recipes import recipes
 from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.config.sharding import Rows

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lethe.build.recipe import Recipe, recipes
+from lethe.build.recipe import Recipe
+from lethe.build.recipes import recipes
 from lethe.config.dataset import Dataset, LeaveOneOutSplit, NewestSplit, Split
 from lethe.config.params import Params
 from lethe.config.source import MovielensSource, RdatasetsSource, SyntheticSource

@@ -9,7 +9,7 @@ from lethe.config.measures import Measures
 from lethe.config.section import Section
 from lethe.core.artifacts import Artifact, Reference
 from lethe.core.canonical import Json
-from lethe.serving.package import PackageInfo
+from lethe.serving.package_info import PackageInfo
 
 
 class SubModelInputs(Section):

@@ -1,4 +1,4 @@
-"""What a candidate is: all that decides it besides the data, from params.yaml and the tuned values in params/."""
+"""What a candidate is: all that decides it besides the data. ``lethe.build.recipes`` makes it of params.yaml."""
 
 from __future__ import annotations
 
@@ -6,17 +6,9 @@ from typing import Any
 
 from pydantic import model_validator
 
-from lethe.build.judging import judged_by
-from lethe.config.params import Candidate, Params
-from lethe.config.section import Section, read_yaml
+from lethe.config.section import Section
 from lethe.config.sharding import Rows, Sharding, laid_in
 from lethe.core.canonical import Json
-from lethe.core.workspace import Workspace
-from lethe.data.partition import partition_of
-from lethe.errors import ConfigError
-from lethe.learning.aggregation import aggregator_of, check
-from lethe.learning.slices import check_slices
-from lethe.models import MODELS, configure, rates
 
 
 class Recipe(Section):
@@ -61,66 +53,3 @@ class Recipe(Section):
     def of(self, rows: Rows) -> Recipe:
         """The same, built from other rows of the data."""
         return self.model_copy(update={"rows": rows})
-
-
-def recipes(workspace: Workspace, params: Params, family: str) -> list[Recipe]:
-    """The recipes of a family's candidates, with tuned values over defaults. Raises ConfigError."""
-    for name, layout in params.shardings.items():
-        check_layout(name, layout)
-    chosen = params.families[family]
-    found = [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
-    kinds = {rates(recipe.model): recipe.model for recipe in found}
-    if len(kinds) > 1:
-        raise ConfigError(
-            f"families.{family}.candidates: {kinds[True]!r} learns ratings and {kinds[False]!r} preferences, which no"
-            " metric compares; give each kind a family of its own"
-        )
-    judged_by(params, found[0].model)
-    return found
-
-
-def check_layout(name: str, layout: Sharding) -> None:
-    """Raises ConfigError for a sharding that names no partition or aggregator, or two that don't go together."""
-    try:
-        partition, aggregator = partition_of(layout), aggregator_of(layout.aggregator)
-    except ConfigError as error:
-        raise ConfigError(f"shardings.{name}.{error}") from None
-    if layout.centroids != "mean" and not partition.centred:
-        raise ConfigError(
-            f"shardings.{name}.centroids: {layout.centroids!r} is for partitions whose clusters have centres, not"
-            f" {layout.partition}"
-        )
-    if layout.cap != "strict" and not partition.balanced:
-        raise ConfigError(
-            f"shardings.{name}.cap: {layout.cap!r} is for balanced partitions, not {layout.partition}; leave it out"
-        )
-    if aggregator.whole_users and not partition.keeps_users:
-        raise ConfigError(
-            f"shardings.{name}: aggregator {layout.aggregator!r} needs all rows of a user in one shard, not partition"
-            f" {layout.partition}"
-        )
-
-
-def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candidate: Candidate) -> Recipe:
-    """The recipe of one candidate on a dataset. Raises ConfigError."""
-    layout = params.shardings[candidate.sharding]
-    values = dict(params.models.get(candidate.model, {}))
-    tuned = workspace.root / "params" / dataset / f"{candidate.model}.yaml"
-    if tuned.is_file():
-        values |= read_yaml(tuned)
-    aggregator = aggregator_of(layout.aggregator)
-    settings = params.aggregators.get(layout.aggregator, {})
-    config = configure(candidate.model, values)
-    check(layout.aggregator, candidate.model, config)
-    check_slices(MODELS[candidate.model], config, layout.slices, candidate.model)
-    return Recipe(
-        dataset=dataset,
-        model=candidate.model,
-        config=config.plain(),
-        sharding=candidate.sharding,
-        layout=layout,
-        aggregator=aggregator.Config.parse(settings, f"aggregators.{layout.aggregator}").plain(),
-        seed=params.seed,
-        epoch=params.datasets[dataset].epoch,
-        positive=None if rates(candidate.model) else params.datasets[dataset].threshold,
-    )

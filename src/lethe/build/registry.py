@@ -23,7 +23,6 @@ from lethe.core.canonical import Json, canonical_json, digest_file
 from lethe.core.environment import whole_code_digest
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
-from lethe.data.stages import stages_code
 from lethe.errors import ArtifactError, DeploymentError, LetheError
 
 PREFIX = "lethe-"
@@ -60,6 +59,9 @@ class Registry:
         A version that is stored already keeps what was said at its first promotion. Raises ArtifactError if the stored
         copy differs from the package's manifest, DeploymentError if the version was retired.
         """
+        # Whoever only looks up what is served loads no data stage, whose partitions are compiled.
+        from lethe.data.stages import stages_code
+
         tag = tag_of(family, package)
         with self._locked():
             history = self._history()

@@ -9,7 +9,7 @@ from functools import cached_property
 from lethe.build.recipe import Recipe
 from lethe.core.artifacts import Artifact
 from lethe.core.canonical import Json
-from lethe.serving.package import PackageInfo
+from lethe.serving.package_info import PackageInfo
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import CryptoSigner, Signature, SSlibKey
 
 from lethe.core.canonical import canonical_json, strict_json
 from lethe.core.keys import secret
 from lethe.errors import ArtifactError, EvidenceError
+
+# securesystemslib is loaded by whoever signs or checks: with it come the clients of every key store that is installed.
+if TYPE_CHECKING:
+    from securesystemslib.dsse import Envelope
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -87,6 +88,9 @@ def subject_list(subjects: Mapping[str, str]) -> list[dict[str, Any]]:
 
 def seal(statement: dict[str, Any]) -> bytes:
     """The envelope's file: a statement signed with our key."""
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.signer import CryptoSigner, SSlibKey
+
     private = _private_key()
     public = SSlibKey.from_crypto(private.public_key(), keyid=PublicKey.own().fingerprint)
     envelope = Envelope(canonical_json(statement), PAYLOAD_TYPE, {})
@@ -96,6 +100,9 @@ def seal(statement: dict[str, Any]) -> bytes:
 
 def unseal(content: bytes, key: PublicKey, name: str) -> bytes:
     """The payload of an envelope that ``key`` signed. Raises ArtifactError, which calls the file ``name``."""
+    from securesystemslib.exceptions import VerificationError
+    from securesystemslib.signer import SSlibKey
+
     envelope = _envelope(content, name)
     if key.fingerprint not in envelope.signatures:
         signers = ", ".join(signer[:16] for signer in sorted(envelope.signatures))
@@ -137,6 +144,9 @@ def signers(content: bytes, name: str) -> tuple[str, ...]:
 
 
 def _envelope(content: bytes, name: str) -> Envelope:
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.signer import Signature
+
     try:
         values = strict_json(content)
         if set(values) != {"payload", "payloadType", "signatures"} or values["payloadType"] != PAYLOAD_TYPE:

@@ -19,7 +19,7 @@ from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
 from lethe.learning.slices import slice_rows
-from lethe.serving.package import PackageInfo
+from lethe.serving.package_info import PackageInfo
 from lethe.tables.likes import are_likes, likes
 from lethe.tables.reader import Reader
 from lethe.tables.side_tables import content_digest, folder_beside

@@ -19,51 +19,17 @@ import scipy.sparse as sp
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from lethe.config.section import Section
 from lethe.core.arrays import map_arrays
-from lethe.core.artifacts import Reference
-from lethe.core.canonical import Json, canonical_json
+from lethe.core.canonical import canonical_json
 from lethe.errors import ArtifactError, DataError
 from lethe.learning.aggregation.ensemble import Asked, Ensemble
 from lethe.models import rates
 from lethe.serving.answers import Source
 from lethe.serving.choosing import ANYTHING, Choice, RawId, Recommendation, Scored, best, varied
+from lethe.serving.package_info import PackageInfo
 from lethe.serving.situations import Situations, popularity, read_situations, write_situations
 from lethe.tables.interactions import Interactions
 from lethe.tables.likes import likes
-
-
-class PackageInfo(Section):
-    """What a package says of itself: whom it answers for, and everything that it was made of."""
-
-    family: str
-    dataset: str
-    model: str
-    sharding: str
-    guarantee: str
-    positive: str | None
-    """Ratings that are likes (``Recipe.positive``)."""
-    recipe: Json
-    """All that decided it besides the data, as ``lethe.build.recipe`` reads it."""
-    snapshot: Reference
-    """The kept copy of the tables that its build began with (``lethe.build.snapshot``)."""
-    tables: dict[str, str]
-    """Content digest of every table behind it: interactions, then split/train, … or all, then shard/00, …"""
-    ensemble: Reference
-    sub_models: dict[str, str]
-    """{shard: digest}"""
-
-    @property
-    def data_digest(self) -> str:
-        """Content digest of the whole table and of the side tables beside it."""
-        return self.tables["interactions"]
-
-    @property
-    def shards(self) -> dict[str, str]:
-        """{shard: digest} of the tables that its sub-models learnt from."""
-        return {
-            name.removeprefix("shard/"): digest for name, digest in self.tables.items() if name.startswith("shard/")
-        }
 
 
 @dataclass(frozen=True)

@@ -38,14 +38,16 @@ def _framed(texts: np.ndarray | pa.ChunkedArray) -> pa.Buffer:
     order by Arrow: a table has ten times more rows than ids."""
     coded = _coded(texts)
     distinct = [text.encode() for text in coded.dictionary.to_pylist()]
-    framed = pa.array([len(text).to_bytes(4, "little") + text for text in distinct], pa.large_binary())
-    laid = framed.take(coded.indices)
+    framed = [len(text).to_bytes(4, "little") + text for text in distinct]
+    ends = np.cumsum([0, *map(len, framed)], dtype=np.int64)
+    # Of buffers, because of a list pyarrow asks pandas, which takes a while to import.
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(framed))]
+    laid = pa.Array.from_buffers(pa.large_binary(), len(framed), buffers).take(coded.indices)
     return laid.buffers()[2].slice(0, int(np.frombuffer(laid.buffers()[1], dtype=np.int64)[len(laid)]))
 
 
 def _coded(texts: np.ndarray | pa.ChunkedArray) -> pa.DictionaryArray:
     """Texts as places among the distinct ones."""
-    # As a list, because of an array pyarrow asks pandas, which takes a while to import.
     column = pa.array(texts.tolist(), pa.string()) if isinstance(texts, np.ndarray) else texts
     coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     if isinstance(coded, pa.ChunkedArray):
@@ -82,10 +84,10 @@ def from_arrow(column: pa.ChunkedArray) -> np.ndarray:
             return np.array(column.to_pylist(), dtype=object)
         # An id that stands in a million rows is one object.
         coded = _coded(column)
-        return np.array(coded.dictionary.to_pylist(), dtype=object)[np.asarray(coded.indices)]
+        return np.array(coded.dictionary.to_pylist(), dtype=object)[np.from_dlpack(coded.indices)]
     if column.null_count or not column.num_chunks or not pa.types.is_primitive(column.type):
         return column.to_numpy()
-    # The same without pandas, which to_numpy imports: a quarter of a second of every command.
+    # The same without pandas, which to_numpy and asarray import: a quarter of a second of every command.
     return np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks])
 
 
@@ -105,7 +107,7 @@ def distinct(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.argsort(values)
     places = np.empty(len(order), dtype=np.int64)
     places[order] = np.arange(len(order))
-    return values[order], places[np.asarray(coded.indices)]
+    return values[order], places[np.from_dlpack(coded.indices)]
 
 
 def sortable(column: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lethe.build.builder import Builder
-from lethe.build.recipe import candidate_recipe, recipes
+from lethe.build.recipes import candidate_recipe, recipes
 from lethe.config.params import Candidate, Params
 from lethe.config.sharding import Sharding
 from lethe.core.workspace import Workspace

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lethe.build.recipe import check_layout
+from lethe.build.recipes import check_layout
 from lethe.config.sharding import Sharding
 from lethe.core.random import Stream
 from lethe.errors import ConfigError

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lethe.build.builder import Builder
-from lethe.build.recipe import candidate_recipe
+from lethe.build.recipes import candidate_recipe
 from lethe.config.params import Candidate, Params
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace

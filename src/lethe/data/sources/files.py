@@ -18,7 +18,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from lethe.config.table import FileFormat
@@ -123,6 +122,7 @@ def _load_parquet(path: Path, names: Sequence[str]) -> pa.Table:
     try:
         if path.is_dir():
             # Folders below may say what their rows have in common (``day=2024-01-01``).
+
             base, files = str(path), [str(file) for file in parquet_files(path)]
             rows = pa.dataset.dataset(files, format="parquet", partitioning="hive", partition_base_dir=base)
             _must_have(path, names, rows.schema.names, True)
