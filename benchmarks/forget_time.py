@@ -63,7 +63,7 @@ def fulfil(folder: Path, rows: int, kind: str) -> dict[str, Any]:
     counts = {"reads": Counter[str](), "digests": Counter[str]()}
     with process.modules_warm(stages.prepare), _processes() as started, _peak() as peak:
         start = _processor()
-        training.run()
+        training.training()
         trained = _processor() - start
         modules = {"forgetting": forgetting, "training": training, "data": data, "deployment": deployment}
         with _measured(steps, "add"):

@@ -26,7 +26,7 @@ def suppression() -> checks.Listed:
     return checks.check_suppression(Workspace.find())
 
 
-@task(name="search every store")
+@task(name="search every store", outside=True)
 def search() -> checks.Searched:
     return checks.search(Workspace.find())
 

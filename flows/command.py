@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import logging
 import os
 import signal
 import sys
@@ -13,6 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn, ParamSpec, TextIO, TypeVar
 
+from flows.engine import quiet, tagged
 from lethe.core import process
 from lethe.core.format import must_fit
 from lethe.core.workspace import Workspace
@@ -39,11 +39,10 @@ def alone(run: Callable[P, R]) -> Callable[P, R]:
 def command(run: Callable[[], object]) -> None:
     """Run a flow; an error a user can mend, a full or read-only disk among them, is one line on standard error and exit
     code 1. So is Ctrl-C, with 130; nothing we started is left then, and what was under way the next run resumes."""
-    # Prefect's queue of events says at exit what it still holds: noise after our one line.
-    logging.getLogger("EventsWorker").setLevel(logging.CRITICAL)
+    quiet()
     sys.stdout, sys.stderr = Unbroken(sys.stdout), Unbroken(sys.stderr)
     try:
-        with process.modules_warm(stages.prepare):
+        with process.modules_warm(stages.prepare), tagged("command"):
             signal.signal(signal.SIGINT, _interrupted)
             run()
     except LetheError as error:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from flows.command import alone, command
-from flows.engine import flow, task
+from flows.engine import flow, say, task
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import repro
@@ -14,7 +12,7 @@ from lethe.data.stages import suppressed_rows
 from lethe.forgetting.standing import check_list
 
 
-@task(name="repro")
+@task(name="repro", outside=True)
 def reproduce() -> None:
     repro(Workspace.find())
 
@@ -35,8 +33,7 @@ def data() -> None:
     validate(datasets)
     for dataset in datasets:
         if rows := suppressed_rows(workspace, dataset):
-            note = f"{dataset}: {rows} rows of the source were kept out, because the suppression list names them"
-            print(note, file=sys.stderr)  # Standard output is the report's of the command that called us.
+            say(f"{dataset}: {rows} rows of the source were kept out, because the suppression list names them")
 
 
 if __name__ == "__main__":

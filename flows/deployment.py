@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-
 from flows.command import alone, command
-from flows.engine import flow, task
+from flows.engine import flow, link, say, task
 from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.forgetting.standing import publish_hidden
-from lethe.serving.deploy import build_bento, redeploy, shipped
+from lethe.serving.deploy import build_bento, redeploy, shipped, status
 
 
-@task
+@task(name="current models")
 def current_models() -> dict[str, str]:
     """Tag of the current version of every family of params.yaml."""
     workspace = Workspace.find()
@@ -22,13 +20,13 @@ def current_models() -> dict[str, str]:
     return {family: version.tag for family, version in versions.items() if version}
 
 
-@task
+@task(name="build")
 def build(tags: dict[str, str]) -> str:
     """The bento of these models."""
     return build_bento(Workspace.find(), tags)
 
 
-@task
+@task(name="deploy", outside=True)
 def deploy(bento: str, limited: bool = True) -> None:
     """Redeploy with smoke test, comparison with what is served, and roll-back."""
     workspace = Workspace.find()
@@ -36,7 +34,7 @@ def deploy(bento: str, limited: bool = True) -> None:
     compared = redeploy(workspace, shipped(workspace, bento), limited=limited)
     if compared:
         figures = "; ".join(f"{family}: {figures.line()}" for family, figures in compared.items())
-        print(f"beside what was served: {figures}", file=sys.stderr)
+        say(f"beside what was served: {figures}")
 
 
 @flow(name="deployment")
@@ -46,6 +44,8 @@ def deployment(limited: bool = True) -> str:
     whatever ``serving.shadow`` says: what forgets, and what goes back."""
     bento = build(current_models())
     deploy(bento, limited)
+    if server := status(Workspace.find()):
+        link("service", server.url, bento)
     return bento
 
 

@@ -2,7 +2,8 @@
 
 Without a server Prefect would start one for a single run and stop it again, which takes longer than most of what it
 would look after; nobody could look at it in between, and what is to be known of a run stands in the ledger. So the
-order, the threads and the errors of a run are the same either way, and it is the same functions that are called.
+order, the threads and the errors of a run are the same either way, and it is the same functions that are called. What
+only a server has use for (names, tables, links, further attempts) is left out then.
 """
 
 from __future__ import annotations
@@ -21,10 +22,20 @@ def prefect_is_asked_for() -> bool:
 
 
 if TYPE_CHECKING or prefect_is_asked_for():
-    from prefect import flow, task
-    from prefect.futures import PrefectFuture, as_completed
-    from prefect.task_runners import ThreadPoolTaskRunner
+    from flows.watched import PrefectFuture, as_completed, flow, link, quiet, rename, say, table, tagged, task
 else:
-    from flows.plain import PrefectFuture, ThreadPoolTaskRunner, as_completed, flow, task
+    from flows.plain import PrefectFuture, as_completed, flow, link, quiet, rename, say, table, tagged, task
 
-__all__ = ["PrefectFuture", "ThreadPoolTaskRunner", "as_completed", "flow", "prefect_is_asked_for", "task"]
+__all__ = [
+    "PrefectFuture",
+    "as_completed",
+    "flow",
+    "link",
+    "prefect_is_asked_for",
+    "quiet",
+    "rename",
+    "say",
+    "table",
+    "tagged",
+    "task",
+]

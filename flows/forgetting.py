@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
-from flows import training
 from flows.command import alone, command
 from flows.deployment import deployment
-from flows.engine import flow, task
+from flows.engine import flow, link, rename, say, table, task
+from flows.training import training
 from lethe.core.workspace import Workspace
 from lethe.forgetting import completion, erasure
 from lethe.forgetting import run as runs
@@ -33,7 +31,7 @@ def confirm(run: Run, reader: Reader) -> None:
     runs.confirm(Workspace.find(), run, reader)
 
 
-@task(name="purge and scan")
+@task(name="purge and scan", outside=True)
 def erase(run: Run, reader: Reader) -> Run:
     return erasure.erase(Workspace.find(), run, reader)
 
@@ -55,16 +53,32 @@ def forgetting(scheduled: bool = False) -> list[str]:
     over whatever waits. A ``scheduled`` run may let requests wait for others, up to the earliest due date."""
     done, reader = list[str](), Reader()
     while (run := begin(scheduled, reader)) is not None:
+        _show(run, done)
         remove_rows(run)
-        training.run(list(run.datasets))
+        training(list(run.datasets))
         deployment(limited=False)
         confirm(run, reader)
         run = erase(run, reader)
         complete(run, prove(run), reader)
         done += run.requests
+        _link(run)
     for line in left_out(Workspace.find()):
-        print(line, file=sys.stderr)
+        say(line)
     return done
+
+
+def _show(run: Run, done: list[str]) -> None:
+    """The requests that are on their way, and what they touch."""
+    rename(f"forget {run.requests[0]} ({len(done) + len(run.requests)})")
+    say(f"forgetting {', '.join(run.requests)}")
+    rows = [{"family": one.family, "dataset": one.dataset, "shards": ", ".join(one.touched)} for one in run.plan]
+    table("plan", rows, "Shards that are trained anew")
+
+
+def _link(run: Run) -> None:
+    folder = Workspace.find().certificates
+    for path in (path for id in run.requests if (path := folder / f"{id}.json").is_file()):
+        link("certificate", path.as_uri(), path.name)
 
 
 if __name__ == "__main__":

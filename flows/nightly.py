@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from prefect import flow, task
-
-from flows import training
 from flows.command import alone, command
 from flows.deployment import deployment
+from flows.engine import flow, task
+from flows.training import training
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
 from lethe.forgetting.rollback import take_back
@@ -22,7 +21,7 @@ def give_up(families: list[str]) -> list[str]:
 def nightly() -> str:
     """The bento that is served from now on. Where its smoke test fails, the service stays as it was, the registry goes
     back to that, and the flow fails."""
-    replaced = [decision.family for decision in training.run() if decision.outcome == "replaced"]
+    replaced = [decision.family for decision in training() if decision.outcome == "replaced"]
     try:
         return deployment()
     except DeploymentError:

@@ -1,14 +1,15 @@
-"""Steps without Prefect: what its decorators, futures and runner do for our flows, in this process alone."""
+"""Steps without Prefect: what ``flows.watched`` does for our flows, in this process alone and watched by nobody."""
 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from contextlib import nullcontext
 from typing import Any, Generic, ParamSpec, TypeVar
 
-__all__ = ["PrefectFuture", "ThreadPoolTaskRunner", "as_completed", "flow", "task"]
+__all__ = ["PrefectFuture", "as_completed", "flow", "link", "quiet", "rename", "say", "table", "tagged", "task"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,22 +19,17 @@ _POOLS: list[ThreadPoolExecutor] = []
 """Where steps are run that are submitted now: the last one."""
 
 
-@dataclass(frozen=True)
-class ThreadPoolTaskRunner:
-    max_workers: int | None = None
-
-
 class Step(Generic[P, R]):
     """A flow or a task: a function that is called, or submitted."""
 
-    def __init__(self, run: Callable[P, R], runner: ThreadPoolTaskRunner | None = None) -> None:
+    def __init__(self, run: Callable[P, R], workers: Callable[[], int] | None = None) -> None:
         functools.update_wrapper(self, run)
-        self.fn, self._runner = run, runner
+        self.fn, self._workers = run, workers
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if self._runner is None:
+        if self._workers is None:
             return self.fn(*args, **kwargs)
-        pool = ThreadPoolExecutor(self._runner.max_workers, thread_name_prefix=self.fn.__name__)
+        pool = ThreadPoolExecutor(self._workers(), thread_name_prefix=self.fn.__name__)
         _POOLS.append(pool)
         try:
             return self.fn(*args, **kwargs)
@@ -46,10 +42,6 @@ class Step(Generic[P, R]):
         """Begin it beside others; what it is given may be futures, or hold them."""
         return _POOLS[-1].submit(lambda: self.fn(*_resolved(args), **_resolved(kwargs)))
 
-    def with_options(self, *, task_runner: ThreadPoolTaskRunner) -> Step[P, R]:
-        """The same, whose steps are submitted to such a runner."""
-        return Step(self.fn, task_runner)
-
 
 def _resolved(given: Any) -> Any:
     # Steps are begun in the order of their submission, so those that one waits for have begun before it.
@@ -61,8 +53,25 @@ def _resolved(given: Any) -> Any:
 
 
 def task(run: Callable[P, R] | None = None, **_: Any) -> Any:
-    """As ``prefect.task``; what is only of use to its server is left out."""
+    """As ``flows.watched.task``; what is only of use to a server is left out."""
     return Step if run is None else Step(run)
 
 
-flow = task
+def flow(*, workers: Callable[[], int] | None = None, **_: Any) -> Any:
+    return lambda run: Step(run, workers)
+
+
+def say(line: object) -> None:
+    """On standard error, because standard output is the report's of the command that called us."""
+    print(line, file=sys.stderr)
+
+
+def _nothing(*_: object) -> None:
+    """Nobody watches."""
+
+
+rename = table = link = quiet = _nothing
+
+
+def tagged(*_: str) -> nullcontext[None]:
+    return nullcontext()

@@ -16,7 +16,7 @@ def roll_back(family: str, to: str | None) -> str:
     return versions.roll_back(Workspace.find(), family, to)
 
 
-@flow(name="rollback")
+@flow(name="rollback", called="rollback {family}")
 @alone
 def rollback(family: str, to: str | None = None) -> str:
     """The earlier version becomes current, then it is deployed; returns its tag."""

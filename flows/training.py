@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any, cast
+from typing import cast
 
 from tqdm import tqdm
 
 from flows.command import alone, command
 from flows.data import data
-from flows.engine import PrefectFuture, ThreadPoolTaskRunner, as_completed, flow, task
+from flows.engine import PrefectFuture, as_completed, flow, say, table, task
 from lethe.build.candidates import Job, Outcome, finish, jobs
 from lethe.build.checks import check_likes
 from lethe.build.decision import Decision
@@ -20,13 +19,17 @@ from lethe.core.workspace import Workspace
 from lethe.tables.reader import Reader
 
 
-@task(name="sub-model")
+OF = "{job.recipe.dataset}/{job.recipe.name}, {job.recipe.rows} rows"
+"""How a server calls what is done for a job."""
+
+
+@task(name="sub-model", task_run_name=f"sub-model {{shard}} of {OF}")
 def sub_model(job: Job, shard: str, reader: Reader) -> str:
     """Key of the trained sub-model of a shard."""
     return job.sub_model(Workspace.find(), shard, reader).key
 
 
-@task(name="candidate")
+@task(name="candidate", task_run_name=f"candidate {OF}")
 def candidate(job: Job, sub_models: dict[str, str], reader: Reader) -> Outcome:
     workspace = Workspace.find()
     return finish(workspace, Params.read(workspace.params), job, sub_models, reader)
@@ -61,7 +64,11 @@ def _watch(futures: list[PrefectFuture[str]]) -> None:
         future.result()  # What went wrong in a task is raised here, as itself.
 
 
-@flow(name="training")
+def _workers() -> int:
+    return Params.read(Workspace.find().params).training.workers
+
+
+@flow(name="training", workers=_workers)
 @alone
 def training(datasets: list[str] | None = None) -> list[Decision]:
     """With ``datasets``: rebuild and replace what is served from them (after a forget request), nothing else."""
@@ -71,12 +78,20 @@ def training(datasets: list[str] | None = None) -> list[Decision]:
     if not rebuilt:
         likes(planned)
     trained = _train(planned, reader)
+    if not rebuilt:
+        _show(trained)
     settled = choose(trained, rebuilt, reader)
     built = trained if rebuilt else _train([one.job for one in settled if one.job is not None], reader)
     decisions = promote(settled, built, trained, rebuilt, reader)
     for decision in decisions:
-        print(decision, file=sys.stderr)  # Standard output is the report's of the command that called us.
+        say(decision)
+    table("promotions", [decision.plain() for decision in decisions], "What the training came to in each family")
     return decisions
+
+
+def _show(candidates: list[Outcome]) -> None:
+    workspace = Workspace.find()
+    table("candidates", [one.row(workspace) for one in candidates], "Candidates by their validation metrics")
 
 
 def _train(planned: list[Job], reader: Reader) -> list[Outcome]:
@@ -92,12 +107,5 @@ def _train(planned: list[Job], reader: Reader) -> list[Outcome]:
     return [outcome.result() for outcome in outcomes]
 
 
-def run(datasets: list[str] | None = None) -> list[Decision]:
-    """The flow with as many workers as params.yaml says."""
-    workers = Params.read(Workspace.find().params).training.workers
-    runner: Any = ThreadPoolTaskRunner(max_workers=workers)
-    return training.with_options(task_runner=runner)(datasets)
-
-
 if __name__ == "__main__":
-    command(run)
+    command(training)

@@ -3,12 +3,14 @@
 LetheError                  anything a user can cause and mend; its text is one line: field, value, rule
 ├── ConfigError             a value in params.yaml or a flag
 ├── DataError               a table: a missing column, a type, a range, an empty file
-│   └── ValidationError     a gate (Great Expectations) that failed: column, rule, count
+│   ├── ValidationError     a gate (Great Expectations) that failed: column, rule, count
+│   └── Unreachable         a source or remote that doesn't answer now
 ├── DeviceError             a GPU that has no room left
 ├── ArtifactError           a stored artifact that is missing, foreign or corrupt
 ├── EvidenceError           a certificate that its own evidence doesn't carry
 ├── RequestError            a forget request that can't be taken
 ├── DeploymentError         packaging, start, redeploy or smoke test of the service
+│   └── NotReady            a service that takes too long
 └── NotComparable           digests of two different numeric environments
 
 A bug of ours is an ``AssertionError`` or whatever Python raises; it is never dressed up as one of these.
@@ -19,6 +21,9 @@ from __future__ import annotations
 
 class LetheError(Exception):
     """Base of all errors a user can cause and mend. ``str(error)`` is a single line."""
+
+    may_pass = False
+    """Whether the same may go well a moment later, without anybody mending it."""
 
 
 class ConfigError(LetheError):
@@ -31,6 +36,12 @@ class DataError(LetheError):
 
 class ValidationError(DataError):
     """A validation gate failed. The text names column, rule and count, never a row of a person."""
+
+
+class Unreachable(DataError):
+    """What lies outside (a server, a database, a remote) doesn't answer now."""
+
+    may_pass = True
 
 
 class DeviceError(LetheError):
@@ -51,6 +62,12 @@ class RequestError(LetheError):
 
 class DeploymentError(LetheError):
     """The service could not be packaged, started, reloaded, or failed its smoke test."""
+
+
+class NotReady(DeploymentError):
+    """The service wasn't ready in time."""
+
+    may_pass = True
 
 
 class NotComparable(LetheError):

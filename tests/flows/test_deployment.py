@@ -111,7 +111,7 @@ def test_the_nightly_flow_deploys_and_goes_back_where_the_service_refuses(
             raise DeploymentError("smoke test: no answer")
         return "recommender:new"
 
-    monkeypatch.setattr(flows.nightly.training, "run", train)
+    monkeypatch.setattr(flows.nightly, "training", train)
     monkeypatch.setattr(flows.nightly, "deployment", deploy_all)
     monkeypatch.setattr(flows.nightly, "give_up", flows.nightly.give_up.fn)
     if refused:

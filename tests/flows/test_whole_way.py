@@ -19,9 +19,10 @@ import yaml
 
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
+from lethe.errors import DataError, LetheError, Unreachable
 from lethe.forgetting import certificate
 from lethe.serving import deploy
-from tests.conftest import make_workspace, taste_blocks
+from tests.conftest import ROOT, make_workspace, taste_blocks
 
 USERS = [f"user-{number:03d}" for number in range(24)]
 
@@ -81,6 +82,15 @@ def _healthy(port: int) -> bool:
         return httpx.get(f"http://127.0.0.1:{port}/api/health", trust_env=False, timeout=2).status_code == 200
     except httpx.HTTPError:
         return False
+
+
+def shown(what: str) -> list[dict[str, Any]]:
+    """What Prefect's server has of a kind, the first first."""
+    order = {"logs": "TIMESTAMP_ASC", "artifacts": "CREATED_DESC"}.get(what)
+    url = f"{os.environ['PREFECT_API_URL']}/{what}/filter"
+    answer = httpx.post(url, json={"sort": order} if order else {}, trust_env=False)
+    rows: list[dict[str, Any]] = answer.raise_for_status().json()
+    return rows
 
 
 def free_port() -> int:
@@ -175,6 +185,71 @@ def test_what_saw_the_forgotten_can_not_be_served_again(running: Workspace) -> N
     said = lethe(running, "rollback", "sharded", code=1)
     assert said.startswith("error: family 'sharded' has no earlier version to roll back to; 1 older ones were built be")
     assert said.count("\n") == 1
+
+
+def test_prefect_shows_what_was_done_and_about_which_requests(running: Workspace) -> None:
+    (request,) = (one["id"] for one in as_json(running, "forget", "list") if one["result"]["outcome"] == "forgotten")
+    runs = {run["name"]: run for run in shown("flow_runs")}
+    assert {re.sub(r" \d{4}-\d\d-\d\d$", " DAY", name) for name in runs} == {
+        "training DAY",
+        "data DAY",
+        "deployment DAY",
+        "rollback sharded",
+        f"forget {request} (1)",
+    }
+    assert all(run["tags"] == ["command"] for run in runs.values())
+    said = {log["message"] for log in shown("logs") if log["flow_run_id"] == runs[f"forget {request} (1)"]["id"]}
+    assert f"forgetting {request}" in said
+    tables = {one["key"]: one for one in shown("artifacts")}
+    assert tables.keys() == {"candidates", "promotions", "plan", "certificate", "service"}
+    assert {row["family"] for row in json.loads(tables["plan"]["data"])} == {"sharded", "plain"}
+    assert f"{request}.json" in tables["certificate"]["data"]
+    assert "sub-model 00 of tiny/wmf-user-hash-3, all rows" in {run["name"] for run in shown("task_runs")}
+
+
+def test_what_may_pass_is_tried_again_and_the_text_of_a_bug_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.context import FlowRunContext
+
+    from flows import watched
+
+    monkeypatch.setattr(watched, "DELAYS", (0.1, 0.1))
+    tried: list[str] = []
+
+    @watched.task(name="flaky", outside=True)
+    def flaky(fault: LetheError) -> str:
+        tried.append(str(fault))
+        if tried.count(str(fault)) < 3:
+            raise fault
+        return "there"
+
+    @watched.task(name="buggy")
+    def buggy() -> None:
+        try:
+            raise KeyError(USERS[0])
+        except KeyError:
+            raise ValueError(USERS[1])  # noqa: B904
+
+    @watched.flow(name="tried", workers=lambda: 3)
+    def attempts() -> None:
+        assert FlowRunContext.get().task_runner._max_workers == 3, "whoever begins it"
+        assert flaky(Unreachable("the source: not reachable")) == "there"
+        with pytest.raises(DataError):
+            flaky(DataError("column: is missing"))
+        buggy()
+
+    with pytest.raises(watched.BrokeDown, match=r"^broke down with ValueError at line \d+ of test_whole_way.py; "):
+        attempts()
+    assert tried == [*["the source: not reachable"] * 3, "column: is missing"]
+
+
+def test_what_prefect_yaml_names_is_deployed(prefect_server: Workspace) -> None:
+    api, around = os.environ["PREFECT_API_URL"], prefect_server.environment() | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    httpx.post(f"{api}/work_pools/", json={"name": "lethe", "type": "process"}, trust_env=False).raise_for_status()
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    subprocess.run(command, cwd=ROOT, env=around, check=True, capture_output=True, timeout=300)
+    assert {(one["name"], one["entrypoint"], tuple(one["tags"])) for one in shown("deployments")} == {
+        (name, f"flows/{name}.py:{name}", ("lethe", name)) for name in ("nightly", "forgetting", "audit", "epoch")
+    }
 
 
 def test_a_dry_run_tells_bytes_and_does_nothing(running: Workspace) -> None:

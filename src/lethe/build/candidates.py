@@ -70,6 +70,12 @@ class Outcome:
         metrics: dict[str, dict[str, float]] = json.loads(artifact.file("metrics.json").read_text())
         return metrics
 
+    def row(self, workspace: Workspace) -> dict[str, str | float]:
+        """For people to read: what it is, and how it did on validation."""
+        recipe, valid = self.job.recipe, self.metrics(workspace)["valid"]
+        named = {"family": self.job.family, "model": recipe.model, "sharding": recipe.sharding}
+        return named | {key: round(value, 4) for key, value in valid.items()} | {"seconds": self.seconds}
+
     def history(self, workspace: Workspace) -> str:
         """Rows that were its users' history when test was measured; empty where it wasn't."""
         if self.evaluation is None:

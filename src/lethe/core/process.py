@@ -18,10 +18,14 @@ from filelock import FileLock, Timeout
 from lethe.core import warm
 from lethe.core.shipped import shipped_root
 from lethe.core.workspace import Workspace
-from lethe.errors import DataError, LetheError
+from lethe.errors import DataError, LetheError, Unreachable
 
 INTERRUPTED = 130
 """Exit code of a process that was stopped by Ctrl-C, as a shell has it."""
+FAULT = "error: "
+"""How the one line of a module that fails on purpose begins."""
+MAY_PASS = "error, may pass: "
+"""The same where what is outside doesn't answer now."""
 GRACE = 30.0
 """Seconds that a child has after Ctrl-C."""
 _UNDER_WAY: set[int] = set()
@@ -68,6 +72,8 @@ def run_module(workspace: Workspace, module: str, *arguments: str, error: type[L
     if code is None:
         raise error(f"{module}: ended without a word, with the process that it ran in; run it again")
     if code != 0:
+        if line := _line(MAY_PASS, output):
+            raise Unreachable(line)
         raise error(_fault(output) or _crash(" ".join([module, *arguments]), code, output))
     return output
 
@@ -81,7 +87,8 @@ def outcome(workspace: Workspace, module: str, *arguments: str, folder: Path | N
         _UNDER_WAY.add(process.pid)
         try:
             code = process.wait()
-        except KeyboardInterrupt:
+        except BaseException:
+            # Ctrl-C, or a step that was given up: nothing writes on while nobody waits for it.
             _let_end(process.pid)
             raise
         finally:
@@ -183,13 +190,14 @@ def _stop(processes: list[psutil.Process]) -> None:
 
 def _fault(output: str) -> str:
     """The one line that a process ended with on purpose; empty if it didn't."""
-    # What we print ourselves is "error: ..."; DVC's own errors begin with ERROR.
-    lines = [line.strip() for line in output.splitlines()]
-    for prefix in ("error: ", "ERROR: "):
-        for line in lines:
-            if line.startswith(prefix):
-                return line.removeprefix(prefix)
-    return ""
+    # DVC's own errors begin with ERROR.
+    return _line(FAULT, output) or _line("ERROR: ", output)
+
+
+def _line(prefix: str, output: str) -> str:
+    """What follows on the first line that begins so; empty if there is none."""
+    lines = (line.strip() for line in output.splitlines())
+    return next((line.removeprefix(prefix) for line in lines if line.startswith(prefix)), "")
 
 
 def _crash(command: str, code: int, output: str) -> str:

@@ -24,6 +24,7 @@ from lethe.core.environment import code_digest
 from lethe.core.files import write_whole
 from lethe.core.format import must_fit
 from lethe.core.keys import subject_digests
+from lethe.core.process import FAULT, MAY_PASS
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data import sources
@@ -258,7 +259,7 @@ def main(arguments: list[str]) -> int:
             raise ConfigError(f"datasets: unknown {dataset!r}; known: {', '.join(params.datasets)}")
         STAGES[name](workspace, params, dataset, *rest)
     except LetheError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{MAY_PASS if error.may_pass else FAULT}{error}", file=sys.stderr)
         return 1
     return 0
 

@@ -116,7 +116,7 @@ def _bring(workspace: Workspace, server: Server, desk: Desk, hidden: HiddenUsers
         smoke_test(desk, OverHttp(server), hidden)
     except DeploymentError as error:
         _switch(workspace, server, earlier, timeout)
-        raise DeploymentError(f"{deployment.bento} is not deployed, {earlier.bento} stays: {error}") from None
+        raise type(error)(f"{deployment.bento} is not deployed, {earlier.bento} stays: {error}") from None
 
 
 def _switch(workspace: Workspace, server: Server, deployment: Deployment, timeout: float) -> None:

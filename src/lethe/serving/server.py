@@ -24,7 +24,7 @@ from lethe.config.serving import Serving
 from lethe.core.canonical import Json, canonical_json
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
-from lethe.errors import DeploymentError
+from lethe.errors import DeploymentError, NotReady
 from lethe.serving import access
 from lethe.serving.access import Keys
 from lethe.serving.bentos import bento_folder
@@ -212,7 +212,7 @@ def _poll(done: Callable[[], bool], timeout: float, failure: str) -> None:
     end = time.monotonic() + timeout
     while not done():
         if time.monotonic() > end:
-            raise DeploymentError(failure)
+            raise NotReady(failure)
         time.sleep(0.05)
 
 

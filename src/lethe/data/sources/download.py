@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lethe.core.canonical import digest_file
-from lethe.errors import DataError
+from lethe.errors import DataError, Unreachable
 
 _CHUNK = 1 << 16
 _SECONDS = 30.0
@@ -31,7 +31,7 @@ def download(url: str, path: Path, sha256: str) -> None:
         while not _attempt(url, part):
             has = part.stat().st_size if part.is_file() else -1
             if has <= had:
-                raise DataError(f"{url}: the connection broke at {max(has, 0)} bytes; run again to resume there")
+                raise Unreachable(f"{url}: the connection broke at {max(has, 0)} bytes; run again to resume there")
             had = has
         found = digest_file(part)
         if found != sha256:
@@ -62,8 +62,9 @@ def _attempt(url: str, part: Path) -> bool:
         # Nothing lies beyond what we have: it is whole, or not of this file, which its digest will tell.
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             return True
-        raise DataError(f"{url}: the server answers {error.code} {error.reason}") from None
+        kind = Unreachable if error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR else DataError
+        raise kind(f"{url}: the server answers {error.code} {error.reason}") from None
     except (http.client.HTTPException, ConnectionError, TimeoutError):
         return False
     except urllib.error.URLError as error:
-        raise DataError(f"{url}: not reachable ({error.reason})") from None
+        raise Unreachable(f"{url}: not reachable ({error.reason})") from None

@@ -9,7 +9,7 @@ import pyarrow as pa
 from lethe.config.source import SqlSource
 from lethe.data.sources import table
 from lethe.data.sources.place import Place
-from lethe.errors import ConfigError, DataError
+from lethe.errors import ConfigError, DataError, Unreachable
 from lethe.tables.interactions import Interactions
 
 QUERY = "query"
@@ -49,7 +49,8 @@ def answer(source: SqlSource) -> pa.Table:
             names, rows = list(result.keys()), result.fetchall()
         engine.dispose()
     except (sa.exc.SQLAlchemyError, ImportError) as error:
-        raise DataError(f"query: the database in {source.url_env} refuses it ({type(error).__name__})") from None
+        kind = Unreachable if isinstance(error, sa.exc.OperationalError) else DataError
+        raise kind(f"query: the database in {source.url_env} refuses it ({type(error).__name__})") from None
     if not rows:
         raise DataError("query: it has no rows, at least 1 is needed")
     try:

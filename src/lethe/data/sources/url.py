@@ -14,7 +14,7 @@ from lethe.config.source import UrlSource
 from lethe.core.canonical import digest_file
 from lethe.data.sources import table
 from lethe.data.sources.place import Place
-from lethe.errors import ConfigError, DataError
+from lethe.errors import ConfigError, DataError, Unreachable
 from lethe.tables.interactions import Interactions
 
 _CHUNK = 1 << 20
@@ -57,7 +57,9 @@ def _fetch(url: str, path: Path) -> None:
         raise DataError(f"url: {shown} is not there") from None
     except Exception as error:
         # Of many libraries, each with errors of its own, whose texts may hold the whole URL.
-        raise DataError(f"url: {shown} could not be read ({type(error).__name__}); are the credentials set?") from None
+        raise Unreachable(
+            f"url: {shown} could not be read ({type(error).__name__}); are the credentials set?"
+        ) from None
 
 
 def with_secrets(text: str) -> str:

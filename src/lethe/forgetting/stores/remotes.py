@@ -22,7 +22,7 @@ from lethe.data.dvc_objects import (
     remotes,
     superseded,
 )
-from lethe.errors import DataError, LetheError
+from lethe.errors import LetheError, Unreachable
 from lethe.forgetting.stores.base import Found, Place, Removed, Site, told
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.scan import find_in_name, look
@@ -158,7 +158,7 @@ class Remote:
         except LetheError:
             raise
         except Exception as error:  # Each storage's client raises its own.
-            raise DataError(f"{self.name}: can't be reached ({type(error).__name__}); try again later") from None
+            raise Unreachable(f"{self.name}: can't be reached ({type(error).__name__}); try again later") from None
 
 
 def stores(site: Site) -> list[Remote]:
