@@ -18,7 +18,6 @@ from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.tables.reader import Reader
 
-
 OF = "{job.recipe.dataset}/{job.recipe.name}, {job.recipe.rows} rows"
 """How a server calls what is done for a job."""
 
