@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from lethe.core.workspace import Workspace
+from lethe.data.sources.find_columns import find_columns
 from lethe.errors import ConfigError, DataError
 from tests.data.made_sources import ROWS, add, expected, table
 
@@ -270,6 +271,23 @@ def test_rows_with_a_column_more_than_is_named(
     ):
         add(tiny, path)
     assert add(tiny, path, places, header=False, ignore_lines=["user,"]).rows.digest() == expected().digest()
+
+
+@pytest.mark.parametrize(
+    ("names", "row"),
+    [
+        (",user,item,rating,timestamp", "{n},{row}"),
+        ("user,item,rating,timestamp,", "{row},"),
+    ],
+)
+def test_one_column_may_have_no_name(tmp_path: Path, names: str, row: str) -> None:
+    """Row numbers, as data frames write them, and what a separator at the end of each line makes."""
+    lines = [row.format(n=n, row=",".join(map(str, values))) for n, values in enumerate(ROWS)]
+    path = tmp_path / "r.csv"
+    path.write_text("\n".join([names, *lines]))
+    columns, found = find_columns(path, {}, {})
+    assert columns == {name: name for name in ("user", "item", "rating", "timestamp")}
+    assert "header" not in found.options
 
 
 def test_lines_of_separators_alone(tiny: Workspace, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def test_a_bento_holds_code_and_pinned_tags_but_no_model(workspace: Workspace) -
     # As a kill leaves it while BentoML copies: the newest file is not there yet.
     for file in (folder / ".whole", folder / "src" / "lethe" / "serving" / "service.py"):
         file.unlink()
+    (folder.parent / "latest").write_text("")
     assert deploy.build_bento(workspace, tags) == bento
     assert (folder / "src" / "lethe" / "serving" / "service.py").is_file()
 

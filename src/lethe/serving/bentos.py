@@ -53,6 +53,7 @@ def build_bento(workspace: Workspace, tags: dict[str, str]) -> str:
     if (folder / _WHOLE).is_file():
         return deployment.bento
     shutil.rmtree(folder, ignore_errors=True)
+    _forget_newest(folder.parent)
     workspace.temporary.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="build-") as name:
         context = Path(name)
@@ -96,9 +97,14 @@ def retire_bentos(workspace: Workspace, keep: Collection[str]) -> list[str]:
     for path in gone:
         shutil.rmtree(path)
     if gone:
-        # BentoML's cache of its newest version; it is made again when it is missing.
-        (folder / "latest").unlink(missing_ok=True)
+        _forget_newest(folder)
     return [f"{NAME}:{path.name}" for path in gone]
+
+
+def _forget_newest(folder: Path) -> None:
+    """BentoML's note of its newest version is written in place: a kill leaves it empty, and no bento could be built any
+    more. It is made again when it is missing."""
+    (folder / "latest").unlink(missing_ok=True)
 
 
 def _template(workspace: Workspace) -> Path:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lethe.errors import DataError
+
+LEAVE_OUT = "leave those rows out of the source, or do without the column ('-' for its name)"
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary)
 
@@ -38,6 +41,12 @@ def empty(column: pa.ChunkedArray) -> int:
     elif pa.types.is_floating(column.type):
         missing += pc.sum(pc.is_nan(column)).as_py() or 0
     return int(missing)
+
+
+def must_be_whole(column: pa.ChunkedArray, where: str) -> None:
+    """Raises DataError where values are missing."""
+    if missing := empty(column):
+        raise DataError(f"{where} must have no empty values, {missing} are empty; {LEAVE_OUT}")
 
 
 def cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:

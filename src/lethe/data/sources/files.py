@@ -121,10 +121,12 @@ def _begin(source: Path | bytes) -> Path | pa.BufferReader:
 def _load_parquet(path: Path, names: Sequence[str]) -> pa.Table:
     try:
         if path.is_dir():
-            # Folders below may say what their rows have in common (``day=2024-01-01``).
+            # Folders below may say what their rows have in common (``day=2024-01-01``). Imported here, where it is
+            # needed: most commands read no folder.
+            from pyarrow import dataset
 
             base, files = str(path), [str(file) for file in parquet_files(path)]
-            rows = pa.dataset.dataset(files, format="parquet", partitioning="hive", partition_base_dir=base)
+            rows = dataset.dataset(files, format="parquet", partitioning="hive", partition_base_dir=base)
             _must_have(path, names, rows.schema.names, True)
             return rows.to_table(columns=list(names))
         _must_have(path, names, pq.read_schema(path).names, True)
@@ -144,9 +146,14 @@ def _must_have(path: Path, names: Sequence[str], present: list[str], tell: bool)
 
 
 def looks_like_names(cells: Sequence[str]) -> bool:
-    """Whether the cells of a first line can be names of columns: none is a number, a time or an address, all differ."""
+    """Whether the cells of a first line can be names of columns: none is a number, a time or an address, all differ.
+
+    One may be empty beside two names: a column of row numbers, or what a separator at the end makes.
+    """
     plain = [cell.strip().strip('"') for cell in cells]
-    return len(set(plain)) == len(plain) and not any(re.search(r"^$|^[\W\d_]+$|@|\d{4,}", cell) for cell in plain)
+    names = [cell for cell in plain if cell] if len(plain) > 2 else plain
+    differ = len(set(plain)) == len(plain) and len(names) > len(plain) - 2
+    return differ and not any(re.search(r"^$|^[\W\d_]+$|@|\d{4,}", cell) for cell in names)
 
 
 def _rule(fault: str) -> str:

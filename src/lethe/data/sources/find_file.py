@@ -174,7 +174,9 @@ def _must_have_header(path: Path, rows: Sequence[Sequence[str]], names: Mapping[
 
 def is_a_row(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
     """Whether the first line is one: what stands in it recurs below, or can't be the names of columns."""
-    recurs = any(cell in {row[place] for row in others if place < len(row)} for place, cell in enumerate(first))
+    recurs = any(
+        cell and cell in {row[place] for row in others if place < len(row)} for place, cell in enumerate(first)
+    )
     return recurs or not looks_like_names(first)
 
 

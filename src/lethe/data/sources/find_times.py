@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import TICKS, TableFormat
-from lethe.data.sources.columns import count_like, empty, is_text, simple
+from lethe.data.sources.columns import count_like, is_text, must_be_whole, simple
 from lethe.data.sources.findings import Findings
 from lethe.data.sources.times import DAY, ISO, as_text, in_unit, number_column, read_times, strptime
 from lethe.errors import DataError
@@ -30,8 +30,7 @@ _ZONED = r"(Z|[+-]\d\d(:?\d\d)?)$"
 
 def find_times(column: pa.ChunkedArray, where: str, how: TableFormat, given: Mapping[str, Any]) -> Findings:
     """``timestamp_unit`` or ``time_format``, and ``resolution``. Raises DataError with the option to give."""
-    if missing := empty(column):
-        raise DataError(f"{where} must have no empty values, {missing} are empty")
+    must_be_whole(column, where)
     column = simple(column)
     found = Findings()
     if not {"timestamp_unit", "time_format"} & set(given):

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from lethe.config.source import TableSource
 from lethe.config.table import TableFormat
-from lethe.data.sources.columns import cast, empty, is_text, kind_of, simple
+from lethe.data.sources.columns import LEAVE_OUT, cast, is_text, kind_of, must_be_whole, simple
 from lethe.data.sources.files import digest, load
 from lethe.data.sources.identifiers import plain, read_ids
 from lethe.data.sources.place import Place
@@ -93,19 +93,18 @@ def interactions(table: pa.Table, file: str, how: TableFormat) -> Interactions:
 
 def _whole(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     column = simple(column)
-    if missing := empty(column):
-        raise DataError(f"{where} must have no empty values, {missing} are empty")
+    must_be_whole(column, where)
     return column
 
 
 def _rating(column: pa.ChunkedArray, how: TableFormat, where: str) -> np.ndarray:
     numbers = None if pa.types.is_boolean(column.type) else cast(as_number(column, how), pa.float64())
     if numbers is None:
-        hint = "; give --decimal or --thousands" if is_text(column) else ""
-        raise DataError(f"{where} must be numbers, got {kind_of(column)}{hint}")
+        hint = "give --decimal or --thousands, or --rating-column - where these are no figures"
+        raise DataError(f"{where} must be numbers, got {kind_of(column)}{f'; {hint}' if is_text(column) else ''}")
     values = numbers.to_numpy()
     if bad := int((~np.isfinite(values)).sum()):
-        raise DataError(f"{where}: {bad} values are missing or not finite")
+        raise DataError(f"{where}: {bad} values are missing or not finite; {LEAVE_OUT}")
     return values
 
 
