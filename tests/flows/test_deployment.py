@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 import flows.deployment
+import flows.forgetting
 import flows.nightly
+import flows.rollback
 from flows.deployment import build, current_models, deploy
 from lethe.build.decision import Decision
 from lethe.build.registry import Registry
@@ -123,3 +126,32 @@ def test_the_nightly_flow_deploys_and_goes_back_where_the_service_refuses(
     assert tags["kept"] == before["kept"]
     assert (tags["renewed"] == before["renewed"]) == refused
     assert "first" in tags, "there is nothing before it"
+
+
+def test_what_forgets_and_what_goes_back_is_deployed_without_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "params.yaml").write_text("{}")
+    (tmp_path / "dvc.yaml").write_text("stages: {}\n")
+    mark(Workspace(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    limits: list[bool] = []
+
+    def deployment(limited: bool = True) -> str:
+        limits.append(limited)
+        return "recommender:1"
+
+    run = SimpleNamespace(requests=("req-1",), datasets=("tiny",), plan=())
+    runs = iter([run, None])
+    steps = ("remove_rows", "training", "confirm", "prove", "complete", "_show", "_link")
+    for name in steps:
+        monkeypatch.setattr(flows.forgetting, name, lambda *_: None)
+    monkeypatch.setattr(flows.forgetting, "begin", lambda *_: next(runs))
+    monkeypatch.setattr(flows.forgetting, "erase", lambda run, _: run)
+    monkeypatch.setattr(flows.forgetting, "left_out", lambda _: [])
+    monkeypatch.setattr(flows.rollback, "roll_back", lambda *_: "lethe-family:1")
+    for flow in (flows.forgetting, flows.rollback):
+        monkeypatch.setattr(flow, "deployment", deployment)
+    assert flows.forgetting.forgetting.fn() == ["req-1"]
+    assert flows.rollback.rollback.fn("family") == "lethe-family:1"
+    assert limits == [False, False]
