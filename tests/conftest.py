@@ -18,7 +18,7 @@ from tests.postgres import PostgresServer, new_database
 from tests.side import write_side
 
 # From the very start, as Workspace.environment() sets them for every process of the product.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MKL_CBWR"):
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MKL_CBWR", "CUBLAS_WORKSPACE_CONFIG"):
     os.environ[name] = NUMERIC[name]
 # A GPU's kernels run in Triton's interpreter, which is chosen when torch or a kernel first imports it.
 if not Path("/dev/nvidiactl").exists():

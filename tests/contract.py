@@ -21,7 +21,7 @@ from safetensors.torch import load, save
 
 from lethe.core.random import Stream
 from lethe.learning import training
-from lethe.learning.training import History, Row, train
+from lethe.learning.training import History, Row, learns_on, train
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Given, Model
 from lethe.models.parts.rating import RatingModel
@@ -29,6 +29,7 @@ from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import InteractionMatrix
 from lethe.tables.side_tables import SideTables
+from tests.place import DEVICE
 from tests.side import in_order, in_situations, side_tables, sparse_side
 
 Values = dict[str, Any]
@@ -75,7 +76,7 @@ def build(name: str, values: Values, interactions: Interactions, seed: int = 1) 
     """Train the model from nothing on one table."""
     catalogue, data = encode(name, interactions)
     model = MODELS[name](configure(name, values), catalogue.shape)
-    train(model, data, Stream(seed, ("contract",)))
+    train(model, data, Stream(seed, ("contract",)), learns_on(MODELS[name], model.config, DEVICE))
     return model
 
 
@@ -187,7 +188,8 @@ def resumes_where_it_was_stopped(name: str, values: Values) -> None:
             if row["epoch"] == stop_after:
                 raise KeyboardInterrupt
 
-        history = train(model, data, Stream(1), saved=saved, progress=watch)
+        where = learns_on(MODELS[name], config, DEVICE)
+        history = train(model, data, Stream(1), where, saved=saved, progress=watch)
         return weights(model), history
 
     whole = run()
@@ -216,7 +218,7 @@ def survives_an_emptied_shard(name: str, values: Values) -> None:
         side,
     )
     model = MODELS[name](configure(name, values), sparse.shape)
-    train(model, sparse, Stream(1))
+    train(model, sparse, Stream(1), learns_on(MODELS[name], model.config, DEVICE))
     assert torch.isfinite(model.score(torch.arange(4))).all()
 
 

@@ -27,6 +27,7 @@ from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import Shape
 from lethe.tables.side_tables import NO_TABLES, SideTables, digest_beside
 from tests.conftest import make_workspace, taste_blocks
+from tests.place import DEVICE
 from tests.side import side_tables, without_user
 
 TWO_TOWERS = [name for name, model in MODELS.items() if model(configure(name, {}), Shape(2, 2)).factors() is not None]
@@ -38,8 +39,8 @@ def build(workspace: Workspace, model: str, sharding: str, rows: Rows = "all") -
     build_data(workspace, params, "tiny", [sharding])
     recipe = candidate_recipe(workspace, params, "tiny", Candidate(model=model, sharding=sharding)).of(rows)
     builder = Builder(workspace, recipe)
-    sub_models = {name: builder.sub_model(name) for name in builder.shard_names()}
-    ensemble = builder.ensemble({name: artifact.key for name, artifact in sub_models.items()})
+    sub_models = {name: builder.sub_model(name, DEVICE) for name in builder.shard_names()}
+    ensemble = builder.ensemble({name: artifact.key for name, artifact in sub_models.items()}, DEVICE)
     digests = {f"sub-model/{name}": artifact.digest for name, artifact in sub_models.items()}
     digests |= {"ensemble": ensemble.digest, "package": builder.package(ensemble.key, "family", params).digest}
     for path in sorted((workspace.root / "data").rglob("*.parquet")):
@@ -118,7 +119,9 @@ def test_isolation_a_shard_alone_has_the_bytes_of_the_full_build(model: str, tmp
     names = builder.shard_names()
     # Backwards, side by side in threads: neither order nor company may show in the bytes.
     with ThreadPoolExecutor(2) as pool:
-        made = dict(zip(reversed(names), pool.map(builder.sub_model, reversed(names)), strict=True))
+        made = dict(
+            zip(reversed(names), pool.map(lambda name: builder.sub_model(name, DEVICE), reversed(names)), strict=True)
+        )
     assert {f"sub-model/{name}": made[name].digest for name in names} == {
         name: digest for name, digest in digests.items() if name.startswith("sub-model/")
     }

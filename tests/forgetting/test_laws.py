@@ -29,6 +29,7 @@ from lethe.learning.aggregation import AGGREGATORS
 from lethe.models import configure
 from lethe.tables.interactions import Interactions
 from tests.conftest import make_workspace, taste_blocks
+from tests.place import DEVICE
 
 ONE, OTHER = "user-003", "user-010"
 SETTINGS = {"attention": {"steps": 5}}
@@ -90,10 +91,10 @@ class World:
     def digests(self, aggregator: str) -> dict[str, str]:
         """Of every shard, sub-model and the ensemble."""
         builder = self.builder(aggregator)
-        made = {name: builder.sub_model(name) for name in builder.shard_names()}
+        made = {name: builder.sub_model(name, DEVICE) for name in builder.shard_names()}
         found = {f"shard/{name}": builder.shard(name).digest() for name in made}
         found |= {f"sub-model/{name}": artifact.digest for name, artifact in made.items()}
-        found["ensemble"] = builder.ensemble({name: artifact.key for name, artifact in made.items()}).digest
+        found["ensemble"] = builder.ensemble({name: artifact.key for name, artifact in made.items()}, DEVICE).digest
         return found
 
 
@@ -156,7 +157,7 @@ def test_a_shard_alone_has_the_bytes_of_the_full_build(
     shard = Path("data") / "tiny" / "laid" / "shards" / f"{name}.parquet"
     (alone.root / shard).parent.mkdir(parents=True)
     shutil.copyfile(world.workspace.root / shard, alone.root / shard)
-    made = World(alone, strategy, partition).builder(aggregator).sub_model(name)
+    made = World(alone, strategy, partition).builder(aggregator).sub_model(name, DEVICE)
     assert made.digest == full[f"sub-model/{name}"]
 
 
