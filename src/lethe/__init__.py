@@ -50,7 +50,7 @@ def __getattr__(name: str) -> Any:
 
         from lethe.models import MODELS
 
-        for key, model in MODELS.items():
-            if model.__name__ == name:
+        for key, kind in MODELS.classes().items():
+            if kind == name:
                 return partial(recommender, key)
     raise AttributeError(f"module 'lethe' has no attribute {name!r}")

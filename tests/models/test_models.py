@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -23,6 +26,19 @@ def test_unknown_models_keys_and_values_are_named() -> None:
         configure("enmf-u", {"dropout": 1.0})
     with pytest.raises(ConfigError, match=r"models\.bpr\.solver: 'als'"):
         configure("bpr", {"solver": "als"})
+
+
+def test_the_names_of_models_are_known_before_any_is_loaded() -> None:
+    program = (
+        "import sys\nfrom lethe.models import MODELS\n"
+        "assert 'wmf' in MODELS and 'wmff' not in MODELS and 'wmf' in MODELS.classes() and list(MODELS)\n"
+        "print([name for name in sys.modules if name.startswith('lethe.models') or name == 'torch'])\n"
+        "MODELS['mostpop']\nprint('lethe.models.mostpop' in sys.modules, 'lethe.models.wmf' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["['lethe.models']", "True False"]
+    assert MODELS.classes() == {name: model.__name__ for name, model in MODELS.items()}
+    assert all(MODELS.name_of(model) == name for name, model in MODELS.items())
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,140 +1,129 @@
-"""One file, one model, one name. ``MODELS`` is the whole list."""
+"""One file, one model, one name. ``MODELS`` is the whole list; a model's file is loaded when the model is asked for."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping, MutableMapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from lethe.core.spelling import meant
 from lethe.errors import ConfigError
-from lethe.models.als import ALS
-from lethe.models.bias_lfm import BiasLFM
-from lethe.models.bpr import BPR
-from lethe.models.cfkg import CFKG
-from lethe.models.cfm import CFM
-from lethe.models.cke import CKE
-from lethe.models.cmf import CMF
-from lethe.models.collective_behaviours import CollectiveBehaviours
-from lethe.models.collective_graph import CollectiveGraph
-from lethe.models.collective_social import CollectiveSocial
-from lethe.models.context_history import ContextHistory
-from lethe.models.convncf import ConvNCF
-from lethe.models.cooccurrence import Cooccurrence
-from lethe.models.deepfm import DeepFM
-from lethe.models.directau import DirectAU
-from lethe.models.ease import EASE
-from lethe.models.eatnn import EATNN
-from lethe.models.ehcf import EHCF
-from lethe.models.embedding_dot import EmbeddingDot
-from lethe.models.enmf import ENMFU
-from lethe.models.enmf_a import ENMFA
-from lethe.models.enmf_i import ENMFI
-from lethe.models.ensfm import ENSFM
-from lethe.models.expomf import ExpoMF
-from lethe.models.fm import FM
-from lethe.models.gf_cf import GFCF
-from lethe.models.ghcf import GHCF
-from lethe.models.gmf import GMF
-from lethe.models.gru4rec import GRU4Rec
-from lethe.models.implicit_lfm import ImplicitLFM
-from lethe.models.item_knn import ItemKNN
-from lethe.models.jnskr import JNSKR
-from lethe.models.kgat import KGAT
-from lethe.models.lfm import LFM
-from lethe.models.lightgcn import LightGCN
-from lethe.models.mc_bpr import MCBPR
-from lethe.models.minibatch_lfm import MiniBatchLFM
-from lethe.models.momentum_mf import MomentumMF
-from lethe.models.mostpop import MostPop
-from lethe.models.mult_vae import MultVAE
-from lethe.models.neumf import NeuMF
-from lethe.models.nfm import NFM
-from lethe.models.nmtr import NMTR
-from lethe.models.parts.base import Config, Model
-from lethe.models.parts.rating import RatingModel
-from lethe.models.ra_lst import RALST
-from lethe.models.ra_lst_exact import RALSTExact
-from lethe.models.rating_mlp import RatingMLP
-from lethe.models.ripplenet import RippleNet
-from lethe.models.rp3beta import RP3beta
-from lethe.models.samn import SAMN
-from lethe.models.sasrec import SASRec
-from lethe.models.sbpr import SBPR
-from lethe.models.simplex import SimpleX
-from lethe.models.slim import SLIM
-from lethe.models.sparse_ease import SparseEASE
-from lethe.models.transiv import TranSIV
-from lethe.models.turbo_cf import TurboCF
-from lethe.models.ultragcn import UltraGCN
-from lethe.models.user_knn import UserKNN
-from lethe.models.weighted_cooccurrence import WeightedCooccurrence
-from lethe.models.wmf import WMF
 
-MODELS: dict[str, type[Model]] = {
-    "mostpop": MostPop,
-    "bpr": BPR,
-    "wmf": WMF,
-    "enmf-u": ENMFU,
-    "lightgcn": LightGCN,
-    "enmf-i": ENMFI,
-    "enmf-a": ENMFA,
-    "item-knn": ItemKNN,
-    "ease": EASE,
-    "cooccurrence": Cooccurrence,
-    "slim": SLIM,
-    "expomf": ExpoMF,
-    "gmf": GMF,
-    "neumf": NeuMF,
-    "convncf": ConvNCF,
-    "ultragcn": UltraGCN,
-    "simplex": SimpleX,
-    "lfm": LFM,
-    "bias-lfm": BiasLFM,
-    "minibatch-lfm": MiniBatchLFM,
-    "momentum-mf": MomentumMF,
-    "embedding-dot": EmbeddingDot,
-    "als": ALS,
-    "ensfm": ENSFM,
-    "collective-social": CollectiveSocial,
-    "collective-behaviours": CollectiveBehaviours,
-    "eatnn": EATNN,
-    "ehcf": EHCF,
-    "ghcf": GHCF,
-    "collective-graph": CollectiveGraph,
-    "jnskr": JNSKR,
-    "gru4rec": GRU4Rec,
-    "implicit-lfm": ImplicitLFM,
-    "ra-lst": RALST,
-    "ra-lst-exact": RALSTExact,
-    "context-history": ContextHistory,
-    "user-knn": UserKNN,
-    "rp3beta": RP3beta,
-    "gf-cf": GFCF,
-    "turbo-cf": TurboCF,
-    "sparse-ease": SparseEASE,
-    "mult-vae": MultVAE,
-    "directau": DirectAU,
-    "sasrec": SASRec,
-    "fm": FM,
-    "nfm": NFM,
-    "deepfm": DeepFM,
-    "cfm": CFM,
-    "sbpr": SBPR,
-    "transiv": TranSIV,
-    "samn": SAMN,
-    "cmf": CMF,
-    "mc-bpr": MCBPR,
-    "nmtr": NMTR,
-    "cke": CKE,
-    "cfkg": CFKG,
-    "ripplenet": RippleNet,
-    "kgat": KGAT,
-    "rating-mlp": RatingMLP,
-    "weighted-cooccurrence": WeightedCooccurrence,
-}
+if TYPE_CHECKING:
+    from lethe.models.parts.base import Config, Model
+
+
+class Models(MutableMapping[str, "type[Model]"]):
+    """Models by name. Who looks at names alone loads none: most bring torch, and a service that answers from factors
+    needs neither."""
+
+    def __init__(self, entries: Mapping[str, str]) -> None:
+        self._entries: dict[str, str | type[Model]] = dict(entries)
+
+    def __getitem__(self, name: str) -> type[Model]:
+        entry = self._entries[name]
+        if isinstance(entry, str):
+            module, _, kind = entry.partition(".")
+            entry = self._entries[name] = getattr(import_module(f"{__name__}.{module}"), kind)
+        return entry
+
+    def __setitem__(self, name: str, model: type[Model]) -> None:
+        self._entries[name] = model
+
+    def __delitem__(self, name: str) -> None:
+        del self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def classes(self) -> dict[str, str]:
+        """{name: name of the class}, none of which is loaded."""
+        return {
+            name: entry.partition(".")[2] if isinstance(entry, str) else entry.__name__
+            for name, entry in self._entries.items()
+        }
+
+    def name_of(self, model: type[Model]) -> str:
+        """The name of a model of the table."""
+        return next(name for name, kind in self.classes().items() if kind == model.__name__ and self[name] is model)
+
+
+MODELS = Models(
+    {
+        "mostpop": "mostpop.MostPop",
+        "bpr": "bpr.BPR",
+        "wmf": "wmf.WMF",
+        "enmf-u": "enmf.ENMFU",
+        "lightgcn": "lightgcn.LightGCN",
+        "enmf-i": "enmf_i.ENMFI",
+        "enmf-a": "enmf_a.ENMFA",
+        "item-knn": "item_knn.ItemKNN",
+        "ease": "ease.EASE",
+        "cooccurrence": "cooccurrence.Cooccurrence",
+        "slim": "slim.SLIM",
+        "expomf": "expomf.ExpoMF",
+        "gmf": "gmf.GMF",
+        "neumf": "neumf.NeuMF",
+        "convncf": "convncf.ConvNCF",
+        "ultragcn": "ultragcn.UltraGCN",
+        "simplex": "simplex.SimpleX",
+        "lfm": "lfm.LFM",
+        "bias-lfm": "bias_lfm.BiasLFM",
+        "minibatch-lfm": "minibatch_lfm.MiniBatchLFM",
+        "momentum-mf": "momentum_mf.MomentumMF",
+        "embedding-dot": "embedding_dot.EmbeddingDot",
+        "als": "als.ALS",
+        "ensfm": "ensfm.ENSFM",
+        "collective-social": "collective_social.CollectiveSocial",
+        "collective-behaviours": "collective_behaviours.CollectiveBehaviours",
+        "eatnn": "eatnn.EATNN",
+        "ehcf": "ehcf.EHCF",
+        "ghcf": "ghcf.GHCF",
+        "collective-graph": "collective_graph.CollectiveGraph",
+        "jnskr": "jnskr.JNSKR",
+        "gru4rec": "gru4rec.GRU4Rec",
+        "implicit-lfm": "implicit_lfm.ImplicitLFM",
+        "ra-lst": "ra_lst.RALST",
+        "ra-lst-exact": "ra_lst_exact.RALSTExact",
+        "context-history": "context_history.ContextHistory",
+        "user-knn": "user_knn.UserKNN",
+        "rp3beta": "rp3beta.RP3beta",
+        "gf-cf": "gf_cf.GFCF",
+        "turbo-cf": "turbo_cf.TurboCF",
+        "sparse-ease": "sparse_ease.SparseEASE",
+        "mult-vae": "mult_vae.MultVAE",
+        "directau": "directau.DirectAU",
+        "sasrec": "sasrec.SASRec",
+        "fm": "fm.FM",
+        "nfm": "nfm.NFM",
+        "deepfm": "deepfm.DeepFM",
+        "cfm": "cfm.CFM",
+        "sbpr": "sbpr.SBPR",
+        "transiv": "transiv.TranSIV",
+        "samn": "samn.SAMN",
+        "cmf": "cmf.CMF",
+        "mc-bpr": "mc_bpr.MCBPR",
+        "nmtr": "nmtr.NMTR",
+        "cke": "cke.CKE",
+        "cfkg": "cfkg.CFKG",
+        "ripplenet": "ripplenet.RippleNet",
+        "kgat": "kgat.KGAT",
+        "rating-mlp": "rating_mlp.RatingMLP",
+        "weighted-cooccurrence": "weighted_cooccurrence.WeightedCooccurrence",
+    }
+)
 
 
 def rates(name: str) -> bool:
     """Whether a model of that name learns ratings, so that errors judge it, rather than preferences."""
+    from lethe.models.parts.rating import RatingModel
+
     return issubclass(MODELS[name], RatingModel)
 
 

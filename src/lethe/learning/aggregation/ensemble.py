@@ -263,9 +263,9 @@ class WeightedEnsemble(Ensemble):
         return np.where(held, scores, below).astype(np.float32)
 
     def save(self, folder: Path) -> None:
-        names = {model: name for name, model in MODELS.items()}
         described = [
-            {"name": m.name, "model": names[type(m.model)], "config": m.model.config.plain()} for m in self.members
+            {"name": m.name, "model": MODELS.name_of(type(m.model)), "config": m.model.config.plain()}
+            for m in self.members
         ]
         arrays = {"counts": self.counts, "weights": self.weights}
         _write(folder, self.catalogue, {"kind": "weighted", "members": described}, arrays)
