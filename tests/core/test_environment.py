@@ -161,3 +161,19 @@ def test_a_module_run_by_its_name_has_the_digest_that_it_has_when_imported(tmp_p
     ]
     assert runs[0] == runs[1]
     assert runs[0][1:] == ["True", "True"]
+
+
+def test_a_drivers_version_is_read_where_it_is_stated_and_asked_of_the_driver_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stated = tmp_path / "version"
+    stated.write_text("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build\nGCC: 12.2\n")
+    assert environment._driver(stated) == "580.159.04"
+
+    class Library:
+        def cuDriverGetVersion(self, place: Any) -> int:
+            place._obj.value = 13020
+            return 0
+
+    monkeypatch.setattr(environment.ctypes, "CDLL", lambda name: Library())
+    assert environment._driver(tmp_path / "none") == "CUDA 13.2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import ctypes
 import hashlib
 import os
 import platform
@@ -196,14 +197,18 @@ def _card() -> dict[str, Any]:
     }
 
 
-def _driver() -> str:
+def _driver(stated: Path = Path("/proc/driver/nvidia/version")) -> str:
     """The NVIDIA driver's version, or where it does not say so the CUDA version that it is for."""
-    import torch
-
-    stated = Path("/proc/driver/nvidia/version")
     words = stated.read_text().split() if stated.is_file() else []
-    numbers = (word for word in words if word[:1].isdigit() and word.count(".") >= 1)
-    return next(numbers, f"CUDA {torch._C._cuda_getDriverVersion()}")  # type: ignore[attr-defined]
+    number = next((word for word in words if word[:1].isdigit() and word.count(".") >= 1), None)
+    return number or f"CUDA {_cuda_version(ctypes.CDLL('libcuda.so.1'))}"
+
+
+def _cuda_version(driver: Any) -> str:
+    """The newest CUDA that a driver's library runs: it gives 13000 for 13.0."""
+    number = ctypes.c_int()
+    driver.cuDriverGetVersion(ctypes.byref(number))
+    return f"{number.value // 1000}.{number.value % 1000 // 10}"
 
 
 def _installed(*names: str) -> str:
