@@ -26,6 +26,8 @@ from lethe.tables.matrix import InteractionMatrix
 class ALS(RatingModel):
     """r̂_ui = p_u·q_i."""
 
+    on_device = frozenset({"als"})
+
     class Config(base.Config):
         search: ClassVar[Search] = {
             "embedding_dim": Log(8, 128, 5),
@@ -45,5 +47,4 @@ class ALS(RatingModel):
         """Passes over item rows, then user rows."""
 
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
-        users, items = self.users.detach().numpy(), self.items.detach().numpy()
-        return rating_als(data, users, items, reg=self.config.reg, sweeps=self.config.sweeps)
+        return rating_als(data, *self.vectors(), reg=self.config.reg, sweeps=self.config.sweeps)

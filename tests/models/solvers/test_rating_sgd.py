@@ -147,6 +147,20 @@ def test_als_descends_to_a_stationary_point_of_its_objective() -> None:
         assert gradient.abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_als_of_tensors_ends_where_that_of_arrays_does(kind: type) -> None:
+    """By conjugate gradients for all rows at once, as on a GPU."""
+    data, arrays = matrix(), start(kind)
+    tensors = tuple(torch.from_numpy(x.copy()) for x in arrays)
+    expected = list(rating_als(data, *arrays, reg=0.1, sweeps=5))
+    assert list(rating_als(data, *tensors, reg=0.1, sweeps=5)) == pytest.approx(expected, rel=1e-5)
+    for ours, array, before in zip(tensors, arrays, start(kind), strict=True):
+        assert ours.numpy() == pytest.approx(array, abs=1e-3 if kind is np.float32 else 1e-9)
+        assert (array != before).any()
+    assert (tensors[0][2].numpy() == start(kind)[0][2]).all()
+    assert (tensors[1][5].numpy() == start(kind)[1][5]).all()
+
+
 def test_als_in_single_precision_agrees() -> None:
     products = []
     for kind in (np.float32, np.float64):

@@ -1,20 +1,28 @@
-"""Alternating least squares for explicit ratings: every row is the exact solution of a small ridge regression."""
+"""Alternating least squares for explicit ratings: every row is the exact solution of a small ridge regression.
+
+On a CPU each row's system is written down and decomposed; elsewhere all rows take as many conjugate-gradient steps as
+they have unknowns (``als_device``), which ends in the same solution but for rounding.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numba
 import numpy as np
+import torch
+from torch import Tensor
 
+from lethe.models.solvers.als import Rows
+from lethe.models.solvers.als_device import PlacedRows, solve_placed
+from lethe.models.solvers.vectors import Vectors, kind_of, squared
 from lethe.tables.matrix import InteractionMatrix
 
 _FAST = {"reassoc", "contract", "nsz"}
 
 
-def rating_als(
-    data: InteractionMatrix, users: np.ndarray, items: np.ndarray, *, reg: float, sweeps: int
-) -> Iterator[float]:
+def rating_als(data: InteractionMatrix, users: Vectors, items: Vectors, *, reg: float, sweeps: int) -> Iterator[float]:
     """Run ``sweeps`` sweeps, items first, then users, and yield after each the objective it lowers,
 
         Σ (r_ui - p_u·q_i)² + reg (‖p_u‖² + ‖q_i‖²), the sum over the ratings: a row's own λ grows with its ratings,
@@ -24,14 +32,41 @@ def rating_als(
     matter. Rows without ratings stay as they are. ``reg`` must be above 0. One thread, fixed order: the same inputs
     give the same bytes.
     """
-    assert data.ratings is not None
-    by_item = data.transposed
-    stars, stars_by_item = (x.ratings.astype(users.dtype) for x in (data, by_item))  # type: ignore[union-attr]
-    own_weight = users.dtype.type(reg)
+    solve_items, solve_users = (_half(side, users, reg) for side in (data.transposed, data))
     for _ in range(sweeps):
-        _solve_rows(by_item.indptr, by_item.items, stars_by_item, items, users, own_weight)
-        loss = _solve_rows(data.indptr, data.items, stars, users, items, own_weight)
-        yield loss + reg * float(data.item_counts @ np.square(items, dtype=np.float64).sum(axis=1))
+        solve_items(items, users)
+        loss = solve_users(users, items)
+        yield loss + reg * float(data.item_counts @ squared(items).sum(axis=1))
+
+
+def _half(data: InteractionMatrix, beside: Vectors, reg: float) -> Callable[[Vectors, Vectors], float]:
+    """What solves the rows of x in place against y and returns their Σ (r - x_r·y_c)² + reg Σ n ‖x_r‖²."""
+    assert data.ratings is not None
+    kind = kind_of(beside)
+    stars = data.ratings.astype(kind)
+    if isinstance(beside, Tensor):
+        return _half_there(data, stars, kind(reg) * np.diff(data.indptr).astype(kind), beside.device)
+    return lambda x, y: _solve_rows(data.indptr, data.items, stars, x, y, kind(reg))  # type: ignore[no-any-return]
+
+
+def _half_there(
+    data: InteractionMatrix, stars: np.ndarray, regs: np.ndarray, device: torch.device
+) -> Callable[[Vectors, Vectors], float]:
+    # No cell without a rating has a weight, and one with a rating weighs 1, however many stars it has.
+    nothing = np.zeros((data.num_users, 1), stars.dtype), np.zeros(data.num_items, stars.dtype)
+    placed = PlacedRows.of(Rows(data.indptr, data.items, stars, *nothing, np.zeros(data.num_items, np.int64)), device)
+    rows, own = replace(placed, gaps=torch.ones_like(placed.gaps)), torch.from_numpy(regs).to(device)
+    squares = float(np.square(stars, dtype=np.float64).sum())
+
+    def solve(x: Vectors, y: Vectors) -> float:
+        assert isinstance(x, Tensor)
+        assert isinstance(y, Tensor)
+        before = x.clone()
+        value = solve_placed(rows, x, y, noise=0.0, reg=own, steps=x.shape[1])
+        x.copy_(torch.where(rows.filled, x, before))
+        return value + squares
+
+    return solve
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
