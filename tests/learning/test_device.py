@@ -209,11 +209,12 @@ def test_the_cpu_asks_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", [name for name, aggregator in AGGREGATORS.items() if aggregator.on_device])
 def test_an_aggregator_combines_on_a_card_as_on_the_cpu(name: str) -> None:
     rows = contract.checkerboard()
+    of, values = ("cooccurrence", {}) if name == "ease" else ("wmf", {"embedding_dim": 4})
     sub_models = []
     for shard in range(3):
         own = rows.take(rows.user_ids % 3 == shard)
         catalogue = Catalogue.of(own)
-        model = MODELS["wmf"](configure("wmf", {"embedding_dim": 4}), catalogue.shape)
+        model = MODELS[of](configure(of, values), catalogue.shape)
         train(model, catalogue.encode(own), Stream(1)("sub-model", shard))
         sub_models.append(SubModel(str(shard), model, catalogue))
     aggregator = AGGREGATORS[name]

@@ -12,7 +12,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -49,11 +48,8 @@ def learns_on(model: type[Model], config: Config, device: str, rows: int | None 
 
 def worthwhile(config: Config, device: str, rows: int) -> torch.device:
     """Where to compute with so many rows and vectors of that config's size; ``auto`` leaves small work to the CPU."""
-    return CPU if device == "auto" and rows * _width(config) < WORTH else pick_device(device)
-
-
-def _width(config: Any) -> int:
-    return int(getattr(config, "embedding_dim", 1))
+    per_row = int(getattr(config, "embedding_dim", config.per_row))
+    return CPU if device == "auto" and rows * per_row < WORTH else pick_device(device)
 
 
 def fault() -> str | None:

@@ -8,7 +8,7 @@ aggregator ``ease`` makes of them the EASE of all rows, to the bit.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from lethe.core.random import Stream
 from lethe.models.parts import base, item_based
@@ -20,6 +20,8 @@ class Cooccurrence(item_based.Neighbours):
     """W = YᵀY, an item's own rows on the diagonal."""
 
     class Config(base.Config):
+        per_row: ClassVar[int] = 1000
+        """EASE's: the aggregator ``ease`` makes that of the counts."""
         solver: Literal["count"] = "count"
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:

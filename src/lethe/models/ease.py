@@ -4,13 +4,14 @@ Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW 2019.
 
     min ‖Y - Y W‖² + reg ‖W‖²  with  W_vv = 0,      W_wv = -P_wv / P_vv,      P = (YᵀY + reg I)⁻¹
 
-One Cholesky decomposition, of whole numbers but for ``reg``. Memory is O(num_items²): with float64 two such matrices
-at once, 16 bytes a pair of items (16 GB at 32,000 items), and half of that with float32; W, which is kept, has 4 bytes
-a pair.
+One Cholesky decomposition, of whole numbers but for ``reg``, on the CPU or a GPU. Memory is O(num_items²): with float64
+two such matrices at once (a GPU's library: four), 16 bytes a pair of items (16 GB at 32,000 items), and half of that
+with float32; W, which is kept, has 4 bytes a pair.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -24,13 +25,18 @@ from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, item_based
 from lethe.models.solvers.cooccurrence import cooccurrence
+from lethe.models.solvers.item_gram import closed_form_there, gram_there
+from lethe.models.solvers.vectors import Vectors
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
 class EASE(item_based.ItemBased):
     """score(u, v) = Σ_{w∈V_u⁺} W_wv."""
 
+    on_device = frozenset({"closed-form"})
+
     class Config(base.Config):
+        per_row: ClassVar[int] = 1000
         search: ClassVar[Search] = {
             "reg": Log(1.0, 20_000.0, 27),
         }
@@ -53,12 +59,21 @@ class EASE(item_based.ItemBased):
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         self.remember(data)
-        if data.num_items:
-            self.solve_gram(cooccurrence(data).astype(self.config.precision).toarray())
 
-    def solve_gram(self, gram: np.ndarray) -> None:
+    def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
+        device = self.weights.device
+        if data.num_items and device.type == "cpu":
+            self.solve_gram(cooccurrence(data).astype(self.config.precision).toarray())
+        elif data.num_items:
+            self.solve_gram(gram_there(data, device, getattr(torch, self.config.precision)))
+        return iter(())
+
+    def solve_gram(self, gram: Vectors) -> None:
         """Set W from YᵀY [num_items, num_items], in the config's precision; it is overwritten."""
-        self.weights = torch.from_numpy(closed_form(gram, self.config.reg).astype(np.float32, order="C"))
+        if isinstance(gram, Tensor):
+            self.weights = closed_form_there(gram, self.config.reg)
+        else:
+            self.weights = torch.from_numpy(closed_form(gram, self.config.reg).astype(np.float32, order="C"))
 
     def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
         return functional.embedding_bag(items, self.weights, indptr, mode="sum", include_last_offset=True)

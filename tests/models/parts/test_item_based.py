@@ -12,6 +12,8 @@ from lethe.learning.training import train
 from lethe.models import MODELS, configure
 from lethe.models.ease import closed_form
 from lethe.models.parts.item_based import ItemBased
+from lethe.models.solvers import item_gram
+from lethe.models.solvers.cooccurrence import cooccurrence
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 USERS, ITEMS = 15, 8
@@ -56,6 +58,21 @@ def test_ease_is_a_ridge_regression_of_each_item_on_the_others(precision: str) -
         assert np.delete(weights[:, item], item) == pytest.approx(ridge, abs=1e-5)
         assert weights[item, item] == 0
     assert scores("ease", reg=3.0, precision=precision) == pytest.approx(y @ weights, abs=1e-5)
+
+
+@pytest.mark.parametrize("dense", [0, 10**9])
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32])
+def test_ease_of_tensors_is_that_of_arrays(kind: torch.dtype, dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, by blocks of users written out, or where rows are thin by pairs counted on the CPU."""
+    monkeypatch.setattr(item_gram, "DENSE", dense)
+    monkeypatch.setattr(item_gram, "BLOCK", 4)
+    data = matrix()
+    counts = cooccurrence(data).toarray()
+    gram = item_gram.gram_there(data, torch.device("cpu"), kind)
+    assert gram.dtype == kind
+    assert (gram.numpy() == counts).all()
+    expected = closed_form(counts.astype(np.float64), 3.0)
+    assert item_gram.closed_form_there(gram, 3.0).numpy() == pytest.approx(expected, abs=1e-5)
 
 
 def test_slim_scores_with_its_own_matrix_and_reports_its_loss() -> None:

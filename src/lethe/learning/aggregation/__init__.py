@@ -55,7 +55,7 @@ AGGREGATORS: dict[str, Aggregator] = {
     "attention": Aggregator(attention.Config, attention.fit, _has_towers, _TOWERS, on_device=True),
     "stacked": Aggregator(stacked.Config, stacked.fit, _has_towers, _TOWERS, on_device=True),
     "refit": Aggregator(refit.Config, refit.fit, _has_towers, _TOWERS, on_device=True),
-    "ease": Aggregator(ease.Config, ease.fit, _counts, "cooccurrence alone", whole_users=True),
+    "ease": Aggregator(ease.Config, ease.fit, _counts, "cooccurrence alone", whole_users=True, on_device=True),
     "turbo-cf": Aggregator(turbo_cf.Config, turbo_cf.fit, _sums, "weighted-cooccurrence alone", whole_users=True),
 }
 

@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.learning import training
 from lethe.learning.aggregation import identity
 from lethe.learning.aggregation.ensemble import Ensemble, SubModel
+from lethe.learning.device import CPU, exactly
 from lethe.learning.memory import must_fit_memory
 from lethe.learning.training import History
 from lethe.models.cooccurrence import Cooccurrence
 from lethe.models.ease import EASE
 from lethe.models.parts.item_based import Neighbours
+from lethe.models.solvers.vectors import laid
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 
@@ -28,7 +31,11 @@ Config = EASE.Config
 
 
 def fit(
-    sub_models: Sequence[SubModel], train: Interactions, config: EASE.Config, stream: Stream
+    sub_models: Sequence[SubModel],
+    train: Interactions,
+    config: EASE.Config,
+    stream: Stream,
+    device: torch.device = CPU,
 ) -> tuple[Ensemble, History]:
     """Add the counts and solve once.
 
@@ -38,8 +45,9 @@ def fit(
     must_fit_memory("aggregator: ease", EASE, config, catalogue.shape)
     model = EASE(config, catalogue.shape)
     model.remember(catalogue.encode(train))
-    with training.one_thread():
-        model.solve_gram(gram(sub_models, catalogue).astype(config.precision))
+    with training.one_thread(), exactly(device, "the aggregator ease"):
+        model.solve_gram(laid(gram(sub_models, catalogue).astype(config.precision), device))
+    model.to(CPU)
     return identity.fit([SubModel(sub_models[0].name, model, catalogue)], train, identity.Config(), stream)
 
 

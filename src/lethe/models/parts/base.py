@@ -32,6 +32,9 @@ class Config(Section):
 
     search: ClassVar[Search] = {}
     """Where a search looks for the best values, by option; what a base class says holds too. Defaults lie inside."""
+    per_row: ClassVar[int] = 1
+    """Multiply-adds of an interaction in a pass, at the least, where there is no ``embedding_dim`` to say it: whether a
+    GPU pays goes by them."""
 
     solver: str
     """How it learns: by gradients (``learning.training.fit``), or by the exact solver that is named."""

@@ -43,10 +43,10 @@ def _half(data: InteractionMatrix, beside: Vectors, reg: float) -> Callable[[Vec
     """What solves the rows of x in place against y and returns their Σ (r - x_r·y_c)² + reg Σ n ‖x_r‖²."""
     assert data.ratings is not None
     kind = kind_of(beside)
-    stars = data.ratings.astype(kind)
+    stars: np.ndarray = data.ratings.astype(kind)
     if isinstance(beside, Tensor):
         return _half_there(data, stars, kind(reg) * np.diff(data.indptr).astype(kind), beside.device)
-    return lambda x, y: _solve_rows(data.indptr, data.items, stars, x, y, kind(reg))  # type: ignore[no-any-return]
+    return lambda x, y: _solve_rows(data.indptr, data.items, stars, x, y, kind(reg))
 
 
 def _half_there(
