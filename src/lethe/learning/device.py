@@ -26,6 +26,8 @@ ML-1M), which is what launching the kernels of a few batches takes."""
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
+_LOADING = Lock()
+
 
 def pick_device(name: str) -> torch.device:
     """``auto`` is the GPU where one can be used. Raises ConfigError if cuda is asked for and can't be."""
@@ -81,6 +83,7 @@ def exactly(device: torch.device, what: str, *, repeatable: bool = True) -> Iter
         return
     if WORKSPACE not in os.environ:
         raise ConfigError(f"{WORKSPACE}: must be :4096:8 before Python starts, or a GPU's products differ each time")
+    load_rest_of_torch()
     _settings(repeatable)
     try:
         yield
@@ -98,6 +101,12 @@ def exactly(device: torch.device, what: str, *, repeatable: bool = True) -> Iter
                 " or declare that the model does not repeat"
             ) from error
         raise
+
+
+def load_rest_of_torch() -> None:
+    """What torch imports when an optimiser is first made: two threads that do so at once can meet half a module."""
+    with _LOADING:
+        import torch._dynamo  # noqa: F401
 
 
 def _settings(repeatable: bool) -> None:

@@ -18,7 +18,7 @@ from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.learning import checkpoint
 from lethe.learning.checkpoint import Best, History, Row
-from lethe.learning.device import CPU, exactly, learns_on, pick_device
+from lethe.learning.device import CPU, exactly, learns_on, load_rest_of_torch, pick_device
 from lethe.models.parts.base import Model
 from lethe.models.parts.placed import RowBatch, placing
 from lethe.tables.matrix import InteractionMatrix
@@ -209,6 +209,7 @@ def _record(history: History, progress: Progress | None, row: Row) -> None:
 
 
 def _optimizer(model: Model, config: Any) -> torch.optim.Optimizer:
+    load_rest_of_torch()
     parameters = [p for p in model.parameters() if p.requires_grad]
     places = {parameter.device.type for parameter in parameters}
     if config.optimizer == "adagrad":
