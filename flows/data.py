@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from flows.command import alone, command
-from flows.engine import flow, say, task
+from flows.engine import flow, say, table, task
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
+from lethe.data.drift import read_drift
 from lethe.data.dvc import repro
 from lethe.data.gates import validate_datasets
 from lethe.data.stages import suppressed_rows
 from lethe.forgetting.standing import check_list
+from lethe.tables.drift import Drift
 
 
 @task(name="repro", outside=True)
@@ -31,9 +33,19 @@ def data() -> None:
     reproduce()
     datasets = list(Params.read(workspace.params).pipeline.datasets)
     validate(datasets)
+    _show(read_drift(workspace, datasets))
     for dataset in datasets:
         if rows := suppressed_rows(workspace, dataset):
             say(f"{dataset}: {rows} rows of the source were kept out, because the suppression list names them")
+
+
+def _show(drifts: list[Drift]) -> None:
+    """How far each dataset has moved since its epoch began."""
+    for drift in drifts:
+        for moved in drift.above:
+            say(f"{drift.dataset} has moved since epoch {drift.epoch} began: {moved}")
+    rows = [{"dataset": drift.dataset, **moved.plain()} for drift in drifts for moved in drift.moved]
+    table("drift", rows, "Data of this run against those that the epoch began with")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ import yaml
 from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
+from lethe.data.drift import read_drift
 from lethe.data.epoch import begin_epoch, tuned_before
 from lethe.data.gates.__main__ import judge
 from lethe.data.partition import Assignment
 from lethe.data.stages import build_data
 from lethe.errors import ConfigError, ValidationError
+from lethe.tables.drift import MEASURED
 from lethe.tables.interactions import Interactions
 from tests.conftest import taste_blocks, write_csv
 from tests.house import train
@@ -93,6 +96,30 @@ def test_a_source_that_grew_is_refused_until_a_new_epoch_begins(tiny: Workspace)
     # The new one is frozen in its turn.
     build_data(tiny, params, "tiny", ["balanced"])
     assert shards_of(tiny) == after
+
+
+def test_data_are_held_against_those_that_their_epoch_began_with(tiny: Workspace) -> None:
+    params = params_with(tiny)
+    for stars in (None, None, 5.0):
+        rows = taste_blocks()
+        assert rows.ratings is not None
+        write_csv(
+            rows if stars is None else replace(rows, ratings=np.full(len(rows), stars)), tiny.root / "ratings.csv"
+        )
+        build_data(tiny, params, "tiny", ["balanced"])
+        judge(tiny, params, "tiny")
+        (drift,) = read_drift(tiny, ["tiny"])
+        moved = {one.of: one.psi for one in drift.moved}
+        assert set(moved) == set(MEASURED)
+        assert (moved.pop("ratings") > 1) is (stars is not None)
+        assert set(moved.values()) == {0}
+        assert [one.of for one in drift.above] == ([] if stars is None else ["ratings"])
+    begin_epoch(tiny, None)
+    params = Params.read(tiny.params)
+    build_data(tiny, params, "tiny", ["balanced"])
+    judge(tiny, params, "tiny")
+    (drift,) = read_drift(tiny, ["tiny"])
+    assert (drift.epoch, drift.above) == (2, ())
 
 
 def test_an_assignment_of_an_earlier_version_is_that_of_the_first_epoch(tiny: Workspace) -> None:

@@ -10,13 +10,17 @@ import pytest
 
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
+from lethe.data.drift import read_drift
 from lethe.data.gates.__main__ import judge
+from lethe.data.gates.epoch import read_epoch
 from lethe.data.stages import build_data
 from lethe.errors import ValidationError
 from lethe.forgetting import run as runs
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
+from lethe.tables.drift import shape_of
+from lethe.tables.interactions import Interactions
 from tests.house import ask, train
 
 SHARDINGS = ["whole", "user-hash-3"]
@@ -47,6 +51,10 @@ def test_the_gate_that_misses_rows_does_not_miss_forgotten_ones(tiny: Workspace)
     build_data(tiny, params, "tiny", SHARDINGS)
     judge(tiny, params, "tiny")
     assert 0 < json.loads(epoch.read_bytes())["interactions"] < begun / 2
+    remaining = Interactions.read(tiny.interactions("tiny"))
+    assert read_epoch(tiny, "tiny").shape == shape_of(remaining, timed=True), "as if they had never been counted"
+    (drift,) = read_drift(tiny, ["tiny"])
+    assert {moved.psi for moved in drift.moved} == {0}
 
 
 def test_rows_that_nobody_asked_to_forget_are_missed(tiny: Workspace) -> None:

@@ -120,6 +120,11 @@ class Dataset(Section):
         """Of ratings that are likes; None where every row is one."""
         return None if self.positive == "all" else self.positive
 
+    @property
+    def has_times(self) -> bool:
+        """Whether its timestamps, if there are any, are times and no mere positions."""
+        return not isinstance(self.source, TableFormat) or self.source.ticks is not None
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Dataset:
         if self.split.by == "ready" and self.source.kind != "folder":

@@ -74,6 +74,16 @@ class Validation(Section):
     """Most of them: a multiple of the last epoch's interactions."""
 
 
+class DriftLimits(Section):
+    """From when on data count as moved away from those that their epoch began with. It is said and watched; nothing
+    stops."""
+
+    psi: float = Field(0.25, gt=0)
+    """Most population stability index of what is counted (rows per user and item, ratings, hours of the day)."""
+    ks: float = Field(0.2, gt=0, le=1)
+    """Most distance between the cumulative shares of the same (Kolmogorov and Smirnov's statistic)."""
+
+
 class Forgetting(Section):
     due_days: int = Field(30, ge=1)
     """Days from the receipt of a request to the date it is due."""
@@ -146,6 +156,8 @@ class Params(Section):
     """What is measured."""
     validation: Validation = Validation()
     """Bounds of the gates."""
+    drift: DriftLimits = DriftLimits()
+    """How far data may move before it is said."""
     serving: Serving = Serving()
     """The service."""
     forgetting: Forgetting = Forgetting()

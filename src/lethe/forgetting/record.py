@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from lethe.config.section import Section
 from lethe.core.canonical import canonical_json
 from lethe.core.files import write_whole
@@ -14,6 +16,7 @@ from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
 from lethe.forgetting.certificate.users import Absent, Member
 from lethe.forgetting.plan import PlannedFamily
 from lethe.forgetting.state import State
+from lethe.tables.drift import Shape
 
 
 class Ended(Section):
@@ -51,6 +54,8 @@ class Run(Section):
     expected: dict[str, int]
     """Rows that each dataset's epoch is reckoned to have begun with once those of the batch are gone: the gate that
     misses rows must not miss forgotten ones."""
+    shapes: dict[str, Shape] = Field({})
+    """What each dataset's epoch is reckoned to have looked like, likewise."""
     started: float
     ended: Ended | None = None
 

@@ -16,7 +16,7 @@ from lethe.build.registry import Registry
 from lethe.config.params import Params
 from lethe.core.keys import subject_digests
 from lethe.core.workspace import Workspace
-from lethe.data.gates.epoch import read_epoch, write_epoch
+from lethe.data.gates.epoch import Epoch, read_epoch, write_epoch
 from lethe.errors import LetheError
 from lethe.forgetting.aside import begun_before, members, set_aside
 from lethe.forgetting.certificate.users import Member, UserTree
@@ -29,9 +29,10 @@ from lethe.forgetting.nothing import ending
 from lethe.forgetting.plan import Plan, plan
 from lethe.forgetting.record import Run
 from lethe.forgetting.removal import rewrite_what_no_stage_makes, take_out
-from lethe.forgetting.standing import check_list, ledger, pending
+from lethe.forgetting.standing import check_list, has_time, ledger, pending
 from lethe.forgetting.state import served, state_of
 from lethe.serving.server import must_serve_from_here
+from lethe.tables.drift import less, shape_of
 from lethe.tables.ids import Ids
 from lethe.tables.reader import Reader
 
@@ -63,6 +64,7 @@ def begin(
         if scheduled and _may_wait(workspace, planned, now or datetime.now(UTC)):
             return None
         datasets = tuple(sorted({request.dataset for request in waiting}))
+        epochs = {dataset: _without(workspace, params, dataset, waiting, reader) for dataset in datasets}
         run = Run(
             requests=tuple(request.id for request in waiting),
             datasets=datasets,
@@ -73,7 +75,8 @@ def begin(
             users=_among_users(workspace, waiting, reader),
             nonces={request.id: request.nonce or secrets.token_hex(16) for request in waiting},
             drawn_by="requesters" if any(request.nonce for request in waiting) else "random",
-            expected={dataset: _expected(workspace, dataset, waiting, reader) for dataset in datasets},
+            expected={dataset: begun.interactions for dataset, begun in epochs.items()},
+            shapes={dataset: begun.shape for dataset, begun in epochs.items()},
             started=time.time(),
         )
         run = begun_before(workspace, run, waiting).write(workspace)
@@ -147,18 +150,24 @@ def remove_rows(workspace: Workspace, run: Run) -> None:
     _advance(book, run, "planned", "executing")
     requests = members(book, run)
     for dataset in run.datasets:
-        begun = read_epoch(workspace, dataset)
-        write_epoch(workspace, dataset, begun.model_copy(update={"interactions": run.expected[dataset]}))
+        begun = {"interactions": run.expected[dataset], "shape": run.shapes.get(dataset, {})}
+        write_epoch(workspace, dataset, read_epoch(workspace, dataset).model_copy(update=begun))
         mine = [request for request in requests if request.dataset == dataset]
         take_out(workspace, params, dataset, mine)
         rewrite_what_no_stage_makes(workspace, params, dataset, mine)
 
 
-def _expected(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest], reader: Reader) -> int:
-    rows = reader.interactions(workspace.interactions(dataset))
+def _without(
+    workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest], reader: Reader
+) -> Epoch:
+    """A dataset's epoch as it is reckoned to have begun without what these requests cover."""
+    rows, begun = reader.interactions(workspace.interactions(dataset)), read_epoch(workspace, dataset)
     mine = [request for request in requests if request.dataset == dataset]
-    begun = read_epoch(workspace, dataset).interactions
-    return int((len(rows) if begun is None else begun) - covered_by(mine, rows.user_ids, rows.item_ids).sum())
+    gone = covered_by(mine, rows.user_ids, rows.item_ids)
+    timed = has_time(params, dataset)
+    now, remaining = (shape_of(table, timed=timed) for table in (rows, rows.take(~gone)))
+    count = (len(rows) if begun.interactions is None else begun.interactions) - int(gone.sum())
+    return begun.model_copy(update={"interactions": count, "shape": less(begun.shape, now, remaining)})
 
 
 def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, Sequence[str]]]) -> None:

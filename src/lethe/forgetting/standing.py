@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from lethe.config.params import Params
-from lethe.config.table import TableFormat
 from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
@@ -56,8 +55,7 @@ def one_dataset(workspace: Workspace, params: Params, dataset: str | None) -> st
 
 def has_time(params: Params, dataset: str) -> bool:
     """Whether a dataset's timestamps, if there are any, are times and no mere positions."""
-    source = params.datasets[dataset].source if dataset in params.datasets else None
-    return not isinstance(source, TableFormat) or source.ticks is not None
+    return dataset not in params.datasets or params.datasets[dataset].has_times
 
 
 def has_data(workspace: Workspace, dataset: str) -> bool:

@@ -8,6 +8,7 @@ import sys
 from lethe.config.params import Params
 from lethe.config.sharding import ROWS
 from lethe.core.workspace import Workspace
+from lethe.data.drift import write_drift
 from lethe.data.gates.engine import Engine
 from lethe.data.gates.epoch import Epoch, current_epoch, write_epoch
 from lethe.data.gates.passed import forget_passed, pages, remember_passed, tables_digest
@@ -42,7 +43,9 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
     finally:
         Verdict(dataset=dataset, fault=fault, suites=tuple(reports)).write(workspace)
         engine.write_docs()
-    write_epoch(workspace, dataset, _counts(judged))
+    counts = _counts(judged)
+    write_drift(workspace, params, dataset, counts.epoch, counts.shape, judged.shape)
+    write_epoch(workspace, dataset, counts)
     remember_passed(workspace, params, dataset, tables)
     return reports
 
@@ -53,7 +56,13 @@ def _counts(judged: Judged) -> Epoch:
     begun = judged.epoch
     train, everything = ({layout: len(judged.rows(of)) for layout in layouts} for of in ROWS)
     rows = len(judged.interactions) if begun.interactions is None else begun.interactions
-    return Epoch(epoch=begun.epoch, interactions=rows, train=train | begun.train, all=everything | begun.all)
+    return Epoch(
+        epoch=begun.epoch,
+        interactions=rows,
+        train=train | begun.train,
+        all=everything | begun.all,
+        shape=begun.shape or judged.shape,
+    )
 
 
 def main(arguments: list[str]) -> int:

@@ -12,6 +12,7 @@ from lethe.config.sharding import Rows
 from lethe.core.canonical import readable_json
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
+from lethe.tables.drift import Shape
 
 
 class Epoch(Section):
@@ -25,6 +26,9 @@ class Epoch(Section):
     """Training rows for each digest of a sharding."""
     all: dict[str, int] = Field({})
     """All rows, likewise."""
+
+    shape: Shape = Field({})
+    """What the rows looked like, in counts, less what was forgotten since; empty where it was not counted then."""
 
     def begun(self, of: Rows, layout: str) -> int | None:
         """How many of the rows that it lays out a sharding began with, by its digest; None: it begins now."""

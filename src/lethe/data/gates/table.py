@@ -17,6 +17,7 @@ from lethe.data.gates.suites import validate_interactions, validate_shards, vali
 from lethe.data.split import PARTS
 from lethe.data.stages import tables_beside
 from lethe.data.suppression import SuppressionList
+from lethe.tables.drift import Shape, shape_of
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 
@@ -35,6 +36,10 @@ class Judged:
     @cached_property
     def interactions(self) -> Interactions:
         return Interactions.read(self.workspace.interactions(self.dataset))
+
+    @cached_property
+    def shape(self) -> Shape:
+        return shape_of(self.interactions, timed=self.params.datasets[self.dataset].has_times)
 
     @cached_property
     def suppressed(self) -> SuppressionList:

@@ -1,0 +1,119 @@
+"""How far rows have moved from those that an epoch began with: counts in fixed bins, compared by PSI and KS.
+
+Bins don't depend on the data, so that rows that are forgotten can be taken out of counts that were made with them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lethe.config.section import Section
+from lethe.tables.columns import distinct
+from lethe.tables.interactions import Interactions
+
+Counts = dict[float, int]
+"""How many fall into each bin, by what the bin begins with; none is 0."""
+Shape = dict[str, Counts]
+"""Counts by what was counted: ``MEASURED``, as far as the rows have it."""
+
+MEASURED = {
+    "rows per user": "users by how many rows they have, in bins of 1, 2 to 3, 4 to 7, …",
+    "rows per item": "items by how many rows they have (popularity), likewise",
+    "ratings": "rows by their rating, to two digits",
+    "hours": "rows by their hour of the day in UTC, where timestamps are times",
+}
+LEAST_SHARE = 1e-4
+"""What a bin without any counts as: PSI knows no zero."""
+HOUR, DAY = 3600, 24
+
+
+class Moved(Section):
+    """How two counts of the same differ."""
+
+    of: str
+    psi: float
+    """Population stability index: Σ (now − then) · ln(now / then) over the bins' shares."""
+    ks: float
+    """Kolmogorov and Smirnov's statistic: the largest distance between the two cumulative shares."""
+    p_value: float
+    """Of a distance as large by chance. Of many rows the least distance is significant: no limit is set on it."""
+    above: bool
+    """Whether PSI or KS is above its limit."""
+
+    def __str__(self) -> str:
+        return f"{self.of}: PSI {self.psi:.3f}, KS {self.ks:.3f}"
+
+
+class Drift(Section):
+    """What a dataset's rows have come to since its epoch began."""
+
+    dataset: str
+    epoch: int
+    moved: tuple[Moved, ...]
+
+    @property
+    def above(self) -> tuple[Moved, ...]:
+        return tuple(one for one in self.moved if one.above)
+
+
+def shape_of(rows: Interactions, *, timed: bool) -> Shape:
+    """The counts of a table; ``timed``: whether its timestamps are times, and no mere positions."""
+    shape = {"rows per user": _by_size(rows.user_ids), "rows per item": _by_size(rows.item_ids)}
+    if rows.ratings is not None:
+        shape["ratings"] = _by_value(rows.ratings)
+    if timed and rows.seconds is not None:
+        shape["hours"] = _counts(rows.seconds // HOUR % DAY)
+    return shape
+
+
+def less(shape: Shape, now: Shape, remaining: Shape) -> Shape:
+    """A shape without what is ``now`` and will not be among what is ``remaining``.
+
+    Exact where the rows that go are as they were when ``shape`` was counted. Whose number of rows has grown since is
+    taken out of the bin they are in today.
+    """
+    return {of: _less(counts, now.get(of, {}), remaining.get(of, {})) for of, counts in shape.items()}
+
+
+def moved(then: Shape, now: Shape, *, psi: float, ks: float) -> tuple[Moved, ...]:
+    """What both shapes count, compared; ``psi``, ``ks``: the limits. Nothing is said of what has no rows any more."""
+    both = [of for of in MEASURED if then.get(of) and now.get(of)]
+    return tuple(_moved(of, then[of], now[of], psi, ks) for of in both)
+
+
+def _moved(of: str, then: Counts, now: Counts, most_psi: float, most_ks: float) -> Moved:
+    from scipy.special import rel_entr  # slow to import, and whoever reads a report needs none of it
+    from scipy.stats import kstwo
+
+    bins = sorted({*then, *now})
+    before, after = (np.array([counts.get(bin, 0) for bin in bins], dtype=np.float64) for counts in (then, now))
+    rows = before.sum() * after.sum() / (before.sum() + after.sum())
+    shares = [counts / counts.sum() for counts in (before, after)]
+    old, new = (np.maximum(share, LEAST_SHARE) for share in shares)
+    psi = float((rel_entr(new, old) + rel_entr(old, new)).sum())
+    ks = float(np.abs(np.cumsum(shares[0]) - np.cumsum(shares[1])).max())
+    p_value = float(np.clip(kstwo.sf(ks, max(1, round(rows))), 0, 1))
+    return Moved(of=of, psi=psi, ks=ks, p_value=p_value, above=psi > most_psi or ks > most_ks)
+
+
+def _by_size(ids: np.ndarray) -> Counts:
+    sizes = np.bincount(distinct(ids)[1])
+    return _counts(2.0 ** np.floor(np.log2(sizes)))
+
+
+def _by_value(values: np.ndarray) -> Counts:
+    bins = Counts()
+    for value, count in _counts(values).items():
+        bin = float(f"{value:.2g}")
+        bins[bin] = bins.get(bin, 0) + count
+    return bins
+
+
+def _counts(values: np.ndarray) -> Counts:
+    bins, counts = np.unique(values, return_counts=True)
+    return dict(zip(map(float, bins), map(int, counts), strict=True))
+
+
+def _less(counts: Counts, now: Counts, remaining: Counts) -> Counts:
+    left = {bin: counts.get(bin, 0) - now.get(bin, 0) + remaining.get(bin, 0) for bin in {*counts, *remaining}}
+    return {bin: count for bin, count in left.items() if count > 0}
