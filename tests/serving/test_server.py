@@ -53,6 +53,22 @@ def free_port() -> int:
         return port
 
 
+def figures(server: Server) -> str:
+    return httpx.get(f"{server.url}/metrics", trust_env=False).text
+
+
+def test_workers_are_counted_together_and_no_path_is_kept(server: Server) -> None:
+    """On fresh connections both workers answer; whichever is asked for the figures tells of both."""
+    for number in range(20):
+        httpx.post(f"{server.url}/recommend", json={"user_id": "user-003"}, trust_env=False)
+        httpx.get(f"{server.url}/users/user-{number:03d}", trust_env=False)
+    told = [figures(server) for _ in range(5)]
+    assert all('lethe_request_seconds_count{route="other",status="404"} 20.0' in text for text in told)
+    assert not any("user-0" in text for text in told)
+    assert all('lethe_model_age_seconds{family="a"}' in text for text in told)
+    assert all("lethe_hidden_users 0.0" in text and "lethe_ledger_up 0.0" in text for text in told)
+
+
 class Customers:
     """Threads that ask the service over fresh connections for as long as the block lasts, and count what fails."""
 

@@ -69,7 +69,7 @@ def keys_rotate(
 @app.command("api")
 def keys_api(
     name: Annotated[str, typer.Argument(help="What the key is for, as it stands in the service's log.")],
-    role: Annotated[str, typer.Option(help="reader, operator or privacy-officer.")] = "reader",
+    role: Annotated[str, typer.Option(help="reader, operator, privacy-officer or monitor.")] = "reader",
     remove: Annotated[bool, typer.Option("--remove", help="Take the key out; it stops working at once.")] = False,
 ) -> None:
     """Make a key for the service's API and print it once: only its salted hash is kept."""

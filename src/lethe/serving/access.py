@@ -37,6 +37,8 @@ class Role(StrEnum):
     """Also what is served, how it runs, and whether a user is known."""
     PRIVACY_OFFICER = "privacy-officer"
     """Whether somebody is known or hidden, and what is held of them; no recommendations."""
+    MONITOR = "monitor"
+    """Figures alone, for Prometheus."""
 
 
 EVERYONE = frozenset(Role)
@@ -53,6 +55,7 @@ ROUTES: dict[str, frozenset[Role]] = {
     "/explain": SHOP,
     "/model": frozenset({Role.OPERATOR, Role.PRIVACY_OFFICER}),
     "/person": frozenset({Role.PRIVACY_OFFICER}),
+    "/metrics": frozenset({Role.OPERATOR, Role.MONITOR}),
 }
 """Who may use which path, with or without /v1; every other path is the operator's."""
 THE_REST = frozenset({Role.OPERATOR})
@@ -61,7 +64,7 @@ THE_REST = frozenset({Role.OPERATOR})
 def route_of(path: str) -> str | None:
     """The route that a path is, as ``ROUTES`` and the logs name it; None for any other path, which may be anything."""
     plain = path.removeprefix("/v1") or "/"
-    return plain if plain in ROUTES else (path if path in OPEN or path == "/metrics" else None)
+    return plain if plain in ROUTES else (path if path in OPEN else None)
 
 
 def allowed(path: str) -> frozenset[Role]:

@@ -76,7 +76,8 @@ class Rates:
 
 
 class Gate:
-    """ASGI middleware. ``state`` is the application's: its ``keys`` and its ``desk`` are there when a worker is up."""
+    """ASGI middleware. ``state`` is the application's: its ``keys`` and its ``desk`` are there when a worker is up, its
+    ``figures`` before."""
 
     def __init__(self, app: ASGIApp, state: State) -> None:
         self.app, self.state, self.held = app, state, 0
@@ -217,11 +218,13 @@ class Gate:
         return whole
 
     def _log(self, scope: Scope, caller: Caller, status: int, began: float) -> None:
+        seconds, route = time.perf_counter() - began, route_of(scope["path"]) or "other"
+        self.state.figures.took(route, status, seconds)
         line = {
             "method": scope["method"],
-            "route": route_of(scope["path"]) or "other",
+            "route": route,
             "status": status,
-            "ms": round((time.perf_counter() - began) * 1000, 1),
+            "ms": round(seconds * 1000, 1),
             "key": caller.name if self.keys else None,
         }
         logger.info(json.dumps(line))

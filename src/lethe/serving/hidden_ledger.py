@@ -51,7 +51,7 @@ class HiddenByLedger(HiddenUsers):
 
     def __init__(self, url: str) -> None:
         super().__init__(None)
-        self._engine = _engine(url)
+        self._engine = read_only(url, "LETHE_HIDDEN_USERS")
         self._newest: int | None = -1
         self._seen_at = -STALE
         self._digests = None
@@ -102,7 +102,8 @@ class HiddenByLedger(HiddenUsers):
                 self._down = True
 
 
-def _engine(url: str) -> sa.Engine:
+def read_only(url: str, variable: str) -> sa.Engine:
+    """An engine that reads the ledger of a URL. Raises DeploymentError, which names the variable that it stood in."""
     try:
         parsed = sa.make_url(url)
         if parsed.get_backend_name() == "sqlite":
@@ -118,7 +119,8 @@ def _engine(url: str) -> sa.Engine:
         )
     except (sa.exc.ArgumentError, ValueError):
         raise DeploymentError(
-            "LETHE_HIDDEN_USERS: must be a file, sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+            f"{variable}: must be {'a file, ' * (variable == 'LETHE_HIDDEN_USERS')}sqlite:///PATH or "
+            "postgresql://USER@HOST/DATABASE"
         ) from None
     except ModuleNotFoundError as error:
-        raise DeploymentError(f"LETHE_HIDDEN_USERS: {error.name} is not installed; install psycopg[binary]") from None
+        raise DeploymentError(f"{variable}: {error.name} is not installed; install psycopg[binary]") from None

@@ -23,6 +23,7 @@ from lethe.serving.access import Role
 from lethe.serving.answers import Batch, Explained, Person, Recommended, Scores, ServedModels, Similar
 from lethe.serving.asking import ForItem, ForPerson, ForReasons, ForScores, ForUser, ForUsers
 from lethe.serving.desk import BadRequest, Desk, NotServed, clip
+from lethe.serving.figures import CONTENT_TYPE, Figures
 
 A = TypeVar("A")
 
@@ -57,6 +58,12 @@ def _signed(answer: Recommended, operator: bool) -> Recommended:
     return answer.model_copy(update={"recommendation_id": _new_id(), "known": answer.known if operator else None})
 
 
+def _count(request: Request, *answers: Recommended) -> None:
+    figures: Figures = request.app.state.figures
+    for answer in answers:
+        figures.answered(answer.family, answer.source)
+
+
 def _sent(answer: BaseModel) -> Response:
     """An answer as it is sent. It is checked where it is made; FastAPI would check and copy it once more."""
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
@@ -76,6 +83,7 @@ async def recommend(asked: ForUser, request: Request) -> Response:
         return desk.recommend(asked.user_id, asked.k, asked.family, **given, wish=asked)  # type: ignore[arg-type]
 
     answer = await _work(desk, desk.cells(asked.family, 1 + 9 * bool(asked.history)), work)
+    _count(request, answer)
     return _sent(_signed(answer, _by_operator(request)))
 
 
@@ -86,6 +94,7 @@ async def recommend_batch(asked: ForUsers, request: Request) -> Response:
     cells = desk.cells(asked.family, len(asked.user_ids))
     answers = await _work(desk, cells, lambda: desk.recommend_many(asked.user_ids, asked.k, asked.family, asked))
     operator = _by_operator(request)
+    _count(request, *answers)
     return _sent(Batch(answers=[_signed(answer, operator) for answer in answers]))
 
 
@@ -133,6 +142,12 @@ async def model(request: Request) -> ServedModels:
     return ServedModels(**dict(_desk(request).describe()), pid=os.getpid())
 
 
+async def metrics(request: Request) -> Response:
+    """For Prometheus. What is looked up may take a moment."""
+    figures: Figures = request.app.state.figures
+    return Response(await to_thread.run_sync(figures.text), media_type=CONTENT_TYPE)
+
+
 async def index() -> dict[str, object]:
     """What this is, and where to go on."""
     return {"name": "lethe", "version": lethe.__version__, "links": {"api": "/v1", "schema": "/openapi.json"}}
@@ -147,11 +162,13 @@ def application() -> FastAPI:
         redoc_url=None,
         responses={404: {"model": Refusal}, 422: {"model": Refusal}},
     )
+    app.state.figures = Figures()
     app.include_router(router, prefix="/v1")
     app.include_router(router, include_in_schema=False)
     # BentoML's own page here would load a foreign script.
     app.get("/", include_in_schema=False)(index)
     app.get("/v1", include_in_schema=False)(index)
+    app.get("/metrics", include_in_schema=False)(metrics)
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     return app

@@ -1,6 +1,6 @@
 """The BentoML service: the routes, behind the gate, with a desk that is loaded when a worker starts.
 
-Liveness and readiness (/livez, /readyz) and metrics are BentoML's. The routes are a FastAPI application mounted in it,
+Liveness and readiness (/livez, /readyz) are BentoML's. The routes are a FastAPI application mounted in it,
 because BentoML's own endpoints know no GET, document no unions, and log a request they refuse with everything it held.
 All of them are in /openapi.json.
 
@@ -14,6 +14,7 @@ LETHE_HIDDEN_USERS    the list of hidden users: a file, or the URL of the ledger
 LETHE_KEY_DIR         the key that the list was made under, without which nobody on it would be found
 LETHE_API_KEYS, LETHE_API_KEYS_FILE   who may ask: ``lethe.serving.access``
 LETHE_ITEM_FEATURES   the folder of the tables of item features: ``lethe.serving.features``
+LETHE_LEDGER_URL, LETHE_REPORTS       what /metrics tells of beside answers: ``lethe.serving.watching``
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ from lethe.serving.access import Keys
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
 from lethe.serving.drain import Drain, drain_before_shutdown
+from lethe.serving.figures import Figures
 from lethe.serving.gate import Gate
 from lethe.serving.hidden import Everybody, HiddenUsers
 from lethe.serving.hidden_ledger import HiddenByLedger, is_url
 from lethe.serving.logs import log_as_json
 from lethe.serving.routes import application
+from lethe.serving.watching import looks
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +59,7 @@ def hidden_users() -> HiddenUsers:
 
 
 # Unless it is told that nothing is traced, BentoML makes three spans a request even where nobody collects any.
-@bentoml.service(logging={"access": {"enabled": False}}, tracing={"excluded_urls": [".*"]})
+@bentoml.service(logging={"access": {"enabled": False}}, metrics={"enabled": False}, tracing={"excluded_urls": [".*"]})
 @bentoml.asgi_app(api)
 class Recommender:
     """Recommendations from the pinned version of each family."""
@@ -68,12 +71,12 @@ class Recommender:
         deployment = Deployment.read(Path(os.environ.get("LETHE_DEPLOYMENT") or shipped))
         features = os.environ.get("LETHE_ITEM_FEATURES")
         api.state.keys = Keys.from_environment()
-        api.state.desk = Desk.load(
-            deployment,
-            lambda tag: Path(bentoml.models.get(tag).path),
-            hidden_users(),
-            Path(features) if features else None,
-        )
+        hidden = hidden_users()
+        models = {tag: bentoml.models.get(tag) for tag in deployment.families.values()}
+        folder = Path(features) if features else None
+        api.state.desk = Desk.load(deployment, lambda tag: Path(models[tag].path), hidden, folder)
+        made = {family: models[tag].creation_time for family, tag in deployment.families.items()}
+        api.state.figures = Figures(*looks(made, hidden))
         # What is loaded stays until the worker ends: looking through it again for garbage stops every answer for .2 s.
         gc.collect()
         gc.freeze()
