@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event, local
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -157,11 +161,74 @@ def test_why_a_gpu_can_not_be_used_is_one_line(
 
 
 @pytest.fixture
-def cuda(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     monkeypatch.setenv(device.WORKSPACE, ":4096:8")
     monkeypatch.setattr(device, "_settings", lambda repeatable: None)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (2**30, 2**34))
-    return torch.device("cuda")
+    cards(monkeypatch, "H100")
+    yield torch.device("cuda")
+    device._cards.cache_clear()
+
+
+def cards(monkeypatch: pytest.MonkeyPatch, *names: str) -> local:
+    """A machine of pretended GPUs: ``number`` of what is returned is the one that "cuda" means in a thread."""
+    current = local()
+
+    @contextmanager
+    def chosen(number: int) -> Iterator[None]:
+        before, current.number = getattr(current, "number", 0), number
+        yield
+        current.number = before
+
+    def properties(number: int) -> SimpleNamespace:
+        return SimpleNamespace(name=names[number], major=9, minor=0, multi_processor_count=132)
+
+    monkeypatch.setattr(torch.cuda, "device", chosen)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    device._cards.cache_clear()
+    return current
+
+
+def used_at_once(cuda: torch.device, current: local, count: int) -> list[int]:
+    """The GPUs of so many computations that are in progress together, in the order in which they began."""
+    begun, ended = [Event() for _ in range(count)], Event()
+
+    def compute(place: int) -> int:
+        with exactly(cuda, "x"):
+            begun[place].set()
+            assert ended.wait(20)
+            return int(current.number)
+
+    with ThreadPoolExecutor(count) as pool:
+        running = []
+        for place in range(count):
+            running.append(pool.submit(compute, place))
+            assert begun[place].wait(20)
+        ended.set()
+        return [one.result() for one in running]
+
+
+def test_what_is_computed_at_once_is_spread_over_cards_of_one_kind(
+    cuda: torch.device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    current = cards(monkeypatch, "H100", "H100")
+    assert used_at_once(cuda, current, 5) == [0, 1, 0, 1, 0]
+    with pytest.raises(DeviceError), exactly(cuda, "x"):
+        raise torch.OutOfMemoryError  # What fails gives its card back too.
+    assert used_at_once(cuda, current, 2) == [0, 1]
+    assert not caplog.messages
+
+
+def test_a_card_of_another_kind_is_left_alone_with_one_line(
+    cuda: torch.device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    current = cards(monkeypatch, "H100", "T4", "H100")
+    assert used_at_once(cuda, current, 3) == [0, 2, 0]
+    (line,) = caplog.messages
+    assert line.startswith("training.device: only the GPUs of the first one's kind, H100, are used")
+    assert "T4 left alone: choose by CUDA_VISIBLE_DEVICES" in line
+    assert "\n" not in line
 
 
 def test_a_card_that_is_too_small_says_how_much_it_has(cuda: torch.device) -> None:

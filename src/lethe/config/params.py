@@ -38,7 +38,7 @@ class Training(Section):
     """Where models learn: auto is the GPU where one can be used and the work is large enough. It is no part of a
     recipe."""
     workers: int = Field(2, ge=1)
-    """Sub-models trained at once."""
+    """Sub-models trained at once; where there are several GPUs of one kind, each on the one that is at the fewest."""
     scoring: Literal["float32", "bfloat16"] = "float32"
     """Precision of the products that score validation rows in tuning. bfloat16 is for GPUs: faster, near ties may
     swap."""

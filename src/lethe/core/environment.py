@@ -181,15 +181,24 @@ def numeric_environment(device: str, repeatable: bool = True) -> dict[str, Any]:
     return environment if repeatable else environment | {"repeatable": False}
 
 
-def _card() -> dict[str, Any]:
-    """What decides the bytes of a GPU's results."""
+def kind_of_card(number: int) -> dict[str, Any]:
+    """What of a GPU decides the bytes of its results, beside the software: the same for all of one model."""
     import torch
 
-    card = torch.cuda.get_device_properties(0)
+    card = torch.cuda.get_device_properties(number)
     return {
         "device": card.name,
         "capability": f"{card.major}.{card.minor}",
         "processors": card.multi_processor_count,
+    }
+
+
+def _card() -> dict[str, Any]:
+    """What decides the bytes of a GPU's results. The first one stands for all that are used (``learning.device``)."""
+    import torch
+
+    return {
+        **kind_of_card(0),
         "driver": _driver(),
         "cuda": torch.version.cuda,
         "cublas": _installed("nvidia-cublas", "nvidia-cublas-cu13", "nvidia-cublas-cu12"),

@@ -99,6 +99,8 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Save
             value, epoch = facts["best"]
             best = Best(value, epoch, _below("best/", tensors))
         return Saved(facts["history"], best)
+    except torch.OutOfMemoryError:
+        raise  # Nothing is wrong with the file.
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ArtifactError(
             f"checkpoint {path.name}: not one of {type(model).__name__} ({type(error).__name__});"

@@ -1,8 +1,8 @@
 """Where a model learns: which device there is, when it pays, and what it must promise.
 
 A GPU is used where ``training.device`` allows it, the model's solver has a form for it, and the work is large enough;
-then every operation must be one that gives the same bytes again (``exactly``). The numeric environment in an artifact's
-manifest names what was chosen.
+then every operation must be one that gives the same bytes again (``exactly``). Where there are several of one kind,
+what is computed at once is spread over them. The numeric environment in an artifact's manifest names what was chosen.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from threading import Lock
 
 import torch
 
+from lethe.core.environment import kind_of_card
 from lethe.errors import ConfigError, DeviceError
 from lethe.models.parts.base import Config, Model
 
@@ -85,6 +89,13 @@ def exactly(device: torch.device, what: str, *, repeatable: bool = True) -> Iter
         raise ConfigError(f"{WORKSPACE}: must be :4096:8 before Python starts, or a GPU's products differ each time")
     load_rest_of_torch()
     _settings(repeatable)
+    with _free_card(), _one_line(what):
+        yield
+
+
+@contextmanager
+def _one_line(what: str) -> Iterator[None]:
+    """What goes wrong on a GPU, as an error of ours."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -116,6 +127,44 @@ def _settings(repeatable: bool) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+
+
+_BUSY: Counter[int] = Counter()
+"""How many computations of this process each GPU is at."""
+_LOCK = Lock()
+
+
+@contextmanager
+def _free_card() -> Iterator[None]:
+    """Let "cuda" be, for this thread, the GPU that the fewest computations are at, of equal ones the first.
+
+    Nothing else names a GPU by its number, so neither bytes nor keys depend on it; and nothing is added up across them.
+    """
+    with _LOCK:
+        number = min(_cards(), key=lambda card: (_BUSY[card], card))
+        _BUSY[number] += 1
+    try:
+        with torch.cuda.device(number):
+            yield
+    finally:
+        with _LOCK:
+            _BUSY[number] -= 1
+
+
+@cache
+def _cards() -> tuple[int, ...]:
+    """Numbers of the GPUs of the first one's kind. Others would give other bytes: they are left alone, which is said
+    once."""
+    kinds = [kind_of_card(number) for number in range(torch.cuda.device_count())]
+    strangers = sorted({str(kind["device"]) for kind in kinds if kind != kinds[0]})
+    if strangers:
+        logging.getLogger("lethe").warning(
+            "training.device: only the GPUs of the first one's kind, %s, are used, because bytes differ between kinds;"
+            " %s left alone: choose by CUDA_VISIBLE_DEVICES",
+            kinds[0]["device"],
+            ", ".join(strangers),
+        )
+    return tuple(number for number, kind in enumerate(kinds) if kind == kinds[0])
 
 
 def fall_back(error: DeviceError, device: str) -> None:
