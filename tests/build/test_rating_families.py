@@ -83,6 +83,10 @@ def test_what_is_measured_are_the_errors_of_both_parts_cold_rows_counted(tmp_pat
         predict = predict_by_scores(ensemble.score, ensemble.catalogue, builder.part("train"))
         assert measured[part] == evaluate_ratings(predict, ensemble.catalogue, builder.part(part))
         assert set(measured[part]) == {"rmse", "mae", "cold_users", "cold_items"}
+        quality = outcome.quality(workspace)[part]
+        assert set(quality.intervals) == {"rmse", "mae"}
+        assert all(low < measured[part][name] < high for name, (low, high) in quality.intervals.items())
+        assert quality.lists == ()
 
 
 def test_sharded_ratings_are_measured_too(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lethe.build.registry import Registry
-from lethe.build.reports import read_reports
+from lethe.build.reports import FamilyReport, read_reports
 from lethe.cli import app
 from lethe.cli.report import charts
 from lethe.cli.report.facts import Facts, gather
@@ -23,6 +23,7 @@ from lethe.cli.report.page import page
 from lethe.core.reports import page_path
 from lethe.core.workspace import Workspace
 from lethe.data.gates.report import Check, Report, Verdict
+from lethe.evaluation.quality import ActivityGroup, Quality
 from tests import house
 from tests.cli.test_commands import ALL
 from tests.conftest import make_workspace, taste_blocks
@@ -115,6 +116,45 @@ def test_curves_stand_for_what_has_epochs(facts: Facts, html: str) -> None:
     assert "Without epochs, and so without a curve: mostpop-whole." in text
 
 
+def test_candidates_stand_with_how_sure_they_are_and_what_their_lists_hold(facts: Facts, html: str) -> None:
+    text = Elements(html).text
+    for trained in facts.trainings:
+        for candidate in trained.report.candidates:
+            low, high = candidate.quality["valid"].intervals[trained.report.metric]
+            assert low <= candidate.valid[trained.report.metric] <= high
+            assert f"({low:.4f} to {high:.4f})" in text
+            (listed,) = (
+                one for one in candidate.quality["test"].lists if trained.report.metric.endswith(f"@{one.cutoff}")
+            )
+            assert f"{candidate.name} {listed.cutoff} {listed.coverage:.1%} {listed.novelty:.2f}" in text
+    assert "by users' activity" not in text, "groups of so few users would be people"
+
+
+def test_accuracy_by_activity_is_drawn_for_each_candidate(facts: Facts) -> None:
+    trained = facts.trainings[0]
+    report = trained.report
+    groups = tuple(
+        ActivityGroup(least=low, most=high, users=count, metrics={report.metric: value})
+        for low, high, count, value in ((0, 0, 12, 0.125), (1, 1_900, 34, 0.5))
+    )
+    quality = {"test": Quality(groups=groups)}
+    candidates = tuple(one.model_copy(update={"quality": quality}) for one in report.candidates)
+    shown = replace(trained, report=report.model_copy(update={"candidates": candidates}))
+    text = Elements(page(replace(facts, trainings=(shown,)))).text
+    for candidate in candidates:
+        assert f"{candidate.name}: test {report.metric} of users with so many rows of history." in text
+    assert f"1 to 1,900 34 {' '.join('0.5000' for _ in candidates)}" in text
+
+
+def test_what_an_older_lethe_measured_is_shown_without(facts: Facts) -> None:
+    trained = facts.trainings[0]
+    bare = [one.model_dump(exclude={"quality"}) for one in trained.report.candidates]
+    older = FamilyReport.parse({**trained.report.plain(), "candidates": bare}, "older")
+    text = Elements(page(replace(facts, trainings=(replace(trained, report=older),)))).text
+    assert f"validation {older.metric}" in text
+    assert " to 0." not in text.split("Candidates of")[1].split("All test metrics")[0]
+
+
 def test_it_loads_nothing_and_runs_nothing(html: str) -> None:
     elements = Elements(html)
     assert "//" not in html
@@ -136,8 +176,9 @@ def test_tables_and_drawings_can_be_heard(html: str) -> None:
     elements = Elements(html)
     assert len(elements.named("caption")) == len(elements.named("table")) > 5
     assert all(head.get("scope") in ("col", "row") for head in elements.named("th"))
-    assert all(figure.get("aria-label") for figure in elements.named("figure"))
-    assert len(elements.named("figure")) == len(elements.named("svg")) > 5
+    drawn = [attributes for attributes in elements.named("div") if attributes.get("role") == "img"]
+    assert all(drawing.get("aria-label") for drawing in drawn)
+    assert len(elements.named("figure")) == len(drawn) == len(elements.named("svg")) > 5
     levels = [int(tag[1]) for tag, _ in elements.elements if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))

@@ -249,7 +249,7 @@ class Builder:
         return self.store.make("ensemble", inputs.plain(), write)
 
     def evaluation(self, ensemble: str, evaluation: Evaluation, device: str = "cpu") -> Artifact:
-        """Metrics of an ensemble (by key): file metrics.json {"valid": {...}, "test": {...}}.
+        """Metrics of an ensemble (by key): files metrics.json and quality.json, {"valid": {...}, "test": {...}}.
 
         Of a build on the training part alone: one that has learnt all rows has nothing left to be measured on.
         Validation ranks all items but those of train; test all but those of train and validation.

@@ -14,6 +14,7 @@ from lethe.config.params import Params
 from lethe.config.sharding import Rows
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.workspace import Workspace
+from lethe.evaluation.quality import Quality
 from lethe.learning.training import pick_device
 from lethe.tables.reader import Reader
 
@@ -69,6 +70,14 @@ class Outcome:
         artifact = ArtifactStore(workspace.artifacts).get("evaluation", self.evaluation)
         metrics: dict[str, dict[str, float]] = json.loads(artifact.file("metrics.json").read_text())
         return metrics
+
+    def quality(self, workspace: Workspace) -> dict[str, Quality]:
+        """What stands beside the means of each part; empty for what has learnt all rows."""
+        if self.evaluation is None:
+            return {}
+        artifact = ArtifactStore(workspace.artifacts).get("evaluation", self.evaluation)
+        plain = json.loads(artifact.file("quality.json").read_text())
+        return {part: Quality.parse(values, part) for part, values in plain.items()}
 
     def row(self, workspace: Workspace) -> dict[str, str | float]:
         """For people to read: what it is, and how it did on validation."""

@@ -4,45 +4,56 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from lethe.config.measures import Measures
-from lethe.evaluation.contextual import evaluate_situations
-from lethe.evaluation.ranking import Score, evaluate_users, means
-from lethe.evaluation.rating import evaluate_ratings, predict_by_scores, rating_errors
+from lethe.evaluation.contextual import rank_situations
+from lethe.evaluation.quality import Quality, ranking_quality, rating_quality
+from lethe.evaluation.ranking import Ranked, Score, means, rank_users
+from lethe.evaluation.rating import ERRORS, error_means, predict_by_scores, rating_errors
 from lethe.learning.aggregation.ensemble import Asked, Ensemble, scoring
 from lethe.learning.device import CPU, exactly
 from lethe.tables.interactions import Interactions
 
 
+class Measured(NamedTuple):
+    """What one part of a split says of an ensemble."""
+
+    means: dict[str, float]
+    quality: Quality
+
+
 def write_evaluation(
     folder: Path, ensemble: Path, parts: dict[str, Interactions], measures: Measures, device: torch.device = CPU
 ) -> None:
-    """Measure the ensemble of a folder and write metrics.json {"valid": {...}, "test": {...}}, and in history.json
-    which rows were its users' history when test was measured; on validation those are the training rows."""
+    """Measure the ensemble of a folder and write, by part, means in metrics.json {"valid": {...}, "test": {...}} and
+    ``Quality`` in quality.json; in history.json which rows were its users' history when test was measured; on
+    validation those are the training rows."""
     loaded = Ensemble.load(ensemble)
     with exactly(device, "evaluation"):
-        metrics = measure(loaded, parts, measures, device)
+        measured = measure(loaded, parts, measures, device)
     known = Interactions.concatenate(parts["train"], parts["valid"])
     history = "training and validation" if not measures.ratings and follows(loaded, known) else "training"
+    metrics = {part: figures.means for part, figures in measured.items()}
+    quality = {part: figures.quality.plain() for part, figures in measured.items()}
     (folder / "metrics.json").write_text(json.dumps(metrics, sort_keys=True))
+    (folder / "quality.json").write_text(json.dumps(quality, sort_keys=True))
     (folder / "history.json").write_text(json.dumps({"test": history}))
 
 
 def measure(
     ensemble: Ensemble, parts: dict[str, Interactions], measures: Measures, device: torch.device = CPU
-) -> dict[str, dict[str, float]]:
-    """Validation and test metrics of an ensemble on a split; rankings of two towers are made on the device."""
-    if measures.ratings:
-        predict = predict_by_scores(ensemble.score, ensemble.catalogue, parts["train"])
-        held_out = {part: parts[part] for part in ("valid", "test")}
-        return {
-            part: evaluate_ratings(predict, ensemble.catalogue, rows, measures.metrics)
-            for part, rows in held_out.items()
-        }
+) -> dict[str, Measured]:
+    """Of validation and test; rankings of two towers are made on the device."""
     known = Interactions.concatenate(parts["train"], parts["valid"])
+    if measures.ratings:
+        return {
+            "valid": _rate(ensemble, parts["train"], parts["train"], parts["valid"], measures),
+            "test": _rate(ensemble, parts["train"], known, parts["test"], measures),
+        }
     return {
         "valid": _rank(ensemble, parts["train"], parts["valid"], measures, device),
         "test": _rank(ensemble, known, parts["test"], measures, device, follow=follows(ensemble, known)),
@@ -61,7 +72,7 @@ def measure_each(
     """A metric of each user (or situation) of ``held_out``, or the error r - r̂ of each of its rows; NaN where the
     ensemble doesn't know the user, or the item that is rated."""
     if not measures.ratings:
-        values = _rank_users(ensemble, seen, held_out, measures)
+        values = _rank_users(ensemble, seen, held_out, measures).values
         return np.where(values["cold_users"] > 0, np.nan, values[metric])
     catalogue = ensemble.catalogue
     errors = rating_errors(predict_by_scores(ensemble.score, catalogue, seen), catalogue, held_out)
@@ -77,8 +88,20 @@ def _rank(
     device: torch.device,
     *,
     follow: bool = False,
-) -> dict[str, float]:
-    return means(_rank_users(ensemble, seen, held_out, measures, device, follow=follow))
+) -> Measured:
+    ranked = _rank_users(ensemble, seen, held_out, measures, device, follow=follow)
+    names = [name for name in ranked.values if name != "cold_users"]
+    return Measured(means(ranked.values), ranking_quality(ranked, ensemble.catalogue, names, measures.cutoffs, seen))
+
+
+def _rate(
+    ensemble: Ensemble, train: Interactions, seen: Interactions, held_out: Interactions, measures: Measures
+) -> Measured:
+    catalogue = ensemble.catalogue
+    errors = rating_errors(predict_by_scores(ensemble.score, catalogue, train), catalogue, held_out)
+    figures = error_means(errors, catalogue, held_out, measures.metrics)
+    wanted = {name: ERRORS[name] for name in measures.metrics}
+    return Measured(figures, rating_quality(errors, held_out.user_ids, wanted, seen))
 
 
 def _rank_users(
@@ -89,17 +112,17 @@ def _rank_users(
     device: torch.device = CPU,
     *,
     follow: bool = False,
-) -> dict[str, np.ndarray]:
+) -> Ranked:
     cutoffs, metrics = measures.cutoffs, measures.metrics
     catalogue = ensemble.catalogue
     if not held_out.contexts:
         score_users = _after(ensemble, seen) if follow else scoring(ensemble, device)
-        return evaluate_users(score_users, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
+        return rank_users(score_users, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
 
     def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
         return ensemble.score(users, Asked(contexts))
 
-    return evaluate_situations(score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
+    return rank_situations(score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
 
 
 def _after(ensemble: Ensemble, seen: Interactions) -> Score:

@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
+from pydantic import Field
+
 from lethe.build.candidates import Outcome
 from lethe.build.decision import Decision
 from lethe.build.judging import judged_by
@@ -22,6 +24,7 @@ from lethe.core.artifacts import ArtifactStore
 from lethe.core.reports import page_path, report_path, write_report, write_text
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
+from lethe.evaluation.quality import Quality
 
 
 class CandidateReport(Section):
@@ -40,6 +43,8 @@ class CandidateReport(Section):
     """Rows that were the users' history when test was measured: models of sequences are given those of validation too,
     as a service would know them. On validation those of training are."""
     seconds: float
+    quality: dict[str, Quality] = Field({})
+    """By part: how sure the figures are, whom they hold for, what the lists look like."""
 
     @property
     def name(self) -> str:
@@ -167,6 +172,7 @@ def _family_report(
                 valid=measured["valid"],
                 history=outcome.history(workspace),
                 seconds=outcome.seconds,
+                quality=outcome.quality(workspace),
             )
         )
     first = outcomes[0].job
@@ -227,7 +233,11 @@ def together(standing: Iterable[FamilyReport]) -> dict[str, object]:
     """Candidates and winners of all these families, each row with its family."""
     return {
         "candidates": [
-            {"dataset": report.dataset, "family": report.family, **candidate.plain()}
+            {
+                "dataset": report.dataset,
+                "family": report.family,
+                **candidate.model_dump(mode="json", exclude={"quality"}),
+            }
             for report in standing
             for candidate in report.candidates
         ],

@@ -1,8 +1,9 @@
-"""Full ranking with masked seen items, errors of ratings, and whether two recommenders differ."""
+"""Full ranking with masked seen items, errors of ratings, what stands beside a mean, which recommender is better."""
 
-from lethe.evaluation.contextual import evaluate_situations
+from lethe.evaluation.contextual import evaluate_situations, rank_situations
 from lethe.evaluation.metrics import METRICS
-from lethe.evaluation.ranking import evaluate, evaluate_users, means, popularity
+from lethe.evaluation.quality import Quality
+from lethe.evaluation.ranking import evaluate, evaluate_users, means, popularity, rank_users
 from lethe.evaluation.rating import ERRORS, evaluate_ratings, predict_by_scores
 from lethe.evaluation.significance import PairedTest, paired_t_test
 
@@ -10,6 +11,7 @@ __all__ = [
     "ERRORS",
     "METRICS",
     "PairedTest",
+    "Quality",
     "evaluate",
     "evaluate_ratings",
     "evaluate_situations",
@@ -18,4 +20,6 @@ __all__ = [
     "paired_t_test",
     "popularity",
     "predict_by_scores",
+    "rank_situations",
+    "rank_users",
 ]

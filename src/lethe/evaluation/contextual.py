@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from lethe.evaluation.ranking import evaluate_users
+from lethe.evaluation.ranking import Ranked, Score, evaluate_users, rank_users
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
@@ -30,24 +31,52 @@ def evaluate_situations(
     Items that the user has in ``seen`` in the very same contexts are no candidates; those of other contexts are
     (as in ENSFM's program). The errors are those of ``evaluate_users``.
     """
-    whole = _situations(held_out, seen)
-    of_held, of_seen = whole[: len(held_out)], whole[len(held_out) :]
-    situations, first = np.unique(of_held, return_index=True)
-    users = catalogue.users.encode(held_out.user_ids[first])
-    contexts = {name: values[first] for name, values in held_out.contexts.items()}
-    # Whoever is unknown stays out of the catalogue, and gets what is popular.
-    known = np.flatnonzero(users >= 0)
-    return evaluate_users(
-        lambda rows: score(users[known[rows]], {name: values[known[rows]] for name, values in contexts.items()}),
-        Catalogue(Ids(situations[known]), catalogue.items),
-        Interactions.of(of_seen, seen.item_ids),
-        Interactions.of(of_held, held_out.item_ids),
-        cutoffs=cutoffs,
-        metrics=metrics,
-    )
+    asked = _Situations.of(score, catalogue, seen, held_out)
+    return evaluate_users(*asked.ranking, cutoffs=cutoffs, metrics=metrics)
 
 
-def _situations(*tables: Interactions) -> np.ndarray:
+def rank_situations(
+    score: ScoreIn,
+    catalogue: Catalogue,
+    seen: Interactions,
+    held_out: Interactions,
+    *,
+    cutoffs: Sequence[int] = (10, 20, 50),
+    metrics: Sequence[str] | None = None,
+) -> Ranked:
+    """``evaluate_situations``, with how often each item was listed, and whose each list is."""
+    asked = _Situations.of(score, catalogue, seen, held_out)
+    return rank_users(*asked.ranking, cutoffs=cutoffs, metrics=metrics)._replace(people=asked.people)
+
+
+class _Situations(NamedTuple):
+    """Each distinct (user, contexts) as a user of its own."""
+
+    people: np.ndarray
+    """Raw id of the user of each."""
+    ranking: tuple[Score, Catalogue, Interactions, Interactions]
+    """What ``rank_users`` is given."""
+
+    @classmethod
+    def of(cls, score: ScoreIn, catalogue: Catalogue, seen: Interactions, held_out: Interactions) -> _Situations:
+        whole = _numbered(held_out, seen)
+        of_held, of_seen = whole[: len(held_out)], whole[len(held_out) :]
+        situations, first = np.unique(of_held, return_index=True)
+        people = held_out.user_ids[first]
+        users = catalogue.users.encode(people)
+        contexts = {name: values[first] for name, values in held_out.contexts.items()}
+        # Whoever is unknown stays out of the catalogue, and gets what is popular.
+        known = np.flatnonzero(users >= 0)
+        ranking = (
+            lambda rows: score(users[known[rows]], {name: values[known[rows]] for name, values in contexts.items()}),
+            Catalogue(Ids(situations[known]), catalogue.items),
+            Interactions.of(of_seen, seen.item_ids),
+            Interactions.of(of_held, held_out.item_ids),
+        )
+        return cls(people, ranking)
+
+
+def _numbered(*tables: Interactions) -> np.ndarray:
     """One integer for each (user, contexts), equal for equal ones, in their order -> [rows of all tables] int64."""
     code = np.zeros(sum(len(table) for table in tables), dtype=np.int64)
     for column in ("user_ids", *tables[0].contexts):

@@ -10,6 +10,7 @@ from numba import njit
 from torch import Tensor
 
 from lethe.errors import ConfigError, DataError
+from lethe.evaluation.lists import Shown
 from lethe.evaluation.metrics import METRICS
 from lethe.evaluation.ranking_device import mark_there
 from lethe.tables.catalogue import Catalogue
@@ -57,6 +58,33 @@ def evaluate_users(
 ) -> dict[str, np.ndarray]:
     """Metrics of each user of ``held_out``, in order of raw id: ``{"recall@20": [U], ..., "cold_users": [U]}``.
 
+    As ``rank_users``, which counts what was listed too.
+    """
+    return _rank(score, catalogue, seen, held_out, cutoffs, metrics, None).values
+
+
+class Ranked(NamedTuple):
+    """What lists came to: one for each user, or several where a user is asked about in several contexts."""
+
+    people: np.ndarray
+    """Raw ids [U] of whose lists they are."""
+    values: dict[str, np.ndarray]
+    """{"recall@20": [U], ..., "cold_users": [U]}."""
+    shown: np.ndarray
+    """[cutoffs, num_items] int64: how many lists, as long as each cutoff, hold the item."""
+
+
+def rank_users(
+    score: Score,
+    catalogue: Catalogue,
+    seen: Interactions,
+    held_out: Interactions,
+    *,
+    cutoffs: Sequence[int] = (10, 20, 50),
+    metrics: Sequence[str] | None = None,
+) -> Ranked:
+    """Metrics of each user of ``held_out``, in order of raw id, and how often each item was listed.
+
     ``catalogue`` is that of the training data, whose dense ids ``score`` speaks. Items a user has in ``seen`` are no
     candidates. Equal scores rank by item index, as in a stable full sort. Held-out items that are unknown to the
     catalogue (or are in ``seen``) count in the denominators and are never hit. Users unknown to it are ranked by the
@@ -65,6 +93,18 @@ def evaluate_users(
     Raises ConfigError for an unknown metric or a cutoff below 1, DataError for an empty ``held_out`` or scores that are
     not numbers.
     """
+    return _rank(score, catalogue, seen, held_out, cutoffs, metrics, Shown.of(cutoffs, len(catalogue.items)))
+
+
+def _rank(
+    score: Score,
+    catalogue: Catalogue,
+    seen: Interactions,
+    held_out: Interactions,
+    cutoffs: Sequence[int],
+    metrics: Sequence[str] | None,
+    shown: Shown | None,
+) -> Ranked:
     names = DEFAULT_METRICS if metrics is None else metrics
     unknown = [name for name in names if name not in METRICS]
     if unknown:
@@ -74,18 +114,19 @@ def evaluate_users(
     if not len(held_out):
         raise DataError("held-out interactions: 0 rows, must be at least 1")
 
-    people = Ids(held_out.user_ids[_first(held_out.user_ids)])
+    people = Ids(held_out.user_ids[is_first(held_out.user_ids)])
     users = catalogue.users.encode(people.values)
     masked, tests = (_Rows.of(people, catalogue.items, table) for table in (seen, held_out))
     known, cold = np.flatnonzero(users >= 0), np.flatnonzero(users < 0)
     hits = np.zeros((len(people), max(cutoffs)), dtype=np.bool_)
-    _mark_hits(lambda rows: score(users[rows]), known, masked, tests, hits)
+    _mark_hits(lambda rows: score(users[rows]), known, masked, tests, hits, shown)
     if len(cold):
         popular = popularity(catalogue, seen)
-        _mark_hits(lambda rows: np.broadcast_to(popular, (len(rows), len(popular))), cold, masked, tests, hits)
+        _mark_hits(lambda rows: np.broadcast_to(popular, (len(rows), len(popular))), cold, masked, tests, hits, shown)
     sizes = _distinct_items(people, held_out)
     values = {f"{name}@{cutoff}": METRICS[name](hits, sizes, cutoff) for name in names for cutoff in cutoffs}
-    return {**values, "cold_users": (users < 0).astype(np.float64)}
+    values["cold_users"] = (users < 0).astype(np.float64)
+    return Ranked(people.values, values, np.zeros((0, 0), np.int64) if shown is None else shown.counts)
 
 
 def popularity(catalogue: Catalogue, seen: Interactions) -> np.ndarray:
@@ -105,7 +146,7 @@ class _Rows(NamedTuple):
         rows, columns = people.encode(table.user_ids), items.encode(table.item_ids)
         # The table's canonical order is that of the dense indices too: by user, then item.
         kept = (rows >= 0) & (columns >= 0)
-        kept &= _first(rows) | _first(columns)
+        kept &= is_first(rows) | is_first(columns)
         counts = np.bincount(rows[kept], minlength=len(people))
         return cls(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), columns[kept])
 
@@ -113,28 +154,32 @@ class _Rows(NamedTuple):
 def _distinct_items(people: Ids, held_out: Interactions) -> np.ndarray:
     """[U] int64: |test| of each user, the items no catalogue knows included."""
     rows = people.encode(held_out.user_ids)
-    return np.bincount(rows[_first(rows) | _first(held_out.item_ids)], minlength=len(people))
+    return np.bincount(rows[is_first(rows) | is_first(held_out.item_ids)], minlength=len(people))
 
 
-def _first(column: np.ndarray) -> np.ndarray:
+def is_first(column: np.ndarray) -> np.ndarray:
     """[n] bool: whether each value of a column is another than the one before it."""
     first = np.ones(len(column), dtype=np.bool_)
     first[1:] = column[1:] != column[:-1]
     return first
 
 
-def _mark_hits(score: Score, rows: np.ndarray, masked: _Rows, tests: _Rows, hits: np.ndarray) -> None:
-    """Set ``hits`` [U, L] at each place of the lists of ``rows`` that holds a held-out item."""
+def _mark_hits(
+    score: Score, rows: np.ndarray, masked: _Rows, tests: _Rows, hits: np.ndarray, shown: Shown | None
+) -> None:
+    """Set ``hits`` [U, L] at each place of the lists of ``rows`` that holds a held-out item; count what they show."""
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
-        if not _mark(score(block), block, masked, tests, hits):
+        scores = score(block)
+        if isinstance(scores, np.ndarray):
+            scores = np.ascontiguousarray(scores, dtype=np.float32)
+            finite = bool(_mark_block(scores, block, *masked, *tests, hits))
+        else:
+            finite = mark_there(scores, block, masked, tests, hits)
+        if not finite:
             raise DataError("scores must be finite numbers, got some that are not: did the training diverge?")
-
-
-def _mark(scores: np.ndarray | Tensor, rows: np.ndarray, masked: _Rows, tests: _Rows, hits: np.ndarray) -> bool:
-    if isinstance(scores, np.ndarray):
-        return bool(_mark_block(np.ascontiguousarray(scores, dtype=np.float32), rows, *masked, *tests, hits))
-    return mark_there(scores, rows, masked, tests, hits)
+        if shown is not None:
+            shown.add(scores, block, *masked)
 
 
 @njit(nogil=True, cache=True)

@@ -35,6 +35,20 @@ def mark_there(scores: Tensor, rows: np.ndarray, masked: Ragged, tests: Ragged, 
     return True
 
 
+def best_there(scores: Tensor, length: int) -> np.ndarray:
+    """``lists.best_of`` of scores [B, N] on a device, where what is no candidate is -inf -> [B, length] int64."""
+    length = min(length, scores.shape[1])
+    last = scores.topk(length, dim=1).values[:, -1:]
+    above, equal = scores > last, scores == last
+    # Of those that equal the last one as many as there is room for, those of smaller index first.
+    room = length - above.sum(dim=1, keepdim=True)
+    items = (above | (equal & (equal.cumsum(dim=1) <= room))).nonzero()[:, 1].view(len(scores), length)
+    own = scores.gather(1, items)
+    places = own.argsort(dim=1, descending=True, stable=True)
+    listed = items.masked_fill(own == -torch.inf, -1).gather(1, places)
+    return listed.cpu().numpy()
+
+
 def _cells(rows: np.ndarray, indptr: np.ndarray, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The place among ``rows`` of each of their items, and the items."""
     lengths = indptr[rows + 1] - indptr[rows]

@@ -41,16 +41,27 @@ def evaluate_ratings(
     Raises ConfigError for an unknown metric, DataError for an empty ``held_out``, one without ratings, or predictions
     that are not finite numbers.
     """
-    unknown = [name for name in metrics if name not in ERRORS]
-    if unknown:
-        raise ConfigError(f"metrics: unknown {unknown[0]!r}; known metrics of ratings: {', '.join(ERRORS)}")
-    errors = rating_errors(predict, catalogue, held_out)
+    _known(metrics)
+    return error_means(rating_errors(predict, catalogue, held_out), catalogue, held_out, metrics)
+
+
+def error_means(
+    errors: np.ndarray, catalogue: Catalogue, held_out: Interactions, metrics: Sequence[str] = DEFAULT_ERRORS
+) -> dict[str, float]:
+    """``evaluate_ratings`` of the errors of each row [n]."""
+    _known(metrics)
     users, items = catalogue.users.encode(held_out.user_ids), catalogue.items.encode(held_out.item_ids)
     return {
         **{name: ERRORS[name](errors) for name in metrics},
         "cold_users": float(len(np.unique(held_out.user_ids[users < 0]))),
         "cold_items": float(len(np.unique(held_out.item_ids[items < 0]))),
     }
+
+
+def _known(metrics: Sequence[str]) -> None:
+    unknown = [name for name in metrics if name not in ERRORS]
+    if unknown:
+        raise ConfigError(f"metrics: unknown {unknown[0]!r}; known metrics of ratings: {', '.join(ERRORS)}")
 
 
 def rating_errors(predict: Predict, catalogue: Catalogue, held_out: Interactions) -> np.ndarray:

@@ -46,9 +46,11 @@ def bars(
     marked: str | None = None,
     spreads: Mapping[str, tuple[float, float]] | None = None,
     format: str = "{:,.0f}",
+    scale: float | None = None,
 ) -> str:
     """One bar a name, from the top down, its value beside it; the ``marked`` one in another colour. ``spreads``: (low,
-    high) of an interval around a value."""
+    high) of an interval around a value. ``scale``: the
+    value that fills the width, of a drawing that stands beside others of the same scale."""
     names = list(values)
 
     def draw(axes: Any) -> None:
@@ -69,9 +71,9 @@ def bars(
         axes.grid(axis="y", visible=False)
         axes.set_xlabel(label)
         axes.margins(x=0.2)
-        axes.set_xlim(left=min(0.0, *values.values()))
+        axes.set_xlim(min(0.0, *values.values()), None if scale is None else 1.25 * (scale or 1.0))
 
-    return _drawn(draw, (4.6, 0.75 + 0.31 * len(names)))
+    return _drawn(draw, (4.6 if scale is None else _SMALL[0], 0.75 + 0.31 * len(names)))
 
 
 def line(points: Sequence[tuple[int, float]], x_label: str, y_label: str) -> str:
