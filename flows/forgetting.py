@@ -6,6 +6,8 @@ from flows.command import alone, command
 from flows.deployment import deployment
 from flows.engine import flow, link, rename, say, table, task
 from flows.training import training
+from lethe.build.runner import must_answer
+from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.forgetting import completion, erasure
 from lethe.forgetting import run as runs
@@ -51,7 +53,8 @@ def complete(run: Run, verification: Verification, reader: Reader) -> None:
 def forgetting(scheduled: bool = False) -> list[str]:
     """Ids of the requests that were fulfilled; an interrupted run is taken up where it stopped, then a new one begins
     over whatever waits. A ``scheduled`` run may let requests wait for others, up to the earliest due date."""
-    done, reader = list[str](), Reader()
+    done, reader, workspace = list[str](), Reader(), Workspace.find()
+    must_answer(workspace, Params.read(workspace.params))
     while (run := begin(scheduled, reader)) is not None:
         _show(run, done)
         remove_rows(run)
@@ -62,7 +65,7 @@ def forgetting(scheduled: bool = False) -> list[str]:
         complete(run, prove(run), reader)
         done += run.requests
         _link(run)
-    for line in left_out(Workspace.find()):
+    for line in left_out(workspace):
         say(line)
     return done
 

@@ -9,10 +9,11 @@ from tqdm import tqdm
 from flows.command import alone, command
 from flows.data import data
 from flows.engine import PrefectFuture, as_completed, flow, say, table, task
-from lethe.build.candidates import Job, Outcome, finish, jobs
+from lethe.build.candidates import Job, Outcome, finish, jobs, train_shard
 from lethe.build.checks import check_likes
 from lethe.build.decision import Decision
 from lethe.build.promotion import promote_winners, settle_all
+from lethe.build.runner import Runner, calls_at_once, runner
 from lethe.build.settling import Settled
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
@@ -23,15 +24,15 @@ OF = "{job.recipe.dataset}/{job.recipe.name}, {job.recipe.rows} rows"
 
 
 @task(name="sub-model", task_run_name=f"sub-model {{shard}} of {OF}")
-def sub_model(job: Job, shard: str, reader: Reader) -> str:
+def sub_model(job: Job, shard: str, reader: Reader, place: Runner) -> str:
     """Key of the trained sub-model of a shard."""
-    return job.sub_model(Workspace.find(), shard, reader).key
+    return place.call(train_shard, Workspace.find(), job, shard, reader)
 
 
 @task(name="candidate", task_run_name=f"candidate {OF}")
-def candidate(job: Job, sub_models: dict[str, str], reader: Reader) -> Outcome:
+def candidate(job: Job, sub_models: dict[str, str], reader: Reader, place: Runner) -> Outcome:
     workspace = Workspace.find()
-    return finish(workspace, Params.read(workspace.params), job, sub_models, reader)
+    return place.call(finish, workspace, Params.read(workspace.params), job, sub_models, reader)
 
 
 @task(name="likes")
@@ -63,29 +64,36 @@ def _watch(futures: list[PrefectFuture[str]]) -> None:
         future.result()  # What went wrong in a task is raised here, as itself.
 
 
-def _workers() -> int:
-    return Params.read(Workspace.find().params).training.workers
+def _at_once() -> int:
+    return calls_at_once(Params.read(Workspace.find().params))
 
 
-@flow(name="training", workers=_workers)
+@flow(name="training", workers=_at_once)
 @alone
 def training(datasets: list[str] | None = None) -> list[Decision]:
     """With ``datasets``: rebuild and replace what is served from them (after a forget request), nothing else."""
     workspace = Workspace.find()
-    planned, reader, rebuilt = jobs(workspace, Params.read(workspace.params), datasets), Reader(), datasets is not None
-    data()
-    if not rebuilt:
-        likes(planned)
-    trained = _train(planned, reader)
-    if not rebuilt:
-        _show(trained)
-    settled = choose(trained, rebuilt, reader)
-    built = trained if rebuilt else _train([one.job for one in settled if one.job is not None], reader)
-    decisions = promote(settled, built, trained, rebuilt, reader)
+    params = Params.read(workspace.params)
+    planned = jobs(workspace, params, datasets)
+    with runner(workspace, params) as place:
+        decisions = _trained(planned, datasets is not None, place)
     for decision in decisions:
         say(decision)
     table("promotions", [decision.plain() for decision in decisions], "What the training came to in each family")
     return decisions
+
+
+def _trained(planned: list[Job], rebuilt: bool, place: Runner) -> list[Decision]:
+    reader = Reader()
+    data()
+    if not rebuilt:
+        likes(planned)
+    trained = _train(planned, reader, place)
+    if not rebuilt:
+        _show(trained)
+    settled = choose(trained, rebuilt, reader)
+    built = trained if rebuilt else _train([one.job for one in settled if one.job is not None], reader, place)
+    return cast("list[Decision]", promote(settled, built, trained, rebuilt, reader))
 
 
 def _show(candidates: list[Outcome]) -> None:
@@ -93,13 +101,15 @@ def _show(candidates: list[Outcome]) -> None:
     table("candidates", [one.row(workspace) for one in candidates], "Candidates by their validation metrics")
 
 
-def _train(planned: list[Job], reader: Reader) -> list[Outcome]:
+def _train(planned: list[Job], reader: Reader, place: Runner) -> list[Outcome]:
     """Sub-models in parallel, then what is made of them."""
     workspace = Workspace.find()
     shards = [job.builder(workspace, reader).shard_names() for job in planned]
-    trained = [{s: sub_model.submit(job, s, reader) for s in names} for job, names in zip(planned, shards, strict=True)]
+    trained = [
+        {s: sub_model.submit(job, s, reader, place) for s in names} for job, names in zip(planned, shards, strict=True)
+    ]
     outcomes = [
-        candidate.submit(job, cast("dict[str, str]", models), reader)
+        candidate.submit(job, cast("dict[str, str]", models), reader, place)
         for job, models in zip(planned, trained, strict=True)
     ]
     _watch([future for models in trained for future in models.values()])

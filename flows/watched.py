@@ -9,15 +9,14 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
 
 import prefect
 from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectException
@@ -25,6 +24,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from lethe.core.process import BrokeDown, place_of
 from lethe.errors import LetheError
 
 __all__ = ["PrefectFuture", "as_completed", "flow", "link", "quiet", "rename", "say", "table", "tagged", "task"]
@@ -37,10 +37,6 @@ DELAYS: tuple[float, ...] = (10, 60, 300)
 """Seconds before each further attempt of a step that needs what isn't ours: sources, remotes, the service."""
 DAY = 86_400
 """Seconds after which such a step is given up: what hangs for so long would hold up the next night's run as well."""
-
-
-class BrokeDown(RuntimeError):
-    """A bug of ours, without its text."""
 
 
 def say(line: object) -> None:
@@ -82,6 +78,8 @@ def task(run: Callable[P, R] | None = None, *, outside: bool = False, **options:
     if outside:
         options |= {"retries": len(DELAYS), "retry_delay_seconds": list(DELAYS), "timeout_seconds": DAY}
         options["retry_condition_fn"] = _may_pass
+    # What can be re-used the artifacts' keys decide; Prefect would digest all that a task is given.
+    options |= {"cache_policy": NO_CACHE}
     shown: Any = prefect.task(_discreet(run), **{"task_run_name": options.get("name"), **options})
     return shown
 
@@ -129,18 +127,12 @@ def _discreet(run: Callable[P, R]) -> Callable[P, R]:
         except (LetheError, OSError, PrefectException, BrokeDown) as error:
             fault: Exception = error
         except Exception as error:
-            fault = BrokeDown(_place(error))
+            fault = BrokeDown(f"{place_of(error)}; run it by hand, without a server, to see all of it")
         # Raised out here it carries no other fault along, which Prefect would log with its text.
         fault.__cause__ = fault.__context__ = None
         raise fault
 
     return without_text
-
-
-def _place(error: Exception) -> str:
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"line {last.lineno} of {Path(last.filename).name}"
-    return f"broke down with {type(error).__name__} at {where}; run it by hand, without a server, to see all of it"
 
 
 def quiet() -> None:

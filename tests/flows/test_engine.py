@@ -5,13 +5,23 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from flows import training
 from flows.plain import as_completed, flow, task
+from lethe.build.candidates import jobs
+from lethe.build.runner import Here
+from lethe.config.params import Params
 from lethe.core.workspace import Workspace
+from lethe.data.stages import build_data
+from lethe.tables.reader import Reader
 from tests.conftest import ROOT
+
+R = TypeVar("R")
 
 
 @task(name="double")
@@ -83,3 +93,24 @@ def test_prefect_is_imported_where_it_is_asked_for(asked: dict[str, str], with_p
     imported, module = done.stdout.split()
     assert imported == str(with_prefect)
     assert module == ("flows.watched" if with_prefect else "flows.plain")
+
+
+class Recording(Here):
+    """Runs every call here, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def call(self, function: Callable[..., R], *arguments: object) -> R:
+        self.asked.append(function.__name__)
+        return super().call(function, *arguments)
+
+
+def test_sub_models_and_candidates_are_made_where_params_say(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny.root)
+    params, place = Params.read(tiny.params), Recording()
+    build_data(tiny, params, "tiny", ["whole", "user-hash-3"])
+    planned = [job for job in jobs(tiny, params) if job.recipe.model == "mostpop" or job.recipe.sharding != "whole"]
+    outcomes = flow(name="some", workers=lambda: 2)(lambda: training._train(planned, Reader(), place))()
+    assert [len(outcome.sub_models) for outcome in outcomes] == [3, 1]
+    assert sorted(place.asked) == ["finish"] * 2 + ["train_shard"] * 4

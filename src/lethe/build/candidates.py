@@ -38,6 +38,11 @@ class Job:
         return self.builder(workspace, reader).sub_model(shard, self.device)
 
 
+def train_shard(workspace: Workspace, job: Job, shard: str, reader: Reader | None = None) -> str:
+    """Key of the trained sub-model of a shard."""
+    return job.sub_model(workspace, shard, reader).key
+
+
 def jobs(workspace: Workspace, params: Params, datasets: list[str] | None = None) -> list[Job]:
     """Every candidate of every family. With ``datasets`` (a forget run): only what is served from those datasets, by
     the recipe it was promoted with, because neither the winner nor its hyper-parameters are decided anew."""

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from lethe.build.recipe import Recipe
 from lethe.build.recipes import recipes
+from lethe.build.runner import address
 from lethe.config.dataset import Dataset, LeaveOneOutSplit, NewestSplit, Split
 from lethe.config.params import Params
 from lethe.config.source import MovielensSource, RdatasetsSource, SyntheticSource
@@ -95,7 +96,8 @@ def _check_memory(workspace: Workspace, params: Params, family: str, recipe: Rec
     if not model.memory(config, Shape(2, 2)) or not path.is_file():
         return
     items = pc.count_distinct(pq.read_table(path, columns=["item"])["item"]).as_py()
-    at_once = min(params.training.workers, recipe.layout.num_shards)
+    # How many a machine of a cluster trains at once isn't known here: at least one.
+    at_once = min(params.training.workers, recipe.layout.num_shards) if address(params) is None else 1
     must_fit_memory(f"families.{family}: {recipe.model}", model, config, Shape(0, items), at_once=at_once)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import lethe
-from lethe.cli import data, epoch, evidence, forget, init, keys, models, report, upgrade
+from lethe.cli import data, epoch, evidence, forget, init, keys, models, report, upgrade, worker
 from lethe.cli.common import QUIET, Json, is_quiet, run_flow, show, show_tables, workspace
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import ConfigError, LetheError
@@ -33,6 +33,7 @@ app.command()(models.models)
 app.command()(evidence.reproduce)
 app.command()(report.report)
 app.command()(upgrade.upgrade)
+app.command()(worker.worker)
 
 
 def main() -> None:

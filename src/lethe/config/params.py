@@ -16,6 +16,8 @@ from lethe.core.spelling import meant
 
 ReasonCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
+DASK_ADDRESS = r"^(tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):[0-9]{1,5}$"
+
 
 class Candidate(Section):
     model: Name
@@ -37,8 +39,16 @@ class Training(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where models learn: auto is the GPU where one can be used and the work is large enough. It is no part of a
     recipe."""
+    runner: Literal["threads", "dask"] = "threads"
+    """Who trains sub-models and candidates, and makes trials: threads of the process that asks, or the workers of a
+    Dask cluster."""
     workers: int = Field(2, ge=1)
-    """Sub-models trained at once; where there are several GPUs of one kind, each on the one that is at the fewest."""
+    """Sub-models trained at once, each by one numeric thread: by threads, or processes of a local Dask cluster. Where
+    there are several GPUs of one kind, each on the one that is at the fewest."""
+    dask_address: Annotated[str, Field(pattern=DASK_ADDRESS)] | None = None
+    """The scheduler to ask where runner is dask, tcp://HOST:PORT or tls://HOST:PORT; how many workers it has decides
+    how many sub-models are trained at once. Without one, and without LETHE_DASK_ADDRESS, which comes first, a local
+    cluster is started for each run."""
     scoring: Literal["float32", "bfloat16"] = "float32"
     """Precision of the products that score validation rows in tuning. bfloat16 is for GPUs: faster, near ties may
     swap."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
-from lethe.core import warm
+from lethe.core import elsewhere, warm
 from lethe.core.shipped import shipped_root
 from lethe.core.workspace import Workspace
 from lethe.errors import DataError, LetheError, Unreachable
@@ -30,6 +31,16 @@ GRACE = 30.0
 """Seconds that a child has after Ctrl-C."""
 _UNDER_WAY: set[int] = set()
 """Processes of the modules that run now."""
+
+
+class BrokeDown(RuntimeError):
+    """A bug of ours, without its text, which may hold a value of a row."""
+
+
+def place_of(error: Exception) -> str:
+    """What may be told of a bug of ours: its kind and its place."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"broke down with {type(error).__name__} at line {last.lineno} of {Path(last.filename).name}"
 
 
 @contextmanager
@@ -47,6 +58,8 @@ def alone(workspace: Workspace) -> Iterator[None]:
         print("waiting: another flow is running in this workspace", file=sys.stderr)
         lock.acquire()
     try:
+        if lock.lock_counter == 1:
+            elsewhere.end_all(workspace)
         yield
     finally:
         lock.release()

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from lethe.core.elsewhere import is_any_at_work
 from lethe.core.workspace import Workspace
 
 _OF_WRITER = re.compile(r"\..*[.-](\d+)-\w+(\.tmp)?")
@@ -37,8 +38,11 @@ def _leftovers(workspace: Workspace) -> Iterator[Path]:
             yield archive
     for folder in (workspace.root, workspace.state, workspace.suppression.parent, workspace.certificates):
         yield from _abandoned(folder.glob(".*"))
-    for folder in (workspace.reports, workspace.root / "params", workspace.artifacts):
+    for folder in (workspace.reports, workspace.root / "params"):
         yield from _abandoned(folder.rglob(".*"))
+    # Whether a writer on another machine is still there its number doesn't tell.
+    if not is_any_at_work(workspace):
+        yield from _abandoned(workspace.artifacts.rglob(".*"))
 
 
 def _abandoned(paths: Iterator[Path]) -> Iterator[Path]:

@@ -1,0 +1,49 @@
+"""``lethe worker``: a worker of a Dask cluster that computes as runs of this project do."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from lethe.cli.common import workspace
+from lethe.errors import ConfigError
+
+
+def worker(
+    address: Annotated[
+        str | None, typer.Argument(help="The scheduler; default: LETHE_DASK_ADDRESS, or training.dask_address.")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Sub-models trained at once here, each by a process.")] = 1,
+) -> None:
+    """Serve a Dask scheduler as a worker, in this project's folder and environment, until it goes away or Ctrl-C."""
+    here = workspace()
+
+    from lethe.build.runner import ADDRESS
+    from lethe.config.params import DASK_ADDRESS, Params
+
+    named = address or os.environ.get(ADDRESS) or Params.read(here.params).training.dask_address
+    if named is None or not re.fullmatch(DASK_ADDRESS, named):
+        raise ConfigError(
+            f"address: {named or 'none is named'}: must be a scheduler's, tcp://HOST:PORT or tls://HOST:PORT"
+        )
+    if find_spec("distributed") is None:
+        raise ConfigError("worker: the package distributed is not installed; install lethe-recsys[dask]")
+    # One numeric thread and one call a process, as everywhere; no limit that would end a training that fits.
+    options = {
+        "--nworkers": str(processes),
+        "--nthreads": "1",
+        "--memory-limit": "0",
+        "--death-timeout": "60",
+        "--local-directory": str(here.temporary),
+        "--preload": "lethe.build.worker",
+    }
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", named, "--no-dashboard"]
+    for option, value in options.items():
+        command += [option, value]
+    here.temporary.mkdir(parents=True, exist_ok=True)
+    os.execve(sys.executable, command, here.environment())
