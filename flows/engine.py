@@ -22,9 +22,9 @@ def prefect_is_asked_for() -> bool:
 
 
 if TYPE_CHECKING or prefect_is_asked_for():
-    from flows.watched import PrefectFuture, as_completed, flow, link, quiet, rename, say, table, tagged, task
+    from flows.watched import PrefectFuture, as_completed, flow, link, quiet, rename, say, table, tagged, task, tell
 else:
-    from flows.plain import PrefectFuture, as_completed, flow, link, quiet, rename, say, table, tagged, task
+    from flows.plain import PrefectFuture, as_completed, flow, link, quiet, rename, say, table, tagged, task, tell
 
 __all__ = [
     "PrefectFuture",
@@ -38,4 +38,5 @@ __all__ = [
     "table",
     "tagged",
     "task",
+    "tell",
 ]

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from typing import Any, Generic, ParamSpec, TypeVar
 
-__all__ = ["PrefectFuture", "as_completed", "flow", "link", "quiet", "rename", "say", "table", "tagged", "task"]
+__all__ = ["PrefectFuture", "as_completed", "flow", "link", "quiet", "rename", "say", "table", "tagged", "task", "tell"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,7 +70,7 @@ def _nothing(*_: object) -> None:
     """Nobody watches."""
 
 
-rename = table = link = quiet = _nothing
+rename = table = link = tell = quiet = _nothing
 
 
 def tagged(*_: str) -> nullcontext[None]:

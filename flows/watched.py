@@ -19,6 +19,7 @@ from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
+from prefect.events import emit_event
 from prefect.exceptions import PrefectException
 from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
@@ -27,7 +28,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from lethe.core.process import BrokeDown, place_of
 from lethe.errors import LetheError
 
-__all__ = ["PrefectFuture", "as_completed", "flow", "link", "quiet", "rename", "say", "table", "tagged", "task"]
+__all__ = ["PrefectFuture", "as_completed", "flow", "link", "quiet", "rename", "say", "table", "tagged", "task", "tell"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,6 +65,12 @@ def table(key: str, rows: Sequence[Mapping[str, Any]], about: str) -> None:
 def link(key: str, url: str, text: str) -> None:
     if FlowRunContext.get():
         create_link_artifact(link=url, link_text=text, key=key)
+
+
+def tell(event: str, about: str, numbers: Mapping[str, float]) -> None:
+    """Let the server know of something, which its automations may act on: of what, and numbers."""
+    if FlowRunContext.get():
+        emit_event(event, {"prefect.resource.id": about}, payload=dict(numbers))
 
 
 def tagged(*tags: str) -> AbstractContextManager[object]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,9 @@ from lethe.core.workspace import Workspace
 from lethe.errors import DataError, LetheError, Unreachable
 from lethe.forgetting import certificate
 from lethe.serving import deploy
-from tests.conftest import ROOT, make_workspace, taste_blocks
+from tests.conftest import make_workspace, taste_blocks
+from tests.prefect_server import free_port
+from tests.prefect_server import prefect_server as started
 
 USERS = [f"user-{number:03d}" for number in range(24)]
 
@@ -59,29 +59,10 @@ def ask(workspace: Workspace, user: str) -> dict[str, Any]:
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """One real Prefect server for all flows of this file: each would otherwise wait for a temporary one."""
     workspace = Workspace(tmp_path_factory.mktemp("prefect"))
-    workspace.prefect_home.mkdir(parents=True)
-    port = free_port()
-    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
-    process = subprocess.Popen(
-        command, env=workspace.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    end = time.monotonic() + 120
-    while not _healthy(port):
-        assert process.poll() is None, "the Prefect server ended"
-        assert time.monotonic() < end, "the Prefect server was not ready within 120 s"
-        time.sleep(0.2)
-    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
-    yield workspace
-    del os.environ["PREFECT_API_URL"]
-    process.terminate()
-    process.wait(30)
-
-
-def _healthy(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/api/health", trust_env=False, timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
+    with started(workspace) as url:
+        os.environ["PREFECT_API_URL"] = url
+        yield workspace
+        del os.environ["PREFECT_API_URL"]
 
 
 def shown(what: str) -> list[dict[str, Any]]:
@@ -91,13 +72,6 @@ def shown(what: str) -> list[dict[str, Any]]:
     answer = httpx.post(url, json={"sort": order} if order else {}, trust_env=False)
     rows: list[dict[str, Any]] = answer.raise_for_status().json()
     return rows
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -240,16 +214,6 @@ def test_what_may_pass_is_tried_again_and_the_text_of_a_bug_is_not_shown(monkeyp
     with pytest.raises(watched.BrokeDown, match=r"^broke down with ValueError at line \d+ of test_whole_way.py; "):
         attempts()
     assert tried == [*["the source: not reachable"] * 3, "column: is missing"]
-
-
-def test_what_prefect_yaml_names_is_deployed(prefect_server: Workspace) -> None:
-    api, around = os.environ["PREFECT_API_URL"], prefect_server.environment() | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    httpx.post(f"{api}/work_pools/", json={"name": "lethe", "type": "process"}, trust_env=False).raise_for_status()
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    subprocess.run(command, cwd=ROOT, env=around, check=True, capture_output=True, timeout=300)
-    assert {(one["name"], one["entrypoint"], tuple(one["tags"])) for one in shown("deployments")} == {
-        (name, f"flows/{name}.py:{name}", ("lethe", name)) for name in ("nightly", "forgetting", "audit", "epoch")
-    }
 
 
 def test_a_dry_run_tells_bytes_and_does_nothing(running: Workspace) -> None:

@@ -111,7 +111,8 @@ class Forgetting(Section):
     batch: Literal["at-once", "until-due"] = "at-once"
     """When a scheduled run fulfils what waits: each time, or together, as late as the earliest due date allows."""
     lead_hours: float = Field(24.0, ge=0)
-    """Time kept in hand before that date; no less than the schedule's interval."""
+    """Time kept in hand before that date, from when on it counts as near (flows/watch.py); no less than the schedule's
+    interval."""
     expected_requests: int = Field(0, ge=0)
     """Whole-user requests expected in a batch. With 0 a family's winner is the most accurate, whatever it costs."""
     accuracy_given_up: Fraction = 0.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from lethe.config.params import Params
 from lethe.core.keys import subject_digest
@@ -22,6 +23,26 @@ def ledger(workspace: Workspace) -> Ledger:
 
 def pending(workspace: Workspace) -> list[ForgetRequest]:
     return ledger(workspace).pending()
+
+
+@dataclass(frozen=True)
+class DueSoon:
+    """Requests that are due before the time kept in hand is over."""
+
+    waiting: int
+    hours_left: float
+    """Of the first of them; below 0: overdue."""
+
+    def __str__(self) -> str:
+        count = f"{self.waiting} forget request{'s are' if self.waiting > 1 else ' is'} due soon"
+        return f"{count}, the first {'in' if self.hours_left >= 0 else 'since'} {abs(self.hours_left):g} h"
+
+
+def due_soon(workspace: Workspace, now: datetime | None = None) -> DueSoon | None:
+    """What of all that nobody has ended, be it failed or not yet accepted, is due within ``forgetting.lead_hours``."""
+    now, lead = now or datetime.now(UTC), timedelta(hours=Params.read(workspace.params).forgetting.lead_hours)
+    near = [request.due for request in ledger(workspace).open() if request.due - now <= lead]
+    return DueSoon(len(near), round((min(near) - now) / timedelta(hours=1), 1)) if near else None
 
 
 def publish_hidden(workspace: Workspace) -> None:

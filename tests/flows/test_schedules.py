@@ -1,0 +1,208 @@
+"""Everything that is scheduled, on a real Prefect server (on PostgreSQL, where there is one), and who is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+import httpx
+import pytest
+import sqlalchemy as sa
+
+from lethe.core.workspace import Workspace
+from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.standing import DueSoon, due_soon, ledger
+from tests.conftest import ROOT, make_workspace, taste_blocks
+from tests.postgres import PostgresServer, new_database
+from tests.prefect_server import prefect_server
+
+NOW = datetime.now(UTC)
+FLOWS = ("nightly", "forgetting", "audit", "watch", "epoch")
+SECRET = "a-token-of-the-chat-service"
+
+
+class Receiver(ThreadingHTTPServer):
+    """A webhook on this machine, which keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.calls = Queue[tuple[dict[str, str], dict[str, Any]]]()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.calls.put((dict(self.headers.items()), json.loads(body)))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Not into the tests' output."""
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def called(self) -> tuple[dict[str, str], dict[str, Any]]:
+        return self.calls.get(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str | None]:
+    """URL of a PostgreSQL database for Prefect; None where there is no such server."""
+    try:
+        server = PostgresServer.start()
+    except LookupError:
+        yield None
+        return
+    yield new_database(server.url)
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    made = make_workspace(tmp_path_factory.mktemp("scheduled") / "workspace", taste_blocks())
+    (made.root / "flows").symlink_to(ROOT / "flows")
+    (made.root / "prefect.yaml").write_bytes((ROOT / "prefect.yaml").read_bytes())
+    return made
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def api(
+    workspace: Workspace, receiver: Receiver, database: str | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URL of a server onto which everything was put, and what is ours once more."""
+    place, environment = Workspace(tmp_path_factory.mktemp("prefect")), {"PREFECT_UI_URL": "https://flows.example"}
+    if database:
+        environment["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database.replace(
+            "postgresql://", "postgresql+asyncpg://"
+        )
+    with prefect_server(place, **environment) as url:
+        hook = {"LETHE_WEBHOOK_URL": f"http://127.0.0.1:{receiver.server_port}/hook"}
+        run(workspace, url, "-m", "flows.schedules", **hook)
+        again = "from flows import alerts, schedules; schedules._make_pool(); alerts.install()"
+        run(workspace, url, "-c", again, **hook)
+        yield url
+
+
+def run(workspace: Workspace, api: str, *arguments: str, **environment: str) -> None:
+    around = {
+        **os.environ,
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+        "PREFECT_API_URL": api,
+        "LETHE_WEBHOOK_TOKEN": SECRET,
+    }
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=workspace.root, env=around | environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def kept(api: str, what: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = httpx.post(f"{api}/{what}/filter", json={}, trust_env=False).raise_for_status().json()
+    return rows
+
+
+def test_nothing_has_to_be_there_before_and_twice_is_once(api: str) -> None:
+    assert {(one["name"], one["entrypoint"], tuple(one["tags"])) for one in kept(api, "deployments")} == {
+        (name, f"flows/{name}.py:{name}", ("lethe", name)) for name in FLOWS
+    }
+    assert [pool["name"] for pool in kept(api, "work_pools")] == ["lethe"]
+    assert sorted(one["name"] for one in kept(api, "automations")) == [
+        "Lethe: a due date is near",
+        "Lethe: a run failed",
+    ]
+    blocks = kept(api, "block_documents")
+    assert SECRET not in json.dumps(blocks)
+    assert [block["data"]["url"] for block in blocks if block["name"] == "lethe-alerts"] == ["********"]
+
+
+def test_whoever_waits_is_told_of_a_scheduled_run_that_failed(api: str, receiver: Receiver) -> None:
+    (nightly,) = (one for one in kept(api, "deployments") if one["name"] == "nightly")
+    begun = httpx.post(
+        f"{api}/deployments/{nightly['id']}/create_flow_run", json={"name": "nightly 'one'"}, trust_env=False
+    )
+    failed = {"type": "FAILED", "name": "Failed", "message": "user-003 is in the text"}
+    called = f"{api}/flow_runs/{begun.raise_for_status().json()['id']}/set_state"
+    httpx.post(called, json={"state": failed, "force": True}, trust_env=False).raise_for_status()
+    headers, told = receiver.called()
+    url = told.pop("url")
+    assert url.startswith("https://flows.example/")
+    assert begun.json()["id"] in url
+    assert told == {
+        "text": "nightly 'one': Failed",
+        "alert": "run-failed",
+        "flow": "nightly",
+        "run": "nightly 'one'",
+        "state": "Failed",
+    }
+    assert (headers["Content-Type"], headers["Authorization"]) == ("application/json", f"Bearer {SECRET}")
+
+
+def test_whoever_waits_is_told_of_a_due_date_that_is_near(api: str, workspace: Workspace, receiver: Receiver) -> None:
+    ask(workspace, "user-003", days=30)
+    run(workspace, api, "-m", "flows.watch")
+    with pytest.raises(Empty):
+        receiver.calls.get(timeout=3)
+    ask(workspace, "user-004", days=1)
+    ask(workspace, "user-005", days=1)
+    run(workspace, api, "-m", "flows.watch")
+    _, told = receiver.called()
+    assert told.pop("hours_left") == pytest.approx(24, abs=0.3)
+    assert told.pop("text").startswith("2 forget request(s) due soon, hours left: 2")
+    assert told == {"alert": "due-date-near", "waiting": 2}
+
+
+def ask(workspace: Workspace, user: str, days: int) -> None:
+    ledger(workspace).take([ForgetRequest.new("tiny", user, now=NOW, datasets=["tiny"], due_days=days)])
+
+
+def test_prefect_keeps_its_runs_in_postgresql(api: str, database: str | None) -> None:
+    if database is None:
+        pytest.skip("no PostgreSQL server on this machine")
+    engine = sa.create_engine(sa.make_url(database).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM deployment").scalar_one() == len(FLOWS)
+
+
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("", "error: PREFECT_API_URL: must be the address of a Prefect server, such as http://127.0.0.1:4200/api"),
+        ("http://127.0.0.1:1/api", "error: PREFECT_API_URL: no answer from the server (ConnectError)"),
+    ],
+)
+def test_without_a_server_it_is_one_line(address: str, line: str, workspace: Workspace) -> None:
+    around = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "PREFECT_API_URL": address}
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.schedules"], cwd=workspace.root, env=around, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (1, f"{line}\n")
+
+
+def test_what_is_due_soon(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "workspace", taste_blocks())
+    assert due_soon(workspace) is None
+    ask(workspace, "user-003", days=3)
+    assert due_soon(workspace, NOW) is None
+    assert (
+        str(due_soon(workspace, NOW + timedelta(days=2, hours=6))) == "1 forget request is due soon, the first in 18 h"
+    )
+    ask(workspace, "user-004", days=3)
+    overdue = due_soon(workspace, NOW + timedelta(days=4))
+    assert overdue == DueSoon(2, -24.0)
+    assert str(overdue) == "2 forget requests are due soon, the first since 24 h"
