@@ -26,7 +26,8 @@ from safetensors.torch import save
 from lethe.core.random import Stream
 from lethe.evaluation import evaluate_users, means
 from lethe.learning.aggregation import AGGREGATORS, SubModel
-from lethe.learning.aggregation.ensemble import FactorEnsemble, scoring
+from lethe.learning.aggregation.ensemble import FactorEnsemble
+from lethe.learning.aggregation.scoring import scoring
 from lethe.learning.device import exactly
 from lethe.learning.training import train
 from lethe.models import MODELS, configure

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import fields
 from threading import Event, local
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +19,8 @@ from lethe.errors import ConfigError, DeviceError
 from lethe.evaluation import rank_users
 from lethe.learning import device, training
 from lethe.learning.aggregation import AGGREGATORS, SubModel
-from lethe.learning.aggregation.ensemble import FactorEnsemble, scoring
+from lethe.learning.aggregation.ensemble import FactorEnsemble
+from lethe.learning.aggregation.scoring import scoring
 from lethe.learning.device import exactly, fall_back, learns_on, pick_device
 from lethe.learning.training import History, Row, train
 from lethe.models import MODELS, configure
@@ -27,6 +29,7 @@ from lethe.models.parts.base import Config, Model
 from lethe.models.slim import SLIM
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
+from lethe.tables.matrix import Shape
 from tests import contract
 from tests.card import CARD, pretended
 
@@ -66,6 +69,10 @@ def config_of(case: str) -> Config:
 
 def model_of(case: str) -> str:
     return case.partition(",")[0]
+
+
+def two_towers(name: str) -> bool:
+    return MODELS[name](config_of(name), Shape(*[2] * len(fields(Shape)))).factors() is not None
 
 
 CASES = [case for case in {**MODELS, **VALUES} if config_of(case).solver in MODELS[model_of(case)].on_device]
@@ -313,3 +320,24 @@ def test_rankings_on_a_card_are_those_of_the_cpu() -> None:
     for metric, values in expected.values.items():
         assert (ranked.values[metric] == values).all(), metric
     assert (ranked.shown == expected.shown).all()
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if not two_towers(name)])
+def test_whoever_has_no_two_towers_scores_on_a_card_as_on_the_cpu(name: str) -> None:
+    """By three sub-models that share users and items, so that some cells are nobody's."""
+    rows, sub_models = contract.table(name), []
+    for shard in range(3):
+        own = rows.take(np.random.default_rng(shard).random(len(rows)) < 0.5)
+        catalogue, data = contract.encode(name, own)
+        model = MODELS[name](config_of(name), catalogue.shape)
+        train(model, data, Stream(1)("sub-model", shard))
+        sub_models.append(SubModel(str(shard), model, catalogue))
+    ensemble, _ = AGGREGATORS["mean"].fit(sub_models, rows, AGGREGATORS["mean"].Config(), Stream(2))
+    people = np.arange(len(ensemble.catalogue.users))
+    expected = ensemble.score(people)
+    with pretended():
+        made = scoring(ensemble, CARD)(people)
+        assert isinstance(made, torch.Tensor)
+        scores = made.to("cpu").numpy()
+    assert scores == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    assert (ensemble.score(people) == expected).all()  # The sub-models stay where they were.

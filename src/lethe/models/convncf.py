@@ -128,7 +128,7 @@ class ConvNCF(base.Model):
         return losses.bpr(self.tower(p, q, self._masks), self.tower(p, n, self._masks)) + 0.5 * self.config.reg * norm
 
     def score(self, users: Tensor) -> Tensor:
-        scores = torch.empty(len(users), self.shape.num_items)
+        scores = self.items.new_empty(len(users), self.shape.num_items)
         with torch.no_grad():
             # User by user: the maps of many users at once would not fit the memory.
             for row, user in enumerate(users.tolist()):

@@ -19,7 +19,6 @@ import torch
 from pydantic import Field
 from scipy.linalg import lapack
 from torch import Tensor
-from torch.nn import functional
 
 from lethe.config.search import Log, Search
 from lethe.core.random import Stream
@@ -27,6 +26,7 @@ from lethe.models.parts import base, item_based
 from lethe.models.solvers.cooccurrence import cooccurrence
 from lethe.models.solvers.item_gram import closed_form_there, gram_there
 from lethe.models.solvers.vectors import Vectors
+from lethe.models.solvers.votes import dense_rows
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -76,7 +76,7 @@ class EASE(item_based.ItemBased):
             self.weights = torch.from_numpy(closed_form(gram, self.config.reg).astype(np.float32, order="C"))
 
     def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
-        return functional.embedding_bag(items, self.weights, indptr, mode="sum", include_last_offset=True)
+        return dense_rows(indptr, items, self.weights)
 
 
 def closed_form(gram: np.ndarray, reg: float) -> np.ndarray:

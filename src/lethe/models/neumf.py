@@ -83,7 +83,7 @@ class NeuMF(base.Model):
 
     def score(self, users: Tensor) -> Tensor:
         left, right = self.gmf.factors()
-        scores = torch.empty(len(users), self.shape.num_items)
+        scores = self.items.new_empty(len(users), self.shape.num_items)
         with torch.no_grad():
             # User by user: the perceptron's layers of many users at once would not fit the memory.
             for row, user in enumerate(users.tolist()):

@@ -74,7 +74,7 @@ class RatingMLP(EmbeddingDot):
             return self.ratings(self.users[users], self.items[items])
 
     def score(self, users: Tensor) -> Tensor:
-        scores = torch.empty(len(users), self.shape.num_items)
+        scores = self.items.new_empty(len(users), self.shape.num_items)
         with torch.no_grad():
             # User by user: the layers of many users at once would not fit the memory.
             for row, user in enumerate(users.tolist()):

@@ -112,7 +112,7 @@ class RippleNet(base.Model):
         return value - config.graph_weight * facts.sum() + config.reg * norm / config.memory
 
     def score(self, users: Tensor) -> Tensor:
-        scores = torch.empty(len(users), self.shape.num_items)
+        scores = self.items.new_empty(len(users), self.shape.num_items)
         with torch.no_grad():
             for row in range(len(users)):
                 moved, tails, there, _ = self._memory(users[row : row + 1])

@@ -14,7 +14,6 @@ from __future__ import annotations
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Literal
 
-import numba
 import numpy as np
 import torch
 from pydantic import Field
@@ -25,6 +24,7 @@ from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, item_based
 from lethe.models.solvers.cooccurrence import cooccurrence, largest
+from lethe.models.solvers.votes import sparse_rows
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -67,7 +67,7 @@ class UserKNN(item_based.ItemBased):
     def score(self, users: Tensor) -> Tensor:
         starts, lengths = self.row_indptr[users], self.row_indptr[users + 1] - self.row_indptr[users]
         ends = functional.pad(lengths.cumsum(0), (1, 0))
-        places = torch.arange(int(ends[-1])) + (starts - ends[:-1]).repeat_interleave(lengths)
+        places = torch.arange(int(ends[-1]), device=ends.device) + (starts - ends[:-1]).repeat_interleave(lengths)
         return self._votes(ends, self.columns[places], self.values[places])
 
     def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
@@ -100,22 +100,4 @@ class UserKNN(item_based.ItemBased):
         return near, similarity[near].float(), shared[near]
 
     def _votes(self, indptr: Tensor, neighbours: Tensor, values: Tensor) -> Tensor:
-        scores = torch.zeros(len(indptr) - 1, self.shape.num_items)
-        arrays = indptr, neighbours, values, self.indptr, self.history, scores
-        _vote(*(part.numpy() for part in arrays))
-        return scores
-
-
-@numba.njit(nogil=True, cache=True)
-def _vote(
-    row_indptr: np.ndarray,
-    columns: np.ndarray,
-    values: np.ndarray,
-    indptr: np.ndarray,
-    history: np.ndarray,
-    scores: np.ndarray,
-) -> None:
-    for b in range(len(scores)):
-        for k in range(row_indptr[b], row_indptr[b + 1]):
-            for item in history[indptr[columns[k]] : indptr[columns[k] + 1]]:
-                scores[b, item] += values[k]
+        return sparse_rows(indptr, neighbours, values, (self.indptr, self.history, None), self.shape.num_items)

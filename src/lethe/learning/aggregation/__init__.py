@@ -51,7 +51,7 @@ def _sums(model: Model) -> bool:
 AGGREGATORS: dict[str, Aggregator] = {
     "identity": Aggregator(identity.Config, identity.fit),
     "mean": Aggregator(mean.Config, mean.fit),
-    "static": Aggregator(static.Config, static.fit),
+    "static": Aggregator(static.Config, static.fit, on_device=True),
     "attention": Aggregator(attention.Config, attention.fit, _has_towers, _TOWERS, on_device=True),
     "stacked": Aggregator(stacked.Config, stacked.fit, _has_towers, _TOWERS, on_device=True),
     "refit": Aggregator(refit.Config, refit.fit, _has_towers, _TOWERS, on_device=True),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
-from torch import Tensor
 
 from lethe.core.arrays import map_arrays
 from lethe.core.canonical import canonical_json
@@ -153,15 +152,6 @@ class Ensemble(ABC):
             raise ArtifactError(f"ensemble {folder.name[:16]}: not an ensemble ({type(error).__name__})") from None
 
 
-def scoring(ensemble: Ensemble, device: torch.device) -> Callable[[np.ndarray], np.ndarray | Tensor]:
-    """``score`` of users without a request: two towers are multiplied on the device, and their scores stay there."""
-    factors = None if device.type == "cpu" else ensemble.factors()
-    if factors is None:
-        return ensemble.score
-    users, items = (torch.from_numpy(np.ascontiguousarray(tower)).to(device) for tower in factors)
-    return lambda rows: users[torch.from_numpy(rows).to(device)] @ items.T
-
-
 @dataclass(frozen=True)
 class FactorEnsemble(Ensemble):
     """Two towers: users [num_users, d] and items [num_items, d] float32; and how somebody new gets a vector."""
@@ -221,8 +211,8 @@ class WeightedEnsemble(Ensemble):
     weights: np.ndarray
 
     @cached_property
-    def _places(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        # For each member: its own index of each user (-1 where it has none), and the index of each of its items.
+    def places(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each member: its own index of each user (-1 where it has none), and the index of each of its items."""
         return [
             (
                 m.catalogue.users.encode(self.catalogue.users.values),
@@ -241,7 +231,7 @@ class WeightedEnsemble(Ensemble):
 
     def votes(self, users: np.ndarray, asked: Asked = NOTHING) -> Iterator[tuple[tuple[np.ndarray, ...], np.ndarray]]:
         """For each member: which cells of (users, items) it holds, an open mesh, and its scores [n, m] there."""
-        for member, (own_users, items) in zip(self.members, self._places, strict=True):
+        for member, (own_users, items) in zip(self.members, self.places, strict=True):
             own = np.where(users >= 0, own_users[users], -1)
             # Whom a shard never saw it can answer all the same by what came with the request.
             rows = np.flatnonzero((own >= 0) | ((users < 0) & bool(asked.fields & member.accepts)))

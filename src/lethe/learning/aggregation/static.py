@@ -19,10 +19,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import scipy.linalg
 import scipy.optimize
+import torch
 from numba import njit
 from pydantic import Field
 
@@ -32,6 +34,7 @@ from lethe.learning import training
 from lethe.learning.aggregation import mean
 from lethe.learning.aggregation.align import Tower, stack
 from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
+from lethe.learning.device import CPU, exactly
 from lethe.learning.training import History
 from lethe.models.parts import base
 from lethe.tables.catalogue import Catalogue
@@ -41,6 +44,9 @@ from lethe.tables.matrix import InteractionMatrix
 BLOCK = 64
 """Users scored at once where there are no towers: memory is K of them times all items, in float64."""
 
+PAIRS = 1 << 18
+"""Rows whose vectors lie side by side on a device."""
+
 
 class Config(Section):
     negative_weight: float = Field(0.2, gt=0)
@@ -48,18 +54,19 @@ class Config(Section):
 
 
 def fit(
-    sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream
+    sub_models: Sequence[SubModel], train: Interactions, config: Config, stream: Stream, device: torch.device = CPU
 ) -> tuple[Ensemble, History]:
-    """Learn the shards' weights."""
+    """Learn the shards' weights; those of sub-models without two towers on the CPU, wherever ``device`` is."""
     catalogue = Catalogue.of(train)
     data = catalogue.encode(train)
-    with training.one_thread():
+    with training.one_thread(), exactly(device, "the aggregator static"):
         if any(sub_model.factors() is None for sub_model in sub_models):
             plain, _ = mean.fit(sub_models, train, mean.Config(), stream)
             weights, loss = solve(*moments(plain, data, config.negative_weight))
             return replace(plain, weights=weights), [{"epoch": 0, "loss": loss}]
         users, items = (side_by_side(tower) for tower in stack(sub_models, train))
-        weights, loss = solve(*tower_moments(users, items, data, config.negative_weight))
+        add_up = tower_moments if device.type == "cpu" else partial(moments_there, device=device)
+        weights, loss = solve(*add_up(users, items, data, config.negative_weight))
     weighted = (users * weights[:, None]).reshape(len(users), -1)
     beside = items.reshape(len(items), -1)
     return FactorEnsemble(catalogue, weighted, beside, base.default_fold_in(beside)), [{"epoch": 0, "loss": loss}]
@@ -89,6 +96,24 @@ def tower_moments(
     held = np.einsum("ukd,ukd->uk", users, users) > 0
     on_data, linear = _moments(users, items, held, data.users, data.items)
     return negative_weight * everywhere + (1 - negative_weight) * on_data, linear
+
+
+def moments_there(
+    users: np.ndarray, items: np.ndarray, data: InteractionMatrix, negative_weight: float, device: torch.device
+) -> tuple[np.ndarray, np.ndarray]:
+    """``tower_moments`` on a device."""
+    num_shards, dim = users.shape[1:]
+    left, right, rows, columns = (torch.from_numpy(part).to(device) for part in (users, items, data.users, data.items))
+    flat = [tower.flatten(1).double() for tower in (left, right)]
+    products = (flat[0].T @ flat[0]) * (flat[1].T @ flat[1])
+    quadratic = negative_weight * products.view(num_shards, dim, num_shards, dim).sum(dim=(1, 3))
+    linear = torch.zeros(num_shards, dtype=torch.float64, device=device)
+    for first in range(0, len(rows), PAIRS):
+        pairs = slice(first, first + PAIRS)
+        scores = (left[rows[pairs]] * right[columns[pairs]]).sum(dim=2).double()
+        quadratic += (1 - negative_weight) * scores.T @ scores
+        linear += scores.sum(dim=0)
+    return quadratic.cpu().numpy(), linear.cpu().numpy()
 
 
 def moments(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from lethe.models.parts import item_based
+from lethe.models.solvers.votes import dense_rows
 from lethe.tables.matrix import Shape
 
 
@@ -32,4 +32,4 @@ class DenseItems(item_based.ItemBased):
         return 3 * 8 * shape.num_items**2
 
     def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
-        return functional.embedding_bag(items, self.weights, indptr, mode="sum", include_last_offset=True)
+        return dense_rows(indptr, items, self.weights)

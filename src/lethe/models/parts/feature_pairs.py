@@ -167,7 +167,7 @@ class FeaturePairs(base.Model):
 
     @torch.no_grad()
     def _scores(self, left: Tensor) -> Tensor:
-        scores = torch.empty(len(left), self.shape.num_items)
+        scores = left.new_empty(len(left), self.shape.num_items)
         # User by user: what the network holds of many users at once would not fit the memory.
         for row, own in enumerate(left):
             groups = torch.cat([own.expand(self.shape.num_items, -1, -1), self.item_sums], dim=1)

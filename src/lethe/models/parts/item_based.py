@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numba
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lethe.models.parts import base
+from lethe.models.solvers.votes import sparse_rows
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -57,7 +57,7 @@ class ItemBased(base.Model):
         """The items of ``users`` [B] -> (indptr [B + 1], items [n]), both int64."""
         starts, lengths = self.indptr[users], self.indptr[users + 1] - self.indptr[users]
         indptr = functional.pad(lengths.cumsum(0), (1, 0))
-        places = torch.arange(int(indptr[-1])) + (starts - indptr[:-1]).repeat_interleave(lengths)
+        places = torch.arange(int(indptr[-1]), device=indptr.device) + (starts - indptr[:-1]).repeat_interleave(lengths)
         return indptr, self.history[places]
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
@@ -90,10 +90,7 @@ class Neighbours(ItemBased):
         self.values = torch.from_numpy(weights.data.astype(np.float32))
 
     def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
-        scores = torch.zeros(len(indptr) - 1, self.shape.num_items)
-        arrays = (indptr, items, self.row_indptr, self.columns, self.values, scores)
-        _add_rows(*(part.numpy() for part in arrays))
-        return scores
+        return sparse_rows(indptr, items, None, (self.row_indptr, self.columns, self.values), self.shape.num_items)
 
 
 def distinct(indptr: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,19 +98,3 @@ def distinct(indptr: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
     own = [torch.unique(items[start:end]) for start, end in zip(indptr[:-1].tolist(), indptr[1:].tolist(), strict=True)]
     lengths = torch.tensor([len(part) for part in own], dtype=torch.int64)
     return functional.pad(lengths.cumsum(0), (1, 0)), torch.cat([*own, items[:0]])
-
-
-@numba.njit(nogil=True, cache=True)
-def _add_rows(
-    indptr: np.ndarray,
-    items: np.ndarray,
-    row_indptr: np.ndarray,
-    columns: np.ndarray,
-    values: np.ndarray,
-    scores: np.ndarray,
-) -> None:
-    for b in range(len(indptr) - 1):
-        row = scores[b]
-        for item in items[indptr[b] : indptr[b + 1]]:
-            for k in range(row_indptr[item], row_indptr[item + 1]):
-                row[columns[k]] += values[k]
