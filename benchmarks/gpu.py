@@ -48,11 +48,9 @@ def measure(data_dir: Path, say: Say) -> dict[str, Any]:
     for name, device in (("first", "cuda"), ("second", "cuda"), ("cpu", "cpu")):
         say(f"models, {name}")
         figures[name] = _case("models", device, data_dir)
-    for what in ("aggregator", "rankings", "big"):
+    for what, runs in (("aggregator", 2), ("rankings", 1), ("scores", 1), ("big", 2)):
         say(what)
-        figures[what] = {
-            name: _case(what, "cuda", data_dir) for name in (("once", "again") if what != "rankings" else ("once",))
-        }
+        figures[what] = {name: _case(what, "cuda", data_dir) for name in ("once", "again")[:runs]}
     say("demo")
     figures["demo"] = demo()
     return figures | summary(figures)

@@ -1,7 +1,8 @@
 """What a GPU is measured by: ``python -m benchmarks.gpu_cases WHAT DEVICE DATA_DIR`` prints JSON.
 
 models       every model that computes where it lies, on MovieLens-1M: digest of the weights, milliseconds, first loss
-rankings     full ranking of everybody by two towers      aggregator   attention over ten shards, 300 steps
+rankings     full ranking of everybody by two towers      aggregator   all of two towers, over ten shards
+scores       rankings by each model without two towers, of a tenth of the users, there and on the CPU
 big          ten million rows of a million users and 100,000 items: a sweep of WMF
 interpreter  the kernels in Triton's interpreter, against plain torch in float64
 
@@ -27,8 +28,8 @@ from lethe.core.random import Stream
 from lethe.evaluation import evaluate_users, means
 from lethe.learning.aggregation import AGGREGATORS, SubModel
 from lethe.learning.aggregation.ensemble import FactorEnsemble
-from lethe.learning.aggregation.scoring import scoring
-from lethe.learning.device import exactly
+from lethe.learning.aggregation.scoring import Score, scoring
+from lethe.learning.device import CPU, exactly, learns_on
 from lethe.learning.training import train
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Model
@@ -130,13 +131,43 @@ def rankings(device: torch.device, data_dir: Path, only: list[str]) -> dict[str,
     rows, test = movielens(data_dir), movielens(data_dir, "test")
     catalogue, model, _ = _wmf(rows, device, 8)
     users, items = (part.numpy() for part in model.factors_or_fail())
-    score, now, seconds = scoring(FactorEnsemble(catalogue, users, items), device), clock_of(device), list[float]()
+    ms, recall = _ranked(scoring(FactorEnsemble(catalogue, users, items), device), catalogue, rows, test, device)
+    return {"ms": ms, "recall@20": recall}
+
+
+def scores(device: torch.device, data_dir: Path, only: list[str]) -> dict[str, Any]:
+    """Milliseconds there and on the CPU, and how far apart the two recalls are."""
+    rows, test = (part.take(part.user_ids % 10 == 0) for part in (movielens(data_dir), movielens(data_dir, "test")))
+    catalogue, figures, begun = Catalogue.of(rows), dict[str, Any](), time.monotonic()
+    for name in only or [name for name in MODELS if MODELS[name].needs <= {"timestamps"}]:
+        config = _config(name, 1)
+        model = MODELS[name](config, catalogue.shape)
+        if model.factors() is not None or time.monotonic() - begun > BUDGET / 2:
+            continue
+        print(name, file=sys.stderr, flush=True)
+        try:
+            train(model, catalogue.encode(rows), Stream(1), learns_on(MODELS[name], config, device.type))
+            identity = AGGREGATORS["identity"]
+            ensemble, _ = identity.fit([SubModel("0", model, catalogue)], rows, identity.Config(), Stream(2))
+            made = [_ranked(scoring(ensemble, where), catalogue, rows, test, where) for where in (device, CPU)]
+            (ms, there), (cpu_ms, here) = made
+            figures[name] = {"ms": ms, "CPU ms": cpu_ms, "recall@20": there, "from the CPU": abs(there - here)}
+        except Exception as error:  # As in ``models``.
+            figures[name] = {"failed": f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"}
+    return figures
+
+
+def _ranked(
+    score: Score, catalogue: Catalogue, rows: Interactions, test: Interactions, device: torch.device
+) -> tuple[float, float]:
+    """The least milliseconds of three rankings, and recall@20."""
+    now, seconds = clock_of(device), list[float]()
     for _ in range(3):
         start = now()
         with exactly(device, "evaluation"):
             values = means(evaluate_users(score, catalogue, rows, test, cutoffs=(20,)))
         seconds.append(now() - start)
-    return {"ms": round(min(seconds) * 1e3, 2), "recall@20": values["recall@20"]}
+    return round(min(seconds) * 1e3, 2), values["recall@20"]
 
 
 def aggregator(device: torch.device, data_dir: Path, only: list[str]) -> dict[str, Any]:
@@ -145,13 +176,15 @@ def aggregator(device: torch.device, data_dir: Path, only: list[str]) -> dict[st
         own = rows.take(rows.user_ids % 10 == shard)
         catalogue, model, _ = _wmf(own, device, 3)
         sub_models.append(SubModel(str(shard), model, catalogue))
-    attention, now = AGGREGATORS["attention"], clock_of(device)
-    start = now()
-    ensemble, history = attention.fit(sub_models, rows, attention.Config(), Stream(2), device)
-    taken, factors = now() - start, ensemble.factors()
-    assert factors is not None
-    digest = hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in factors)).hexdigest()
-    return {"seconds": round(taken, 3), "digest": digest, "loss": history[-1]["loss"]}
+    now, seconds, bytes_of = clock_of(device), dict[str, float](), hashlib.sha256()
+    for name in only or ("static", "stacked", "refit", "attention"):
+        chosen, start = AGGREGATORS[name], now()
+        ensemble, history = chosen.fit(sub_models, rows, chosen.Config(), Stream(2), device)
+        seconds[name], factors = round(now() - start, 3), ensemble.factors()
+        assert factors is not None
+        for part in factors:
+            bytes_of.update(np.ascontiguousarray(part).tobytes())
+    return {"seconds": seconds, "digest": bytes_of.hexdigest(), "loss": history[-1]["loss"]}
 
 
 def big(device: torch.device, data_dir: Path, only: list[str]) -> dict[str, Any]:
@@ -205,6 +238,7 @@ def interpreter(device: torch.device, data_dir: Path, only: list[str]) -> dict[s
 CASES: dict[str, Callable[[torch.device, Path, list[str]], dict[str, Any]]] = {
     "models": models,
     "rankings": rankings,
+    "scores": scores,
     "aggregator": aggregator,
     "big": big,
     "interpreter": interpreter,
