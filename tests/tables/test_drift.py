@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
+from lethe.tables import blocks
 from lethe.tables.drift import Counts, Moved, Shape, less, moved, shape_of
 from lethe.tables.interactions import Interactions
 from tests.conftest import taste_blocks
@@ -75,6 +77,19 @@ def test_what_is_counted() -> None:
         "rows per user",
         "rows per item",
     }
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_a_file_is_counted_as_its_table(text: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is read in many steps, and an item is in each."""
+    rows = taste_blocks()
+    if not text:
+        numbers = (np.unique(ids, return_inverse=True)[1] for ids in (rows.user_ids, rows.item_ids))
+        rows = Interactions.of(*numbers, rows.ratings, rows.timestamps)
+    rows.write(tmp_path / "rows.parquet")
+    once = shape_of(tmp_path / "rows.parquet", timed=True)
+    monkeypatch.setattr(blocks, "AT_ONCE", 7)
+    assert once == shape_of(tmp_path / "rows.parquet", timed=True) == shape_of(rows, timed=True)
 
 
 def test_what_is_forgotten_is_taken_out_as_if_it_had_never_been_counted() -> None:

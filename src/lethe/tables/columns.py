@@ -22,10 +22,10 @@ def digest_columns(columns: Iterable[tuple[str, np.ndarray | pa.ChunkedArray]]) 
     """SHA-256 of names, types and values of columns of numbers or (object) text; as Arrow has them, the same."""
     state = hashlib.sha256()
     for name, column in columns:
-        is_text = _is_text(column)
-        numbers = column if is_text or isinstance(column, np.ndarray) else from_arrow(column)
-        state.update(f"{name}:{'str' if is_text else numbers.dtype.name}:{len(column)};".encode())
-        if is_text:
+        text = holds_text(column)
+        numbers = column if text or isinstance(column, np.ndarray) else from_arrow(column)
+        state.update(f"{name}:{'str' if text else numbers.dtype.name}:{len(column)};".encode())
+        if text:
             for start in range(0, len(column), _AT_ONCE):
                 state.update(_framed(column[start : start + _AT_ONCE]))
         else:
@@ -36,7 +36,7 @@ def digest_columns(columns: Iterable[tuple[str, np.ndarray | pa.ChunkedArray]]) 
 def _framed(texts: np.ndarray | pa.ChunkedArray) -> pa.Buffer:
     """The bytes of texts in order, each behind its length in four bytes. Distinct ones are framed, and laid out in
     order by Arrow: a table has ten times more rows than ids."""
-    coded = _coded(texts)
+    coded = as_dictionary(texts)
     distinct = [text.encode() for text in coded.dictionary.to_pylist()]
     framed = [len(text).to_bytes(4, "little") + text for text in distinct]
     ends = np.cumsum([0, *map(len, framed)], dtype=np.int64)
@@ -46,7 +46,7 @@ def _framed(texts: np.ndarray | pa.ChunkedArray) -> pa.Buffer:
     return laid.buffers()[2].slice(0, int(np.frombuffer(laid.buffers()[1], dtype=np.int64)[len(laid)]))
 
 
-def _coded(texts: np.ndarray | pa.ChunkedArray) -> pa.DictionaryArray:
+def as_dictionary(texts: np.ndarray | pa.ChunkedArray) -> pa.DictionaryArray:
     """Texts as places among the distinct ones."""
     column = pa.array(texts.tolist(), pa.string()) if isinstance(texts, np.ndarray) else texts
     coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
@@ -56,10 +56,13 @@ def _coded(texts: np.ndarray | pa.ChunkedArray) -> pa.DictionaryArray:
     return coded.dictionary_decode().dictionary_encode() if len(coded.dictionary) > len(coded) else coded
 
 
-def _is_text(column: np.ndarray | pa.ChunkedArray) -> bool:
-    if isinstance(column, np.ndarray):
-        return column.dtype == object
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+def holds_text(column: np.ndarray | pa.ChunkedArray) -> bool:
+    return column.dtype == object if isinstance(column, np.ndarray) else is_text(column.type)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether Arrow has text in columns of a type, spelled out or as places among the distinct ones."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
@@ -79,11 +82,11 @@ def to_arrow(column: np.ndarray) -> pa.Array:
 
 
 def from_arrow(column: pa.ChunkedArray) -> np.ndarray:
-    if _is_text(column):
+    if holds_text(column):
         if column.null_count:
             return np.array(column.to_pylist(), dtype=object)
         # An id that stands in a million rows is one object.
-        coded = _coded(column)
+        coded = as_dictionary(column)
         return np.array(coded.dictionary.to_pylist(), dtype=object)[np.from_dlpack(coded.indices)]
     if column.null_count or not column.num_chunks or not pa.types.is_primitive(column.type):
         return column.to_numpy()
@@ -102,7 +105,7 @@ def distinct(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if column.dtype != object:
         return np.unique(column, return_inverse=True)
     # Sorting what is distinct, and hashing the rest, is many times faster than sorting all.
-    coded = _coded(column)
+    coded = as_dictionary(column)
     values = np.array(coded.dictionary.to_pylist(), dtype=object)
     order = np.argsort(values)
     places = np.empty(len(order), dtype=np.int64)

@@ -5,11 +5,15 @@ Bins don't depend on the data, so that rows that are forgotten can be taken out 
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
+import pyarrow as pa
 
 from lethe.config.section import Section
-from lethe.tables.columns import distinct
-from lethe.tables.interactions import Interactions
+from lethe.tables.blocks import Block, Source, in_steps
+from lethe.tables.columns import as_dictionary, distinct
+from lethe.tables.interactions import TIMES
 
 Counts = dict[float, int]
 """How many fall into each bin, by what the bin begins with; none is 0."""
@@ -56,14 +60,14 @@ class Drift(Section):
         return tuple(one for one in self.moved if one.above)
 
 
-def shape_of(rows: Interactions, *, timed: bool) -> Shape:
+def shape_of(rows: Source, *, timed: bool) -> Shape:
     """The counts of a table; ``timed``: whether its timestamps are times, and no mere positions."""
-    shape = {"rows per user": _by_size(rows.user_ids), "rows per item": _by_size(rows.item_ids)}
-    if rows.ratings is not None:
-        shape["ratings"] = _by_value(rows.ratings)
-    if timed and rows.seconds is not None:
-        shape["hours"] = _counts(rows.seconds // HOUR % DAY)
-    return shape
+    shapes, tallies = zip(*in_steps(lambda block, _: _in_block(block, timed), rows), strict=True)
+    items, counts = (np.concatenate(columns) for columns in zip(*tallies, strict=True))
+    # An item's rows are in many blocks, a user's in one.
+    sizes = np.bincount(distinct(items)[1], weights=counts)
+    shape = reduce(_sum, shapes, {"rows per item": _by_size(sizes)})
+    return {of: shape[of] for of in MEASURED if of in shape}
 
 
 def less(shape: Shape, now: Shape, remaining: Shape) -> Shape:
@@ -96,8 +100,27 @@ def _moved(of: str, then: Counts, now: Counts, most_psi: float, most_ks: float) 
     return Moved(of=of, psi=psi, ks=ks, p_value=p_value, above=psi > most_psi or ks > most_ks)
 
 
-def _by_size(ids: np.ndarray) -> Counts:
-    sizes = np.bincount(distinct(ids)[1])
+def _in_block(block: Block, timed: bool) -> tuple[Shape, tuple[np.ndarray, np.ndarray]]:
+    """The counts of some users' rows but for those by item; and how many rows each of their items has."""
+    shape = {"rows per user": _by_size(_tally(block["user"])[1])}
+    if "rating" in block:
+        shape["ratings"] = _by_value(block["rating"])
+    if timed and (time := next((name for name in TIMES if name in block), None)):
+        shape["hours"] = _counts(block[time] // TIMES[time] // HOUR % DAY)
+    return shape, _tally(block["item"])
+
+
+def _tally(ids: np.ndarray | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct ids of a column, and how many rows each has."""
+    if isinstance(ids, np.ndarray):
+        values, places = distinct(ids)
+        return values, np.bincount(places)
+    coded = as_dictionary(ids)
+    counts = np.bincount(np.from_dlpack(coded.indices), minlength=len(coded.dictionary))
+    return np.array(coded.dictionary.to_pylist(), dtype=object)[counts > 0], counts[counts > 0]
+
+
+def _by_size(sizes: np.ndarray) -> Counts:
     return _counts(2.0 ** np.floor(np.log2(sizes)))
 
 
@@ -112,6 +135,15 @@ def _by_value(values: np.ndarray) -> Counts:
 def _counts(values: np.ndarray) -> Counts:
     bins, counts = np.unique(values, return_counts=True)
     return dict(zip(map(float, bins), map(int, counts), strict=True))
+
+
+def _sum(shape: Shape, other: Shape) -> Shape:
+    both = {of: [counts[of] for counts in (shape, other) if of in counts] for of in {**shape, **other}}
+    return {of: _added(counts) for of, counts in both.items()}
+
+
+def _added(several: list[Counts]) -> Counts:
+    return {bin: sum(counts.get(bin, 0) for counts in several) for bin in sorted({b for c in several for b in c})}
 
 
 def _less(counts: Counts, now: Counts, remaining: Counts) -> Counts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -131,10 +131,15 @@ class Interactions:
     @staticmethod
     def digest_of(table: pa.Table) -> str:
         """``digest`` of what ``of_table`` makes of a table, without making it."""
-        time = next((name for name in TIMES if name in table.column_names), "timestamp")
-        there = [name for name in (*COLUMNS[:3], time) if name in table.column_names]
-        contexts = [name for name in table.column_names if name.startswith(CONTEXT)]
-        return digest_columns((name, table[name]) for name in (*there, *contexts))
+        return digest_columns((name, table[name]) for name in _in_order(table.column_names))
+
+    @staticmethod
+    def columns_of(path: Path | BinaryIO, names: Sequence[str]) -> list[str]:
+        """Those columns of a file that are ours, in fixed order. Raises DataError where users or items are missing."""
+        missing = [name for name in ("user", "item") if name not in names]
+        if missing:
+            raise DataError(f"{path}: column {missing[0]!r} is missing, it has {list(names)}")
+        return _in_order(names)
 
     @classmethod
     def read(cls, path: Path | BinaryIO) -> Interactions:
@@ -143,15 +148,17 @@ class Interactions:
             table = read_parquet(path)
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
-        missing = [name for name in ("user", "item") if name not in table.column_names]
-        if missing:
-            raise DataError(f"{path}: column {missing[0]!r} is missing, it has {table.column_names}")
+        cls.columns_of(path, table.column_names)
         return cls.of_table(table)
 
     @classmethod
     def of_table(cls, table: pa.Table) -> Interactions:
         """What ``write`` wrote, decoded already."""
-        column = {name: from_arrow(table[name]) for name in table.column_names}
+        return cls.of_columns({name: from_arrow(table[name]) for name in table.column_names})
+
+    @classmethod
+    def of_columns(cls, column: Mapping[str, np.ndarray]) -> Interactions:
+        """Canonical columns under the names that ``columns`` gives them."""
         contexts = {name.removeprefix(CONTEXT): value for name, value in column.items() if name.startswith(CONTEXT)}
         time = next((name for name in TIMES if name in column), "timestamp")
         return cls(column["user"], column["item"], column.get("rating"), column.get(time), contexts, TIMES[time])
@@ -159,6 +166,12 @@ class Interactions:
     def write(self, path: Path) -> None:
         """Write Parquet whose bytes are a function of the content (within one pyarrow version), atomically."""
         write_parquet(pa.table({name: to_arrow(column) for name, column in self.columns()}), path)
+
+
+def _in_order(names: Sequence[str]) -> list[str]:
+    """Those of a table's columns that are ours, in fixed order."""
+    time = next((name for name in TIMES if name in names), "timestamp")
+    return [*(name for name in (*COLUMNS[:3], time) if name in names), *(n for n in names if n.startswith(CONTEXT))]
 
 
 def _same(ticks: set[int]) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import sys
 
+import pyarrow.parquet as pq
+
 from lethe.config.params import Params
 from lethe.config.sharding import ROWS
 from lethe.core.workspace import Workspace
@@ -54,8 +56,9 @@ def _counts(judged: Judged) -> Epoch:
     """The epoch's counts: those of its beginning, and of what joined it today."""
     layouts = [judged.params.shardings[name].digest() for name in judged.params.pipeline.shardings]
     begun = judged.epoch
-    train, everything = ({layout: len(judged.rows(of)) for layout in layouts} for of in ROWS)
-    rows = len(judged.interactions) if begun.interactions is None else begun.interactions
+    there = {of: pq.read_metadata(judged.rows(of)).num_rows for of in ROWS}
+    train, everything = (dict.fromkeys(layouts, there[of]) for of in ROWS)
+    rows = there["all"] if begun.interactions is None else begun.interactions
     return Epoch(
         epoch=begun.epoch,
         interactions=rows,

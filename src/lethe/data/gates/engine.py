@@ -1,4 +1,8 @@
-"""Great Expectations, run so that it keeps counts only: no example rows, no files but Data Docs, no analytics."""
+"""Great Expectations, run so that it keeps counts only: no example rows, no files but Data Docs, no analytics.
+
+A rule about all rows of a large table is counted beforehand, and its ``Count`` judged and recorded here; any other is
+a ``Rule`` over a frame.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,30 @@ class Rule:
     rule: str
     column: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Count:
+    """What was counted of a rule about all rows, and between which numbers it must lie.
+
+    ``expectation`` is the one of great_expectations that would look at the rows themselves.
+    """
+
+    expectation: str
+    rule: str
+    column: str
+    value: int
+    least: int = 0
+    most: int | None = 0
+    failed: int | None = None
+    """How many rows break the rule; None: as many as were counted, or none of them where the rule is about a table."""
+    got: str = ""
+    """What there is instead, where the rule says what there should be."""
+
+    def check(self, success: bool) -> Check:
+        broken = self.value if self.failed is None and self.column else self.failed
+        words = f"{self.rule}, got {self.got}" if self.got and not success else self.rule
+        return Check(self.expectation, self.column, words, 0 if success else broken, success)
 
 
 class Engine:
@@ -73,6 +101,20 @@ class Engine:
                 self._docs = None
                 raise ValidationError(f"{suite}: {rule.expectation} on column {rule.column!r} could not be evaluated")
         return Report(suite, tuple(_check(rule, checks[place], len(frame)) for place, rule in enumerate(rules)))
+
+    def record(self, suite: str, counts: Sequence[Count]) -> Report:
+        """Judge what was counted: one row, a column a rule."""
+        import pandas as pd
+
+        between = "ExpectColumnValuesToBeBetween"
+        names = [str(count.check(True)) for count in counts]
+        rules = [
+            Rule(between, "lie between", name, {"min_value": count.least, "max_value": count.most})
+            for name, count in zip(names, counts, strict=True)
+        ]
+        frame = pd.DataFrame({name: [count.value] for name, count in zip(names, counts, strict=True)}, dtype="int64")
+        judged = self.judge(suite, frame, rules).checks
+        return Report(suite, tuple(count.check(of.success) for count, of in zip(counts, judged, strict=True)))
 
     def write_docs(self) -> None:
         """Render what was judged as Data Docs."""

@@ -1,113 +1,83 @@
-"""The three suites. Each brings its tables into a frame, says the rules, and lets the engine count.
+"""The three suites. Each counts blocks of rows, says the rules, and lets the engine judge and record the counts.
 
-For splits and shards the frame holds counts made from the rows, not the rows: no id reaches the engine there.
+No row reaches the engine: it is handed how many there are, and how many break each rule.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 
 import numpy as np
 
 from lethe.config.dataset import Dataset
 from lethe.config.params import Validation
 from lethe.config.sharding import Sharding
-from lethe.data.gates.engine import Engine, Rule
+from lethe.data.gates.counting import ColumnCounts, CopyCounts, TableCounts, key_columns
+from lethe.data.gates.engine import Count, Engine
 from lethe.data.gates.report import Report
 from lethe.data.partition import partition_of
-from lethe.tables.interactions import TIMES, Interactions
+from lethe.tables.blocks import Block, Source, in_steps
+from lethe.tables.interactions import TIMES
 
-if TYPE_CHECKING:
-    import pandas as pd
+_BETWEEN = "ExpectColumnValuesToBeBetween"
+_TYPE = "ExpectColumnValuesToBeOfType"
+_ROWS = "ExpectTableRowCountToBeBetween"
 
 
 def validate_interactions(
-    interactions: Interactions,
+    interactions: Source,
     dataset: Dataset,
     bounds: Validation,
     last_epoch_count: int | None = None,
     *,
-    suppressed: np.ndarray | None = None,
+    suppressed: np.ndarray | int | None = None,
     engine: Engine | None = None,
 ) -> Report:
     """Types, no missing values, ratings in range, each (user, item) once, no suppressed row, and about as many rows
-    as when the epoch began (``last_epoch_count``; None: it begins now). ``suppressed`` [n] bool marks suppressed rows.
+    as when the epoch began (``last_epoch_count``; None: it begins now). ``suppressed``: [n] bool marks suppressed rows,
+    or how many there are.
     """
-    from pandas.api.types import is_numeric_dtype
-
-    frame = _frame(interactions)
-    words = {"rating": "float32", **dict.fromkeys(TIMES, "int64")}
-    kinds = {"rating": "float32"} | {
-        name: "int64" if is_numeric_dtype(frame[name]) else "str" for name in interactions.key_columns
-    }
-    words |= dict.fromkeys(interactions.key_columns, "int64 or text")
-    rules = [
-        Rule("ExpectColumnValuesToNotBeNull", "have no missing values", name) for name, _ in interactions.columns()
-    ]
-    rules += [
-        Rule("ExpectColumnValuesToBeOfType", f"be {words[name]}", name, {"type_": kinds.get(name, "int64")})
-        for name, _ in interactions.columns()
-    ]
     low, high = dataset.rating.min, dataset.rating.max
-    if interactions.ratings is not None and (low, high) != (None, None):
+
+    def count(block: Block, _: Sequence[Block]) -> TableCounts:
+        return TableCounts.of(block, low, high)
+
+    table = reduce(add, in_steps(count, interactions))
+    counts = [
+        Count("ExpectColumnValuesToNotBeNull", "have no missing values", name, column.missing)
+        for name, column in table.columns.items()
+    ]
+    counts += [_type(name, column, table.rows) for name, column in table.columns.items()]
+    if "rating" in table.columns and (low, high) != (None, None):
         within = f"between {low} and {high}" if None not in (low, high) else _side(low, high)
-        limits = {"min_value": low, "max_value": high}
-        rules.append(Rule("ExpectColumnValuesToBeBetween", f"be {within}", "rating", limits))
-    keys = interactions.key_columns
-    words_for = f"hold each pair of columns {', '.join(map(repr, keys))} once"
-    rules.append(Rule("ExpectCompoundColumnsToBeUnique", words_for, "", {"column_list": keys}))
-    least, most = 1, None
-    if last_epoch_count is not None:
-        least = max(1, math.ceil(bounds.min_fraction * last_epoch_count))
-        most = max(1, math.floor(bounds.max_fraction * last_epoch_count))
-    count = f"have at least {least} rows"
-    if most is not None:
-        count = (
-            f"have between {least} and {most} rows, because the epoch began with {last_epoch_count} (where the data are"
-            " right, `lethe epoch begin` begins the next)"
-        )
-    limits = {"min_value": least, "max_value": most}
-    rules.append(Rule("ExpectTableRowCountToBeBetween", count, "", limits))
+        counts.append(Count(_BETWEEN, f"be {within}", "rating", table.outside))
+    pairs = f"hold each pair of columns {', '.join(map(repr, key_columns(table.columns)))} once"
+    counts.append(Count("ExpectCompoundColumnsToBeUnique", pairs, "", table.repeated, failed=table.repeated))
+    counts.append(_about_as_many(table.rows, bounds, last_epoch_count))
     if suppressed is not None:
-        frame["suppressed"] = suppressed.astype(np.int64)
-        rules.append(_always("suppressed", 0, "be 0: no row that the suppression list names"))
-    return (engine or Engine()).judge("interactions", frame, rules)
+        counts.append(_none("suppressed", "no row that the suppression list names", int(np.sum(suppressed))))
+    return (engine or Engine()).record("interactions", counts)
 
 
-def validate_split(parts: dict[str, Interactions], whole: Interactions, *, engine: Engine | None = None) -> Report:
+def validate_split(parts: Mapping[str, Source], whole: Source, *, engine: Engine | None = None) -> Report:
     """Disjoint (no pair of user and item in two parts), complete (exactly the rows of ``whole``), train not empty."""
-    import pandas as pd
-
-    engine = engine or Engine()
-    rows = _copies(list(parts.values()), whole)
-    complete = engine.judge(
-        "split-complete",
-        rows,
-        [
-            _always("missing", 0, "be 0: no row of the interactions is missing from the parts"),
-            _always("foreign", 0, "be 0: no row of the parts is foreign to the interactions, or there too often"),
-        ],
-    )
-    keys = whole.key_columns
-    labelled = [_frame(part)[keys].assign(part=name) for name, part in parts.items()]
-    pairs = pd.concat(labelled).groupby(keys, dropna=False, sort=False)["part"].nunique()
-    disjoint = engine.judge(
-        "split-disjoint",
-        pairs.rename("parts").reset_index(drop=True).to_frame(),
-        [_always("parts", 1, "be 1: each pair of user and item is in one part")],
-    )
-    train = engine.judge(
-        "split-train",
-        pd.DataFrame({"rows": [len(parts["train"])]}),
-        [Rule("ExpectColumnValuesToBeBetween", "be at least 1: train is not empty", "rows", {"min_value": 1})],
-    )
-    return Report("split", complete.checks + disjoint.checks + train.checks)
+    copies = reduce(add, in_steps(CopyCounts.of, whole, list(parts.values())))
+    train = copies.parts[list(parts).index("train")]
+    counts = [
+        _none("missing", "no row of the interactions is missing from the parts", copies.missing),
+        _none("foreign", "no row of the parts is foreign to the interactions, or there too often", copies.foreign),
+        Count(_BETWEEN, "be 1: each pair of user and item is in one part", "parts", copies.spread),
+        Count(_BETWEEN, "be at least 1: train is not empty", "rows", train, least=1, most=None, failed=1),
+    ]
+    return (engine or Engine()).record("split", counts)
 
 
 def validate_shards(
-    shards: list[Interactions],
-    train: Interactions,
+    shards: Sequence[Source],
+    train: Source,
     sharding: Sharding,
     epoch_rows: int | None = None,
     *,
@@ -119,54 +89,53 @@ def validate_shards(
     ``epoch_rows`` is the number of training rows when the epoch began (None: it begins now). Deletions empty some
     shards more than others, so later a shard may even be empty, and the cap stays that of the epoch's beginning.
     """
-    import pandas as pd
-
-    engine = engine or Engine()
-    rows = engine.judge(
-        f"{name}-rows",
-        _copies(shards, train),
-        [
-            _always("missing", 0, "be 0: no training row is missing from the shards"),
-            _always("foreign", 0, "be 0: no row of a shard is foreign to the training rows, or in two shards"),
-        ],
-    )
+    copies = reduce(add, in_steps(CopyCounts.of, train, shards))
     least = 1 if epoch_rows is None else 0
     most = None
     words = f"be at least {least}: rows of each shard"
     if partition_of(sharding).balanced and sharding.cap == "strict":
-        most = math.ceil(sharding.slack * max(len(train), epoch_rows or 0) / sharding.num_shards)
+        most = math.ceil(sharding.slack * max(copies.whole, epoch_rows or 0) / sharding.num_shards)
         words = f"be between {least} and {most}: rows of each shard, within slack {sharding.slack}"
-    count = {"min_value": sharding.num_shards, "max_value": sharding.num_shards}
-    sizes = engine.judge(
-        f"{name}-sizes",
-        pd.DataFrame({"rows": [len(shard) for shard in shards]}, dtype=np.int64),
-        [
-            Rule("ExpectTableRowCountToBeBetween", f"have {sharding.num_shards} shards", "", count),
-            Rule("ExpectColumnValuesToBeBetween", words, "rows", {"min_value": least, "max_value": most}),
-        ],
-    )
-    return Report(name, rows.checks + sizes.checks)
+    broken = sum(size < least or (most is not None and size > most) for size in copies.parts)
+    count, there = sharding.num_shards, len(copies.parts)
+    counts = [
+        _none("missing", "no training row is missing from the shards", copies.missing),
+        _none("foreign", "no row of a shard is foreign to the training rows, or in two shards", copies.foreign),
+        Count(_ROWS, f"have {count} shards", "", there, least=count, most=count, got=str(there)),
+        Count(_BETWEEN, words, "rows", broken),
+    ]
+    return (engine or Engine()).record(name, counts)
 
 
-def _always(column: str, value: int, rule: str) -> Rule:
-    return Rule("ExpectColumnValuesToBeBetween", rule, column, {"min_value": value, "max_value": value})
+def _type(name: str, column: ColumnCounts, rows: int) -> Count:
+    wanted = "float32" if name == "rating" else "int64"
+    words, right = wanted, column.dtype == wanted
+    if name != "rating" and name not in TIMES:
+        words = "int64 or text"
+        if column.dtype == object:
+            return Count(_TYPE, f"be {words}", name, column.strange)
+    if right:
+        return Count(_TYPE, f"be {words}", name, 0)
+    # A column of another type is wrong in a table without rows too.
+    return Count(_TYPE, f"be {words}", name, max(1, rows), failed=rows, got=str(column.dtype))
+
+
+def _about_as_many(rows: int, bounds: Validation, begun: int | None) -> Count:
+    least, most = 1, None
+    words = f"have at least {least} rows"
+    if begun is not None:
+        least = max(1, math.ceil(bounds.min_fraction * begun))
+        most = max(1, math.floor(bounds.max_fraction * begun))
+        words = (
+            f"have between {least} and {most} rows, because the epoch began with {begun} (where the data are"
+            " right, `lethe epoch begin` begins the next)"
+        )
+    return Count(_ROWS, words, "", rows, least=least, most=most, got=str(rows))
+
+
+def _none(column: str, words: str, broken: int) -> Count:
+    return Count(_BETWEEN, f"be 0: {words}", column, broken)
 
 
 def _side(low: float | None, high: float | None) -> str:
     return f"at least {low}" if high is None else f"at most {high}"
-
-
-def _frame(interactions: Interactions) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(dict(interactions.columns()))
-
-
-def _copies(parts: list[Interactions], whole: Interactions) -> pd.DataFrame:
-    """One line a distinct row: how often it is missing from the parts, and how often it is there in excess."""
-    import pandas as pd
-
-    columns = [name for name, _ in whole.columns()]
-    laid = pd.concat([*(_frame(part).assign(there=1) for part in parts), _frame(whole).assign(there=-1)])
-    excess = laid.groupby(columns, dropna=False, sort=False)["there"].sum()
-    return pd.DataFrame({"missing": (-excess).clip(lower=0), "foreign": excess.clip(lower=0)}).reset_index(drop=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from lethe.config.params import Params
 from lethe.config.sharding import ROWS, Rows, laid_in
@@ -17,6 +18,7 @@ from lethe.data.gates.suites import validate_interactions, validate_shards, vali
 from lethe.data.split import PARTS
 from lethe.data.stages import tables_beside
 from lethe.data.suppression import SuppressionList
+from lethe.tables.blocks import Block, held, in_steps
 from lethe.tables.drift import Shape, shape_of
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
@@ -39,7 +41,7 @@ class Judged:
 
     @cached_property
     def shape(self) -> Shape:
-        return shape_of(self.interactions, timed=self.params.datasets[self.dataset].has_times)
+        return shape_of(self.rows("all"), timed=self.params.datasets[self.dataset].has_times)
 
     @cached_property
     def suppressed(self) -> SuppressionList:
@@ -50,21 +52,31 @@ class Judged:
         return SideTables.read(self.workspace.side(self.dataset))
 
     @cached_property
-    def parts(self) -> dict[str, Interactions]:
-        return {part: Interactions.read(self.workspace.split(self.dataset, part)) for part in PARTS}
-
-    @cached_property
-    def shards(self) -> dict[tuple[str, Rows], dict[str, Interactions]]:
-        """{(sharding, of which rows it is): {shard: its rows}}."""
+    def shards(self) -> dict[tuple[str, Rows], dict[str, Path]]:
+        """{(sharding, of which rows it is): {shard: the file of its rows}}."""
         layouts = [(name, of) for name in self.params.pipeline.shardings for of in ROWS]
         folders = {layout: self.workspace.shards(self.dataset, laid_in(*layout)) for layout in layouts}
         return {
-            layout: {path.stem: Interactions.read(path) for path in sorted(folder.glob("*.parquet"))}
-            for layout, folder in folders.items()
+            layout: {path.stem: path for path in sorted(folder.glob("*.parquet"))} for layout, folder in folders.items()
         }
 
-    def rows(self, of: Rows) -> Interactions:
-        return self.parts["train"] if of == "train" else self.interactions
+    @property
+    def parts(self) -> dict[str, Path]:
+        return {part: self.workspace.split(self.dataset, part) for part in PARTS}
+
+    def rows(self, of: Rows) -> Path:
+        """The file of the rows that are laid out in shards."""
+        return self.parts["train"] if of == "train" else self.workspace.interactions(self.dataset)
+
+    def suppressed_rows(self) -> int:
+        """How many interactions are there that the suppression list names."""
+        if not any(entry.dataset == self.dataset for entry in self.suppressed.entries):
+            return 0
+
+        def count(block: Block, _: Sequence[Block]) -> int:
+            return int(self.suppressed.matches(Interactions.of_columns(held(block)), self.dataset).sum())
+
+        return sum(in_steps(count, self.rows("all")))
 
 
 Gate = Callable[[Judged], Iterator[Report]]
@@ -72,13 +84,12 @@ Gate = Callable[[Judged], Iterator[Report]]
 
 
 def interactions(judged: Judged) -> Iterator[Report]:
-    rows, dataset = judged.interactions, judged.dataset
     yield validate_interactions(
-        rows,
-        judged.params.datasets[dataset],
+        judged.rows("all"),
+        judged.params.datasets[judged.dataset],
         judged.params.validation,
         judged.epoch.interactions,
-        suppressed=judged.suppressed.matches(rows, dataset),
+        suppressed=judged.suppressed_rows(),
         engine=judged.engine,
     )
 
@@ -90,7 +101,7 @@ def side(judged: Judged) -> Iterator[Report]:
 
 
 def split(judged: Judged) -> Iterator[Report]:
-    yield validate_split(judged.parts, judged.interactions, engine=judged.engine)
+    yield validate_split(judged.parts, judged.rows("all"), engine=judged.engine)
 
 
 def shards(judged: Judged) -> Iterator[Report]:
@@ -107,10 +118,8 @@ def shard_side(judged: Judged) -> Iterator[Report]:
         return
     beside = {of: tables_beside(judged.workspace, judged.params, judged.dataset, of) for of in ROWS}
     for (name, of), rows in judged.shards.items():
-        own = [
-            (rows_of, SideTables.read(judged.workspace.shard_side(judged.dataset, laid_in(name, of), shard)))
-            for shard, rows_of in rows.items()
-        ]
+        sides = {shard: judged.workspace.shard_side(judged.dataset, laid_in(name, of), shard) for shard in rows}
+        own = ((Interactions.read(path), SideTables.read(sides[shard])) for shard, path in rows.items())
         yield validate_shard_side(own, beside[of], name=f"side-{_title(name, of)}", engine=judged.engine)
 
 

@@ -1,0 +1,173 @@
+"""Tables looked at together, some users at a time: memory then follows the block, not the tables.
+
+A table lies in the order of its users (``Interactions``). Several are read side by side and cut at the same users, so
+that all rows of a user, wherever they lie, come in one step. A table in another order comes whole, in one step.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lethe.errors import DataError
+from lethe.tables.columns import as_dictionary, from_arrow, holds_text, is_text
+from lethe.tables.interactions import Interactions
+
+T = TypeVar("T")
+
+AT_ONCE = 1 << 19
+"""Rows of the first table in a step, about; of the others together as many."""
+
+Block: TypeAlias = Mapping[str, np.ndarray | pa.ChunkedArray]
+"""Aligned columns by name: numbers, or text as Arrow has it."""
+
+
+class _OutOfOrder(Exception):
+    """A table's users do not stand in increasing order, or are numbers in one table and text in another."""
+
+
+Source: TypeAlias = Path | Interactions
+"""A Parquet file of interactions; or a table that is held already, which is looked at in one step."""
+
+
+def in_steps(
+    count: Callable[[Block, Sequence[Block]], T],
+    whole: Source,
+    parts: Sequence[Source] = (),
+    at_once: int | None = None,
+) -> list[T]:
+    """``count(block of whole, blocks of the parts)`` for each step; every row is in one step, each user's together.
+
+    Raises DataError where a file can't be read.
+    """
+    sources = (whole, *parts)
+    paths = [source for source in sources if isinstance(source, Path)]
+    if len(paths) == len(sources):
+        try:
+            return [count(first, others) for first, *others in _steps(paths, at_once or AT_ONCE)]
+        except _OutOfOrder:
+            pass
+    return [count(_everything(whole), [_everything(part) for part in parts])]
+
+
+def held(block: Block) -> dict[str, np.ndarray]:
+    """The columns of a block as ``Interactions`` hold them."""
+    return {n: column if isinstance(column, np.ndarray) else from_arrow(column) for n, column in block.items()}
+
+
+def _steps(paths: Sequence[Path], at_once: int) -> Iterator[list[Block]]:
+    share = max(1, at_once // max(1, len(paths) - 1))
+    first, *_ = streams = [_Stream(path, share if place else at_once) for place, path in enumerate(paths)]
+    while first.pull():
+        end = first.last
+        yield [stream.until(end) for stream in streams]
+    yield [stream.rest() for stream in streams]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Rows of one read: ``users`` are the distinct ones, increasing; the rows of each begin at ``starts``."""
+
+    table: pa.Table
+    users: np.ndarray
+    starts: np.ndarray
+
+    @classmethod
+    def of(cls, table: pa.Table) -> _Piece:
+        column = table["user"]
+        if column.null_count:
+            raise _OutOfOrder
+        values = np.from_dlpack(as_dictionary(column).indices) if holds_text(column) else from_arrow(column)
+        if values.dtype.kind not in "iu":
+            raise _OutOfOrder
+        starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+        users = from_arrow(column.take(pa.array(starts)))
+        if not np.all(users[1:] > users[:-1]):
+            raise _OutOfOrder
+        return cls(table, users, starts)
+
+    def cut(self, end: int | str) -> tuple[pa.Table, _Piece | None]:
+        """The rows of users before ``end``, and the others."""
+        if isinstance(end, str) != (self.users.dtype == object):
+            raise _OutOfOrder
+        place = bisect_left(self.users, end)
+        if place == len(self.users):
+            return self.table, None
+        row = int(self.starts[place])
+        return self.table.slice(0, row), _Piece(self.table.slice(row), self.users[place:], self.starts[place:] - row)
+
+
+class _Stream:
+    """One table, of which as much is held as the step needs."""
+
+    def __init__(self, path: Path, rows: int) -> None:
+        self._reads = _reads(path, rows)
+        self._empty = next(self._reads)
+        self._held: deque[_Piece] = deque()
+
+    @property
+    def last(self) -> int | str:
+        """The last user that is held; more rows of this one may follow."""
+        user = self._held[-1].users[-1]
+        return user if isinstance(user, str) else int(user)
+
+    def pull(self) -> bool:
+        """Hold the rows of one more read; False where there is none."""
+        table = next((table for table in self._reads if len(table)), None)
+        if table is None:
+            return False
+        piece = _Piece.of(table)
+        if self._held and piece.users[0] < self.last:
+            raise _OutOfOrder
+        self._held.append(piece)
+        return True
+
+    def until(self, end: int | str) -> Block:
+        """Give away the rows of all users before ``end``."""
+        given: list[pa.Table] = []
+        while self._held or self.pull():
+            table, left = self._held.popleft().cut(end)
+            given.append(table)
+            if left is not None:
+                self._held.appendleft(left)
+                break
+        return _block(self._empty, given)
+
+    def rest(self) -> Block:
+        return _block(self._empty, [*(piece.table for piece in self._held), *self._reads])
+
+
+def _everything(source: Source) -> Block:
+    if isinstance(source, Interactions):
+        return dict(source.columns())
+    empty, *tables = _reads(source, AT_ONCE)
+    return _block(empty, tables)
+
+
+def _block(empty: pa.Table, tables: Sequence[pa.Table]) -> Block:
+    """Tables one below the other; ``empty`` names the columns where there is none."""
+    table = pa.concat_tables(tables or [empty])
+    columns = {name: table[name] for name in table.column_names}
+    return {name: column if holds_text(column) else from_arrow(column) for name, column in columns.items()}
+
+
+def _reads(path: Path, rows: int) -> Iterator[pa.Table]:
+    """First no row, then all in their order, ``rows`` at a time at most."""
+    try:
+        with pq.ParquetFile(path) as file:
+            schema, names = file.schema_arrow, Interactions.columns_of(path, file.schema_arrow.names)
+        text = [name for name in names if is_text(schema.field(name).type)]
+        yield schema.empty_table().select(names)
+        with pq.ParquetFile(path, read_dictionary=text) as file:
+            for batch in file.iter_batches(rows, columns=names):
+                yield pa.Table.from_batches([batch])
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
