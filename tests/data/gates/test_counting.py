@@ -133,6 +133,28 @@ def test_parts_of_other_columns_and_types_are_not_taken_for_the_rows() -> None:
         assert (counts.missing, counts.foreign, counts.spread) == (2, 2, 0)
 
 
+def test_one_changed_value_among_many_is_counted() -> None:
+    whole = Interactions.of(np.array([1, 2]), np.array([3, 4]), np.array([1.0, 2.0]), np.array([5, 6]))
+    changed = Interactions.of(np.array([1, 2]), np.array([3, 4]), np.array([1.0, 3.0]), np.array([5, 6]))
+    (counts,) = in_steps(CopyCounts.of, whole, [changed])
+    assert (counts.missing, counts.foreign, counts.spread) == (1, 1, 0)
+
+
+def test_ids_far_apart_in_many_columns_stay_apart() -> None:
+    """Their codes, multiplied out, would be more than 64 bits hold: users 1 and 2 would be the same."""
+    far = 2**30 - 1
+    contexts = {"a": np.array([0, 0, far]), "b": np.array([0, 0, far])}
+    rows = Interactions.of(np.array([1, 2, 3]), np.array([0, 0, 15]), contexts=contexts)
+    (counts,) = in_steps(lambda block, _: TableCounts.of(block, None, None), rows)
+    assert counts.repeated == 0
+
+
+def test_a_user_who_comes_again_later_in_the_file_is_counted_together(tmp_path: Path) -> None:
+    rows = [(user, 1, "out", 1.0, 7) for user in (2, 1, 2)]
+    path = written(rows, tmp_path / "rows.parquet", rows)
+    assert sum(counts.repeated for counts in in_steps(lambda b, _: TableCounts.of(b, 0, 5), path, at_once=1)) == 2
+
+
 def test_numbers_in_one_file_and_text_in_another_are_never_equal(tmp_path: Path) -> None:
     numbers, texts = [(1, 1, "out", 1.0, 7)], [("1", "1", "out", 1.0, 7)]
     whole = written(numbers, tmp_path / "whole.parquet", numbers)
