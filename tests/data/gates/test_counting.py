@@ -150,7 +150,7 @@ def test_ids_far_apart_in_many_columns_stay_apart() -> None:
 
 
 def test_a_user_who_comes_again_later_in_the_file_is_counted_together(tmp_path: Path) -> None:
-    rows = [(user, 1, "out", 1.0, 7) for user in (2, 1, 2)]
+    rows = [(user, 1, "out", 1.0, 7) for user in (2, 3, 2)]
     path = written(rows, tmp_path / "rows.parquet", rows)
     assert sum(counts.repeated for counts in in_steps(lambda b, _: TableCounts.of(b, 0, 5), path, at_once=1)) == 2
 
