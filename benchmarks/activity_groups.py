@@ -15,7 +15,7 @@ from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest
 from lethe.core.random import keyed_hash, unit_interval
 from lethe.evaluation import evaluate_users
-from lethe.learning.aggregation import Ensemble
+from lethe.learning.ensemble import Ensemble
 from lethe.tables.ids import Ids
 
 PROTOCOL = (

@@ -17,9 +17,10 @@ from benchmarks.collaborative import TIMED, Split, newest_parts, read_split, tun
 from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.evaluation import evaluate_users
-from lethe.learning.aggregation import Asked, Ensemble, identity
-from lethe.learning.aggregation.ensemble import SubModel
+from lethe.learning.aggregation import identity
+from lethe.learning.ensemble import Asked, Ensemble
 from lethe.learning.training import train
+from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.ids import Ids

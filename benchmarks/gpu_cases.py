@@ -26,11 +26,12 @@ from safetensors.torch import save
 
 from lethe.core.random import Stream
 from lethe.evaluation import evaluate_users, means
-from lethe.learning.aggregation import AGGREGATORS, SubModel
-from lethe.learning.aggregation.ensemble import FactorEnsemble
+from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.scoring import Score, scoring
 from lethe.learning.device import CPU, exactly, learns_on
+from lethe.learning.ensemble import FactorEnsemble
 from lethe.learning.training import train
+from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Model
 from lethe.models.solvers.pull import Ragged, bag, pull, scored, using

@@ -28,7 +28,7 @@ from lethe.build.registry import Registry
 from lethe.core.artifacts import ArtifactStore, Reference
 from lethe.core.shipped import shipped
 from lethe.core.workspace import Workspace
-from lethe.learning.aggregation.ensemble import FactorEnsemble
+from lethe.learning.ensemble import FactorEnsemble
 from lethe.models.parts.fold_in import SquareLossRows
 from lethe.serving import deploy
 from lethe.serving.deployment import Deployment
@@ -93,7 +93,8 @@ def built(workspace: Workspace, size: Size, seed: int) -> Deployment:
     nothing = Reference("0" * 64, "0" * 64)
     info = PackageInfo(
         family="family", dataset="made", model="wmf", sharding="whole", guarantee="exact", positive=None, recipe={},
-        snapshot=nothing, tables={"interactions": "made"}, ensemble=nothing, sub_models={},
+        snapshot=nothing, tables={"interactions": "made"}, ensemble=nothing, sub_models={}, rates=False,
+        repeatable=True,
     )  # fmt: skip
     generator = np.random.default_rng(seed)
     users = np.repeat(np.arange(size.users), SEEN)

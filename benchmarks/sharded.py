@@ -29,8 +29,9 @@ from lethe.core.workspace import Workspace
 from lethe.data.partition import PARTITIONS, lay_slices
 from lethe.data.stages import assign, shards_stage
 from lethe.evaluation import evaluate_users
-from lethe.learning.aggregation import AGGREGATORS, Ensemble
+from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.combine import read_sub_model, write_ensemble
+from lethe.learning.ensemble import Ensemble
 from lethe.learning.slices import write_slice
 from lethe.learning.sub_model import write_sub_model
 from lethe.learning.training import train

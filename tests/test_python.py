@@ -16,7 +16,7 @@ import lethe
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError, DataError, DeploymentError, LetheError
-from lethe.learning.aggregation import Ensemble
+from lethe.learning.ensemble import Ensemble
 from lethe.models import MODELS, rates
 from lethe.tables.interactions import Interactions
 from tests import house

@@ -17,7 +17,7 @@ from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
 from lethe.data.stages import build_data
 from lethe.evaluation import evaluate
-from lethe.learning.aggregation import Ensemble
+from lethe.learning.ensemble import Ensemble
 from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables

@@ -17,7 +17,7 @@ from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 from lethe.errors import ConfigError
 from lethe.evaluation import evaluate_ratings, predict_by_scores
-from lethe.learning.aggregation import Ensemble
+from lethe.learning.ensemble import Ensemble
 from lethe.tables.interactions import Interactions
 from tests import house
 from tests.conftest import make_workspace

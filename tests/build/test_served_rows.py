@@ -24,7 +24,7 @@ from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
 from lethe.evaluation import evaluate
 from lethe.forgetting.rollback import roll_back
-from lethe.learning.aggregation import Ensemble
+from lethe.learning.ensemble import Ensemble
 from lethe.proof.verification import verify
 from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions

@@ -18,11 +18,12 @@ from lethe.core.random import Stream
 from lethe.errors import ConfigError, DeviceError
 from lethe.evaluation import rank_users
 from lethe.learning import device, training
-from lethe.learning.aggregation import AGGREGATORS, SubModel
-from lethe.learning.aggregation.ensemble import FactorEnsemble
+from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.scoring import scoring
 from lethe.learning.device import exactly, fall_back, learns_on, pick_device
+from lethe.learning.ensemble import FactorEnsemble
 from lethe.learning.training import History, Row, train
+from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.models.enmf import ENMFU
 from lethe.models.parts.base import Config, Model

@@ -13,7 +13,8 @@ from lethe.build.inputs import PackageInputs
 from lethe.build.registry import Registry
 from lethe.core.artifacts import ArtifactStore, Reference
 from lethe.core.workspace import Workspace
-from lethe.learning.aggregation.ensemble import FactorEnsemble
+from lethe.learning.ensemble import FactorEnsemble
+from lethe.models import rates
 from lethe.serving.hidden import publish
 from lethe.serving.package import write_package
 from lethe.serving.package_info import PackageInfo
@@ -50,6 +51,8 @@ def package_info(family: str = "plain", seed: int = 0, model: str = "wmf") -> Pa
         tables={"interactions": f"data-{seed}"},
         ensemble=nothing,
         sub_models={},
+        rates=rates(model),
+        repeatable=True,
     )
 
 

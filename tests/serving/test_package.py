@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from lethe.core.random import Stream
 from lethe.errors import ArtifactError, DataError
 from lethe.learning.aggregation import AGGREGATORS, mean
-from lethe.learning.aggregation.ensemble import NOTHING, Asked, FactorEnsemble, SubModel
+from lethe.learning.ensemble import NOTHING, Asked, FactorEnsemble
 from lethe.learning.training import train
+from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.serving.package import Package, write_package
 from lethe.tables.catalogue import Catalogue

@@ -122,6 +122,7 @@ def test_model_says_what_is_served(client: TestClient, served: tuple[Workspace, 
         "data_digest": "data-0",
         "guarantee": "exact",
         "repeatable": True,
+        "engine": "numpy",
     }
 
 

@@ -15,7 +15,7 @@ from lethe.core.keys import subject_digest
 from lethe.core.reports import report_path
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
-from lethe.learning.aggregation.ensemble import FactorEnsemble
+from lethe.learning.ensemble import FactorEnsemble
 from lethe.serving import deploy
 from lethe.serving.bentos import bento_folder, deployment_of
 from lethe.serving.deployment import Deployment

@@ -9,7 +9,7 @@ import pytest
 
 from lethe.core.keys import subject_digest
 from lethe.errors import ArtifactError
-from lethe.learning.aggregation.ensemble import FactorEnsemble
+from lethe.learning.ensemble import FactorEnsemble
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import BadRequest, Desk
 from lethe.serving.hidden import HiddenUsers, publish

@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from lethe.core.keys import subject_digest
-from lethe.learning.aggregation.ensemble import FactorEnsemble
+from lethe.learning.ensemble import FactorEnsemble
 from lethe.models.parts.fold_in import SquareLossRows
 from lethe.serving import features
 from lethe.serving.choosing import Cap, Choice, best, varied

@@ -27,9 +27,10 @@ from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import guarantee
 from lethe.data.split import PARTS
 from lethe.errors import DataError, DeviceError
-from lethe.learning.aggregation import AGGREGATORS, Ensemble
+from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.combine import read_sub_model, write_ensemble
 from lethe.learning.device import CPU, fall_back, learns_on, worthwhile
+from lethe.learning.ensemble import Ensemble
 from lethe.learning.slices import slice_config, slice_rows, write_slice
 from lethe.learning.sub_model import Lesson, write_sub_model
 from lethe.learning.training import progress_bar
@@ -301,6 +302,8 @@ class Builder:
             tables=self.tables(),
             ensemble=artifact.reference,
             sub_models=EnsembleInputs.of(artifact).sub_models,
+            rates=rates(recipe.model),
+            repeatable=MODELS[recipe.model].repeatable,
         )
         inputs = PackageInputs(info=info, code=code_digest(write_package, MODELS[recipe.model]))
 

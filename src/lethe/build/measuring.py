@@ -14,9 +14,9 @@ from lethe.evaluation.contextual import rank_situations
 from lethe.evaluation.quality import Quality, ranking_quality, rating_quality
 from lethe.evaluation.ranking import Ranked, Score, means, rank_users
 from lethe.evaluation.rating import ERRORS, error_means, predict_by_scores, rating_errors
-from lethe.learning.aggregation.ensemble import Asked, Ensemble
 from lethe.learning.aggregation.scoring import scoring
 from lethe.learning.device import CPU, exactly
+from lethe.learning.ensemble import Asked, Ensemble
 from lethe.tables.interactions import Interactions
 
 

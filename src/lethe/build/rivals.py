@@ -10,7 +10,7 @@ from lethe.build.measuring import measure_each
 from lethe.config.measures import Measures
 from lethe.evaluation.rating import ERRORS
 from lethe.evaluation.significance import paired_t_test
-from lethe.learning.aggregation import Ensemble
+from lethe.learning.ensemble import Ensemble
 from lethe.tables.interactions import Interactions
 
 

@@ -27,7 +27,7 @@ from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
 from lethe.errors import ArtifactError
-from lethe.learning.aggregation import Ensemble
+from lethe.learning.ensemble import Ensemble
 from lethe.models import rates
 from lethe.tables.reader import Reader
 

@@ -15,9 +15,10 @@ import numpy as np
 from lethe.core.random import Stream
 from lethe.errors import DataError
 from lethe.learning.aggregation import identity
-from lethe.learning.aggregation.ensemble import Ensemble, SubModel
+from lethe.learning.ensemble import Ensemble
 from lethe.learning.memory import must_fit_memory
 from lethe.learning.training import learns_on, train
+from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Config
 from lethe.tables.catalogue import Catalogue

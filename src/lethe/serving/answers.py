@@ -95,6 +95,8 @@ class FamilyModel(Answer):
     guarantee: str
     repeatable: bool
     """Whether the model gives the same bytes again on every device."""
+    engine: Literal["numpy", "torch"]
+    """What computes its answers; ``torch`` takes some 170 MB of a worker."""
 
 
 class Described(Answer):

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from lethe.errors import DataError, LetheError
-from lethe.models import MODELS
 from lethe.serving.answers import (
     Described,
     Explained,
@@ -26,7 +25,6 @@ from lethe.serving.answers import (
 from lethe.serving.asking import Wish
 from lethe.serving.choosing import Cap, Choice, RawId, Recommendation, Scored
 from lethe.serving.deployment import Deployment
-from lethe.serving.explaining import shares
 from lethe.serving.features import FeatureFile
 from lethe.serving.hidden import HiddenUsers
 from lethe.serving.package import Package
@@ -158,7 +156,7 @@ class Desk:
             user, followed = -1, followed[:0]
         seen = package.seen(user) if user >= 0 else np.empty(0, np.int64)
         own = np.setdiff1d(np.concatenate([seen, followed[followed >= 0]]), [item])
-        parts = shares(package.ensemble, own, item) if len(own) else np.empty(0)
+        parts = package.ensemble.shares(own, item) if len(own) else np.empty(0)
         likeness = package.likeness_to(item, own) if parts is None else parts
         order = np.argsort(-likeness, kind="stable")[:k]
         ids = package.ensemble.catalogue.items.decode(own[order]).tolist()
@@ -181,7 +179,8 @@ class Desk:
                 sharding=package.info.sharding,
                 data_digest=package.info.data_digest,
                 guarantee=package.info.guarantee,
-                repeatable=MODELS[package.info.model].repeatable,
+                repeatable=package.repeatable,
+                engine=package.ensemble.engine,
             )
             for name, package in self.packages.items()
         }

@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from lethe.core.arrays import map_arrays
 from lethe.core.canonical import canonical_json
 from lethe.errors import ArtifactError, DataError
-from lethe.learning.aggregation.ensemble import Asked, Ensemble
-from lethe.models import rates
+from lethe.learning.ensemble import Asked, Ensemble
+from lethe.models import MODELS, rates
 from lethe.serving.answers import Source
 from lethe.serving.choosing import ANYTHING, Choice, RawId, Recommendation, Scored, best, varied
 from lethe.serving.package_info import PackageInfo
@@ -121,12 +120,23 @@ class Package:
         A model that follows an order is given all of it. What a known user rated isn't kept, so of a model of ratings
         their own vector says more than a few new ratings: those are only left out of the answer.
         """
-        if not len(followed) or (user >= 0 and rates(self.info.model)):
+        if not len(followed) or (user >= 0 and self.rates):
             return None, None
         if user >= 0 and not self.ensemble.ordered:
             followed = np.concatenate([self.seen(user), followed])
         raw = self.ensemble.catalogue.items.decode(followed)
         return [raw], None if stars is None or user >= 0 else [stars]
+
+    @cached_property
+    def rates(self) -> bool:
+        """Whether its model learns ratings. Of a package that doesn't say so the class does, which loads torch."""
+        return rates(self.info.model) if self.info.rates is None else self.info.rates
+
+    @cached_property
+    def repeatable(self) -> bool:
+        """Whether its model gives the same bytes again on every device."""
+        said = self.info.repeatable
+        return MODELS[self.info.model].repeatable if said is None else said
 
     def _likeness(self, followed: np.ndarray) -> np.ndarray:
         """The sum of each item's cosines with some -> [num_items] float32."""
@@ -198,7 +208,7 @@ class Package:
 
     def _vectors(self, places: np.ndarray) -> np.ndarray:
         rows = self._directions[places]
-        return np.asarray(rows.toarray() if sp.issparse(rows) else rows, dtype=np.float32)
+        return np.asarray(rows if isinstance(rows, np.ndarray) else rows.toarray(), dtype=np.float32)
 
     def popular(self, k: int) -> Scored:
         """The ``k`` items seen most often, with how often."""
@@ -231,6 +241,8 @@ class Package:
         if factors is not None:
             vectors = np.asarray(factors[1], dtype=np.float32)
             return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        import scipy.sparse as sp  # Not at the top: who has factors needs none.
+
         shape = (len(self.indptr) - 1, len(self.counts))
         watchers = sp.csr_array((np.ones(len(self.items), np.float32), self.items, self.indptr), shape=shape).T.tocsr()
         return sp.diags_array(1 / np.sqrt(np.maximum(np.diff(watchers.indptr), 1)).astype(np.float32)) @ watchers

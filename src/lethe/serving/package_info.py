@@ -26,6 +26,10 @@ class PackageInfo(Section):
     ensemble: Reference
     sub_models: dict[str, str]
     """{shard: digest}"""
+    rates: bool | None = None
+    """Whether its model learns ratings rather than preferences; None in a package of an older Lethe."""
+    repeatable: bool | None = None
+    """Whether its model gives the same bytes again on every device; None in a package of an older Lethe."""
 
     @property
     def data_digest(self) -> str:

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,8 @@ class InteractionMatrix:
     @cached_property
     def transposed(self) -> InteractionMatrix:
         """The same rows with the roles of users and items swapped (item-major order)."""
+        import scipy.sparse as sp  # Not at the top, here and below: a worker of the service needs none.
+
         # Rows are sorted by user: a counting sort by item, which is stable, leaves them sorted by (item, user).
         places = sp.csr_array((np.arange(len(self)), self.items, self.indptr), shape=(self.num_users, self.num_items))
         order = places.tocsc().data
@@ -167,6 +172,8 @@ class InteractionMatrix:
 
     def csr(self) -> sp.csr_array:
         """[num_users, num_items] of ones (float32); a pair that occurs twice is one."""
+        import scipy.sparse as sp
+
         matrix = sp.csr_array(
             (np.ones(len(self), np.float32), (self.users, self.items)), shape=(self.num_users, self.num_items)
         )

@@ -21,7 +21,7 @@ from lethe.errors import ConfigError, DataError, ValidationError
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.plan import Served, plan
 from lethe.forgetting.run import suppress
-from lethe.learning.aggregation import Ensemble
+from lethe.learning.ensemble import Ensemble
 from lethe.tables.interactions import Interactions
 from tests.conftest import make_workspace, taste_blocks
 from tests.test_laws import build, without

@@ -12,10 +12,12 @@ import torch
 from lethe.core.random import Stream
 from lethe.errors import ArtifactError, ConfigError
 from lethe.evaluation import evaluate
-from lethe.learning.aggregation import AGGREGATORS, Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
+from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.align import align, stack
 from lethe.learning.aggregation.attention import Attention
+from lethe.learning.ensemble import Ensemble, FactorEnsemble
 from lethe.learning.training import train
+from lethe.learning.weighted import SubModel, WeightedEnsemble
 from lethe.models import MODELS, configure
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions

@@ -11,9 +11,11 @@ from lethe.build.recipes import check_layout
 from lethe.config.sharding import Sharding
 from lethe.core.random import Stream
 from lethe.errors import ConfigError
-from lethe.learning.aggregation import AGGREGATORS, Ensemble, SubModel
+from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.ease import gram
+from lethe.learning.ensemble import Ensemble
 from lethe.learning.training import train
+from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions

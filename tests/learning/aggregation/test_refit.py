@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from lethe.core.random import Stream
-from lethe.learning.aggregation import AGGREGATORS, SubModel
+from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.align import align, stack
 from lethe.learning.training import train
+from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.models.parts.batches import row_batches
 from lethe.models.parts.losses import non_sampling

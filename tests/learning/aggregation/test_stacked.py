@@ -22,10 +22,12 @@ from lethe.data.stages import build_data
 from lethe.errors import ConfigError
 from lethe.evaluation import evaluate
 from lethe.forgetting.run import suppress
-from lethe.learning.aggregation import AGGREGATORS, Ensemble, SubModel
+from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.align import stack
 from lethe.learning.aggregation.stacked import equalize, item_space
+from lethe.learning.ensemble import Ensemble
 from lethe.learning.training import train
+from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions

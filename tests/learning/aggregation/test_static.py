@@ -11,8 +11,10 @@ import scipy.optimize
 import torch
 
 from lethe.core.random import Stream
-from lethe.learning.aggregation import AGGREGATORS, Ensemble, SubModel
+from lethe.learning.aggregation import AGGREGATORS
+from lethe.learning.ensemble import Ensemble
 from lethe.learning.training import History, train
+from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions

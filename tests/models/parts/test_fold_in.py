@@ -10,8 +10,10 @@ import scipy.optimize
 import torch
 
 from lethe.core.random import Stream
-from lethe.learning.aggregation import AGGREGATORS, Asked, Ensemble, SubModel
+from lethe.learning.aggregation import AGGREGATORS
+from lethe.learning.ensemble import Asked, Ensemble
 from lethe.learning.training import train
+from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.models.parts.fold_in import CentredRows, FoldIn, MeanRows, PairwiseRows, RatingRows, SquareLossRows, Taken
 from lethe.models.parts.losses import negative_weights

@@ -9,7 +9,7 @@ from lethe.config.section import Section
 from lethe.core.spelling import meant
 from lethe.errors import ConfigError
 from lethe.learning.aggregation import attention, ease, identity, mean, refit, stacked, static, turbo_cf
-from lethe.learning.aggregation.ensemble import Asked, Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
+from lethe.learning.ensemble import Ensemble
 from lethe.learning.training import History
 from lethe.models import MODELS
 from lethe.models.cooccurrence import Cooccurrence
@@ -72,16 +72,3 @@ def check(aggregator: str, name: str, config: Config) -> None:
     chosen = aggregator_of(aggregator)
     if not chosen.takes(MODELS[name](config, Shape(2, 2))):
         raise ConfigError(f"aggregator: {aggregator} is for sub-models of {chosen.of}, not of {name}")
-
-
-__all__ = [
-    "AGGREGATORS",
-    "Aggregator",
-    "Asked",
-    "Ensemble",
-    "FactorEnsemble",
-    "SubModel",
-    "WeightedEnsemble",
-    "aggregator_of",
-    "check",
-]

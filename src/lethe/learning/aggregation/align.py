@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lethe.errors import ConfigError
-from lethe.learning.aggregation.ensemble import SubModel
+from lethe.learning.weighted import SubModel
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions

@@ -34,9 +34,10 @@ from lethe.config.section import Section
 from lethe.core.random import Stream
 from lethe.learning import training
 from lethe.learning.aggregation.align import Tower, align, stack
-from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
 from lethe.learning.device import CPU
+from lethe.learning.ensemble import Ensemble, FactorEnsemble
 from lethe.learning.training import History
+from lethe.learning.weighted import SubModel
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, Triples, row_batches, triple_batches
 from lethe.models.parts.fold_in import FoldIn, SquareLossRows

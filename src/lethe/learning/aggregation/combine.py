@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 from lethe.config.section import Section
 from lethe.core.random import Stream
-from lethe.learning.aggregation.ensemble import Ensemble, SubModel
+from lethe.learning.ensemble import Ensemble
 from lethe.learning.training import History
+from lethe.learning.weighted import SubModel
 from lethe.models.parts.base import Config, Model
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions

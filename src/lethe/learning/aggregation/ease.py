@@ -16,10 +16,11 @@ from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.learning import training
 from lethe.learning.aggregation import identity
-from lethe.learning.aggregation.ensemble import Ensemble, SubModel
 from lethe.learning.device import CPU, exactly
+from lethe.learning.ensemble import Ensemble
 from lethe.learning.memory import must_fit_memory
 from lethe.learning.training import History
+from lethe.learning.weighted import SubModel
 from lethe.models.cooccurrence import Cooccurrence
 from lethe.models.ease import EASE
 from lethe.models.parts.item_based import Neighbours

@@ -8,8 +8,9 @@ from lethe.config.section import Section
 from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.learning.aggregation import mean
-from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
+from lethe.learning.ensemble import Ensemble, FactorEnsemble
 from lethe.learning.training import History
+from lethe.learning.weighted import SubModel
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from lethe.config.section import Section
 from lethe.core.random import Stream
-from lethe.learning.aggregation.ensemble import SubModel, WeightedEnsemble
 from lethe.learning.training import History
+from lethe.learning.weighted import SubModel, WeightedEnsemble
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions

@@ -16,10 +16,11 @@ from pydantic import Field
 from lethe.core.random import Stream
 from lethe.learning import training
 from lethe.learning.aggregation.align import align, stack
-from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
 from lethe.learning.aggregation.stacked import SquareLoss
 from lethe.learning.device import CPU, exactly
+from lethe.learning.ensemble import Ensemble, FactorEnsemble
 from lethe.learning.training import History
+from lethe.learning.weighted import SubModel
 from lethe.models.solvers.als import als
 from lethe.models.solvers.vectors import array, laid
 from lethe.tables.catalogue import Catalogue

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lethe.learning.aggregation.ensemble import Ensemble, WeightedEnsemble
+from lethe.learning.ensemble import Ensemble
+from lethe.learning.weighted import WeightedEnsemble
 
 Score = Callable[[np.ndarray], "np.ndarray | Tensor"]
 

@@ -28,9 +28,10 @@ from lethe.config.section import Section
 from lethe.core.random import Stream
 from lethe.learning import training
 from lethe.learning.aggregation.align import Tower, stack
-from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel
 from lethe.learning.device import CPU, exactly
+from lethe.learning.ensemble import Ensemble, FactorEnsemble
 from lethe.learning.training import History
+from lethe.learning.weighted import SubModel
 from lethe.models.parts import base
 from lethe.models.parts.fold_in import FoldIn, SquareLossRows
 from lethe.models.solvers.als import solve_users

@@ -33,9 +33,10 @@ from lethe.core.random import Stream
 from lethe.learning import training
 from lethe.learning.aggregation import mean
 from lethe.learning.aggregation.align import Tower, stack
-from lethe.learning.aggregation.ensemble import Ensemble, FactorEnsemble, SubModel, WeightedEnsemble
 from lethe.learning.device import CPU, exactly
+from lethe.learning.ensemble import Ensemble, FactorEnsemble
 from lethe.learning.training import History
+from lethe.learning.weighted import SubModel, WeightedEnsemble
 from lethe.models.parts import base
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions

@@ -15,9 +15,10 @@ from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.learning import training
 from lethe.learning.aggregation import ease, identity
-from lethe.learning.aggregation.ensemble import Ensemble, SubModel
+from lethe.learning.ensemble import Ensemble
 from lethe.learning.memory import must_fit_memory
 from lethe.learning.training import History
+from lethe.learning.weighted import SubModel
 from lethe.models.solvers.cooccurrence import UNIT, scaled
 from lethe.models.turbo_cf import TurboCF
 from lethe.models.weighted_cooccurrence import WeightedCooccurrence

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
-import scipy.special
 
 MOST = 1024
 NEWTON_STEPS = 6
@@ -171,6 +170,8 @@ class PairwiseRows(FoldIn):
 
     def _doubts(self, own: np.ndarray, others: np.ndarray, vector: np.ndarray) -> np.ndarray:
         # σ(p·q_j - p·q_v) [n, m]: how far each pair is from being in order.
+        import scipy.special  # Not at the top: a worker of the service that folds in otherwise needs none.
+
         doubts: np.ndarray = scipy.special.expit((others @ vector)[None] - (own @ vector)[:, None])
         return doubts
 
