@@ -14,7 +14,8 @@ from lethe.core.keys import subject_digest
 from lethe.errors import DeploymentError
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
-from lethe.serving.hidden_ledger import STALE, HiddenByLedger, is_url
+from lethe.serving.hidden import is_url
+from lethe.serving.hidden_ledger import STALE, HiddenByLedger
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from lethe.core.arrays import map_arrays
@@ -121,7 +120,7 @@ class Ensemble(ABC):
         try:
             description = json.loads((folder / "ensemble.json").read_bytes())
             return _reader(description["kind"])(folder, description)
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise ArtifactError(f"ensemble {folder.name[:16]}: not an ensemble ({type(error).__name__})") from None
 
 

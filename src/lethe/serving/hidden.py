@@ -25,6 +25,11 @@ _UNREAD: Stamp = (-1, -1, -1)
 THE_LIST = "the list of hidden users"
 
 
+def is_url(text: str) -> bool:
+    """Whether this names a database rather than a file."""
+    return text.startswith(("sqlite://", "postgresql://", "postgresql+psycopg://"))
+
+
 class HiddenUsers:
     """The digests of a file that is read again whenever it changes. Without a path nobody is hidden."""
 

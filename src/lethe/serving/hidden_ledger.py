@@ -41,11 +41,6 @@ _NEWEST = sa.select(sa.func.max(_events.c.seq))
 _KEY = sa.select(_settings.c.value).where(_settings.c.name == "key fingerprint")
 
 
-def is_url(text: str) -> bool:
-    """Whether this names a database rather than a file."""
-    return text.startswith(("sqlite://", "postgresql://", "postgresql+psycopg://"))
-
-
 class HiddenByLedger(HiddenUsers):
     """The users whom the ledger of a database says to hide."""
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from lethe.core.arrays import map_arrays
@@ -54,7 +53,7 @@ class Package:
             info = PackageInfo.model_validate_json((folder / "info.json").read_bytes())
             ensemble, situations = Ensemble.load(folder / "ensemble"), read_situations(folder)
             return cls(ensemble, seen["indptr"], seen["items"], seen["counts"], info, situations)
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
+        except (OSError, KeyError, ValueError) as error:
             raise ArtifactError(f"package {folder.name[:16]}: not a package ({type(error).__name__})") from None
 
     def recommend(

@@ -35,8 +35,7 @@ from lethe.serving.desk import Desk
 from lethe.serving.drain import Drain, drain_before_shutdown
 from lethe.serving.figures import Figures
 from lethe.serving.gate import Gate
-from lethe.serving.hidden import Everybody, HiddenUsers
-from lethe.serving.hidden_ledger import HiddenByLedger, is_url
+from lethe.serving.hidden import Everybody, HiddenUsers, is_url
 from lethe.serving.logs import log_as_json
 from lethe.serving.routes import application
 from lethe.serving.watching import looks
@@ -50,8 +49,12 @@ api.add_middleware(Drain)
 def hidden_users() -> HiddenUsers:
     """Whom this worker must not know, from where LETHE_HIDDEN_USERS says; everybody where nothing says it."""
     named = os.environ.get("LETHE_HIDDEN_USERS")
+    if named and is_url(named):
+        from lethe.serving.hidden_ledger import HiddenByLedger  # Not at the top: it brings sqlalchemy.
+
+        return HiddenByLedger.begin(named)
     if named:
-        return HiddenByLedger.begin(named) if is_url(named) else HiddenUsers.at_start(Path(named))
+        return HiddenUsers.at_start(Path(named))
     if os.environ.get("LETHE_DEPLOYMENT"):
         raise DeploymentError("LETHE_HIDDEN_USERS: must name the list of hidden users, as lethe serve does")
     logger.error("LETHE_HIDDEN_USERS: is not set, nobody knows who is hidden: every user is answered from popularity")
