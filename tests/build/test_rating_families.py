@@ -72,6 +72,7 @@ def test_the_smaller_error_wins_and_replaces_the_larger(name: str, tmp_path: Pat
     second = promote(workspace, params, [worse, better])
     assert (second.info.model, second.reason) == ("als", f"validation {name} {errors[1]:.4f} beats {errors[0]:.4f}")
     assert promote(workspace, params, [worse]).tag == second.tag
+    assert (second.info.rates, second.info.repeatable) == (True, True)
 
 
 def test_what_is_measured_are_the_errors_of_both_parts_cold_rows_counted(tmp_path: Path) -> None:

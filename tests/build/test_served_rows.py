@@ -181,6 +181,7 @@ def test_another_recipe_has_to_win(tmp_path: Path) -> None:
     current = Registry(workspace).current("plain")
     assert current is not None
     assert current.info.model == "wmf"
+    assert (current.info.rates, current.info.repeatable) == (False, True)
 
 
 def test_what_was_rolled_back_from_stays_so_until_the_data_change(trained: Workspace) -> None:
