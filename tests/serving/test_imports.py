@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,9 +35,11 @@ import lethe.serving.service
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
 from lethe.serving.hidden import HiddenUsers
+from lethe.serving.watching import looks
 
 
 def answers(folders):
+    looks({}, HiddenUsers(None))
     deployment = Deployment.parse({"bento": "b:1", "families": folders, "default": next(iter(folders))}, "test")
     desk = Desk.load(deployment, Path, HiddenUsers(None))
     asked = [desk.describe()]
@@ -93,7 +96,8 @@ def worker(folders: dict[str, str]) -> tuple[str, set[str]]:
         json.dumps(folders),
         json.dumps([*HEAVY, "llvmlite", "safetensors.torch"]),
     ]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    watching = {"LETHE_LEDGER_URL": "sqlite:////nowhere/ledger.sqlite", "LETHE_REPORTS": "/nowhere"}
+    ran = subprocess.run(command, env={**os.environ, **watching}, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
     *_, said, loaded = ran.stdout.splitlines()
     return said, set(loaded.split())

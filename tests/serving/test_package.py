@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lethe.core.random import Stream
 from lethe.errors import ArtifactError, DataError
 from lethe.learning.aggregation import AGGREGATORS, mean
-from lethe.learning.ensemble import NOTHING, Asked, FactorEnsemble
+from lethe.learning.ensemble import NOTHING, Asked, Engine, FactorEnsemble
 from lethe.learning.training import train
 from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
@@ -34,12 +34,16 @@ class Fixed:
 
     accepts: frozenset[str] = frozenset()
     ordered: bool = False
+    engine: Engine = "numpy"
 
     def score(self, users: np.ndarray, asked: Asked = NOTHING) -> np.ndarray:
         return self.scores[users]
 
     def factors(self) -> tuple[np.ndarray, np.ndarray] | None:
         return None if self.item_factors is None else (np.zeros((1, 1)), self.item_factors)
+
+    def shares(self, own: np.ndarray, item: int) -> None:
+        return None
 
 
 def package(seen: Interactions, scores: np.ndarray, item_factors: np.ndarray | None = None) -> Package:

@@ -16,23 +16,12 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-import sqlalchemy as sa
 from pydantic import BaseModel, ValidationError
 
 from lethe.errors import LetheError
 from lethe.serving.figures import ByLabels, Gauge, Look
-from lethe.serving.hidden import HiddenUsers
-from lethe.serving.hidden_ledger import is_url, read_only
+from lethe.serving.hidden import HiddenUsers, is_url
 from lethe.tables.drift import Drift
-
-_requests = sa.table("requests", sa.column("state"), sa.column("due"))
-_WAITING = (
-    sa.select(_requests.c.state, sa.func.count(), sa.func.min(_requests.c.due))
-    .where(_requests.c.state.not_in(["completed", "cancelled", "withdrawn"]))
-    .group_by(_requests.c.state)
-)
-STATES = ("received", "accepted", "planned", "executing", "verified", "failed")
-"""Those that the ledger knows today, so that none waiting is a 0 and no gap."""
 
 
 class _Decision(BaseModel):
@@ -58,8 +47,7 @@ def looks(made: Mapping[str, datetime], hidden: HiddenUsers) -> list[Look]:
     all_looks: list[Look] = [lambda: models(made), lambda: hiding(hidden)]
     hidden_by = os.environ.get("LETHE_HIDDEN_USERS") or ""
     if url := os.environ.get("LETHE_LEDGER_URL") or (hidden_by if is_url(hidden_by) else ""):
-        engine = read_only(url, "LETHE_LEDGER_URL")
-        all_looks.append(lambda: ledger(engine))
+        all_looks.append(ledger(url))
     if folder := os.environ.get("LETHE_REPORTS"):
         all_looks += [lambda: decisions(Path(folder)), lambda: drift(Path(folder))]
     return all_looks
@@ -79,21 +67,20 @@ def hiding(hidden: HiddenUsers) -> Iterator[Gauge]:
         yield Gauge.plain("lethe_hidden_users", "Users who are answered as if nobody knew them", len(digests))
 
 
-def ledger(engine: sa.Engine) -> Iterator[Gauge]:
-    about = "1; 0: the ledger can't be read"
-    try:
-        with engine.connect() as connection:
-            rows = connection.execute(_WAITING).all()
-    except sa.exc.DBAPIError:
-        yield Gauge.plain("lethe_ledger_up", about, 0)
-        return
-    yield Gauge.plain("lethe_ledger_up", about, 1)
-    counts = {(state,): 0.0 for state in STATES} | {(state,): float(count) for state, count, _ in rows}
-    yield Gauge("lethe_requests_waiting", "Forget requests that nobody has ended", ("state",), counts)
-    if rows:
-        nearest = min(datetime.fromisoformat(due).timestamp() for *_, due in rows)
-        about = "Seconds until the next of them is due; below 0: overdue"
-        yield Gauge.plain("lethe_request_due_seconds", about, nearest - time.time())
+def ledger(url: str) -> Look:
+    """What the ledger of a URL tells. sqlalchemy, which brings 10 MB, is loaded when somebody first watches; only what
+    may be no address at all is tried at once."""
+
+    def look() -> Iterator[Gauge]:
+        from lethe.serving.ledger_figures import waiting
+
+        return waiting(url, "LETHE_LEDGER_URL")
+
+    if not url.startswith("sqlite:///"):
+        from lethe.serving.hidden_ledger import read_only
+
+        read_only(url, "LETHE_LEDGER_URL")
+    return look
 
 
 def decisions(reports: Path) -> Iterator[Gauge]:
