@@ -5,7 +5,7 @@ LetheError                  anything a user can cause and mend; its text is one 
 ├── DataError               a table: a missing column, a type, a range, an empty file
 │   ├── ValidationError     a gate (Great Expectations) that failed: column, rule, count
 │   └── Unreachable         a source or remote that doesn't answer now
-├── DeviceError             a GPU that has no room left
+├── DeviceError             a GPU that has no room left, or fails
 ├── ArtifactError           a stored artifact that is missing, foreign or corrupt
 ├── EvidenceError           a certificate that its own evidence doesn't carry
 ├── RequestError            a forget request that can't be taken
@@ -45,7 +45,7 @@ class Unreachable(DataError):
 
 
 class DeviceError(LetheError):
-    """The GPU's memory doesn't suffice for what is to be computed on it."""
+    """The GPU's memory doesn't suffice for what is to be computed on it, or it fails."""
 
 
 class ArtifactError(LetheError):

@@ -11,13 +11,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from lethe.core.random import Stream
 from lethe.errors import ConfigError, DeviceError
 from lethe.evaluation import rank_users
-from lethe.learning import device, training
+from lethe.learning import alone, device, training
 from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.scoring import scoring
 from lethe.learning.device import exactly, fall_back, learns_on, pick_device
@@ -239,14 +240,57 @@ def test_a_card_of_another_kind_is_left_alone_with_one_line(
     assert "\n" not in line
 
 
-def test_a_card_that_is_too_small_says_how_much_it_has(cuda: torch.device) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"),
+        RuntimeError("cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnDpotrf(...)`"),
+    ],
+)
+def test_a_card_that_is_too_small_says_how_much_it_has(cuda: torch.device, error: RuntimeError) -> None:
     with (
         pytest.raises(
             DeviceError, match=r"^training\.device: ENMFU needs more memory than the GPU .*1\.0 of 16\.0 GiB"
         ),
         exactly(cuda, "ENMFU"),
     ):
-        raise torch.OutOfMemoryError("CUDA out of memory.")
+        raise error
+
+
+def test_a_card_that_fails_is_one_line(cuda: torch.device) -> None:
+    line = r"^training\.device: ENMFU failed on the GPU \(CUDA error: uncorrectable ECC error\); use device: cpu$"
+    with pytest.raises(DeviceError, match=line), exactly(cuda, "ENMFU"):
+        raise RuntimeError("CUDA error: uncorrectable ECC error\nCompile with TORCH_USE_CUDA_DSA")
+
+
+def test_a_bug_stays_what_it_is(cuda: torch.device) -> None:
+    with pytest.raises(RuntimeError, match="size of tensor a"), exactly(cuda, "ENMFU"):
+        raise RuntimeError("The size of tensor a (3) must match that of b")
+
+
+def test_a_model_alone_takes_the_cpu_where_the_card_is_too_small(
+    cuda: torch.device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    places = []
+
+    def learn(model: Model, data: Any, stream: Stream, where: torch.device) -> None:
+        places.append(where.type)
+        with exactly(where, "WMF"):
+            if where.type == "cuda":
+                raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(device, "fault", lambda: None)
+    monkeypatch.setattr(device, "WORTH", 0)
+    monkeypatch.setattr(alone, "train", learn)
+    frame = pd.DataFrame({"user": ["a", "b"], "item": ["x", "y"]})
+    assert alone.Recommender.of("wmf").fit(frame, device="auto")
+    assert places == ["cuda", "cpu"]
+    assert "the CPU takes over" in caplog.text
+    with pytest.raises(DeviceError, match=r"^training\.device: WMF needs more memory"):
+        alone.Recommender.of("wmf").fit(frame, device="cuda")
+    with pytest.raises(ConfigError, match=r"^device: 'gpu' must be one of auto, cpu, cuda$"):
+        alone.Recommender.of("slim").fit(frame, device="gpu")
 
 
 def test_an_operation_that_can_not_be_repeated_is_named(cuda: torch.device) -> None:

@@ -12,6 +12,7 @@ from lethe.build.rivals import Compared
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, NotComparable
+from lethe.learning import device
 from lethe.proof import daily
 from lethe.proof.verification import verify
 from lethe.tables.interactions import Interactions
@@ -90,6 +91,16 @@ def test_an_incumbent_that_training_on_new_data_keeps_is_rebuilt_from_its_own(
     assert whole.left_out == ()
     assert {"plain/package", "sharded/ensemble", "tiny/interactions"} <= set(whole.compared)
     assert verify(tiny, sample=1, seed="0").equal
+
+
+def test_what_a_cpu_made_is_rebuilt_on_the_cpu_wherever_that_is(
+    tiny: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tiny)
+    with monkeypatch.context() as machine:  # With a GPU, that it would pay to use.
+        machine.setattr(device, "fault", lambda: None)
+        machine.setattr(device, "WORTH", 0)
+        assert verify(tiny).equal
 
 
 def test_a_rollback_over_a_data_change_is_no_false_alarm(tiny: Workspace) -> None:

@@ -11,16 +11,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from lethe.core.random import Stream
-from lethe.errors import DataError
+from lethe.errors import DataError, DeviceError
 from lethe.learning.aggregation import identity
+from lethe.learning.device import CPU, check_device, fall_back
 from lethe.learning.ensemble import Ensemble
 from lethe.learning.memory import must_fit_memory
 from lethe.learning.training import learns_on, train
 from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
-from lethe.models.parts.base import Config
+from lethe.models.parts.base import Config, Model
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 
@@ -55,15 +57,26 @@ class Recommender:
         device: str = "cpu",
     ) -> Fitted:
         """Learn from a frame with a row an interaction; the keywords name its columns. Of a pair that recurs the latest
-        row counts. Raises DataError for a column that is missing or has a wrong type."""
+        row counts. Raises DataError for a column that is missing or has a wrong type, ConfigError for a device that
+        can't be had, DeviceError for one that is too small (``auto`` then takes the CPU)."""
+        check_device(device)
         rows = _rows(frame, {"user": user, "item": item, "rating": rating, "timestamp": timestamp})
         catalogue = Catalogue.of(rows)
         must_fit_memory(self.name, MODELS[self.name], self.config, catalogue.shape)
-        model = MODELS[self.name](self.config, catalogue.shape)
         stream = Stream(seed)("sub-model", self.name, SHARD)
-        train(model, catalogue.encode(rows), stream, learns_on(type(model), self.config, device, len(rows)))
+        where = learns_on(MODELS[self.name], self.config, device, len(rows))
+        try:
+            model = self._learn(catalogue, rows, stream, where)
+        except DeviceError as error:
+            fall_back(error, device)
+            model = self._learn(catalogue, rows, stream, CPU)
         ensemble, _ = identity.fit([SubModel(SHARD, model, catalogue)], rows, identity.Config(), stream)
         return Fitted(self.name, ensemble, rows)
+
+    def _learn(self, catalogue: Catalogue, rows: Interactions, stream: Stream, where: torch.device) -> Model:
+        model = MODELS[self.name](self.config, catalogue.shape)
+        train(model, catalogue.encode(rows), stream, where)
+        return model
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,16 @@ WORTH = 2_000_000
 ML-1M), which is what launching the kernels of a few batches takes."""
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
+FULL = ("out of memory", "ALLOC_FAILED")
+"""How CUDA and its libraries say that there is no room, where torch has no error of its own for it."""
 
 _LOADING = Lock()
+
+
+def check_device(name: str) -> None:
+    """Raises ConfigError for another device than there are in params.yaml."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device: {name!r} must be one of auto, cpu, cuda")
 
 
 def pick_device(name: str) -> torch.device:
@@ -79,8 +87,8 @@ def exactly(device: torch.device, what: str, *, repeatable: bool = True) -> Iter
     """Compute on ``device`` by operations that give the same bytes again; one that has no such form is an error, or
     where ``repeatable`` is false a warning.
 
-    Raises DeviceError where its memory doesn't suffice, ConfigError where ``what`` it is has an operation that can't be
-    repeated.
+    Raises DeviceError where its memory doesn't suffice or it fails, ConfigError where ``what`` it is has an operation
+    that can't be repeated.
     """
     if device.type != "cuda":
         yield
@@ -98,19 +106,22 @@ def _one_line(what: str) -> Iterator[None]:
     """What goes wrong on a GPU, as an error of ours."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        free, whole = (size / 2**30 for size in torch.cuda.mem_get_info())
-        raise DeviceError(
-            f"training.device: {what} needs more memory than the GPU has left ({free:.1f} of {whole:.1f} GiB are free):"
-            " use device: cpu, smaller batches or more shards"
-        ) from error
     except RuntimeError as error:
-        if "deterministic" in str(error):
-            operation = str(error).partition(" does not have a deterministic")[0].partition("\n")[0]
+        said = str(error).partition("\n")[0]
+        if isinstance(error, torch.OutOfMemoryError) or any(words in said for words in FULL):
+            free, whole = (size / 2**30 for size in torch.cuda.mem_get_info())
+            raise DeviceError(
+                f"training.device: {what} needs more memory than the GPU has left ({free:.1f} of {whole:.1f} GiB are"
+                " free): use device: cpu, smaller batches or more shards"
+            ) from error
+        if "deterministic" in said:
+            operation = said.partition(" does not have a deterministic")[0]
             raise ConfigError(
                 f"training.device: {what} uses {operation}, which has no repeatable form on a GPU; use device: cpu,"
                 " or declare that the model does not repeat"
             ) from error
+        if said.startswith("CUDA error"):
+            raise DeviceError(f"training.device: {what} failed on the GPU ({said}); use device: cpu") from error
         raise
 
 

@@ -155,10 +155,9 @@ class Rebuild:
             made = {shard: self._sub_model(family, builder, shard) for shard in builder.shard_names()}
             digests |= {f"{family}/sub-model/{shard}": artifact.digest for shard, artifact in made.items()}
             self.progress(f"{family}: ensemble")
-            ensemble = builder.ensemble(
-                {shard: artifact.key for shard, artifact in made.items()}, self.params.training.device
-            )
-            self._must_be_comparable(version, ensemble, version.info.ensemble.digest)
+            keys, deployed = {shard: artifact.key for shard, artifact in made.items()}, version.info.ensemble.digest
+            ensemble = builder.ensemble(keys, self._device(deployed))
+            self._must_be_comparable(version, ensemble, deployed)
             package = self.packages[family] = builder.package(ensemble.key, family, self._params(version))
             self._must_be_comparable(version, package, version.digest)
             digests |= {f"{family}/ensemble": ensemble.digest, f"{family}/package": package.digest}
@@ -186,10 +185,16 @@ class Rebuild:
 
     def _sub_model(self, family: str, builder: Builder, shard: str) -> Artifact:
         self.progress(f"{family}: sub-model {shard}")
-        made = builder.sub_model(shard, self.params.training.device)
         version = self.served[family]
-        self._must_be_comparable(version, made, version.info.sub_models.get(shard))
+        deployed = version.info.sub_models.get(shard)
+        made = builder.sub_model(shard, self._device(deployed))
+        self._must_be_comparable(version, made, deployed)
         return made
+
+    def _device(self, digest: str | None) -> str:
+        """The CPU for what was made there, because elsewhere there is nothing to compare it with."""
+        places = {one.environment.get("device") for one in self._stored.get(digest or "", [])}
+        return "cpu" if places == {"cpu"} else self.params.training.device
 
     def _params(self, version: Version) -> Params:
         snapshot = self._snapshot(version)
