@@ -21,6 +21,9 @@ from lethe.build import builder, cluster
 from lethe.build.candidates import Job, Outcome, finish, jobs, train_shard
 from lethe.build.cluster import Cluster
 from lethe.build.runner import ADDRESS, Here, Runner, address, calls_at_once, must_answer, runner
+from lethe.build.space import Space
+from lethe.build.trials import Trial
+from lethe.build.tuning import Budget, read_task, search
 from lethe.build.worker import Terms, refusal
 from lethe.config.params import Params
 from lethe.core.artifacts import ArtifactStore
@@ -148,7 +151,8 @@ def test_a_worker_that_computes_otherwise_is_refused(shared) -> None:
     workspace, place = shared
     client, terms = place._client, place._terms
     other = replace(terms, run="a" * 16, standing=terms.standing | {"numpy": "9.9"})
-    (workspace.state / "elsewhere" / f"{other.run}.run").touch()
+    for suffix in ("owner", "run"):
+        (workspace.state / "elsewhere" / f"{other.run}.{suffix}").touch()
     before = digests(workspace)
     with pytest.raises(ConfigError, match=r"^training.runner: the Dask worker tls://\S+ has numpy .* '9.9' as here;"):
         cluster._must_agree(client, other, "the cluster")
@@ -166,6 +170,16 @@ def test_a_worker_without_the_code_is_refused(shared, monkeypatch: pytest.Monkey
     monkeypatch.setattr(cluster, "refusal", ghost.step)
     with pytest.raises(ConfigError, match=r"tls://\S+ can't run this Lethe's code; install the same"):
         cluster._must_agree(shared[1]._client, shared[1]._terms, "the cluster")
+
+
+def test_trials_are_the_same_wherever_they_are_made(shared, tmp_path: Path) -> None:
+    workspace, place = shared
+    task = read_task(workspace, Params.read(workspace.params), "bpr", "tiny", "recall@5")
+    space = Space("bpr", {"embedding_dim": 4, "epochs": 4}, {"learning_rate": [0.01, 0.05, 0.1, 0.2, 0.3, 1e-7]})
+    budget, seen = Budget(6, seed=3, at_once=3), list[Trial]()
+    there = search(space, task, budget, tmp_path / "there.sqlite", seen.append, place)
+    assert there == search(space, task, budget, tmp_path / "here.sqlite")
+    assert sorted(trial.number for trial in seen) == list(range(6))
 
 
 def own_key() -> str:

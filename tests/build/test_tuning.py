@@ -38,7 +38,8 @@ def run(storage: Path, trials: int = 6, **options: object) -> tuple[Tuned, list[
     seen: list[Trial] = []
     told: dict[str, Any] = {"model": "wmf", "metric": "recall@5", "seed": 3, "base": SMALL, "grid": GRID} | options
     task = Task(*parts(), **{name: told[name] for name in ("metric", "objective", "scoring") if name in told})
-    space, budget = Space(told["model"], told["base"], told["grid"]), Budget(trials, told["seed"])
+    space = Space(told["model"], told["base"], told["grid"])
+    budget = Budget(trials, told["seed"], at_once=told.get("at_once", 1))
     return search(space, task, budget, storage, seen.append), seen
 
 
@@ -79,6 +80,19 @@ def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(tmp_path: Path) 
     assert later == trials[-len(later) :]
     assert run(tmp_path / "whole.sqlite")[1] == []
     assert run(tmp_path / "whole.sqlite")[0] == whole[0]
+
+
+def test_trials_of_a_round_know_nothing_of_one_another(tmp_path: Path) -> None:
+    """So a search that was stopped inside a round, by a kill or by the count of trials, ends as one that was not."""
+    options = {"at_once": 4, "grid": GRID | {"reg": [0.1, 0.01, 0.001]}}
+    whole, trials = run(tmp_path / "whole.sqlite", trials=11, **options)
+    assert len({tuple(sorted(trial.values.items())) for trial in trials}) == 11
+    for count in (2, 6, 7):
+        run(tmp_path / "parts.sqlite", trials=count, **options)
+    resumed, later = run(tmp_path / "parts.sqlite", trials=11, **options)
+    assert resumed == whole
+    assert sorted(trial.number for trial in later) == [7, 8, 9, 10]
+    assert run(tmp_path / "parts.sqlite", trials=11, **options | {"at_once": 1})[1], "another search"
 
 
 def test_a_small_grid_is_walked_whole(tmp_path: Path) -> None:
@@ -156,6 +170,7 @@ def test_a_solver_that_has_no_rate_is_not_tuned_for_one(tmp_path: Path) -> None:
         ({"metric": "recall"}, "NAME@K"),
         ({"metric": "charm@5"}, "unknown 'charm'"),
         ({"trials": 0}, "trials: 0 must be at least 1"),
+        ({"at_once": 0}, "at-once: 0 must be at least 1"),
         ({"grid": {"charm": [1]}}, "grid.wmf.charm: unknown key"),
         ({"grid": {"dropout": [1.5]}}, "grid.wmf.dropout"),
         ({"grid": {"dropout": []}}, "grid.dropout: no values"),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from lethe.core.elsewhere import at_work, end_all, is_any_at_work, sent_out
+from lethe.core.elsewhere import at_work, is_any_at_work, sent_out
 from lethe.core.process import alone
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
@@ -26,44 +27,80 @@ with at_work(Workspace(Path(sys.argv[1])), sys.argv[2]):
 """
 
 
-def test_who_wants_the_workspace_alone_waits_for_what_is_done_elsewhere(
+OWNER = """
+import sys
+from pathlib import Path
+from lethe.core.elsewhere import sent_out
+from lethe.core.workspace import Workspace
+with sent_out(Workspace(Path(sys.argv[1]))) as run:
+    print(run, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def start(program: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PYTHONPATH": str(ROOT / "src")},
+    )
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def killed_run(folder: Path) -> str:
+    """The name of a run that sent work out and was killed; its files are still there."""
+    owner = start(OWNER, str(folder))
+    run = line(owner)
+    owner.kill()
+    owner.communicate(timeout=20)
+    return run
+
+
+def test_who_wants_the_workspace_alone_waits_for_what_is_done_for_a_run_that_is_gone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workspace = Workspace(tmp_path)
-    with sent_out(workspace) as run:
-        command = [sys.executable, "-c", HOLDER, str(tmp_path), run]
-        holder = subprocess.Popen(
-            command, stdin=-1, stdout=-1, text=True, env={"PYTHONPATH": f"{ROOT / 'src'}"}, cwd=tmp_path
-        )
-        assert holder.stdout is not None
-        assert holder.stdin is not None
-        assert holder.stdout.readline() == "at work\n"
-        assert is_any_at_work(workspace)
-        # It ends a moment after we begin to wait.
-        ending = subprocess.Popen(["sh", "-c", f"sleep 0.4; echo > /proc/{holder.pid}/fd/0"])
-        with alone(workspace):
-            assert (tmp_path / "made").is_file()
-        assert "still at work" in capsys.readouterr().err
-        assert holder.wait(timeout=20) == ending.wait(timeout=20) == 0
-        assert not is_any_at_work(workspace)
+    run = killed_run(tmp_path)
+    worker = start(HOLDER, str(tmp_path), run)
+    assert line(worker) == "at work"
+    assert is_any_at_work(workspace)
+    # It ends a moment after we begin to wait.
+    threading.Timer(0.4, lambda: worker.communicate("end\n", timeout=20)).start()
+    with alone(workspace):
+        assert (tmp_path / "made").is_file()
+        assert list((tmp_path / ".lethe" / "elsewhere").iterdir()) == []
+    assert "still at work" in capsys.readouterr().err
 
 
 def test_nothing_begins_for_a_run_that_has_ended(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     assert not is_any_at_work(workspace)
-    with sent_out(workspace) as run:
-        with at_work(workspace, run):
-            pass
-        end_all(workspace)
-        with pytest.raises(ConfigError, match="run's own file isn't there"), at_work(workspace, run):
-            raise AssertionError("it began")
-    with sent_out(workspace) as other, alone(workspace), alone(workspace):
-        # Taken alone before, not by the one who sends out: nothing of ours is left to wait for.
-        assert not is_any_at_work(workspace)
-        assert other != run
+    with sent_out(workspace) as ended, at_work(workspace, ended):
+        pass
+    gone = killed_run(tmp_path)
+    with at_work(workspace, gone):
+        pass
+    with alone(workspace):
+        for run in (ended, gone):
+            with pytest.raises(ConfigError, match="isn't there, or not any more"), at_work(workspace, run):
+                raise AssertionError("it began")
+    assert list((tmp_path / ".lethe" / "elsewhere").iterdir()) == []
 
 
-def test_a_flow_that_another_one_calls_ends_nothing_of_it(tmp_path: Path) -> None:
+def test_a_run_that_lives_goes_on_whoever_wants_the_workspace_alone(tmp_path: Path) -> None:
+    """A search for settings, which changes nothing; and a flow that another flow calls."""
     workspace = Workspace(tmp_path)
-    with alone(workspace), sent_out(workspace) as run, alone(workspace), at_work(workspace, run):
-        assert is_any_at_work(workspace)
+    other = start(OWNER, str(tmp_path))
+    run = line(other)
+    with alone(workspace), sent_out(workspace) as own, alone(workspace):
+        for living in (run, own):
+            with at_work(workspace, living):
+                assert is_any_at_work(workspace)
+    other.communicate("end\n", timeout=20)
+    assert list((tmp_path / ".lethe" / "elsewhere").iterdir()) == []

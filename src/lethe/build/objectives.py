@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +35,13 @@ class Task:
     objective: Validate | None = None
     """A trained model -> its value, higher is better. ``metric`` is then only its name."""
     scoring: str = "float32"
+    read: Callable[[], Task] | None = None
+    """Reads it again: that is what is sent to another process, rather than rows."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.read is not None:
+            return self.read, ()
+        return Task, tuple(getattr(self, one.name) for one in fields(self))
 
     def judge(self, model: str) -> tuple[str, Validate]:
         """The name of the value that is made as high as can be (less an error), and its function."""

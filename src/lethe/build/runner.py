@@ -36,6 +36,9 @@ class Here:
         return function(*arguments)
 
 
+HERE = Here()
+
+
 @contextmanager
 def runner(workspace: Workspace, params: Params) -> Iterator[Runner]:
     """What params.yaml names, ready; of a cluster every worker has been asked whether it computes as this process does.
@@ -43,7 +46,7 @@ def runner(workspace: Workspace, params: Params) -> Iterator[Runner]:
     Raises ConfigError where one doesn't, Unreachable where no scheduler or worker answers.
     """
     if params.training.runner == "threads":
-        yield Here()
+        yield HERE
         return
     from lethe.build.cluster import connected
 

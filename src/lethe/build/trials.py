@@ -1,17 +1,21 @@
-"""The trials of a search: asked of Optuna, trained, measured, and kept in its SQLite file."""
+"""The trials of a search: chosen by Optuna, made where the runner says, and kept in Optuna's SQLite file."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
+from lethe.build.objectives import Task
+from lethe.build.runner import Runner
 from lethe.build.space import Axis, Space
 from lethe.core.canonical import Json
 from lethe.core.random import Stream
@@ -21,14 +25,17 @@ from lethe.learning.training import Row, Validate, train
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Model
 from lethe.tables.catalogue import Catalogue
-from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTables
 
 if TYPE_CHECKING:
     import optuna
 
 CHECKPOINTS = 4
 """A trial that learns by gradients is compared with earlier ones after each quarter of its epochs."""
+COMPARED = 5
+"""Trials that must have come to their end before one is given up for being worse."""
+
+Cell = tuple[int, ...]
+"""Of each option that varies, the place of its value."""
 
 
 @dataclass(frozen=True)
@@ -66,104 +73,206 @@ def count_cells(axes: Mapping[str, Axis]) -> int:
 
 
 def open_study(storage: Path, name: str) -> optuna.Study:
+    """The record of a search's finished trials."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        storage=f"sqlite:///{storage}",
-        study_name=name,
-        direction="maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
-        load_if_exists=True,
+    return optuna.create_study(
+        storage=f"sqlite:///{storage}", study_name=name, direction="maximize", load_if_exists=True
     )
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.WAITING)):
-        # Left by a process that was killed: it counts for nothing.
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-    return study
 
 
-class _Pruned(Exception):
-    """Raised inside training to give a trial up."""
+@dataclass(frozen=True)
+class Attempt:
+    """A trial as whoever makes it needs it."""
+
+    model: str
+    config: Json
+    seed: int
+    device: str
+    floors: Mapping[int, float]
+    """{epochs: value below which it is given up there}."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """How an attempt went; its value is None where it was given up, by reason of ``error`` if it failed."""
+
+    value: float | None
+    reported: Mapping[int, float]
+    error: LetheError | None = None
+
+
+class _GivenUp(Exception):
+    """Raised inside training."""
+
+
+def attempt(task: Task, trial: Attempt) -> Course:
+    """Train and measure. Called in a worker of a cluster it reads the task there."""
+    tables = task.tables.of_rows(task.rows) if task.tables else task.tables
+    config, catalogue = configure(trial.model, trial.config), Catalogue.of(task.rows, tables)
+    model, objective = MODELS[trial.model](config, catalogue.shape), task.judge(trial.model)[1]
+    epochs = getattr(config, "epochs", 0) if config.solver == "gradient" else 0
+    marks = {epochs * part // CHECKPOINTS for part in range(1, CHECKPOINTS)} - {0}
+    reported: dict[int, float] = {}
+
+    def watch(row: Row) -> None:
+        if (done := int(row["epoch"]) + 1) in marks:
+            reported[done] = _measure(model, objective)
+            if _falls_behind(reported, trial.floors.get(done)):
+                raise _GivenUp
+
+    try:
+        stream = Stream(trial.seed)("tune", trial.model, "train")
+        where = learns_on(MODELS[trial.model], config, trial.device, len(task.rows))
+        train(model, catalogue.encode(task.rows, tables), stream, where, progress=watch)
+        value = _measure(model, objective)
+        return Course(None if math.isnan(value) else value, reported)
+    except _GivenUp:
+        return Course(None, reported)
+    except LetheError as error:
+        return Course(None, reported, error)
+
+
+def _measure(model: Model, objective: Validate) -> float:
+    model.eval()
+    with torch.no_grad():
+        model.finish()
+        return objective(model)
+
+
+def _falls_behind(reported: Mapping[int, float], floor: float | None) -> bool:
+    best = max((value for value in reported.values() if not math.isnan(value)), default=-math.inf)
+    return floor is not None and best < floor
 
 
 @dataclass
 class Search:
-    """Trials of one model, one after the other, until there are as many as asked for."""
+    """Trials of one model, in rounds, until there are as many as asked for.
+
+    A trial is a function of its place and of the rounds before its own, so it matters neither which of a round ends
+    first, nor where they are made, nor whether a search is killed between.
+    """
 
     model: str
     start: Json
     axes: dict[str, Axis]
-    rows: Interactions
-    tables: SideTables
-    objective: Validate
+    task: Task
     seed: int
     device: str
+    at_once: int
+    """Trials of a round."""
+    place: Runner
     study: optuna.Study
     progress: TrialProgress | None
     error: LetheError | None = field(default=None, init=False)
 
     def finished(self) -> list[Trial]:
-        """Trials that count, in order."""
+        """In order."""
+        return [Trial(place, self._values(t.params), self._value(t)) for place, t in sorted(self._kept().items())]
+
+    def _kept(self) -> dict[int, optuna.trial.FrozenTrial]:
+        return {int(trial.user_attrs["place"]): trial for trial in self.study.get_trials()}
+
+    def _value(self, trial: optuna.trial.FrozenTrial) -> float | None:
         from optuna.trial import TrialState
 
-        return [
-            Trial(place, self._values(t.params), t.value if t.state == TrialState.COMPLETE else None)
-            for place, t in enumerate(self._kept())
-        ]
-
-    def _kept(self) -> list[optuna.trial.FrozenTrial]:
-        from optuna.trial import TrialState
-
-        # A trial whose training failed is told as pruned: FAIL is for those that were killed, or asked for twice.
-        return self.study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+        return trial.value if trial.state == TrialState.COMPLETE else None
 
     def _values(self, places: dict[str, int]) -> Json:
         return {name: self.axes[name].values[place] for name, place in places.items()}
 
     def until(self, trials: int) -> None:
-        cells = count_cells(self.axes)
-        while (done := len(self.finished())) < min(trials, cells):
-            trial = self._ask(done, whole=cells <= trials)
-            values = self._values(trial.params)
-            value = self._run(values, trial)
-            self._tell(trial, value)
-            if self.progress is not None:
-                self.progress(Trial(done, values, value))
+        last = min(trials, count_cells(self.axes))
+        for first in range(0, last, self.at_once):
+            self._round(range(first, min(first + self.at_once, last)), whole=count_cells(self.axes) <= trials)
 
-    def _ask(self, done: int, *, whole: bool) -> optuna.Trial:
-        """A trial of settings that no other has had."""
+    def _round(self, places: range, *, whole: bool) -> None:
+        kept = self._kept()
+        if all(place in kept for place in places):
+            return
+        before = [kept[place] for place in sorted(kept) if place < places.start]
+        floors, cells = self._floors(before), list(map(self._cell, before))
+        for place in places:
+            cells.append(self._cell(kept[place]) if place in kept else self._choose(before, cells, whole=whole))
+        asked = {place: cells[place] for place in places if place not in kept}
+        if len(asked) == 1:
+            # In the thread that Ctrl-C reaches.
+            for place, cell in asked.items():
+                self._keep(place, cell, self._make(cell, floors))
+            return
+        with ThreadPoolExecutor(len(asked)) as pool:
+            made = {pool.submit(self._make, cell, floors): (place, cell) for place, cell in asked.items()}
+            for future in as_completed(made):
+                self._keep(*made[future], future.result())
+
+    def _make(self, cell: Cell, floors: Mapping[int, float]) -> Course:
+        config = self.start | self._values(dict(zip(self.axes, cell, strict=True)))
+        return self.place.call(attempt, self.task, Attempt(self.model, config, self.seed, self.device, floors))
+
+    def _keep(self, place: int, cell: Cell, course: Course) -> None:
+        from optuna.trial import TrialState, create_trial
+
+        self.error = course.error or self.error
+        params = dict(zip(self.axes, cell, strict=True))
+        self.study.add_trial(
+            create_trial(
+                # A failed one counts as given up: it is not made again.
+                state=TrialState.PRUNED if course.value is None else TrialState.COMPLETE,
+                value=course.value,
+                params=params,
+                distributions=self._places(),
+                intermediate_values=dict(course.reported),
+                user_attrs={"place": place},
+            )
+        )
+        if self.progress is not None:
+            self.progress(Trial(place, self._values(params), course.value))
+
+    def _floors(self, before: list[optuna.trial.FrozenTrial]) -> dict[int, float]:
+        """The median of the trials that came to their end, after so many epochs; of too few there is none."""
+        complete = [trial.intermediate_values for trial in before if self._value(trial) is not None]
+        if len(complete) < COMPARED:
+            return {}
+        reported = {
+            epochs: [values[epochs] for values in complete if epochs in values] for epochs in set().union(*complete)
+        }
+        return {epochs: float(np.nanmedian(values)) for epochs, values in sorted(reported.items())}
+
+    def _cell(self, trial: optuna.trial.FrozenTrial) -> Cell:
+        return tuple(trial.params[name] for name in self.axes)
+
+    def _choose(self, before: list[optuna.trial.FrozenTrial], tried: list[Cell], *, whole: bool) -> Cell:
+        """Settings that no other trial has. ``before``: the trials that they are chosen by; ``tried``: the settings of
+        every place before."""
         import optuna
-        from optuna.trial import TrialState
 
+        done = len(tried)
         if whole or done == 0:
-            return self._trial_of(self._start if done == 0 else self._cells[done])
+            return self._cells[done] if whole else self._start
         stream = Stream(self.seed)("tune", self.model)
-        self.study.sampler = optuna.samplers.TPESampler(seed=stream.integer(done) % 2**32)
-        trial = self.study.ask(self._places())
-        tried = {tuple(t.params[name] for name in self.axes) for t in self._kept()}
-        if tuple(trial.params[name] for name in self.axes) not in tried:
-            return trial
-        self.study.tell(trial, state=TrialState.FAIL)
+        sampler = optuna.samplers.TPESampler(seed=stream.integer(done) % 2**32)
+        known = optuna.create_study(direction="maximize", sampler=sampler)
+        known.add_trials(before)
+        asked = known.ask(self._places())
+        if (cell := tuple(asked.params[name] for name in self.axes)) not in tried:
+            return cell
         # There are more cells than trials, perhaps by far: one of them is met before long.
-        drawn = (self._drawn(stream("untried", done), attempt) for attempt in itertools.count())
-        return self._trial_of(next(cell for cell in drawn if cell not in tried))
+        drawn = (self._drawn(stream("untried", done), number) for number in itertools.count())
+        return next(cell for cell in drawn if cell not in tried)
 
-    def _drawn(self, stream: Stream, attempt: int) -> tuple[int, ...]:
-        return tuple(stream.integer(attempt, name) % len(axis.values) for name, axis in self.axes.items())
+    def _drawn(self, stream: Stream, number: int) -> Cell:
+        return tuple(stream.integer(number, name) % len(axis.values) for name, axis in self.axes.items())
 
     @property
-    def _start(self) -> tuple[int, ...]:
+    def _start(self) -> Cell:
         return tuple(axis.start for axis in self.axes.values())
 
     @cached_property
-    def _cells(self) -> list[tuple[int, ...]]:
+    def _cells(self) -> list[Cell]:
         """All of them, the start first. Places rather than values: a place is an integer for any kind of value."""
         cells = itertools.product(*(range(len(axis.values)) for axis in self.axes.values()))
         return [self._start, *(cell for cell in cells if cell != self._start)]
-
-    def _trial_of(self, cell: tuple[int, ...]) -> optuna.Trial:
-        self.study.enqueue_trial(dict(zip(self.axes, cell, strict=True)))
-        return self.study.ask(self._places())
 
     def _places(self) -> dict[str, optuna.distributions.BaseDistribution]:
         import optuna
@@ -174,46 +283,6 @@ class Search:
             return optuna.distributions.CategoricalDistribution(list(range(len(axis.values))))
 
         return {name: places(axis) for name, axis in self.axes.items()}
-
-    def _tell(self, trial: optuna.Trial, value: float | None) -> None:
-        from optuna.trial import TrialState
-
-        if value is None:
-            self.study.tell(trial, state=TrialState.PRUNED)
-        else:
-            self.study.tell(trial, value)
-
-    def _run(self, values: Json, trial: optuna.Trial) -> float | None:
-        """Train and measure; None where the trial was given up."""
-        config = configure(self.model, self.start | values)
-        catalogue = Catalogue.of(self.rows, self.tables)
-        model = MODELS[self.model](config, catalogue.shape)
-        epochs = getattr(config, "epochs", 0) if config.solver == "gradient" else 0
-        marks = {epochs * part // CHECKPOINTS for part in range(1, CHECKPOINTS)} - {0}
-
-        def watch(row: Row) -> None:
-            done = int(row["epoch"]) + 1
-            if done in marks:
-                trial.report(self._measure(model), done)
-                if trial.should_prune():
-                    raise _Pruned
-
-        try:
-            stream = Stream(self.seed)("tune", self.model, "train")
-            where = learns_on(MODELS[self.model], config, self.device, len(self.rows))
-            train(model, catalogue.encode(self.rows, self.tables), stream, where, progress=watch)
-            return self._measure(model)
-        except _Pruned:
-            return None
-        except LetheError as error:
-            self.error = error
-            return None
-
-    def _measure(self, model: Model) -> float:
-        model.eval()
-        with torch.no_grad():
-            model.finish()
-            return self.objective(model)
 
     def outcome(self, space: Space, metric: str, trials: int) -> Tuned:
         # An earlier, longer search may have left more.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 from lethe.build.checks import check_likes
 from lethe.build.judging import judged_by
 from lethe.build.objectives import Task
+from lethe.build.runner import HERE, Runner, runner
 from lethe.build.space import Grid, Space
 from lethe.build.trials import Search, TrialProgress, Tuned, count_cells, open_study
 from lethe.config.params import Params
@@ -41,6 +43,9 @@ class Budget:
     trials: int
     seed: int
     device: str = "cpu"
+    at_once: int = 1
+    """Trials that are chosen together, by what the ones before them came to, and made side by side where there is room:
+    it decides what is tried, and where they are made doesn't."""
 
 
 def tune(
@@ -53,6 +58,7 @@ def tune(
     trials: int = 40,
     metric: str | None = None,
     grid: Grid | None = None,
+    at_once: int = 1,
     progress: TrialProgress | None = None,
 ) -> Tuned:
     """Tune ``model`` on a dataset's train and valid parts (one shard), and write params/<dataset>/<model>.yaml.
@@ -64,21 +70,27 @@ def tune(
         raise ConfigError(f"dataset: unknown dataset {dataset!r}; known datasets: {', '.join(params.datasets)}")
     configure(model, {})
     check_likes(workspace, params, dataset, model)
-    positive = None if rates(model) else params.datasets[dataset].threshold
-    parts = {part: likes(Interactions.read(workspace.split(dataset, part)), positive) for part in ("train", "valid")}
-    task = Task(
-        parts["train"],
-        parts["valid"],
-        metric or judged_by(params, model),
-        training_tables(workspace, params, dataset),
-        scoring=params.training.scoring,
-    )
+    task = read_task(workspace, params, model, dataset, metric or judged_by(params, model))
     space = Space(model, params.models.get(model, {}), grid)
-    budget = Budget(trials, params.seed, pick_device(params.training.device).type)
+    budget = Budget(trials, params.seed, pick_device(params.training.device).type, at_once)
     storage = workspace.state / "tuning" / f"{dataset}-{model}.sqlite"
-    tuned = search(space, task, budget, storage, progress)
+    with runner(workspace, params) as place:
+        tuned = search(space, task, budget, storage, progress, place)
     write_tuned(workspace.root / "params" / dataset / f"{model}.yaml", tuned, command)
     return tuned
+
+
+def read_task(workspace: Workspace, params: Params, model: str, dataset: str, metric: str) -> Task:
+    """A dataset's train and valid parts, as far as the model learns of them and is judged by them."""
+    positive = None if rates(model) else params.datasets[dataset].threshold
+    return Task(
+        likes(Interactions.read(workspace.split(dataset, "train")), positive),
+        likes(Interactions.read(workspace.split(dataset, "valid")), positive),
+        metric,
+        training_tables(workspace, params, dataset),
+        scoring=params.training.scoring,
+        read=partial(read_task, workspace, params, model, dataset, metric),
+    )
 
 
 def write_tuned(path: Path, tuned: Tuned, command: str, *, notes: Sequence[str] = ()) -> None:
@@ -95,7 +107,14 @@ def write_tuned(path: Path, tuned: Tuned, command: str, *, notes: Sequence[str] 
     write_whole(path, text)
 
 
-def search(space: Space, task: Task, budget: Budget, storage: Path, progress: TrialProgress | None = None) -> Tuned:
+def search(
+    space: Space,
+    task: Task,
+    budget: Budget,
+    storage: Path,
+    progress: TrialProgress | None = None,
+    place: Runner = HERE,
+) -> Tuned:
     """The best settings of a space for a task, of as many as the budget allows.
 
     Finished trials are kept in the SQLite file ``storage`` and never run again, unless data, code, grid or anything
@@ -103,8 +122,9 @@ def search(space: Space, task: Task, budget: Budget, storage: Path, progress: Tr
     or if another search uses the file, and the last trial's LetheError if every trial failed.
     """
     model, start, axes = space.model, space.start(), space.axes()
-    if budget.trials < 1:
-        raise ConfigError(f"trials: {budget.trials} must be at least 1")
+    for name, count in {"trials": budget.trials, "at-once": budget.at_once}.items():
+        if count < 1:
+            raise ConfigError(f"{name}: {count} must be at least 1")
     tables = task.tables.of_rows(task.rows) if task.tables else task.tables
     metric, objective = task.judge(model)
     where = learns_on(MODELS[model], configure(model, start), budget.device, len(task.rows))
@@ -116,6 +136,7 @@ def search(space: Space, task: Task, budget: Budget, storage: Path, progress: Tr
         "scoring": task.scoring,
         "seed": budget.seed,
         "whole": count_cells(axes) <= budget.trials,
+        "at_once": budget.at_once,
         "code": code_digest(Search, objective, MODELS[model]),
         "environment": numeric_environment(where.type),
     }
@@ -123,8 +144,8 @@ def search(space: Space, task: Task, budget: Budget, storage: Path, progress: Tr
     try:
         with FileLock(storage.with_suffix(".lock"), timeout=0):
             study = open_study(storage, f"{model}-{digest_json(identity)[:16]}")
-            spent = budget.seed, budget.device, study, progress
-            run = Search(model, start, axes, task.rows, tables, objective, *spent)
+            spent = budget.seed, budget.device, budget.at_once, place
+            run = Search(model, start, axes, task, *spent, study, progress)
             run.until(budget.trials)
     except Timeout:
         raise ConfigError(f"tuning of {model}: another search holds {storage.name}; wait for it") from None

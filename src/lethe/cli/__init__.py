@@ -180,6 +180,7 @@ def tune(
     dataset: Annotated[str, typer.Argument(help="Name of the dataset.")],
     trials: Annotated[int, typer.Option(help="Settings to try; a stopped search is resumed.")] = 40,
     metric: Annotated[str | None, typer.Option(help="Validation metric; default: training.metric.")] = None,
+    at_once: Annotated[int, typer.Option(help="Trials that are chosen together, and made side by side.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Search a model's hyper-parameters on the validation part; writes params/DATASET/MODEL.yaml."""
@@ -191,13 +192,15 @@ def tune(
 
     command = shlex.join(["lethe", "tune", model, dataset, "--trials", str(trials)])
     command += f" --metric {metric}" if metric else ""
+    command += f" --at-once {at_once}" if at_once != 1 else ""
     params = Params.read(here.params)
 
     def show_trial(trial: Trial) -> None:
         value = "given up" if trial.value is None else f"{trial.value:.4f}"
         typer.echo(f"  trial {trial.number}: {value}", err=True)
 
-    tuned = run(here, params, model, dataset, command=command, trials=trials, metric=metric, progress=show_trial)
+    spent = {"trials": trials, "at_once": at_once}
+    tuned = run(here, params, model, dataset, command=command, metric=metric, **spent, progress=show_trial)
     report = {"model": model, "dataset": dataset, "metric": tuned.metric, "value": tuned.value, "values": tuned.values}
     report["edges"] = list(tuned.edges)
     lines = [f"{tuned.metric} {tuned.value:.4f} with {tuned.values}; see params/{dataset}/{model}.yaml"]
