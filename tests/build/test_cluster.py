@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import httpx
 import pytest
 import yaml
-from distributed import LocalCluster, get_worker
+from distributed import Client, LocalCluster, get_worker
 
 from lethe.build import builder, cluster
 from lethe.build.candidates import Job, Outcome, finish, jobs, train_shard
@@ -182,6 +183,20 @@ def test_trials_are_the_same_wherever_they_are_made(shared, tmp_path: Path) -> N
     assert sorted(trial.number for trial in seen) == list(range(6))
 
 
+def test_a_local_cluster_is_for_its_run_alone(shared) -> None:
+    """Nobody can send it calls without its certificate, and it has no pages."""
+    _, place = shared
+    about = place._client.scheduler_info(n_workers=-1)
+    nodes = [about, *about["workers"].values()]
+    addresses = [about["address"], *about["workers"]]
+    assert {address.rpartition(":")[0] for address in addresses} == {"tls://127.0.0.1"}
+    with pytest.raises(OSError, match=r"."):
+        Client(about["address"].replace("tls", "tcp"), timeout=1, set_as_default=False)
+    for port in [node["services"]["dashboard"] for node in nodes if "dashboard" in node["services"]]:
+        for path in ("health", "info/main/workers.html", "json/index.html", "metrics"):
+            assert httpx.get(f"http://127.0.0.1:{port}/{path}", timeout=5).status_code == 404
+
+
 def own_key() -> str:
     return str(get_worker().get_current_task())
 
@@ -217,7 +232,9 @@ def test_no_scheduler_or_worker_is_one_line_and_nothing_is_begun(shared, monkeyp
         Unreachable, match=r"^training.dask_address: no scheduler answers at tcp://127.0.0.1:9 within 1 s"
     ):
         must_answer(workspace, params)
-    with LocalCluster(n_workers=0, dashboard_address=None, processes=False, protocol="tcp", host="127.0.0.1") as empty:
+    with LocalCluster(
+        n_workers=0, dashboard_address="127.0.0.1:0", processes=False, protocol="tcp", host="127.0.0.1"
+    ) as empty:
         monkeypatch.setenv(ADDRESS, empty.scheduler_address)
         with pytest.raises(Unreachable, match="has no worker; start one on each machine"):
             must_answer(workspace, params)
@@ -232,7 +249,12 @@ def test_a_scheduler_that_goes_away_is_one_line(shared, monkeypatch: pytest.Monk
     for name, value in NUMERIC.items():
         monkeypatch.setenv(name, value)
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, dashboard_address=None, processes=False, protocol="tcp", host="127.0.0.1"
+        n_workers=1,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
     ) as short:
         monkeypatch.setenv(ADDRESS, short.scheduler_address)
         monkeypatch.setattr(cluster, "ANSWERS_IN", 3.0)

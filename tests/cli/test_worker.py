@@ -27,7 +27,7 @@ def start(workspace: Workspace, *arguments: str) -> subprocess.Popen[str]:
 
 def test_a_worker_that_it_starts_is_one_that_a_run_takes(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny.params.write_text(tiny.params.read_text() + "training: {runner: dask}\n")
-    options = {"dashboard_address": None, "processes": False, "protocol": "tcp", "host": "127.0.0.1"}
+    options = {"dashboard_address": "127.0.0.1:0", "processes": False, "protocol": "tcp", "host": "127.0.0.1"}
     monkeypatch.setattr(cluster, "ANSWERS_IN", 120.0)
     with LocalCluster(n_workers=0, silence_logs=logging.CRITICAL, **options) as empty:
         monkeypatch.setenv(ADDRESS, empty.scheduler_address)

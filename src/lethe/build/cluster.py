@@ -114,7 +114,7 @@ def _client(workspace: Workspace, training: Training, address: str | None) -> It
             yield client
         return
     with (
-        _numeric(),
+        _settings(),
         LocalCluster(
             n_workers=training.workers,
             threads_per_worker=1,
@@ -123,7 +123,9 @@ def _client(workspace: Workspace, training: Training, address: str | None) -> It
             host="127.0.0.1",
             # Whoever else is on this machine can't send it calls.
             security=True,
-            dashboard_address=None,
+            scheduler_kwargs={"dashboard": False},
+            # It listens in any case: on a free port, for nothing (see ``_settings``).
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
             local_directory=str(workspace.temporary),
         ) as cluster,
@@ -132,11 +134,13 @@ def _client(workspace: Workspace, training: Training, address: str | None) -> It
         yield client
 
 
-def _numeric() -> Any:
-    """Processes that Dask starts have this environment from the very beginning, when it still counts."""
+def _settings() -> Any:
+    """What Dask has no argument for: the environment of its processes from their very beginning, when it still counts;
+    and pages for nobody."""
     import dask
 
-    return dask.config.set({"distributed.nanny.pre-spawn-environ": NUMERIC})
+    pages = {f"distributed.{node}.http.routes": [] for node in ("scheduler", "worker")}
+    return dask.config.set({"distributed.nanny.pre-spawn-environ": NUMERIC, **pages})
 
 
 def _quiet() -> None:

@@ -199,8 +199,17 @@ def tune(
         value = "given up" if trial.value is None else f"{trial.value:.4f}"
         typer.echo(f"  trial {trial.number}: {value}", err=True)
 
-    spent = {"trials": trials, "at_once": at_once}
-    tuned = run(here, params, model, dataset, command=command, metric=metric, **spent, progress=show_trial)
+    tuned = run(
+        here,
+        params,
+        model,
+        dataset,
+        command=command,
+        trials=trials,
+        metric=metric,
+        at_once=at_once,
+        progress=show_trial,
+    )
     report = {"model": model, "dataset": dataset, "metric": tuned.metric, "value": tuned.value, "values": tuned.values}
     report["edges"] = list(tuned.edges)
     lines = [f"{tuned.metric} {tuned.value:.4f} with {tuned.values}; see params/{dataset}/{model}.yaml"]
