@@ -192,7 +192,9 @@ def test_a_local_cluster_is_for_its_run_alone(shared) -> None:
     assert {address.rpartition(":")[0] for address in addresses} == {"tls://127.0.0.1"}
     with pytest.raises(OSError, match=r"."):
         Client(about["address"].replace("tls", "tcp"), timeout=1, set_as_default=False)
-    for port in [node["services"]["dashboard"] for node in nodes if "dashboard" in node["services"]]:
+    ports = [node["services"]["dashboard"] for node in nodes if "dashboard" in node["services"]]
+    assert ports
+    for port in ports:
         for path in ("health", "info/main/workers.html", "json/index.html", "metrics"):
             assert httpx.get(f"http://127.0.0.1:{port}/{path}", timeout=5).status_code == 404
 

@@ -139,7 +139,7 @@ def _settings() -> Any:
     and pages for nobody."""
     import dask
 
-    pages = {f"distributed.{node}.http.routes": [] for node in ("scheduler", "worker")}
+    pages: dict[str, list[str]] = {f"distributed.{node}.http.routes": [] for node in ("scheduler", "worker")}
     return dask.config.set({"distributed.nanny.pre-spawn-environ": NUMERIC, **pages})
 
 
