@@ -10,10 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from lethe.cli import app
+from lethe.core.environment import numeric_environment
 from lethe.core.workspace import Workspace
 from lethe.errors import NotComparable
 from lethe.forgetting import certificate
 from lethe.forgetting.certificate import Erasure
+from lethe.learning import device
+from lethe.proof import reproduce as auditing
 from lethe.proof.reproduce import reproduce
 from tests.house import forget, train
 
@@ -27,7 +30,9 @@ def forgotten(tiny: Workspace) -> tuple[Workspace, Erasure]:
     return tiny, certificate.read(tiny.certificates / f"{id}.json")
 
 
-def test_an_auditor_who_may_read_the_data_sees_the_same_bytes(forgotten, tmp_path: Path) -> None:
+def test_an_auditor_who_may_read_the_data_sees_the_same_bytes(
+    forgotten, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing of what was built is at hand, but for the data, the parameters and the suppression list."""
     workspace, content = forgotten
     elsewhere = Workspace(tmp_path / "elsewhere")
@@ -35,7 +40,14 @@ def test_an_auditor_who_may_read_the_data_sees_the_same_bytes(forgotten, tmp_pat
     for name in ("params.yaml", "dvc.yaml", "ratings.csv", "suppression"):
         source, target = workspace.root / name, elsewhere.root / name
         shutil.copytree(source, target) if source.is_dir() else shutil.copyfile(source, target)
-    comparison = reproduce(elsewhere, content)
+    with monkeypatch.context() as machine:  # It has a GPU, that it would pay to use.
+        machine.setattr(device, "WORTH", 0)
+        for module in (device, auditing):
+            machine.setattr(module, "fault", lambda: None)
+        here = numeric_environment("cpu")
+        kinds = {"cpu": here, "cuda": {**here, "device": "a card"}}
+        machine.setattr(auditing, "numeric_environment", kinds.__getitem__)
+        comparison = reproduce(elsewhere, content)
     assert comparison.equal
     assert set(comparison.compared) == set(content.after)
     assert list(elsewhere.temporary.iterdir()) == []

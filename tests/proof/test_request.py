@@ -10,12 +10,13 @@ from lethe.core.artifacts import ArtifactStore
 from lethe.core.environment import numeric_environment
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
-from lethe.errors import ArtifactError, EvidenceError
+from lethe.errors import ArtifactError, EvidenceError, NotComparable
 from lethe.forgetting import certificate, completion, erasure, intake
 from lethe.forgetting.certificate import Erasure, Verification
 from lethe.forgetting.certificate.claims import SENTENCES
 from lethe.forgetting.certificate.content import drawn
 from lethe.forgetting.run import Run
+from lethe.proof.reproduce import reproduce
 from lethe.proof.request import prove
 from lethe.tables.interactions import Interactions
 from tests.house import ask, rebuild, train
@@ -55,7 +56,7 @@ def test_where_a_family_does_not_repeat_the_certificate_says_how_far_scores_diff
     tiny: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a graphics card: its environment says so, and the rebuild comes to other bytes."""
-    there = {**numeric_environment("cpu"), "repeatable": False}
+    there = {**numeric_environment("cpu"), "device": "a card", "repeatable": False}
     monkeypatch.setattr("lethe.build.builder.numeric_environment", lambda *_: there)
     train(tiny)
     run = erased(tiny, GONE)
@@ -71,6 +72,9 @@ def test_where_a_family_does_not_repeat_the_certificate_says_how_far_scores_diff
     claim = content.families["sharded"].claim
     assert claim.startswith(SENTENCES["removed"])
     assert f"differ from a rebuild's by at most {far.absolute:.3g}, relatively {far.relative:.3g}" in claim
+    assert content.environment == {**numeric_environment("cpu"), "device": "a card"}
+    with pytest.raises(NotComparable, match=r": environment differ from the certificate's, nothing was built$"):
+        reproduce(tiny, content)
 
 
 def test_two_requests_of_one_batch_share_one_rebuild(tiny: Workspace) -> None:

@@ -35,8 +35,11 @@ class Family(Section):
     """What is trained for it, at least one."""
 
 
+Device = Literal["auto", "cpu", "cuda"]
+
+
 class Training(Section):
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where models learn: auto is the GPU where one can be used and the work is large enough. It is no part of a
     recipe."""
     runner: Literal["threads", "dask"] = "threads"

@@ -12,7 +12,7 @@ from lethe.build.version import Version
 from lethe.config.params import Params
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.canonical import digest_file
-from lethe.core.environment import numeric_environment, packages_digest
+from lethe.core.environment import packages_digest
 from lethe.core.keys import keyed
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import frozen, residues
@@ -28,7 +28,7 @@ from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.plan import PlannedFamily
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
-from lethe.forgetting.state import State
+from lethe.forgetting.state import State, environment_of
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.ledger import LedgerStore
 from lethe.forgetting.witness import witness_of
@@ -116,7 +116,7 @@ def _content(
     ended = run.ended
     assert ended is not None
     before, after = (_digests(state, request.dataset) for state in (run.before, ended.after))
-    environment = numeric_environment("cpu")
+    environment = environment_of(workspace, ended.after.families.values())
     return certificate.Erasure(
         request=certificate.Subject(
             id=request.id,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from lethe.build.registry import Registry
 from lethe.config.section import Section
-from lethe.core.canonical import digest_json
+from lethe.core.artifacts import ArtifactStore
+from lethe.core.canonical import Json, canonical_json, digest_json
 from lethe.core.environment import numeric_environment
 from lethe.core.workspace import Workspace
 from lethe.forgetting.plan import Served
@@ -48,7 +49,7 @@ class State(Section):
     datasets: dict[str, DatasetState]
     families: dict[str, FamilyState]
     environment: str
-    """SHA-256 of what is numeric about this machine."""
+    """SHA-256 of ``environment_of`` what is served."""
 
     def of(self, *datasets: str) -> State:
         """What of it belongs to these datasets."""
@@ -96,6 +97,17 @@ def served(workspace: Workspace) -> list[Served]:
 def state_of(workspace: Workspace, reader: Reader | None = None) -> State:
     """Data and versions as they are now."""
     reader, versions = reader or Reader(), Registry(workspace).served()
+    families = {
+        family: FamilyState(
+            version=version.tag,
+            dataset=version.recipe.dataset,
+            package=version.digest,
+            ensemble=version.info.ensemble.digest,
+            sub_models=version.info.sub_models,
+            code=version.code,
+        )
+        for family, version in versions.items()
+    }
     return State(
         datasets={
             dataset: DatasetState(
@@ -108,16 +120,18 @@ def state_of(workspace: Workspace, reader: Reader | None = None) -> State:
             )
             for dataset in workspace.datasets()
         },
-        families={
-            family: FamilyState(
-                version=version.tag,
-                dataset=version.recipe.dataset,
-                package=version.digest,
-                ensemble=version.info.ensemble.digest,
-                sub_models=version.info.sub_models,
-                code=version.code,
-            )
-            for family, version in versions.items()
-        },
-        environment=digest_json(numeric_environment("cpu")),
+        families=families,
+        environment=digest_json(environment_of(workspace, families.values())),
     )
+
+
+def environment_of(workspace: Workspace, families: Iterable[FamilyState]) -> Json:
+    """The numeric environment of what families serve: a GPU's where any of it was made on one, else this machine's."""
+    digests = {digest for family in families for digest in family.digests()}
+    made = (one for one in ArtifactStore(workspace.artifacts).all() if one.digest in digests)
+    there = [one.environment for one in made if one.environment.get("device", "cpu") != "cpu"]
+    if not there:
+        return numeric_environment("cpu")
+    # Of two GPUs' the first by its text: nobody has both, so nobody is told that it can be compared.
+    first = min(there, key=canonical_json)
+    return {name: value for name, value in first.items() if name != "repeatable"}

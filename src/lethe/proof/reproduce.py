@@ -7,18 +7,18 @@ inputs give the same bytes, doing it again is a proof that needs no trust in who
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from lethe.build.builder import Builder
 from lethe.build.recipe import Recipe
-from lethe.config.params import Params
+from lethe.config.params import Device, Params
 from lethe.core.canonical import digest_json
 from lethe.core.environment import numeric_environment, whole_code_digest
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 from lethe.errors import NotComparable
 from lethe.forgetting.certificate import Erasure
+from lethe.learning.device import fault
 from lethe.proof.compare import Comparison, compare
 from lethe.proof.rebuild import Progress, clean_workspace, table_digests
 from lethe.tables.reader import Reader
@@ -29,11 +29,12 @@ def reproduce(workspace: Workspace, content: Erasure, progress: Progress = lambd
 
     Raises NotComparable where code, numeric environment or data are not those of the certificate.
     """
-    if other := list(_others(content)):
-        raise NotComparable(
-            f"{content.request.id}: {', '.join(other)} differ from the certificate's, nothing was built"
-        )
     params = Params.read(workspace.params)
+    device = _device(content, params.training.device)
+    same = {"code": content.materials.get("code") == whole_code_digest(), "environment": device is not None}
+    if device is None or not all(same.values()):
+        other = ", ".join(name for name, equal in same.items() if not equal)
+        raise NotComparable(f"{content.request.id}: {other} differ from the certificate's, nothing was built")
     if content.dataset not in params.datasets:
         raise NotComparable(f"{content.request.id}: params.yaml has no dataset {content.dataset!r} to build from")
     if not content.families:
@@ -44,21 +45,25 @@ def reproduce(workspace: Workspace, content: Erasure, progress: Progress = lambd
         for family, one in content.families.items():
             recipe = Recipe.parse(one.recipe, f"families.{family}.recipe")
             clean = clean_workspace(workspace, params, Path(folder) / family)
-            made |= _build(clean, _as_then(params, recipe), family, recipe, content, progress)
+            made |= _build(clean, _as_then(params, recipe, device), family, recipe, content, progress)
     return compare(content.after, {name: digest for name, digest in made.items() if name in content.after})
 
 
-def _others(content: Erasure) -> Iterator[str]:
-    here = {"code": whole_code_digest(), "environment": digest_json(numeric_environment("cpu"))}
-    yield from (name for name, digest in here.items() if content.materials.get(name) != digest)
+def _device(content: Erasure, wanted: Device) -> Device | None:
+    """Where this machine builds as in the certificate's environment; None where it can't."""
+    places: dict[str, Device] = {digest_json(numeric_environment("cpu")): "cpu"}
+    if wanted != "cpu" and fault() is None:
+        places[digest_json(numeric_environment("cuda"))] = wanted
+    return places.get(content.materials.get("environment", ""))
 
 
-def _as_then(params: Params, recipe: Recipe) -> Params:
+def _as_then(params: Params, recipe: Recipe, device: Device) -> Params:
     """The parameters by which the recipe's tables are laid out, whatever params.yaml says by now."""
     dataset = params.datasets[recipe.dataset].model_copy(update={"epoch": recipe.epoch})
     return params.model_copy(
         update={
             "seed": recipe.seed,
+            "training": params.training.model_copy(update={"device": device}),
             "datasets": {recipe.dataset: dataset},
             "shardings": {recipe.sharding: recipe.layout},
         }
