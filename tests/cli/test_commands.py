@@ -17,6 +17,7 @@ from lethe.models import MODELS
 
 SILENT = {
     "serve",  # ends with Ctrl-C
+    "worker",  # the same
     "env",  # shell exports
     "demo",  # reports/demo.json
     "data repro",
