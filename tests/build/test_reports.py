@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from lethe.build.registry import Registry
 from lethe.build.reports import read_reports
 from lethe.core.reports import page_path
 from lethe.core.workspace import Workspace
@@ -117,11 +118,18 @@ def test_what_was_not_trained_anew_has_seen_the_forgotten_and_goes(trained: Work
     assert not stray.exists()
 
 
-def test_where_the_measured_build_is_served_it_is_measured_again(trained: Workspace) -> None:
+def test_where_the_measured_build_is_served_the_next_training_measures_it_again(trained: Workspace) -> None:
     change(trained, promotion={"serve": "train"})
     house.train(trained)
-    before = report(trained, "metrics.json")["tiny"]
+    before, evaluations = report(trained, "metrics.json")["tiny"], list((trained.artifacts / "evaluation").iterdir())
     forget(trained, "tiny", "user-003")
+    rebuilt = Registry(trained).served()
+    assert report(trained, "metrics.json")["tiny"] == {"first-tiny": {}, "second-tiny": {}}
+    assert list((trained.artifacts / "evaluation").iterdir()) == evaluations, "nobody waits for figures"
+    decisions = house.train(trained)
+    assert {(one.outcome, one.why) for one in decisions} == {("kept", "today's data give what is served")}
+    assert Registry(trained).served() == rebuilt
+    assert all(one.new for one in decisions)
     after = report(trained, "metrics.json")["tiny"]
     assert set(after["second-tiny"]) == {"bpr-whole"}
     assert after["second-tiny"] != before["second-tiny"]

@@ -132,22 +132,22 @@ def test_the_touched_shards_trainings_are_predicted_and_other_shardings_compared
     costs = records(
         (training("wmf", WMF), 10, 1.0),
         (aggregating("mean", {}), 10, 2.0),
-        ("evaluation", 10, 3.0),
+        ("evaluation", 10, 3.0),  # Nothing is measured before a request is fulfilled.
         ("package", 10, 4.0),
     )
     params = params_of(whole=WHOLE, **{"hash-3": HASHED, "not-built": HASHED})
     made = plan(workspace, [new("1")], [Served("f", recipe())], costs=costs, params=params)
     (family,) = made.families
     # Shard 00 keeps one row of three, shard 02 one of two, and two rows are left in all.
-    parts = {"sub-models": 0.2, "aggregator": 0.4, "evaluation": 0.6, "package": 0.8}
+    parts = {"sub-models": 0.2, "aggregator": 0.4, "package": 0.8}
     assert family.predicted.parts == pytest.approx(parts)
-    assert family.predicted.seconds == pytest.approx(2.0)
+    assert family.predicted.seconds == pytest.approx(1.4)
     (whole,) = family.alternatives
     assert whole.sharding == "whole"
     assert whole.predicted.parts["sub-models"] == pytest.approx(0.2)
     assert whole.predicted.seconds is None, "nobody has seen the identity work"
     assert "no record yet of aggregator" in "\n".join(made.lines())
-    assert made.begin_by(timedelta(hours=1)) == made.due - timedelta(hours=1, seconds=4)
+    assert made.begin_by(timedelta(hours=1)) == made.due - timedelta(hours=1, seconds=2.8)
 
 
 def test_an_emptied_shard_costs_no_training(workspace):
@@ -187,7 +187,7 @@ def test_expected_seconds_are_the_mean_over_all_ways_to_draw_the_users(sliced):
     held = {user: user + 1 for user in range(6)}
     totals = []
     for drawn in itertools.product(range(6), repeat=2):
-        total = 12.0
+        total = 5.0
         for shard in (0, 1):
             first = min((user // 2 for user in drawn if user % 2 == shard), default=3)
             for last in range(first, 3):

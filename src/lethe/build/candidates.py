@@ -26,6 +26,9 @@ class Job:
     family: str
     recipe: Recipe
     device: str
+    compared: bool = True
+    """Whether it is measured. After a forget request what is served is replaced whatever its figures, and nobody waits
+    for them: the next training makes them."""
 
     def of(self, rows: Rows) -> Job:
         """The same with other rows of the data."""
@@ -54,7 +57,8 @@ def jobs(workspace: Workspace, params: Params, datasets: list[str] | None = None
             Job(family, recipe, device) for family in params.families for recipe in recipes(workspace, params, family)
         ]
     served = {family: version.recipe for family, version in Registry(workspace).served().items()}
-    return [Job(family, recipe, device) for family, recipe in served.items() if recipe.dataset in datasets]
+    rebuilt = [(family, recipe) for family, recipe in served.items() if recipe.dataset in datasets]
+    return [Job(family, recipe, device, compared=False) for family, recipe in rebuilt]
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Outcome:
     """Making all its artifacts, whenever that was: sub-models, aggregator, evaluation."""
 
     def metrics(self, workspace: Workspace) -> dict[str, dict[str, float]]:
-        """{"valid": {...}, "test": {...}}, empty ones for what has learnt all rows."""
+        """{"valid": {...}, "test": {...}}, empty ones for what wasn't measured."""
         if self.evaluation is None:
             return {"valid": {}, "test": {}}
         artifact = ArtifactStore(workspace.artifacts).get("evaluation", self.evaluation)
@@ -77,7 +81,7 @@ class Outcome:
         return metrics
 
     def quality(self, workspace: Workspace) -> dict[str, Quality]:
-        """What stands beside the means of each part; empty for what has learnt all rows."""
+        """What stands beside the means of each part; empty for what wasn't measured."""
         if self.evaluation is None:
             return {}
         artifact = ArtifactStore(workspace.artifacts).get("evaluation", self.evaluation)
@@ -105,7 +109,8 @@ def finish(
     builder = job.builder(workspace, reader)
     trained = [builder.store.get("sub-model", key) for key in sub_models.values()]
     ensemble = builder.ensemble(sub_models, job.device)
-    measured = [builder.evaluation(ensemble.key, params.evaluation, job.device)] if job.recipe.rows == "train" else []
+    wanted = job.compared and job.recipe.rows == "train"
+    measured = [builder.evaluation(ensemble.key, params.evaluation, job.device)] if wanted else []
     slices = [one for artifact in trained for one in slices_before(builder.store, artifact)]
     records = [artifact.record() for artifact in (*slices, *trained, ensemble, *measured)]
     seconds = sum(record.seconds for record in records if record is not None)

@@ -113,9 +113,8 @@ def slices_of(path: Path, reader: Reader) -> np.ndarray:
 
 
 def costs_behind(recipe: Recipe, rows: int, costs: Costs) -> dict[str, float | None]:
-    """What is made anew whatever was touched, before a winner is packaged."""
-    behind = {"aggregator": costs.seconds(aggregating(recipe.layout.aggregator, recipe.aggregator), rows)}
-    return behind | ({"evaluation": costs.seconds("evaluation", rows)} if recipe.rows == "train" else {})
+    """What is made anew whatever was touched, before what is served is packaged."""
+    return {"aggregator": costs.seconds(aggregating(recipe.layout.aggregator, recipe.aggregator), rows)}
 
 
 def training_of(recipe: Recipe) -> str:
@@ -128,7 +127,7 @@ def training_of(recipe: Recipe) -> str:
 def expected_seconds(
     workspace: Workspace, recipe: Recipe, requests: int, costs: Costs, reader: Reader | None = None
 ) -> float | None:
-    """What training, aggregating and evaluating for that many whole-user requests, fulfilled together, is expected to
+    """What training and aggregating for that many whole-user requests, fulfilled together, is expected to
     cost; None where it isn't known.
 
     The users are drawn at random, each alone: a part that holds a share f of them stays untouched with probability

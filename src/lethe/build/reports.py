@@ -30,7 +30,7 @@ from lethe.evaluation.quality import Quality
 class CandidateReport(Section):
     """A trained candidate: its figures on test and validation, and the seconds that making it took.
 
-    The figures are those of a build on the training part; one on all rows, which a forget request trains, has none.
+    The figures are those of a build on the training part; what a forget request trains has none.
     """
 
     model: str
@@ -49,6 +49,10 @@ class CandidateReport(Section):
     @property
     def name(self) -> str:
         return f"{self.model}-{self.sharding}"
+
+    @property
+    def measured(self) -> bool:
+        return bool(self.valid or self.metrics)
 
 
 class WinnerReport(Section):
@@ -224,7 +228,7 @@ def _metrics(standing: Iterable[FamilyReport]) -> dict[str, dict[str, dict[str, 
         metrics.setdefault(report.dataset, {})[report.family] = {
             candidate.name: {"valid": candidate.valid, "test": candidate.metrics}
             for candidate in report.candidates
-            if candidate.rows == "train"
+            if candidate.measured
         }
     return metrics
 

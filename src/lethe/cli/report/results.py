@@ -19,7 +19,7 @@ def candidates(facts: Facts) -> Iterator[Group]:
 
 
 def _compared(report: FamilyReport) -> Iterator[Block]:
-    measured = [candidate for candidate in report.candidates if candidate.rows == "train"]
+    measured = [candidate for candidate in report.candidates if candidate.measured]
     if not measured:
         took = ", ".join(f"{one.name} in {one.seconds:.2f} s" for one in report.candidates)
         yield Text(
