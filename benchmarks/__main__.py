@@ -353,10 +353,10 @@ def fold_in(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
-    """People folded in against people trained on, on MovieLens-1M: reports/tables/fold-in.{json,md}."""
+    """People folded in against people trained on, on MovieLens-1M: reports/tables/fold-in.{json,md}. Rows resume."""
     from benchmarks import fold_in as folding
 
-    rows = folding.run(family or [], data_dir, seed, lambda line: typer.echo(line, err=True))
+    rows = folding.run(family or [], data_dir, seed, WORK / "fold-in", lambda line: typer.echo(line, err=True))
     contents, text = folding.report(rows, _command())
     _publish("fold-in", contents, text, as_json, commit)
 

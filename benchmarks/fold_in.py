@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.collaborative import TIMED, Split, newest_parts, read_split, tuned
+from benchmarks.table import Result, Row, resumed
+from lethe.core.environment import code_digest
 from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.evaluation import evaluate_users
@@ -27,6 +29,7 @@ from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 
 METRIC = "recall@20"
+FIGURES = ("trained", "folded_in", "popular")
 GOAL = 0.97
 HELD_OUT = 10
 """One user in so many."""
@@ -48,26 +51,53 @@ FAMILIES: dict[str, tuple[str, Mapping[str, Any]]] = {
     "simplex": (PAIRS, {}),
     "expomf": (PAIRS, {}),
     "gmf": (PAIRS, {}),
+    "sparse-ease": (PAIRS, {}),
+    "rp3beta": (PAIRS, {}),
+    "gf-cf": (PAIRS, {}),
+    "turbo-cf": (PAIRS, {}),
+    "user-knn": (PAIRS, {}),
+    "mult-vae": (PAIRS, {}),
+    "directau": (PAIRS, {}),
     "gru4rec": (TIMED, {}),
     "ra-lst-exact": (TIMED, {}),
+    "sasrec": (TIMED, {}),
 }
 """{model: (data set, what differs from its tuned values)}."""
 GOALS = ("wmf", "enmf-u", "ease")
 
 
-def run(names: list[str], data_dir: Path, seed: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """A row a family: both figures and their ratio. Raises ConfigError for an unknown family."""
+def run(
+    names: list[str], data_dir: Path, seed: int, work: Path | None, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """A row a family: both figures and their ratio; rows that lie in the folder ``work`` are not made again.
+
+    Raises ConfigError for an unknown family.
+    """
     for name in names:
         if name not in FAMILIES:
             raise ConfigError(f"--family: unknown family {name!r}; known families: {', '.join(FAMILIES)}")
+    splits = {dataset: read(data_dir, dataset) for dataset in {FAMILIES[name][0] for name in names or FAMILIES}}
     rows = []
     for name in names or list(FAMILIES):
         dataset, values = FAMILIES[name]
-        rows.append(compare(name, read(data_dir, dataset), tuned(dataset, name) | dict(values), seed))
-        say(
-            f"{name}  trained {rows[-1]['trained']:.4f}  folded in {rows[-1]['folded_in']:.4f}  {rows[-1]['ratio']:.3f}"
-        )
+        row = row_of(name, splits[dataset], tuned(dataset, name) | dict(values))
+        result = resumed(row, seed, work)
+        rows.append({"family": name, "dataset": dataset, **result.metrics, "seconds": result.seconds})
+        figures = "  ".join(f"{figure} {result.metrics[figure]:.4f}" for figure in FIGURES)
+        say(f"{name}  {figures}  {result.metrics['ratio']:.3f}")
     return rows
+
+
+def row_of(name: str, split: Split, values: Mapping[str, Any]) -> Row:
+    """A family's row, with all that decides it."""
+    config = configure(name, dict(values), f"params.{split.dataset}")
+    decides = {
+        "data": split.digest,
+        "model": name,
+        "config": config.plain(),
+        "code": code_digest(compare, MODELS[name]),
+    }
+    return Row(name, lambda seed: compare(name, split, values, seed), decides)
 
 
 def read(data_dir: Path, dataset: str) -> Split:
@@ -78,7 +108,7 @@ def read(data_dir: Path, dataset: str) -> Split:
     return Split(dataset, parts["train"], parts["valid"])
 
 
-def compare(name: str, split: Split, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def compare(name: str, split: Split, values: Mapping[str, Any], seed: int) -> Result:
     """Recall of the held-out users when they were trained on, when they are folded in, and when they get what is
     popular."""
     held = np.unique(split.train.user_ids)[seed % HELD_OUT :: HELD_OUT]
@@ -99,7 +129,7 @@ def compare(name: str, split: Split, values: Mapping[str, Any], seed: int) -> di
     popular = np.bincount(without.catalogue.items.encode(split.train.take(~ours).item_ids)).astype(np.float32)
     floor = recall(without, lambda users: np.broadcast_to(popular, (len(users), len(popular))), histories, test)
     figures = {"trained": trained, "folded_in": folded, "popular": floor, "ratio": folded / trained}
-    return {"family": name, "dataset": split.dataset, "users": len(held), **figures, "seconds": seconds}
+    return Result({"users": len(held)} | figures, seconds)
 
 
 def build(name: str, rows: Interactions, values: Mapping[str, Any], seed: int) -> Ensemble:
@@ -146,6 +176,6 @@ def report(rows: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], st
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
-        figures = " | ".join(f"{row[name]:.4f}" for name in ("trained", "folded_in", "popular"))
+        figures = " | ".join(f"{row[name]:.4f}" for name in FIGURES)
         lines.append(f"| {row['family']} | {row['dataset']} | {figures} | {row['ratio']:.3f} |")
     return {"table": "fold-in", "command": command, "rows": rows}, "\n".join(lines) + "\n"

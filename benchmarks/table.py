@@ -128,7 +128,7 @@ def run_table(table: Table, seeds: int, work: Path | None, say: Say = print) -> 
     for row in table.rows:
         results[row.model] = []
         for seed in range(1, min(seeds, row.max_seeds or seeds) + 1):
-            result = _resume(row, seed, work)
+            result = resumed(row, seed, work)
             results[row.model].append(result)
             printed = columns(table.published, result.metrics)
             figures = " ".join(f"{metric} {result.metrics[metric]:.4f}" for metric in printed)
@@ -136,7 +136,8 @@ def run_table(table: Table, seeds: int, work: Path | None, say: Say = print) -> 
     return results
 
 
-def _resume(row: Row, seed: int, work: Path | None) -> Result:
+def resumed(row: Row, seed: int, work: Path | None) -> Result:
+    """A row's result under a seed: the one that lies in the folder ``work``, else made now and put there."""
     if work is None:
         return row.run(seed)
     key = digest_json({"settings": row.settings, "seed": seed, "environment": numeric_environment("cpu")})
