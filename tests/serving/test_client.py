@@ -30,6 +30,7 @@ def test_every_method_has_its_route_and_its_type() -> None:
         assert service.similar_items(10, 20, k=1).items[0].reason == "near"
         assert len(service.score(1, [10, 99]).scores) == 2
         assert service.explain(1, 40).family == "f"
+        assert service.tell(1, 10, 20, ratings=[4, 5], recommendation_id=answer.recommendation_id).taken == 2
         assert service.model().bento == "b:1"
     with asking(Role.PRIVACY_OFFICER) as officer:
         assert officer.person(1).known_to == ["f"]

@@ -15,6 +15,7 @@ from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
 from lethe.serving.hidden import HiddenUsers
 from lethe.serving.routes import application
+from tests.serving.test_events import opened
 from tests.serving.test_wishes import TABLE, served
 
 PATHS = [(path, method) for path, methods in application().openapi()["paths"].items() for method in methods]
@@ -26,7 +27,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     (folder / "tiny.csv").write_text(TABLE)
     app = application()
     deployment = Deployment.parse({"bento": "b:1", "families": {"f": "t:1"}, "default": "f"}, "test")
-    app.state.desk = Desk(deployment, {"f": served()}, HiddenUsers(None), folder)
+    app.state.desk = Desk(deployment, {"f": served()}, HiddenUsers(None), folder, opened(folder / "events.sqlite"))
     return app
 
 

@@ -12,12 +12,13 @@ import pytest
 from anyio import Event, create_task_group, run
 from starlette.testclient import TestClient
 
-from lethe.config.serving import Limits
+from lethe.config.serving import Events, Limits
 from lethe.errors import ConfigError
 from lethe.serving import access
 from lethe.serving.access import ROUTES, ApiKey, Keys, Role, allowed, route_of
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
+from lethe.serving.events import EventBuffer
 from lethe.serving.gate import Gate, Rates
 from lethe.serving.hidden import HiddenUsers
 from lethe.serving.logs import JsonLines
@@ -32,17 +33,29 @@ BODIES = {
     "/similar_items": {"item_id": 10},
     "/score": {"user_id": 1, "item_ids": [10]},
     "/explain": {"user_id": 1, "item_id": 10},
+    "/events": {"user_id": 1, "item_ids": [10]},
     "/person": {"user_id": 1},
 }
 
 
-def served(keyed: bool = True, **limits: Any) -> Gate:
+class Deaf(EventBuffer):
+    """Takes everything and keeps nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(Path("nowhere"), Events())
+
+    def take(self, *_: Any) -> None:
+        pass
+
+
+def served(keyed: bool = True, events: EventBuffer | None = None, **limits: Any) -> Gate:
     import numpy as np
 
     app = application()
     values = {"bento": "b:1", "families": {"f": "t:1"}, "default": "f", "limits": limits}
     scores = np.arange(16, dtype=np.float32).reshape(4, 4)
-    app.state.desk = Desk(Deployment.parse(values, "test"), {"f": package(SEEN, scores)}, HiddenUsers(None))
+    packages = {"f": package(SEEN, scores)}
+    app.state.desk = Desk(Deployment.parse(values, "test"), packages, HiddenUsers(None), events=events or Deaf())
     entries = tuple(ApiKey.of(role.value, role, key) for role, key in KEYS.items()) if keyed else ()
     app.state.keys = Keys(None, entries)
     return Gate(app, app.state)

@@ -39,6 +39,17 @@ class Shadow(Section):
     what is theirs; above it a deployment is refused. 1: never. No limit stops a forget run or a rollback."""
 
 
+class Events(Section):
+    """What the service is told of what people do between trainings, to follow a session; kept for a short time."""
+
+    minutes: float = Field(1440, gt=0)
+    """How long an event is kept; then it leaves by itself."""
+    per_user: int = Field(100, ge=1)
+    """Most events that are kept of one user, the newest."""
+    rows: int = Field(100_000, ge=1)
+    """Most events that are kept in all: of the newest that were taken, at most so many."""
+
+
 class Serving(Section):
     host: str = "127.0.0.1"
     """Address that the service listens on. 127.0.0.1 is this machine alone; any other needs keys (lethe keys api)."""
@@ -50,5 +61,7 @@ class Serving(Section):
     """Most items that one request may ask for."""
     limits: Limits = Limits()
     """What each of them takes on."""
+    events: Events | None = None
+    """What POST /events keeps of what people do, and how long; by default there is no such route."""
     shadow: Shadow = Shadow()
     """How a new version is compared with what is served before it replaces that."""

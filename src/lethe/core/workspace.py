@@ -160,6 +160,11 @@ class Workspace:
         return self.state / "hidden-users.json"
 
     @property
+    def events(self) -> Path:
+        """What people did since the last training, as far as the service was told; alone in the serving folder."""
+        return self.state / "serving" / "events.sqlite"
+
+    @property
     def ledger_url(self) -> str:
         return os.environ.get("LETHE_LEDGER_URL") or f"sqlite:///{self.state / 'ledger.sqlite'}"
 

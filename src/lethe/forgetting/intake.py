@@ -13,6 +13,7 @@ from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import RequestError
+from lethe.forgetting import kept_out
 from lethe.forgetting.aliases import Aliases, ids_of_the_same
 from lethe.forgetting.held import Tables, earlier_files, elsewhere, near_spellings, rows_of, source_rows, tally
 from lethe.forgetting.ledger.requests import Fact, ForgetRequest, Held
@@ -243,7 +244,8 @@ def _look(workspace: Workspace, params: Params, dataset: str, requests: Sequence
     in_source = [0] * len(absent) if source is None else rows_of(source, absent)
     for request, earlier, rows in zip(absent, files, in_source, strict=True):
         held[request.subject] = Held(source=rows, earlier=earlier)
-        if not rows and not earlier and not all(entry in listed for entry in subjects([request])):
+        known = rows or earlier or all(entry in listed for entry in subjects([request]))
+        if not known and not kept_out.knows(workspace, request):
             unknown.append(request)
     near = sum(
         near_spellings([tables.rows if tables else None, source], str(request.user)) for request in unknown[:_FEW]

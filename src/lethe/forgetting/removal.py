@@ -10,6 +10,7 @@ import pyarrow as pa
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
+from lethe.forgetting import kept_out
 from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.held import Tables, source_rows
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, covered_by, mentioned_by
@@ -24,6 +25,7 @@ def take_out(workspace: Workspace, params: Params, dataset: str, requests: Seque
     brings none of those back; rewrite our copy of the source without them. Safe to repeat."""
     entries = [*subjects(requests), *_same_persons(workspace, requests), *_rows(workspace, params, dataset, requests)]
     listed = SuppressionList.read(workspace.suppression).add(entries)
+    kept_out.suppress(workspace, entries)
     copy = workspace.source_copy(dataset)
     if copy.is_file():
         listed.drop(Interactions.read(copy), dataset).write(copy)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from lethe.config.params import Params
 from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import ConfigError, RequestError
+from lethe.forgetting import kept_out
 from lethe.forgetting.aliases import Aliases, pair_of
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
@@ -18,7 +20,7 @@ from lethe.tables.interactions import Interactions
 
 
 def ledger(workspace: Workspace) -> Ledger:
-    return Ledger(workspace.ledger_url, workspace.hidden_users)
+    return Ledger(workspace.ledger_url, workspace.hidden_users, keep_out=partial(kept_out.tell, workspace))
 
 
 def pending(workspace: Workspace) -> list[ForgetRequest]:
@@ -46,7 +48,9 @@ def due_soon(workspace: Workspace, now: datetime | None = None) -> DueSoon | Non
 
 
 def publish_hidden(workspace: Workspace) -> None:
-    """Write the list of hidden users anew from the ledger; a service begins with none without it."""
+    """Write the list of hidden users anew from the ledger, and whose events are not kept; a service begins with none
+    without it."""
+    kept_out.prepare(workspace)
     ledger(workspace).publish_hidden()
 
 
@@ -125,6 +129,7 @@ def lift(workspace: Workspace, dataset: str | None, user: str, since: datetime |
     lifted = ledger(workspace).lift(name, subject_digest(name, user), began, actor)
     # Recorded first: a kill in between leaves somebody out who may come in, and the same command lets them in.
     SuppressionList.read(workspace.suppression).lift(name, user, began)
+    ledger(workspace).publish_hidden()
     return len(lifted)
 
 

@@ -53,6 +53,7 @@ ROUTES: dict[str, frozenset[Role]] = {
     "/similar_items": SHOP,
     "/score": SHOP,
     "/explain": SHOP,
+    "/events": SHOP,
     "/model": frozenset({Role.OPERATOR, Role.PRIVACY_OFFICER}),
     "/person": frozenset({Role.PRIVACY_OFFICER}),
     "/metrics": frozenset({Role.OPERATOR, Role.MONITOR}),

@@ -62,6 +62,14 @@ class Scores(Answer):
     version: str
 
 
+class Taken(Answer):
+    """Events were understood: how many. It says nothing of whether anybody is known, or hidden."""
+
+    taken: int
+    family: str
+    version: str
+
+
 class Share(Answer):
     item_id: int | str
     share: float

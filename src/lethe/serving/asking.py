@@ -165,6 +165,27 @@ class ForReasons(Body):
     history: Items | None = None
 
 
+class ForEvents(BaseModel):
+    """What a user did just now: items, oldest first, ``ratings`` of them if there are, and the ``recommendation_id`` of
+    the answer that they came of, if they came of one."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"user_id": "u-17", "item_ids": ["film-3"], "recommendation_id": "rec-0123456789abcdef"},
+                {"user_id": "new", "item_ids": ["film-3", "film-9"], "ratings": [4, 2.5]},
+            ]
+        },
+    )
+
+    user_id: RawId
+    item_ids: Annotated[list[RawId], Field(min_length=1, max_length=100)]
+    ratings: Annotated[list[Rating], Field(max_length=100)] | None = None
+    family: str | None = None
+    recommendation_id: Annotated[str, Field(pattern=r"^rec-[0-9a-f]{16}$")] | None = None
+
+
 class ForPerson(BaseModel):
     """Somebody, for the privacy officer."""
 

@@ -35,9 +35,10 @@ def deployment_of(workspace: Workspace, tags: dict[str, str]) -> Deployment:
     params = Params.read(workspace.params)
     ordered = [family for family in params.families if family in tags] or sorted(tags)
     template = _template(workspace)
-    limits = params.serving.limits.plain()
+    limits, events = params.serving.limits.plain(), params.serving.events
     served = {"families": dict(sorted(tags.items())), "default": ordered[0]}
     settings = served | {"max_k": params.serving.max_k, "limits": limits}
+    settings["events"] = None if events is None else events.plain()
     code = {str(path.relative_to(_source())): digest_file(path) for path in _files()}
     version = digest_json({"settings": settings, "template": digest_file(template), "code": code})[:16]
     return Deployment.parse({"bento": f"{NAME}:{version}", **settings}, "deployment")

@@ -19,7 +19,7 @@ import httpx
 from pydantic import BaseModel
 
 from lethe.errors import LetheError
-from lethe.serving.answers import Batch, Explained, Person, Recommended, Scores, ServedModels, Similar
+from lethe.serving.answers import Batch, Explained, Person, Recommended, Scores, ServedModels, Similar, Taken
 
 RawId = int | str
 A = TypeVar("A", bound=BaseModel)
@@ -103,6 +103,18 @@ class Client:
         """Which of the user's items carried an item's score."""
         body = {"user_id": user_id, "item_id": item_id, "k": k, "family": family, "history": history}
         return self._ask(Explained, "/v1/explain", body)
+
+    def tell(
+        self,
+        user_id: RawId,
+        *item_ids: RawId,
+        family: str | None = None,
+        ratings: Sequence[float] | None = None,
+        recommendation_id: str | None = None,
+    ) -> Taken:
+        """That a user took these items just now, oldest first; what comes next follows it."""
+        body = {"user_id": user_id, "item_ids": item_ids, "family": family, "ratings": ratings}
+        return self._ask(Taken, "/v1/events", body | {"recommendation_id": recommendation_id})
 
     def person(self, user_id: RawId) -> Person:
         """For the privacy officer: who knows somebody, where they are hidden."""

@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from lethe.config.section import Section
-from lethe.config.serving import Limits
+from lethe.config.serving import Events, Limits
 from lethe.core.canonical import canonical_json
 from lethe.core.files import write_whole
 from lethe.errors import DeploymentError
@@ -26,6 +26,8 @@ class Deployment(Section):
     """Most items a request may ask for."""
     limits: Limits = Limits()
     """What a worker takes on."""
+    events: Events | None = None
+    """How long it keeps what people do, if it does."""
 
     @model_validator(mode="after")
     def _default_is_served(self) -> Self:

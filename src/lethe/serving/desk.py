@@ -13,21 +13,23 @@ from lethe.errors import DataError, LetheError
 from lethe.serving.answers import (
     Described,
     Explained,
-    FamilyModel,
     Offered,
     Person,
     Reason,
     Recommended,
     Scores,
-    Share,
     Similar,
+    Taken,
 )
 from lethe.serving.asking import Wish
-from lethe.serving.choosing import Cap, Choice, RawId, Recommendation, Scored
+from lethe.serving.choosing import Choice, RawId, Recommendation, Scored
 from lethe.serving.deployment import Deployment
+from lethe.serving.describing import carriers, described
+from lethe.serving.events import Event, EventBuffer, Unavailable
 from lethe.serving.features import FeatureFile
 from lethe.serving.hidden import HiddenUsers
 from lethe.serving.package import Package
+from lethe.serving.wishes import choice_of, without
 
 NO_WISH = Wish()
 
@@ -42,12 +44,14 @@ class BadRequest(LetheError):
 
 @dataclass(frozen=True)
 class Desk:
-    """One package a family, all in memory; ``features``: the folder of the tables of item features."""
+    """One package a family, all in memory; ``features``: the folder of the tables of item features; ``events``: what
+    people did since those were built."""
 
     deployment: Deployment
     packages: dict[str, Package]
     hidden: HiddenUsers
     features: Path | None = field(default=None)
+    events: EventBuffer | None = field(default=None)
 
     @classmethod
     def load(
@@ -56,10 +60,11 @@ class Desk:
         folder: Callable[[str], Path],
         hidden: HiddenUsers,
         features: Path | None = None,
+        events: EventBuffer | None = None,
     ) -> Desk:
         """Load the pinned version of every family; ``folder`` finds a model by its tag."""
         packages = {family: Package.load(folder(tag)) for family, tag in deployment.families.items()}
-        return cls(deployment, packages, hidden, features)
+        return cls(deployment, packages, hidden, features, events)
 
     def recommend(
         self,
@@ -79,16 +84,15 @@ class Desk:
         """
         name, package = self._family(family)
         self._check(k)
-        if ratings is not None and len(ratings) != len(history or ()):
-            raise BadRequest(
-                f"ratings: {len(ratings)} given, must be as many as the history's {len(history or ())} items"
-            )
-        choice = self._choice(name, package, wish)
+        _must_fit(ratings, history or (), "history's ")
+        lately = self._lately(package, user_id)
+        choice = without(package, self._choice(name, package, wish), lately)
+        said = {"context": context, "history": history, "ratings": ratings, "lately": lately}
         try:
-            answer = package.recommend(user_id, k, context=context, history=history, ratings=ratings, choice=choice)
+            answer = package.recommend(user_id, k, **said, choice=choice)  # type: ignore[arg-type]
         except DataError as error:
             raise BadRequest(str(error)) from None
-        return self._recommended(name, package, user_id, k, answer, choice, bool(history), context)
+        return self._recommended(name, package, user_id, k, answer, choice, bool(history or lately), context)
 
     def recommend_many(
         self, user_ids: Sequence[RawId], k: int, family: str | None = None, wish: Wish = NO_WISH
@@ -96,15 +100,39 @@ class Desk:
         """``recommend`` for each of a limited number of users, as one matrix product."""
         name, package = self._family(family)
         self._check(k)
-        most = self.deployment.limits.batch
-        if len(user_ids) > most:
+        if len(user_ids) > (most := self.deployment.limits.batch):
             raise BadRequest(f"user_ids: {len(user_ids)} users are too many, at most {most} are answered at once")
         choice = self._choice(name, package, wish)
         answers = package.recommend_many(user_ids, k, choice)
         return [
-            self._recommended(name, package, user_id, k, answer, choice)
+            self.recommend(user_id, k, family, wish=wish)
+            if self._lately(package, user_id)
+            else self._recommended(name, package, user_id, k, answer, choice)
             for user_id, answer in zip(user_ids, answers, strict=True)
         ]
+
+    def take(
+        self,
+        user_id: RawId,
+        item_ids: Sequence[RawId],
+        family: str | None = None,
+        *,
+        ratings: Sequence[float] | None = None,
+        recommendation_id: str | None = None,
+    ) -> Taken:
+        """Keep for a while that a user took these items, oldest first. Of whoever is hidden or was forgotten nothing
+        is kept, and the answer is the same. Raises NotServed, BadRequest, Unavailable."""
+        name, package = self._family(family)
+        if self.events is None:
+            raise NotServed("events: this service keeps none; serving.events in params.yaml says how long it would")
+        self._must_have(name, package, item_ids)
+        _must_fit(ratings, item_ids, "")
+        if self.hidden.digests() is None:
+            raise Unavailable("events: none are taken while nobody knows who is hidden")
+        stars: Sequence[float | None] = ratings or [None] * len(item_ids)
+        events = [Event(str(item), star, recommendation_id) for item, star in zip(item_ids, stars, strict=True)]
+        self.events.take(package.info.dataset, user_id, events, lambda: self._hides(package, user_id))
+        return Taken(taken=len(events), family=name, version=self.deployment.families[name])
 
     def similar_items(
         self, item_id: RawId | Sequence[RawId], k: int, family: str | None = None, wish: Wish = NO_WISH
@@ -132,10 +160,10 @@ class Desk:
     ) -> Scores:
         """The scores of given items, seen or not; of a user nobody knows, how popular they are."""
         name, package = self._family(family)
-        followed = package.places(history or ())
         user = package.ensemble.catalogue.users.place(user_id)
+        followed, stars = package.followed(user, history, None, self._lately(package, user_id))
         try:
-            scored = package.scores(user, followed[followed >= 0], context=context)
+            scored = package.scores(user, followed, stars, context)
         except DataError as error:
             raise BadRequest(str(error)) from None
         values, source = (package.counts, "popular") if scored is None or self._hides(package, user_id) else scored
@@ -151,17 +179,11 @@ class Desk:
         self._check(k)
         self._must_have(name, package, [item_id])
         user, item = package.ensemble.catalogue.users.place(user_id), int(package.places([item_id])[0])
-        followed = package.places(history or ())
+        followed, _ = package.followed(user, history, None, self._lately(package, user_id))
         if self._hides(package, user_id):
             user, followed = -1, followed[:0]
         seen = package.seen(user) if user >= 0 else np.empty(0, np.int64)
-        own = np.setdiff1d(np.concatenate([seen, followed[followed >= 0]]), [item])
-        parts = package.ensemble.shares(own, item) if len(own) else np.empty(0)
-        likeness = package.likeness_to(item, own) if parts is None else parts
-        order = np.argsort(-likeness, kind="stable")[:k]
-        ids = package.ensemble.catalogue.items.decode(own[order]).tolist()
-        carried = [Share(item_id=raw, share=float(share)) for raw, share in zip(ids, likeness[order], strict=True)]
-        by = "likeness" if parts is None else "model"
+        carried, by = carriers(package, np.setdiff1d(np.concatenate([seen, followed]), [item]), item, k)
         return Explained(items=carried, by=by, family=name, version=self.deployment.families[name])
 
     def person(self, user_id: RawId) -> Person:
@@ -172,18 +194,7 @@ class Desk:
 
     def describe(self) -> Described:
         """Version, model, sharding, data digest and guarantee of each family, and the bento."""
-        families = {
-            name: FamilyModel(
-                version=self.deployment.families[name],
-                model=package.info.model,
-                sharding=package.info.sharding,
-                data_digest=package.info.data_digest,
-                guarantee=package.info.guarantee,
-                repeatable=package.repeatable,
-                engine=package.ensemble.engine,
-            )
-            for name, package in self.packages.items()
-        }
+        families = {name: described(p, self.deployment.families[name]) for name, p in self.packages.items()}
         return Described(families=families, bento=self.deployment.bento)
 
     def cells(self, family: str | None, users: int = 1) -> int:
@@ -228,27 +239,10 @@ class Desk:
 
     def _choice(self, name: str, package: Package, wish: Wish) -> Choice:
         """What a request allows, as places of the package's items. Raises BadRequest."""
-        allowed: np.ndarray | None = None
-        caps: tuple[Cap, ...] = ()
         try:
-            if wish.filter or wish.caps:
-                features = self._features[name].now()
-                allowed = features.passing(wish.rules()) if wish.filter else None
-                caps = tuple(Cap(features.kinds(kind), most) for kind, most in wish.caps.items())
+            return choice_of(wish, name, package, lambda: self._features[name].now())
         except DataError as error:
             raise BadRequest(str(error)) from None
-        if wish.allow is not None:
-            places = package.places(wish.allow)
-            if (places < 0).all():
-                raise BadRequest(f"allow: none of the {len(places)} items is one of the family {name!r}")
-            listed = np.zeros(len(package.counts), dtype=bool)
-            listed[places[places >= 0]] = True
-            allowed = listed if allowed is None else allowed & listed
-        if wish.deny:
-            places = package.places(wish.deny)
-            allowed = np.ones(len(package.counts), dtype=bool) if allowed is None else allowed.copy()
-            allowed[places[places >= 0]] = False
-        return Choice(allowed, wish.keep_seen, not wish.exclude_history, wish.diversity, caps)
 
     @cached_property
     def _features(self) -> Mapping[str, FeatureFile]:
@@ -256,6 +250,12 @@ class Desk:
             name: FeatureFile(self.features, package.info.dataset, package.ensemble.catalogue.items)
             for name, package in self.packages.items()
         }
+
+    def _lately(self, package: Package, user_id: RawId) -> Sequence[Event]:
+        """What a user did since the package was built, as far as the service was told; of the hidden nothing."""
+        if self.events is None or self._hides(package, user_id):
+            return ()
+        return self.events.of(package.info.dataset, user_id)
 
     def _hides(self, package: Package, user_id: RawId) -> bool:
         return self.hidden.holds(package.info.dataset, user_id)
@@ -282,6 +282,11 @@ _REASONS: dict[tuple[bool, bool], Reason] = {
     (False, True): "history",
     (False, False): "popular",
 }
+
+
+def _must_fit(ratings: Sequence[float] | None, items: Sequence[RawId], whose: str) -> None:
+    if ratings is not None and len(ratings) != len(items):
+        raise BadRequest(f"ratings: {len(ratings)} given, must be as many as the {whose}{len(items)} items")
 
 
 def _offered(items: Scored, source: str, reason: str) -> list[Offered]:

@@ -1,7 +1,8 @@
 """What is served: a trained ensemble, what each user has already seen, how popular items are, and what it was made of.
 
 ensemble/          as its own ``save`` wrote it
-seen.safetensors   indptr, items (the seen items of each user), counts (how often each item was seen)
+seen.safetensors   indptr, items (the seen items of each user), counts (how often each item was seen); where the model
+                   follows an order, sequence_indptr and sequences (the items of each user in that order)
 contexts.parquet   how popular items are in each context (``situations``), where the dataset has such
 info.json          ``PackageInfo``: deterministic values only
 """
@@ -24,10 +25,12 @@ from lethe.learning.ensemble import Asked, Ensemble
 from lethe.models import MODELS, rates
 from lethe.serving.answers import Source
 from lethe.serving.choosing import ANYTHING, Choice, RawId, Recommendation, Scored, best, varied
+from lethe.serving.events import Event
 from lethe.serving.package_info import PackageInfo
+from lethe.serving.sequences import Sequences
 from lethe.serving.situations import Situations, popularity, read_situations, write_situations
 from lethe.tables.interactions import Interactions
-from lethe.tables.likes import likes
+from lethe.tables.likes import likes, passes
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Package:
     counts: np.ndarray
     info: PackageInfo
     situations: Situations = field(default_factory=dict)
+    sequences: Sequences | None = None
+    """What each user liked in its order, where the model follows one."""
 
     @classmethod
     def load(cls, folder: Path) -> Package:
@@ -52,7 +57,8 @@ class Package:
             seen = map_arrays(folder / "seen.safetensors")
             info = PackageInfo.model_validate_json((folder / "info.json").read_bytes())
             ensemble, situations = Ensemble.load(folder / "ensemble"), read_situations(folder)
-            return cls(ensemble, seen["indptr"], seen["items"], seen["counts"], info, situations)
+            sequences = Sequences.of_arrays(seen)
+            return cls(ensemble, seen["indptr"], seen["items"], seen["counts"], info, situations, sequences)
         except (OSError, KeyError, ValueError) as error:
             raise ArtifactError(f"package {folder.name[:16]}: not a package ({type(error).__name__})") from None
 
@@ -64,22 +70,24 @@ class Package:
         context: dict[str, RawId] | None = None,
         history: Sequence[RawId] | None = None,
         ratings: Sequence[float] | None = None,
+        lately: Sequence[Event] = (),
         choice: Choice = ANYTHING,
     ) -> Recommendation:
         """The best ``k`` items the user has not seen (fewer if fewer are left); popular ones for an unknown user.
 
         ``context`` {field: value} is the situation, ``history`` the latest items, oldest first, of which only those of
         the catalogue count, and ``ratings`` how they were rated. Whoever has a history is answered by it, known or not:
-        by the family's model where that can fold people in, else by the items most like those of the history. Raises
-        DataError for a context where the model looks at none.
+        by the family's model where that can fold people in, else by the items most like those of the history.
+        ``lately``: what the service was told of the user before that. Raises DataError for a context where the model
+        looks at none.
         """
-        followed, stars = self._followed(history, ratings)
         user = self.ensemble.catalogue.users.place(user_id)
+        followed, stars = self.followed(user, history, ratings, lately)
         scored = self.scores(user, followed, stars, context)
         if scored is None:
             return self.popular_of(k, choice, context)
-        scores, source = scored
-        return Recommendation(self._chosen(scores, k, choice, user, followed), source)
+        (scores, source), given = scored, self.places(history or ())
+        return Recommendation(self._chosen(scores, k, choice, user, given[given >= 0]), source)
 
     def scores(
         self,
@@ -100,12 +108,44 @@ class Package:
         asked = Asked(contexts, *self._whole_history(user, followed, stars))
         return self.ensemble.score(np.array([user], dtype=np.int64), asked)[0], "model"
 
-    def _followed(
-        self, history: Sequence[RawId] | None, ratings: Sequence[float] | None
+    def followed(
+        self,
+        user: int,
+        history: Sequence[RawId] | None,
+        ratings: Sequence[float] | None = None,
+        lately: Sequence[Event] = (),
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """The items of a history that the catalogue has, dense, and their ratings."""
-        places = self.places(history or ())
-        return places[places >= 0], None if ratings is None else np.array([*ratings], np.float32)[places >= 0]
+        """What a user (-1: unknown) is answered by beside what the model knows of them: dense items, oldest first, and
+        their ratings (nan: none), if there are any. What was disliked is no part of it.
+
+        First what they did lately, then the history of the request, which may say that again. A family that can't fold
+        people in answers those it knows as it knows them. Where the model follows an order, a known user's own sequence
+        comes first of all, unless a history stands for all that they did.
+        """
+        if not history and not lately:
+            return self.items[:0], None
+        given, stars = self._liked(history or (), ratings)
+        own, own_stars = self._liked([e.item_id for e in lately], [e.rating for e in lately])
+        new = ~np.isin(own, given)
+        if user >= 0 and "history" not in self.ensemble.accepts:
+            new[:] = False
+        before = self.sequence(user) if new.any() and user >= 0 and not len(given) else own[:0]
+        stars = np.concatenate([np.full(len(before), np.nan, np.float32), own_stars[new], stars])
+        return np.concatenate([before, own[new], given]), None if np.isnan(stars).all() else stars
+
+    def _liked(
+        self, item_ids: Sequence[RawId], ratings: Sequence[float | None] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Those items that the catalogue has and nobody disliked, dense, and their ratings (nan: none)."""
+        places, stars = self.places(item_ids), np.array(ratings or [np.nan] * len(item_ids), dtype=np.float32)
+        liked = places >= 0
+        if ratings is not None and self.info.positive is not None:
+            liked &= np.isnan(stars) | passes(stars, self.info.positive)
+        return places[liked], stars[liked]
+
+    def sequence(self, user: int) -> np.ndarray:
+        """The items of a known user, dense, oldest first, where the model follows an order; else none."""
+        return self.items[:0] if self.sequences is None else self.sequences.of(user)
 
     def places(self, item_ids: Sequence[RawId]) -> np.ndarray:
         """[n] int64: the dense index of each item, -1 for one that the catalogue doesn't have."""
@@ -263,6 +303,8 @@ def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: Pa
         "items": pairs.indices.astype(np.int64),
         "counts": liked.item_counts,
     }
+    if ensemble.ordered:
+        arrays |= Sequences.made(ensemble.catalogue, likes(seen, info.positive)).arrays()
     save_file(arrays, folder / "seen.safetensors")
     write_situations(folder, ensemble.catalogue, likes(seen, info.positive))
     (folder / "info.json").write_bytes(canonical_json(info.plain()))

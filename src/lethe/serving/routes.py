@@ -20,10 +20,12 @@ from starlette.exceptions import HTTPException
 
 import lethe
 from lethe.serving.access import Role
-from lethe.serving.answers import Batch, Explained, Person, Recommended, Scores, ServedModels, Similar
-from lethe.serving.asking import ForItem, ForPerson, ForReasons, ForScores, ForUser, ForUsers
+from lethe.serving.answers import Batch, Explained, Person, Recommended, Scores, ServedModels, Similar, Taken
+from lethe.serving.asking import ForEvents, ForItem, ForPerson, ForReasons, ForScores, ForUser, ForUsers
 from lethe.serving.desk import BadRequest, Desk, NotServed, clip
+from lethe.serving.events import Unavailable
 from lethe.serving.figures import CONTENT_TYPE, Figures
+from lethe.serving.gate import RETRY_AFTER
 
 A = TypeVar("A")
 
@@ -130,6 +132,19 @@ async def explain(asked: ForReasons, request: Request) -> Explained:
     return await _work(desk, desk.cells(asked.family, 10), work)
 
 
+@router.post("/events", response_model=Taken, responses={503: {"model": Refusal}})
+async def events(asked: ForEvents, request: Request) -> Taken:
+    """What a user did just now: the next answer follows it, until the next training knows it from the data."""
+    desk = _desk(request)
+
+    def work() -> Taken:
+        said = {"ratings": asked.ratings, "recommendation_id": asked.recommendation_id}
+        return desk.take(asked.user_id, asked.item_ids, asked.family, **said)  # type: ignore[arg-type]
+
+    # It may have to wait for another worker to write.
+    return await to_thread.run_sync(work)
+
+
 @router.post("/person", response_model=Person)
 async def person(asked: ForPerson, request: Request) -> Person:
     """For the privacy officer: which families know somebody, and in which datasets they are hidden."""
@@ -198,7 +213,17 @@ async def _not_served(_: Request, error: Exception) -> JSONResponse:
     return _refuse(404, str(error))
 
 
-_HANDLERS = {RequestValidationError: _malformed, HTTPException: _other, BadRequest: _bad, NotServed: _not_served}
+async def _unavailable(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"error": str(error)}, 503, {"retry-after": str(RETRY_AFTER)})
+
+
+_HANDLERS = {
+    RequestValidationError: _malformed,
+    HTTPException: _other,
+    BadRequest: _bad,
+    NotServed: _not_served,
+    Unavailable: _unavailable,
+}
 
 
 def _refuse(status: int, line: str) -> JSONResponse:

@@ -225,6 +225,7 @@ def _environment(workspace: Workspace, workers: int) -> dict[str, str]:
         **workspace.environment(),
         "LETHE_DEPLOYMENT": str(workspace.deployment),
         "LETHE_HIDDEN_USERS": str(workspace.hidden_users),
+        "LETHE_EVENTS": str(workspace.events),
         "LETHE_ITEM_FEATURES": os.environ.get("LETHE_ITEM_FEATURES") or str(workspace.root / "features"),
         "LETHE_LEDGER_URL": workspace.ledger_url,
         "LETHE_REPORTS": str(workspace.reports),

@@ -15,6 +15,7 @@ LETHE_KEY_DIR         the key that the list was made under, without which nobody
 LETHE_API_KEYS, LETHE_API_KEYS_FILE   who may ask: ``lethe.serving.access``
 LETHE_ITEM_FEATURES   the folder of the tables of item features: ``lethe.serving.features``
 LETHE_LEDGER_URL, LETHE_REPORTS       what /metrics tells of beside answers: ``lethe.serving.watching``
+LETHE_EVENTS          the buffer of what people do, where ``serving.events`` keeps any: ``lethe.serving.events``
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from lethe.serving.access import Keys
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
 from lethe.serving.drain import Drain, drain_before_shutdown
+from lethe.serving.events import EventBuffer
 from lethe.serving.figures import Figures
 from lethe.serving.gate import Gate
 from lethe.serving.hidden import Everybody, HiddenUsers, is_url
@@ -61,6 +63,17 @@ def hidden_users() -> HiddenUsers:
     return Everybody()
 
 
+def event_buffer(deployment: Deployment) -> EventBuffer | None:
+    """The buffer of LETHE_EVENTS; None where the deployment keeps no events, or nothing says where."""
+    named = os.environ.get("LETHE_EVENTS")
+    if deployment.events is None:
+        return None
+    if not named:
+        logger.error("LETHE_EVENTS: is not set, so no events are taken")
+        return None
+    return EventBuffer.begin(Path(named), deployment.events)
+
+
 # Unless it is told that nothing is traced, BentoML makes three spans a request even where nobody collects any.
 @bentoml.service(logging={"access": {"enabled": False}}, metrics={"enabled": False}, tracing={"excluded_urls": [".*"]})
 @bentoml.asgi_app(api)
@@ -77,7 +90,8 @@ class Recommender:
         hidden = hidden_users()
         models = {tag: bentoml.models.get(tag) for tag in deployment.families.values()}
         folder = Path(features) if features else None
-        api.state.desk = Desk.load(deployment, lambda tag: Path(models[tag].path), hidden, folder)
+        events = event_buffer(deployment)
+        api.state.desk = Desk.load(deployment, lambda tag: Path(models[tag].path), hidden, folder, events)
         made = {family: models[tag].creation_time for family, tag in deployment.families.items()}
         api.state.figures = Figures(*looks(made, hidden))
         # What is loaded stays until the worker ends: looking through it again for garbage stops every answer for .2 s.

@@ -18,10 +18,16 @@ def are_likes(rows: Interactions, threshold: str | None) -> np.ndarray:
         return np.ones(len(rows), dtype=bool)
     if rows.ratings is None:
         raise DataError(f"positive: {threshold!r} needs ratings, the dataset has none")
+    return passes(rows.ratings, threshold)
+
+
+def passes(ratings: np.ndarray, threshold: str) -> np.ndarray:
+    """[n] bool: ratings that keep to a threshold; one that is nan doesn't."""
     parts = _THRESHOLD.fullmatch(threshold)
     assert parts is not None, "checked where params are read"
     least = np.float32(parts[2])
-    return rows.ratings >= least if parts[1] == ">=" else rows.ratings > least
+    kept: np.ndarray = ratings >= least if parts[1] == ">=" else ratings > least
+    return kept
 
 
 def likes(rows: Interactions, threshold: str | None) -> Interactions:

@@ -31,7 +31,8 @@ _KEY, _REKEYED = "key fingerprint", "digests of earlier keys"
 
 class Store:
     """The database of ``url`` (sqlite:///PATH or postgresql://...), made when it is first opened, and brought to the
-    newest schema whenever it is. ``hidden_users``: the list that the service obeys.
+    newest schema whenever it is. ``hidden_users``: the list that the service obeys. ``keep_out`` is told of all open
+    requests whenever that list is written, and whether others who were on it ``keep`` their place.
 
     Every method raises ConfigError, one line, where the database can't be reached, read or written, or was written
     under another key.
@@ -42,9 +43,10 @@ class Store:
         url: str,
         hidden_users: Path | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        keep_out: Callable[[Sequence[ForgetRequest], bool], None] = lambda requests, keep: None,
     ) -> None:
         self._clock = clock
-        self._hidden_users = hidden_users
+        self._hidden_users, self._keep_out = hidden_users, keep_out
         self._engine = open_engine(url)
         with self._transaction() as connection:
             newest = revision(connection) == NEWEST
@@ -181,7 +183,8 @@ class Store:
         if path is None:
             return True
         query = sa.select(requests_table).where(requests_table.c.state.in_(OPEN))
-        wanted = frozenset(from_row(row).user_digest for row in connection.execute(query).mappings())
+        waiting = [from_row(row) for row in connection.execute(query).mappings()]
+        wanted = frozenset(request.user_digest for request in waiting)
         there: frozenset[str] | None = None
         # Missing, damaged or of the key before: everybody is hidden until it is written.
         with suppress(DataError, ConfigError):
@@ -189,6 +192,7 @@ class Store:
         listed = wanted | (there or frozenset()) if keep else wanted
         if listed != there:
             hidden.publish(path, listed)
+        self._keep_out(waiting, keep)
         return listed == wanted
 
     @contextmanager

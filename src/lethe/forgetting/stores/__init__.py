@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from lethe.forgetting.stores import (
     artifacts,
     dvc_cache,
+    events,
     ledger,
     logs,
     outputs,
@@ -30,6 +31,7 @@ STORES: tuple[Callable[[Site], Sequence[Store]], ...] = (
     prefect.stores,
     reports.stores,
     temporary.stores,
+    events.stores,
     logs.stores,
     records.stores,
     ledger.stores,

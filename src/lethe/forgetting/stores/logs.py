@@ -11,6 +11,7 @@ def stores(site: Site) -> list[Folder]:
     others = (
         workspace.prefect_home,
         workspace.temporary,
+        workspace.events.parent,
         workspace.bentoml_home / "bentos",
         workspace.bentoml_home / "models",
         *site.ledger.files(),
