@@ -106,6 +106,13 @@ def count(path: Path, named: Named) -> int:
         return len(_about(connection, named))
 
 
+def settle(path: Path) -> None:
+    """Bring what only the write-ahead log has into the file, for who reads the file's bytes."""
+    if path.is_file():
+        with _for_owner(path) as connection:
+            _leave_no_copies(connection)
+
+
 def discard(path: Path) -> None:
     """Remove the buffer with all that it holds."""
     for file in files(path):

@@ -4,13 +4,15 @@ and again here, in case a kill came in between."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lethe.core.keys import subject_digest, subject_digests
+from lethe.errors import ConfigError
 from lethe.forgetting.stores.base import Folder, Found, Removed, Site, bytes_of
 from lethe.forgetting.stores.needles import Needles
-from lethe.serving.event_file import Named, count, files, wipe
+from lethe.serving.event_file import Named, count, files, settle, wipe
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class EventStore:
         return Removed(self.name, gone, before - self.size())
 
     def find(self, needles: Sequence[Needles]) -> Found:
+        # Else rows could move from the log to the file after that was read, and before the log is.
+        with suppress(ConfigError):  # What can't be opened is found to be unreadable.
+            settle(self.path)
         named = [replace(n, digests=n.digests | _digests(n)) for n in needles]
         return Folder(self.name, self.path.parent, digests_as_text=True).find(named)
 
