@@ -162,7 +162,8 @@ def test_a_model_that_follows_an_order_goes_on_from_the_users_own_sequence(tmp_p
     mine = timed.take(timed.user_ids == user)
     assert mine.timestamps is not None
     own = mine.item_ids[np.argsort(mine.timestamps)]
-    assert served.ensemble.catalogue.items.decode(served.sequence(0)).tolist() == own.tolist()
+    assert served.sequences is not None
+    assert served.ensemble.catalogue.items.decode(served.sequences.of(0)).tolist() == own.tolist()
     new = next(raw for raw in served.ensemble.catalogue.items.values.tolist() if raw not in own)
     followed, _ = served.followed(0, None, None, [Event(str(new))])
     asked = Asked(histories=[np.append(own, new)])
@@ -170,6 +171,7 @@ def test_a_model_that_follows_an_order_goes_on_from_the_users_own_sequence(tmp_p
     scored = served.scores(0, followed)
     assert scored is not None
     np.testing.assert_array_equal(scored[0], expected)
+    assert served.followed(0, None, None, [Event(str(own[0]))])[0].tolist() == [], "a training has learnt it since"
     # A history stands for all that they did, and what was told before goes before it.
     given, _ = served.followed(0, own[:2].tolist(), None, [Event(str(new)), Event(str(own[1]))])
     assert served.ensemble.catalogue.items.decode(given).tolist() == [new, *own[:2]]

@@ -126,10 +126,12 @@ class Package:
             return self.items[:0], None
         given, stars = self._liked(history or (), ratings)
         own, own_stars = self._liked([e.item_id for e in lately], [e.rating for e in lately])
-        new = ~np.isin(own, given)
+        before = own[:0] if user < 0 or len(given) or self.sequences is None else self.sequences.of(user)
+        # What a training has learnt since it was told stands there once.
+        new = ~np.isin(own, np.concatenate([before, given]))
         if user >= 0 and "history" not in self.ensemble.accepts:
             new[:] = False
-        before = self.sequence(user) if new.any() and user >= 0 and not len(given) else own[:0]
+        before = before if new.any() else before[:0]
         stars = np.concatenate([np.full(len(before), np.nan, np.float32), own_stars[new], stars])
         return np.concatenate([before, own[new], given]), None if np.isnan(stars).all() else stars
 
@@ -142,10 +144,6 @@ class Package:
         if ratings is not None and self.info.positive is not None:
             liked &= np.isnan(stars) | passes(stars, self.info.positive)
         return places[liked], stars[liked]
-
-    def sequence(self, user: int) -> np.ndarray:
-        """The items of a known user, dense, oldest first, where the model follows an order; else none."""
-        return self.items[:0] if self.sequences is None else self.sequences.of(user)
 
     def places(self, item_ids: Sequence[RawId]) -> np.ndarray:
         """[n] int64: the dense index of each item, -1 for one that the catalogue doesn't have."""
