@@ -128,6 +128,13 @@ def test_a_merged_account_that_stands_nowhere_else_goes_too(followed: Workspace)
     assert tell(followed, "session-77", ITEM) == 0
 
 
+def test_an_account_that_is_merged_while_a_request_waits_goes_too(followed: Workspace) -> None:
+    ask(followed, USER)
+    assert tell(followed, "session-77", ITEM) == 1
+    standing.alias(followed, None, [(USER, "session-77")])
+    assert not in_any_file(followed, "session-77")
+
+
 def test_who_is_let_go_or_lifted_is_followed_again(followed: Workspace) -> None:
     (id,) = ask(followed, USER)
     standing.ledger(followed).advance(id, "cancelled")

@@ -144,4 +144,7 @@ def alias(workspace: Workspace, dataset: str | None, ids: Sequence[tuple[str, st
         if strange := [number for number, pair in enumerate(pairs, 1) if pair not in known.pairs]:
             raise RequestError(f"alias: pair {strange[0]} is not recorded for {name}, nothing was removed")
         return len(known.pairs) - len(known.changed(gone=pairs).pairs)
-    return len(known.changed(new=pairs).pairs) - len(known.pairs)
+    changed = known.changed(new=pairs)
+    # Who has an open request is hidden already; of the other id nothing is kept from now on.
+    ledger(workspace).publish_hidden()
+    return len(changed.pairs) - len(known.pairs)

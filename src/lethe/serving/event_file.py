@@ -24,6 +24,8 @@ from pathlib import Path
 from lethe.core.keys import fingerprint, subject_digest
 from lethe.errors import ConfigError
 
+PATIENCE = 60.0
+"""Seconds that whoever has the workspace waits for workers."""
 _KEY = "key fingerprint"
 _TABLES = """
 CREATE TABLE events (
@@ -154,8 +156,12 @@ def is_out(connection: sqlite3.Connection, named: Sequence[tuple[str, str]]) -> 
 
 def _leave_no_copies(connection: sqlite3.Connection) -> None:
     """Empty the write-ahead log, which still has pages as they were."""
-    if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-        raise sqlite3.OperationalError("its write-ahead log is in use")
+    end = time.monotonic() + PATIENCE
+    # While a worker does the same SQLite says so at once, instead of waiting as it does for all else.
+    while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > end:
+            raise sqlite3.OperationalError("its write-ahead log is in use")
+        time.sleep(0.01)
 
 
 def key_of(connection: sqlite3.Connection) -> str | None:
@@ -167,7 +173,7 @@ def key_of(connection: sqlite3.Connection) -> str | None:
 def _for_owner(path: Path) -> Iterator[sqlite3.Connection]:
     """The buffer for whoever has the workspace; what is in it under another key is nobody's any more, and goes."""
     try:
-        with closing(opened(path, timeout=60)) as connection:
+        with closing(opened(path, PATIENCE)) as connection:
             with transaction(connection):
                 if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchone():
                     for statement in _TABLES.strip().rstrip(";").split(";"):
