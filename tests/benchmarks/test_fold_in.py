@@ -12,7 +12,7 @@ from benchmarks.collaborative import Split
 from benchmarks.fold_in import FAMILIES, compare, report, row_of, run
 from benchmarks.table import resumed
 from lethe.errors import ConfigError
-from lethe.learning.aggregation.ensemble import SubModel
+from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions

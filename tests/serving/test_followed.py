@@ -13,8 +13,9 @@ from starlette.testclient import TestClient
 from lethe.core.keys import subject_digest
 from lethe.core.random import Stream
 from lethe.learning.aggregation import identity
-from lethe.learning.aggregation.ensemble import Asked, SubModel
+from lethe.learning.ensemble import Asked
 from lethe.learning.training import train
+from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import BadRequest, Desk, NotServed

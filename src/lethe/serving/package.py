@@ -27,10 +27,10 @@ from lethe.serving.answers import Source
 from lethe.serving.choosing import ANYTHING, Choice, RawId, Recommendation, Scored, best, varied
 from lethe.serving.events import Event
 from lethe.serving.package_info import PackageInfo
-from lethe.serving.sequences import Sequences
+from lethe.serving.sequences import Sequences, liked
 from lethe.serving.situations import Situations, popularity, read_situations, write_situations
 from lethe.tables.interactions import Interactions
-from lethe.tables.likes import likes, passes
+from lethe.tables.likes import likes
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,8 @@ class Package:
 
         ``context`` {field: value} is the situation, ``history`` the latest items, oldest first, of which only those of
         the catalogue count, and ``ratings`` how they were rated. Whoever has a history is answered by it, known or not:
-        by the family's model where that can fold people in, else by the items most like those of the history.
-        ``lately``: what the service was told of the user before that. Raises DataError for a context where the model
-        looks at none.
+        by the family's model where that can fold people in, else by the items most like those of the history. ``lately``:
+        what the service was told before that. Raises DataError for a context where the model looks at none.
         """
         user = self.ensemble.catalogue.users.place(user_id)
         followed, stars = self.followed(user, history, ratings, lately)
@@ -128,22 +127,13 @@ class Package:
         own, own_stars = self._liked([e.item_id for e in lately], [e.rating for e in lately])
         before = own[:0] if user < 0 or len(given) or self.sequences is None else self.sequences.of(user)
         # What a training has learnt since it was told stands there once.
-        new = ~np.isin(own, np.concatenate([before, given]))
-        if user >= 0 and "history" not in self.ensemble.accepts:
-            new[:] = False
+        new = ~np.isin(own, np.concatenate([before, given])) & (user < 0 or "history" in self.ensemble.accepts)
         before = before if new.any() else before[:0]
         stars = np.concatenate([np.full(len(before), np.nan, np.float32), own_stars[new], stars])
         return np.concatenate([before, own[new], given]), None if np.isnan(stars).all() else stars
 
-    def _liked(
-        self, item_ids: Sequence[RawId], ratings: Sequence[float | None] | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Those items that the catalogue has and nobody disliked, dense, and their ratings (nan: none)."""
-        places, stars = self.places(item_ids), np.array(ratings or [np.nan] * len(item_ids), dtype=np.float32)
-        liked = places >= 0
-        if ratings is not None and self.info.positive is not None:
-            liked &= np.isnan(stars) | passes(stars, self.info.positive)
-        return places[liked], stars[liked]
+    def _liked(self, items: Sequence[RawId], ratings: Sequence[float | None] | None) -> tuple[np.ndarray, np.ndarray]:
+        return liked(self.places(items), ratings, self.info.positive if ratings else None)
 
     def places(self, item_ids: Sequence[RawId]) -> np.ndarray:
         """[n] int64: the dense index of each item, -1 for one that the catalogue doesn't have."""

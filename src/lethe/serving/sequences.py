@@ -1,14 +1,15 @@
-"""What each user liked in its order: for models that follow one, to which what somebody does next is added."""
+"""What users liked, in its order: for models that follow one, and of what somebody does next."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
+from lethe.tables.likes import passes
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,14 @@ class Sequences:
     def of(self, user: int) -> np.ndarray:
         """Those of one user."""
         return self.items[self.indptr[user] : self.indptr[user + 1]]
+
+
+def liked(
+    places: np.ndarray, ratings: Sequence[float | None] | None, positive: str | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Those of dense items (-1: unknown) that are known and nobody disliked, and their ratings (nan: none) float32."""
+    stars = np.array(ratings or [np.nan] * len(places), dtype=np.float32)
+    kept = places >= 0
+    if positive is not None:
+        kept &= np.isnan(stars) | passes(stars, positive)
+    return places[kept], stars[kept]
