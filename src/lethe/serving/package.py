@@ -77,7 +77,7 @@ class Package:
 
         ``context`` {field: value} is the situation, ``history`` the latest items, oldest first, of which only those of
         the catalogue count, and ``ratings`` how they were rated. Whoever has a history is answered by it, known or not:
-        by the family's model where that can fold people in, else by the items most like those of the history. ``lately``:
+        by the family's model where that can fold people in, else by the items most like those of it. ``lately``:
         what the service was told before that. Raises DataError for a context where the model looks at none.
         """
         user = self.ensemble.catalogue.users.place(user_id)
