@@ -12,6 +12,8 @@ import json
 import os
 import secrets
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import psutil
 import yaml
@@ -130,6 +133,7 @@ def measure(folder: Path, name: str, seconds: float, say: Callable[[str], None])
     size = SIZES[name]
     os.environ["LETHE_KEY_DIR"] = str(folder / "keys")
     figures: dict[str, Any] = {"size": name, "users": size.users, "items": size.items}
+    figures["stack_mb"] = stack(folder / f"{name}-stack")
     for workers in (1, 2):
         workspace = made(folder / f"{name}-{workers}", size, workers)
         with running(workspace) as (server, started):
@@ -177,6 +181,55 @@ def memory(server: Server) -> list[dict[str, float]]:
     return [{"rss_mb": round(info.rss / 1e6, 1), "own_mb": round(info.uss / 1e6, 1)} for info in infos]
 
 
+BARE = """
+import bentoml
+from fastapi import FastAPI
+
+api = FastAPI()
+
+
+@api.get("/")
+def constant() -> dict[str, bool]:
+    return {"alive": True}
+
+
+@bentoml.service(workers=2, logging={"access": {"enabled": False}}, metrics={"enabled": False})
+@bentoml.asgi_app(api)
+class Bare:
+    pass
+"""
+
+
+def stack(folder: Path) -> float:
+    """Megabytes of a worker's own where BentoML and FastAPI answer a constant, and nothing of ours is loaded."""
+    folder.mkdir(parents=True)
+    (folder / "bare.py").write_text(BARE)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "bentoml", "serve", "bare:Bare", "--port", str(port)]
+    environment = {**os.environ, "BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(folder / "bentoml")}
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=quiet, stderr=quiet) as process:
+        try:
+            _until_it_answers(f"http://127.0.0.1:{port}/")
+            own = [child.memory_full_info().uss for child in psutil.Process(process.pid).children()]
+        finally:
+            process.terminate()
+    return round(max(own) / 1e6, 1)
+
+
+def _until_it_answers(url: str, patience: float = 120) -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < patience:
+        try:
+            httpx.get(url, trust_env=False)
+            return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise RuntimeError(f"{url}: no answer in {patience:.0f} s")
+
+
 def _request(server: Server, method: str, path: str, body: bytes) -> bytes:
     head = f"{method} {path} HTTP/1.1\r\nHost: {server.host}\r\nContent-Length: {len(body)}\r\n"
     return head.encode() + b"Content-Type: application/json\r\n\r\n" + body
@@ -219,7 +272,8 @@ def report(figures: list[dict[str, Any]], command: str) -> tuple[dict[str, Any],
     lines = ["# serving", "", f"`{command}`", ""]
     lines += [
         "Requests a second and milliseconds at 1, 8 and 32 keep-alive connections, beside a constant route of the same"
-        " stack in turns of a second. Own: memory that no other process shares.",
+        " stack in turns of a second. Own: memory that no other process shares, after the requests; of the stack,"
+        " that of a worker that answers a constant and loads nothing of ours.",
         "",
         "| size | workers | connections | recommend/s | constant/s | ratio | p50 ms | p99 ms |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -235,18 +289,20 @@ def report(figures: list[dict[str, Any]], command: str) -> tuple[dict[str, Any],
         "size",
         "package MB",
         "own MB a worker",
+        "own MB of the stack",
         "start s",
         "1,000 users ms",
         "ratio, 100 k hidden",
         "2nd worker",
     )
     lines += ["", f"| {' | '.join(columns)} |"]
-    lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
+    lines += ["| --- | --- | --- | --- | --- | --- | --- | --- |"]
     for size in figures:
         one, two = size["workers_1"], size["workers_2"]
         own = max(part["own_mb"] for part in two["memory"])
         lines.append(
-            f"| {size['size']} | {size['package_mb']} | {own} | {one['start_seconds']} | {one['batch_of_1000_ms']} |"
+            f"| {size['size']} | {size['package_mb']} | {own} | {size['stack_mb']} | {one['start_seconds']} |"
+            f" {one['batch_of_1000_ms']} |"
             f" {one['with_100k_hidden']['ratio']:.2f} | {size['second_worker']:.2f} × |"
         )
     return {"table": "serving", "command": command, "sizes": figures}, "\n".join(lines) + "\n"

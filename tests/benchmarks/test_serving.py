@@ -62,8 +62,8 @@ def test_the_report_has_a_row_for_each_load() -> None:
     one = {"per_second": 100.0, "p50_ms": 1.0, "p99_ms": 2.0}
     load = {"recommend": one, "constant": one, "ratio": 1.0}
     worker = {"start_seconds": 3.0, "loads": {"1": load, "8": load}, "memory": [{"rss_mb": 9.0, "own_mb": 4.0}]}
-    size = {"size": "demo", "package_mb": 1.0, "second_worker": 1.9, "workers_2": worker}
+    size = {"size": "demo", "package_mb": 1.0, "stack_mb": 2.5, "second_worker": 1.9, "workers_2": worker}
     size["workers_1"] = worker | {"batch_of_1000_ms": 5.0, "with_100k_hidden": load}
     _, text = report([size], "command")
     assert text.count("| demo | 1 |") == text.count("| demo | 2 |") == 2
-    assert "| demo | 1.0 | 4.0 | 3.0 | 5.0 | 1.00 | 1.90 × |" in text
+    assert "| demo | 1.0 | 4.0 | 2.5 | 3.0 | 5.0 | 1.00 | 1.90 × |" in text

@@ -78,6 +78,19 @@ def test_the_best_unseen_items_in_order_of_score_then_id(data: st.DataObject, k:
         assert answer.source == "model"
 
 
+def test_a_large_batch_is_scored_in_parts_and_answered_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = package(SEEN, np.arange(16, dtype=np.float32).reshape(4, 4))
+    users, parts = [4, 99, 1, 2, 3, 1], []
+    whole = served.recommend_many(users, 3)
+    score = Fixed.score
+    monkeypatch.setattr(Fixed, "score", lambda self, rows: (parts.append(len(rows)), score(self, rows))[1])
+    monkeypatch.setattr("lethe.serving.package.AT_ONCE", 8)
+    assert served.recommend_many(users, 3) == whole
+    assert parts == [2, 2, 1]
+    monkeypatch.setattr("lethe.serving.package.AT_ONCE", 1)
+    assert served.recommend_many(users, 3) == whole
+
+
 def test_an_unknown_user_gets_the_popular_items() -> None:
     answer = package(SEEN, np.zeros((4, 4), np.float32)).recommend(99, 2)
     assert answer.source == "popular"

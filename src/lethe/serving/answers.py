@@ -104,7 +104,7 @@ class FamilyModel(Answer):
     repeatable: bool
     """Whether the model gives the same bytes again on every device."""
     engine: Literal["numpy", "torch"]
-    """What computes its answers; ``torch`` takes some 170 MB of a worker."""
+    """What computes its answers; ``torch`` takes some 160 MB of a worker."""
 
 
 class Described(Answer):

@@ -112,7 +112,7 @@ class ForUser(Wish):
 
 
 class ForUsers(Wish):
-    """Many users, scored as one matrix product."""
+    """Many users, scored together."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"user_ids": ["u-17", "u-18"], "k": 3}]})
 

@@ -97,7 +97,7 @@ class Desk:
     def recommend_many(
         self, user_ids: Sequence[RawId], k: int, family: str | None = None, wish: Wish = NO_WISH
     ) -> list[Recommended]:
-        """``recommend`` for each of a limited number of users, as one matrix product."""
+        """``recommend`` for each of a limited number of users, together."""
         name, package = self._family(family)
         self._check(k)
         if len(user_ids) > (most := self.deployment.limits.batch):

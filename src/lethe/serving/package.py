@@ -32,6 +32,9 @@ from lethe.serving.situations import Situations, popularity, read_situations, wr
 from lethe.tables.interactions import Interactions
 from lethe.tables.likes import likes
 
+AT_ONCE = 4_000_000
+"""Scores of a batch that a worker holds at once: 16 MB, whatever the catalogue."""
+
 
 @dataclass(frozen=True)
 class Package:
@@ -180,12 +183,14 @@ class Package:
         return self.items[self.indptr[user] : self.indptr[user + 1]]
 
     def recommend_many(self, user_ids: Sequence[RawId], k: int, choice: Choice = ANYTHING) -> list[Recommendation]:
-        """``recommend`` for each of some users, all of whom are scored as one matrix product."""
+        """``recommend`` for each of some users, who are scored as one matrix product, or as several of at most
+        ``AT_ONCE`` scores."""
         users = np.array([self.ensemble.catalogue.users.place(user_id) for user_id in user_ids], dtype=np.int64)
         known = np.flatnonzero(users >= 0)
         answers = [self.popular_of(k, choice)] * len(users)
-        if len(known):
-            for place, scores in zip(known.tolist(), self.ensemble.score(users[known]), strict=True):
+        step = max(AT_ONCE // max(len(self.counts), 1), 1)
+        for block in (known[start : start + step] for start in range(0, len(known), step)):
+            for place, scores in zip(block.tolist(), self.ensemble.score(users[block]), strict=True):
                 answers[place] = Recommendation(self._chosen(scores, k, choice, int(users[place])), "model")
         return answers
 
