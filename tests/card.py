@@ -55,11 +55,12 @@ class OnCard(Tensor):
 
 
 class Card(TorchDispatchMode):
-    """Counts ``reads``, values that the CPU waited for, and ``draws``, where random numbers were the card's own."""
+    """Counts ``reads``, values that the CPU waited for, ``draws``, where random numbers were the card's own, and
+    ``uploads``, tensors of the CPU that were put there."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.reads = self.draws = 0
+        self.reads = self.draws = self.uploads = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _run(func, args, kwargs or {}, self)
@@ -87,6 +88,8 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any], card: Card | None) -> Any
     masks = name == "index" and any(value.dtype == torch.bool for value in tensors)
     if there and (masks or name in READS) and card is not None:
         card.reads += 1
+    if card is not None and name in MOVES and (target or there) and strangers:
+        card.uploads += 1
     plain = tree_map_only(OnCard, lambda value: value.inner, (args, kwargs))
     out = func(*plain[0], **plain[1])
     if name == "copy_" or (name.endswith("_") and not name.startswith("_") and isinstance(args[0], Tensor)):

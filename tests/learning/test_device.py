@@ -36,10 +36,7 @@ from tests import contract
 from tests.card import CARD, pretended
 
 WAITS = {
-    "gru4rec",
     "sasrec",
-    "ra-lst",
-    "ra-lst-exact",
     "fm",
     "nfm",
     "deepfm",
@@ -80,6 +77,11 @@ def two_towers(name: str) -> bool:
 CASES = [case for case in {**MODELS, **VALUES} if config_of(case).solver in MODELS[model_of(case)].on_device]
 
 
+def steady(case: str) -> bool:
+    config = config_of(case)
+    return config.solver == "gradient" and MODELS[model_of(case)](config, Shape(2, 2)).steady()
+
+
 def learn(
     case: str, where: torch.device = device.CPU, progress: Callable[[Row], None] | None = None
 ) -> tuple[Model, History]:
@@ -106,6 +108,26 @@ def test_a_card_learns_what_the_cpu_learns(case: str) -> None:
             assert gap <= 3e-3 * value.double().norm() + 1e-4, key
     if case not in WAITS and model.config.solver == "gradient":
         assert reads == [1, 2, 3]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if steady(case)])
+def test_a_steady_loss_brings_nothing_to_the_card(case: str) -> None:
+    """What a step put there itself, a recording of it would bring again and again, as it was when it was recorded."""
+    uploads: list[int] = []
+    loss = MODELS[model_of(case)].loss
+    with pretended() as card, pytest.MonkeyPatch.context() as patch:
+
+        def counted(self: Model, batch: Any) -> torch.Tensor:
+            before = card.uploads
+            value = loss(self, batch)
+            uploads.append(card.uploads - before)
+            return value
+
+        patch.setattr(MODELS[model_of(case)], "loss", counted)
+        learn(case, CARD)
+    assert len(uploads) > 2
+    # What is kept with the batch of all rows is made at the first step.
+    assert not any(uploads[1:])
 
 
 def test_pairs_drawn_on_a_card_are_the_users_own_and_lacked() -> None:

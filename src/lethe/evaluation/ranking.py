@@ -12,7 +12,7 @@ from torch import Tensor
 from lethe.errors import ConfigError, DataError
 from lethe.evaluation.lists import Shown
 from lethe.evaluation.metrics import METRICS
-from lethe.evaluation.ranking_device import mark_there
+from lethe.evaluation.ranking_device import at_once, mark_there
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
@@ -168,14 +168,17 @@ def _mark_hits(
     score: Score, rows: np.ndarray, masked: _Rows, tests: _Rows, hits: np.ndarray, shown: Shown | None
 ) -> None:
     """Set ``hits`` [U, L] at each place of the lists of ``rows`` that holds a held-out item; count what they show."""
-    for start in range(0, len(rows), BLOCK):
-        block = rows[start : start + BLOCK]
+    start, size = 0, BLOCK
+    while start < len(rows):
+        block = rows[start : start + size]
+        start += size
         scores = score(block)
         if isinstance(scores, np.ndarray):
             scores = np.ascontiguousarray(scores, dtype=np.float32)
             finite = bool(_mark_block(scores, block, *masked, *tests, hits))
         else:
             finite = mark_there(scores, block, masked, tests, hits)
+            size = at_once(scores.shape[1])
         if not finite:
             raise DataError("scores must be finite numbers, got some that are not: did the training diverge?")
         if shown is not None:

@@ -20,29 +20,48 @@ def mark_there(scores: Tensor, rows: np.ndarray, masked: Ragged, tests: Ragged, 
         return False
     at, items = _cells(rows, *masked)
     scores[_there(at, scores), _there(items, scores)] = -torch.inf
-    at, items = _cells(rows, *tests)
-    length, step = hits.shape[1], max(CELLS // max(scores.shape[1], 1), 1)
+    length, step = hits.shape[1], at_once(scores.shape[1])
     places = torch.arange(scores.shape[1], device=scores.device)
+    at, items = _inside(scores, *(_there(part, scores) for part in _cells(rows, *tests)), length)
     for start in range(0, len(at), step):
-        line, item = (_there(part[start : start + step], scores)[:, None] for part in (at, items))
-        own = scores[line, item]
-        against = scores[line[:, 0]]
-        ahead = ((against > own) | ((against == own) & (places < item))).sum(dim=1)
-        # What is masked is no candidate.
-        ranks = ahead.masked_fill(own[:, 0] == -torch.inf, length).cpu().numpy()
+        line, item = at[start : start + step], items[start : start + step, None]
+        against = scores[line]
+        own = against.gather(1, item)
+        ranks = ((against > own) | ((against == own) & (places < item))).sum(dim=1)
+        line, ranks = (part.cpu().numpy() for part in (line, ranks))
         inside = ranks < length
-        hits[rows[at[start : start + step][inside]], ranks[inside]] = True
+        hits[rows[line[inside]], ranks[inside]] = True
     return True
+
+
+def at_once(num_items: int) -> int:
+    """Rows of scores that are compared at once."""
+    return max(CELLS // max(num_items, 1), 1)
+
+
+def _inside(scores: Tensor, at: Tensor, items: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Those of the cells that can be on a list: not masked, and not below the row's last score that is."""
+    own = scores[at, items]
+    if length < scores.shape[1]:
+        last = scores.topk(length, dim=1).values[:, -1]
+        kept = (own >= last[at]) & (own > -torch.inf)
+    else:
+        kept = own > -torch.inf
+    return at[kept], items[kept]
 
 
 def best_there(scores: Tensor, length: int) -> np.ndarray:
     """``lists.best_of`` of scores [B, N] on a device, where what is no candidate is -inf -> [B, length] int64."""
     length = min(length, scores.shape[1])
-    last = scores.topk(length, dim=1).values[:, -1:]
-    above, equal = scores > last, scores == last
-    # Of those that equal the last one as many as there is room for, those of smaller index first.
-    room = length - above.sum(dim=1, keepdim=True)
-    items = (above | (equal & (equal.cumsum(dim=1) <= room))).nonzero()[:, 1].view(len(scores), length)
+    best = scores.topk(length, dim=1)
+    last = best.values[:, -1:]
+    if bool(((scores >= last).sum(dim=1) == length).all()):
+        items = best.indices.sort(dim=1).values
+    else:
+        above, equal = scores > last, scores == last
+        # Of those that equal the last one as many as there is room for, those of smaller index first.
+        room = length - above.sum(dim=1, keepdim=True)
+        items = (above | (equal & (equal.cumsum(dim=1) <= room))).nonzero()[:, 1].view(len(scores), length)
     own = scores.gather(1, items)
     places = own.argsort(dim=1, descending=True, stable=True)
     listed = items.masked_fill(own == -torch.inf, -1).gather(1, places)

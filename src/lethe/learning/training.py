@@ -19,6 +19,7 @@ from lethe.errors import ConfigError
 from lethe.learning import checkpoint
 from lethe.learning.checkpoint import Best, History, Row
 from lethe.learning.device import CPU, exactly, learns_on, load_rest_of_torch, pick_device
+from lethe.learning.replay import Replayed
 from lethe.models.parts.base import Model
 from lethe.models.parts.placed import RowBatch, placing
 from lethe.tables.matrix import InteractionMatrix
@@ -144,19 +145,17 @@ def fit(
         begin(model, optimizer)
     if saved is not None and (before := checkpoint.load(saved, model, optimizer)) is not None:
         history, best = before
+    # Summed on the device and read once an epoch: for each reading a GPU is waited for.
+    losses = torch.zeros((), dtype=torch.float64, device=device)
+    step = _step(model, optimizer, losses)
     written = time.monotonic()
     while not _ended(config, history, best):
         epoch = len(history)
         _set_rate(optimizer, config, epoch)
         model.train()
-        # Summed on the device and read once: for each reading a GPU is waited for.
-        losses = torch.zeros((), dtype=torch.float64, device=device)
+        losses.zero_()
         for batch in model.batches(data, stream("epoch", epoch)):
-            optimizer.zero_grad(set_to_none=True)
-            loss = model.loss(_to(batch, device))
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            losses += loss.detach()
+            step(_to(batch, device))
         total = float(losses)
         _check(model, epoch, total, f"at learning_rate {config.learning_rate}")
         row = {"epoch": epoch, "loss": total}
@@ -172,6 +171,21 @@ def fit(
     if best is not None:
         model.load_state_dict(best.weights)
     return history
+
+
+def _step(model: Model, optimizer: torch.optim.Optimizer, losses: Tensor) -> Callable[[Any], None]:
+    """Learn from one batch and add its loss to ``losses``; on a GPU recorded and replayed where that can be done."""
+
+    def step(batch: Any) -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss = model.loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.add_(loss.detach())
+
+    # A rate that is a number would be recorded with the step, though it changes from epoch to epoch.
+    changes = model.config.decay != "constant" and not isinstance(optimizer.param_groups[0]["lr"], Tensor)
+    return step if losses.device.type != "cuda" or changes or not model.steady() else Replayed(step, losses.device)
 
 
 def _check_needs(model: Model, data: InteractionMatrix) -> None:
@@ -219,15 +233,23 @@ def _optimizer(model: Model, config: Any) -> torch.optim.Optimizer:
         return torch.optim.Adagrad(
             parameters, lr=config.learning_rate, initial_accumulator_value=1e-8, eps=1e-20, fused=fused
         )
+    if config.optimizer == "adam" and places == {"cuda"}:
+        # The rate where the step can be replayed with another one.
+        rate = torch.tensor(config.learning_rate, device=parameters[0].device)
+        return torch.optim.Adam(parameters, lr=rate, fused=True, capturable=True)
     if config.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=config.learning_rate, fused=places <= {"cpu", "cuda"})
+        return torch.optim.Adam(parameters, lr=config.learning_rate, fused=places == {"cpu"})
     return torch.optim.SGD(parameters, lr=config.learning_rate)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, config: Any, epoch: int) -> None:
     scale = 1.0 - epoch / config.epochs if config.decay == "linear" else 1.0
     for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * scale
+        rate = config.learning_rate * scale
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def _to(batch: Any, device: torch.device) -> Any:

@@ -121,6 +121,9 @@ class ConvNCF(base.Model):
             cells = halved(cells, kernel.flatten(0, 2), bias)
         return dropped(cells[:, 0, 0], self.config.dropout, masks) @ self.w
 
+    def steady(self) -> bool:
+        return not self.config.dropout
+
     def loss(self, batch: Triples) -> Tensor:
         p = functional.embedding(batch.users, self.users)
         q, n = functional.embedding(batch.positives, self.items), functional.embedding(batch.negatives, self.items)

@@ -18,7 +18,6 @@ from typing import Any, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lethe.core.random import Stream
 from lethe.models.parts import losses, towers
@@ -45,7 +44,7 @@ class ENMF(towers.NonSampling):
 
     def user_loss(self, batch: RowBatch) -> Tensor:
         """The loss of some users with all items."""
-        return self.square_loss(functional.embedding(batch.rows, self.users), self.items, batch, self.h)
+        return self.square_loss(batch.of(self.users), self.items, batch, self.h)
 
     def item_loss(self, batch: RowBatch) -> Tensor:
         """The loss of some items, the rows of ``batch``, with all users.
@@ -53,7 +52,7 @@ class ENMF(towers.NonSampling):
         The dropout is the same: its expectation is Σ c_uv Σ_i (h_i p_ui q_vi)², which has no sides.
         """
         return losses.non_sampling(
-            functional.embedding(batch.rows, self.items),
+            batch.of(self.items),
             self.users,
             batch,
             negative_weights=torch.ones_like(self.users[:, 0]),
@@ -68,6 +67,9 @@ class ENMF(towers.NonSampling):
 
 class ENMFU(ENMF):
     """ENMF by batches of users."""
+
+    def steady(self) -> bool:
+        return True
 
     def loss(self, batch: Any) -> Tensor:
         return self.user_loss(batch)

@@ -56,6 +56,9 @@ class GMF(towers.TwoTower):
         kept = dropped(p, self.config.dropout, self.masks)
         return (kept * q) @ self.h, p.square().sum() + q.square().sum()
 
+    def steady(self) -> bool:
+        return not self.config.dropout
+
     def loss(self, batch: Labelled) -> Tensor:
         scores, norm = self.pairs(batch.users, batch.items)
         return losses.log_loss(scores, batch.labels) + self.config.reg * norm

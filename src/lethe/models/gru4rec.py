@@ -29,6 +29,7 @@ from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.layers import gru
 from lethe.models.parts.sequences import Sequences, by_time, session_batches
+from lethe.models.solvers.pull import form
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 _BLOCK = 256
@@ -76,6 +77,7 @@ class GRU4Rec(base.Model):
     accepts: ClassVar[frozenset[str]] = frozenset({"history"})
     ordered: ClassVar[bool] = True
     states: Tensor
+    carried: Tensor
 
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__(config, shape)
@@ -88,7 +90,8 @@ class GRU4Rec(base.Model):
         self.gates = nn.ParameterList(torch.zeros(d, 2 * d) for _ in layers)
         self.candidates = nn.ParameterList(torch.zeros(d, d) for _ in layers)
         self.register_buffer("states", torch.zeros(shape.num_users, d))
-        self._carried: list[Tensor] = []
+        # The layers' states between two batches: always the same memory, which a recorded step writes to.
+        self.register_buffer("carried", torch.zeros(len(layers), config.batch_size, d), persistent=False)
         self.sequences = Sequences(np.zeros(shape.num_users + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
@@ -107,19 +110,22 @@ class GRU4Rec(base.Model):
             drawn = torch.from_numpy(generator.choice(num_items, size, replace=False, shuffle=False))
             yield NextItemBatch(*batch, everything if size == num_items else drawn)
 
+    def steady(self) -> bool:
+        return True
+
     def loss(self, batch: NextItemBatch) -> Tensor:
         """Carries each slot's state on to the next batch, so an epoch's batches belong in their order."""
-        states = self._steps(batch)
-        active = batch.targets >= 0
+        states, active = self._steps(batch), batch.targets >= 0
+        if form(states) != "compiled":
+            # All places, those without a next item at a weight of 0: leaving them out means waiting for a GPU.
+            targets, weights = batch.targets.clamp_min(0).flatten(), active.flatten().to(states.dtype)
+            return losses.next_item(states.flatten(0, 1), targets, self.outputs, batch.negatives, self.biases, weights)
         return losses.next_item(states[active], batch.targets[active], self.outputs, batch.negatives, self.biases)
 
     def _steps(self, batch: NextItemBatch) -> Tensor:
         """The states of the top layer after each step [T, W, d]; the last ones are kept for the next batch."""
-        if not self._carried:
-            width = self.config.batch_size
-            self._carried = [self.inputs.new_zeros(width, self.config.embedding_dim) for _ in self.gates]
         states = torch.tanh(functional.embedding(batch.inputs, self.inputs))
-        for layer, carried in enumerate(self._carried):
+        for layer, carried in enumerate(self.carried):
             states = self._layer(layer, states, carried[batch.slots], batch.starts)
             carried[batch.slots] = states[-1].detach()
         return states
@@ -163,7 +169,7 @@ class GRU4Rec(base.Model):
         return ends
 
     def finish(self) -> None:
-        self._carried = []
+        self.carried.zero_()
         self.states = self.run(self.sequences)
 
     def factors(self) -> tuple[Tensor, Tensor]:

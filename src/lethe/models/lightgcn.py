@@ -77,11 +77,15 @@ class LightGCN(towers.NonSampling):
             return triple_batches(data, self.config.batch_size, stream.numpy("batches"))
         return super().batches(data, stream)
 
+    def steady(self) -> bool:
+        return True
+
     def loss(self, batch: RowBatch | Triples) -> Tensor:
         users, items = self.smooth()
         reg = self.config.reg
         if isinstance(batch, RowBatch):
-            return self.square_loss(users[batch.rows], items, batch) + reg * self.squared_norm(batch)
+            own = users if batch.is_whole else users[batch.rows]
+            return self.square_loss(own, items, batch) + reg * self.squared_norm(batch)
         # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
         user = functional.embedding(batch.users, users)
         positive, negative = (functional.embedding(rows, items) for rows in (batch.positives, batch.negatives))

@@ -68,6 +68,9 @@ class NeuMF(base.Model):
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Labelled]:
         return self.gmf.batches(data, stream)
 
+    def steady(self) -> bool:
+        return not self.config.dropout
+
     def loss(self, batch: Labelled) -> Tensor:
         scores, norm = self.gmf.pairs(batch.users, batch.items)
         p, q = functional.embedding(batch.users, self.users), functional.embedding(batch.items, self.items)

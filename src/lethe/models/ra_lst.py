@@ -104,6 +104,9 @@ class RALST(base.Model):
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[NextItemBatch]:
         return self.short.batches(data, stream)
 
+    def steady(self) -> bool:
+        return self.short.steady()
+
     def loss(self, batch: NextItemBatch) -> Tensor:
         return self.short.loss(batch)
 

@@ -20,7 +20,6 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
@@ -78,6 +77,9 @@ class WMF(towers.NonSampling):
         exponent = self.config.reg_exponent
         return FrequencyRows(rows.items, **rows.arrays(), exponent=np.array(exponent)) if exponent else rows
 
+    def steady(self) -> bool:
+        return True
+
     def loss(self, batch: RowBatch) -> Tensor:
-        loss = self.square_loss(functional.embedding(batch.rows, self.users), self.items, batch)
+        loss = self.square_loss(batch.of(self.users), self.items, batch)
         return loss + self.config.reg * self.squared_norm(batch) if self.config.reg else loss

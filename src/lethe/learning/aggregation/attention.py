@@ -130,6 +130,9 @@ class Attention(base.Model):
         kind = triple_batches if self.settings.loss == "bpr" else row_batches
         return kind(data, 0, stream.numpy("batches"))
 
+    def steady(self) -> bool:
+        return True
+
     def loss(self, batch: RowBatch | Triples) -> Tensor:
         start = torch.eye(self.maps.shape[1], device=self.maps.device)
         penalty = (self.maps - start).square().sum() + self.shifts.square().sum()

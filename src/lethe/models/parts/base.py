@@ -144,6 +144,11 @@ class Model(nn.Module):
         """The loss of a batch, a scalar that is summed over the epoch for the learning curve."""
         raise TypeError(f"{type(self).__name__} does not learn by gradients")
 
+    def steady(self) -> bool:
+        """Whether ``loss`` reads the batch and the model's tensors alone: nothing is drawn in it, nothing waited for,
+        and all shapes follow from the batch's. A GPU may then record a step and replay it (``learning.replay``)."""
+        return False
+
     def solve(self, data: InteractionMatrix, stream: Stream) -> Iterator[float]:
         """Learn without gradients, on the CPU where the solver is not in ``on_device``: yield the loss after each epoch
         or sweep of the solver.

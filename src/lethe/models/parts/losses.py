@@ -72,23 +72,29 @@ def log_loss(scores: Tensor, labels: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(scores, labels, reduction="sum")
 
 
-def sampled_softmax(own: Tensor, others: Tensor, stand_for: Tensor) -> Tensor:
+def sampled_softmax(own: Tensor, others: Tensor, stand_for: Tensor, weights: Tensor | None = None) -> Tensor:
     """-Σ ln [e^ŷ / (e^ŷ + s Σ_j e^ŷ_j)]: cross-entropy of a softmax over the right item and a sample of the others.
 
     ``own`` [R] are the right items' scores ŷ, ``others`` [R, K] the sample's (-inf where there is none), which are
-    overwritten. ``stand_for`` [R] is s, how many items each of a row's sample stands for. Returns a scalar sum,
-    differentiable once, with respect to ``own`` and ``others``.
+    overwritten. ``stand_for`` [R] is s, how many items each of a row's sample stands for; ``weights`` [R] are the
+    rows', ones by default. Returns a scalar sum, differentiable once, with respect to ``own`` and ``others``.
     """
-    value: Tensor = _SampledSoftmax.apply(own, others, stand_for)  # type: ignore[no-untyped-call]
+    value: Tensor = _SampledSoftmax.apply(own, others, stand_for, weights)  # type: ignore[no-untyped-call]
     return value
 
 
 def next_item(
-    states: Tensor, targets: Tensor, items: Tensor, negatives: Tensor, biases: Tensor | None = None
+    states: Tensor,
+    targets: Tensor,
+    items: Tensor,
+    negatives: Tensor,
+    biases: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """``sampled_softmax`` of scores h·o_v + b_v: states h [R, d] against the items ``targets`` [R] that came next.
 
-    ``items`` [N, d] are o, ``biases`` [N] are b, ``negatives`` [K] int64, distinct, stand for all other items.
+    ``items`` [N, d] are o, ``biases`` [N] are b, ``negatives`` [K] int64, distinct, stand for all other items;
+    ``weights`` [R] are those of the rows.
     """
     own, others = (states * items[targets]).sum(dim=1), items[negatives].T
     if biases is None:
@@ -105,28 +111,30 @@ def next_item(
         cells = places.clamp_min(0)[:, None]
         others.scatter_(1, cells, others.gather(1, cells).masked_fill(hit[:, None], -math.inf))
     stand_for = (len(items) - 1) / (len(negatives) - hit.to(others.dtype)).clamp_min(1)
-    return sampled_softmax(own, others, stand_for)
+    return sampled_softmax(own, others, stand_for, weights)
 
 
 class _SampledSoftmax(torch.autograd.Function):
     """In as few passes over the [R, K] scores as there can be: they, not arithmetic, are what the loss costs."""
 
     @staticmethod
-    def forward(context: Any, own: Tensor, others: Tensor, stand_for: Tensor) -> Tensor:
+    def forward(context: Any, own: Tensor, others: Tensor, stand_for: Tensor, given: Tensor | None = None) -> Tensor:
         greatest = others.amax(dim=1).clamp_min(torch.finfo(others.dtype).min)
         weights = others.sub_(greatest[:, None]).exp_()
         total = weights.sum(dim=1)
         margin = total.log() + greatest + stand_for.log() - own
-        wrong = torch.sigmoid(margin)
+        wrong, costs = torch.sigmoid(margin), functional.softplus(margin)
+        if given is not None:
+            wrong, costs = wrong * given, costs * given
         weights.mul_((wrong / total.clamp_min(torch.finfo(total.dtype).tiny))[:, None])
         context.save_for_backward(wrong, weights)
-        return functional.softplus(margin).sum()
+        return costs.sum()
 
     @staticmethod
     @once_differentiable
     def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         wrong, weights = context.saved_tensors
-        return -wrong * grad, weights * grad, None
+        return -wrong * grad, weights * grad, None, None
 
 
 class _NonSampling(torch.autograd.Function):

@@ -49,6 +49,9 @@ class RowBatch(_Rows):
     What is derived from them for a GPU's kernels is kept with the batch.
     """
 
+    is_whole = False
+    """Whether these are all rows in their own order and on a GPU, where looking them up can be spared."""
+
     @cached_property
     def host_rows(self) -> np.ndarray:
         """``rows`` where the CPU can read them: given on a GPU, so that nobody waits for it."""
@@ -57,6 +60,11 @@ class RowBatch(_Rows):
     @cached_property
     def by_row(self) -> Ragged:
         return Ragged.of(self.indptr, self.columns)
+
+    def of(self, table: Tensor) -> Tensor:
+        """``table[rows]`` -> [B, d]."""
+        # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
+        return table if self.is_whole else functional.embedding(self.rows, table)
 
     def by_column(self, num_columns: int) -> tuple[Ragged, Tensor]:
         """``by_row`` transposed, and where each value stands in the order of the rows."""
@@ -96,7 +104,9 @@ class Placed:
     @cached_property
     def whole(self) -> RowBatch:
         """All rows in their own order."""
-        return self._batch(np.arange(self.data.num_users), self.indptr, self.items)
+        batch = self._batch(np.arange(self.data.num_users), self.indptr, self.items)
+        batch.is_whole = True
+        return batch
 
     def rows(self, rows: np.ndarray) -> RowBatch:
         """Some rows [B] int64, in the order given."""

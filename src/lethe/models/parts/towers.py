@@ -105,7 +105,8 @@ class NonSampling(TwoTower):
     def squared_norm(self, batch: RowBatch) -> Tensor:
         """Σ‖p_u‖² over the batch and the batch's share of Σ‖q_v‖², so that an epoch's batches sum to the whole."""
         share = len(batch.rows) / self.shape.num_users
-        return self.users[batch.rows].square().sum() + share * self.items.square().sum()
+        users = self.users if batch.is_whole else self.users[batch.rows]
+        return users.square().sum() + share * self.items.square().sum()
 
 
 def normal_(parameter: Tensor, std: float, generator: torch.Generator) -> None:
