@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ Say = Callable[[str], None]
 
 def interpret() -> dict[str, Any]:
     """Each kernel in Triton's interpreter. Raises LetheError for one that is wrong."""
-    figures = _case("interpreter", "cpu", Path(), {"TRITON_INTERPRET": "1"})
+    figures = _case("interpreter", "cpu", Path(), more={"TRITON_INTERPRET": "1"})
     if "failed" in figures:
         raise LetheError(f"gpu --interpret: {figures['failed']}")
     wrong = [name for name, error in figures.items() if not error < EXACT]
@@ -45,15 +46,49 @@ def interpret() -> dict[str, Any]:
 def measure(data_dir: Path, say: Say) -> dict[str, Any]:
     """The report; what fails is said in its place."""
     figures: dict[str, Any] = {"environment": numeric_environment("cuda")}
-    for name, device in (("first", "cuda"), ("second", "cuda"), ("cpu", "cpu")):
-        say(f"models, {name}")
-        figures[name] = _case("models", device, data_dir)
-    for what, runs in (("aggregator", 2), ("rankings", 1), ("scores", 1), ("big", 2)):
-        say(what)
-        figures[what] = {name: _case(what, "cuda", data_dir) for name in ("once", "again")[:runs]}
-    say("demo")
-    figures["demo"] = demo()
+    with ThreadPoolExecutor(16) as pool:
+
+        def start(what: str, *names: str, device: str = "cuda") -> Future[dict[str, Any]]:
+            return pool.submit(_case, what, device, data_dir, names)
+
+        # What is timed on the GPU has it to itself; the CPU's thread runs beside it, on a core of its own.
+        cpu = start("models", "alone", device="cpu")
+        say("models")
+        figures["first"] = start("models", "alone").result()
+        for what in ("aggregator", "forget", "rankings", "big"):
+            say(what)
+            figures[what] = {"once": start(what).result()}
+        say("side by side: all of it again, baselines, what is replayed, other scores, the laws, the demo")
+        again = {what: start(what) for what in ("aggregator", "forget", "big")}
+        second, others = start("models", "alone"), [start("models", "beside") for _ in range(2)]
+        rest = {what: start(what) for what in ("replayed", "scores")}
+        beside = start("models", "beside", device="cpu")
+        checks = {"laws": pool.submit(laws), "demo": pool.submit(demo)}
+        for what, run in again.items():
+            figures[what]["again"] = run.result()
+        figures |= {what: run.result() for what, run in rest.items()}
+        figures["first"] |= others[0].result()
+        figures["second"] = second.result() | others[1].result()
+        figures["cpu"] = cpu.result() | beside.result()
+        figures |= {what: check.result() for what, check in checks.items()}
     return figures | summary(figures)
+
+
+LAWS = ("tests/models/test_contract.py", "tests/test_laws.py", "tests/forgetting/test_laws.py")
+
+
+def laws() -> str:
+    """What pytest says of the laws of every model, partition and aggregator on the GPU."""
+    if find_spec("xdist") is None:
+        return "left out: pytest-xdist is not installed"
+    workers = str(max((os.cpu_count() or 1) - 6, 1))
+    command = [sys.executable, "-m", "pytest", "-q", "-n", workers, "-p", "no:cacheprovider", "-W", "ignore", *LAWS]
+    environment = _environment() | {"LETHE_TEST_DEVICE": "cuda"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=2 * SECONDS, env=environment, cwd=ROOT)
+    except subprocess.TimeoutExpired:
+        return f"failed: more than {2 * SECONDS} seconds"
+    return (done.stdout.strip().splitlines() or ["failed: no word"])[-1]
 
 
 def summary(figures: dict[str, Any]) -> dict[str, Any]:
@@ -74,10 +109,11 @@ def summary(figures: dict[str, Any]) -> dict[str, Any]:
             "times": round(beside["ms"] / made["ms"], 1) if beside.get("ms") else None,
         }
     differing = [name for name, row in rows.items() if not row.get("same bytes")]
-    for what in ("aggregator", "big"):
+    for what in ("aggregator", "forget", "big"):
         runs = figures[what]
         if runs["once"].get("digest") is None or runs["once"]["digest"] != runs["again"].get("digest"):
             differing.append(what)
+    differing += [f"{name}, replayed" for name, same in figures.get("replayed", {}).items() if same is not True]
     return {"models": rows, "differing": differing}
 
 
@@ -105,17 +141,23 @@ def table_of(report: dict[str, Any]) -> str:
     return head + "\n".join(lines) + "\n"
 
 
-def _case(what: str, device: str, data_dir: Path, more: dict[str, str] | None = None) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.gpu_cases", what, device, str(data_dir)]
+def _case(
+    what: str, device: str, data_dir: Path, names: Iterable[str] = (), more: dict[str, str] | None = None
+) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.gpu_cases", what, device, str(data_dir), *names]
+    failed, out = None, ""
     try:
         environment = _environment() | (more or {})
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment, cwd=ROOT)
-    except subprocess.TimeoutExpired:
-        return {"failed": f"more than {SECONDS} seconds"}
-    if done.returncode:
-        return {"failed": (done.stderr.strip().splitlines() or ["no word"])[-1]}
-    made: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return made
+        out = done.stdout
+        if done.returncode:
+            failed = (done.stderr.strip().splitlines() or ["no word"])[-1]
+    except subprocess.TimeoutExpired as late:
+        out = late.stdout.decode() if isinstance(late.stdout, bytes) else late.stdout or ""
+        failed = f"more than {SECONDS} seconds"
+    lines = out.splitlines()
+    made: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    return made if failed is None else made | {"failed": failed}
 
 
 def _environment() -> dict[str, str]:

@@ -22,15 +22,15 @@ def mark_there(scores: Tensor, rows: np.ndarray, masked: Ragged, tests: Ragged, 
     scores[_there(at, scores), _there(items, scores)] = -torch.inf
     length, step = hits.shape[1], at_once(scores.shape[1])
     places = torch.arange(scores.shape[1], device=scores.device)
-    at, items = _inside(scores, *(_there(part, scores) for part in _cells(rows, *tests)), length)
-    for start in range(0, len(at), step):
-        line, item = at[start : start + step], items[start : start + step, None]
+    at, items = _cells(rows, *tests)
+    lines, held_out = _inside(scores, _there(at, scores), _there(items, scores), length)
+    for start in range(0, len(lines), step):
+        line, item = lines[start : start + step], held_out[start : start + step, None]
         against = scores[line]
         own = against.gather(1, item)
         ranks = ((against > own) | ((against == own) & (places < item))).sum(dim=1)
-        line, ranks = (part.cpu().numpy() for part in (line, ranks))
         inside = ranks < length
-        hits[rows[line[inside]], ranks[inside]] = True
+        hits[rows[line[inside].cpu().numpy()], ranks[inside].cpu().numpy()] = True
     return True
 
 

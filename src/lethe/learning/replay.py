@@ -60,7 +60,7 @@ def record(work: Callable[[], None], device: torch.device) -> Callable[[], None]
     graph = torch.cuda.CUDAGraph()
     with _RECORDING, torch.cuda.device(device):
         # Torch's own stream for recording is one for the whole process, and belongs to the GPU that came first.
-        stream = torch.cuda.Stream(device)
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
             work()
     replay: Callable[[], None] = graph.replay
