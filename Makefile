@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format serve clean lock
+.PHONY: demo test check format serve up down clean lock
 
 # Installs exactly what the lock names, by uv or by pip; done again only when the lock or the package's metadata changes.
 $(READY): requirements.lock pyproject.toml
@@ -18,6 +18,21 @@ demo: $(READY)
 
 serve: $(READY)
 	$(BIN)/lethe serve
+
+# What deploy/Procfile names, on this machine and in the background: Prefect's server, what is scheduled, two replicas.
+UP := .lethe/up.pid
+up: $(READY)
+	@test ! -f $(UP) || { echo "error: up: it runs already; stop it with make down" >&2; exit 1; }
+	@$(BIN)/python -c 'import honcho' 2>/dev/null || { echo "error: up: honcho is not installed; install lethe-recsys[up]" >&2; exit 1; }
+	@mkdir -p .lethe/logs
+	@export PATH="$(abspath $(BIN)):$$PATH" PREFECT_API_URL="http://127.0.0.1:$${PREFECT_PORT:-4200}/api"; eval "$$(lethe env)"; \
+	nohup honcho --app-root . --procfile deploy/Procfile start > .lethe/logs/up.log 2>&1 & echo $$! > $(UP)
+	@echo "started; .lethe/logs/up.log tells how it goes, make down stops it"
+
+down:
+	@test -f $(UP) || { echo "error: down: nothing was started by make up" >&2; exit 1; }
+	@kill -TERM "$$(cat $(UP))" 2>/dev/null || true; while kill -0 "$$(cat $(UP))" 2>/dev/null; do sleep 0.2; done; rm -f $(UP)
+	@echo "stopped"
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
@@ -35,7 +50,7 @@ format: $(READY)
 # Resolve the newest versions that pyproject.toml allows, in a clean environment, and write them down.
 lock:
 	rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
-	.lock-venv/bin/pip install --quiet '.[data,dask,postgres,s3,dev]'
+	.lock-venv/bin/pip install --quiet '.[data,dask,postgres,s3,up,dev]'
 	.lock-venv/bin/pip freeze --exclude lethe-recsys > requirements.lock
 	# Each build of torch for CUDA wants one version of Triton and brings it along; the CPU's build goes with any.
 	sed -i 's/^triton==.*/triton>=3.6/' requirements.lock

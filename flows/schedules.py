@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 from flows.command import command
@@ -17,12 +18,19 @@ from lethe.errors import ConfigError, LetheError
 
 POOL = "lethe"
 """As prefect.yaml calls it."""
+LONGEST = 120
+"""Seconds that a server may take to answer."""
 
 
-def schedules() -> None:
-    """Raises ConfigError where no server is named, LetheError where it can't be reached or refuses."""
+def schedules(wait: bool = False) -> None:
+    """``wait``: until the server answers, for a while.
+
+    Raises ConfigError where no server is named, LetheError where it can't be reached or refuses.
+    """
     if not os.environ.get("PREFECT_API_URL"):
         raise ConfigError("PREFECT_API_URL: must be the address of a Prefect server, such as http://127.0.0.1:4200/api")
+    if wait:
+        _wait_for_server()
     from httpx import HTTPError
 
     from flows import alerts  # these import Prefect, which takes a while
@@ -35,6 +43,18 @@ def schedules() -> None:
         raise LetheError(f"PREFECT_API_URL: no answer from the server ({type(error).__name__})") from None
     whom = "LETHE_WEBHOOK_URL is called" if told else "nobody is told, because LETHE_WEBHOOK_URL is not set"
     print(f"deployed; of failed runs and near due dates {whom}")
+
+
+def _wait_for_server() -> None:
+    """Its first start makes a database, which takes a while; what then doesn't answer is said by the next question."""
+    import httpx
+
+    end = time.monotonic() + LONGEST
+    while time.monotonic() < end:
+        with suppress(httpx.HTTPError):
+            if httpx.get(f"{os.environ['PREFECT_API_URL']}/health", timeout=5).is_success:
+                return
+        time.sleep(1)
 
 
 def _make_pool() -> None:
@@ -64,4 +84,4 @@ def _deploy_all() -> None:
 
 
 if __name__ == "__main__":
-    command(schedules)
+    command(lambda: schedules(wait="--wait" in sys.argv[1:]))

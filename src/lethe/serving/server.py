@@ -123,21 +123,15 @@ def _start(workspace: Workspace, settings: Serving, port: int, timeout: float) -
         return running
     deployment = Deployment.read(workspace.deployment)
     HiddenUsers.at_start(workspace.hidden_users)
-    if not Keys.from_environment() and settings.host not in LOCAL:
-        raise DeploymentError(
-            f"host: {settings.host} is open to other machines, which needs keys; make one with lethe keys api, or "
-            "serve on 127.0.0.1"
-        )
-    _check_free(settings.host, port)
+    check_may_listen(settings.host, port)
     activate(workspace, deployment)
     log = workspace.state / "logs" / "server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = ["-m", "bentoml", "serve", str(_current(workspace)), "--host", settings.host, "--port", str(port)]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, *command],
+            [sys.executable, *serve_command(workspace, settings.host, port)],
             cwd=workspace.root,
-            env=_environment(workspace, settings.workers),
+            env=environment(workspace, settings.workers),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -220,7 +214,13 @@ def _current(workspace: Workspace) -> Path:
     return workspace.bentoml_home / "current"
 
 
-def _environment(workspace: Workspace, workers: int) -> dict[str, str]:
+def serve_command(workspace: Workspace, host: str, port: int) -> list[str]:
+    """What Python is given to serve the deployment that is in force."""
+    return ["-m", "bentoml", "serve", str(_current(workspace)), "--host", host, "--port", str(port)]
+
+
+def environment(workspace: Workspace, workers: int) -> dict[str, str]:
+    """Of a server's processes."""
     return {
         **workspace.environment(),
         "LETHE_DEPLOYMENT": str(workspace.deployment),
@@ -233,7 +233,13 @@ def _environment(workspace: Workspace, workers: int) -> dict[str, str]:
     }
 
 
-def _check_free(host: str, port: int) -> None:
+def check_may_listen(host: str, port: int) -> None:
+    """Raises DeploymentError where nothing may listen: other machines may ask only with keys, a port is used once."""
+    if not Keys.from_environment() and host not in LOCAL:
+        raise DeploymentError(
+            f"host: {host} is open to other machines, which needs keys; make one with lethe keys api, or serve on "
+            "127.0.0.1"
+        )
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

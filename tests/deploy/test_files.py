@@ -1,0 +1,154 @@
+"""The files of deploy/: linted, and held against what is there. No image is built here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from typer.main import get_command
+
+from lethe.cli import app
+from lethe.core.shipped import FILES
+from tests.conftest import ROOT
+
+DEPLOY = ROOT / "deploy"
+BASE = DEPLOY / "kustomize" / "base"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OBJECTS = [
+    pytest.param(made, id=f"{made['kind']} {made['metadata']['name']}")
+    for path in sorted(BASE.glob("*.yaml"))
+    for made in yaml.safe_load_all(path.read_text())
+    if made["kind"] != "Kustomization"
+]
+KUBERNETES = "1.30"
+
+
+def test_the_dockerfile_is_without_fault() -> None:
+    linted = subprocess.run(
+        [Path(sys.executable).with_name("hadolint"), DEPLOY / "Dockerfile"], capture_output=True, text=True
+    )
+    assert (linted.returncode, linted.stdout) == (0, "")
+
+
+def test_images_are_of_the_lock_and_run_as_nobody() -> None:
+    stages = re.findall(r"^FROM \S+ AS (\w+)$", DOCKERFILE, flags=re.MULTILINE)
+    assert stages == ["installed", "base", "service", "flows"]
+    assert "pip install --requirement requirements.lock" in DOCKERFILE
+    assert re.findall(r"^USER (.+)$", DOCKERFILE, flags=re.MULTILINE) == ["10001:10001"]
+    assert DOCKERFILE.index("USER 10001") < DOCKERFILE.index("AS service")
+
+
+def test_what_is_copied_is_there_and_let_into_the_build() -> None:
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    lines = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, flags=re.MULTILINE)
+    copied = {name for line in lines for name in line.split()}
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+    assert copied <= let_in
+    assert set(FILES) <= copied, "the wheel carries them"
+
+
+def test_nothing_names_a_registry() -> None:
+    files = [path for path in DEPLOY.rglob("*") if path.is_file() and path.suffix != ".json"]
+    images = [image for path in files for image in re.findall(r"image: (?:\$\{\w+:-)?([\w./:@-]+)", path.read_text())]
+    assert len(images) > 8
+    assert [image for image in images if "." in image.split("/")[0].split(":")[0]] == []
+    hosts = {host for path in files for host in re.findall(r"\w+://(?:[^@\s/]+@)?([\w.-]+)", path.read_text())}
+    assert {host for host in hosts if "." in host} <= {"127.0.0.1"}
+
+
+def test_what_a_container_refers_to_is_in_the_compose_file() -> None:
+    for name, service in SERVICES.items():
+        assert set(service.get("depends_on", {})) <= set(SERVICES), name
+        assert {one["source"] for one in service.get("configs", [])} <= set(COMPOSE["configs"]), name
+        assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"]), name
+        if build := service.get("build"):
+            assert f" AS {build['target']}\n" in DOCKERFILE, name
+            assert (DEPLOY / build["context"] / build["dockerfile"]).is_file(), name
+        for volume in service.get("volumes", []):
+            source = volume["source"] if isinstance(volume, dict) else volume.partition(":")[0]
+            there = source in COMPOSE["volumes"] or source.startswith("${") or (DEPLOY / source).exists()
+            assert there, f"{name}: {source}"
+    built = {service["image"] for service in SERVICES.values() if "build" in service}
+    assert {service["image"] for name, service in SERVICES.items() if "LETHE_" in service["image"]} == built
+    assert len([name for name, service in SERVICES.items() if "SERVICE_IMAGE" in service["image"]]) == 2
+
+
+def test_containers_of_ours_may_do_little_and_ports_are_this_machines() -> None:
+    for name, service in SERVICES.items():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+        if "LETHE_" in service["image"] and "build" not in service:
+            assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"]), name
+    secret = re.compile(r"PASSWORD|DATABASE_CONNECTION_URL|LEDGER_URL|TOKEN")
+    for name, service in SERVICES.items():
+        for variable, value in service.get("environment", {}).items():
+            assert "${" in value or not secret.search(variable), f"{name}: {variable} stands in the file"
+
+
+def test_prometheus_asks_the_replicas_and_grafana_asks_it() -> None:
+    asked = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    (job,) = asked["scrape_configs"]
+    assert job["static_configs"][0]["targets"] == ["service-1:3000", "service-2:3000"]
+    assert job["authorization"]["credentials_file"] == f"/run/secrets/{SERVICES['prometheus']['secrets'][0]}"
+    assert [(DEPLOY / "prometheus" / name).is_file() for name in asked["rule_files"]] == [True]
+    provisioning = DEPLOY / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    (board,) = yaml.safe_load((provisioning / "dashboards" / "lethe.yaml").read_text())["providers"]
+    mounted = [volume.split(":")[1] for volume in SERVICES["grafana"]["volumes"]]
+    assert source["url"] == "http://prometheus:9090"
+    assert board["options"]["path"] in mounted
+
+
+@pytest.mark.parametrize("made", OBJECTS)
+def test_kubernetes_knows_every_field(made: dict[str, Any]) -> None:
+    kubernetes_validate.validate(made, KUBERNETES, strict=True)
+
+
+def pods() -> Iterator[tuple[str, dict[str, Any]]]:
+    for parameter in OBJECTS:
+        made: Any = parameter.values[0]
+        if made["kind"] == "Deployment":
+            yield made["metadata"]["name"], made
+
+
+@pytest.mark.parametrize(("name", "made"), list(pods()), ids=[name for name, _ in pods()])
+def test_a_pod_may_do_little_and_selects_itself(name: str, made: dict[str, Any]) -> None:
+    pod = made["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["automountServiceAccountToken"] is False
+    for container in pod["containers"]:
+        allowed = container["securityContext"]
+        assert (allowed["allowPrivilegeEscalation"], allowed["readOnlyRootFilesystem"]) == (False, True)
+        assert {"requests", "limits"} == set(container["resources"])
+        assert {mount["name"] for mount in container["volumeMounts"]} <= {volume["name"] for volume in pod["volumes"]}
+    assert made["spec"]["selector"]["matchLabels"].items() <= made["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_the_base_names_its_files_and_images() -> None:
+    base = yaml.safe_load((BASE / "kustomization.yaml").read_text())
+    assert {*base["resources"], "kustomization.yaml"} == {path.name for path in BASE.glob("*.yaml")}
+    images = {c["image"] for _, made in pods() for c in made["spec"]["template"]["spec"]["containers"]}
+    assert {image["name"] for image in base["images"]} == images
+
+
+def test_the_procfile_names_commands_that_are_there() -> None:
+    lines = (DEPLOY / "Procfile").read_text().splitlines()
+    commands = {name: shlex.split(command) for name, command in (line.split(": ", 1) for line in lines)}
+    assert list(commands) == ["prefect", "scheduled", "service-1", "service-2"]
+    known: Any = get_command(app)
+    for name in ("service-1", "service-2"):
+        program, command, option, _ = commands[name]
+        assert program == "lethe"
+        assert option in {text for made in known.commands[command].params for text in made.opts}
+    assert os.path.basename(commands["scheduled"][1]) == "scheduled.sh"
+    subprocess.run(["sh", "-n", DEPLOY / "scheduled.sh"], check=True)

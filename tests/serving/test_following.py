@@ -1,0 +1,128 @@
+"""A server in the foreground follows what is deployed, as a real process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from lethe.core.format import mark
+from lethe.core.workspace import Workspace
+from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.standing import ledger
+from lethe.serving import deploy
+from tests.conftest import ROOT
+from tests.prefect_server import free_port
+from tests.serving.conftest import make_workspace
+from tests.serving.test_hidden_ledger import complete
+from tests.serving.test_server import released
+
+KEY = "a-key-of-a-reader-of-thirty"
+LONG = 90
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    made = make_workspace(tmp_path_factory.mktemp("followed") / "workspace")
+    mark(made)
+    params = yaml.safe_load(made.params.read_text())
+    params["serving"] = {"workers": 1}
+    made.params.write_text(yaml.safe_dump(params))
+    return made
+
+
+def start(workspace: Workspace, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    around = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", **environment}
+    command = [sys.executable, "-m", "lethe.cli", "follow", *arguments]
+    return subprocess.Popen(command, cwd=workspace.root, env=around, text=True, stdout=-1, stderr=-1)
+
+
+@pytest.fixture(scope="module")
+def replicas(workspace: Workspace) -> Iterator[dict[int, subprocess.Popen[str]]]:
+    """{port: process} of a replica, started while nothing is deployed yet."""
+    ledger(workspace)
+    ports = [free_port() for _ in range(1)]
+    roles = f"operator:{KEY}"
+    started = {
+        port: start(workspace, LETHE_PORT=str(port), LETHE_HOST="0.0.0.0", LETHE_API_KEYS=roles) for port in ports
+    }
+    yield started
+    for process in started.values():
+        process.terminate()
+        process.wait(LONG)
+
+
+def ask(port: int, path: str, body: Any = None) -> Any:
+    url, headers = f"http://127.0.0.1:{port}{path}", {"X-API-Key": KEY}
+    answer = httpx.request("POST" if body else "GET", url, json=body, headers=headers, trust_env=False, timeout=LONG)
+    return answer.raise_for_status().json()
+
+
+def wait_until_served(port: int, process: subprocess.Popen[str], version: str) -> None:
+    end = time.monotonic() + LONG
+    while time.monotonic() < end:
+        assert process.poll() is None, process.stderr
+        try:
+            if ask(port, "/model")["families"]["a"]["version"] == version:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"{version} was never served")
+
+
+def test_replicas_follow_each_deployment_and_who_is_hidden(
+    workspace: Workspace, replicas: dict[int, subprocess.Popen[str]]
+) -> None:
+    for seed in (0, 1):
+        deployment = released(workspace, {"a": seed})
+        for port, process in replicas.items():
+            wait_until_served(port, process, deployment.families["a"])
+    figures = workspace.bentoml_home / "prometheus_multiproc_dir"
+    assert not figures.exists(), "each replica counts for itself, and empties nobody's figures"
+    assert deploy.status(workspace) is None, "a follower is nobody's server in the background"
+    for port in replicas:
+        assert ask(port, "/recommend", {"user_id": "user-003"})["source"] == "model"
+        headers = {"X-API-Key": KEY}
+        told = httpx.get(f"http://127.0.0.1:{port}/metrics", headers=headers, trust_env=False).text
+        assert 'lethe_answers_total{family="a",source="model"} 1.0' in told
+        assert "lethe_ledger_up 1.0" in told
+    book = ledger(workspace)
+    request = ForgetRequest.new("tiny", "user-003", now=book._clock(), datasets=["tiny"])
+    complete(book, book.take([request])[0][0].id)
+    time.sleep(1.0)
+    for port in replicas:
+        assert ask(port, "/recommend", {"user_id": "user-003"})["source"] == "popular", "until a lift"
+    for process in replicas.values():
+        process.send_signal(signal.SIGTERM)
+    for process in replicas.values():
+        said, fault = process.communicate(timeout=LONG)
+        assert process.returncode == 0, fault
+        assert "a new deployment: new workers begin" in said
+
+
+def test_a_place_where_it_may_not_listen_is_one_line(workspace: Workspace, tmp_path: Path) -> None:
+    process = start(workspace, "--host", "0.0.0.0", LETHE_KEY_DIR=str(tmp_path))
+    _, fault = process.communicate(timeout=LONG)
+    line = "error: host: 0.0.0.0 is open to other machines, which needs keys; make one with lethe keys api, or serve on"
+    assert (process.returncode, fault) == (1, f"{line} 127.0.0.1\n")
+
+
+def test_a_server_that_ends_by_itself_ends_the_follower(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "workspace")
+    mark(workspace)
+    workspace.deployment.parent.mkdir(parents=True, exist_ok=True)
+    workspace.deployment.write_text("{}")
+    process = start(workspace, "--port", str(free_port()))
+    _, fault = process.communicate(timeout=LONG)
+    assert process.returncode == 1
+    assert fault.splitlines()[-1].startswith("error: the server ended by itself, with code ")
