@@ -408,6 +408,23 @@ def redeploys(
 
 
 @app.command()
+def up(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Start all that deploy/Procfile names on this machine, and stop it: reports/tables/up.{json,md}."""
+    from benchmarks.up import measure
+    from benchmarks.up import report as told
+
+    with tempfile.TemporaryDirectory(prefix="lethe-up-") as folder:
+        os.environ["LETHE_KEY_DIR"] = str(Path(folder) / "keys")
+        came = measure(Path(folder))
+    _publish("up", *told(came, _command()), as_json, commit)
+    if came["left"]:
+        raise SystemExit(1)
+
+
+@app.command()
 def house(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,

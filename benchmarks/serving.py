@@ -114,14 +114,18 @@ def built(workspace: Workspace, size: Size, seed: int) -> Deployment:
     return deploy.shipped(workspace, deploy.build_bento(workspace, {"family": tag}))
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 @contextmanager
 def running(workspace: Workspace) -> Iterator[tuple[Server, float]]:
     """The service, and the seconds until every worker answered."""
     began = time.perf_counter()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = deploy.start(workspace, port=port)
+    server = deploy.start(workspace, port=free_port())
     try:
         yield server, time.perf_counter() - began
     finally:
