@@ -1,4 +1,4 @@
-"""docs/reference: every option of params.yaml, of each model and of each aggregator, as the code documents it.
+"""docs/reference: every option of params.yaml, of each model, aggregator and command, as the code documents it.
 
 ``python -m tools.reference`` writes the pages. What they say stands beside the options in the code, and a test fails
 where a page is stale or an option has no line.
@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from typer.main import get_command
+
+from lethe.cli import app
 from lethe.config.params import Params
 from lethe.config.section import Section
 from lethe.learning.aggregation import AGGREGATORS
@@ -20,12 +23,20 @@ from lethe.models import MODELS
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "Made by `python -m tools.reference` from the code; edit the options' docstrings instead."
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_ENDED = re.compile(r"(?<=[\w)])[.:] (?=[A-Z])|: |; in ")
 Schema = dict[str, Any]
 
 
 def pages() -> dict[str, str]:
     """{file name: text} of every page."""
-    return {"params.md": params_page(), "models.md": models_page(), "aggregators.md": aggregators_page()}
+    return {
+        "params.md": params_page(),
+        "models.md": models_page(),
+        "aggregators.md": aggregators_page(),
+        "commands.md": commands_page(),
+        "papers.md": papers_page(),
+    }
 
 
 def params_page() -> str:
@@ -53,6 +64,67 @@ def aggregators_page() -> str:
         about = inspect.getdoc(inspect.getmodule(aggregator.fit)) or ""
         parts.append(f"## {name}\n\n{about.splitlines()[0]}\n\n{_with_parts(aggregator.Config)}")
     return "\n".join(parts)
+
+
+def commands_page() -> str:
+    lead = "`lethe --help` and `lethe COMMAND -h` say the same. `lethe --quiet COMMAND` prints errors alone."
+    parts = [f"# Commands\n\n{MADE}\n\n{lead}\n"]
+    parts += [f"## lethe {name}\n\n{_said(command)}\n{_parameters(command)}" for name, command in commands()]
+    return "\n".join(parts)
+
+
+def commands() -> list[tuple[str, Any]]:
+    """(name, command) of each, groups' commands by both words."""
+    below: dict[str, Any] = getattr(get_command(app), "commands")  # noqa: B009
+    nested = ((name, getattr(command, "commands", None) or {"": command}) for name, command in below.items())
+    return [(f"{group} {name}".strip(), command) for group, own in nested for name, command in own.items()]
+
+
+def _said(command: Any) -> str:
+    """Its docstring, an example as one."""
+    paragraphs = (" ".join(part.split()) for part in inspect.cleandoc(command.help).split("\n\n"))
+    return "".join(
+        f"```console\n{part.removeprefix('Example: ')}\n```\n" if part.startswith("Example: ") else f"{part}\n\n"
+        for part in paragraphs
+    )
+
+
+def _parameters(command: Any) -> str:
+    rows = []
+    for one in command.params:
+        if one.name == "help":
+            continue
+        argument = one.param_type_name == "argument"
+        names = one.name.upper() if argument else " / ".join(filter(None, (", ".join(one.opts), *one.secondary_opts)))
+        meaning = _cell(" ".join((one.help or "").split()))
+        rows.append(f"| `{names}` | {'needed' if one.required else ''} | {meaning} |")
+    return "\n".join(["| | | |", "| --- | --- | --- |", *rows]) + "\n" if rows else ""
+
+
+def papers_page() -> str:
+    """Which file of the code is which paper."""
+    lead = (
+        "What each model is made after, as its file says; the file has the equation, and each deviation from the"
+        " authors' program. How they did: [what we found](../what-we-found.md)."
+    )
+    rows = ["| model | what it is | after | file |", "| --- | --- | --- | --- |"]
+    for name, model in MODELS.items():
+        about, file = inspect.getdoc(inspect.getmodule(model)) or "", inspect.getsourcefile(model) or ""
+        what = about.splitlines()[0].partition(": ")[2] or about.splitlines()[0]
+        paper = _cell(after(about) or "–").replace("``", "`")
+        rows.append(f"| `{name}` | {_cell(what).replace('``', '`')} | {paper} | `models/{Path(file).name}` |")
+    return f"# Papers and code\n\n{MADE}\n\n{lead}\n\n" + "\n".join(rows) + "\n"
+
+
+def after(docstring: str) -> str:
+    """The citation of a model's docstring, the first running text in which a year stands; empty where none does."""
+    for part in docstring.split("\n\n")[1:]:
+        text = " ".join(line for line in part.splitlines() if not line.startswith(" ")).partition("Idea: ")
+        cited = text[2] or text[0]
+        if year := _YEAR.search(cited):
+            end = _ENDED.search(cited, year.end())
+            return cited[: end.start() if end else None].rstrip(":.;")
+    return ""
 
 
 def undocumented() -> list[str]:

@@ -40,3 +40,28 @@ def test_an_option_without_a_line_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(MODELS["mostpop"], "Config", Bare)
     assert reference.undocumented() == ["mostpop/Bare.depth"]
+
+
+def test_every_command_has_its_section_and_options() -> None:
+    page = reference.pages()["commands.md"]
+    named = [name for name, _ in reference.commands()]
+    assert {"train", "forget add", "certificate check", "report", "keys rotate"} <= set(named)
+    assert [line for line in page.splitlines() if line.startswith("## ")] == [f"## lethe {name}" for name in named]
+    silent = [(name, one.name) for name, command in reference.commands() for one in command.params if not one.help]
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("docstring", "cited"),
+    [
+        ('A: b.\n\nSteck, "Shallow: and Deep", WWW 2019.\n\n    y = x', 'Steck, "Shallow: and Deep", WWW 2019'),
+        (
+            'A.\n\nX et al., "T", TOIS 2020, eq. (3.9) of the\nthesis:\n    L',
+            'X et al., "T", TOIS 2020, eq. (3.9) of the thesis',
+        ),
+        ('A.\n\nwith x = 1. Idea: Ma, "SoRec", CIKM 2008. A user has', 'Ma, "SoRec", CIKM 2008'),
+        ("A.\n\n    x in 2019\n\nOurs alone.", ""),
+    ],
+)
+def test_the_paper_a_model_is_made_after(docstring: str, cited: str) -> None:
+    assert reference.after(docstring) == cited
