@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format serve up down clean lock
+.PHONY: demo test check docs format serve up down clean lock
 
 # Installs exactly what the lock names, by uv or by pip; done again only when the lock or the package's metadata changes.
 $(READY): requirements.lock pyproject.toml
@@ -43,6 +43,10 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The documentation as a site in site/, without a network; a link that leads nowhere fails it.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -50,7 +54,7 @@ format: $(READY)
 # Resolve the newest versions that pyproject.toml allows, in a clean environment, and write them down.
 lock:
 	rm -rf .lock-venv && $(PYTHON) -m venv .lock-venv
-	.lock-venv/bin/pip install --quiet '.[data,dask,postgres,s3,up,dev]'
+	.lock-venv/bin/pip install --quiet '.[data,dask,docs,postgres,s3,up,dev]'
 	.lock-venv/bin/pip freeze --exclude lethe-recsys > requirements.lock
 	# Each build of torch for CUDA wants one version of Triton and brings it along; the CPU's build goes with any.
 	sed -i 's/^triton==.*/triton>=3.6/' requirements.lock
@@ -59,4 +63,4 @@ lock:
 # Everything the product wrote at run time, but not the environment.
 clean:
 	-$(BIN)/lethe stop
-	rm -rf .lethe data artifacts reports certificates dvc.lock suppression/list.csv .dvc/cache .dvc/tmp .dvc/site-cache
+	rm -rf .lethe data artifacts reports certificates site dvc.lock suppression/list.csv .dvc/cache .dvc/tmp .dvc/site-cache

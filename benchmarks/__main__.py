@@ -505,11 +505,12 @@ def claims() -> None:
 
 @app.command()
 def readme() -> None:
-    """Write the committed results into README.md, between its markers."""
-    from benchmarks.readme import renewed
+    """Write the committed results into README.md, between its markers, and into docs/results.md."""
+    from benchmarks.readme import renewed, results_page
 
     path = ROOT / "README.md"
     path.write_text(renewed(path.read_text(encoding="utf-8"), RESULTS), encoding="utf-8")
+    (ROOT / "docs" / "results.md").write_text(results_page(RESULTS), encoding="utf-8")
 
 
 @app.command()

@@ -1,7 +1,7 @@
-"""The figures of README.md, made from the committed results: ``python -m benchmarks readme``.
+"""The figures of README.md and docs/results.md, made from the committed results: ``python -m benchmarks readme``.
 
-What stands between the two markers is written over. A table shows the metrics that have a published figure, of those
-with several cutoffs the middle one. Everything else is in benchmarks/results.
+What stands between README's two markers is written over, and all of docs/results.md. A table shows the metrics that
+have a published figure, of those with several cutoffs the middle one. Everything else is in benchmarks/results.
 """
 
 from __future__ import annotations
@@ -14,16 +14,58 @@ BEGIN, END = "<!-- figures: python -m benchmarks readme -->", "<!-- end of figur
 ORDER = ("rmse", "mae", "hr", "recall", "recall_min", "ndcg", "ndcg_of_100")
 """Metrics shown, in this order."""
 
+ACCURACY = (
+    ("enmf-ml1m", "ENMF-U", "hr@100"),
+    ("eatnn-ciao", "EATNN", "recall_min@50"),
+    ("ensfm-frappe", "ENSFM", "hr@10"),
+    ("jnskr-amazon-book", "JNSKR", "recall@20"),
+    ("lfm-ml1m", "BiasLFM", "rmse"),
+    ("receraser-ml1m", "WMF RecEraser", "recall@20"),
+)
+"""Table, row and metric of the figures that README shows, beside those of forgetting and speed."""
+FASTER = ("one user forgotten", "epoch of eq. (3.9), fused", "evaluation, all users")
+"""Of these the largest ratio to another program."""
+
 Report = dict[str, Any]
+
+
+def few(results: Path) -> str:
+    """Ten figures: accuracy beside what was published, speed beside other programs, what forgetting left behind."""
+    by_name = _reports(results)
+    lines = ["| figure | ours | beside |", "| --- | --- | --- |"]
+    for table, model, metric in ACCURACY:
+        row = next(row for row in by_name[table]["rows"] if row["model"] == model)
+        values = row["metrics"][metric]
+        ours, published = _short(values["mean"]), _short(values["published"])
+        lines.append(f"| [{model}, {metric}](benchmarks/results/{table}.md) | {ours} | {published} published |")
+    for what in FASTER:
+        row = max((row for row in by_name["peers"]["rows"] if row["what"].startswith(what)), key=lambda r: r["ratio"])
+        lines.append(f"| [{row['what']}](benchmarks/results/peers.md) | {row['ratio']:,.0f} × | {row['against']} |")
+    promise = by_name["promise"]
+    lines.append(
+        f"| [rows left after {promise['generated: requests']} generated requests](benchmarks/results/promise.md)"
+        f" | {promise['generated: rows left']} | {promise['right']} of {promise['cases']} real-world cases right |"
+    )
+    return "\n".join(lines)
+
+
+def results_page(results: Path) -> str:
+    """docs/results.md: all tables, ratios and growth."""
+    lead = "# Results\n\nMade by `python -m benchmarks readme` from the committed results."
+    return f"{lead}\n\n{figures(results)}\n".replace("](benchmarks/", "](../benchmarks/")
+
+
+def _reports(results: Path) -> dict[str, Report]:
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))]
+    return {report["table"]: report for report in reports if "table" in report}
 
 
 def figures(results: Path) -> str:
     """Markdown of all reports in a folder: tables of models, then ratios to other programs, then growth."""
-    reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))]
-    by_name = {report["table"]: report for report in reports if "table" in report}
+    by_name = _reports(results)
     parts = [
         "Ours, with the published figure in brackets; bold is the best baseline. Protocols, deviations, significance\n"
-        "and seconds are in [benchmarks/results](benchmarks/results), with the command of each.",
+        "and seconds are on the page of each table, with its command.",
         *(_models(report) for report in by_name.values() if _has_models(report)),
     ]
     if "peers" in by_name:
@@ -54,7 +96,7 @@ def _columns(report: Report) -> list[str]:
 def _models(report: Report) -> str:
     columns, best, name = _columns(report), report["best_baseline"], report["table"]
     lines = [
-        f"<details><summary>{name}</summary>",
+        f"## {name}",
         "",
         f"| [{name}](benchmarks/results/{name}.md) | {' | '.join(columns)} |",
         f"| --- |{' --- |' * len(columns)}",
@@ -63,7 +105,7 @@ def _models(report: Report) -> str:
         mine = best.get(row["base"], {})
         cells = [_cell(row["metrics"].get(column), mine.get(column) == row["model"]) for column in columns]
         lines.append(f"| {row['model']} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", "</details>"])
+    return "\n".join(lines)
 
 
 def _cell(values: dict[str, Any] | None, best: bool) -> str:
@@ -79,6 +121,8 @@ def _short(value: float) -> str:
 
 def _peers(report: Report) -> str:
     lines = [
+        "## Speed",
+        "",
         "How many times faster than other programs, same data and quality, one thread:",
         "",
         "| [what](benchmarks/results/peers.md) | against | ratio | goal |",
@@ -104,4 +148,4 @@ def renewed(text: str, results: Path) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"README.md: no {BEGIN!r} followed by {END!r}")
-    return f"{before}{BEGIN}\n\n{figures(results)}\n\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{few(results)}\n\n{END}{after}"

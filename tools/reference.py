@@ -20,6 +20,7 @@ from lethe.config.params import Params
 from lethe.config.section import Section
 from lethe.learning.aggregation import AGGREGATORS
 from lethe.models import MODELS
+from tools.messages import errors, messages
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 MADE = "Made by `python -m tools.reference` from the code; edit the options' docstrings instead."
@@ -116,6 +117,28 @@ def papers_page() -> str:
     return f"# Papers and code\n\n{MADE}\n\n{lead}\n\n" + "\n".join(rows) + "\n"
 
 
+def messages_page() -> str:
+    """Every error's messages. It is made for the site alone: each new message would make a committed page stale."""
+    lead = (
+        "Every message of an error, by its kind. `…` stands for what differs each time: a field, a value, a count;"
+        " never the id of a person. Each is one line on standard error, with exit code 1. What is met most often, and"
+        " what to do: [troubleshooting](../troubleshooting.md)."
+    )
+    parts = [f"# Messages\n\nMade from the code.\n\n{lead}\n"]
+    for name, listed in messages().items():
+        about = " ".join((inspect.getdoc(errors()[name]) or "").split())
+        passing = " It may pass by itself: try again." if errors()[name].may_pass else ""
+        rows = ["| message | from |", "| --- | --- |", *(f"| {_code(text)} | `{module}` |" for text, module in listed)]
+        parts.append(f"## {name}\n\n{about}{passing}\n" + ("\n" + "\n".join(rows) + "\n" if listed else ""))
+    return "\n".join(parts)
+
+
+def _code(text: str) -> str:
+    """As code in a table, whatever it holds."""
+    fence = "``" if "`" in text else "`"
+    return f"{fence}{_cell(text)}{fence}"
+
+
 def after(docstring: str) -> str:
     """The citation of a model's docstring, the first running text in which a year stands; empty where none does."""
     for part in docstring.split("\n\n")[1:]:
@@ -158,7 +181,9 @@ def _with_parts(section: type[Section]) -> str:
     """A section's own table, and those of the sections inside it."""
     schema = section.model_json_schema()
     own = _table(schema) if schema.get("properties") else "Nothing to set.\n"
-    return own + "".join(f"\nOf {name}:\n\n{_table(part)}" for name, part in _in_order(schema))
+    whole = own + "".join(f"\nOf {name}:\n\n{_table(part)}" for name, part in _in_order(schema))
+    # Several models have a section of the same name, so it stands for itself.
+    return re.sub(r"\[(\w+)\]\(#\w+\)", r"\1, below", whole)
 
 
 def _lead(part: Schema) -> str:

@@ -17,6 +17,13 @@ def test_the_figures_of_the_readme_are_current() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     hint = "README.md is behind benchmarks/results: run `python -m benchmarks readme`"
     assert text == readme.renewed(text, ROOT / "benchmarks" / "results"), hint
+    assert text.split(readme.BEGIN)[1].split(readme.END)[0].count("\n| [") == 10
+
+
+def test_the_page_of_results_is_current() -> None:
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    hint = "docs/results.md is behind benchmarks/results: run `python -m benchmarks readme`"
+    assert text == readme.results_page(ROOT / "benchmarks" / "results"), hint
 
 
 def metric(mean: float, published: float | None = None) -> dict[str, Any]:
@@ -39,8 +46,8 @@ def test_a_table_shows_metrics_with_published_figures_at_the_middle_cutoff(tmp_p
     rows = [row("A", 0.25, 0.3), row("B", 1.5, None), row("C", 0.1, None)]
     write(tmp_path, {"table": "small", "rows": rows, "best_baseline": {"": {"hr@100": "B", "hr@50": "C"}}})
     assert readme.figures(tmp_path).split("\n\n", 1)[1] == (
-        "<details><summary>small</summary>\n\n| [small](benchmarks/results/small.md) | hr@100 |\n| --- | --- |\n"
-        "| A | .2500 (.3000) |\n| B | **1.5000** |\n| C | .1000 |\n\n</details>"
+        "## small\n\n| [small](benchmarks/results/small.md) | hr@100 |\n| --- | --- |\n"
+        "| A | .2500 (.3000) |\n| B | **1.5000** |\n| C | .1000 |"
     )
 
 
@@ -59,12 +66,12 @@ def test_ratios_and_growth_are_told_and_other_reports_left_out(tmp_path: Path) -
     assert "faults" not in text
 
 
-def test_only_what_is_between_the_markers_is_written(tmp_path: Path) -> None:
-    text = f"before\n{readme.BEGIN}\nstale\n{readme.END}\nafter\n"
-    new = readme.renewed(text, tmp_path)
-    assert new.startswith(f"before\n{readme.BEGIN}\n\nOurs")
+def test_only_what_is_between_the_markers_is_written() -> None:
+    text, results = f"before\n{readme.BEGIN}\nstale\n{readme.END}\nafter\n", ROOT / "benchmarks" / "results"
+    new = readme.renewed(text, results)
+    assert new.startswith(f"before\n{readme.BEGIN}\n\n| figure | ours |")
     assert new.endswith(f"{readme.END}\nafter\n")
     assert "stale" not in new
-    assert readme.renewed(new, tmp_path) == new
+    assert readme.renewed(new, results) == new
     with pytest.raises(ValueError, match=r"README\.md: no "):
-        readme.renewed("nothing here", tmp_path)
+        readme.renewed("nothing here", results)
