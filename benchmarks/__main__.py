@@ -246,6 +246,9 @@ def promise(
 def newcomer(
     cases: Annotated[Path | None, typer.Option(help="Folder of files of many shapes, each an afternoon too.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only this file of the folder; repeatable.")] = None,
+    init_only: Annotated[
+        bool, typer.Option("--init-only", help="Of the folder's files only the first command.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
@@ -255,7 +258,7 @@ def newcomer(
     files = sorted(path for path in cases.iterdir() if path.is_file()) if cases else []
     files = [path for path in files if not only or path.name in only]
     with tempfile.TemporaryDirectory(prefix="lethe-newcomer-") as folder:
-        report = run(Path(folder), files, lambda line: typer.echo(line, err=True))
+        report = run(Path(folder), files, lambda line: typer.echo(line, err=True), whole=not init_only)
     _report("newcomer", {"command": _command(), **report}, as_json, commit)
     if report["right"] < report["files"]:
         raise SystemExit(1)

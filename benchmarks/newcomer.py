@@ -199,13 +199,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run(folder: Path, files: list[Path], say: Callable[[str], None]) -> dict[str, Any]:
-    """The afternoon of each file, and of the generated one."""
+def run(folder: Path, files: list[Path], say: Callable[[str], None], *, whole: bool = True) -> dict[str, Any]:
+    """The afternoon of the generated file and of each of ``files``; not ``whole``: of those only the first command."""
     site = build_wheel(folder / "wheel")
     names = sorted(path.name.partition("-")[0] for path in site.iterdir())
     results = []
     for number, file in enumerate([made_csv(folder / "orders.csv"), *files]):
-        result = afternoon(file, folder / f"{number:02d}", site)
+        result = afternoon(file, folder / f"{number:02d}", site, whole=whole or number == 0)
         say(f"{result.file}: {result.wrong or 'right'}, {result.commands} commands, {result.seconds}")
         results.append(result)
     return {

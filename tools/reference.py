@@ -98,8 +98,8 @@ def _parameters(command: Any) -> str:
         argument = one.param_type_name == "argument"
         names = one.name.upper() if argument else " / ".join(filter(None, (", ".join(one.opts), *one.secondary_opts)))
         meaning = _cell(" ".join((one.help or "").split()))
-        rows.append(f"| `{names}` | {'needed' if one.required else ''} | {meaning} |")
-    return "\n".join(["| | | |", "| --- | --- | --- |", *rows]) + "\n" if rows else ""
+        rows.append(f"| `{names}` | {'yes' if one.required else 'no'} | {meaning} |")
+    return "\n".join(["| option | needed | meaning |", "| --- | --- | --- |", *rows]) + "\n" if rows else ""
 
 
 def papers_page() -> str:
