@@ -32,8 +32,9 @@ from lethe.serving.situations import Situations, popularity, read_situations, wr
 from lethe.tables.interactions import Interactions
 from lethe.tables.likes import likes
 
-AT_ONCE = 4_000_000
-"""Scores of a batch that a worker holds at once: 16 MB, whatever the catalogue."""
+AT_ONCE = 2_000_000
+"""Scores of a batch that a worker holds at once: 8 MB, whatever the catalogue. Memory of that size, once taken, stays
+with the worker; smaller products take longer."""
 
 
 @dataclass(frozen=True)
