@@ -9,6 +9,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from safetensors.numpy import save_file
 
 from lethe.data.suppression import Suppressed
 from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.stores import texts as texts_module
 from lethe.forgetting.stores.base import Folder
 from lethe.forgetting.stores.held import Held
 from lethe.forgetting.stores.needles import Needles
@@ -119,13 +121,30 @@ def test_a_text_of_digits_must_stand_alone_but_not_between_the_values_of_a_datab
     texts=st.sets(st.text("abC1é\\", min_size=2, max_size=9), min_size=1, max_size=6),
     content=st.text("abC1é\\ ", max_size=40),
     padding=st.sampled_from([0, 300, (1 << 22) - 4]),
+    many=st.sampled_from([0, 1 << 16]),
 )
-def test_many_texts_at_once_are_found_as_one_by_one(texts, content, padding):
-    held = b" " * padding + content.encode()
+def test_many_texts_at_once_are_found_as_one_by_one(texts, content, padding, many):
+    """By an automaton and by tables alike."""
+    with patch.object(texts_module, "_MANY", many):
+        _assert_found_as_one_by_one(texts, b" " * padding + content.encode())
+
+
+def _assert_found_as_one_by_one(texts, held):
     assert Texts(frozenset(texts), words=False).within(held) == any(text.encode() in held for text in texts)
     spelt = {spelling.decode("latin-1") for text in texts for spelling in spellings(text)}
     places = ((match.start(), s) for s in spelt for match in re.finditer(f"(?={re.escape(s)})", held.decode("latin-1")))
     assert Texts(frozenset(texts)).within(held) == any(_stands(held, start, len(text)) for start, text in places)
+
+
+def test_hundreds_of_texts_of_many_beginnings_are_found_as_one_by_one():
+    names = [f"{a}{b}-of-{a}{b}" for a in "abcdefghijklmnopqrstuvwxyz" for b in "0123456789éß"]
+    wanted = names[::2]
+    for written in (names[1::2], [*names[1::2], wanted[7]], [f"x{name}" for name in wanted]):
+        content = " ".join(written * 3).encode()
+        assert Texts(frozenset(wanted)).within(content) == (wanted[7] in written)
+        assert Texts(frozenset(wanted)).those_in(content) == {wanted[7]} & set(written)
+    across = b" " * ((1 << 22) - 3) + wanted[7].encode()
+    assert Texts(frozenset(wanted)).those_in(across) == {wanted[7]}, "it lies across two blocks"
 
 
 def _stands(held: bytes, start: int, length: int) -> bool:

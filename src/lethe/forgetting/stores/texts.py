@@ -14,12 +14,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import numpy as np
 
 _BLOCK = 1 << 22  # Bytes looked at together.
 _SHORT = 256  # Bytes that are sooner looked at one by one.
+_MANY = 128
+"""Different beginnings, of two bytes, from which on an automaton finds texts in text sooner than tables of bytes do."""
 _WIDTH = 8  # First and last bytes of a text that are compared in one go.
 _ESCAPED = re.compile(
     rb"(?:\\[abfnrtv0]|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|%[0-9a-f]{2}|&#?[a-z0-9]{1,6};)\Z", re.IGNORECASE
@@ -68,7 +71,22 @@ class Texts:
             return
         if len(content) <= _SHORT:
             yield from self._one_by_one(content)
-            return
+        elif not binary and int(self._pairs.sum()) > _MANY:
+            yield from self._by_automaton(content)
+        else:
+            yield from self._by_tables(content, binary)
+
+    def _by_automaton(self, content: bytes) -> Iterator[tuple[int, int]]:
+        """As long whatever the number of texts (Aho and Corasick 1975); blocks because it widens each byte to four."""
+        longest = max(self._lengths)
+        for first in range(0, len(content), _BLOCK):
+            block = content[first : first + _BLOCK + longest].decode("latin-1")
+            for last, length in self._automaton.iter(block):
+                start = last + 1 - length
+                if start < _BLOCK:
+                    yield first + start, first + last + 1
+
+    def _by_tables(self, content: bytes, binary: bool) -> Iterator[tuple[int, int]]:
         longest = max(self._lengths)
         for first in range(0, len(content), _BLOCK):
             block = np.frombuffer(content[first : first + _BLOCK + longest], dtype=np.uint8)
@@ -107,6 +125,16 @@ class Texts:
         # What is another id, as that is, is no escaped spelling of this one.
         escaped = {spelling for text in self.texts for spelling in spellings(text)}
         return frozenset(plain | {some for some in escaped if some.decode(errors="surrogateescape") not in self.held})
+
+    @cached_property
+    def _automaton(self) -> Any:
+        import ahocorasick
+
+        automaton = ahocorasick.Automaton()
+        for spelling in self._spellings:
+            automaton.add_word(spelling.decode("latin-1"), len(spelling))
+        automaton.make_automaton()
+        return automaton
 
     @cached_property
     def _lengths(self) -> list[int]:
