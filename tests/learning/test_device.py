@@ -27,8 +27,8 @@ from lethe.learning.training import History, Row, train
 from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.models.enmf import ENMFU
+from lethe.models.item_knn import ItemKNN
 from lethe.models.parts.base import Config, Model
-from lethe.models.slim import SLIM
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import Shape
@@ -150,10 +150,10 @@ def test_pairs_drawn_on_a_card_are_the_users_own_and_lacked() -> None:
 
 
 def test_auto_is_the_gpu_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
-    gradient, solver = configure("enmf-u", {"embedding_dim": 64}), configure("slim", {})
+    gradient, solver = configure("enmf-u", {"embedding_dim": 64}), configure("item-knn", {})
     monkeypatch.setattr(device, "fault", lambda: None)
     assert pick_device("auto").type == learns_on(ENMFU, gradient, "auto").type == "cuda"
-    assert learns_on(SLIM, solver, "cuda").type == learns_on(ENMFU, gradient, "cpu").type == "cpu"
+    assert learns_on(ItemKNN, solver, "cuda").type == learns_on(ENMFU, gradient, "cpu").type == "cpu"
     small = device.WORTH // 64 - 1
     assert [learns_on(ENMFU, gradient, "auto", rows).type for rows in (small, small + 1)] == ["cpu", "cuda"]
     assert learns_on(ENMFU, gradient, "cuda", small).type == "cuda"

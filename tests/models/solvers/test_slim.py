@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import ElasticNet
 
+from lethe.models.solvers import slim_device
 from lethe.models.solvers.cooccurrence import cooccurrence
+from lethe.models.solvers.pull import Form, has_triton, using
 from lethe.models.solvers.slim import slim
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 USERS, ITEMS = 60, 12
+
+interpreted = has_triton() and os.environ.get("TRITON_INTERPRET") == "1"
+
+
+FORMS = [
+    "torch",
+    pytest.param("triton", marks=pytest.mark.skipif(not interpreted, reason="no Triton, or one for a GPU")),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("l1", "l2"), [(0.5, 1.0), (0.05, 5.0), (100.0, 1.0), (0.0, 1.0)])
+def test_all_columns_at_once_come_to_the_same(
+    form: Form, l1: float, l2: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, in blocks of which the last is broken."""
+    monkeypatch.setattr(slim_device, "BLOCK", 5)
+    filled = np.random.default_rng(3).random((USERS, ITEMS)) < np.linspace(0.1, 0.6, ITEMS)
+    filled[:, 7] = False
+    gram = cooccurrence(InteractionMatrix(Shape(USERS, ITEMS), *np.nonzero(filled)))
+    expected, objective = slim(gram, l1=l1, l2=l2, sweeps=1000, tolerance=1e-9)
+    with using(form):
+        dense = torch.from_numpy(gram.toarray())
+        weights, loss = slim_device.slim_there(dense, l1=l1, l2=l2, sweeps=100, tolerance=1e-6)
+    assert slim_device.sparse(weights).toarray() == pytest.approx(expected.toarray(), abs=2e-5)
+    assert loss == pytest.approx(objective, rel=1e-6, abs=1e-4)
 
 
 @pytest.mark.parametrize(("l1", "l2"), [(0.5, 1.0), (2.0, 0.1), (0.05, 5.0), (100.0, 1.0)])

@@ -18,11 +18,16 @@ DENSE = 40_000
 def gram_there(data: InteractionMatrix, device: torch.device, kind: torch.dtype) -> Tensor:
     """YᵀY [num_items, num_items] on a device: ``solvers.cooccurrence``'s whole numbers, counted there where the rows
     are not too thin for it."""
+    # Before anything is counted: where there is no room for it on the device, there may be none beside it either.
+    gram = torch.zeros(data.num_items, data.num_items, dtype=kind, device=device)
     pairs = int(np.square(np.diff(data.indptr)).sum())
     if data.num_users * data.num_items**2 > DENSE * pairs:
-        return torch.from_numpy(cooccurrence(data).toarray()).to(device).to(kind)
+        counts = cooccurrence(data).tocoo()
+        gram[tuple(torch.from_numpy(part.astype(np.int64)).to(device) for part in counts.coords)] = (
+            torch.from_numpy(counts.data).to(device).to(kind)
+        )
+        return gram
     users, items = (torch.from_numpy(part).to(device) for part in (data.users, data.items))
-    gram = torch.zeros(data.num_items, data.num_items, dtype=kind, device=device)
     for first in range(0, data.num_users, BLOCK):
         last = min(first + BLOCK, data.num_users)
         own = slice(int(data.indptr[first]), int(data.indptr[last]))

@@ -109,6 +109,31 @@ def dots(rows, columns, x, y, out, count, width, ROWS: tl.constexpr, DIM: tl.con
     tl.store(out + k, tl.sum(left * right, axis=1), mask=there)
 
 
+@triton.jit
+def descend(gram, slopes, weights, moves, first, last, width, l1, l2, ROWS: tl.constexpr, LANES: tl.constexpr):
+    """A pass over the items first to last, one after the other, for LANES columns of SLIM's W: each weight moves to its
+    own minimum. ``weights`` [N, N] is changed, ``moves`` [last - first, N] says by how much; ``slopes`` is read."""
+    own, targets = tl.arange(0, ROWS), tl.program_id(0) * LANES + tl.arange(0, LANES)
+    items = (first + own).to(tl.int64)
+    cells = (items < last)[:, None] & (targets < width)[None, :]
+    places = items[:, None] * width + targets[None, :]
+    slope = tl.load(slopes + places, mask=cells, other=0.0)
+    before = tl.load(weights + places, mask=cells, other=0.0)
+    weight = before
+    for k in range(0, last - first):
+        row = tl.load(gram + (first + k).to(tl.int64) * width + items, mask=items < last, other=0.0)
+        norm = tl.sum(tl.where(own == k, row, 0.0), axis=0)
+        chosen = (own == k)[:, None]
+        old = tl.sum(tl.where(chosen, weight, 0.0), axis=0)
+        new = tl.maximum(tl.sum(tl.where(chosen, slope, 0.0), axis=0) + norm * old - l1, 0.0)
+        # Of an item that nobody has the norm may be 0, and l2 too.
+        new = tl.where(targets == first + k, 0.0, new / tl.where(norm > 0, norm + l2, 1.0))
+        weight = tl.where(chosen, new[None, :], weight)
+        slope -= row[:, None] * (new - old)[None, :]
+    tl.store(weights + places, weight, mask=cells)
+    tl.store(moves + own[:, None] * width + targets[None, :], weight - before, mask=cells)
+
+
 ROWS = 32
 """Columns that a program reads at once."""
 
@@ -186,3 +211,12 @@ def start_dots(rows: Tensor, columns: Tensor, x: Tensor, y: Tensor) -> Tensor:
         grid = ((len(rows) + ROWS - 1) // ROWS,)
         dots[grid](rows, columns, x, y, out, len(rows), x.shape[1], ROWS=ROWS, DIM=power(x.shape[1]))
     return out
+
+
+def start_descend(gram: Tensor, slopes: Tensor, weights: Tensor, first: int, last: int, l1: float, l2: float) -> Tensor:
+    """``descend`` of contiguous [N, N] tensors -> moves [last - first, N]."""
+    moves, width = gram.new_empty(last - first, len(gram)), len(gram)
+    grid = ((width + ROWS - 1) // ROWS,)
+    rows = power(last - first)
+    descend[grid](gram, slopes, weights, moves, first, last, width, l1, l2, ROWS=rows, LANES=ROWS)
+    return moves
