@@ -349,6 +349,25 @@ def scale(
 
 
 @app.command()
+def workers(
+    rows: Annotated[int, typer.Option(help="Interactions to make.")] = 1_000_000,
+    size: Annotated[list[int] | None, typer.Option(help="Workers of a cluster; repeatable. Default: 1 and 2.")] = None,
+    repeats: Annotated[int, typer.Option(help="Clusters of each size, in turn.")] = 3,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Seconds to train all shards by one worker of a Dask cluster and by several: reports/tables/workers.{json,md}."""
+    from benchmarks.report import write_report
+    from benchmarks.workers import measure, report
+
+    figures = measure(rows, WORK / f"workers-{rows}", sorted({1, 2, *(size or [])}), repeats, typer.echo)
+    made, text = report(rows, figures, _command())
+    write_report(made, text, REPORTS)
+    typer.echo(text)
+    if commit:
+        _commit("workers")
+
+
+@app.command()
 def fold_in(
     family: Annotated[list[str] | None, typer.Option(help="Only this family; repeatable.")] = None,
     data_dir: DataDir = DATA,
