@@ -34,7 +34,7 @@ SHARDING, DATASET = "user-hash", "made"
 LAYOUT = {"partition": "user-hash", "num_shards": NUM_SHARDS, "aggregator": "mean"}
 PROTOCOL = (
     f"Made interactions as in partition-scale, laid into {NUM_SHARDS} shards by the user hash; WMF by the exact solver,"
-    " 128 dimensions, 40 sweeps, one numeric thread a process. Seconds by the clock from the first call to the last answer,"
+    " 128 dimensions, 40 sweeps, one numeric thread a process. Seconds by the clock from first call to last answer,"
     " of a local Dask cluster that has loaded and compiled everything; medians, clusters of each size in turn. Cores:"
     " processor seconds of all sub-models over seconds by the clock. Bytes of all artifacts are compared."
 )
