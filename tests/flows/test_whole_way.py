@@ -175,7 +175,7 @@ def test_prefect_shows_what_was_done_and_about_which_requests(running: Workspace
     said = {log["message"] for log in shown("logs") if log["flow_run_id"] == runs[f"forget {request} (1)"]["id"]}
     assert f"forgetting {request}" in said
     tables = {one["key"]: one for one in shown("artifacts") if one["key"]}
-    assert tables.keys() == {"candidates", "promotions", "plan", "certificate", "service"}
+    assert tables.keys() == {"candidates", "promotions", "plan", "certificate", "service", "drift"}
     assert {row["family"] for row in json.loads(tables["plan"]["data"])} == {"sharded", "plain"}
     assert f"{request}.json" in tables["certificate"]["data"]
     assert "sub-model 00 of tiny/wmf-user-hash-3, all rows" in {run["name"] for run in shown("task_runs")}
