@@ -49,7 +49,22 @@ def test_other_bytes_and_failures_stand_in_the_report() -> None:
         "CPU ms": 50.0,
         "times": 25.0,
     }
-    assert "| ghcf | RuntimeError: no |" in gpu.table_of(report)
+    card = dict.fromkeys(("device", "driver", "cuda", "torch", "triton", "cpu"), "x")
+    told = {"laws": "held", "demo": "verify: equal", "environment": card, "rankings": {"once": {}}}
+    quick = dict.fromkeys((gpu.FULL_BATCH, "lightgcn", "convncf"), report["models"]["wmf"])
+    text = gpu.table_of(figures | report | told | {"models": report["models"] | quick})
+    assert "| ghcf | RuntimeError: no |" in text
+    assert "| other bytes in a second process | gmf, ghcf, big, gmf, replayed | none |" in text
+    assert "| times a CPU thread, neumf | not measured | >= 20 |" in text
+    assert "| replayed steps with the bytes of others | False | True |" in text
+
+
+def test_who_had_no_time_is_left_out_and_does_not_differ() -> None:
+    left = {"failed": f"left out: {gpu_cases.BUDGET} seconds were over"}
+    twice = {"once": {"digest": "a"}, "again": {"digest": "a"}}
+    figures = {"first": {"fm": left}, "second": {}, "cpu": {}} | dict.fromkeys(("aggregator", "forget", "big"), twice)
+    report = gpu.summary(figures)
+    assert (report["differing"], report["left out"]) == ([], ["fm"])
 
 
 def test_every_case_can_be_made_and_learns() -> None:
