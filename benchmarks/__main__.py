@@ -255,7 +255,7 @@ def newcomer(
     """From the built wheel and an empty folder to a certificate: reports/tables/newcomer.{json,md}."""
     from benchmarks.newcomer import run
 
-    files = sorted(path for path in cases.iterdir() if path.is_file()) if cases else []
+    files = sorted(path for path in cases.resolve().iterdir() if path.is_file()) if cases else []
     files = [path for path in files if not only or path.name in only]
     with tempfile.TemporaryDirectory(prefix="lethe-newcomer-") as folder:
         report = run(Path(folder), files, lambda line: typer.echo(line, err=True), whole=not init_only)

@@ -18,14 +18,10 @@ from lethe.models import MODELS
 SILENT = {
     "serve",  # ends with Ctrl-C
     "worker",  # the same
+    "follow",  # the same
     "env",  # shell exports
     "demo",  # reports/demo.json
     "data repro",
-    "keys backup",
-    "keys restore",
-    "keys rotate",
-    "keys api",  # prints the key alone
-    "forget lift",
     "certificate show",  # the file itself is JSON
 }
 """What reports nothing that a program would read."""

@@ -92,6 +92,26 @@ def test_the_commands_keep_and_restore_keys_and_list(
     assert "what was forgotten since is missing from it" in told.output
     assert tiny.suppression.read_bytes() == listed
     assert Suppressed.user("tiny", "u") in SuppressionList.read(tiny.suppression)
+    again = json.loads(CliRunner().invoke(app, ["keys", "restore", backup, "--json"]).output)
+    assert again == {
+        "folder": str(tmp_path / "elsewhere"),
+        "fingerprint": keys.fingerprint(),
+        "suppression_put_back": False,
+    }
+
+
+def test_a_key_of_the_api_is_reported_to_programs(
+    folder: Path, tiny: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny.root)
+    made = json.loads(CliRunner().invoke(app, ["keys", "api", "web", "--json"]).output)
+    assert (made["name"], made["role"]) == ("web", "reader")
+    assert len(made["key"]) > 20
+    assert made["key"] not in (folder / "api-keys.json").read_text()
+    plain = CliRunner().invoke(app, ["--quiet", "keys", "api", "other"])
+    assert len(plain.output.strip()) == len(made["key"])
+    gone = json.loads(CliRunner().invoke(app, ["keys", "api", "web", "--remove", "--json"]).output)
+    assert gone == {"name": "web", "removed": True}
 
 
 @pytest.mark.parametrize("user", [7, "7", "o'neil", 'a"b', "\\", "\n", "é", "人"])

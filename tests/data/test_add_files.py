@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +152,39 @@ def test_archives(tiny: Workspace, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"two\.zip: the archive holds 2 files \(a\.csv, b/c\.csv\).*give --member"):
         add(tiny, several)
     assert add(tiny, several, member="b/c.csv").rows.digest() == expected().digest()
+
+
+def tarred(path: Path, mode: str, *names: str) -> Path:
+    inner = table(path.with_name("inner.csv"))
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name in names:
+            archive.add(inner, name)
+    return path
+
+
+@pytest.mark.parametrize(("name", "mode"), [("r.tar", "w"), ("r.tar.gz", "w:gz"), ("r.tgz", "w:gz"), ("r.txz", "w:xz")])
+def test_a_tar_archive_is_read_where_it_is(tiny: Workspace, tmp_path: Path, name: str, mode: str) -> None:
+    assert add(tiny, tarred(tmp_path / name, mode, "./data/ratings.csv", "data/._ratings.csv")).rows.digest() == (
+        expected().digest()
+    )
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_tar_archive_of_several_files_asks_which(tiny: Workspace, tmp_path: Path) -> None:
+    several = tarred(tmp_path / "two.tar", "w", "a.csv", "b/c.csv")
+    with pytest.raises(DataError, match=r"two\.tar: the archive holds 2 files \(a\.csv, b/c\.csv\).*give --member"):
+        add(tiny, several)
+    whole = several.read_bytes()
+    several.write_bytes(whole[:700])
+    with pytest.raises(DataError, match=r"two\.tar: the archive is damaged"):
+        add(tiny, several, member="a.csv")
+    several.write_bytes(whole)
+    assert add(tiny, several, member="b/c.csv").rows.digest() == expected().digest()
+
+
+def test_columns_that_nobody_named_are_mentioned(tiny: Workspace, tmp_path: Path) -> None:
+    added = add(tiny, table(tmp_path / "r.csv"), {"timestamp": "-"})
+    assert added.notes == "r.csv: column 'rating' is not read; --rating-column rating reads it as the rating"
 
 
 def test_an_archive_of_one_file(tiny: Workspace, tmp_path: Path) -> None:

@@ -183,6 +183,13 @@ def test_blanks_and_line_breaks_around_whole_numbers(tiny: Workspace, tmp_path: 
     assert add(tiny, path, trim=True).rows.digest() == expected().digest()
 
 
+@pytest.mark.parametrize("name", ["nan", "None", "NULL"])
+def test_names_like_missing_values_are_told(tiny: Workspace, tmp_path: Path, name: str) -> None:
+    added = add(tiny, table(tmp_path / "r.csv", user=lambda u: name if u == 3 else f"u{u}"))
+    assert "10 of 200 ids are written like a missing value" in added.notes
+    assert name in added.rows.user_ids
+
+
 def test_blanks_around_names_are_told(tiny: Workspace, tmp_path: Path) -> None:
     added = add(tiny, table(tmp_path / "r.csv", user=lambda u: f"u{u} " if u == 3 else f"u{u}"))
     assert "10 of 200 ids have blanks around them and keep them; --trim" in added.notes

@@ -273,20 +273,16 @@ def forget_lift(
     dataset: Dataset = None,
     since: Annotated[str | None, typer.Option(help="Only rows of this time or later (ISO 8601) may enter.")] = None,
     actor: Actor = None,
+    as_json: Json = False,
 ) -> None:
     """Let somebody who was forgotten be known again, by new rows: those that were removed never come back."""
     from lethe.forgetting.bulk import read_id
     from lethe.forgetting.standing import lift
 
     began = _time(since)
-    lift(
-        workspace(),
-        dataset,
-        read_id() if user == "-" else user,
-        began,
-        actor or getpass.getuser(),
-    )
-    typer.echo("lifted: rows that are new enter with the next lethe train")
+    subject = read_id() if user == "-" else user
+    lifted = lift(workspace(), dataset, subject, began, actor or getpass.getuser())
+    show({"lifted": lifted}, as_json, ["lifted: rows that are new enter with the next lethe train"])
 
 
 @app.command("alias")

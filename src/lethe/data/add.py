@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from lethe.data.profile import Profile, Ratings, profile_of, ratings_of
 from lethe.data.proposal import FirstFamily, propose_family, propose_positive, propose_split
 from lethe.data.sources import sql
 from lethe.data.sources.files import parquet_files
-from lethe.data.sources.find_columns import find_columns, head_of
+from lethe.data.sources.find_columns import column_called, find_columns, head_of
 from lethe.data.sources.find_file import find_file
 from lethe.data.sources.find_side import find_features, find_links, find_triples
 from lethe.data.sources.find_values import find_values
@@ -186,9 +187,20 @@ def _columns(
     if reading.assume and source["kind"] != "folder":
         return find_columns(file, reading.columns, how)
     default = {"user": "user", "item": "item"} if how.get("header", True) else {"user": "1", "item": "2"}
-    return default | {
-        role: column for role, column in reading.columns.items() if column not in (None, NO_COLUMN)
-    }, Findings()
+    named = default | {role: column for role, column in reading.columns.items() if column not in (None, NO_COLUMN)}
+    if source["kind"] == "folder":
+        return named, Findings()
+    return named, Findings(notes=tuple(_unread(file, named, reading, how)))
+
+
+def _unread(file: Path, named: Mapping[str, str], reading: Reading, how: Mapping[str, Any]) -> Iterator[str]:
+    """Columns that are called as a rating or a time is, and that nobody said anything of."""
+    names, _ = head_of(file, how)
+    left = [name for name in names if name not in named.values()]
+    for role in ("rating", "timestamp"):
+        if reading.columns.get(role) is None and (column := column_called(role, left)) is not None:
+            option = f"--{role}-column {shlex.quote(column)}"
+            yield f"{file.name}: column {column!r} is not read; {option} reads it as the {role}"
 
 
 def _plain(split: Split) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import bz2
 import codecs
 import gzip
+import io
 import lzma
 import re
+import tarfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -178,9 +180,10 @@ def unpacked(path: Path, member: str | None = None) -> bytes:
             raise DataError(f"{path.name}: is {what}; save it as CSV or Parquet")
     decompress = next((call for magic, call in _COMPRESSED.items() if content.startswith(magic)), None)
     try:
-        return content if decompress is None else decompress(content)
+        content = content if decompress is None else decompress(content)
     except (OSError, EOFError, lzma.LZMAError):
         raise DataError(f"{path.name}: the compressed file is damaged") from None
+    return _of_tar(path, content, member) if _is_tar(content) else content
 
 
 def _of_archive(path: Path, member: str | None) -> bytes:
@@ -189,20 +192,42 @@ def _of_archive(path: Path, member: str | None) -> bytes:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
             if "xl/workbook.xml" in names:
                 raise DataError(f"{path.name}: is an Excel file; save it as CSV or Parquet")
-            inside = [name for name in names if not name.startswith("__MACOSX/") and member in (None, name)]
-            if len(inside) != 1:
-                of = f"{len(names)} files ({', '.join(sorted(names)[:10])}), one must be named" if names else "no file"
-                raise DataError(f"{path.name}: the archive holds {of}; give --member")
-            return archive.read(inside[0])
+            return archive.read(_chosen(path, names, member))
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError):
         raise DataError(f"{path.name}: the archive is damaged or encrypted") from None
+
+
+def _is_tar(start: bytes) -> bool:
+    return start[257:262] == b"ustar"
+
+
+def _of_tar(path: Path, content: bytes, member: str | None) -> bytes:
+    """Read where it is: nothing of an archive is laid on the disk."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+            names = [info.name for info in archive.getmembers() if info.isfile()]
+            file = archive.extractfile(_chosen(path, names, member))
+            assert file is not None, "only files were to choose from"
+            return file.read()
+    except (tarfile.TarError, EOFError):
+        raise DataError(f"{path.name}: the archive is damaged") from None
+
+
+def _chosen(path: Path, names: list[str], member: str | None) -> str:
+    """The named member of an archive, or its only one; what macOS lays beside the files is none."""
+    beside = [name for name in names if not name.startswith("__MACOSX/") and not Path(name).name.startswith("._")]
+    inside = [name for name in beside if member in (None, name)]
+    if len(inside) != 1:
+        of = f"{len(names)} files ({', '.join(sorted(names)[:10])}), one must be named" if names else "no file"
+        raise DataError(f"{path.name}: the archive holds {of}; give --member")
+    return inside[0]
 
 
 def _prepared(path: Path, how: FileFormat) -> Path | bytes:
     """The file itself where Arrow reads it as it is, else bytes of UTF-8 that Arrow reads."""
     with path.open("rb") as file:
-        start = file.read(16)
-    packed = start.startswith((*_ARCHIVE, *_COMPRESSED, *_OTHERS))
+        start = file.read(512)
+    packed = start.startswith((*_ARCHIVE, *_COMPRESSED, *_OTHERS)) or _is_tar(start)
     utf8 = codecs.lookup(how.encoding).name == "utf-8"
     if utf8 and len(how.separator) == 1 and not (how.trim or how.ignore_lines or packed):
         return path

@@ -81,6 +81,11 @@ def _odd_text(column: pa.ChunkedArray, where: str) -> Iterator[str]:
         yield f"{where}: ids with leading zeros are kept as text (007 is not 7)"
     if blank := count_like(column, r"^\s|\s$"):
         yield f"{where}: {blank} of {len(column)} ids have blanks around them and keep them; --trim leaves them out"
+    if missing := count_like(column, _MISSING):
+        yield (
+            f"{where}: {missing} of {len(column)} ids are written like a missing value (nan, NULL, None or the like)"
+            " and are taken as names; if they are none, leave those rows out of the source"
+        )
 
 
 def _typed_ids(column: pa.ChunkedArray, where: str) -> Findings:
