@@ -17,6 +17,7 @@ from lethe.models import MODELS
 
 SILENT = {
     "serve",  # ends with Ctrl-C
+    "follow",  # the same
     "worker",  # the same
     "follow",  # the same
     "env",  # shell exports
