@@ -21,6 +21,7 @@ from lethe.serving.deployment import Deployment
 from lethe.serving.logs import JsonLines
 from lethe.serving.package import Package
 from tests.serving.conftest import make_workspace, promote
+from tests.serving.test_events import opened
 
 USER, ITEM = "user-003", "item-005"
 
@@ -29,8 +30,10 @@ USER, ITEM = "user-003", "item-005"
 def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Deployment]:
     workspace = make_workspace(tmp_path_factory.mktemp("service") / "workspace")
     tags = {family: promote(workspace, family, seed) for seed, family in enumerate("ab")}
-    deployment = Deployment.parse({"bento": "recommender:1", "families": tags, "default": "b", "max_k": 15}, "test")
+    values = {"bento": "recommender:1", "families": tags, "default": "b", "max_k": 15, "events": {}}
+    deployment = Deployment.parse(values, "test")
     deployment.write(workspace.deployment)
+    opened(workspace.events)
     return workspace, deployment
 
 
@@ -41,6 +44,7 @@ def client(served: tuple[Workspace, Deployment]) -> Iterator[TestClient]:
         patch.setattr(logging.getLogger("lethe"), "propagate", True)  # what the service sets ends with it
         patch.setenv("LETHE_DEPLOYMENT", str(workspace.deployment))
         patch.setenv("LETHE_HIDDEN_USERS", str(workspace.hidden_users))
+        patch.setenv("LETHE_EVENTS", str(workspace.events))
         from bentoml._internal.configuration.containers import BentoMLContainer
         from bentoml._internal.models import ModelStore
 
@@ -80,6 +84,16 @@ def test_a_known_user_is_answered_by_the_model_of_the_family(
     assert [(item["item_id"], item["score"]) for item in items] == expected
     assert {(item["source"], item["reason"]) for item in items} == {("model", "taste")}
     assert answer == {"family": name, "version": served[1].families[name], "source": "model", "known": True}
+
+
+def test_a_session_is_followed_and_its_items_are_not_offered_again(client: TestClient) -> None:
+    body = {"user_id": "session-1", "item_ids": [ITEM]}
+    assert client.post("/v1/events", json=body).json()["taken"] == 1
+    followed = client.post("/v1/recommend", json={"user_id": "session-1", "k": 15}).json()
+    as_history = client.post("/v1/recommend", json={"user_id": "session-2", "k": 15, "history": [ITEM]}).json()
+    assert followed["items"] == as_history["items"]
+    assert followed["source"] != "popular"
+    assert ITEM not in [item["item_id"] for item in followed["items"]]
 
 
 def test_an_unknown_user_is_told_so_and_gets_ten_popular_items(
