@@ -25,6 +25,7 @@ import numpy as np
 import psutil
 import yaml
 
+from benchmarks import forget_goals as goals
 from lethe.core.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
@@ -254,7 +255,15 @@ def report(rows: Sequence[dict[str, Any]], command: str) -> tuple[dict[str, Any]
         lines.append(f"| **{name}** | " + " | ".join(f"{row[name]:,}" for row in rows) + " |")
     slopes = {kind: slope for kind in KINDS if (slope := exponent([r for r in rows if r["ids"] == kind])) is not None}
     lines += ["", *(f"Time ∝ rows^{slope:.2f} ({kind})." for kind, slope in slopes.items())]
-    contents = {"table": "forget-time", "protocol": PROTOCOL, "command": command, "rows": [*rows], "exponents": slopes}
+    lines += ["", *goals.lines(rows)]
+    contents = {
+        "table": "forget-time",
+        "protocol": PROTOCOL,
+        "command": command,
+        "rows": [*rows],
+        "exponents": slopes,
+        "goals": goals.goals(rows),
+    }
     return contents, "\n".join(lines) + "\n"
 
 
