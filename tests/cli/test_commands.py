@@ -19,7 +19,6 @@ SILENT = {
     "serve",  # ends with Ctrl-C
     "follow",  # the same
     "worker",  # the same
-    "follow",  # the same
     "env",  # shell exports
     "demo",  # reports/demo.json
     "data repro",
