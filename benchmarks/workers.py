@@ -19,9 +19,10 @@ import yaml
 
 from benchmarks.scale import made_rows
 from benchmarks.sharded import params_of
+from lethe.build.calling import Runner
 from lethe.build.candidates import Job, train_shard
 from lethe.build.recipe import Recipe
-from lethe.build.runner import Runner, runner
+from lethe.build.runner import runner
 from lethe.config.params import Params
 from lethe.config.sharding import Sharding
 from lethe.core.artifacts import ArtifactStore

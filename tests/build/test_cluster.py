@@ -19,9 +19,10 @@ import yaml
 from distributed import Client, LocalCluster, get_worker
 
 from lethe.build import builder, cluster
+from lethe.build.calling import Here, Runner
 from lethe.build.candidates import Job, Outcome, finish, jobs, train_shard
 from lethe.build.cluster import Cluster
-from lethe.build.runner import ADDRESS, Here, Runner, address, calls_at_once, must_answer, runner
+from lethe.build.runner import ADDRESS, address, calls_at_once, must_answer, runner
 from lethe.build.space import Space
 from lethe.build.trials import Trial
 from lethe.build.tuning import Budget, read_task, search

@@ -13,8 +13,8 @@ import pytest
 
 from flows import training
 from flows.plain import as_completed, flow, task
+from lethe.build.calling import Here
 from lethe.build.candidates import jobs
-from lethe.build.runner import Here
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data

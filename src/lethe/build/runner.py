@@ -8,35 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
 
+from lethe.build.calling import HERE, Runner
 from lethe.config.params import DASK_ADDRESS, Params
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
-
-R = TypeVar("R")
 
 ADDRESS = "LETHE_DASK_ADDRESS"
 """Names the scheduler in place of ``training.dask_address``: what differs between machines isn't in params.yaml."""
 WAITING = 64
 """Calls that wait for a cluster at once. Which of them are under way its scheduler decides, by the workers it has."""
-
-
-class Runner(Protocol):
-    def call(self, function: Callable[..., R], *arguments: object) -> R:
-        """What the function returns. It may be called from many threads."""
-
-
-class Here:
-    """In the thread that asks."""
-
-    def call(self, function: Callable[..., R], *arguments: object) -> R:
-        return function(*arguments)
-
-
-HERE = Here()
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from lethe.build.calling import Runner
 from lethe.build.objectives import Task
-from lethe.build.runner import Runner
 from lethe.build.space import Axis, Space
 from lethe.core.canonical import Json
 from lethe.core.random import Stream

@@ -16,10 +16,11 @@ from pathlib import Path
 import yaml
 from filelock import FileLock, Timeout
 
+from lethe.build.calling import HERE, Runner
 from lethe.build.checks import check_likes
 from lethe.build.judging import judged_by
 from lethe.build.objectives import Task
-from lethe.build.runner import HERE, Runner, runner
+from lethe.build.runner import runner
 from lethe.build.space import Grid, Space
 from lethe.build.trials import Search, TrialProgress, Tuned, count_cells, open_study
 from lethe.config.params import Params

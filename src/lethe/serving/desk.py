@@ -25,7 +25,8 @@ from lethe.serving.asking import Wish
 from lethe.serving.choosing import Choice, RawId, Recommendation, Scored
 from lethe.serving.deployment import Deployment
 from lethe.serving.describing import carriers, described
-from lethe.serving.events import Event, EventBuffer, Unavailable
+from lethe.serving.event import Event
+from lethe.serving.events import EventBuffer, Unavailable
 from lethe.serving.features import FeatureFile
 from lethe.serving.hidden import HiddenUsers
 from lethe.serving.package import Package

@@ -14,12 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from lethe.config.serving import Events
 from lethe.core.keys import fingerprint, subject_digest
 from lethe.errors import LetheError
+from lethe.serving.event import Event
 from lethe.serving.event_file import is_out, key_of, opened, reason, transaction
 
 logger = logging.getLogger(__name__)
@@ -32,15 +32,6 @@ PATIENCE = 5.0
 
 class Unavailable(LetheError):
     """Events can't be taken now; later they may."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """An item that somebody took; how they rated it, if they did; which answer it came of, if that is known."""
-
-    item_id: str
-    rating: float | None = None
-    recommendation: str | None = None
 
 
 class EventBuffer:

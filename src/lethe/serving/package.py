@@ -25,7 +25,7 @@ from lethe.learning.ensemble import Asked, Ensemble
 from lethe.models import MODELS, rates
 from lethe.serving.answers import Source
 from lethe.serving.choosing import ANYTHING, Choice, RawId, Recommendation, Scored, best, varied
-from lethe.serving.events import Event
+from lethe.serving.event import Event
 from lethe.serving.package_info import PackageInfo
 from lethe.serving.sequences import Sequences, liked
 from lethe.serving.situations import Situations, popularity, read_situations, write_situations

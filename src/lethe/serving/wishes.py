@@ -10,7 +10,7 @@ import numpy as np
 from lethe.errors import DataError
 from lethe.serving.asking import Wish
 from lethe.serving.choosing import Cap, Choice
-from lethe.serving.events import Event
+from lethe.serving.event import Event
 from lethe.serving.features import Features
 from lethe.serving.package import Package
 
