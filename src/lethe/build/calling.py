@@ -1,5 +1,5 @@
-"""Who makes a call: this process, or somebody else whom ``runner`` finds. That one reads params.yaml; what stands here is
-in keys, and must not."""
+"""Who makes a call: this process, or somebody else whom ``runner`` finds. That one reads params.yaml; what stands here
+is in keys, and must not."""
 
 from __future__ import annotations
 
