@@ -19,7 +19,8 @@ from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.stores.events import EventStore
 from lethe.forgetting.stores.needles import Needles
 from lethe.serving.event_file import files
-from lethe.serving.events import Event, EventBuffer
+from lethe.serving.event import Event
+from lethe.serving.events import EventBuffer
 from lethe.serving.hidden import HiddenUsers
 from tests.conftest import make_workspace, taste_blocks
 from tests.house import ask, fulfil, train

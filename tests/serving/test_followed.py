@@ -20,7 +20,8 @@ from lethe.models import MODELS, configure
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import BadRequest, Desk, NotServed
 from lethe.serving.event_file import Named, keep_out
-from lethe.serving.events import Event, Unavailable
+from lethe.serving.event import Event
+from lethe.serving.events import Unavailable
 from lethe.serving.hidden import Everybody, HiddenUsers, publish
 from lethe.serving.package import Package, write_package
 from lethe.serving.sequences import Sequences
