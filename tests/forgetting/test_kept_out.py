@@ -18,8 +18,8 @@ from lethe.forgetting import certificate, intake, rotation, standing
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.stores.events import EventStore
 from lethe.forgetting.stores.needles import Needles
-from lethe.serving.event_file import files
 from lethe.serving.event import Event
+from lethe.serving.event_file import files
 from lethe.serving.events import EventBuffer
 from lethe.serving.hidden import HiddenUsers
 from tests.conftest import make_workspace, taste_blocks

@@ -16,8 +16,8 @@ from lethe.core import keys
 from lethe.core.keys import subject_digest
 from lethe.errors import ConfigError
 from lethe.serving import events as buffers
-from lethe.serving.event_file import Named, count, discard, files, keep_out, make, transaction, wipe
 from lethe.serving.event import Event
+from lethe.serving.event_file import Named, count, discard, files, keep_out, make, transaction, wipe
 from lethe.serving.events import EventBuffer, Unavailable
 
 NOBODY = Named()

@@ -19,8 +19,8 @@ from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import BadRequest, Desk, NotServed
-from lethe.serving.event_file import Named, keep_out
 from lethe.serving.event import Event
+from lethe.serving.event_file import Named, keep_out
 from lethe.serving.events import Unavailable
 from lethe.serving.hidden import Everybody, HiddenUsers, publish
 from lethe.serving.package import Package, write_package
