@@ -21,6 +21,7 @@ from lethe.errors import DeploymentError
 from lethe.serving.bentos import bento_folder, deployment_of
 from lethe.serving.deployment import Deployment
 from lethe.serving.shadow import Compared
+from tests.conftest import ROOT
 
 
 def promote(workspace: Workspace, family: str, content: str) -> str:
@@ -131,7 +132,7 @@ def test_the_nightly_flow_deploys_and_goes_back_where_the_service_refuses(
 def test_what_forgets_and_what_goes_back_is_deployed_without_limits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "params.yaml").write_text("{}")
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (tmp_path / "dvc.yaml").write_text("stages: {}\n")
     mark(Workspace(tmp_path))
     monkeypatch.chdir(tmp_path)
