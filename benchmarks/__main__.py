@@ -430,6 +430,23 @@ def redeploys(
 
 
 @app.command()
+def answers(
+    project: Annotated[
+        Path, typer.Option(help="Where a service runs: what make demo and lethe deploy leave.")
+    ] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Ask a service for all users of its data: none of what they have, all known: reports/tables/answers.{json,md}."""
+    from benchmarks.answers import measure, report
+
+    contents, text = report(measure(project.resolve(), lambda line: typer.echo(line, err=True)), _command())
+    _publish("answers", contents, text, as_json, commit)
+    if contents["seen"] or contents["unknown"]:
+        raise SystemExit(1)
+
+
+@app.command()
 def up(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
