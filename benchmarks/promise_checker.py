@@ -89,7 +89,11 @@ class Files:
         spelt = {user.encode(), json.dumps(user)[1:-1].encode()}
         folders = ("data", "artifacts", ".lethe", ".dvc", "certificates", "reports", "suppression")
         files = [path for name in folders for path in (self.root / name).rglob("*") if path.is_file()]
-        return sum(any(text in path.read_bytes() for text in spelt) for path in files)
+        # An id that is written as a number is may be one: 0.3333333333333333 is a figure of many. As text it is quoted.
+        quoted = {b'"%b"' % text for text in spelt} if _is_number(user) else spelt
+        return sum(
+            any(text in path.read_bytes() for text in (quoted if path.suffix == ".json" else spelt)) for path in files
+        )
 
     def _held_ids(self) -> set[str]:
         tables = [pq.read_table(path) for path in sorted(self.root.glob("data/*/ingested/interactions.parquet"))]
@@ -229,6 +233,14 @@ def _parquet(folder: Path) -> Iterator[Path]:
             with path.open("rb") as file:
                 if file.read(4) == b"PAR1":
                     yield path
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _differing(claims: Iterable[tuple[str, object, object]]) -> Iterator[str]:

@@ -45,6 +45,24 @@ def test_the_checker_digests_tables_as_the_product_does(users: np.ndarray, tmp_p
     assert promise_checker.digest(pq.read_table(tmp_path / "t.parquet")) == made.digest()
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "traces"),
+    [
+        ("reports/quality.json", '{"ndcg@10": [0.3333333333333333, 1.0]}', 0),
+        ("reports/quality.json", '{"user": "0.3333333333333333"}', 1),
+        ("reports/served.csv", "user\n0.3333333333333333\n", 1),
+    ],
+)
+def test_a_figure_is_no_trace_of_an_id_that_looks_like_one(
+    file: str, content: str, traces: int, tmp_path: Path
+) -> None:
+    path = tmp_path / file
+    path.parent.mkdir()
+    path.write_text(content)
+    ask = {"dataset": "tiny", "user": "0.3333333333333333", "items": [], "also_item": False, "elsewhere": False}
+    assert promise_checker.Files(tmp_path, tmp_path).left(ask) == traces
+
+
 class Forgotten:
     """Two users of a workspace forgotten by the product's steps; what the checker counted before."""
 
