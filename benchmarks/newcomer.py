@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pyarrow.parquet as pq
+
+from benchmarks.prefect_server import free_port
 
 ROOT = Path(__file__).parent.parent
 TIMEOUT = 900
@@ -150,7 +151,7 @@ def named_options(line: str) -> list[str]:
 def _use(lethe: _Lethe) -> None:
     lethe.must("train", "train")
     ids = pq.read_table(next((lethe.folder / "shop").glob("data/*/ingested/interactions.parquet")))["user"]
-    user, port = ids[len(ids) // 2].as_py(), _free_port()
+    user, port = ids[len(ids) // 2].as_py(), free_port()
     lethe.done.commands += 1
     begun = time.monotonic()
     server = lethe.start("serve", "--port", str(port))
@@ -191,12 +192,6 @@ def _ask(port: int, user: int | str) -> dict[str, Any]:
     if answer.status_code != 200:
         raise Stopped(f"answer: status {answer.status_code}")
     return dict(answer.json())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def run(folder: Path, files: list[Path], say: Callable[[str], None], *, whole: bool = True) -> dict[str, Any]:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -15,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import yaml
 
+from benchmarks.prefect_server import free_port
+from benchmarks.prefect_server import prefect_server as started
 from lethe.config.source import SyntheticSource
 from lethe.core.process import run_flow
 from lethe.core.workspace import Workspace
@@ -65,42 +63,15 @@ def make_workspace(folder: Path, users: int = 60, items: int = 40, each: int = 1
     return Workspace(folder)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def prefect_server(of: Workspace | None = None) -> Iterator[None]:
     """One real Prefect server for all flows; its database is in a workspace, or in a folder of its own."""
-    with tempfile.TemporaryDirectory(prefix="lethe-prefect-") as folder:
-        workspace, port = of or Workspace(Path(folder)), free_port()
-        workspace.prefect_home.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
-        process = subprocess.Popen(
-            command, env=workspace.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+    with tempfile.TemporaryDirectory(prefix="lethe-prefect-") as folder, started(of or Workspace(Path(folder))) as url:
+        os.environ["PREFECT_API_URL"] = url
         try:
-            end = time.monotonic() + 300
-            while not _healthy(port):
-                if process.poll() is not None or time.monotonic() > end:
-                    raise DeploymentError("Prefect's server did not start")
-                time.sleep(0.2)
-            os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
             yield
         finally:
             os.environ.pop("PREFECT_API_URL", None)
-            process.terminate()
-            process.wait(60)
-
-
-def _healthy(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/api/health", trust_env=False, timeout=2).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 @contextmanager

@@ -26,6 +26,7 @@ import numpy as np
 import psutil
 import yaml
 
+from benchmarks.prefect_server import free_port
 from lethe.build.inputs import PackageInputs
 from lethe.build.registry import Registry
 from lethe.core.artifacts import ArtifactStore, Reference
@@ -112,13 +113,6 @@ def built(workspace: Workspace, size: Size, seed: int) -> Deployment:
     )
     tag = Registry(workspace).promote("family", package, reason="benchmark", metrics={})
     return deploy.shipped(workspace, deploy.build_bento(workspace, {"family": tag}))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 @contextmanager

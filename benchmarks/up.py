@@ -16,7 +16,8 @@ from typing import Any, TypedDict
 import httpx
 import psutil
 
-from benchmarks.serving import Size, free_port, made
+from benchmarks.prefect_server import free_port
+from benchmarks.serving import Size, made
 from lethe.core.format import mark
 from lethe.core.shipped import shipped_root
 from lethe.core.workspace import Workspace

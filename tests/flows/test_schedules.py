@@ -19,13 +19,13 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
+from benchmarks.prefect_server import free_port, prefect_server
 from lethe.core.workspace import Workspace
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.standing import DueSoon, due_soon, ledger
 from lethe.serving import deploy
 from tests.conftest import ROOT, make_workspace, taste_blocks
 from tests.postgres import PostgresServer, new_database
-from tests.prefect_server import free_port, prefect_server
 
 NOW = datetime.now(UTC)
 FLOWS = ("nightly", "forgetting", "audit", "watch", "epoch")

@@ -15,14 +15,14 @@ import httpx
 import pytest
 import yaml
 
+from benchmarks.prefect_server import free_port
+from benchmarks.prefect_server import prefect_server as started
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.errors import DataError, LetheError, Unreachable
 from lethe.forgetting import certificate
 from lethe.serving import deploy
 from tests.conftest import make_workspace, taste_blocks
-from tests.prefect_server import free_port
-from tests.prefect_server import prefect_server as started
 
 USERS = [f"user-{number:03d}" for number in range(24)]
 

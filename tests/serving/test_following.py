@@ -15,13 +15,13 @@ import httpx
 import pytest
 import yaml
 
+from benchmarks.prefect_server import free_port
 from lethe.core.format import mark
 from lethe.core.workspace import Workspace
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.standing import ledger
 from lethe.serving import deploy
 from tests.conftest import ROOT
-from tests.prefect_server import free_port
 from tests.serving.conftest import make_workspace
 from tests.serving.test_hidden_ledger import complete
 from tests.serving.test_server import released
@@ -50,7 +50,7 @@ def start(workspace: Workspace, *arguments: str, **environment: str) -> subproce
 def replicas(workspace: Workspace) -> Iterator[dict[int, subprocess.Popen[str]]]:
     """{port: process} of a replica, started while nothing is deployed yet."""
     ledger(workspace)
-    ports = [free_port() for _ in range(1)]
+    ports = [free_port()]
     roles = f"operator:{KEY}"
     started = {
         port: start(workspace, LETHE_PORT=str(port), LETHE_HOST="0.0.0.0", LETHE_API_KEYS=roles) for port in ports

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.prefect_server import free_port
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
@@ -44,13 +45,6 @@ def released(workspace: Workspace, seeds: dict[str, int]) -> Deployment:
     assert deployment.families == tags
     deploy.redeploy(workspace, deployment)
     return deployment
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def figures(server: Server) -> str:
