@@ -54,7 +54,7 @@ EPOCHS, LONG_EPOCHS = 8, 2
 LONG = {"gmf", "neumf", "gru4rec", "ra-lst", "convncf"}
 BESIDE = {
     *("sasrec", "fm", "nfm", "deepfm", "cfm", "rating-mlp", "mult-vae", "directau", "ra-lst-exact"),
-    *("sbpr", "samn", "cmf", "mc-bpr", "nmtr", "cke", "cfkg", "ripplenet", "kgat"),
+    *("hstu", "xsimgcl", "enmf-quadratic", "sbpr", "samn", "cmf", "mc-bpr", "nmtr", "cke", "cfkg", "ripplenet", "kgat"),
 }
 """Baselines whose time no goal names: they are measured while other work uses the GPU too."""
 BUDGET = 110

@@ -85,7 +85,9 @@ MODEL_SETTINGS = {
     "cfm": SMALL | {"channels": 4},
     "ripplenet": SMALL | {"memory": 4},
     "kgat": SMALL | {"layers": [4]},
-    **dict.fromkeys(("directau", "sasrec", "fm", "nfm", "deepfm", "sbpr", "samn"), SMALL),
+    **dict.fromkeys(
+        ("directau", "sasrec", "hstu", "xsimgcl", "enmf-quadratic", "fm", "nfm", "deepfm", "sbpr", "samn"), SMALL
+    ),
     **dict.fromkeys(("cmf", "mc-bpr", "nmtr", "cke", "cfkg", "rating-mlp"), SMALL),
 }
 

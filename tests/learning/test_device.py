@@ -37,6 +37,8 @@ from tests.card import CARD, pretended
 
 WAITS = {
     "sasrec",
+    "hstu",
+    "xsimgcl",
     "fm",
     "nfm",
     "deepfm",

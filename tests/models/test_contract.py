@@ -11,6 +11,7 @@ _GRU: Values = {"embedding_dim": 4, "num_negatives": 20, "learning_rate": 0.02, 
 _FM: Values = {"embedding_dim": 8}
 _LFM: Values = {"embedding_dim": 8, "init_std": 0.3, "epochs": 60, "reg": 0.05}
 _LARGE_STEPS: Values = {"embedding_dim": 8, "batch_size": 0, "learning_rate": 0.05}
+_STEPS: Values = {"embedding_dim": 8, "learning_rate": 0.02, "epochs": 40, "num_layers": 1, "dropout": 0.1}
 _PAIRS: Values = _LARGE_STEPS | {"init_std": 0.1, "num_negatives": 4, "reg": 0.1, "epochs": 60}
 SMALL = {
     "ensfm": _FM,
@@ -37,7 +38,10 @@ SMALL = {
     "ripplenet": _LARGE_STEPS | {"epochs": 60, "memory": 8, "hops": 1, "num_negatives": 2},
     "rating-mlp": _LARGE_STEPS | {"layers": (8,), "epochs": 60},
     "kgat": _LARGE_STEPS | {"epochs": 40, "layers": (4,)},
-    "sasrec": {"embedding_dim": 8, "learning_rate": 0.02, "epochs": 40, "num_layers": 1, "dropout": 0.1},
+    "sasrec": _STEPS,
+    "hstu": _STEPS,
+    "xsimgcl": _LARGE_STEPS | {"epochs": 60},
+    "enmf-quadratic": {"embedding_dim": 8, "squared_dim": 2, "epochs": 60},
 }
 """Settings of models whose own are for far more rows than the checkerboard has."""
 
@@ -62,6 +66,9 @@ BRIEF = {
     "mult-vae",
     "directau",
     "sasrec",
+    "hstu",
+    "xsimgcl",
+    "enmf-quadratic",
     "fm",
     "nfm",
     "deepfm",

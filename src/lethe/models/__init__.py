@@ -115,6 +115,9 @@ MODELS = Models(
         "ripplenet": "ripplenet.RippleNet",
         "kgat": "kgat.KGAT",
         "rating-mlp": "rating_mlp.RatingMLP",
+        "xsimgcl": "xsimgcl.XSimGCL",
+        "hstu": "hstu.HSTU",
+        "enmf-quadratic": "enmf_quadratic.ENMFQuadratic",
         "weighted-cooccurrence": "weighted_cooccurrence.WeightedCooccurrence",
     }
 )

@@ -93,10 +93,14 @@ class SASRec(base.Model):
         d = config.embedding_dim
         self.items = nn.Parameter(torch.zeros(shape.num_items, d))
         self.positions = nn.Parameter(torch.zeros(config.max_length, d))
-        self.blocks = nn.ModuleList(_Block(d, config.heads) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(self.block() for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(d)
         self.register_buffer("states", torch.zeros(shape.num_users, d))
         self.sequences = Sequences(np.zeros(shape.num_users + 1, dtype=np.int64), np.empty(0, dtype=np.int64))
+
+    def block(self) -> nn.Module:
+        """One of the layers, empty: what is called with x, the steps that each sees, dropout and its generator."""
+        return _Block(self.config.embedding_dim, self.config.heads)
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         """All matrices and vectors N(0, 1/d); biases 0, normalisations 1."""
