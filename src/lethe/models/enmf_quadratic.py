@@ -1,4 +1,4 @@
-"""ENMF with a head that is not linear, and still without sampling: the score has a square beside the product.
+"""ENMF with a quadratic head, learnt without sampling: the score is a product and the square of another.
 
 Chapter 7 of Chen's thesis leaves such a head open; this is ours, by Theorem 3.1 of the same thesis:
 

@@ -55,7 +55,8 @@ class _Block(nn.Module):
             functional.silu(normed @ weight) for weight in (self.gate, self.value, self.query, self.key)
         )
         # [B, heads, L, d']
-        value, query, key = (part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in (value, query, key))
+        split = (*x.shape[:2], self.heads, -1)
+        value, query, key = (part.reshape(split).transpose(1, 2) for part in (value, query, key))
         apart = (steps[:, None] - steps).clamp_min(0)  # [L, L]
         bias = functional.embedding(apart, self.distances).permute(2, 0, 1)  # [heads, L, L]
         weights = functional.silu(query @ key.transpose(2, 3) + bias) / self.max_length

@@ -121,7 +121,7 @@ class XSimGCL(towers.TwoTower):
         )
         value = losses.bpr((user * positive).sum(dim=1), (user * negative).sum(dim=1))
         if config.contrast_weight:
-            sides = (users.unique(), offset + positives.unique())
+            sides = (torch.unique(users), offset + torch.unique(positives))
             apart = sum(disagreement(final[rows], between[rows], config.temperature) for rows in sides)
             value = value + config.contrast_weight * len(users) * apart
         if config.reg:
