@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lethe.evaluation import evaluate_users, rank_situations, rank_users
+from lethe.evaluation import evaluate_users, lists, rank_situations, rank_users
+from lethe.evaluation.diversity import gini, unlikeness
 from lethe.evaluation.lists import STEP, best_of
 from lethe.evaluation.quality import (
     LEAST,
@@ -105,6 +106,37 @@ def test_coverage_novelty_and_popularity_by_hand() -> None:
     assert two.popularity == pytest.approx(1 / ((4 * 4 + 2 * 2 + 2 * 1) / 8))
     assert quality.groups == ()
     assert quality.intervals["hr@1"] == (0.0, 1.0)
+    # Item 12 is listed twice, the others never: (2·4 - 5) 2 / (4·2). With 13 as often: (1 + 3) 2 / (4·4).
+    assert (one.gini, two.gini) == (0.75, 0.5)
+    # Nobody has both 12 and 13; a list of one item has nothing to compare.
+    assert (one.diversity, two.diversity) == (None, 1.0)
+
+
+def test_diversity_is_one_less_the_cosine_of_two_items_users() -> None:
+    """Item 0 has users 0 to 3, item 1 users 0 and 1, item 2 user 1, item 3 nobody."""
+    users, items = np.array([0, 1, 2, 3, 0, 1, 1]), np.array([0, 0, 0, 0, 1, 1, 2])
+    listed = np.array([[0, 1, 2], [2, 3, -1]])
+    # Two of √(4·2) users are both's; of items 0 and 2 one of √4, of 1 and 2 one of √2; item 3 is like none.
+    first, second = 2 / 8**0.5, (2 / 8**0.5 + 1 / 2 + 1 / 2**0.5) / 3
+    expected = [1 - second / 2, None, 1 - first / 2]
+    assert unlikeness(listed, (3, 1, 2), users, items) == [pytest.approx(e) if e else None for e in expected]
+
+
+def test_ginis_coefficient_by_hand() -> None:
+    assert gini(np.array([3, 3, 3])) == 0
+    assert gini(np.array([0, 0, 0, 8])) == 0.75
+    # (-2·1 + 0·2 + 2·3) / (3·6), whatever the order.
+    assert gini(np.array([2, 1, 3])) == pytest.approx(4 / 18)
+
+
+def test_a_sample_of_the_lists_is_evenly_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "SAMPLE", 3)
+    seen = table(*((user, user) for user in range(7)))
+    scores = np.eye(7, dtype=np.float32)[:, ::-1]
+    catalogue, held_out = Catalogue.of(seen), table(*((user, 6 - user) for user in range(7)))
+    ranked = rank_users(lambda users: scores[users], catalogue, seen, held_out, cutoffs=(1,), metrics=("hr",))
+    # Of users 0, 3 and 6. User 3's best is their own, so that the next comes first.
+    assert ranked.sample.tolist() == [[6], [0], [0]]
 
 
 def test_groups_are_by_history_and_their_means_weigh_up_to_all() -> None:
@@ -122,6 +154,8 @@ def test_groups_are_by_history_and_their_means_weigh_up_to_all() -> None:
         own = (rows >= group.least) & (rows <= group.most)
         assert group.users == own.sum()
         assert group.metrics["recall@5"] == pytest.approx(ranked.values["recall@5"][own].mean())
+    values = [group.metrics["recall@5"] for group in groups]
+    assert ranking_quality(ranked, catalogue, ["recall@5"], (5,), seen).gap("recall@5") == max(values) - min(values)
     assert ranked.values["recall@5"].sum() == pytest.approx(sum(g.users * g.metrics["recall@5"] for g in groups))
 
 

@@ -1,4 +1,4 @@
-"""What lists show: the first items of each user's ranking, and how many lists hold each item."""
+"""What lists show: the first items of each user's ranking, how many lists hold each item, and some of the lists."""
 
 from __future__ import annotations
 
@@ -13,19 +13,26 @@ from lethe.evaluation.ranking_device import best_there
 
 STEP = 64
 """Scores that are looked at together: most of them hold nothing that belongs on a list."""
+SAMPLE = 1000
+"""Lists that are kept, at most: comparing the items of a list with each other costs more than to rank them."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """Counts of lists, which grow with each block of users: no list is kept."""
+    """Counts of lists, which grow with each block of users, and a sample of the lists."""
 
     cutoffs: tuple[int, ...]
     counts: np.ndarray
     """[cutoffs, num_items] int64: how many lists, as long as each cutoff, hold the item."""
+    sample: np.ndarray
+    """[S, L] int64: the lists of every ``stride``-th user, -1 beyond their end."""
+    stride: int
 
     @classmethod
-    def of(cls, cutoffs: Sequence[int], num_items: int) -> Shown:
-        return cls(tuple(cutoffs), np.zeros((len(cutoffs), num_items), dtype=np.int64))
+    def of(cls, cutoffs: Sequence[int], num_items: int, num_lists: int) -> Shown:
+        stride = max(-(-num_lists // SAMPLE), 1)
+        counts = np.zeros((len(cutoffs), num_items), dtype=np.int64)
+        return cls(tuple(cutoffs), counts, np.full((-(-num_lists // stride), max(cutoffs)), -1, dtype=np.int64), stride)
 
     def add(self, scores: np.ndarray | Tensor, rows: np.ndarray, indptr: np.ndarray, masked: np.ndarray) -> None:
         """Count the lists of a block of users: ``scores`` [B, N] are finite, those on a device -inf where masked."""
@@ -38,6 +45,8 @@ class Shown:
         for cutoff, counts in zip(self.cutoffs, self.counts, strict=True):
             items = listed[:, :cutoff]
             counts += np.bincount(items[items >= 0], minlength=num_items)
+        kept = rows % self.stride == 0
+        self.sample[rows[kept] // self.stride, : listed.shape[1]] = listed[kept]
 
 
 @njit(nogil=True, cache=True)

@@ -13,6 +13,7 @@ from pydantic import Field
 from scipy.special import stdtrit
 
 from lethe.config.section import Section
+from lethe.evaluation.diversity import gini, unlikeness
 from lethe.evaluation.ranking import Ranked, is_first
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.ids import Ids
@@ -51,6 +52,11 @@ class Listed(Section):
     """Mean of -log2(share of users who have the item) over all places of the lists, in bits."""
     popularity: float
     """How many users have an item of the lists, over how many have the item of a row of history: 1 is no bias."""
+    gini: float | None = None
+    """Gini's coefficient of how often each item of the catalogue is listed: 0 where all are as often."""
+    diversity: float | None = None
+    """1 - the mean cosine of every two items of a list, as sets of the users who have them; over some of the lists.
+    None for lists of one item."""
 
 
 class Quality(Section):
@@ -62,6 +68,11 @@ class Quality(Section):
     """From the least active to the most."""
     lists: tuple[Listed, ...] = ()
     """By cutoff; none where ratings are predicted and nothing is listed."""
+
+    def gap(self, metric: str) -> float | None:
+        """Between the group for which a metric is highest and the one for which it is lowest."""
+        values = [group.metrics[metric] for group in self.groups if metric in group.metrics]
+        return max(values) - min(values) if len(values) > 1 else None
 
 
 def ranking_quality(
@@ -77,7 +88,7 @@ def ranking_quality(
             _activity(people, seen),
             owner,
         ),
-        lists=_lists(ranked.shown, catalogue, cutoffs, seen),
+        lists=_lists(ranked, catalogue, cutoffs, seen),
     )
 
 
@@ -165,17 +176,27 @@ def group_bounds(activity: np.ndarray) -> list[int]:
     return bounds
 
 
-def _lists(shown: np.ndarray, catalogue: Catalogue, cutoffs: Sequence[int], seen: Interactions) -> tuple[Listed, ...]:
+def _lists(ranked: Ranked, catalogue: Catalogue, cutoffs: Sequence[int], seen: Interactions) -> tuple[Listed, ...]:
     pairs = is_first(seen.user_ids) | is_first(seen.item_ids)
     items = catalogue.items.encode(seen.item_ids[pairs])
     # An item that nobody has is as new as one that one user has.
     having = np.maximum(np.bincount(items[items >= 0], minlength=len(catalogue.items)), 1)
     usual = np.square(having, dtype=np.float64).sum() / having.sum()
-    bits = np.log2(max(int(is_first(seen.user_ids).sum()), 1) / having)
+    first = is_first(seen.user_ids)
+    bits = np.log2(max(int(first.sum()), 1) / having)
+    owners = (np.cumsum(first) - 1)[pairs]
+    diverse = unlikeness(ranked.sample, cutoffs, owners[items >= 0], items[items >= 0])
     listed = []
-    for cutoff, counts in zip(cutoffs, shown, strict=True):
+    for cutoff, counts, diversity in zip(cutoffs, ranked.shown, diverse, strict=True):
         if places := int(counts.sum()):
-            coverage, popularity = float((counts > 0).mean()), float(counts @ having / places / usual)
-            novelty = float(counts @ bits / places)
-            listed.append(Listed(cutoff=cutoff, coverage=coverage, novelty=novelty, popularity=popularity))
+            listed.append(
+                Listed(
+                    cutoff=cutoff,
+                    coverage=float((counts > 0).mean()),
+                    novelty=float(counts @ bits / places),
+                    popularity=float(counts @ having / places / usual),
+                    gini=gini(counts),
+                    diversity=diversity,
+                )
+            )
     return tuple(listed)

@@ -60,7 +60,7 @@ def evaluate_users(
 
     As ``rank_users``, which counts what was listed too.
     """
-    return _rank(score, catalogue, seen, held_out, cutoffs, metrics, None).values
+    return _rank(score, catalogue, seen, held_out, cutoffs, metrics, show=False).values
 
 
 class Ranked(NamedTuple):
@@ -72,6 +72,8 @@ class Ranked(NamedTuple):
     """{"recall@20": [U], ..., "cold_users": [U]}."""
     shown: np.ndarray
     """[cutoffs, num_items] int64: how many lists, as long as each cutoff, hold the item."""
+    sample: np.ndarray
+    """[S, L] int64: dense items of some of the lists, evenly chosen, -1 beyond a list's end."""
 
 
 def rank_users(
@@ -93,7 +95,7 @@ def rank_users(
     Raises ConfigError for an unknown metric or a cutoff below 1, DataError for an empty ``held_out`` or scores that are
     not numbers.
     """
-    return _rank(score, catalogue, seen, held_out, cutoffs, metrics, Shown.of(cutoffs, len(catalogue.items)))
+    return _rank(score, catalogue, seen, held_out, cutoffs, metrics, show=True)
 
 
 def _rank(
@@ -103,7 +105,8 @@ def _rank(
     held_out: Interactions,
     cutoffs: Sequence[int],
     metrics: Sequence[str] | None,
-    shown: Shown | None,
+    *,
+    show: bool,
 ) -> Ranked:
     names = DEFAULT_METRICS if metrics is None else metrics
     unknown = [name for name in names if name not in METRICS]
@@ -119,6 +122,7 @@ def _rank(
     masked, tests = (_Rows.of(people, catalogue.items, table) for table in (seen, held_out))
     known, cold = np.flatnonzero(users >= 0), np.flatnonzero(users < 0)
     hits = np.zeros((len(people), max(cutoffs)), dtype=np.bool_)
+    shown = Shown.of(cutoffs, len(catalogue.items), len(people)) if show else None
     _mark_hits(lambda rows: score(users[rows]), known, masked, tests, hits, shown)
     if len(cold):
         popular = popularity(catalogue, seen)
@@ -126,7 +130,8 @@ def _rank(
     sizes = _distinct_items(people, held_out)
     values = {f"{name}@{cutoff}": METRICS[name](hits, sizes, cutoff) for name in names for cutoff in cutoffs}
     values["cold_users"] = (users < 0).astype(np.float64)
-    return Ranked(people.values, values, np.zeros((0, 0), np.int64) if shown is None else shown.counts)
+    nothing = np.zeros((0, 0), np.int64)
+    return Ranked(people.values, values, *((nothing, nothing) if shown is None else (shown.counts, shown.sample)))
 
 
 def popularity(catalogue: Catalogue, seen: Interactions) -> np.ndarray:

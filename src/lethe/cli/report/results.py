@@ -100,6 +100,8 @@ def _by_activity(report: FamilyReport, measured: list[CandidateReport]) -> Itera
         )
         for place, group in enumerate(first)
     )
+    gaps = tuple(_figure(one.quality["test"].gap(metric)) for one in measured if one.name in groups)
+    rows += (("widest gap", "", *gaps),)
     yield Table(f"Test {metric} of {report.family} by users' activity", columns, rows, folded=True)
 
 
@@ -119,16 +121,22 @@ def _lists(report: FamilyReport, measured: list[CandidateReport]) -> Iterator[Bl
         by_length = {listed.cutoff: listed for listed in candidate.quality["test"].lists} if candidate.quality else {}
         if by_length:
             listed = by_length.get(int(cutoff) if cutoff else 0, next(iter(by_length.values())))
-            figures = (f"{listed.coverage:.1%}", f"{listed.novelty:.2f}", f"{listed.popularity:.2f}")
-            rows.append((candidate.name, f"{listed.cutoff}", *figures))
+            figures = map(_two, (listed.novelty, listed.popularity, listed.gini, listed.diversity))
+            rows.append((candidate.name, f"{listed.cutoff}", f"{listed.coverage:.1%}", *figures))
     if rows:
-        columns = ("candidate", ">list of", ">items covered", ">novelty, bits", ">popularity")
+        columns = ("candidate", ">list of", ">items covered", ">novelty, bits", ">popularity", ">Gini", ">diversity")
         yield Table(f"What the lists of {report.family} hold", columns, tuple(rows))
         yield Text(
             "Covered: items of the catalogue that are on at least one list. Novelty: how rare the listed items are; one"
             " bit more is half as many users. Popularity: how many users have a listed item, over how many have one of"
-            " a user's history; above 1 leans to what is popular."
+            " a user's history; above 1 leans to what is popular. Gini: how unevenly items are listed, 0 where each is"
+            " as often, near 1 where few take all places. Diversity: 1 less the mean cosine of two items of a list, as"
+            " sets of their users; 0 where all have the same users."
         )
+
+
+def _two(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _all_metrics(report: FamilyReport, measured: list[CandidateReport]) -> Block:
