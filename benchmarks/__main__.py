@@ -106,6 +106,30 @@ def tune(
 
 
 @app.command()
+def tune_all(
+    budget: Annotated[float, typer.Option(help="Seconds of each search.")] = 15.0,
+    model: Annotated[list[str] | None, typer.Option(help="Only this model; repeatable.")] = None,
+    again: Annotated[bool, typer.Option(help="Search again where it is done already.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Every model tuned on two datasets against its defaults: reports/tables/tune-all.{json,md}. Resumed by model."""
+    from benchmarks import tune_all as tuning
+    from lethe.models import MODELS, configure
+
+    for name in model or []:
+        configure(name, {}, "--model")
+    work = WORK / "tune-all"
+    if again:
+        shutil.rmtree(work, ignore_errors=True)
+    rows = tuning.measure(work, model or list(MODELS), budget, lambda line: typer.echo(line, err=True))
+    contents, text = tuning.report(rows, budget, _command())
+    _publish("tune-all", contents, text, as_json, commit)
+    if contents["validation"].get("worse"):
+        raise SystemExit(1)
+
+
+@app.command()
 def tune_shards(
     method: Annotated[list[str], typer.Option(help="Methods of receraser-ml1m; repeatable.")],
     model: Annotated[str, typer.Option(help="BPR, WMF or LightGCN.")] = "WMF",

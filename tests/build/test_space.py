@@ -61,6 +61,19 @@ def test_a_class_is_heard_before_its_bases() -> None:
     assert MODELS["enmf-i"].Config.searched() == MODELS["enmf-u"].Config.searched()
 
 
+def test_the_sizes_that_are_searched_go_by_how_much_data_there_are() -> None:
+    def sizes(smaller: int | None, model: str = "wmf") -> list[int]:
+        return list(Space(model, smaller=smaller).axes()["embedding_dim"].values)
+
+    assert sizes(None) == sizes(1_000) == [8, 16, 32, 64, 128, 256]
+    assert sizes(100) == [8, 16, 32, 64]
+    assert sizes(20) == [8, 16, 64], "what the search begins with is always tried"
+    assert sizes(200_000) == [8, 16, 32, 64, 128, 256, 512, 1024]
+    assert sizes(200_000, "convncf") == [16, 32, 64], "a choice has no values beyond it"
+    space = Space("wmf", {"embedding_dim": 64}, smaller=100)
+    assert space.edges({"embedding_dim": 64}) == (), "the data carry no more"
+
+
 def test_edges_are_named_except_where_an_option_ends_there() -> None:
     ease = Space("ease")
     assert ease.edges({"reg": 20_000.0}) == ("reg (highest)",)

@@ -13,7 +13,7 @@ from lethe.build import objectives, tuning
 from lethe.build.objectives import Task
 from lethe.build.recipes import recipes
 from lethe.build.space import Axis, Space
-from lethe.build.trials import Trial, Tuned
+from lethe.build.trials import Trial, Tuned, count_cells
 from lethe.build.tuning import Budget, search, tune
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
@@ -197,6 +197,61 @@ def test_tune_writes_what_the_pipeline_then_reads(tiny: Workspace) -> None:
     recipe = recipes(tiny, params, "plain")[1]
     assert recipe.config["negative_weight"] == found.values["negative_weight"]
     assert (tiny.state / "tuning" / "tiny-wmf.sqlite").is_file()
+
+
+def test_what_an_earlier_search_left_stays_where_it_is_better(tiny: Workspace) -> None:
+    rows = taste_blocks()
+    held = np.arange(len(rows)) % 7 == 0
+    rows.take(~held).write(tiny.split("tiny", "train"))
+    rows.take(held).write(tiny.split("tiny", "valid"))
+    options: dict[str, Any] = {"command": "here", "metric": "ndcg@5"}
+    params, poor = Params.read(tiny.params), {"reg": 1e12}
+    best = tune(tiny, params, "wmf", "tiny", grid={"reg": [0.05]}, **options)
+    worst = tune(tiny, params, "wmf", "tiny", base=poor, grid={"dropout": [0.4]}, **options)
+    assert worst.value < best.value
+    path = tiny.root / "params" / "tiny" / "wmf.yaml"
+    assert yaml.safe_load(path.read_text()) == worst.values, "what --set says is wanted"
+    tune(tiny, params, "wmf", "tiny", grid={"reg": [0.05]}, **options)
+    before = path.read_bytes()
+    poorer = params.model_copy(update={"models": {"wmf": poor}})
+    less = tune(tiny, poorer, "wmf", "tiny", grid={"dropout": [0.4]}, **options)
+    assert less.standing is not None
+    assert less.standing > less.value
+    assert path.read_bytes() == before
+
+
+def test_a_budget_of_time_ends_a_search_after_the_settings_it_begins_with_and_more_time_resumes_it(
+    tmp_path: Path,
+) -> None:
+    train, valid = parts()
+    space = Space("item-knn")
+    seen: list[Trial] = []
+
+    def spend(seconds: float) -> Tuned:
+        budget = Budget(count_cells(space.axes()), 3, seconds=seconds)
+        return search(space, Task(train, valid, "recall@5"), budget, tmp_path / "a.sqlite", seen.append)
+
+    first = spend(1e-9)
+    assert [trial.number for trial in seen] == [0]
+    assert not first.better
+    assert first.value == first.default
+    spend(0.5)
+    assert [trial.number for trial in seen] == list(range(len(seen)))
+    assert len(seen) > 1
+    with pytest.raises(ConfigError, match="budget: 0 seconds must be more than 0"):
+        spend(0)
+
+
+def test_no_model_is_left_worse_than_it_was_and_a_search_that_found_nothing_says_so(tmp_path: Path) -> None:
+    def nearest_to_the_default(model: Model) -> float:
+        return -abs(float(model.config.neighbours) - 50)
+
+    tuned, _ = run(
+        tmp_path / "a.sqlite", trials=9, model="item-knn", base={}, grid=None, objective=nearest_to_the_default
+    )
+    assert (tuned.value, tuned.better) == (tuned.default, False)
+    tuning.write_tuned(tmp_path / "item-knn.yaml", tuned, "command")
+    assert "# None was better than the settings of the start" in (tmp_path / "item-knn.yaml").read_text()
 
 
 def test_tune_names_what_it_does_not_know(tiny: Workspace) -> None:

@@ -75,5 +75,8 @@ def test_all_models_are_listed_and_one_with_all_its_options() -> None:
     assert cards["als"]["learns"] == "ratings"
     assert "attention" in cards["wmf"]["aggregators"]
     assert "attention" not in cards["ease"]["aggregators"]
-    shown = run("models", "wmf")
+    shown = run("show", "wmf")
     assert all(f"  {option} = " in shown for option in MODELS["wmf"].Config.model_fields)
+    assert "(lethe tune: 8, 16, 32, 64, 128, 256)" in shown
+    assert run("models", "wmf") == shown
+    assert json.loads(run("show", "ease", "--json"))["options"]["reg"]["searched"][-1] == 20_000

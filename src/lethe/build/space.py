@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lethe.config.search import Choice, Range, Search
+from lethe.config.search import Choice, Log, Range, Search
 from lethe.core.canonical import Json, digest_json
 from lethe.errors import ConfigError
 from lethe.models import MODELS, configure
@@ -16,6 +16,10 @@ Grid = Mapping[str, Sequence[Any]]
 
 ALTERNATING = frozenset({"sweeps", "steps", "power_iterations", "reg_exponent"})
 """Options that a solver by gradients does not look at."""
+SIZE = "embedding_dim"
+"""The option that scales with the data."""
+CARRIED = 100
+"""Users and items that each coordinate must have before a size larger than the declared ones is searched."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class Space:
     model: str
     base: Mapping[str, Any] = field(default_factory=dict)
     grid: Grid | None = None
+    smaller: int | None = None
+    """Users or items of the data, whichever are fewer: no larger embedding than that is searched, and a size beyond the
+    declared ones only where there are many; None: the data are not known."""
 
     def start(self) -> Json:
         """The settings that the search begins with, every default written out. Raises ConfigError."""
@@ -47,7 +54,20 @@ class Space:
         if self.grid is not None:
             given = self._checked(start, self.grid)
             return {name: Axis(tuple(_distinct([start[name], *given[name]]))) for name in sorted(given)}
-        return {name: _axis(within, start[name]) for name, within in sorted(self._declared(start).items())}
+        return {
+            name: _axis(within, self._carried(name, within), start[name])
+            for name, within in sorted(self._declared(start).items())
+        }
+
+    def _carried(self, name: str, within: Range) -> list[Any]:
+        """The values of a range, as far as the data carry them."""
+        values = within.values()
+        if name != SIZE or self.smaller is None:
+            return values
+        if isinstance(within, Log):
+            while 2 * values[-1] * CARRIED <= self.smaller:
+                values.append(2 * values[-1])
+        return [value for value in values if value <= self.smaller]
 
     def edges(self, chosen: Mapping[str, Any]) -> tuple[str, ...]:
         """Options whose chosen value is the least or greatest tried, with which it is; an end beyond which the option
@@ -64,6 +84,8 @@ class Space:
         return tuple(named)
 
     def _allows(self, start: Json, name: str, value: Any) -> bool:
+        if name == SIZE and self.smaller is not None and value > self.smaller:
+            return False
         try:
             configure(self.model, start | {name: value})
         except ConfigError:
@@ -71,12 +93,13 @@ class Space:
         return True
 
     def _checked(self, start: Json, grid: Grid) -> Grid:
+        checked: dict[str, list[Any]] = {}
         for name, values in grid.items():
             if not values:
                 raise ConfigError(f"grid.{name}: no values, must be one or more")
-            for value in values:
-                configure(self.model, start | {name: value}, "grid")
-        return grid
+            # As the Config has it: YAML reads 1e-3 as text.
+            checked[name] = [configure(self.model, start | {name: value}, "grid").plain()[name] for value in values]
+        return checked
 
     def _declared(self, start: Json) -> Search:
         config, unused = MODELS[self.model].Config, set[str]()
@@ -85,10 +108,10 @@ class Space:
         return {name: within for name, within in config.searched().items() if name not in unused}
 
 
-def _axis(within: Range, start: Any) -> Axis:
+def _axis(within: Range, tried: Sequence[Any], start: Any) -> Axis:
     if isinstance(within, Choice):
-        return Axis(tuple(_distinct([start, *within.values()])))
-    values = tuple(sorted({*within.values(), start}))
+        return Axis(tuple(_distinct([start, *tried])))
+    values = tuple(sorted({*tried, start}))
     return Axis(values, values.index(start), ordered=True)
 
 

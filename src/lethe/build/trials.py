@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -12,25 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
+from lethe.build.attempt import Attempt, Course, attempt
 from lethe.build.calling import Runner
 from lethe.build.objectives import Task
 from lethe.build.space import Axis, Space
 from lethe.core.canonical import Json
 from lethe.core.random import Stream
 from lethe.errors import ConfigError, LetheError
-from lethe.learning.device import learns_on
-from lethe.learning.training import Row, Validate, train
-from lethe.models import MODELS, configure
-from lethe.models.parts.base import Model
-from lethe.tables.catalogue import Catalogue
 
 if TYPE_CHECKING:
     import optuna
 
-CHECKPOINTS = 4
-"""A trial that learns by gradients is compared with earlier ones after each quarter of its epochs."""
 COMPARED = 5
 """Trials that must have come to their end before one is given up for being worse."""
 
@@ -64,6 +58,14 @@ class Tuned:
     edges: tuple[str, ...] = ()
     """Options whose best value is the lowest or the highest that was tried."""
 
+    standing: float | None = None
+    """The value of an earlier search's settings, where they are better than these and were kept."""
+
+    @property
+    def better(self) -> bool:
+        """Whether anything tried is better than the settings that the search began with."""
+        return self.default is None or self.value > self.default
+
 
 TrialProgress = Callable[[Trial], None]
 
@@ -80,70 +82,6 @@ def open_study(storage: Path, name: str) -> optuna.Study:
     return optuna.create_study(
         storage=f"sqlite:///{storage}", study_name=name, direction="maximize", load_if_exists=True
     )
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A trial as whoever makes it needs it."""
-
-    model: str
-    config: Json
-    seed: int
-    device: str
-    floors: Mapping[int, float]
-    """{epochs: value below which it is given up there}."""
-
-
-@dataclass(frozen=True)
-class Course:
-    """How an attempt went; its value is None where it was given up, by reason of ``error`` if it failed."""
-
-    value: float | None
-    reported: Mapping[int, float]
-    error: LetheError | None = None
-
-
-class _GivenUp(Exception):
-    """Raised inside training."""
-
-
-def attempt(task: Task, trial: Attempt) -> Course:
-    """Train and measure. Called in a worker of a cluster it reads the task there."""
-    tables = task.tables.of_rows(task.rows) if task.tables else task.tables
-    config, catalogue = configure(trial.model, trial.config), Catalogue.of(task.rows, tables)
-    model, objective = MODELS[trial.model](config, catalogue.shape), task.judge(trial.model)[1]
-    epochs = getattr(config, "epochs", 0) if config.solver == "gradient" else 0
-    marks = {epochs * part // CHECKPOINTS for part in range(1, CHECKPOINTS)} - {0}
-    reported: dict[int, float] = {}
-
-    def watch(row: Row) -> None:
-        if (done := int(row["epoch"]) + 1) in marks:
-            reported[done] = _measure(model, objective)
-            if _falls_behind(reported, trial.floors.get(done)):
-                raise _GivenUp
-
-    try:
-        stream = Stream(trial.seed)("tune", trial.model, "train")
-        where = learns_on(MODELS[trial.model], config, trial.device, len(task.rows))
-        train(model, catalogue.encode(task.rows, tables), stream, where, progress=watch)
-        value = _measure(model, objective)
-        return Course(None if math.isnan(value) else value, reported)
-    except _GivenUp:
-        return Course(None, reported)
-    except LetheError as error:
-        return Course(None, reported, error)
-
-
-def _measure(model: Model, objective: Validate) -> float:
-    model.eval()
-    with torch.no_grad():
-        model.finish()
-        return objective(model)
-
-
-def _falls_behind(reported: Mapping[int, float], floor: float | None) -> bool:
-    best = max((value for value in reported.values() if not math.isnan(value)), default=-math.inf)
-    return floor is not None and best < floor
 
 
 @dataclass
@@ -165,6 +103,8 @@ class Search:
     place: Runner
     study: optuna.Study
     progress: TrialProgress | None
+    seconds: float | None = None
+    """After which no round begins, nor one that would last as long as those before; the first is always made."""
     error: LetheError | None = field(default=None, init=False)
 
     def finished(self) -> list[Trial]:
@@ -184,13 +124,18 @@ class Search:
 
     def until(self, trials: int) -> None:
         last = min(trials, count_cells(self.axes))
+        whole, begun, made = self.seconds is None and count_cells(self.axes) <= trials, time.monotonic(), 0
         for first in range(0, last, self.at_once):
-            self._round(range(first, min(first + self.at_once, last)), whole=count_cells(self.axes) <= trials)
+            spent = time.monotonic() - begun
+            if self.seconds is not None and made and spent + spent / made > self.seconds:
+                return
+            made += self._round(range(first, min(first + self.at_once, last)), whole=whole)
 
-    def _round(self, places: range, *, whole: bool) -> None:
+    def _round(self, places: range, *, whole: bool) -> bool:
+        """Make what isn't kept of a round; whether there was any."""
         kept = self._kept()
         if all(place in kept for place in places):
-            return
+            return False
         before = [kept[place] for place in sorted(kept) if place < places.start]
         floors, cells = self._floors(before), list(map(self._cell, before))
         for place in places:
@@ -200,11 +145,12 @@ class Search:
             # In the thread that Ctrl-C reaches.
             for place, cell in asked.items():
                 self._keep(place, cell, self._make(cell, floors))
-            return
+            return True
         with ThreadPoolExecutor(len(asked)) as pool:
             made = {pool.submit(self._make, cell, floors): (place, cell) for place, cell in asked.items()}
             for future in as_completed(made):
                 self._keep(*made[future], future.result())
+        return True
 
     def _make(self, cell: Cell, floors: Mapping[int, float]) -> Course:
         config = self.start | self._values(dict(zip(self.axes, cell, strict=True)))

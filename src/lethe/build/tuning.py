@@ -8,14 +8,16 @@ was killed ends as one that was not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
 
+from lethe.build.attempt import Attempt, attempt
 from lethe.build.calling import HERE, Runner
 from lethe.build.checks import check_likes
 from lethe.build.judging import judged_by
@@ -24,17 +26,22 @@ from lethe.build.runner import runner
 from lethe.build.space import Grid, Space
 from lethe.build.trials import Search, TrialProgress, Tuned, count_cells, open_study
 from lethe.config.params import Params
+from lethe.config.section import read_yaml
 from lethe.core.canonical import digest_json
 from lethe.core.environment import code_digest, numeric_environment
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data.stages import training_tables
-from lethe.errors import ConfigError
+from lethe.errors import ConfigError, DataError
 from lethe.learning.device import learns_on, pick_device
 from lethe.models import MODELS, configure, rates
+from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from lethe.tables.likes import likes
 from lethe.tables.side_tables import content_digest
+
+TRIALS = 40
+"""Settings that are tried where neither their number nor a time is given."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,9 @@ class Budget:
     at_once: int = 1
     """Trials that are chosen together, by what the ones before them came to, and made side by side where there is room:
     it decides what is tried, and where they are made doesn't."""
+    seconds: float | None = None
+    """After which no more are begun; the settings that the search begins with are always tried. What is tried, and in
+    what order, is the same however long it lasts."""
 
 
 def tune(
@@ -56,29 +66,57 @@ def tune(
     dataset: str,
     *,
     command: str,
-    trials: int = 40,
+    trials: int | None = None,
     metric: str | None = None,
+    base: Mapping[str, Any] | None = None,
     grid: Grid | None = None,
     at_once: int = 1,
+    seconds: float | None = None,
     progress: TrialProgress | None = None,
 ) -> Tuned:
     """Tune ``model`` on a dataset's train and valid parts (one shard), and write params/<dataset>/<model>.yaml.
 
-    ``metric`` defaults to ``training.metric``, ``grid`` to what the model's Config declares. The file opens with
-    ``command`` and the figures. Raises ConfigError for an unknown model, dataset, metric or field.
+    ``trials`` defaults to ``TRIALS`` where no ``seconds`` are given, ``metric`` to ``training.metric``, ``grid`` to
+    what the model's Config declares; what ``base`` holds stays. The file opens with ``command`` and the figures; one
+    that holds better settings is left as it is.
+    Raises ConfigError for an unknown model, dataset, metric or field.
     """
     if dataset not in params.datasets:
         raise ConfigError(f"dataset: unknown dataset {dataset!r}; known datasets: {', '.join(params.datasets)}")
     configure(model, {})
     check_likes(workspace, params, dataset, model)
+    for part in ("train", "valid"):
+        if not workspace.split(dataset, part).is_file():
+            raise DataError(f"dataset: {dataset!r} has no {part} part yet; run lethe train (or lethe data repro) first")
     task = read_task(workspace, params, model, dataset, metric or judged_by(params, model))
-    space = Space(model, params.models.get(model, {}), grid)
-    budget = Budget(trials, params.seed, pick_device(params.training.device).type, at_once)
+    catalogue = Catalogue.of(task.rows)
+    smaller = min(len(catalogue.users), len(catalogue.items))
+    settings = params.models.get(model, {})
+    fixed = configure(model, {**settings, **(base or {})}, "set").plain()
+    space = Space(model, {**settings, **{name: fixed[name] for name in base or {}}}, grid, smaller)
+    if trials is None:
+        trials = TRIALS if seconds is None else count_cells(space.axes())
+    budget = Budget(trials, params.seed, pick_device(params.training.device).type, at_once, seconds)
     storage = workspace.state / "tuning" / f"{dataset}-{model}.sqlite"
     with runner(workspace, params) as place:
         tuned = search(space, task, budget, storage, progress, place)
-    write_tuned(workspace.root / "params" / dataset / f"{model}.yaml", tuned, command)
+        path = workspace.root / "params" / dataset / f"{model}.yaml"
+        # What --set says is wanted, whatever was there.
+        stands = None if base else _standing(path, space, tuned, task, budget, place)
+    if stands is not None and stands > tuned.value:
+        return replace(tuned, standing=stands)
+    write_tuned(path, tuned, command)
     return tuned
+
+
+def _standing(path: Path, space: Space, tuned: Tuned, task: Task, budget: Budget, place: Runner) -> float | None:
+    """The value of the settings that an earlier search left in the file, where they are others than the found ones."""
+    if not path.is_file():
+        return None
+    config = configure(space.model, {**space.base, **read_yaml(path)}).plain()
+    if config == configure(space.model, tuned.values).plain():
+        return tuned.value
+    return place.call(attempt, task, Attempt(space.model, config, budget.seed, budget.device, {})).value
 
 
 def read_task(workspace: Workspace, params: Params, model: str, dataset: str, metric: str) -> Task:
@@ -101,6 +139,7 @@ def write_tuned(path: Path, tuned: Tuned, command: str, *, notes: Sequence[str] 
         command,
         f"Validation {tuned.metric} {tuned.value:.5f}{before};"
         f" {tuned.trials} trials, {tuned.given_up} of them given up, seed {tuned.seed}.",
+        *([] if tuned.better else ["None was better than the settings of the start, which these are."]),
         *([f"At an edge of what was tried: {', '.join(tuned.edges)}."] if tuned.edges else []),
         *notes,
     ]
@@ -126,6 +165,8 @@ def search(
     for name, count in {"trials": budget.trials, "at-once": budget.at_once}.items():
         if count < 1:
             raise ConfigError(f"{name}: {count} must be at least 1")
+    if budget.seconds is not None and budget.seconds <= 0:
+        raise ConfigError(f"budget: {budget.seconds:g} seconds must be more than 0")
     tables = task.tables.of_rows(task.rows) if task.tables else task.tables
     metric, objective = task.judge(model)
     where = learns_on(MODELS[model], configure(model, start), budget.device, len(task.rows))
@@ -136,7 +177,7 @@ def search(
         "metric": metric,
         "scoring": task.scoring,
         "seed": budget.seed,
-        "whole": count_cells(axes) <= budget.trials,
+        "whole": budget.seconds is None and count_cells(axes) <= budget.trials,
         "at_once": budget.at_once,
         "code": code_digest(Search, objective, MODELS[model]),
         "environment": numeric_environment(where.type),
@@ -146,7 +187,7 @@ def search(
         with FileLock(storage.with_suffix(".lock"), timeout=0):
             study = open_study(storage, f"{model}-{digest_json(identity)[:16]}")
             spent = budget.seed, budget.device, budget.at_once, place
-            run = Search(model, start, axes, task, *spent, study, progress)
+            run = Search(model, start, axes, task, *spent, study, progress, budget.seconds)
             run.until(budget.trials)
     except Timeout:
         raise ConfigError(f"tuning of {model}: another search holds {storage.name}; wait for it") from None

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import lethe
-from lethe.cli import data, epoch, evidence, follow, forget, init, keys, models, report, upgrade, worker
+from lethe.cli import data, epoch, evidence, follow, forget, init, keys, models, report, tune, upgrade, worker
 from lethe.cli.common import QUIET, Json, is_quiet, run_flow, show, show_tables, workspace
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import ConfigError, LetheError
@@ -31,8 +31,10 @@ app.add_typer(evidence.audit_app, name="audit")
 app.command()(follow.follow)
 app.command()(init.init)
 app.command()(models.models)
+app.command("show")(models.show_model)
 app.command()(evidence.reproduce)
 app.command()(report.report)
+app.command()(tune.tune)
 app.command()(upgrade.upgrade)
 app.command()(worker.worker)
 
@@ -173,49 +175,6 @@ def env() -> None:
     """Print the workspace's environment as shell exports, for tools started by hand: eval "$(lethe env)"."""
     for name, value in sorted(workspace().settings().items()):
         typer.echo(f"export {name}={shlex.quote(value)}")
-
-
-@app.command()
-def tune(
-    model: Annotated[str, typer.Argument(help="Name of the model.")],
-    dataset: Annotated[str, typer.Argument(help="Name of the dataset.")],
-    trials: Annotated[int, typer.Option(help="Settings to try; a stopped search is resumed.")] = 40,
-    metric: Annotated[str | None, typer.Option(help="Validation metric; default: training.metric.")] = None,
-    at_once: Annotated[int, typer.Option(help="Trials that are chosen together, and made side by side.")] = 1,
-    as_json: Json = False,
-) -> None:
-    """Search a model's hyper-parameters on the validation part; writes params/DATASET/MODEL.yaml."""
-    here = workspace()
-
-    from lethe.build.trials import Trial
-    from lethe.build.tuning import tune as run
-    from lethe.config.params import Params
-
-    command = shlex.join(["lethe", "tune", model, dataset, "--trials", str(trials)])
-    command += f" --metric {metric}" if metric else ""
-    command += f" --at-once {at_once}" if at_once != 1 else ""
-    params = Params.read(here.params)
-
-    def show_trial(trial: Trial) -> None:
-        value = "given up" if trial.value is None else f"{trial.value:.4f}"
-        typer.echo(f"  trial {trial.number}: {value}", err=True)
-
-    tuned = run(
-        here,
-        params,
-        model,
-        dataset,
-        command=command,
-        trials=trials,
-        metric=metric,
-        at_once=at_once,
-        progress=show_trial,
-    )
-    report = {"model": model, "dataset": dataset, "metric": tuned.metric, "value": tuned.value, "values": tuned.values}
-    report["edges"] = list(tuned.edges)
-    lines = [f"{tuned.metric} {tuned.value:.4f} with {tuned.values}; see params/{dataset}/{model}.yaml"]
-    lines += [f"at an edge of what was tried: {', '.join(tuned.edges)}"] if tuned.edges else []
-    show(report, as_json, lines)
 
 
 @app.command()

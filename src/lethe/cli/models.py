@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,17 +38,17 @@ class Card:
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="One model: what it is, and all its options.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One model, as lethe show has it.")] = None,
     as_json: Json = False,
 ) -> None:
     """List the models: what each is, needs of a dataset, learns from, and took in this project's last training.
 
-    Example: lethe models ease
+    Example: lethe models; lethe show ease
     """
     from lethe.models import MODELS
 
     if name is not None:
-        _one(name, as_json)
+        show_model(name, as_json)
         return
     seconds = _seconds()
     cards = [_card(key, model, seconds.get(key)) for key, model in MODELS.items()]
@@ -67,7 +67,13 @@ def models(
     show_table({card.name: asdict(card) for card in cards}, as_json, None, columns, rows)
 
 
-def _one(name: str, as_json: bool) -> None:
+def show_model(
+    name: Annotated[str, typer.Argument(help="Name of the model; lethe models lists all.")], as_json: Json = False
+) -> None:
+    """Show one model: what it is, needs and learns from, and all its options, with where lethe tune looks for them.
+
+    Example: lethe show ease
+    """
     from lethe.core.spelling import meant
     from lethe.models import MODELS
 
@@ -75,8 +81,13 @@ def _one(name: str, as_json: bool) -> None:
         raise ConfigError(f"model: unknown {name!r}{meant(name, MODELS)}; lethe models lists all")
     model, about = MODELS[name], inspect.getdoc(inspect.getmodule(MODELS[name])) or ""
     card = _card(name, model, _seconds().get(name))
+    searched = model.Config.searched()
     options = {
-        option: {"default": field.default, "meaning": " ".join((field.description or "").split())}
+        option: {
+            "default": field.default,
+            "meaning": " ".join((field.description or "").split()),
+            "searched": searched[option].values() if option in searched else [],
+        }
         for option, field in model.Config.model_fields.items()
     }
     beside = [*card.needs, *(f"{part} (where there is such)" for part in card.optional)]
@@ -87,9 +98,15 @@ def _one(name: str, as_json: bool) -> None:
         f"shards are put together by {', '.join(card.aggregators)}",
         "",
         f"options, below models.{name} in params.yaml:",
-        *(f"  {option} = {entry['default']!r}  {entry['meaning']}" for option, entry in options.items()),
+        *(_option(option, entry) for option, entry in options.items()),
     ]
     show({**asdict(card), "options": options}, as_json, lines)
+
+
+def _option(name: str, entry: dict[str, Any]) -> str:
+    values = entry["searched"]
+    looked = f" (lethe tune: {', '.join(map(str, values))})" if values else ""
+    return f"  {name} = {entry['default']!r}  {entry['meaning']}{looked}"
 
 
 def _card(name: str, model: type[Model], seconds: float | None) -> Card:
