@@ -64,6 +64,47 @@ def tables(
 
 
 @app.command()
+def figures(
+    only: Annotated[list[str] | None, typer.Option(help="Name of a figure; repeatable.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Runs of each point, seeds 1 to N. Default: the figure's own.")
+    ] = None,
+    data_dir: DataDir = DATA,
+    commit: Annotated[
+        bool, typer.Option(help="Copy each report to benchmarks/results/figures, to be committed.")
+    ] = False,
+) -> None:
+    """Make the figures of benchmarks/figures.yaml: reports/tables/figures/NAME.{json,md,svg}. Resumed by point."""
+    from benchmarks import figure_report, figures
+    from benchmarks.figure_data import bench
+    from benchmarks.report import draw, write_report
+
+    for name, figure in figures.only(figures.read_figures(), only or []).items():
+        done = figures.run(name, figure, data_dir, seeds, WORK / figures.FOLDER, typer.echo)
+        command = _command() if only else f"{_command()} --only {name}"
+        report = figure_report.summarise(name, figure, bench(figure.data, data_dir).protocol, done, command)
+        text = figure_report.markdown(report)
+        write_report(report, text, REPORTS / figures.FOLDER)
+        draw(report, figure_report.plot, REPORTS / figures.FOLDER, len(figure.metrics))
+        typer.echo(text)
+        if commit:
+            _commit(f"{figures.FOLDER}/{name}")
+
+
+@app.command()
+def statistics(
+    data_dir: DataDir = DATA,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Users, items, interactions and side data of every data set: reports/tables/statistics.{json,md}."""
+    from benchmarks.statistics_of_data import measure, report
+
+    contents, text = report(measure(data_dir), _command())
+    _publish("statistics", contents, text, as_json, commit)
+
+
+@app.command()
 def tune(
     dataset: Annotated[str, typer.Option(help="A data set of the ranking tables.")],
     model: Annotated[str, typer.Option(help="Name in MODELS.")],
@@ -605,9 +646,10 @@ def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:
 
 
 def _commit(name: str) -> None:
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    place = (RESULTS / name).parent
+    place.mkdir(parents=True, exist_ok=True)
     for path in sorted(REPORTS.glob(f"{name}.*")):
-        shutil.copy(path, RESULTS / path.name)
+        shutil.copy(path, place / path.name)
 
 
 def _command() -> str:

@@ -58,6 +58,10 @@ class Figures:
             self._reports[table] = json.loads(path.read_text(encoding="utf-8"))
         return self._reports[table]
 
+    def below(self, folder: str) -> set[str]:
+        """The names of the reports in a folder below it."""
+        return {f"{folder}/{path.stem}" for path in (self._folder / folder).glob("*.json")}
+
     def rows(self, table: str) -> set[str]:
         rows = self.report(table).get("rows", [])
         return {row["model"] for row in rows if "model" in row}

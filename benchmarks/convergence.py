@@ -3,10 +3,9 @@ sampled negatives. Any model whose loss is ``lethe.models.parts.losses.non_sampl
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.collaborative import Split, ranked, score
+from benchmarks.watching import Look, watch
 from lethe.core.random import Stream
-from lethe.learning.training import Row, train
+from lethe.learning.training import train
 from lethe.models import MODELS, configure
 from lethe.models.parts import losses
 from lethe.models.parts.base import Model
@@ -66,15 +66,7 @@ def sampled(
 LOSSES: dict[str, Loss] = {"non-sampling": losses.non_sampling, "full square loss": full, "sampled negatives": sampled}
 
 
-class Point(NamedTuple):
-    """A model's validation value after so many epochs, and the seconds of training they took."""
-
-    epochs: int
-    seconds: float
-    value: float
-
-
-Curve = list[Point]
+Curve = list[Look[float]]
 
 
 def seconds_to_best(
@@ -96,10 +88,6 @@ def seconds_to_best(
     name, _, cutoff = metric.partition("@")
 
     def value(built: Model) -> float:
-        built.eval()
-        with torch.no_grad():
-            built.finish()
-
         def scores(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
             return score(built, users, split.catalogue.encode_contexts(contexts))
 
@@ -110,30 +98,18 @@ def seconds_to_best(
     )
     # Compiled code is loaded in an epoch that isn't timed.
     train(warm, data, Stream(0))
-    curve: Curve = []
-    aside = 0.0
-    start = time.process_time()
-
-    def watch(row: Row) -> None:
-        nonlocal aside
-        done = int(row["epoch"]) + 1
-        if done % every == 0:
-            paused = time.process_time()
-            curve.append(Point(done, paused - start - aside, value(built)))
-            aside += time.process_time() - paused
-
-    with _replaced(loss), torch.random.fork_rng():
-        torch.manual_seed(seed)
-        train(built, data, Stream(seed)("benchmark"), progress=watch)
-    return curve
+    with learning_by(loss, seed):
+        return watch(built, data, Stream(seed)("benchmark"), value, every).looks
 
 
 @contextmanager
-def _replaced(loss: Loss) -> Iterator[None]:
-    """The models look the loss up in its module each time they use it."""
+def learning_by(loss: Loss, seed: int) -> Iterator[None]:
+    """Models learn by ``loss``, which may draw from torch's generator: they look it up in its module at each use."""
     original = losses.non_sampling
     losses.non_sampling = loss
     try:
-        yield
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            yield
     finally:
         losses.non_sampling = original

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from benchmarks.claims import VERDICTS, Comparison, Figures, verdict
+from benchmarks.figures import FOLDER, read_figures
 from benchmarks.table import TABLES, Table
 from lethe.config.section import Section, read_yaml
 from lethe.data.partition import PARTITIONS
@@ -120,8 +121,11 @@ class Coverage(Section):
             named = {name for item in self.items for name in getattr(item, kind)}
             unnamed = set(NAMES[kind]) - named - {"identity"}
             found += [f"{kind} {name} is named by no item" for name in sorted(unnamed)]
-        tables = {table for item in self.items for table in item.names_rows}
-        return found + [f"table {name} is named by no item" for name in TABLES if name not in tables | _OWN]
+        named = {table for item in self.items for table in item.names_rows}
+        found += [f"table {name} is named by no item" for name in TABLES if name not in named | _OWN]
+        drawn, declared = figures.below(FOLDER), {f"{FOLDER}/{name}" for name in read_figures()}
+        found += [f"{name} is named by no item" for name in sorted(drawn - named)]
+        return found + [f"{name} is not in figures.yaml" for name in sorted(drawn - declared)]
 
     def unmade(self, data_dir: Path) -> list[str]:
         """Rows that it names and the tables' modules, over the data, don't make. Raises DataError without the data."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 BEGIN, END = "<!-- figures: python -m benchmarks readme -->", "<!-- end of figures -->"
+FOLDER = "figures"
+"""Below the results; see ``benchmarks.figures``."""
 ORDER = ("rmse", "mae", "hr", "recall", "recall_min", "ndcg", "ndcg_of_100")
 """Metrics shown, in this order."""
 
@@ -55,9 +57,23 @@ def few(results: Path) -> str:
 
 
 def results_page(results: Path) -> str:
-    """docs/results.md: all tables, ratios and growth."""
+    """docs/results.md: all tables, ratios, growth and figures."""
     lead = "# Results\n\nMade by `python -m benchmarks readme` from the committed results."
-    return f"{lead}\n\n{figures(results)}\n".replace("](benchmarks/", "](../benchmarks/")
+    parts = [lead, figures(results), *_drawings(results / FOLDER)]
+    return "\n\n".join(parts).replace("](benchmarks/", "](../benchmarks/") + "\n"
+
+
+def _drawings(folder: Path) -> list[str]:
+    """Every committed figure of the sources, in their order, with a link to its page."""
+    reports = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    if not reports:
+        return []
+    lead = "Learning curves, sweeps, ablations and groups of users as the sources draw them, of our own trainings."
+    parts = ["## Figures", lead]
+    for report in sorted(reports, key=lambda report: (report["source"], report["table"])):
+        place, what = f"benchmarks/results/{FOLDER}/{report['table']}", f"{report['what']} [{report['source']}]"
+        parts.append(f"### [{what}]({place}.md)\n\n![{what}]({place}.svg)")
+    return parts
 
 
 def _reports(results: Path) -> dict[str, Report]:

@@ -175,17 +175,29 @@ def write_report(report: dict[str, Any], text: str, folder: Path) -> None:
     write_whole(folder / f"{name}.md", text)
 
 
-def draw(report: dict[str, Any], plot: Callable[[dict[str, Any], Any], None], folder: Path) -> None:
-    """NAME.svg in ``folder``: small, and the same bytes for the same report."""
+INK = "#7d7d7d"
+"""Of letters and axes: to be read on white and on black."""
+
+
+def draw(report: dict[str, Any], plot: Callable[[dict[str, Any], Any], None], folder: Path, panels: int = 1) -> None:
+    """NAME.svg in ``folder``: small, and the same bytes for the same report. ``plot`` is given as many axes."""
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    with pyplot.rc_context({"svg.hashsalt": report["table"], "svg.fonttype": "none", "font.size": 9}):
-        figure, axes = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
-        plot(report, axes)
-        figure.savefig(folder / f"{report['table']}.svg", metadata={"Date": None})
+    colours = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK)
+    options = {"svg.hashsalt": report["table"], "svg.fonttype": "none", "font.size": 9, "legend.framealpha": 0.0}
+    with pyplot.rc_context(options | colours):
+        columns = min(panels, 2)
+        rows = -(-panels // columns)
+        figure, grid = pyplot.subplots(
+            rows, columns, figsize=(6 if panels == 1 else 9, 3.5 * rows), squeeze=False, layout="constrained"
+        )
+        for unused in grid.flat[panels:]:
+            unused.remove()
+        plot(report, grid[0, 0] if panels == 1 else grid.flat[:panels])
+        figure.savefig(folder / f"{report['table']}.svg", metadata={"Date": None}, transparent=True)
         pyplot.close(figure)
 
 

@@ -37,8 +37,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     }
     for name, text in texts.items():
         files.append(File.generated(config, name, content=text))
-    for path in sorted(RESULTS.glob("*.md")) + sorted(RESULTS.glob("*.svg")):
-        files.append(File.generated(config, f"results/{path.name}", abs_src_path=str(path)))
+    for path in sorted(RESULTS.rglob("*.md")) + sorted(RESULTS.rglob("*.svg")):
+        files.append(File.generated(config, f"results/{path.relative_to(RESULTS).as_posix()}", abs_src_path=str(path)))
     return files
 
 
