@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import httpx
 import pytest
+import torch
 import yaml
 from distributed import Client, LocalCluster, get_worker
 
@@ -34,6 +36,7 @@ from lethe.core.process import BrokeDown
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.data.stages import build_data
 from lethe.errors import ArtifactError, ConfigError, Unreachable
+from lethe.learning import device
 from tests.conftest import make_workspace, taste_blocks
 
 
@@ -202,6 +205,30 @@ def test_a_local_cluster_is_for_its_run_alone(shared) -> None:
 
 def own_key() -> str:
     return str(get_worker().get_current_task())
+
+
+def own_card(cards: int) -> int:
+    """The GPU that this worker computes on, of so many pretended ones."""
+    numbers = list[int]()
+
+    @contextmanager
+    def chosen(number: int) -> Iterator[None]:
+        numbers.append(number)
+        yield
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "_cards", lambda: tuple(range(cards)))
+        patch.setattr(torch.cuda, "device", chosen)
+        with device._free_card():
+            time.sleep(0.3)  # so that the other worker gets the other call
+    return numbers[0]
+
+
+def test_each_worker_of_a_machine_has_a_card_of_its_own(shared) -> None:
+    _, place = shared
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(lambda cards: place.call(own_card, cards), (4, 4))) == [0, 1]
+        assert list(pool.map(lambda cards: place.call(own_card, cards), (1, 1))) == [0, 0]
 
 
 def breaks() -> None:

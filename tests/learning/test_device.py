@@ -253,6 +253,16 @@ def test_what_is_computed_at_once_is_spread_over_cards_of_one_kind(
     assert not caplog.messages
 
 
+@pytest.mark.parametrize(("place", "used"), [(0, [0, 1, 2, 0]), (1, [1, 2, 0, 1]), (5, [2, 0, 1, 2])])
+def test_processes_side_by_side_begin_with_cards_of_their_own(
+    place: int, used: list[int], cuda: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = cards(monkeypatch, "H100", "H100", "H100")
+    monkeypatch.setattr(device, "_PLACE", 0)
+    device.take_place(place)
+    assert used_at_once(cuda, current, 4) == used
+
+
 def test_a_card_of_another_kind_is_left_alone_with_one_line(
     cuda: torch.device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

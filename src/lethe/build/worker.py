@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lethe.core.canonical import digest_file
-from lethe.core.elsewhere import at_work, is_seen
+from lethe.core.elsewhere import at_work, is_seen, place_on_this_machine
 from lethe.core.environment import numeric_environment, whole_code_digest
 from lethe.core.process import BrokeDown, place_of
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import ConfigError, LetheError
-from lethe.learning.device import pick_device
+from lethe.learning.device import pick_device, take_place
 
 Standing = dict[str, str | int | bool | None]
 """By name what decides the bytes of a result beside its inputs."""
@@ -107,6 +107,9 @@ def _must_agree(terms: Terms) -> None:
         from distributed import get_worker
 
         raise ConfigError(refused(get_worker().address, reason))
+    if not _AGREED:
+        # Processes of one machine don't know of one another, and each would take its first GPU.
+        take_place(place_on_this_machine(terms.workspace))
     _AGREED.add(terms.run)
 
 

@@ -9,8 +9,10 @@ alone removes the files of runs that are gone, then waits for who still works fo
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -75,6 +77,19 @@ def end_all(workspace: Workspace) -> None:
                 print("waiting: workers that an earlier run asked are still at work in this workspace", file=sys.stderr)
                 fcntl.flock(lock, fcntl.LOCK_EX)
             note.unlink()
+
+
+def place_on_this_machine(workspace: Workspace) -> int:
+    """The first number that no other living process of this machine has for this project; ours until we end."""
+    folder = _folder(workspace) / "places" / socket.gethostname()
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count():
+        # Never closed: the lock goes with the process, however it ends.
+        lock = os.open(folder / str(number), os.O_RDWR | os.O_CREAT)
+        if _take(lock):
+            return number
+        os.close(lock)
+    raise AssertionError("there are numbers without end")
 
 
 def _is_free(path: Path) -> bool:

@@ -143,16 +143,27 @@ def _settings(repeatable: bool) -> None:
 _BUSY: Counter[int] = Counter()
 """How many computations of this process each GPU is at."""
 _LOCK = Lock()
+_PLACE = 0
+"""This process's number among those that compute side by side on this machine."""
+
+
+def take_place(number: int) -> None:
+    """Begin with another GPU than the processes of other numbers do, as far as there are enough."""
+    global _PLACE
+    _PLACE = number
 
 
 @contextmanager
 def _free_card() -> Iterator[None]:
-    """Let "cuda" be, for this thread, the GPU that the fewest computations are at, of equal ones the first.
+    """Let "cuda" be, for this thread, the GPU that the fewest computations are at, of equal ones the first from this
+    process's place on.
 
     Nothing else names a GPU by its number, so neither bytes nor keys depend on it; and nothing is added up across them.
     """
     with _LOCK:
-        number = min(_cards(), key=lambda card: (_BUSY[card], card))
+        cards = _cards()
+        own = _PLACE % len(cards)
+        number = min((*cards[own:], *cards[:own]), key=_BUSY.__getitem__)
         _BUSY[number] += 1
     try:
         with torch.cuda.device(number):
