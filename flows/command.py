@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn, ParamSpec, TextIO, TypeVar
 
 from flows.engine import quiet, tagged
-from lethe.core import process
+from lethe.core import logs, process
 from lethe.core.format import must_fit
 from lethe.core.workspace import Workspace
 from lethe.data import stages
@@ -30,6 +30,7 @@ def alone(run: Callable[P, R]) -> Callable[P, R]:
     def waiting(*args: P.args, **kwargs: P.kwargs) -> R:
         workspace = Workspace.find()
         must_fit(workspace)
+        logs.begin()
         with process.alone(workspace):
             return run(*args, **kwargs)
 
@@ -42,14 +43,15 @@ def command(run: Callable[[], object]) -> None:
     quiet()
     sys.stdout, sys.stderr = Unbroken(sys.stdout), Unbroken(sys.stderr)
     try:
+        logs.begin()
         with process.modules_warm(stages.prepare), tagged("command"):
             signal.signal(signal.SIGINT, _interrupted)
             run()
     except LetheError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(logs.fault(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"error: {where}{error.strerror or str(error).splitlines()[0]}")
+        sys.exit(logs.fault(f"{where}{error.strerror or str(error).splitlines()[0]}"))
 
 
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:
@@ -68,7 +70,8 @@ def _interrupted_again(number: int, frame: FrameType | None) -> NoReturn:
 
 def _end() -> NoReturn:
     with suppress(OSError):
-        os.write(sys.stderr.fileno(), b"error: interrupted; the next run resumes what was under way\n")
+        line = logs.fault("interrupted; the next run resumes what was under way")
+        os.write(sys.stderr.fileno(), f"{line}\n".encode())
     os._exit(process.INTERRUPTED)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import nullcontext
 from typing import Any, Generic, ParamSpec, TypeVar
+
+from lethe.core import logs
 
 __all__ = ["PrefectFuture", "as_completed", "flow", "link", "quiet", "rename", "say", "table", "tagged", "task", "tell"]
 
@@ -63,7 +64,7 @@ def flow(*, workers: Callable[[], int] | None = None, **_: Any) -> Any:
 
 def say(line: object) -> None:
     """On standard error, because standard output is the report's of the command that called us."""
-    print(line, file=sys.stderr)
+    logs.say(line)
 
 
 def _nothing(*_: object) -> None:

@@ -17,6 +17,7 @@ from lethe.build.promotion import promote_winners, settle_all
 from lethe.build.runner import calls_at_once, runner
 from lethe.build.settling import Settled
 from lethe.config.params import Params
+from lethe.core import logs
 from lethe.core.workspace import Workspace
 from lethe.tables.reader import Reader
 
@@ -61,7 +62,9 @@ def promote(
 
 
 def _watch(futures: list[PrefectFuture[str]]) -> None:
-    for future in tqdm(as_completed(futures), total=len(futures), desc="sub-models", unit="model"):
+    # A bar of progress is no line, so where lines are objects there is none.
+    bar = tqdm(as_completed(futures), total=len(futures), desc="sub-models", unit="model", disable=logs.as_json())
+    for future in bar:
         future.result()  # What went wrong in a task is raised here, as itself.
 
 

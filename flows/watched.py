@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from lethe.core import logs
 from lethe.core.process import BrokeDown, place_of
 from lethe.errors import LetheError
 
@@ -43,8 +43,10 @@ DAY = 86_400
 def say(line: object) -> None:
     """To whoever reads: on standard error, because standard output is the report's of the command that called us, and
     in the run's log."""
-    print(line, file=sys.stderr)
-    if FlowRunContext.get():
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    logs.say(line, **({"run": run.name} if run else {}))
+    if context:
         get_run_logger().info(str(line))
 
 

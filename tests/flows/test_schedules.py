@@ -6,12 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from queue import Empty, Queue
+from queue import Empty
 from typing import Any
 
 import httpx
@@ -20,6 +18,7 @@ import sqlalchemy as sa
 import yaml
 
 from benchmarks.prefect_server import free_port, prefect_server
+from benchmarks.receiver import Receiver
 from lethe.core.workspace import Workspace
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.standing import DueSoon, due_soon, ledger
@@ -30,30 +29,6 @@ from tests.postgres import PostgresServer, new_database
 NOW = datetime.now(UTC)
 FLOWS = ("nightly", "forgetting", "audit", "watch", "epoch")
 SECRET = "a-token-of-the-chat-service"
-
-
-class Receiver(ThreadingHTTPServer):
-    """A webhook on this machine, which keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.calls = Queue[tuple[dict[str, str], dict[str, Any]]]()
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.calls.put((dict(self.headers.items()), json.loads(body)))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Not into the tests' output."""
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def called(self) -> tuple[dict[str, str], dict[str, Any]]:
-        return self.calls.get(timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +69,7 @@ def api(
             "postgresql://", "postgresql+asyncpg://"
         )
     with prefect_server(place, **environment) as url:
-        hook = {"LETHE_WEBHOOK_URL": f"http://127.0.0.1:{receiver.server_port}/hook"}
+        hook = {"LETHE_WEBHOOK_URL": f"{receiver.url}/hook"}
         run(workspace, url, "-m", "flows.schedules", **hook)
         again = "from flows import alerts, schedules; schedules._make_pool(); alerts.install()"
         run(workspace, url, "-c", again, **hook)
@@ -141,7 +116,8 @@ def test_whoever_waits_is_told_of_a_scheduled_run_that_failed(api: str, receiver
     failed = {"type": "FAILED", "name": "Failed", "message": "user-003 is in the text"}
     called = f"{api}/flow_runs/{begun.raise_for_status().json()['id']}/set_state"
     httpx.post(called, json={"state": failed, "force": True}, trust_env=False).raise_for_status()
-    headers, told = receiver.called()
+    call = receiver.called()
+    headers, told = call.headers, call.json
     url = told.pop("url")
     assert url.startswith("https://flows.example/")
     assert begun.json()["id"] in url
@@ -159,11 +135,11 @@ def test_whoever_waits_is_told_of_a_due_date_that_is_near(api: str, workspace: W
     ask(workspace, "user-003", days=30)
     run(workspace, api, "-m", "flows.watch")
     with pytest.raises(Empty):
-        receiver.calls.get(timeout=3)
+        receiver.called(timeout=3)
     ask(workspace, "user-004", days=1)
     ask(workspace, "user-005", days=1)
     run(workspace, api, "-m", "flows.watch")
-    _, told = receiver.called()
+    told = receiver.called().json
     assert told.pop("hours_left") == pytest.approx(24, abs=0.3)
     assert told.pop("text").startswith("2 forget request(s) due soon, hours left: 2")
     assert told == {"alert": "due-date-near", "waiting": 2}

@@ -27,18 +27,23 @@ from tests.conftest import make_workspace, taste_blocks
 USERS = [f"user-{number:03d}" for number in range(24)]
 
 
-def lethe(workspace: Workspace, *arguments: str, code: int = 0) -> str:
-    """Output of a command that must end with ``code``; of one that fails, its standard error."""
+def ended(workspace: Workspace, *arguments: str, code: int = 0, **environment: str) -> tuple[str, str]:
+    """(output, standard error) of a command that must end with ``code``."""
     done = subprocess.run(
         [sys.executable, "-m", "lethe.cli", *arguments],
         cwd=workspace.root,
-        env=os.environ | {"LETHE_KEY_DIR": os.environ["LETHE_KEY_DIR"]},
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=900,
     )
     assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout if code == 0 else done.stderr
+    return done.stdout, done.stderr
+
+
+def lethe(workspace: Workspace, *arguments: str, code: int = 0) -> str:
+    """Output of a command that must end with ``code``; of one that fails, its standard error."""
+    return ended(workspace, *arguments, code=code)[0 if code == 0 else 1]
 
 
 def as_json(workspace: Workspace, *arguments: str) -> Any:
@@ -131,8 +136,12 @@ def test_a_user_is_forgotten(running: Workspace) -> None:
     assert len(planned) == 2, "one shard of the sharded family, the only one of the other"
 
     kept = artifacts(running)
-    (done,) = as_json(running, "forget", "run")
+    output, said = ended(running, "forget", "run", "--json", LETHE_LOG="json")
+    (done,) = json.loads(output)
     assert done["state"] == "completed"
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert f"forgetting {request['id']}" in {line["message"] for line in lines if line["run"].startswith("forget")}
+    assert user not in said
     result = done["result"]
     assert set(result["shards_touched"]) == set(result["shards_retrained"]) == planned
     assert len(result["shards_reused"]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -14,8 +15,11 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from benchmarks.prefect_server import free_port
+from benchmarks.receiver import Receiver
 from lethe.core.format import mark
 from lethe.core.workspace import Workspace
 from lethe.forgetting.ledger.requests import ForgetRequest
@@ -47,14 +51,25 @@ def start(workspace: Workspace, *arguments: str, **environment: str) -> subproce
 
 
 @pytest.fixture(scope="module")
-def replicas(workspace: Workspace) -> Iterator[dict[int, subprocess.Popen[str]]]:
-    """{port: process} of a replica, started while nothing is deployed yet."""
+def collector() -> Iterator[Receiver]:
+    """Who is sent traces."""
+    with Receiver() as server:
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def replicas(workspace: Workspace, collector: Receiver) -> Iterator[dict[int, subprocess.Popen[str]]]:
+    """{port: process} of a replica, started while nothing is deployed yet; it says objects, and sends traces."""
     ledger(workspace)
+    otlp = {"protocol": "http", "endpoint": f"{collector.url}/v1/traces"}
+    # BentoML's own spans hold paths: even who asks for them gets none.
+    tracing = {"exporter_type": "otlp", "sample_rate": 1.0, "otlp": otlp, "excluded_urls": "/livez"}
+    settings = workspace.root / "bentoml.yaml"
+    settings.write_text(yaml.safe_dump({"version": 2, "services": {"Recommender": {"tracing": tracing}}}))
+    around = {"LETHE_API_KEYS": f"operator:{KEY}", "LETHE_LOG": "json", "BENTOML_CONFIG": str(settings)}
     ports = [free_port()]
-    roles = f"operator:{KEY}"
-    started = {
-        port: start(workspace, LETHE_PORT=str(port), LETHE_HOST="0.0.0.0", LETHE_API_KEYS=roles) for port in ports
-    }
+    started = {port: start(workspace, LETHE_PORT=str(port), LETHE_HOST="0.0.0.0", **around) for port in ports}
     yield started
     for process in started.values():
         process.terminate()
@@ -81,7 +96,7 @@ def wait_until_served(port: int, process: subprocess.Popen[str], version: str) -
 
 
 def test_replicas_follow_each_deployment_and_who_is_hidden(
-    workspace: Workspace, replicas: dict[int, subprocess.Popen[str]]
+    workspace: Workspace, replicas: dict[int, subprocess.Popen[str]], collector: Receiver
 ) -> None:
     for seed in (0, 1):
         deployment = released(workspace, {"a": seed})
@@ -102,12 +117,34 @@ def test_replicas_follow_each_deployment_and_who_is_hidden(
     time.sleep(1.0)
     for port in replicas:
         assert ask(port, "/recommend", {"user_id": "user-003"})["source"] == "popular", "until a lift"
+        httpx.get(f"http://127.0.0.1:{port}/users/user-003?name=user-003", headers=headers, trust_env=False)
     for process in replicas.values():
         process.send_signal(signal.SIGTERM)
     for process in replicas.values():
         said, fault = process.communicate(timeout=LONG)
         assert process.returncode == 0, fault
-        assert "a new deployment: new workers begin" in said
+        lines = [json.loads(line) for line in (said + fault).splitlines()]
+        assert {"a new deployment: new workers begin"} <= {line.get("message") for line in lines}
+        assert ("/recommend", 200) in {(line.get("route"), line.get("status")) for line in lines}
+        assert "user-003" not in said + fault
+    spans = traced(collector)
+    assert {"POST /recommend", "GET other"} <= {span.name for span in spans}
+    assert {pair.key for span in spans for pair in span.attributes} == {
+        *("http.request.method", "http.route", "http.response.status_code")
+    }
+    assert "user-003" not in str(spans)
+
+
+def traced(collector: Receiver) -> list[Span]:
+    """All spans that were sent."""
+    requests = [ExportTraceServiceRequest.FromString(call.body) for call in list(collector.calls.queue)]
+    return [
+        span
+        for request in requests
+        for of in request.resource_spans
+        for scope in of.scope_spans
+        for span in scope.spans
+    ]
 
 
 def test_a_place_where_it_may_not_listen_is_one_line(workspace: Workspace, tmp_path: Path) -> None:

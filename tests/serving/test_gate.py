@@ -13,6 +13,7 @@ from anyio import Event, create_task_group, run
 from starlette.testclient import TestClient
 
 from lethe.config.serving import Events, Limits
+from lethe.core.logs import JsonLines
 from lethe.errors import ConfigError
 from lethe.serving import access
 from lethe.serving.access import ROUTES, ApiKey, Keys, Role, allowed, route_of
@@ -21,7 +22,6 @@ from lethe.serving.desk import Desk
 from lethe.serving.events import EventBuffer
 from lethe.serving.gate import Gate, Rates
 from lethe.serving.hidden import HiddenUsers
-from lethe.serving.logs import JsonLines
 from lethe.serving.routes import application
 from tests.serving.test_package import SEEN, package
 

@@ -15,10 +15,10 @@ from starlette.testclient import TestClient
 
 from lethe.build.registry import Registry
 from lethe.core.keys import subject_digest
+from lethe.core.logs import JsonLines
 from lethe.core.workspace import Workspace
 from lethe.serving import hidden
 from lethe.serving.deployment import Deployment
-from lethe.serving.logs import JsonLines
 from lethe.serving.package import Package
 from tests.serving.conftest import make_workspace, promote
 from tests.serving.test_events import opened

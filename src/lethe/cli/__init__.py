@@ -14,6 +14,7 @@ import typer
 import lethe
 from lethe.cli import data, epoch, evidence, follow, forget, init, keys, models, report, tune, upgrade, worker
 from lethe.cli.common import QUIET, Json, is_quiet, run_flow, show, show_tables, workspace
+from lethe.core import logs
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import ConfigError, LetheError
 
@@ -45,9 +46,10 @@ def main() -> None:
     # didn't set it, and no command has loaded a numeric library yet.
     os.environ.update(NUMERIC)
     try:
+        logs.begin()
         app()
     except LetheError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(logs.fault(error), file=sys.stderr)
         sys.exit(1)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lethe.cli.common import workspace
+from lethe.core import logs
 
 
 def follow(
@@ -18,4 +19,4 @@ def follow(
     """Serve what this project deploys, now and later, in the foreground: for containers, systemd, honcho."""
     from lethe.serving.following import follow as serve
 
-    raise typer.Exit(serve(workspace(), host, port, typer.echo))
+    raise typer.Exit(serve(workspace(), host, port, logs.say))

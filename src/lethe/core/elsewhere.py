@@ -13,11 +13,11 @@ import itertools
 import os
 import secrets
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lethe.core import logs
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
 
@@ -74,7 +74,7 @@ def end_all(workspace: Workspace) -> None:
         note = owner.with_suffix(".run")
         with suppress(FileNotFoundError), _opened(note) as lock:
             if not _take(lock):
-                print("waiting: workers that an earlier run asked are still at work in this workspace", file=sys.stderr)
+                logs.say("waiting: workers that an earlier run asked are still at work in this workspace")
                 fcntl.flock(lock, fcntl.LOCK_EX)
             note.unlink()
 

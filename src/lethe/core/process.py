@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
-from lethe.core import elsewhere, warm
+from lethe.core import elsewhere, logs, warm
 from lethe.core.shipped import shipped_root
 from lethe.core.workspace import Workspace
 from lethe.errors import DataError, LetheError, Unreachable
@@ -55,7 +55,7 @@ def alone(workspace: Workspace) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print("waiting: another flow is running in this workspace", file=sys.stderr)
+        logs.say("waiting: another flow is running in this workspace")
         lock.acquire()
     try:
         if lock.lock_counter == 1:

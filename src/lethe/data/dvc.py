@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import psutil  # type: ignore[import-untyped]
 import yaml
 from filelock import FileLock
 
+from lethe.core import logs
 from lethe.core.process import run_module
 from lethe.core.workspace import Workspace
 from lethe.data.dvc_objects import remember
@@ -33,7 +33,7 @@ def repro(workspace: Workspace) -> str:
         _mend(workspace)
         left = remove_leftovers(workspace)
     if left:
-        print(f"removed {left} files and folders that an interrupted run had left", file=sys.stderr)
+        logs.say(f"removed {left} files and folders that an interrupted run had left")
     # Before and after: what is replaced now has to be known when it is to go.
     remember(workspace)
     said = dvc(workspace, "repro")

@@ -16,10 +16,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 from types import FrameType
 from typing import NoReturn
 
 from lethe.config.params import Params
+from lethe.core import logs
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
 from lethe.serving.server import check_may_listen, environment, serve_command
@@ -37,16 +39,13 @@ def follow(workspace: Workspace, host: str | None, port: int | None, say: Callab
     host, port = host or settings.host, settings.port if port is None else port
     check_may_listen(host, port)
     signal.signal(signal.SIGTERM, _interrupt)
-    server: subprocess.Popen[bytes] | None = None
+    server: subprocess.Popen[str] | None = None
     home = TemporaryDirectory(prefix="lethe-follow-")
     try:
         say(f"follows {workspace.deployment.relative_to(workspace.root)}")
         seen = _wait_for_first(workspace.deployment)
-        server = subprocess.Popen(
-            [sys.executable, *serve_command(workspace, host, port)],
-            cwd=workspace.root,
-            env=_environment(workspace, settings.workers, _home_in(workspace, Path(home.name))),
-            stdin=subprocess.DEVNULL,
+        server = _serve(
+            workspace, host, port, _environment(workspace, settings.workers, _home_in(workspace, home.name))
         )
         say(f"serves on http://{host}:{port}")
         _watch(server, workspace.deployment, seen, say)
@@ -58,7 +57,26 @@ def follow(workspace: Workspace, host: str | None, port: int | None, say: Callab
         home.cleanup()
 
 
-def _watch(server: subprocess.Popen[bytes], deployment: Path, seen: bytes, say: Callable[[str], object]) -> NoReturn:
+def _serve(workspace: Workspace, host: str, port: int, environment: dict[str, str]) -> subprocess.Popen[str]:
+    command = [sys.executable, *serve_command(workspace, host, port)]
+    if not logs.as_json():
+        return subprocess.Popen(command, cwd=workspace.root, env=environment, stdin=subprocess.DEVNULL, text=True)
+    # The workers say objects, and BentoML's main process lines of text.
+    server = subprocess.Popen(
+        command,
+        cwd=workspace.root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert server.stdout is not None
+    Thread(target=logs.hand_on, args=(server.stdout,), daemon=True).start()
+    return server
+
+
+def _watch(server: subprocess.Popen[str], deployment: Path, seen: bytes, say: Callable[[str], object]) -> NoReturn:
     while server.poll() is None:
         time.sleep(EVERY)
         now = _content(deployment)
@@ -82,9 +100,10 @@ def _content(path: Path) -> bytes:
     return b""
 
 
-def _home_in(workspace: Workspace, folder: Path) -> Path:
+def _home_in(workspace: Workspace, home: str) -> Path:
     """BentoML's home as this server sees it: the workspace's stores, and figures of its own. In the workspace's home a
     replica that starts would empty the figures of those that run."""
+    folder = Path(home)
     for name in ("bentos", "models"):
         (folder / name).symlink_to(workspace.bentoml_home / name)
     return folder
@@ -95,7 +114,7 @@ def _environment(workspace: Workspace, workers: int, home: Path) -> dict[str, st
     return environment(workspace, workers) | {"LETHE_HIDDEN_USERS": hidden, "BENTOML_HOME": str(home)}
 
 
-def _end(server: subprocess.Popen[bytes], timeout: float = 30) -> None:
+def _end(server: subprocess.Popen[str], timeout: float = 30) -> None:
     """Let it answer what it holds; in its process group, as from a terminal, it may have been told already."""
     server.terminate()
     try:

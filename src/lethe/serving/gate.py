@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, State
 from starlette.middleware.cors import CORSMiddleware
@@ -21,9 +22,13 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lethe.config.serving import Limits
+from lethe.core.logs import ACCESS
 from lethe.serving.access import OPEN, Keys, Role, allowed, route_of
 
-logger = logging.getLogger("lethe.access")
+if TYPE_CHECKING:
+    from lethe.serving.tracing import Traces
+
+logger = logging.getLogger(ACCESS)
 
 SAFE = {
     "cache-control": "no-store",
@@ -77,7 +82,7 @@ class Rates:
 
 class Gate:
     """ASGI middleware. ``state`` is the application's: its ``keys`` and its ``desk`` are there when a worker is up, its
-    ``figures`` before."""
+    ``figures`` before; ``traces`` where there are any."""
 
     def __init__(self, app: ASGIApp, state: State) -> None:
         self.app, self.state, self.held = app, state, 0
@@ -220,6 +225,9 @@ class Gate:
     def _log(self, scope: Scope, caller: Caller, status: int, began: float) -> None:
         seconds, route = time.perf_counter() - began, route_of(scope["path"]) or "other"
         self.state.figures.took(route, status, seconds)
+        traces: Traces | None = getattr(self.state, "traces", None)
+        if traces is not None and route not in OPEN:
+            traces.took(scope, route, status, seconds)
         line = {
             "method": scope["method"],
             "route": route,

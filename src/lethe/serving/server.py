@@ -219,6 +219,10 @@ def serve_command(workspace: Workspace, host: str, port: int) -> list[str]:
     return ["-m", "bentoml", "serve", str(_current(workspace)), "--host", host, "--port", str(port)]
 
 
+_SETTINGS = "services.Recommender"
+"""Of BentoML. What is set here comes after the user's own: its spans, which hold paths, stay off."""
+
+
 def environment(workspace: Workspace, workers: int) -> dict[str, str]:
     """Of a server's processes."""
     return {
@@ -229,7 +233,7 @@ def environment(workspace: Workspace, workers: int) -> dict[str, str]:
         "LETHE_ITEM_FEATURES": os.environ.get("LETHE_ITEM_FEATURES") or str(workspace.root / "features"),
         "LETHE_LEDGER_URL": workspace.ledger_url,
         "LETHE_REPORTS": str(workspace.reports),
-        "BENTOML_CONFIG_OPTIONS": f"services.Recommender.workers={workers}",
+        "BENTOML_CONFIG_OPTIONS": f"{_SETTINGS}.workers={workers} {_SETTINGS}.tracing.excluded_urls='.*'",
     }
 
 

@@ -16,6 +16,7 @@ LETHE_API_KEYS, LETHE_API_KEYS_FILE   who may ask: ``lethe.serving.access``
 LETHE_ITEM_FEATURES   the folder of the tables of item features: ``lethe.serving.features``
 LETHE_LEDGER_URL, LETHE_REPORTS       what /metrics tells of beside answers: ``lethe.serving.watching``
 LETHE_EVENTS          the buffer of what people do, where ``serving.events`` keeps any: ``lethe.serving.events``
+BENTOML_CONFIG        BentoML's own settings, such as where traces go: ``lethe.serving.tracing``
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any
 import bentoml
 
 import lethe
+from lethe.core.logs import log_as_json
 from lethe.errors import DeploymentError
 from lethe.serving.access import Keys
 from lethe.serving.deployment import Deployment
@@ -38,8 +40,8 @@ from lethe.serving.events import EventBuffer
 from lethe.serving.figures import Figures
 from lethe.serving.gate import Gate
 from lethe.serving.hidden import Everybody, HiddenUsers, is_url
-from lethe.serving.logs import log_as_json
 from lethe.serving.routes import application
+from lethe.serving.tracing import traces
 from lethe.serving.watching import looks
 
 logger = logging.getLogger(__name__)
@@ -81,7 +83,8 @@ class Recommender:
     """Recommendations from the pinned version of each family."""
 
     def __init__(self) -> None:
-        log_as_json()
+        # Faults that BentoML and its server log have a traceback, whose text might hold anything.
+        log_as_json("", "bentoml", "uvicorn.error")
         drain_before_shutdown()
         shipped = Path(lethe.__file__).resolve().parents[1] / "deployment.json"
         deployment = Deployment.read(Path(os.environ.get("LETHE_DEPLOYMENT") or shipped))
@@ -94,9 +97,16 @@ class Recommender:
         api.state.desk = Desk.load(deployment, lambda tag: Path(models[tag].path), hidden, folder, events)
         made = {family: models[tag].creation_time for family, tag in deployment.families.items()}
         api.state.figures = Figures(*looks(made, hidden))
+        api.state.traces = traces()
         # What is loaded stays until the worker ends: looking through it again for garbage stops every answer for .2 s.
         gc.collect()
         gc.freeze()
+
+    @bentoml.on_shutdown
+    def end(self) -> None:
+        """Called when nothing is asked any more."""
+        if api.state.traces is not None:
+            api.state.traces.send()
 
 
 _service: Any = Recommender  # what the decorator makes of the class
