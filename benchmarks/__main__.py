@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,11 +106,25 @@ def statistics(
 
 
 @app.command()
+def render() -> None:
+    """Write each committed table's page again from its figures: benchmarks/results/NAME.md. Nothing is run."""
+    from benchmarks.report import markdown, write_report
+    from benchmarks.table import TABLES, published
+
+    for name in TABLES:
+        path = RESULTS / f"{name}.json"
+        if path.is_file():
+            report = json.loads(path.read_text(encoding="utf-8"))
+            write_report(report, markdown(report, published(name)), RESULTS)
+
+
+@app.command()
 def tune(
     dataset: Annotated[str, typer.Option(help="A data set of the ranking tables.")],
     model: Annotated[str, typer.Option(help="Name in MODELS.")],
     data_dir: DataDir = DATA,
     trials: Annotated[int, typer.Option(help="Settings to try.")] = 40,
+    seconds: Annotated[float | None, typer.Option(help="After which no further setting is tried.")] = None,
     seed: Annotated[int, typer.Option()] = 2026,
     metric: Annotated[str, typer.Option(help="Validation metric.")] = "",
     name: Annotated[str, typer.Option(help="Of the file, if not the model's: for one row of a table.")] = "",
@@ -118,6 +133,7 @@ def tune(
 ) -> None:
     """Tune a model on a set's validation part, and write params/DATASET/MODEL.yaml."""
     from benchmarks import collaborative, side_data
+    from benchmarks.budget import seconds_note
     from lethe.build.objectives import Task
     from lethe.build.space import Space
     from lethe.build.trials import Trial
@@ -129,20 +145,25 @@ def tune(
     recipe = known[dataset]
     rows, valid = recipe.parts(data_dir, dataset)
 
+    made: list[Trial] = []
+
     def say(trial: Trial) -> None:
+        made.append(trial)
         value = "given up" if trial.value is None else f"{trial.value:.5f}"
         typer.echo(f"{model}  trial {trial.number}  {value}  {trial.values}")
 
+    start = time.process_time()
     found = search(
         Space(model, _assignments("--set", base), _assignments("--grid", grid) or None),
         Task(rows, valid, metric or recipe.metric, recipe.tables(data_dir)),
-        Budget(trials, seed),
+        Budget(trials, seed, seconds=seconds),
         WORK / "tuning" / f"{dataset}-{name or model}.sqlite",
         say,
     )
-    write_tuned(
-        ROOT / "params" / dataset / f"{name or model}.yaml", found, _command(), notes=[f"Table: {recipe.table}."]
-    )
+    # A resumed search doesn't know what its first trials took.
+    took = [seconds_note(time.process_time() - start)] if len(made) == found.trials else []
+    notes = [*took, f"Table: {recipe.table}."]
+    write_tuned(ROOT / "params" / dataset / f"{name or model}.yaml", found, _command(), notes=notes)
     typer.echo(f"{metric or recipe.metric} {found.value:.5f}: {found.values}")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
+from benchmarks.budget import Spent
 from benchmarks.table import Result, Row
 from lethe.config.dataset import NewestSplit
 from lethe.config.section import read_yaml
@@ -137,6 +138,12 @@ def tuned(dataset: str, model: str) -> dict[str, Any]:
     return dict(read_yaml(path) or {}) if path.is_file() else {}
 
 
+def spent(dataset: str, model: str) -> Spent | None:
+    """What choosing the values of ``tuned`` took; None of a model that has nothing to choose."""
+    searched = model not in MODELS or MODELS[model].Config.searched()
+    return Spent.of(PARAMS / dataset / f"{model}.yaml") if searched else None
+
+
 def model_row(
     label: str,
     model: str,
@@ -181,7 +188,7 @@ def model_row(
         users = ranked(split, scores, cutoffs=cutoffs, metrics=metrics, masked=masked)
         return Result({name: float(column.mean()) for name, column in users.items()}, seconds, users=users)
 
-    return Row(label, run, decides, baseline, max_seeds, note)
+    return Row(label, run, decides, baseline, max_seeds, note, spent=spent(split.dataset, settings or model))
 
 
 def ranked(

@@ -14,10 +14,14 @@ import numpy as np
 from benchmarks.table import Result, Table, columns
 from lethe.core.environment import numeric_environment
 from lethe.core.files import write_whole
-from lethe.evaluation import paired_t_test
+from lethe.evaluation.significance import holm, mixed_t_test
 
 COSTS = ("cold_users", "cold_items", "shards/user", "shards touched", "largest shard", "epochs to best")
 """Counted rather than measured, so never tested; less is better, as of errors. Of all other metrics more is."""
+LEVEL = 0.01
+"""Of significance, after Holm's correction over all that a table prints of its tests."""
+TEST = "users and seeds"
+"""What a difference is held against. Reports of before were paired by user, over the means of the seeds alone."""
 
 
 def summarise(table: Table, results: dict[str, list[Result]], command: str) -> dict[str, Any]:
@@ -52,12 +56,14 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
                     for name in others
                 },
                 "note": row.note,
+                "spent": None if row.spent is None else row.spent.plain(),
             }
         )
     return {
         "table": table.name,
         "protocol": table.protocol,
         "command": command,
+        "test": TEST,
         "best_baseline": best,
         "environment": numeric_environment("cpu"),
         "rows": rows,
@@ -97,39 +103,78 @@ def _figures(metric: str, ours: list[Result], published: float | None, best: lis
 
 
 def _p_value(metric: str, ours: list[Result], best: list[Result]) -> float | None:
-    """Paired by user, over each user's mean of the seeds; without users, by seed."""
+    """Mixed over users and seeds; without users paired by seed, which two values at least must say something of."""
     if all(metric in run.users for run in (*ours, *best)):
-        return paired_t_test(*(np.mean([run.users[metric] for run in runs], axis=0) for runs in (ours, best))).p_value
+        return mixed_t_test(*(np.array([run.users[metric] for run in runs]) for runs in (ours, best))).p_value
     pairs = min(len(ours), len(best))
     if pairs < 2:
         return None
-    return paired_t_test(*(np.array([run.metrics[metric] for run in runs[:pairs]]) for runs in (ours, best))).p_value
+    paired = (np.array([[run.metrics[metric] for run in runs[:pairs]]]) for runs in (ours, best))
+    return mixed_t_test(*paired).p_value
 
 
 def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None]]) -> str:
-    """The report for people: ours ± deviation, published, difference; * marks p < .05 against the best baseline."""
+    """The report for people: ours ± deviation, published, difference, and what differs from the best baseline."""
     metrics = columns(published, (metric for row in report["rows"] for metric in row["metrics"]))
     times = list(dict.fromkeys(name for row in report["rows"] for name in row.get("times", ())))
+    searched = any(row.get("spent") for row in report["rows"])
+    differs = different(report, metrics)
+    head = ["model", "seeds", *metrics, *times, "seconds", *(["trials", "search seconds"] if searched else [])]
     lines = [
         f"# {report['table']}",
         "",
         report["protocol"],
         "",
         f"Command: `{report['command']}`. A cell is ours ± standard deviation over the seeds / published (difference);",
-        "\\* differs from the best baseline (in bold) with p < .05, paired by user. Seconds are of the processor, a",
-        "median of training alone, one thread, and compare within this table only.",
+        f"↑ is better and ↓ worse than the best baseline (in bold), p < {LEVEL:g} by Holm's correction over the table,",
+        f"paired by {report.get('test', 'user, over the means of the seeds')}. Seconds are of the processor, a median",
+        "of training alone, one thread, and compare within this table only."
+        + (" Trials and search seconds chose the settings." if searched else ""),
         "",
-        f"| model | seeds | {' | '.join([*metrics, *times, 'seconds'])} |",
-        f"| --- | --- |{' --- |' * (len(metrics) + len(times) + 1)}",
+        f"| {' | '.join(head)} |",
+        f"| --- | --- |{' --- |' * (len(head) - 2)}",
     ]
     for row in report["rows"]:
         best = report["best_baseline"].get(row["base"], {})
-        cells = [_cell(row, metric, best.get(metric) == row["model"]) for metric in metrics]
+        cells = [
+            _cell(row, metric, best.get(metric) == row["model"], differs.get((row["model"], metric), ""))
+            for metric in metrics
+        ]
         cells += [f"{row['times'][name]:.2f}" if name in row.get("times", ()) else "–" for name in times]
-        lines.append(f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} | {row['seconds']:.2f} |")
+        cells += [f"{row['seconds']:.2f}", *(_spent(row) if searched else ())]
+        lines.append(f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} |")
     lines += _tests(report, metrics)
     notes = [f"* {row['model']}: {row['note']}" for row in report["rows"] if row["note"]]
+    notes += [
+        f"* {row['model']}: at an edge of what was tried: {', '.join(row['spent']['edges'])}"
+        for row in report["rows"]
+        if row.get("spent") and row["spent"]["edges"]
+    ]
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+
+
+def different(report: dict[str, Any], metrics: list[str]) -> dict[tuple[str, str], str]:
+    """{(row, metric): ↑ or ↓} of what differs from its base's best baseline at ``LEVEL``; of the metrics printed."""
+    rows = {row["model"]: row for row in report["rows"]}
+    tests = {
+        (name, metric): row["metrics"][metric]["p"]
+        for name, row in rows.items()
+        for metric in metrics
+        if row["metrics"].get(metric, {}).get("p") is not None
+    }
+
+    def ahead(name: str, metric: str) -> bool:
+        best = rows[report["best_baseline"][rows[name]["base"]][metric]]
+        more = rows[name]["metrics"][metric]["mean"] > best["metrics"][metric]["mean"]
+        return bool(more != less_is_better(metric))
+
+    corrected = holm(list(tests.values()))
+    return {test: "↑" if ahead(*test) else "↓" for test, p in zip(tests, corrected, strict=True) if p < LEVEL}
+
+
+def _spent(row: dict[str, Any]) -> list[str]:
+    spent = row.get("spent") or {}
+    return ["–" if spent.get(name) is None else f"{spent[name]:,}" for name in ("trials", "seconds")]
 
 
 def _tests(report: dict[str, Any], metrics: list[str]) -> list[str]:
@@ -148,7 +193,7 @@ def _p(value: float | None) -> str:
     return "–" if value is None else f"{value:.2g}"
 
 
-def _cell(row: dict[str, Any], metric: str, best: bool) -> str:
+def _cell(row: dict[str, Any], metric: str, best: bool, mark: str) -> str:
     figures = row["metrics"].get(metric)
     if figures is None:
         return "–"
@@ -156,8 +201,8 @@ def _cell(row: dict[str, Any], metric: str, best: bool) -> str:
     text = f"**{text}**" if best else text
     if row["seeds"] > 1:
         text += f" ± {_short(figures['std'])}"
-    if figures["p"] is not None and figures["p"] < 0.05:
-        text += "\\*"
+    if mark:
+        text += f" {mark}"
     if figures["published"] is not None:
         text += f" / {_short(figures['published'])} ({figures['difference']:+.4f})".replace("0.", ".")
     return text

@@ -21,10 +21,12 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from benchmarks.budget import Spent
 from lethe.core.canonical import canonical_json, digest_json
 from lethe.core.environment import numeric_environment
 from lethe.errors import ConfigError
@@ -84,6 +86,8 @@ class Row:
     note: str = ""
     base: str = ""
     """The model that the row builds on, where a table has several: baselines of another base are none of its."""
+    spent: Spent | None = None
+    """On choosing its settings; None where there is nothing to choose."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Table:
         """The table of that name over the data in ``data_dir``. Raises ConfigError, DataError."""
         if name not in TABLES:
             raise ConfigError(f"--table: unknown table {name!r}; known tables: {', '.join(TABLES)}")
-        module = importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
+        module = _module(name)
         optional = getattr(module, "plot", None), getattr(module, "AGAINST", ())
         return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir), *optional)
 
@@ -112,6 +116,16 @@ class Table:
                 raise ConfigError(f"--row: unknown row {model!r}; known rows: {', '.join(known)}")
         kept = [row for row in self.rows if not wanted or row.model in wanted]
         return replace(self, rows=kept)
+
+
+def published(name: str) -> dict[str, dict[str, float | None]]:
+    """What the papers of a table print, and its columns."""
+    figures: dict[str, dict[str, float | None]] = _module(name).PUBLISHED
+    return figures
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
 
 
 Say = Callable[[str], None]

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from benchmarks import __main__ as command
 from benchmarks import collaborative, enmf_ml1m, receraser_retrain_ml1m
+from benchmarks.budget import Spent
 from benchmarks.report import compare, less_is_better, markdown, summarise, write_report
 from benchmarks.table import TABLES, Result, Row, Table, run_table
 from lethe.errors import ConfigError, DataError, LetheError
@@ -147,8 +148,9 @@ def test_the_report_has_mean_deviation_difference_and_p() -> None:
     ours = by_model["Ours"]["metrics"]["hr@5"]
     assert (ours["mean"], ours["published"], ours["difference"]) == (0.65, 0.5, 0.15)
     assert ours["std"] == pytest.approx(0.07071)
-    # Two users gain .225 and .275: t = 10 with one degree of freedom.
-    assert ours["p"] == pytest.approx(2 * np.arctan(1 / 10) / np.pi)
+    # Two users gain .225 and .275, and the two seeds come to .6 and .7: variances of a mean of .000625 and .0025.
+    degrees = 0.003125**2 / (0.000625**2 + 0.0025**2)
+    assert ours["p"] == pytest.approx(2 * stats.t.sf(0.25 / 0.003125**0.5, degrees))
     assert report["best_baseline"] == {"": {"hr@5": "Best"}}
     assert by_model["Best"]["metrics"]["hr@5"]["p"] is None
     assert by_model["Ours"]["seeds"] == 2
@@ -208,7 +210,8 @@ def test_each_base_has_a_best_baseline_of_its_own_and_costs_are_not_tested() -> 
     }
     assert all(of_metric["shards/user"] is None for of_metric in p.values())
     text = markdown(report, chosen.published)
-    assert "| A weak | 3 | .1002 ± .0001\\* | **1.0000** ± .0000 | 1.00 |" in text
+    assert "| A weak | 3 | .1002 ± .0001 ↓ | **1.0000** ± .0000 | 1.00 |" in text
+    assert "| A ours | 3 | .3006 ± .0003 ↑ | 3.0000 ± .0000 | 1.00 |" in text
     assert "| B only | 3 | **.8016** ± .0008 | **2.0000** ± .0000 | 1.00 |" in text
 
 
@@ -284,6 +287,36 @@ def test_tune_writes_values_with_their_command(data_dir: Path, room: Path) -> No
     assert text.startswith("# python -m benchmarks")
     assert "# Table: receraser-retrain-ml1m.\n" in text
     assert "sweeps: 1\n" in text
+
+
+def test_what_a_search_took_stands_in_the_table(data_dir: Path, room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = [
+        "tune",
+        "--dataset",
+        "ml-1m-receraser",
+        "--model",
+        "wmf",
+        "--data-dir",
+        str(data_dir),
+        "--seconds",
+        "1e-9",
+    ]
+    ran = CliRunner().invoke(command.app, [*options, "--set", "sweeps=1", "--grid", "dropout=[0.1, 0.4]"])
+    assert ran.exit_code == 0, ran.output
+    monkeypatch.setattr(collaborative, "PARAMS", room / "params")
+    # Without time left the first setting is tried and no other.
+    spent = collaborative.spent("ml-1m-receraser", "wmf")
+    assert spent is not None
+    assert (spent.trials, spent.seconds, spent.edges) == (1, 0, ())
+    assert collaborative.spent("ml-1m-receraser", "mostpop") is None
+    assert collaborative.spent("ml-1m-receraser", "bpr") == Spent(0)
+    chosen = table(row("Ours", [0.1], spent=Spent(12, 3400, ("reg (lowest)",))), row("Floor", [0.1]))
+    report = summarise(chosen, run_table(chosen, 1, None, lambda line: None), "")
+    text = markdown(report, chosen.published)
+    assert "| model | seeds | hr@5 | seconds | trials | search seconds |" in text
+    assert "| 1.00 | 12 | 3,400 |" in text
+    assert "| 1.00 | – | – |" in text
+    assert "* Ours: at an edge of what was tried: reg (lowest)" in text
 
 
 def test_faults_are_one_line(data_dir: Path, tmp_path: Path) -> None:
