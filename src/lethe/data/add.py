@@ -35,6 +35,7 @@ from lethe.data.sources.table import load_columns
 from lethe.data.sources.url import fetched
 from lethe.data.split import count_repeated, deduplicate
 from lethe.errors import ConfigError, DataError
+from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 
 SUFFIXES = (".parquet", ".csv")
@@ -118,7 +119,8 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
     if reading.side:
         beside = _find_side(workspace, names, reading.side)
         section["side"], notes = dict(beside.options), notes + beside.notes
-        sources.read_side(Dataset.parse(section, where), rows, root=workspace.root, strict=True)
+        known = Ids.of(rows.user_ids), Ids.of(rows.item_ids)
+        sources.read_side(Dataset.parse(section, where), *known, root=workspace.root, strict=True)
     if not ready:
         timed = rows.timestamps is not None and source.get("timestamp_unit") != "position"
         section["split"] = _plain(propose_split(deduplicate(rows, "latest"), name, seed, timed=timed))

@@ -45,9 +45,15 @@ def deduplicate(interactions: Interactions, duplicates: str) -> Interactions:
     """
     last = _last_of_pair(interactions)
     repeated = len(interactions) - int(last.sum())
-    if repeated and duplicates == "error":
-        raise DataError(f"columns 'user', 'item': a pair must occur once, {repeated} rows repeat one; see `duplicates`")
+    if duplicates == "error":
+        must_be_distinct(repeated)
     return interactions.take(last) if repeated else interactions
+
+
+def must_be_distinct(repeated: int) -> None:
+    """Raises DataError where so many rows repeat a pair."""
+    if repeated:
+        raise DataError(f"columns 'user', 'item': a pair must occur once, {repeated} rows repeat one; see `duplicates`")
 
 
 def count_repeated(interactions: Interactions) -> int:

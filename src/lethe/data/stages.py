@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import pyarrow as pa
 
 from lethe.config.params import Params
-from lethe.config.sharding import ColumnPlacement, Placement, RequestPlacement, Rows, laid_in
-from lethe.config.table import Columns, TableFormat
+from lethe.config.sharding import ColumnPlacement, Rows, Sharding, laid_in
 from lethe.core.canonical import readable_json
 from lethe.core.environment import code_digest
 from lethe.core.files import write_whole
 from lethe.core.format import must_fit
-from lethe.core.keys import subject_digests
 from lethe.core.process import FAULT, MAY_PASS
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data import sources
+from lethe.data.ingest import ingest
+from lethe.data.outputs import fresh
 from lethe.data.partition import PARTITIONS, Assignment, lay_slices, partition_of
 from lethe.data.partition.guarantee import frozen
-from lethe.data.sources import files, table
-from lethe.data.split import PARTS, deduplicate, split
-from lethe.data.suppression import SuppressionList
-from lethe.errors import ConfigError, DataError, LetheError
+from lethe.data.partition.leaving import Leaving, leaving_of
+from lethe.data.sources import files
+from lethe.data.split import PARTS, split
+from lethe.errors import ConfigError, LetheError
+from lethe.tables.blocks import held, rows_of, side_by_side
 from lethe.tables.catalogue import Catalogue
-from lethe.tables.columns import distinct, to_arrow, write_parquet
-from lethe.tables.ids import Ids
+from lethe.tables.columns import ParquetWriter, to_arrow
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTables, known_links
+from lethe.tables.side_tables import SideTables
+
+SHARDS_AT_ONCE = 16
+"""Shards that are written together. Of each as many rows are held as Parquet lays out together, so that there are no
+more of them: the others are written in further looks at the rows."""
 
 
 def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
@@ -58,35 +57,6 @@ def stages_code() -> str:
     return code_digest(*STAGES.values(), *(partition.assign for partition in PARTITIONS.values()))
 
 
-def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
-    """Read the source and its side tables, drop what the suppression list names, write all in canonical form.
-
-    How many rows were dropped stands in suppressed.json, for ``lethe train`` to tell.
-    """
-    config = params.datasets[dataset]
-    suppressed = SuppressionList.read(workspace.suppression)
-    read = sources.read(config.source, root=workspace.source_root, copy=workspace.source_copy(dataset))
-    parts = read if isinstance(read, dict) else {"interactions": read}
-    allowed = {name: suppressed.drop(rows, dataset) for name, rows in parts.items()}
-    dropped = sum(len(rows) - len(allowed[name]) for name, rows in parts.items())
-    kept = {name: deduplicate(rows, config.duplicates) for name, rows in allowed.items()}
-    if isinstance(read, dict):
-        # A pair may also recur across parts; which part then has it is the split's business.
-        kept["interactions"] = deduplicate(Interactions.concatenate(*kept.values()), config.duplicates)
-    if len(kept["interactions"]) == 0:
-        raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
-    everything = Interactions.concatenate(*parts.values())
-    strict = all(entry.dataset != dataset for entry in suppressed.entries)
-    tables = sources.read_side(config, everything, root=workspace.source_root, strict=strict)
-    tables = tables.map(lambda table: table, lambda rows: deduplicate(rows, "latest"))
-    tables = known_links(suppressed.drop_side(tables, dataset), kept["interactions"])
-    with _fresh(workspace.ingested(dataset)) as folder:
-        for name, rows in kept.items():
-            rows.write(folder / f"{name}.parquet")
-        tables.write(folder / "side")
-    write_whole(workspace.suppressed_rows(dataset), json.dumps({"rows": dropped}) + "\n")
-
-
 def suppressed_rows(workspace: Workspace, dataset: str) -> int:
     """How many rows of the source the last ingest dropped, because the suppression list names them."""
     path = workspace.suppressed_rows(dataset)
@@ -95,37 +65,53 @@ def suppressed_rows(workspace: Workspace, dataset: str) -> int:
 
 def split_stage(workspace: Workspace, params: Params, dataset: str) -> None:
     """Lay each interaction into train, validation or test."""
-    ready = {
-        part: Interactions.read(path)
-        for part in PARTS
-        if (path := workspace.ingested(dataset) / f"{part}.parquet").is_file()
-    }
-    rows = Interactions.read(workspace.interactions(dataset))
-    parts = split(rows, params.datasets[dataset].split, Stream(params.seed)("split", dataset), parts=ready or None)
-    with _fresh(workspace.split(dataset)) as folder:
-        for name in PARTS:
-            parts[name].write(folder / f"{name}.parquet")
+    files = {part: workspace.ingested(dataset) / f"{part}.parquet" for part in PARTS}
+    files = {part: path for part, path in files.items() if path.is_file()}
+    config, stream = params.datasets[dataset].split, Stream(params.seed)("split", dataset)
+    with fresh(workspace.split(dataset)) as folder, ExitStack() as stack:
+        writers = {name: stack.enter_context(ParquetWriter(folder / f"{name}.parquet")) for name in PARTS}
+        for block, ready in side_by_side(workspace.interactions(dataset), list(files.values())):
+            there = {part: rows_of(rows) for part, rows in zip(files, ready, strict=True)}
+            parts = split(rows_of(block), config, stream, parts=there or None)
+            for name in PARTS:
+                writers[name].write(parts[name].to_table())
 
 
 def assign(workspace: Workspace, params: Params, dataset: str, sharding: str, of: Rows = "train") -> None:
     """Lay each row into a shard: each of training, or each of all. An assignment that looked at data is frozen until
     its params change or a new epoch begins."""
     layout = params.shardings[sharding]
-    rows = Interactions.read(workspace.rows(dataset, of))
     folder = workspace.assignment(dataset, laid_in(sharding, of))
     epoch = {"sharding": layout.plain(), "seed": params.seed, "epoch": params.datasets[dataset].epoch}
+    kept = folder / "assignment.parquet" if frozen(layout) and _begun(folder, epoch) else None
     stream = Stream(params.seed)("partition", dataset, sharding)
-    previous = None
-    if frozen(layout) and _begun(folder, epoch):
-        previous = Assignment.read(folder / "assignment.parquet")
+    leaving = leaving_of(workspace, layout.placement, dataset)
+    with fresh(folder) as new:
+        with ParquetWriter(new / "assignment.parquet") as writer:
+            for rows, previous in _to_assign(workspace.rows(dataset, of), kept, whole=partition_of(layout).frozen):
+                writer.write(_assigned(rows, layout, previous, stream, leaving).to_table())
+        (new / "epoch.json").write_text(json.dumps(epoch, sort_keys=True) + "\n")
+
+
+def _to_assign(path: Path, kept: Path | None, *, whole: bool) -> Iterator[tuple[Interactions, Assignment | None]]:
+    """Rows with the kept assignment of their users. A partition that looks at data sees them whole; in any other a
+    row's shard hangs on its own user's rows at most, by the law of locality."""
+    if whole:
+        yield Interactions.read(path), None if kept is None else Assignment.read(kept)
+        return
+    for block, before in side_by_side(path, [] if kept is None else [kept], also=Assignment.PLACES):
+        yield rows_of(block), Assignment.of_columns(held(before[0])) if before else None
+
+
+def _assigned(
+    rows: Interactions, layout: Sharding, previous: Assignment | None, stream: Stream, leaving: Leaving | None
+) -> Assignment:
     shards = partition_of(layout).assign(rows, layout.num_shards, previous, stream, balance=layout, embeddings=pretrain)
     slices = None
     if layout.slices > 1:
-        leaving = _leaving(workspace, layout.placement, dataset, rows)
-        slices = lay_slices(rows, layout.slices, stream, leaving=leaving, previous=previous)
-    with _fresh(folder) as fresh:
-        Assignment(rows.user_ids, rows.item_ids, shards, slices).write(fresh / "assignment.parquet")
-        (fresh / "epoch.json").write_text(json.dumps(epoch, sort_keys=True) + "\n")
+        likely = None if leaving is None else leaving(rows)
+        slices = lay_slices(rows, layout.slices, stream, leaving=likely, previous=previous)
+    return Assignment(rows.user_ids, rows.item_ids, shards, slices)
 
 
 def _begun(folder: Path, epoch: dict[str, object]) -> bool:
@@ -146,44 +132,34 @@ def pretrain(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray,
     return catalogue, users.detach().numpy(), items.detach().numpy()
 
 
-def _leaving(workspace: Workspace, placement: Placement | None, dataset: str, rows: Interactions) -> np.ndarray | None:
-    """[n] bool: the rows of users who are likely to leave. Raises DataError where the placement's table is no table."""
-    match placement:
-        case None:
-            return None
-        case ColumnPlacement():
-            # One value a user, read as the rating that the user gives; there is no item to it.
-            columns = Columns(user=placement.user, item=placement.user, rating=placement.column)
-            values = table.read(workspace.source_root / placement.path, TableFormat(columns=columns))
-            assert values.ratings is not None
-            named = Ids.of(values.user_ids[values.ratings >= placement.at_least])
-            return named.encode(rows.user_ids) >= 0
-        case RequestPlacement():
-            entries = SuppressionList.read(workspace.suppression).entries
-            asked = Counter(e.user_digest for e in entries if e.dataset == dataset and e.kind == "interaction")
-            users, places = distinct(rows.user_ids)
-            digests = subject_digests(dataset, users.tolist())
-            often = [asked[digest] >= placement.at_least for digest in digests]
-            return np.array(often, dtype=bool)[places]
-
-
 def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: str, of: Rows = "train") -> None:
     """One Parquet file a shard: exactly the rows the assignment lays there; and the side tables' rows that belong to
     its users and items, in ``side`` below them."""
-    rows, place = Interactions.read(workspace.rows(dataset, of)), laid_in(sharding, of)
-    assignment = Assignment.read(workspace.assignment(dataset, place) / "assignment.parquet")
+    rows, place = workspace.rows(dataset, of), laid_in(sharding, of)
+    assignment = workspace.assignment(dataset, place) / "assignment.parquet"
     count = params.shardings[sharding].num_shards
     width = max(2, len(str(count - 1)))
     tables = tables_beside(workspace, params, dataset, of)
-    with _fresh(workspace.shards(dataset, place)) as folder:
-        for shard in range(count):
-            name, held = f"{shard:0{width}d}", assignment.shards == shard
-            own, slices = rows.take(held), assignment.slices
-            columns = {column: to_arrow(values) for column, values in own.columns()}
-            if slices is not None:
-                columns["slice"] = to_arrow(slices[held])
-            write_parquet(pa.table(columns), folder / f"{name}.parquet")
-            tables.of_rows(own).write(folder / "side" / name)
+    with fresh(workspace.shards(dataset, place)) as folder:
+        paths = [folder / f"{shard:0{width}d}.parquet" for shard in range(count)]
+        for first in range(0, count, SHARDS_AT_ONCE):
+            _write_shards(rows, assignment, first, paths[first : first + SHARDS_AT_ONCE])
+        for path in paths if tables else ():
+            tables.of_rows(Interactions.read(path)).write(folder / "side" / path.stem)
+
+
+def _write_shards(rows: Path, assignment: Path, first: int, paths: Sequence[Path]) -> None:
+    """The files of some shards, from the one numbered ``first`` on."""
+    with ExitStack() as stack:
+        writers = [stack.enter_context(ParquetWriter(path)) for path in paths]
+        for block, (laid,) in side_by_side(rows, [assignment], also=Assignment.PLACES):
+            places = Assignment.of_columns(held(laid))
+            for shard, writer in enumerate(writers, first):
+                mine = places.shards == shard
+                own = rows_of(block).take(mine).to_table()
+                writer.write(
+                    own if places.slices is None else own.append_column("slice", to_arrow(places.slices[mine]))
+                )
 
 
 def tables_beside(workspace: Workspace, params: Params, dataset: str, of: Rows) -> SideTables:
@@ -198,20 +174,6 @@ def training_tables(workspace: Workspace, params: Params, dataset: str) -> SideT
     if not tables.behaviours or not params.datasets[dataset].side.clean:
         return tables
     return tables.without_pairs([Interactions.read(workspace.split(dataset, part)) for part in ("valid", "test")])
-
-
-@contextmanager
-def _fresh(folder: Path) -> Iterator[Path]:
-    """A new folder that replaces the old one when all of it is written; after a fault the old one stands."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        yield new
-        new.chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(new, folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def _of_both(stage: Callable[[Workspace, Params, str, str, Rows], None]) -> Callable[..., None]:

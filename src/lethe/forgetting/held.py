@@ -21,7 +21,7 @@ from lethe.errors import LetheError
 from lethe.forgetting.certificate.nothing import ARTIFACTS, OBJECTS, VERSIONS
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, counts_beside, holds
 from lethe.tables.columns import from_arrow
-from lethe.tables.ids import among, as_integer, near, same_id
+from lethe.tables.ids import Ids, among, as_integer, near, same_id
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
 from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SideTables
@@ -151,7 +151,8 @@ def all_there_is(workspace: Workspace, params: Params, dataset: str) -> AllThere
 
 def _side_of_source(workspace: Workspace, params: Params, dataset: str, source: Interactions) -> SideTables:
     try:
-        return sources.read_side(params.datasets[dataset], source, root=workspace.source_root, strict=False)
+        users, items = Ids.of(source.user_ids), Ids.of(source.item_ids)
+        return sources.read_side(params.datasets[dataset], users, items, root=workspace.source_root, strict=False)
     except LetheError:
         return NO_TABLES
 

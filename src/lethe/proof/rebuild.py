@@ -24,9 +24,10 @@ from lethe.config.sharding import Rows, laid_in
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.environment import whole_code_digest
 from lethe.core.workspace import Workspace
+from lethe.data.ingest import ingest
 from lethe.data.partition.guarantee import frozen
 from lethe.data.split import PARTS
-from lethe.data.stages import assign, ingest, shards_stage, source_stage, split_stage, stages_code
+from lethe.data.stages import assign, shards_stage, source_stage, split_stage, stages_code
 from lethe.errors import ArtifactError, NotComparable
 from lethe.proof.compare import OTHER_CODE, same_environment
 from lethe.tables.reader import Reader

@@ -26,6 +26,9 @@ T = TypeVar("T")
 AT_ONCE = 1 << 19
 """Rows of the first table in a step, about; of the others together as many."""
 
+_BUFFER = 1 << 16
+"""Bytes of a column that are read at once; without a buffer all that lie together in the file."""
+
 Block: TypeAlias = Mapping[str, np.ndarray | pa.ChunkedArray]
 """Aligned columns by name: numbers, or text as Arrow has it."""
 
@@ -43,19 +46,63 @@ def in_steps(
     whole: Source,
     parts: Sequence[Source] = (),
     at_once: int | None = None,
+    begin: Callable[[], None] = lambda: None,
 ) -> list[T]:
     """``count(block of whole, blocks of the parts)`` for each step; every row is in one step, each user's together.
 
+    ``begin`` is called before the first step, and once more where a table turns out to lie in another order.
     Raises DataError where a file can't be read.
     """
     sources = (whole, *parts)
     paths = [source for source in sources if isinstance(source, Path)]
+    begin()
     if len(paths) == len(sources):
         try:
-            return [count(first, others) for first, *others in _steps(paths, at_once or AT_ONCE)]
+            return [count(first, others) for first, *others in _steps(paths, at_once or AT_ONCE, ())]
         except _OutOfOrder:
-            pass
+            begin()
     return [count(_everything(whole), [_everything(part) for part in parts])]
+
+
+def side_by_side(
+    whole: Path, parts: Sequence[Path] = (), also: Sequence[str] = (), at_once: int | None = None
+) -> Iterator[tuple[Block, list[Block]]]:
+    """The blocks of ``in_steps``, one step after the other. ``also``: further columns, of the files that have them.
+
+    Raises DataError where a file can't be read, or does not lie in the order of its users.
+    """
+    try:
+        for first, *others in _steps((whole, *parts), at_once or AT_ONCE, also):
+            yield first, others
+    except _OutOfOrder:
+        raise DataError(f"{whole}: it and {[path.name for path in parts]} must lie in the order of users") from None
+
+
+def merged(paths: Sequence[Path], at_once: int | None = None) -> Iterator[list[Block]]:
+    """The blocks of several tables, cut at the same users: of all together about ``at_once`` rows, whichever has them.
+
+    Raises DataError where a file can't be read, or does not lie in the order of its users.
+    """
+    share = max(1, (at_once or AT_ONCE) // len(paths))
+    streams = [_Stream(path, share) for path in paths]
+    try:
+        while unread := [stream for stream in streams if stream.fill()]:
+            # Whoever is held last of a table may have further rows in it.
+            end = min(stream.last for stream in unread)
+            blocks = [stream.until(end) for stream in streams]
+            if any(map(length, blocks)):
+                yield blocks
+            else:
+                for stream in (stream for stream in unread if stream.last == end):
+                    stream.pull()
+        yield [stream.rest() for stream in streams]
+    except _OutOfOrder:
+        raise DataError(f"{[path.name for path in paths]}: must lie in the order of users") from None
+
+
+def length(block: Block) -> int:
+    """How many rows a block has."""
+    return len(next(iter(block.values())))
 
 
 def held(block: Block) -> dict[str, np.ndarray]:
@@ -63,9 +110,14 @@ def held(block: Block) -> dict[str, np.ndarray]:
     return {n: column if isinstance(column, np.ndarray) else from_arrow(column) for n, column in block.items()}
 
 
-def _steps(paths: Sequence[Path], at_once: int) -> Iterator[list[Block]]:
+def rows_of(block: Block) -> Interactions:
+    """A block as a table of its own."""
+    return Interactions.of_columns(held(block))
+
+
+def _steps(paths: Sequence[Path], at_once: int, also: Sequence[str]) -> Iterator[list[Block]]:
     share = max(1, at_once // max(1, len(paths) - 1))
-    first, *_ = streams = [_Stream(path, share if place else at_once) for place, path in enumerate(paths)]
+    first, *_ = streams = [_Stream(path, share if place else at_once, also) for place, path in enumerate(paths)]
     while first.pull():
         end = first.last
         yield [stream.until(end) for stream in streams]
@@ -108,10 +160,11 @@ class _Piece:
 class _Stream:
     """One table, of which as much is held as the step needs."""
 
-    def __init__(self, path: Path, rows: int) -> None:
-        self._reads = _reads(path, rows)
+    def __init__(self, path: Path, rows: int, also: Sequence[str] = ()) -> None:
+        self._reads = _reads(path, rows, also)
         self._empty = next(self._reads)
         self._held: deque[_Piece] = deque()
+        self._ended = False
 
     @property
     def last(self) -> int | str:
@@ -119,10 +172,17 @@ class _Stream:
         user = self._held[-1].users[-1]
         return user if isinstance(user, str) else int(user)
 
+    def fill(self) -> bool:
+        """Hold some rows; False once all were read, and whoever is held has no further ones."""
+        if not self._held:
+            self.pull()
+        return not self._ended
+
     def pull(self) -> bool:
         """Hold the rows of one more read; False where there is none."""
         table = next((table for table in self._reads if len(table)), None)
         if table is None:
+            self._ended = True
             return False
         piece = _Piece.of(table)
         if self._held and piece.users[0] < self.last:
@@ -159,14 +219,15 @@ def _block(empty: pa.Table, tables: Sequence[pa.Table]) -> Block:
     return {name: column if holds_text(column) else from_arrow(column) for name, column in columns.items()}
 
 
-def _reads(path: Path, rows: int) -> Iterator[pa.Table]:
+def _reads(path: Path, rows: int, also: Sequence[str] = ()) -> Iterator[pa.Table]:
     """First no row, then all in their order, ``rows`` at a time at most."""
     try:
         with pq.ParquetFile(path) as file:
             schema, names = file.schema_arrow, Interactions.columns_of(path, file.schema_arrow.names)
+            names += [name for name in also if name in schema.names]
         text = [name for name in names if is_text(schema.field(name).type)]
         yield schema.empty_table().select(names)
-        with pq.ParquetFile(path, read_dictionary=text) as file:
+        with pq.ParquetFile(path, read_dictionary=text, buffer_size=_BUFFER) as file:
             for batch in file.iter_batches(rows, columns=names):
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowInvalid) as error:

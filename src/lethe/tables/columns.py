@@ -6,7 +6,8 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from types import TracebackType
+from typing import BinaryIO, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,9 @@ from lethe.core.files import temporary_beside
 
 _AT_ONCE = 1 << 20
 """Rows of text that are laid out together."""
+
+ROW_GROUP = 1 << 20
+"""Rows of a file that Parquet lays out together; the bytes of every table hang on it."""
 
 
 def digest_columns(columns: Iterable[tuple[str, np.ndarray | pa.ChunkedArray]]) -> str:
@@ -66,14 +70,59 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
+class ParquetWriter:
+    """Writes a table piece by piece: byte-stably (fixed codec, no metadata, one writer) and atomically.
+
+    The bytes are a function of the rows, however they were cut. As many are held as Parquet lays out together. After a
+    fault inside of the ``with`` nothing is there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._temporary = path, temporary_beside(path)
+        self._writer: pq.ParquetWriter | None = None
+        self._held: list[pa.Table] = []
+        self.rows = 0
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows; all tables have the same columns."""
+        table = table.replace_schema_metadata(None)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                self._temporary, table.schema, compression="zstd", compression_level=3, store_schema=False
+            )
+        self._held.append(table)
+        before, self.rows = self.rows // ROW_GROUP, self.rows + len(table)
+        for _ in range(self.rows // ROW_GROUP - before):
+            self._lay(ROW_GROUP)
+
+    def _lay(self, rows: int) -> None:
+        assert self._writer is not None
+        # In one piece: where the pieces of a column end, its pages might too.
+        table = pa.concat_tables(self._held)
+        self._writer.write_table(table.slice(0, rows).combine_chunks(), row_group_size=ROW_GROUP)
+        self._held = [table.slice(rows)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._writer is None:
+            return
+        try:
+            if kind is None and (self.rows % ROW_GROUP or not self.rows):
+                self._lay(ROW_GROUP)
+            self._writer.close()
+            if kind is None:
+                os.replace(self._temporary, self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
 def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write a table byte-stably: fixed codec, no metadata, one writer; and atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
-    pq.write_table(
-        table.replace_schema_metadata(None), temporary, compression="zstd", compression_level=3, store_schema=False
-    )
-    os.replace(temporary, path)
+    """Write a whole table; see ``ParquetWriter``."""
+    with ParquetWriter(path) as writer:
+        writer.write(table)
 
 
 def to_arrow(column: np.ndarray) -> pa.Array:

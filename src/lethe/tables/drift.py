@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from lethe.config.section import Section
-from lethe.tables.blocks import Block, Source, in_steps
+from lethe.tables.blocks import AT_ONCE, Block, Source, in_steps
 from lethe.tables.columns import as_dictionary, distinct
 from lethe.tables.interactions import TIMES
 
@@ -62,11 +62,9 @@ class Drift(Section):
 
 def shape_of(rows: Source, *, timed: bool) -> Shape:
     """The counts of a table; ``timed``: whether its timestamps are times, and no mere positions."""
-    shapes, tallies = zip(*in_steps(lambda block, _: _in_block(block, timed), rows), strict=True)
-    items, counts = (np.concatenate(columns) for columns in zip(*tallies, strict=True))
-    # An item's rows are in many blocks, a user's in one.
-    sizes = np.bincount(distinct(items)[1], weights=counts)
-    shape = reduce(_sum, shapes, {"rows per item": _by_size(sizes)})
+    items = _ItemTally()
+    shapes = in_steps(lambda block, _: _in_block(block, timed, items), rows, begin=items.clear)
+    shape = reduce(_sum, shapes, {"rows per item": _by_size(items.sizes())})
     return {of: shape[of] for of in MEASURED if of in shape}
 
 
@@ -100,14 +98,43 @@ def _moved(of: str, then: Counts, now: Counts, most_psi: float, most_ks: float) 
     return Moved(of=of, psi=psi, ks=ks, p_value=p_value, above=psi > most_psi or ks > most_ks)
 
 
-def _in_block(block: Block, timed: bool) -> tuple[Shape, tuple[np.ndarray, np.ndarray]]:
-    """The counts of some users' rows but for those by item; and how many rows each of their items has."""
+class _ItemTally:
+    """How many rows each item has: an item's are in many blocks, a user's in one."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self._tallies: list[tuple[np.ndarray, np.ndarray]] = []
+        self._held = 0
+
+    def add(self, ids: np.ndarray | pa.ChunkedArray) -> None:
+        self._tallies.append(_tally(ids))
+        self._held += len(self._tallies[-1][0])
+        # Added up whenever they have become twice as many as there are items, or blocks' worth of them.
+        if self._held > 2 * max(len(self._tallies[0][0]), AT_ONCE):
+            self._add_up()
+
+    def sizes(self) -> np.ndarray:
+        self._add_up()
+        return self._tallies[0][1]
+
+    def _add_up(self) -> None:
+        items, counts = (np.concatenate(columns) for columns in zip(*self._tallies, strict=True))
+        values, places = distinct(items)
+        self._tallies = [(values, np.bincount(places, weights=counts).astype(np.int64))]
+        self._held = len(values)
+
+
+def _in_block(block: Block, timed: bool, items: _ItemTally) -> Shape:
+    """The counts of some users' rows but for those by item, which are added to ``items``."""
     shape = {"rows per user": _by_size(_tally(block["user"])[1])}
     if "rating" in block:
         shape["ratings"] = _by_value(block["rating"])
     if timed and (time := next((name for name in TIMES if name in block), None)):
         shape["hours"] = _counts(block[time] // TIMES[time] // HOUR % DAY)
-    return shape, _tally(block["item"])
+    items.add(block["item"])
+    return shape
 
 
 def _tally(ids: np.ndarray | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

@@ -61,16 +61,14 @@ class Interactions:
         stars = None if ratings is None else _numbers("rating", ratings, np.float32)
         times = None if timestamps is None else _numbers("timestamp", timestamps, np.int64)
         situation = {name: canonical_ids(CONTEXT + name, column) for name, column in sorted((contexts or {}).items())}
-        keys = [k for k in (stars, times) if k is not None] + [sortable(c) for c in reversed(situation.values())]
-        order = np.lexsort([*keys, sortable(items), sortable(users)])
-        return cls(
-            users[order],
-            items[order],
-            None if stars is None else stars[order],
-            None if times is None else times[order],
-            {name: column[order] for name, column in situation.items()},
-            ticks,
-        )
+        return cls(users, items, stars, times, situation, ticks).in_order()
+
+    def in_order(self) -> Interactions:
+        """The same rows in canonical order; canonical columns are taken for granted."""
+        numbers = [column for column in (self.ratings, self.timestamps) if column is not None]
+        minor = [*numbers, *(sortable(column) for column in reversed(self.contexts.values()))]
+        order = _order(sortable(self.user_ids), sortable(self.item_ids), minor)
+        return self if order is None else self.take(order)
 
     @classmethod
     def concatenate(cls, *parts: Interactions) -> Interactions:
@@ -80,7 +78,7 @@ class Interactions:
             there = [c for c in columns if c is not None]
             return np.concatenate(there) if len(there) == len(columns) else None
 
-        return cls.of(
+        columns = (
             np.concatenate([p.user_ids for p in parts]),
             np.concatenate([p.item_ids for p in parts]),
             whole([p.ratings for p in parts]),
@@ -88,6 +86,8 @@ class Interactions:
             {name: np.concatenate([p.contexts[name] for p in parts]) for name in parts[0].contexts},
             _same({p.ticks for p in parts}),
         )
+        one_kind = len({tuple(key.dtype for key in (p.user_ids, p.item_ids, *p.contexts.values())) for p in parts}) == 1
+        return cls(*columns).in_order() if one_kind else cls.of(*columns)
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -109,7 +109,7 @@ class Interactions:
         return ["user", "item", *(CONTEXT + name for name in self.contexts)]
 
     def take(self, rows: np.ndarray) -> Interactions:
-        """The rows of a boolean mask, or of increasing positions; both keep the canonical order."""
+        """The rows of a boolean mask, or of positions; a mask, or increasing positions, keep the canonical order."""
         return Interactions(
             self.user_ids[rows],
             self.item_ids[rows],
@@ -163,15 +163,37 @@ class Interactions:
         time = next((name for name in TIMES if name in column), "timestamp")
         return cls(column["user"], column["item"], column.get("rating"), column.get(time), contexts, TIMES[time])
 
+    def to_table(self) -> pa.Table:
+        """The columns under their names, as Arrow has them."""
+        return pa.table({name: to_arrow(column) for name, column in self.columns()})
+
     def write(self, path: Path) -> None:
         """Write Parquet whose bytes are a function of the content (within one pyarrow version), atomically."""
-        write_parquet(pa.table({name: to_arrow(column) for name, column in self.columns()}), path)
+        write_parquet(self.to_table(), path)
 
 
 def _in_order(names: Sequence[str]) -> list[str]:
     """Those of a table's columns that are ours, in fixed order."""
     time = next((name for name in TIMES if name in names), "timestamp")
     return [*(name for name in (*COLUMNS[:3], time) if name in names), *(n for n in names if n.startswith(CONTEXT))]
+
+
+def _order(users: np.ndarray, items: np.ndarray, minor: Sequence[np.ndarray]) -> np.ndarray | None:
+    """Positions [n] that sort rows by integers ``users``, ``items``, then by ``minor``, whose last comes first; None
+    where they are sorted already."""
+    if not len(users):
+        return None
+    first, last = (int(bound(items)) for bound in (np.min, np.max))
+    low, span = int(users.min()), last - first + 1
+    if (int(users.max()) - low + 1) * span >= 1 << 63:
+        return np.lexsort([*minor, items, users])
+    # Both in one number: where no pair repeats, that is all there is to sort by.
+    pairs = (users - low) * span + (items - first)
+    if np.all(pairs[1:] > pairs[:-1]):
+        return None
+    order = np.argsort(pairs)
+    ordered = pairs[order]
+    return order if np.all(ordered[1:] > ordered[:-1]) else np.lexsort([*minor, pairs])
 
 
 def _same(ticks: set[int]) -> int:

@@ -10,6 +10,7 @@ from lethe.config.side import SideSources
 from lethe.config.source import TableSource
 from lethe.data.sources import side, table
 from lethe.errors import DataError
+from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from tests.conftest import taste_blocks
 from tests.side import side_tables, write_side
@@ -18,7 +19,8 @@ ROWS = Interactions.of(np.array([1, 1, 2, 3]), np.array([10, 20, 10, 30]))
 
 
 def read(folder: Path, rows: Interactions = ROWS, *, strict: bool = True, **sections: Any) -> side.SideTables:
-    return side.read(SideSources.parse(sections, "side"), rows, root=folder, strict=strict)
+    known = Ids.of(rows.user_ids), Ids.of(rows.item_ids)
+    return side.read(SideSources.parse(sections, "side"), *known, root=folder, strict=strict)
 
 
 def write(folder: Path, name: str, *lines: str) -> str:

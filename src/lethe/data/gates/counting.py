@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lethe.tables.blocks import Block
+from lethe.tables.blocks import Block, length
 from lethe.tables.columns import as_dictionary, from_arrow, holds_text
 from lethe.tables.interactions import CONTEXT
 
@@ -57,7 +57,7 @@ class TableCounts:
     def of(cls, block: Block, low: float | None, high: float | None) -> TableCounts:
         columns = {name: ColumnCounts.of(column) for name, column in block.items()}
         outside = _outside(block["rating"], low, high) if "rating" in block else 0
-        return cls(_length(block), columns, outside, _repeated(block))
+        return cls(length(block), columns, outside, _repeated(block))
 
     def __add__(self, other: TableCounts) -> TableCounts:
         columns = {name: counts + other.columns[name] for name, counts in self.columns.items()}
@@ -84,9 +84,9 @@ class CopyCounts:
 
     @classmethod
     def of(cls, whole: Block, parts: Sequence[Block]) -> CopyCounts:
-        lengths = tuple(map(_length, parts))
+        lengths = tuple(map(length, parts))
         keys = _codes([whole, *parts], key_columns(whole))
-        own, theirs = np.split(keys, [_length(whole)])
+        own, theirs = np.split(keys, [length(whole)])
         order = np.argsort(theirs, kind="stable")
         if _increasing(own) and np.array_equal(own, theirs[order]) and _same_values(whole, parts, order):
             return cls(len(own), lengths, 0, 0, 0)
@@ -148,9 +148,9 @@ def _same_values(whole: Block, parts: Sequence[Block], order: np.ndarray) -> boo
 
 def _codes(blocks: Sequence[Block], names: Sequence[str]) -> np.ndarray:
     """[rows of all blocks] int64: equal where all the named columns are; in the order of the columns, if it can be."""
-    codes, width = np.zeros(sum(map(_length, blocks)), dtype=np.int64), 1
+    codes, width = np.zeros(sum(map(length, blocks)), dtype=np.int64), 1
     for name in names:
-        values = _column_codes([block.get(name) for block in blocks], [_length(block) for block in blocks])
+        values = _column_codes([block.get(name) for block in blocks], [length(block) for block in blocks])
         span = int(values.max(initial=0)) + 1
         if width >= _WIDEST:
             distinct, codes = np.unique(codes, return_inverse=True)
@@ -215,7 +215,3 @@ def _is_numeric(column: Column) -> bool:
 
 def _increasing(codes: np.ndarray) -> bool:
     return bool(np.all(codes[1:] > codes[:-1]))
-
-
-def _length(block: Block) -> int:
-    return len(next(iter(block.values())))

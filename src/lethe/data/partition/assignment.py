@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -34,8 +34,11 @@ class Assignment:
     shards: np.ndarray
     slices: np.ndarray | None = None
 
-    def write(self, path: Path) -> None:
-        """Write Parquet whose bytes are a function of the content, atomically."""
+    PLACES: ClassVar[tuple[str, ...]] = ("shard", "slice")
+    """Names of the columns beside the ids."""
+
+    def to_table(self) -> pa.Table:
+        """The columns under their names, as Arrow has them."""
         table = {
             "user": to_arrow(self.user_ids),
             "item": to_arrow(self.item_ids),
@@ -43,17 +46,25 @@ class Assignment:
         }
         if self.slices is not None:
             table["slice"] = pa.array(self.slices.astype(np.int64))
-        write_parquet(pa.table(table), path)
+        return pa.table(table)
+
+    def write(self, path: Path) -> None:
+        """Write Parquet whose bytes are a function of the content, atomically."""
+        write_parquet(self.to_table(), path)
 
     @classmethod
     def read(cls, path: Path) -> Assignment:
         """Read what ``write`` wrote; raises DataError where the file is no assignment."""
-        rows = Interactions.read(path)
+        columns = Interactions.read(path).columns()
         table = pq.read_table(path)
         if "shard" not in table.column_names:
             raise DataError(f"{path}: column 'shard' is missing, it has {table.column_names}")
-        slices = table["slice"].to_numpy() if "slice" in table.column_names else None
-        return cls(rows.user_ids, rows.item_ids, table["shard"].to_numpy(), slices)
+        return cls.of_columns(dict(columns) | {n: table[n].to_numpy() for n in cls.PLACES if n in table.column_names})
+
+    @classmethod
+    def of_columns(cls, column: Mapping[str, np.ndarray]) -> Assignment:
+        """Of columns under the names of ``to_table``."""
+        return cls(column["user"], column["item"], column["shard"], column.get("slice"))
 
 
 class Assign(Protocol):

@@ -29,7 +29,7 @@ def lay_slices(
     else:
         slices = np.where(leaving, np.uint64(num_slices - 1), hashes % np.uint64(num_slices - 1))
     slices = slices.astype(np.int64)
-    if previous is not None and previous.slices is not None:
+    if previous is not None and previous.slices is not None and len(previous.slices):
         known, first = np.unique(previous.user_ids, return_index=True)
         places = Ids(known).encode(interactions.user_ids)
         slices = np.where(places >= 0, previous.slices[first[places]], slices)

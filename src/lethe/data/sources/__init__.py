@@ -5,7 +5,7 @@ A source that needs a secret takes the name of an environment variable in its se
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +14,12 @@ from lethe.config.dataset import Dataset
 from lethe.config.source import Source, SyntheticSource
 from lethe.data.sources import folder, movielens, rdatasets, side, sql, synthetic, table, url
 from lethe.data.sources.place import Place
+from lethe.data.sources.table import INTERACTIONS
+from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 
-__all__ = ["SOURCES", "digest", "read", "read_side", "side"]
+__all__ = ["INTERACTIONS", "SOURCES", "blocks", "digest", "read", "read_side", "side"]
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,17 @@ class Reader:
     """What the source holds now, cheaply; a source that has to be downloaded is downloaded here."""
     reach: Literal["ours", "outside"]
     """"ours": rows are kept in a copy of ours, which forgetting rewrites; "outside": Lethe only reads."""
+    blocks: Callable[[Any, Place], dict[str, Iterable[Interactions]]] | None = None
+    """The rows of ``read`` by part, some at a time, each block in canonical order; None: the source is read whole."""
 
 
 SOURCES: dict[str, Reader] = {
     "rdatasets": Reader(rdatasets.read, rdatasets.digest, "outside"),
-    "movielens": Reader(movielens.read, movielens.digest, "ours"),
-    "table": Reader(table.read_source, table.digest_source, "outside"),
-    "url": Reader(url.read, url.digest, "outside"),
+    "movielens": Reader(movielens.read, movielens.digest, "ours", movielens.blocks),
+    "table": Reader(table.read_source, table.digest_source, "outside", table.source_blocks),
+    "url": Reader(url.read, url.digest, "outside", url.blocks),
     "sql": Reader(sql.read, sql.digest, "outside"),
-    "folder": Reader(folder.read, folder.digest, "outside"),
+    "folder": Reader(folder.read, folder.digest, "outside", folder.blocks),
     "synthetic": Reader(synthetic.read, synthetic.digest, "outside"),
 }
 
@@ -52,11 +56,21 @@ def read(source: Source, *, root: Path, copy: Path) -> Interactions | dict[str, 
     return SOURCES[source.kind].read(source, Place(root, copy))
 
 
-def read_side(dataset: Dataset, interactions: Interactions, *, root: Path, strict: bool) -> SideTables:
-    """The side tables of a dataset; see ``side.read``."""
+def blocks(source: Source, *, root: Path, copy: Path) -> dict[str, Iterable[Interactions]]:
+    """What ``read`` gives, by part, some rows at a time: each block is in canonical order, the blocks are in none.
+    A source without parts has one, ``INTERACTIONS``."""
+    reader, place = SOURCES[source.kind], Place(root, copy)
+    if reader.blocks is not None:
+        return reader.blocks(source, place)
+    whole = reader.read(source, place)
+    return {name: (rows,) for name, rows in (whole if isinstance(whole, dict) else {INTERACTIONS: whole}).items()}
+
+
+def read_side(dataset: Dataset, users: Ids, items: Ids, *, root: Path, strict: bool) -> SideTables:
+    """The side tables of a dataset whose interactions name these users and items; see ``side.read``."""
     if isinstance(dataset.source, SyntheticSource):
         return synthetic.side_tables(dataset.source)
-    return side.read(dataset.side, interactions, root=root, strict=strict)
+    return side.read(dataset.side, users, items, root=root, strict=strict)
 
 
 def digest(source: Source, *, root: Path, copy: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ import lzma
 import re
 import tarfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,6 +28,11 @@ from lethe.errors import DataError
 
 _BETWEEN = "\x1f"
 """Stands in for a separator of several characters: the ASCII unit separator."""
+
+ROWS = 1 << 20
+"""Rows of a file that are read, and brought into order, at once."""
+_BUFFER = 1 << 16
+"""Bytes of a column of Parquet that are read at once."""
 
 
 def _zstd(content: bytes) -> bytes:
@@ -84,9 +89,31 @@ def is_parquet(path: Path) -> bool:
 
 def load(path: Path, names: Sequence[str], how: FileFormat) -> pa.Table:
     """The named columns of a file; of CSV all as text, null where empty. Raises DataError: file, column, rule."""
+    return pa.concat_tables(load_blocks(path, names, how))
+
+
+def load_blocks(path: Path, names: Sequence[str], how: FileFormat) -> Iterator[pa.Table]:
+    """``load``, ``ROWS`` at a time, and one table without rows where there is none."""
     must_be_file(path)
-    if is_parquet(path):
-        return _load_parquet(path, names)
+    tables = _parquet_blocks(path, names) if is_parquet(path) else _csv_blocks(path, names, how)
+    return _cut(tables, ROWS)
+
+
+def _cut(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """The same rows in tables of so many, the last of fewer."""
+    waiting = [next(tables)]
+    for table in tables:
+        waiting.append(table)
+        while sum(map(len, waiting)) > rows:
+            whole = pa.concat_tables(waiting)
+            yield whole.slice(0, rows)
+            waiting = [whole.slice(rows)]
+    whole = pa.concat_tables(waiting)
+    for start in range(0, max(1, len(whole)), rows):
+        yield whole.slice(start, rows)
+
+
+def _csv_blocks(path: Path, names: Sequence[str], how: FileFormat) -> Iterator[pa.Table]:
     source = _prepared(path, how)
     parsing = pa.csv.ParseOptions(
         delimiter=how.separator if len(how.separator) == 1 else _BETWEEN,
@@ -107,20 +134,21 @@ def load(path: Path, names: Sequence[str], how: FileFormat) -> pa.Table:
             null_values=[""],
         )
         reading = pa.csv.ReadOptions(column_names=None if how.header else present)
-        table = pa.csv.read_csv(_begin(source), reading, parsing, converting)
+        with pa.csv.open_csv(_begin(source), reading, parsing, converting) as reader:
+            yield reader.schema.empty_table()
+            for batch in reader:
+                table = pa.Table.from_batches([batch])
+                # Inside of quotes too, where the text of the file says nothing of blanks.
+                yield pa.table({n: pc.utf8_trim_whitespace(table[n]) for n in names}) if how.trim else table
     except pa.ArrowInvalid as error:
         raise DataError(f"{path.name}: as CSV with separator {how.separator!r}, {_rule(str(error))}") from None
-    if how.trim:
-        # Inside of quotes too, where the text of the file says nothing of blanks.
-        table = pa.table({name: pc.utf8_trim_whitespace(table[name]) for name in table.column_names})
-    return table
 
 
 def _begin(source: Path | bytes) -> Path | pa.BufferReader:
     return source if isinstance(source, Path) else pa.BufferReader(source)
 
 
-def _load_parquet(path: Path, names: Sequence[str]) -> pa.Table:
+def _parquet_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
     try:
         if path.is_dir():
             # Folders below may say what their rows have in common (``day=2024-01-01``). Imported here, where it is
@@ -128,11 +156,18 @@ def _load_parquet(path: Path, names: Sequence[str]) -> pa.Table:
             from pyarrow import dataset
 
             base, files = str(path), [str(file) for file in parquet_files(path)]
-            rows = dataset.dataset(files, format="parquet", partitioning="hive", partition_base_dir=base)
+            place = {"format": "parquet", "partitioning": "hive", "partition_base_dir": base}
+            rows = dataset.dataset(files, **place)
             _must_have(path, names, rows.schema.names, True)
-            return rows.to_table(columns=list(names))
-        _must_have(path, names, pq.read_schema(path).names, True)
-        return pq.read_table(path, columns=list(names))
+            yield rows.schema.empty_table().select(list(names))
+            for file in files:  # One after the other: read together, they would be held together.
+                yield dataset.dataset([file], schema=rows.schema, **place).to_table(columns=list(names))
+            return
+        with pq.ParquetFile(path, buffer_size=_BUFFER) as whole:
+            _must_have(path, names, whole.schema_arrow.names, True)
+            yield whole.schema_arrow.empty_table().select(list(names))
+            for batch in whole.iter_batches(ROWS, columns=list(names)):
+                yield pa.Table.from_batches([batch]).select(list(names))
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         raise DataError(f"{path.name}: as Parquet, it is not readable") from None
 

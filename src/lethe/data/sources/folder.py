@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from lethe.config.source import FolderSource
+from lethe.config.table import Kind
 from lethe.core.canonical import digest_json
 from lethe.data.sources import files, table
 from lethe.data.sources.place import Place
@@ -13,14 +16,20 @@ from lethe.tables.interactions import Interactions
 
 def read(source: FolderSource, place: Place) -> dict[str, Interactions]:
     """The rows of each part that the source names; ids are of one type in all of them. Raises DataError."""
+    return {name: Interactions.concatenate(*rows) for name, rows in blocks(source, place).items()}
+
+
+def blocks(source: FolderSource, place: Place) -> dict[str, Iterable[Interactions]]:
+    """The same, a block of a part at a time."""
     path = place.root / source.path
-    parts = {name: table.read(path / file, source) for name, file in _files(source).items()}
+    parts = {name: table.Rows.of(path / file, source) for name, file in _files(source).items()}
     # In one file all ids may look like integers while another has text.
-    text = [
-        any(ids.dtype == object for ids in column)
-        for column in ([p.user_ids for p in parts.values()], [p.item_ids for p in parts.values()])
-    ]
-    return {name: _with_text(part, *text) for name, part in parts.items()} if any(text) else parts
+    text = [any(kind == "text" for kind in kinds) for kinds in zip(*map(_kinds, parts.values()), strict=True)]
+    return {name: (_with_text(rows, *text) for rows in part) for name, part in parts.items()}
+
+
+def _kinds(rows: table.Rows) -> tuple[Kind, Kind]:
+    return rows.how.ids, rows.how.item_ids or rows.how.ids
 
 
 def digest(source: FolderSource, place: Place) -> str:
@@ -37,6 +46,8 @@ def _with_text(part: Interactions, users: bool, items: bool) -> Interactions:
     def text(ids: np.ndarray, wanted: bool) -> np.ndarray:
         return ids.astype(str).astype(object) if wanted and ids.dtype != object else ids
 
+    if not users and not items:
+        return part
     return Interactions.of(
         text(part.user_ids, users), text(part.item_ids, items), part.ratings, part.timestamps, part.contexts, part.ticks
     )

@@ -6,6 +6,7 @@ GroupLens allows research use and, for most editions, no passing on; see https:/
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +17,9 @@ from lethe.core.canonical import canonical_json, digest_file
 from lethe.core.files import write_whole
 from lethe.data.sources.download import download
 from lethe.data.sources.place import Place
+from lethe.data.sources.table import INTERACTIONS
 from lethe.errors import ConfigError, DataError
+from lethe.tables.blocks import rows_of, side_by_side
 from lethe.tables.interactions import Interactions
 
 _ADDRESS = "https://files.grouplens.org/datasets/movielens/ml-{}.zip"
@@ -43,6 +46,12 @@ def read(source: MovielensSource, place: Place) -> Interactions:
     """The ratings out of our copy, which is downloaded first where it is not there."""
     _fetch(source, place.copy)
     return Interactions.read(place.copy)
+
+
+def blocks(source: MovielensSource, place: Place) -> dict[str, Iterable[Interactions]]:
+    """The same, a block at a time."""
+    _fetch(source, place.copy)
+    return {INTERACTIONS: (rows_of(block) for block, _ in side_by_side(place.copy))}
 
 
 def digest(source: MovielensSource, place: Place) -> str:

@@ -15,38 +15,43 @@ from lethe.data.sources.files import digest, load
 from lethe.data.sources.identifiers import read_ids
 from lethe.errors import DataError
 from lethe.tables.ids import Ids
-from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTable, SideTables
 
 
-def read(sources: SideSources, interactions: Interactions, *, root: Path, strict: bool = True) -> SideTables:
-    """All side tables; ids are of the type that the interactions have. Raises DataError with file, column and rule.
+def read(sources: SideSources, users: Ids, items: Ids, *, root: Path, strict: bool = True) -> SideTables:
+    """All side tables of interactions between ``users`` and ``items``, whose ids are of the same type. Raises DataError
+    with file, column and rule.
 
     What the tables say about who or what occurs in no interaction stays in them: a shard takes what its rows need.
     Links to oneself never do, and whether those of unknown users are refused is the params' and ``strict``'s business.
     """
     tables: dict[str, SideTable] = {}
     if sources.links is not None:
-        tables["links"] = _links(root / sources.links.path, sources.links, interactions, strict)
+        tables["links"] = _links(root / sources.links.path, sources.links, users, strict)
     for kind, ids, features in (
-        ("user_features", interactions.user_ids, sources.user_features),
-        ("item_features", interactions.item_ids, sources.item_features),
+        ("user_features", users, sources.user_features),
+        ("item_features", items, sources.item_features),
     ):
         if features is not None:
             tables[kind] = _features(root / features.path, kind, features, ids)
     if sources.triples is not None:
-        tables["triples"] = _triples(root, sources.triples, interactions)
+        tables["triples"] = _triples(root, sources.triples, items)
     behaviours = {name: table.read(root / source.path, source) for name, source in sources.behaviours.items()}
     for name, rows in behaviours.items():
-        for column in ("user_ids", "item_ids"):
-            if getattr(rows, column).dtype != getattr(interactions, column).dtype:
-                raise DataError(f"behaviour {name}: column {column[:4]!r} must hold ids like those of the interactions")
+        for column, own, known in (("user", rows.user_ids, users), ("item", rows.item_ids, items)):
+            if own.dtype != known.values.dtype:
+                raise DataError(f"behaviour {name}: column {column!r} must hold ids like those of the interactions")
     return SideTables(tables, behaviours)
 
 
 def digests(sources: SideSources, *, root: Path) -> dict[str, str]:
     """SHA-256 of every file that ``read`` reads, by name; empty without side tables."""
     return {f"side.{name}": digest(root / path) for name, path in _files(sources)}
+
+
+def is_any(sources: SideSources) -> bool:
+    """Whether there are files of side tables."""
+    return next(_files(sources), None) is not None
 
 
 def _files(sources: SideSources) -> Iterator[tuple[str, str]]:
@@ -59,10 +64,9 @@ def _files(sources: SideSources) -> Iterator[tuple[str, str]]:
     yield from ((f"behaviours.{name}", source.path) for name, source in sources.behaviours.items())
 
 
-def _links(path: Path, how: LinksSource, interactions: Interactions, strict: bool) -> SideTable:
+def _links(path: Path, how: LinksSource, known: Ids, strict: bool) -> SideTable:
     columns = load(path, [how.user, how.friend], how)
-    user, friend = (_like(columns[name], interactions.user_ids, path, name) for name in (how.user, how.friend))
-    known = Ids.of(interactions.user_ids)
+    user, friend = (_like(columns[name], known, path, name) for name in (how.user, how.friend))
     to_self, unknown = user == friend, (known.encode(user) < 0) | (known.encode(friend) < 0)
     if how.invalid == "error":
         rules = [(to_self, "must not lead to oneself")]
@@ -73,7 +77,7 @@ def _links(path: Path, how: LinksSource, interactions: Interactions, strict: boo
     return SideTable.of("links", user=user[~to_self], friend=friend[~to_self])
 
 
-def _features(path: Path, kind: str, how: FeaturesSource, like: np.ndarray) -> SideTable:
+def _features(path: Path, kind: str, how: FeaturesSource, like: Ids) -> SideTable:
     role = kind.removesuffix("_features")
     key = how.key or role
     columns = load(path, [key, *how.fields], how)
@@ -96,17 +100,17 @@ def _features(path: Path, kind: str, how: FeaturesSource, like: np.ndarray) -> S
     return SideTable.of(kind, **dict(zip((role, "field", "value", "weight"), joined, strict=True)))
 
 
-def _triples(root: Path, how: TriplesSource, interactions: Interactions) -> SideTable:
+def _triples(root: Path, how: TriplesSource, known_items: Ids) -> SideTable:
     """Facts about items as heads, and as tails by the inverse relation, whose name begins with ~."""
     path = root / how.path
     columns = load(path, [how.head, how.relation, how.tail], how)
     head, relation, tail = (_text(columns[name], path, name) for name in (how.head, how.relation, how.tail))
     if how.items is None:
-        items = Ids.of(interactions.item_ids).values
+        items = known_items.values
         entities = items.astype(str).astype(object)
     else:
         named = load(root / how.items, [how.item, how.entity], how)
-        items = _like(named[how.item], interactions.item_ids, root / how.items, how.item)
+        items = _like(named[how.item], known_items, root / how.items, how.item)
         entities = _text(named[how.entity], root / how.items, how.entity)
     order = np.argsort(entities, kind="stable")
     known = Ids(entities[order])
@@ -122,9 +126,11 @@ def _triples(root: Path, how: TriplesSource, interactions: Interactions) -> Side
     return SideTable.of("triples", item=item, relation=relations, entity=entity)
 
 
-def _like(column: pa.ChunkedArray, ids: np.ndarray, path: Path, name: str) -> np.ndarray:
+def _like(column: pa.ChunkedArray, ids: Ids, path: Path, name: str) -> np.ndarray:
     """A column of ids of the type that ``ids`` has."""
-    return read_ids(column, "text" if ids.dtype == object else "integer", f"{path.name}: column {name!r}", role=name)
+    return read_ids(
+        column, "text" if ids.values.dtype == object else "integer", f"{path.name}: column {name!r}", role=name
+    )
 
 
 def _text(column: pa.ChunkedArray, path: Path, name: str) -> np.ndarray:

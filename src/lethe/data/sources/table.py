@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,27 +13,67 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.source import TableSource
-from lethe.config.table import TableFormat
+from lethe.config.table import Kind, TableFormat
+from lethe.data.sources import files
 from lethe.data.sources.columns import LEAVE_OUT, cast, is_text, kind_of, must_be_whole, simple
-from lethe.data.sources.files import digest, load
+from lethe.data.sources.files import digest, load_blocks
 from lethe.data.sources.identifiers import plain, read_ids
 from lethe.data.sources.place import Place
 from lethe.data.sources.times import read_times
 from lethe.errors import DataError
 from lethe.tables.interactions import Interactions
 
+INTERACTIONS = "interactions"
+"""What a source calls its rows that has no parts."""
 ROLES = ("user", "item", "rating", "timestamp")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a file, a block at a time, as often as they are asked for: what the columns of a file are is found in
+    all of it, and only then is the first block read. Make it with ``Rows.of``.
+
+    ``tables`` gives the mapped columns as the file has them; ``how`` names the kinds of ids.
+    """
+
+    file: str
+    how: TableFormat
+    tables: Callable[[], Iterator[pa.Table]]
+
+    @classmethod
+    def of(cls, path: Path, how: TableFormat) -> Rows:
+        """Raises DataError with file, column and rule where one is missing, or nothing is to be read."""
+        tables = _blocks(path, how)
+        kinds = {"ids": how.ids, "item_ids": how.item_ids or how.ids}
+        for kind, role in zip(kinds, ("user", "item"), strict=True):
+            if kinds[kind] == "auto":
+                kinds[kind] = _kind_of_ids(tables, role, path.name, how)
+        return cls(path.name, how.model_copy(update=kinds), tables)
+
+    def __iter__(self) -> Iterator[Interactions]:
+        """Raises DataError where a value is missing or of a wrong type."""
+        first = 0
+        for table in self.tables():
+            with _of_rows(first, first + len(table)):
+                yield interactions(table, self.file, self.how)
+            first += len(table)
 
 
 def read(path: Path, how: TableFormat) -> Interactions:
     """The mapped columns of a file. Raises DataError with file, column and rule where one is missing, empty in places,
     or of a wrong type."""
-    return interactions(load_columns(path, how), path.name, how)
+    blocks = list(Rows.of(path, how))
+    return blocks[0] if len(blocks) == 1 else Interactions.concatenate(*blocks)
 
 
 def read_source(source: TableSource, place: Place) -> Interactions:
     """All rows of a source that is one file."""
     return read(place.root / source.path, source)
+
+
+def source_blocks(source: TableSource, place: Place) -> dict[str, Iterable[Interactions]]:
+    """The same, a block at a time."""
+    return {INTERACTIONS: Rows.of(place.root / source.path, source)}
 
 
 def digest_source(source: TableSource, place: Place) -> str:
@@ -39,10 +83,43 @@ def digest_source(source: TableSource, place: Place) -> str:
 
 def load_columns(path: Path, how: TableFormat) -> pa.Table:
     """The mapped columns as the file has them, in no other order than its rows."""
-    table = load(path, wanted(how), how)
-    if table.num_rows == 0:
+    return pa.concat_tables(_blocks(path, how)())
+
+
+def _blocks(path: Path, how: TableFormat) -> Callable[[], Iterator[pa.Table]]:
+    """``load_columns`` a block at a time; a file of one block is read once."""
+
+    def read() -> Iterator[pa.Table]:
+        return load_blocks(path, wanted(how), how)
+
+    opened = read()
+    first, more = next(opened), next(opened, None)
+    if more is None and len(first) == 0:
         raise DataError(f"{path.name}: it has no rows, at least 1 is needed")
-    return where(table, path.name, how)
+    return _where((lambda: iter([first])) if more is None else read, path.name, how)
+
+
+def _kind_of_ids(tables: Callable[[], Iterator[pa.Table]], role: str, file: str, how: TableFormat) -> Kind:
+    """What ``auto`` comes to: text as soon as one id is."""
+    column = getattr(how.columns, role)
+    place = f"{file}: column {column!r}"
+    for table in tables():
+        if pa.types.is_signed_integer(table[column].type) or pa.types.is_floating(table[column].type):
+            return "integer"
+        if read_ids(table[column], "auto", place, role=role, thousands=how.thousands).dtype == object:
+            return "text"
+    return "integer"
+
+
+@contextmanager
+def _of_rows(first: int, last: int) -> Iterator[None]:
+    """What is counted of a block is said of the block, where there are several."""
+    try:
+        yield
+    except DataError as error:
+        if first == 0 and last < files.ROWS:
+            raise
+        raise DataError(f"{error} (counted in rows {first + 1} to {last})") from None
 
 
 def wanted(how: TableFormat) -> list[str]:
@@ -53,18 +130,28 @@ def wanted(how: TableFormat) -> list[str]:
 
 def where(table: pa.Table, file: str, how: TableFormat) -> pa.Table:
     """The rows whose columns have the values that ``how.where`` asks for."""
+    return pa.concat_tables(_where(lambda: iter([table]), file, how)())
+
+
+def _where(tables: Callable[[], Iterator[pa.Table]], file: str, how: TableFormat) -> Callable[[], Iterator[pa.Table]]:
     for name, value in how.where.items():
-        table = table.filter(_equals(simple(table[name]), value))
-        if table.num_rows == 0:
+        # Whether values are compared as numbers goes by all of them.
+        numbers = all(cast(simple(table[name]), pa.float64()) is not None for table in tables())
+        tables = partial(_those, tables, name, value, numbers)
+        if not any(map(len, tables())):
             raise DataError(f"{file}: it has no rows where {name} is {value!r}, at least 1 is needed")
-    return table
+    return tables
 
 
-def _equals(column: pa.ChunkedArray, value: str) -> pa.ChunkedArray:
-    """Whether each value is that one, as text or, where both are numbers, as a number."""
+def _those(tables: Callable[[], Iterator[pa.Table]], name: str, value: str, numbers: bool) -> Iterator[pa.Table]:
+    return (table.filter(_equals(simple(table[name]), value, numbers)) for table in tables())
+
+
+def _equals(column: pa.ChunkedArray, value: str, numbers: bool) -> pa.ChunkedArray:
+    """Whether each value is that one, as text or, where all of a column are ``numbers``, as a number."""
     text = pc.equal(pc.utf8_trim_whitespace(column.cast(pa.string())), value.strip())
-    numbers, number = cast(column, pa.float64()), cast(pa.chunked_array([[value]]), pa.float64())
-    same = text if numbers is None or number is None else pc.or_kleene(text, pc.equal(numbers, number[0]))
+    number = cast(pa.chunked_array([[value]]), pa.float64()) if numbers else None
+    same = text if number is None else pc.or_kleene(text, pc.equal(column.cast(pa.float64()), number[0]))
     return pc.fill_null(same, False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,6 +24,16 @@ def read(source: UrlSource, place: Place) -> Interactions:
     """All rows. What was fetched is gone afterwards."""
     with fetched(source.url, place) as path:
         return table.read(path, source)
+
+
+def blocks(source: UrlSource, place: Place) -> dict[str, Iterable[Interactions]]:
+    """The same, a block at a time."""
+
+    def fetch() -> Iterator[Interactions]:
+        with fetched(source.url, place) as path:
+            yield from table.Rows.of(path, source)
+
+    return {table.INTERACTIONS: fetch()}
 
 
 def digest(source: UrlSource, place: Place) -> str:

@@ -1,0 +1,101 @@
+"""From a source to the rows that may be learnt from, in canonical order, a block at a time.
+
+No more is held than a block and, where they are asked for, the side tables, which are read whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from lethe.config.params import Params
+from lethe.core.files import write_whole
+from lethe.core.workspace import Workspace
+from lethe.data import sources
+from lethe.data.outputs import aside, fresh, write_blocks
+from lethe.data.sources import INTERACTIONS
+from lethe.data.split import deduplicate, must_be_distinct
+from lethe.data.suppression import SuppressionList
+from lethe.errors import DataError
+from lethe.tables.blocks import merged
+from lethe.tables.columns import distinct
+from lethe.tables.ids import Ids
+from lethe.tables.interactions import Interactions
+from lethe.tables.order import in_order, together
+from lethe.tables.side_tables import known_links
+
+
+def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
+    """Read the source and its side tables, drop what the suppression list names, write all in canonical form.
+
+    How many rows were dropped stands in suppressed.json, for ``lethe train`` to tell.
+    """
+    config = params.datasets[dataset]
+    suppressed = SuppressionList.read(workspace.suppression)
+    beside = _Named() if sources.side.is_any(config.side) else None
+    read = sources.blocks(config.source, root=workspace.source_root, copy=workspace.source_copy(dataset))
+    counts = Counter[str]()
+    with fresh(workspace.ingested(dataset)) as folder:
+        for name, blocks in read.items():
+            with aside(folder) as own:
+                rows = in_order(blocks if beside is None else beside.watch(blocks), own)
+                allowed = (suppressed.drop(block, dataset) for block in _counted(rows, counts, "read"))
+                kept = _distinct(_counted(allowed, counts, "allowed"), config.duplicates)
+                write_blocks(folder / f"{name}.parquet", kept)
+        whole = folder / f"{INTERACTIONS}.parquet"
+        if INTERACTIONS not in read:
+            # A pair may also recur across parts; which part then has it is the split's business.
+            rows = map(together, merged([folder / f"{name}.parquet" for name in read]))
+            write_blocks(whole, _distinct(rows, config.duplicates))
+        if pq.read_metadata(whole).num_rows == 0:
+            raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
+        strict = all(entry.dataset != dataset for entry in suppressed.entries)
+        users, items = (beside or _Named()).ids()
+        tables = sources.read_side(config, users, items, root=workspace.source_root, strict=strict)
+        tables = tables.map(lambda table: table, lambda rows: deduplicate(rows, "latest"))
+        if tables:
+            tables = known_links(suppressed.drop_side(tables, dataset), Interactions.read(whole))
+        tables.write(folder / "side")
+    dropped = counts["read"] - counts["allowed"]
+    write_whole(workspace.suppressed_rows(dataset), json.dumps({"rows": dropped}) + "\n")
+
+
+def _counted(blocks: Iterable[Interactions], counts: Counter[str], name: str) -> Iterator[Interactions]:
+    for block in blocks:
+        counts[name] += len(block)
+        yield block
+
+
+def _distinct(blocks: Iterable[Interactions], duplicates: str) -> Iterator[Interactions]:
+    """``deduplicate`` of blocks that hold all rows of their users."""
+    repeated = 0
+    for block in blocks:
+        distinct_rows = deduplicate(block, "latest")
+        repeated += len(block) - len(distinct_rows)
+        yield distinct_rows
+    if duplicates == "error":
+        must_be_distinct(repeated)
+
+
+@dataclass
+class _Named:
+    """Who and what some blocks name."""
+
+    users: list[np.ndarray] = field(default_factory=list)
+    items: list[np.ndarray] = field(default_factory=list)
+
+    def watch(self, blocks: Iterable[Interactions]) -> Iterator[Interactions]:
+        for block in blocks:
+            self.users.append(distinct(block.user_ids)[0])
+            self.items.append(distinct(block.item_ids)[0])
+            yield block
+
+    def ids(self) -> tuple[Ids, Ids]:
+        nobody = np.empty(0, dtype=np.int64)
+        users, items = (np.concatenate(ids) if ids else nobody for ids in (self.users, self.items))
+        return Ids.of(users), Ids.of(items)

@@ -1,0 +1,241 @@
+"""The tables of the data stages have the same bytes however few rows are held at once."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lethe.config.params import Params
+from lethe.core.workspace import Workspace
+from lethe.data import stages
+from lethe.data.ingest import ingest
+from lethe.data.sources import files
+from lethe.data.suppression import Suppressed, SuppressionList
+from lethe.errors import DataError
+from lethe.tables import blocks, columns, order
+from lethe.tables.interactions import Interactions
+
+SHARDINGS = {
+    "users": {"partition": "user-hash", "num_shards": 3, "slices": 2, "aggregator": "mean"},
+    "rows": {"partition": "interaction-hash", "num_shards": 5, "aggregator": "mean"},
+    "asked": {
+        "partition": "user-hash",
+        "num_shards": 2,
+        "slices": 3,
+        "aggregator": "mean",
+        "placement": {"by": "requests", "at_least": 1},
+    },
+}
+SPLITS: list[dict[str, Any]] = [
+    {"by": "random", "valid": 0.2, "test": 0.2},
+    {"by": "leave-one-out", "order": "latest"},
+    {"by": "leave-one-out", "order": "random"},
+    {"by": "newest", "valid": 0.2, "test": 0.2},
+]
+
+
+@st.composite
+def source_rows(draw: st.DrawFn) -> dict[str, Any]:
+    """Columns of a source, in any order, with repeated pairs and ids that turn out to be text late or never."""
+    count = draw(st.integers(8, 60))
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    users = generator.integers(0, draw(st.integers(3, 30)), count)
+    items = generator.integers(0, draw(st.integers(3, 30)), count)
+    if draw(st.booleans()):
+        users = np.sort(users)
+    text = {"integer": users, "text": np.array([f"u{user}" for user in users])}
+    late = users.astype(str).astype(object)
+    late[-1] = "x"
+    return {
+        "user": draw(st.sampled_from([*text.values(), late])).tolist(),
+        "item": items.tolist(),
+        "rating": generator.integers(1, 6, count).tolist(),
+        "timestamp": generator.integers(10**9, 10**9 + 20, count).tolist(),
+        "place": generator.choice(["home", "work"], count).tolist(),
+    }
+
+
+def workspace_of(folder: Path, table: dict[str, Any], kind: str, split: dict[str, Any], context: bool) -> Workspace:
+    workspace = Workspace(folder)
+    folder.mkdir(parents=True)
+    if kind == "csv":
+        pa.csv.write_csv(pa.table(table), folder / "rows.csv")
+    else:
+        pq.write_table(pa.table(table), folder / f"rows.{kind}", row_group_size=7)
+    fields = {"user": "user", "item": "item", "rating": "rating", "timestamp": "timestamp"}
+    source = {"kind": "table", "path": f"rows.{kind}", "columns": {**fields, "context": ["place"] if context else []}}
+    workspace.params.write_text(yaml.safe_dump(params_of(source, split)))
+    forgotten = [Suppressed.user("made", table["user"][0]), Suppressed.interaction("made", *pair(table, 1))]
+    SuppressionList.read(workspace.suppression).add(forgotten)
+    return workspace
+
+
+def pair(table: dict[str, Any], row: int) -> tuple[Any, Any]:
+    return table["user"][row], table["item"][row]
+
+
+def params_of(source: dict[str, Any], split: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "seed": 3,
+        "pipeline": {"datasets": ["made"], "shardings": list(SHARDINGS)},
+        "datasets": {"made": {"source": source, "split": split, "duplicates": "latest"}},
+        "shardings": SHARDINGS,
+        "families": {"made": {"dataset": "made", "candidates": [{"model": "mostpop", "sharding": "users"}]}},
+    }
+
+
+def build(workspace: Workspace, shardings: list[str]) -> dict[str, str]:
+    """SHA-256 of every table, shards made twice, so that the second time an assignment is kept."""
+    params = Params.read(workspace.params)
+    ingest(workspace, params, "made")
+    stages.split_stage(workspace, params, "made")
+    for stage in ("assign", "shards", "assign", "shards"):
+        for name in shardings:
+            stages.STAGES[stage](workspace, params, "made", name)
+    data = workspace.root / "data"
+    assert not [path for path in data.rglob(".*") if path.is_dir()], "what was put aside is gone"
+    return {
+        str(path.relative_to(data)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(data.rglob("*"))
+        if path.is_file()
+    }
+
+
+def few_at_once(patch: pytest.MonkeyPatch, rows: int) -> None:
+    patch.setattr(files, "ROWS", rows)
+    patch.setattr(blocks, "AT_ONCE", rows)
+    patch.setattr(order, "RUN_GROUP", max(1, rows // 2))
+    patch.setattr(stages, "SHARDS_AT_ONCE", 2)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    table=source_rows(),
+    kind=st.sampled_from(["csv", "parquet"]),
+    split=st.sampled_from(SPLITS),
+    context=st.booleans(),
+    rows=st.integers(1, 12),
+    group=st.sampled_from([3, 1 << 20]),
+)
+def test_bytes_do_not_hang_on_how_many_rows_are_held(
+    table: dict[str, Any],
+    kind: str,
+    split: dict[str, Any],
+    context: bool,
+    rows: int,
+    group: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("blocks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(columns, "ROW_GROUP", group)
+        whole = build(workspace_of(folder / "whole", table, kind, split, context), list(SHARDINGS))
+        few_at_once(patch, rows)
+        assert build(workspace_of(folder / "few", table, kind, split, context), list(SHARDINGS)) == whole
+
+
+@pytest.mark.parametrize("with_valid", [True, False])
+def test_ready_parts_and_side_tables_have_the_same_bytes(with_valid: bool, tmp_path: Path) -> None:
+    """Ids of one part are text, those of the others only look like integers; a pair lies in two parts."""
+    generator = np.random.default_rng(1)
+    parts = {"train": 40, "test": 12} | ({"valid": 9} if with_valid else {})
+
+    def make(folder: Path) -> dict[str, str]:
+        workspace, source = Workspace(folder), folder / "ready"
+        source.mkdir(parents=True)
+        for name, count in parts.items():
+            users = [str(user) for user in generator.integers(0, 9, count)]
+            rows = {"user": users, "item": generator.integers(0, 9, count).tolist()}
+            if name == "test":
+                rows["user"][0] = "somebody"
+            pa.csv.write_csv(pa.table(rows), source / f"{name}.csv")
+        links = {"user": ["1", "2", "3", "1"], "friend": ["2", "3", "4", "nobody"]}
+        pa.csv.write_csv(pa.table(links), folder / "links.csv")
+        files_of = {name: f"{name}.csv" for name in parts}
+        made = params_of({"kind": "folder", "path": "ready", **files_of}, {"by": "ready", "valid": 0.2})
+        made["datasets"]["made"]["side"] = {"links": {"path": "links.csv", "invalid": "drop"}}
+        workspace.params.write_text(yaml.safe_dump(made))
+        return build(workspace, ["users"])
+
+    whole = make(tmp_path / "whole")
+    assert [name for name in whole if "links" in name]
+    with pytest.MonkeyPatch.context() as patch:
+        few_at_once(patch, 5)
+        generator = np.random.default_rng(1)
+        assert make(tmp_path / "few") == whole
+
+
+@pytest.mark.parametrize("count", [0, 1, 6, 7, 8, 14, 50])
+def test_a_table_written_in_pieces_has_the_bytes_of_one_written_whole(
+    count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(columns, "ROW_GROUP", 7)
+    table = pa.table({"user": [f"u{n % 5}" for n in range(count)], "item": np.arange(count)})
+    table = table.cast(pa.schema({"user": pa.string(), "item": pa.int64()}))
+    pq.write_table(
+        table, tmp_path / "whole", row_group_size=7, compression="zstd", compression_level=3, store_schema=False
+    )
+    with columns.ParquetWriter(tmp_path / "pieces") as writer:
+        writer.write(table.slice(0, 0))
+        for start in range(0, count, 3):
+            writer.write(table.slice(start, 3))
+    assert (tmp_path / "pieces").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_nothing_is_left_of_a_table_that_broke_off(tmp_path: Path) -> None:
+    def fail() -> None:
+        with columns.ParquetWriter(tmp_path / "rows.parquet") as writer:
+            writer.write(pa.table({"user": [1]}))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_repeated_pair_is_counted_in_all_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few_at_once(monkeypatch, 4)
+    table = {"user": [*range(9), *range(9)], "item": [1] * 18, "rating": [3] * 18, "timestamp": [10**9] * 18}
+    workspace = workspace_of(tmp_path / "made", {**table, "place": ["home"] * 18}, "csv", SPLITS[0], False)
+    made = params_of({"kind": "table", "path": "rows.csv"}, SPLITS[0])
+    made["datasets"]["made"]["duplicates"] = "error"
+    workspace.params.write_text(yaml.safe_dump(made))
+    with pytest.raises(DataError, match="7 rows repeat one"):  # One user is forgotten, one row of another.
+        ingest(workspace, Params.read(workspace.params), "made")
+    assert not list((workspace.root / "data").rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("sorted_already", [True, False])
+def test_no_more_rows_are_held_than_a_block(
+    sorted_already: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each step of each stage; a user's rows are at most as many as a block's."""
+    few_at_once(monkeypatch, 100)
+    generator = np.random.default_rng(2)
+    users, items = np.repeat(np.arange(100), 10), np.tile(np.arange(10), 100)
+    mixed = np.arange(1000) if sorted_already else generator.permutation(1000)
+    table = {"user": users[mixed].tolist(), "item": items[mixed].tolist()}
+    most = 0
+    in_canonical_order = Interactions.of_columns
+
+    def watched(column: Any) -> Interactions:
+        nonlocal most
+        most = max(most, len(column["user"]))
+        return in_canonical_order(column)
+
+    monkeypatch.setattr(Interactions, "of_columns", watched)
+    rows = {**table, "rating": [1] * 1000, "timestamp": [10**9] * 1000, "place": ["home"] * 1000}
+    workspace = workspace_of(tmp_path / "made", rows, "parquet", SPLITS[0], False)
+    stages.build_data(workspace, Params.read(workspace.params), "made", ["users", "rows"])
+    assert pq.read_metadata(workspace.interactions("made")).num_rows > 950
+    assert 80 <= most <= 120
