@@ -20,10 +20,10 @@ from lethe.config.params import Params
 from lethe.config.table import TICKS, TableFormat
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
+from lethe.data.ingest import ingest
 from lethe.data.sources.find_times import find_times
 from lethe.data.sources.times import FIRST, LAST, read_times
 from lethe.data.split import split
-from lethe.data.ingest import ingest
 from lethe.errors import DataError
 from lethe.tables.interactions import Interactions
 from tests.data.made_sources import FIRST_SECOND, ROWS, add, expected, table

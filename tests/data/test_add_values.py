@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
-from lethe.data.sources.identifiers import read_ids
 from lethe.data.ingest import ingest
+from lethe.data.sources.identifiers import read_ids
 from lethe.data.stages import source_stage
 from lethe.errors import ConfigError, DataError
 from lethe.tables.ids import as_integer, id_fault

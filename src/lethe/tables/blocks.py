@@ -202,7 +202,9 @@ class _Stream:
         return _block(self._empty, given)
 
     def rest(self) -> Block:
-        return _block(self._empty, [*(piece.table for piece in self._held), *self._reads])
+        while self.pull():
+            pass
+        return _block(self._empty, [piece.table for piece in self._held])
 
 
 def _everything(source: Source) -> Block:
