@@ -40,13 +40,22 @@ def tables(
     check: Annotated[bool, typer.Option(help="Run again, re-using nothing, and compare with the committed.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
-    """Run a published table again: reports/tables/NAME.{json,md}. A stopped run goes on where it was."""
+    """Run a published table again: reports/tables/NAME.{json,md}. A stopped run goes on where it was.
+
+    With --row and --commit the other rows of the committed report stay as they are.
+    """
+    from benchmarks.merge import merged
     from benchmarks.report import compare, draw, markdown, summarise, write_report
     from benchmarks.table import Table, run_table
 
-    chosen = Table.load(table, data_dir).only(row or [])
+    whole = Table.load(table, data_dir)
+    chosen = whole.only(row or [])
     results = run_table(chosen, seeds, None if check else WORK / table, typer.echo)
     report = summarise(chosen, results, _command())
+    before = RESULTS / f"{table}.json"
+    if row and commit and before.is_file():
+        kept = json.loads(before.read_text(encoding="utf-8"))
+        report = merged(report, kept, [each.model for each in whole.rows])
     text = markdown(report, chosen.published)
     write_report(report, text, REPORTS)
     if chosen.plot is not None:

@@ -27,7 +27,9 @@ TEST = "users and seeds"
 def summarise(table: Table, results: dict[str, list[Result]], command: str) -> dict[str, Any]:
     """The report: ours, published, difference; mean, standard deviation and p against its base's best baseline."""
     best = {
-        base: _best({row.model: results[row.model] for row in table.rows if row.baseline and row.base == base})
+        base: best_of(
+            {row.model: _means(results[row.model]) for row in table.rows if row.baseline and row.base == base}
+        )
         for base in dict.fromkeys(row.base for row in table.rows)
     }
     rows = []
@@ -70,12 +72,12 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
     }
 
 
-def _best(results: dict[str, list[Result]]) -> dict[str, str]:
-    """{metric: the row that is best at it}; the first of equals."""
+def best_of(means: dict[str, dict[str, float]]) -> dict[str, str]:
+    """{metric: the row that is best at it} of rows' means; the first of equals."""
     best: dict[str, tuple[float, str]] = {}
-    for name, runs in results.items():
-        for metric in runs[0].metrics:
-            value = -_mean(metric, runs) if less_is_better(metric) else _mean(metric, runs)
+    for name, metrics in means.items():
+        for metric, mean in metrics.items():
+            value = -mean if less_is_better(metric) else mean
             if metric not in best or value > best[metric][0]:
                 best[metric] = value, name
     return {metric: name for metric, (_, name) in best.items()}
@@ -88,6 +90,10 @@ def less_is_better(metric: str) -> bool:
 
 def _mean(metric: str, runs: list[Result]) -> float:
     return float(np.mean([run.metrics[metric] for run in runs]))
+
+
+def _means(runs: list[Result]) -> dict[str, float]:
+    return {metric: _mean(metric, runs) for metric in runs[0].metrics}
 
 
 def _figures(metric: str, ours: list[Result], published: float | None, best: list[Result] | None) -> dict[str, Any]:
@@ -145,6 +151,10 @@ def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None
         lines.append(f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} |")
     lines += _tests(report, metrics)
     notes = [f"* {row['model']}: {row['note']}" for row in report["rows"] if row["note"]]
+    commands = dict.fromkeys(row.get("command", report["command"]) for row in report["rows"])
+    for command in commands if len(commands) > 1 else ():
+        own = [row["model"] for row in report["rows"] if row["command"] == command]
+        notes.append(f"* `{command}`: {'; '.join(own)}")
     notes += [
         f"* {row['model']}: at an edge of what was tried: {', '.join(row['spent']['edges'])}"
         for row in report["rows"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from benchmarks import __main__ as command
 from benchmarks import collaborative, enmf_ml1m, receraser_retrain_ml1m
 from benchmarks.budget import Spent
+from benchmarks.merge import merged
 from benchmarks.report import compare, less_is_better, markdown, summarise, write_report
 from benchmarks.table import TABLES, Result, Row, Table, run_table
 from lethe.errors import ConfigError, DataError, LetheError
@@ -277,6 +279,42 @@ def test_the_command_writes_commits_and_checks(data_dir: Path, room: Path) -> No
     ran = CliRunner().invoke(command.app, [*options, "--check"])
     assert isinstance(ran.exception, LetheError)
     assert "outside the seeds' spread" in str(ran.exception)
+
+
+def test_rows_that_are_run_again_join_the_committed_ones(data_dir: Path, room: Path) -> None:
+    base = ["tables", "--table", "receraser-retrain-ml1m", "--data-dir", str(data_dir), "--seeds", "1", "--commit"]
+    for rows in (["MostPop", "MostPop, seen items kept"], ["WMF", "MostPop"]):
+        ran = CliRunner().invoke(command.app, [*base, *(part for name in rows for part in ("--row", name))])
+        assert ran.exit_code == 0, ran.output
+    report = json.loads((room / "results" / "receraser-retrain-ml1m.json").read_text())
+    assert [line["model"] for line in report["rows"]] == ["MostPop", "MostPop, seen items kept", "WMF"]
+    assert all("command" in line for line in report["rows"])
+    page = (room / "results" / "receraser-retrain-ml1m.md").read_text()
+    assert page.index("| MostPop, seen items kept |") < page.index("| WMF |")
+
+
+def test_a_test_against_what_is_no_longer_best_goes() -> None:
+    def report(command: str, **values: float) -> dict[str, Any]:
+        rows = [row(name, [value] * 3, base="", baseline=name != "Ours") for name, value in values.items()]
+        chosen = Table("enmf-ml1m", "", {"": {"hr@5": None}}, rows)
+        return summarise(chosen, run_table(chosen, 3, None, lambda line: None), command)
+
+    old = report("first", Best=0.4, Floor=0.1, Ours=0.6, Gone=0.2)
+    order = ["Floor", "Best", "Better", "Ours"]
+    same = merged(report("second", Floor=0.2), old, order)
+    assert [(line["model"], line["command"]) for line in same["rows"]] == [
+        ("Floor", "second"),
+        ("Best", "first"),
+        ("Ours", "first"),
+    ]
+    p = {line["model"]: line["metrics"]["hr@5"]["p"] for line in same["rows"]}
+    assert p["Ours"] == next(line for line in old["rows"] if line["model"] == "Ours")["metrics"]["hr@5"]["p"]
+    assert p["Floor"] is None  # It was the only one of its run.
+    other = merged(report("second", Better=0.5, Floor=0.1), old, order)
+    assert other["best_baseline"] == {"": {"hr@5": "Better"}}
+    p = {line["model"]: line["metrics"]["hr@5"]["p"] for line in other["rows"]}
+    assert p["Floor"] is not None
+    assert p["Ours"] is p["Best"] is p["Better"] is None
 
 
 def test_tune_writes_values_with_their_command(data_dir: Path, room: Path) -> None:
