@@ -9,6 +9,7 @@ import pytest
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 
+from tests.browser import chromium, faults, served
 from tests.conftest import ROOT
 from tools.messages import messages
 
@@ -39,6 +40,13 @@ def test_it_loads_nothing_from_elsewhere(site: Path) -> None:
     assert len(pages) > 40
     assert {name: loads for name, loads in pages.items() if loads} == {}
     assert "url(http" not in "".join(path.read_text(encoding="utf-8") for path in site.rglob("*.css"))
+
+
+def test_a_browser_shows_pages_of_each_kind_without_faults(site: Path) -> None:
+    """The first page, one of tables, one of code."""
+    with chromium() as browser, served(site) as url:
+        found = {page: faults(browser, f"{url}/{page}.html") for page in ("index", "your-data", "python")}
+    assert {page: of_page for page, of_page in found.items() if of_page} == {}
 
 
 def test_messages_are_read_from_the_code() -> None:

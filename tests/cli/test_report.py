@@ -25,6 +25,7 @@ from lethe.core.workspace import Workspace
 from lethe.data.gates.report import Check, Report, Verdict
 from lethe.evaluation.quality import ActivityGroup, Quality
 from tests import house
+from tests.browser import chromium, faults
 from tests.cli.test_commands import ALL
 from tests.conftest import make_workspace, taste_blocks
 
@@ -170,6 +171,19 @@ def test_it_loads_nothing_and_runs_nothing(html: str) -> None:
 def test_it_names_nobody(lived: Workspace, facts: Facts, html: str) -> None:
     assert not re.findall(r"(?:user|item)-\d{3}", html)
     assert not [request.id for request in facts.requests if request.subject_digest in html]
+
+
+def test_a_browser_shows_it_without_faults_in_light_in_dark_and_on_a_phone(html: str, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(html, encoding="utf-8")
+    with chromium() as browser:
+        assert faults(browser, (tmp_path / "report.html").as_uri()) == []
+
+
+def test_a_fault_is_one_that_would_be_found(html: str, tmp_path: Path) -> None:
+    (tmp_path / "faint.html").write_text(html.replace("--ink: #1d1d1f", "--ink: #ddd"), encoding="utf-8")
+    with chromium() as browser:
+        found = faults(browser, (tmp_path / "faint.html").as_uri(), ["light"])
+    assert any(fault.startswith("light: color-contrast: <h1") for fault in found)
 
 
 def test_tables_and_drawings_can_be_heard(html: str) -> None:
