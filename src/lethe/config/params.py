@@ -111,6 +111,9 @@ class Forgetting(Section):
     requires: tuple[Literal["identity", "approval"], ...] = ()
     """What must be established (lethe forget establish) before a request is accepted, whichever way it came in. Its
     subject is hidden from the service meanwhile."""
+    four_eyes: bool = False
+    """Whether an approval counts only where another than who entered the request gave it, whichever way either came
+    in. ``requires`` must then name approval."""
     batch: Literal["at-once", "until-due"] = "at-once"
     """When a scheduled run fulfils what waits: each time, or together, as late as the earliest due date allows."""
     lead_hours: float = Field(24.0, ge=0)
@@ -123,6 +126,12 @@ class Forgetting(Section):
     verify_above_rows: int = Field(1_000_000, ge=0)
     """Rows of a dataset above which a forget run rebuilds only a sample (``audit.sample``) of the sub-models that its
     requests touched."""
+
+    @model_validator(mode="after")
+    def _approval_is_asked_for(self) -> Forgetting:
+        if self.four_eyes and "approval" not in self.requires:
+            raise ValueError("four_eyes needs an approval to look at: put approval into forgetting.requires")
+        return self
 
 
 class Audit(Section):

@@ -87,7 +87,7 @@ def run_module(workspace: Workspace, module: str, *arguments: str, error: type[L
     if code != 0:
         if line := _line(MAY_PASS, output):
             raise Unreachable(line)
-        raise error(_fault(output) or _crash(" ".join([module, *arguments]), code, output))
+        raise error(fault_of(output) or _crash(" ".join([module, *arguments]), code, output))
     return output
 
 
@@ -126,16 +126,48 @@ def run_flow(workspace: Workspace, name: str, *arguments: str, environment: Mapp
     The project's own flows come first, because Python looks in the current folder before it looks elsewhere; a project
     that has none runs those that Lethe ships.
     """
-    # Prefect's temporary server doesn't make the folder of its own database.
-    workspace.prefect_home.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", f"flows.{name}", *arguments]
-    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(shipped_root())]))
-    around = workspace.environment() | {"PYTHONPATH": path, **(environment or {})}
-    process = subprocess.Popen(command, cwd=workspace.root, env=around)
+    command, around = _flow(workspace, name, *arguments)
+    process = subprocess.Popen(command, cwd=workspace.root, env=around | {**(environment or {})})
     try:
         return process.wait()
     except KeyboardInterrupt:
         return _let_end(process.pid)
+
+
+def start_flow(workspace: Workspace, name: str, output: Path) -> subprocess.Popen[bytes]:
+    """Start a flow in a session of its own, so that it outlives who started it; what it says is written to ``output``,
+    a log of the workspace, which is made anew."""
+    command, around = _flow(workspace, name)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("wb") as said:
+        return subprocess.Popen(
+            command,
+            cwd=workspace.root,
+            env=around | {"TQDM_DISABLE": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _flow(workspace: Workspace, name: str, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of the flow module ``flows.<name>``."""
+    # Prefect's temporary server doesn't make the folder of its own database.
+    workspace.prefect_home.mkdir(parents=True, exist_ok=True)
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(shipped_root())]))
+    command = [sys.executable, "-m", f"flows.{name}", *arguments]
+    return command, workspace.environment() | {"PYTHONPATH": path}
+
+
+def is_busy(workspace: Workspace) -> bool:
+    """Whether a process of ours changes or judges the workspace now."""
+    lock = FileLock(workspace.state / "flow.lock")
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def _let_end(child: int) -> int:
@@ -201,7 +233,7 @@ def _stop(processes: list[psutil.Process]) -> None:
         _, processes = psutil.wait_procs(processes, timeout=5)
 
 
-def _fault(output: str) -> str:
+def fault_of(output: str) -> str:
     """The one line that a process ended with on purpose; empty if it didn't."""
     # DVC's own errors begin with ERROR.
     return _line(FAULT, output) or _line("ERROR: ", output)

@@ -13,11 +13,19 @@ from lethe.forgetting.intake import Ask
 
 
 def read_asks(file: str) -> list[Ask]:
-    """The asks of a CSV file (``-``: of the input): one user a line, or what its head line names. Raises RequestError.
+    """The asks of a CSV file (``-``: of the input), see ``asks_of``."""
+    return _asks(_read(file))
+
+
+def asks_of(content: bytes) -> list[Ask]:
+    """The asks of a CSV file's content: one user a line, or what its head line names. Raises RequestError.
 
     An id stands in the file to the letter; one with a comma, a quote or a line break stands in quotes.
     """
-    rows = _read(file)
+    return _asks(_lines(content, "what was sent"))
+
+
+def _asks(rows: list[tuple[int, list[str]]]) -> list[Ask]:
     head = [name.strip().lower() for name in rows[0][1]] if rows else []
     if "user" not in head:
         if wide := sum(len(row) > 1 for _, row in rows):
@@ -54,13 +62,18 @@ def _read(file: str) -> list[tuple[int, list[str]]]:
     """The lines of a CSV file that aren't empty, with their numbers."""
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise RequestError(f"file: {file}: {error.strerror}") from None
+    return _lines(content, file)
+
+
+def _lines(content: bytes, file: str) -> list[tuple[int, list[str]]]:
+    try:
         # Lines end as CSV has it, and where no other rule of text says so: an id may hold any mark.
         lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         return [(lines.line_num, row) for row in lines if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else "must be UTF-8"
-        if isinstance(error, csv.Error):
-            reason = f"line {lines.line_num}: {error}"
+    except (UnicodeDecodeError, csv.Error) as error:
+        reason = f"line {lines.line_num}: {error}" if isinstance(error, csv.Error) else "must be UTF-8"
         raise RequestError(f"file: {file}: {reason}") from None
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from lethe.config.params import Params
 from lethe.core.canonical import Json
@@ -15,6 +16,7 @@ from lethe.data.suppression import SuppressionList
 from lethe.errors import RequestError
 from lethe.forgetting import kept_out
 from lethe.forgetting.aliases import Aliases, ids_of_the_same
+from lethe.forgetting.approval import may_be_accepted, must_be_another
 from lethe.forgetting.held import Tables, earlier_files, elsewhere, near_spellings, rows_of, source_rows, tally
 from lethe.forgetting.ledger.requests import Fact, ForgetRequest, Held
 from lethe.forgetting.nothing import ending
@@ -116,7 +118,8 @@ def take_up(workspace: Workspace) -> list[ForgetRequest]:
     """Accept what was only received: once all that params.yaml requires is established, or where a command was killed
     in between. What holds nothing completes."""
     params, book = Params.read(workspace.params), ledger(workspace)
-    ready = [r for r in book.in_state("received") if set(params.forgetting.requires) <= set(r.facts)]
+    received = book.in_state("received")
+    ready = [r for r in received if may_be_accepted(params.forgetting, r, partial(book.events, r.id))]
     done: list[ForgetRequest] = []
     for dataset in sorted({request.dataset for request in ready}):
         mine = [request for request in ready if request.dataset == dataset]
@@ -127,9 +130,11 @@ def take_up(workspace: Workspace) -> list[ForgetRequest]:
 
 
 def establish(workspace: Workspace, id: str, fact: Fact, actor: str = "") -> ForgetRequest:
-    """Record a fact about the asking; with the last of those that params.yaml requires the request is accepted."""
-    book = ledger(workspace)
-    book.establish(id, fact, actor)
+    """Record a fact about the asking; with the last of those that params.yaml requires the request is accepted.
+
+    Raises RequestError where ``forgetting.four_eyes`` asks for the approval of another than who entered it."""
+    book, settings = ledger(workspace), Params.read(workspace.params).forgetting
+    book.establish(id, fact, actor, look=must_be_another(settings, fact, actor))
     take_up(workspace)
     return book.get(id)
 

@@ -105,7 +105,8 @@ def _among_users(workspace: Workspace, requests: Sequence[ForgetRequest], reader
 def current_plan(workspace: Workspace) -> Plan:
     """What the waiting requests touch and cost, here and under the other shardings of params.yaml."""
     params, costs = Params.read(workspace.params), Costs.read(workspace)
-    return plan(workspace, pending(workspace), served(workspace), costs=costs, params=params)
+    waiting = [request for request in pending(workspace) if not request.on_hold]
+    return plan(workspace, waiting, served(workspace), costs=costs, params=params)
 
 
 def _may_wait(workspace: Workspace, planned: Plan, now: datetime) -> bool:

@@ -91,6 +91,15 @@ class ApiKey:
     def fits(self, key: str) -> bool:
         return hmac.compare_digest(self.hash, _hash(self.salt, key))
 
+    @property
+    def stamp(self) -> str:
+        """What tells this key from an earlier or later one of the same name, and is of no use to anybody."""
+        return hashlib.sha256(f"{self.salt}{self.hash}{self.role}".encode()).hexdigest()[:16]
+
+
+_WORKSPACE = ApiKey("workspace", Role.OPERATOR, "", "")
+"""What stands for whoever has the workspace's own secret."""
+
 
 class Keys:
     """The keys that the service knows. A file of keys that can't be read opens nothing."""
@@ -122,8 +131,16 @@ class Keys:
         fitting = [entry for entry in (*self._fixed, *self._listed) if entry.fits(key)]
         own = own_key()
         if own is not None and hmac.compare_digest(own.encode(), key.encode("utf-8", "surrogateescape")):
-            fitting.append(ApiKey("workspace", Role.OPERATOR, "", ""))
+            fitting.append(_WORKSPACE)
         return fitting[0] if fitting else None
+
+    def named(self, name: str, stamp: str) -> ApiKey | None:
+        """The entry of a name, if it is still the one of that stamp: whoever came in by a key that was taken out since
+        is in no longer."""
+        self._look()
+        own = (_WORKSPACE,) if own_key() is not None else ()
+        there = (entry for entry in (*self._fixed, *self._listed, *own) if entry.name == name)
+        return next((entry for entry in there if hmac.compare_digest(entry.stamp, stamp)), None)
 
     def _look(self) -> None:
         if self.file is None:

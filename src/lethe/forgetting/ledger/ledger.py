@@ -137,12 +137,18 @@ class Ledger(Store):
 
     def hold(self, id: str, on: bool, actor: str = "") -> ForgetRequest:
         """Keep a request from being executed, or (not ``on``) let it go its way; its subject stays hidden."""
-        return self._note(id, _BEFORE_EXECUTING, {"hold": on}, actor, on_hold=on)
+        return self._note(id, {"hold": on}, actor, lambda old: replace(old, on_hold=on))
 
-    def establish(self, id: str, fact: Fact, actor: str = "") -> ForgetRequest:
-        """Record that something about the asking was established, by whom and when."""
-        facts = tuple(sorted({*self.get(id).facts, fact}))
-        return self._note(id, _BEFORE_EXECUTING, {"established": fact}, actor, facts=facts)
+    def establish(
+        self, id: str, fact: Fact, actor: str = "", *, look: Callable[[Sequence[log.Event]], None] = lambda _: None
+    ) -> ForgetRequest:
+        """Record that something about the asking was established, by whom and when. ``look`` is shown the request's
+        log first, and raises RequestError where it may not be."""
+
+        def with_fact(old: ForgetRequest) -> ForgetRequest:
+            return replace(old, facts=tuple(sorted({*old.facts, fact})))
+
+        return self._note(id, {"established": fact}, actor, with_fact, look)
 
     def lift(self, dataset: str, user_digest: str, since: int | None = None, actor: str = "") -> list[ForgetRequest]:
         """Record that somebody who was forgotten may be known again. Raises RequestError where nobody was, or while a
@@ -199,14 +205,21 @@ class Ledger(Store):
         return [request for request, _ in changes]
 
     def _note(
-        self, id: str, states: tuple[State, ...], detail: dict[str, Any], actor: str, **values: Any
+        self,
+        id: str,
+        detail: dict[str, Any],
+        actor: str,
+        change: Callable[[ForgetRequest], ForgetRequest],
+        look: Callable[[Sequence[log.Event]], None] = lambda _: None,
     ) -> ForgetRequest:
         with self.change() as connection:
             old = rows(connection, [id])[id]
-            if old.state not in states:
-                raise RequestError(f"state: {id} is {old.state}, this is for requests that are {', '.join(states)}")
+            if old.state not in _BEFORE_EXECUTING:
+                states = ", ".join(_BEFORE_EXECUTING)
+                raise RequestError(f"state: {id} is {old.state}, this is for requests that are {states}")
             _check_actor(actor, old)
-            new = replace(old, **values)
+            look(log.read(connection, id))
+            new = change(old)
             self._put(connection, [(new, detail | _by(actor))])
         return new
 
