@@ -175,6 +175,10 @@ class Registry:
             with contextlib.suppress(OSError):
                 self.folder(tag).parent.rmdir()
 
+    def retired(self, family: str) -> int:
+        """How many versions of a family were retired: deleted for good."""
+        return len(self._tombstones().get(family, []))
+
     def is_retired(self, tag: str) -> bool:
         """Whether a version of this tag was retired."""
         return any(tag in tags for tags in self._tombstones().values())

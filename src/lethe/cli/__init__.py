@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import lethe
-from lethe.cli import data, epoch, evidence, follow, forget, init, keys, models, report, tune, upgrade, worker
+from lethe.cli import console, data, epoch, evidence, follow, forget, init, keys, models, report, tune, upgrade, worker
 from lethe.cli.common import QUIET, Json, is_quiet, run_flow, show, show_tables, workspace
 from lethe.core import logs
 from lethe.core.workspace import NUMERIC, Workspace
@@ -29,6 +29,7 @@ app.add_typer(forget.app, name="forget")
 app.add_typer(keys.app, name="keys")
 app.add_typer(evidence.certificate_app, name="certificate")
 app.add_typer(evidence.audit_app, name="audit")
+app.command()(console.console)
 app.command()(follow.follow)
 app.command()(init.init)
 app.command()(models.models)

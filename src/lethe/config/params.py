@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from lethe.config.console import Console
 from lethe.config.dataset import Dataset, Fraction
 from lethe.config.evaluation import Evaluation
 from lethe.config.section import Name, Section, read_yaml
@@ -187,6 +188,8 @@ class Params(Section):
     """Forget requests."""
     audit: Audit = Audit()
     """What an audit looks at."""
+    console: Console = Console()
+    """Pages for people (lethe console)."""
 
     @model_validator(mode="after")
     def _names_exist(self) -> Params:

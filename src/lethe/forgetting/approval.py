@@ -33,9 +33,7 @@ def must_be_another(settings: Forgetting, fact: Fact, actor: str) -> Callable[[L
         if not settings.four_eyes or fact != "approval":
             return
         if not actor.strip():
-            raise RequestError(
-                "actor: must say who approves; forgetting.four_eyes asks for another than who entered it"
-            )
+            raise RequestError("actor: must say who approves, since forgetting.four_eyes asks for another")
         if _same(actor, entered_by(events)):
             raise RequestError("actor: who entered a request can't approve it (forgetting.four_eyes), another must")
 

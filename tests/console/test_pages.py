@@ -1,0 +1,250 @@
+"""Plan and run, certificates, models, drift, and the page where the service is tried."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import httpx
+import pytest
+from filelock import FileLock
+
+from lethe.build.registry import Registry
+from lethe.config.params import Params
+from lethe.console import charts
+from lethe.core.envelope import PublicKey
+from lethe.core.workspace import Workspace
+from lethe.data.drift import write_drift
+from lethe.errors import LetheError
+from lethe.forgetting.erasure import dry_run
+from lethe.forgetting.run import current_plan
+from lethe.forgetting.standing import ledger
+from tests import house
+from tests.console.conftest import ASKING, GONE, OTHER, Visitor, problem, visitor, words
+
+
+def seen(came: Visitor) -> str:
+    found = re.search(r'name="seen" value="([0-9a-f]+)"', came.get("/ui/run").text)
+    assert found is not None
+    return found[1]
+
+
+def own_flow(workspace: Workspace, code: str) -> None:
+    """A flow of the project's own, which comes before the one that Lethe ships."""
+    (workspace.root / "flows").mkdir()
+    (workspace.root / "flows" / "__init__.py").touch()
+    (workspace.root / "flows" / "forgetting.py").write_text(code)
+
+
+def ended(came: Visitor) -> str:
+    for _ in range(200):
+        if "The last run from here ended" in (said := words(came.get("/ui/run"))):
+            return said
+        time.sleep(0.05)
+    raise AssertionError("the run never ended")
+
+
+def test_the_plan_says_what_the_run_will_do(ann: Visitor, lived: Workspace) -> None:
+    (id,) = house.ask(lived, ASKING)
+    said, plan = words(ann.get("/ui/run")), current_plan(lived)
+    assert "1 request together" in said
+    for family in plan.families:
+        touched = f"Rows that leave {family.rows:,} Shards trained anew {len(family.touched)}"
+        assert f"{family.served.family} {touched}" in said
+        assert ", ".join(family.touched) in said
+    assert id in said
+    assert ASKING not in said
+    stores = words(ann.get("/ui/run/stores"))
+    for share in dry_run(lived):
+        assert f"{share.store} {share.bytes:,} {share.removed:,}" in stores
+
+
+def test_a_run_begins_once_what_was_looked_at_is_what_waits(ann: Visitor, lived: Workspace) -> None:
+    own_flow(lived, "print('it ran')\n")
+    assert problem(ann.post("/ui/run", seen="")).startswith("plan: it has changed")
+    house.ask(lived, ASKING)
+    before = seen(ann)
+    visitor(lived, "ben").get("/ui/run")
+    house.ask(lived, OTHER)
+    refused = ann.post("/ui/run", seen=before)
+    assert (refused.status_code, problem(refused)[:50]) == (409, "plan: it has changed since this page was loaded; n")
+    assert not (lived.state / "console-run.json").exists(), "nothing was started"
+    ann.post("/ui/run", seen=seen(ann))
+    assert "started by ann: well" in ended(ann)
+    assert "started by ann: well" in ended(visitor(lived, "ben")), "any console tells"
+    assert (lived.state / "logs" / "console-run.log").read_text() == "it ran\n"
+
+
+def test_a_run_that_fails_says_its_line_and_one_that_breaks_down_where_to_look(ann: Visitor, lived: Workspace) -> None:
+    house.ask(lived, ASKING)
+    own_flow(lived, "import sys\nprint('error: service: it was started elsewhere')\nsys.exit(1)\n")
+    ann.post("/ui/run", seen=seen(ann))
+    assert "started by ann: service: it was started elsewhere." in ended(ann)
+    (lived.state / "console-run.json").unlink()
+    (lived.root / "flows" / "forgetting.py").write_text("raise ValueError('of somebody')\n")
+    ann.post("/ui/run", seen=seen(ann))
+    said = ended(ann)
+    assert "it broke down, see .lethe/logs/console-run.log" in said
+    assert "of somebody" not in said
+
+
+def test_while_another_flow_runs_none_is_started(ann: Visitor, lived: Workspace) -> None:
+    house.ask(lived, ASKING)
+    looked = seen(ann)
+    with FileLock(lived.state / "flow.lock"):
+        assert "A flow is running in this workspace" in words(ann.get("/ui/run"))
+        refused = ann.post("/ui/run", seen=looked)
+    assert (refused.status_code, problem(refused)[:22]) == (409, "run: a flow is running")
+
+
+def test_a_certificate_is_read_taken_along_and_checked(ann: Visitor, lived: Workspace) -> None:
+    (done,) = ledger(lived).in_state("completed")
+    assert done.id in words(ann.get("/ui/certificates"))
+    said = words(ann.get(f"/ui/certificates/{done.id}"))
+    assert "Certificate of erasure" in said
+    assert "the signer is this project's own key" in said
+    assert "What was not in reach" in said
+    file = ann.get(f"/ui/certificates/{done.id}/file").content
+    assert file == (lived.certificates / f"{done.id}.json").read_bytes()
+    assert ann.get(f"/ui/certificates/{done.id}/key").content == PublicKey.own().pem
+    ann.get("/ui/certificates")
+    for files, by in (({}, "this project's own key"), ({"key": PublicKey.own().pem}, "the key that was sent")):
+        checked = ann.post("/ui/certificates", {"certificate": file, **files})
+        assert "The certificate is valid" in words(checked)
+        assert by in words(checked)
+    assert list(lived.temporary.iterdir()) == []
+
+
+def test_a_certificate_that_is_none_or_was_changed_is_refused(ann: Visitor, lived: Workspace) -> None:
+    (done,) = ledger(lived).in_state("completed")
+    file = (lived.certificates / f"{done.id}.json").read_bytes()
+    changed = json.loads(file)
+    changed["payload"] = changed["payload"].replace("A", "B", 1)
+    ann.get("/ui/certificates")
+    for files in (
+        {},
+        {"certificate": b"{}"},
+        {"certificate": json.dumps(changed).encode()},
+        {"certificate": file, "key": b"none"},
+        {"certificate": file, "receipt": b"{}"},
+    ):
+        answer = ann.post("/ui/certificates", files)
+        assert answer.status_code == 422, files
+        assert "\n" not in problem(answer)
+        assert str(lived.temporary) not in problem(answer)
+    for id in ("req-0", "%2e%2e%2fparams", "req-x"):
+        assert ann.get(f"/ui/certificates/{id}").status_code == 404
+
+
+def test_models_have_lineage_and_metrics_over_time(ann: Visitor, lived: Workspace) -> None:
+    version = Registry(lived).served()["sharded"]
+    assert version.tag in words(ann.get("/ui/models"))
+    said = words(ann.get("/ui/models/sharded"))
+    for part in (version.info.data_digest, version.digest, version.code, version.recipe.model, "user-hash-3"):
+        assert part in said
+    assert "had seen somebody who is forgotten, and is gone for good" in said
+    name = next(iter(version.metrics), "")
+    assert ann.get("/ui/models/sharded", metric=name).status_code == 200
+    assert ann.get("/ui/models/sharded", metric="beauty").status_code == 422
+    assert ann.get("/ui/models/none").status_code == 404
+
+
+def test_a_line_lies_between_its_marks_and_one_point_is_no_line() -> None:
+    assert charts.line([("a", 0.5)], "ndcg") is None
+    drawn = charts.line([("a", 0.1), ("b", 0.3), ("c", 0.2)], "ndcg")
+    assert drawn is not None
+    xs, ys, _ = zip(*drawn.points, strict=True)
+    assert list(xs) == sorted(xs)
+    assert ys[1] < ys[2] < ys[0], "more is higher"
+    assert all(0 < y < charts.HEIGHT for y in ys)
+    assert [text for _, text in drawn.marks] == ["0.3000", "0.1000"]
+    same = charts.line([("a", 0.0), ("b", 0.0)], "ndcg")
+    assert same is not None
+    assert same.points[0][1] == same.points[1][1]
+
+
+def test_drift_says_what_has_moved_and_what_was_not_compared(ann: Visitor, lived: Workspace) -> None:
+    params = Params.read(lived.params)
+    write_drift(lived, params, "tiny", 1, {"ratings": {1.0: 50, 5.0: 1}}, {"ratings": {1.0: 1, 5.0: 50}})
+    assert re.search(r"ratings [\d.]+ [\d.]+ moved away", words(ann.get("/ui/drift")))
+    (lived.reports / "drift" / "tiny.json").unlink()
+    assert "Its gates have not compared it yet" in words(ann.get("/ui/drift"))
+
+
+# --- trying the service ------------------------------------------------------------------------------------------
+
+ANSWER = {
+    "items": [
+        {"item_id": "item-001", "score": 1.5, "source": "model", "reason": "taste"},
+        {"item_id": "item-002", "score": 0.5, "source": "model", "reason": "taste"},
+    ],
+    "family": "sharded",
+    "version": "lethe-sharded:0123",
+    "source": "model",
+    "known": True,
+}
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
+    """A service that answers the same to everything, and what it was asked."""
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json=ANSWER)
+
+    monkeypatch.setenv("LETHE_SERVICE_URL", "http://service")
+    made = httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer))
+    monkeypatch.setattr("lethe.serving.client.httpx.Client", lambda **_: made)
+    return asked
+
+
+def test_the_service_is_tried_and_items_have_titles(lived: Workspace, service: list[httpx.Request]) -> None:
+    ben = visitor(lived, "ben")
+    ben.get("/ui/try")
+    (lived.root / "features").mkdir()
+    (lived.root / "features" / "tiny.csv").write_text("item,title\nitem-001,The first of them\n")
+    answer = ben.post("/ui/try", family="sharded", kind="user", user=OTHER, k="2", items="item-004\nitem-005")
+    said = words(answer)
+    assert re.search(r"1 item-001 The first of them taste model 1\.5000 2 item-002 – taste model 0\.5000", said)
+    assert "The model knows this person" in said
+    assert json.loads(service[0].content) == {
+        "user_id": OTHER, "k": 2, "family": "sharded", "history": ["item-004", "item-005"]
+    }  # fmt: skip
+    assert OTHER not in str(answer.url)
+    ben.post("/ui/try", family="sharded", kind="items", items="item-004", k="2")
+    assert service[1].url.path == "/v1/similar_items"
+    shop = visitor(lived, "shop")
+    shop.get("/ui/try")
+    said = words(shop.post("/ui/try", family="sharded", kind="user", user=OTHER, k="2"))
+    assert "The model knows" not in said, "who is known is for operators"
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"k": "0"}, "k: must be a whole number of 1 to 100"),
+        ({"k": "²"}, "k: must be a whole number of 1 to 100"),
+        ({"k": "many"}, "k: must be a whole number of 1 to 100"),
+        ({"family": "none"}, "family: must be one that is served"),
+        ({"kind": "why"}, "kind: must be one of user, items"),
+        ({"user": ""}, "user: must be an id"),
+        ({"kind": "items"}, "items: must name at least one"),
+        ({}, "service: none runs here; start it with lethe serve"),
+    ],
+)
+def test_a_question_that_is_none_is_refused(lived: Workspace, fields: dict[str, str], line: str) -> None:
+    ben = visitor(lived, "ben")
+    ben.get("/ui/try")
+    answer = ben.post("/ui/try", **{"family": "sharded", "kind": "user", "user": GONE, "k": "5", **fields})
+    assert answer.status_code == 422
+    assert problem(answer).startswith(line)
+
+
+def test_the_console_listens_only_where_it_may(lived: Workspace) -> None:
+    from lethe.console.serving import serve
+
+    with pytest.raises(LetheError, match=r"host: 0\.0\.0\.0 is open to other machines, which needs keys"):
+        serve(lived, "0.0.0.0", None, print)
