@@ -39,6 +39,7 @@ def _lived(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = make_workspace(tmp_path_factory.mktemp("console") / "shop", taste_blocks(), models=("bpr",))
     house.train(workspace)
     house.forget(workspace, GONE)
+    house.train(workspace)
     return workspace
 
 

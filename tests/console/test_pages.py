@@ -10,9 +10,12 @@ import httpx
 import pytest
 from filelock import FileLock
 
+from lethe.build.decision import Decisions
 from lethe.build.registry import Registry
+from lethe.build.reports import read_reports
 from lethe.config.params import Params
 from lethe.console import charts
+from lethe.console.figures import over_time
 from lethe.core.envelope import PublicKey
 from lethe.core.workspace import Workspace
 from lethe.data.drift import write_drift
@@ -144,10 +147,27 @@ def test_models_have_lineage_and_metrics_over_time(ann: Visitor, lived: Workspac
     for part in (version.info.data_digest, version.digest, version.code, version.recipe.model, "user-hash-3"):
         assert part in said
     assert "had seen somebody who is forgotten, and is gone for good" in said
-    name = next(iter(version.metrics), "")
-    assert ann.get("/ui/models/sharded", metric=name).status_code == 200
+    report = next(one for one in read_reports(lived) if one.family == "sharded")
+    for name in ("ndcg@10", "recall@20"):
+        shown = words(ann.get("/ui/models/sharded", metric=name))
+        (candidate,) = report.candidates
+        assert f"bpr-user-hash-3 served {candidate.valid[name]:.4f} {candidate.metrics[name]:.4f}" in shown
     assert ann.get("/ui/models/sharded", metric="beauty").status_code == 422
     assert ann.get("/ui/models/none").status_code == 404
+
+
+def test_a_metric_over_time_is_of_versions_and_of_a_training_that_kept_them(lived: Workspace) -> None:
+    version, decision = Registry(lived).served()["sharded"], Decisions.read(lived).last["sharded"]
+    first, second = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
+    history = [replace(version, made=first, metrics={"m": 0.1}), replace(version, made=second, metrics={"m": 0.3})]
+    points = [("2026-11-01 00:00", 0.1), ("2026-11-02 00:00", 0.3)]
+    kept = decision.model_copy(update={"metric": "m", "new": 0.2, "outcome": "kept", "at": "2026-11-03T00:00:00+00:00"})
+    assert over_time(history, None, "m") == points
+    assert over_time(history, kept, "m") == [*points, ("2026-11-03 00:00", 0.2)]
+    assert over_time(history, kept.model_copy(update={"outcome": "replaced"}), "m") == points
+    assert over_time(history, kept, "other") == []
+    rebuilt = [history[0], replace(version, made=second, metrics={})]
+    assert over_time(rebuilt, kept.model_copy(update={"outcome": "replaced"}), "m")[1:] == [("2026-11-03 00:00", 0.2)]
 
 
 def test_a_line_lies_between_its_marks_and_one_point_is_no_line() -> None:
@@ -196,8 +216,12 @@ def service(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
         return httpx.Response(200, json=ANSWER)
 
     monkeypatch.setenv("LETHE_SERVICE_URL", "http://service")
-    made = httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer))
-    monkeypatch.setattr("lethe.serving.client.httpx.Client", lambda **_: made)
+    real = httpx.Client
+
+    def made(**_: object) -> httpx.Client:
+        return real(base_url="http://service", transport=httpx.MockTransport(answer))
+
+    monkeypatch.setattr("lethe.serving.client.httpx.Client", made)
     return asked
 
 

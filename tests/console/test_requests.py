@@ -148,7 +148,7 @@ def test_hold_release_retry_and_what_is_no_button(ann: Visitor, lived: Workspace
     id = enter(ann)
     assert "on hold" in words(ann.post(f"/ui/requests/{id}", action="hold"))
     assert "Nothing waits" in words(ann.get("/ui/run"))
-    assert f"{id} is left out: it is on hold" in words(ann.get("/ui/run"))
+    assert f"Left out {id} : it is on hold" in words(ann.get("/ui/run"))
     ann.post(f"/ui/requests/{id}", action="release")
     ledger(lived).fail([id], "rows-left")
     assert "It failed: rows-left" in words(ann.get(f"/ui/requests/{id}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -67,7 +68,7 @@ def shown(asked: Asked) -> View:
     return View(
         "certificate",
         {
-            "page": page_of(found),
+            "page": page_of(replace(found, pinned=own)),
             "id": path.stem,
             "own": own,
             "nothing": isinstance(found.content, NothingHeld),

@@ -11,7 +11,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 16, 32
 
 @dataclass(frozen=True)
 class Line:
-    """A metric over the versions of a family: where each point lies, and the marks beside the axis."""
+    """A metric of a family over time: where each point lies, and the marks beside the axis."""
 
     points: tuple[tuple[float, float, str], ...]
     """(x, y, what it says), from left to right."""
@@ -41,5 +41,5 @@ def line(values: Sequence[tuple[str, float]], name: str) -> Line | None:
     step = (WIDTH - _LEFT - _RIGHT) / (len(values) - 1)
     points = tuple((_LEFT + step * n, y(value), f"{when}: {value:.4f}") for n, (when, value) in enumerate(values))
     marks = tuple((y(value), f"{value:.4f}") for value in dict.fromkeys((max(numbers), min(numbers))))
-    caption = f"{name} of {len(values)} versions, from {numbers[0]:.4f} to {numbers[-1]:.4f}."
+    caption = f"{name} at {len(values)} times, from {numbers[0]:.4f} to {numbers[-1]:.4f}."
     return Line(points, marks, (values[0][0], values[-1][0]), caption)

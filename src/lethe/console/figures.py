@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from lethe.build.decision import Decisions
+from collections.abc import Sequence
+from datetime import datetime
+
+from lethe.build.decision import Decision, Decisions
 from lethe.build.registry import Registry
+from lethe.build.reports import read_reports
 from lethe.build.version import Version
 from lethe.console.asked import Asked, View
 from lethe.console.charts import line
@@ -26,26 +30,38 @@ def family(asked: Asked) -> View:
     name, registry = asked.path["family"], Registry(asked.workspace)
     if name not in registry.families():
         raise RequestError("family: there is none of this name that is served")
-    history = registry.history(name)
+    history, decision = registry.history(name), Decisions.read(asked.workspace).last.get(name)
+    report = next((one for one in read_reports(asked.workspace) if one.family == name), None)
+    measured = [candidate for candidate in report.candidates if candidate.measured] if report else []
     names = {metric: metric for version in history for metric in version.metrics}
-    decision = Decisions.read(asked.workspace).last.get(name)
+    names |= {metric: metric for candidate in measured for metric in candidate.valid}
     usual = decision.metric if decision is not None and decision.metric in names else next(iter(names), "")
     metric = asked.choice("metric", names or {"": ""}, usual)
-    values = [
-        (f"{version.made:%Y-%m-%d %H:%M}", version.metrics[metric]) for version in history if metric in version.metrics
-    ]
-    return View(
-        "family",
-        {
-            "family": name,
-            "versions": [(version, _lineage(version)) for version in reversed(history)],
-            "decision": decision,
-            "metric": metric,
-            "names": names,
-            "chart": line(values, f"Validation {metric}"),
-            "retired": registry.retired(name),
-        },
-    )
+    values = {
+        "family": name,
+        "versions": [(version, _lineage(version)) for version in reversed(history)],
+        "decision": decision,
+        "metric": metric,
+        "names": names,
+        "chart": line(over_time(history, decision, metric), f"Validation {metric}"),
+        "retired": registry.retired(name),
+        "candidates": measured,
+        "winner": report.winner.model + "-" + report.winner.sharding if report else "",
+    }
+    return View("family", values)
+
+
+def over_time(history: Sequence[Version], decision: Decision | None, metric: str) -> list[tuple[str, float]]:
+    """(when, value) of a validation metric: of each version that was measured when it was promoted, and of the last
+    training, which may have kept what was there."""
+    points = {version.made: version.metrics[metric] for version in history if metric in version.metrics}
+    last = history[-1].made if history else None
+    if decision is not None and decision.metric == metric and decision.new is not None and decision.at:
+        at = datetime.fromisoformat(decision.at)
+        # Of what it promoted itself the version tells already.
+        if last not in points or decision.outcome == "kept":
+            points[at] = decision.new
+    return [(f"{at:%Y-%m-%d %H:%M}", value) for at, value in sorted(points.items())]
 
 
 def _lineage(version: Version) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from lethe.core.canonical import digest_json
 from lethe.data.partition.guarantee import guarantee
 from lethe.errors import RequestError
 from lethe.forgetting import erasure
-from lethe.forgetting.aside import left_out
+from lethe.forgetting.aside import not_going
 from lethe.forgetting.plan import Plan
 from lethe.forgetting.record import Run
 from lethe.forgetting.run import current_plan
@@ -24,7 +24,7 @@ def shown(asked: Asked) -> View:
         "busy": busy,
         "last": last,
         "progress": _progress(asked),
-        "left_out": left_out(asked.workspace),
+        "left_out": not_going(asked.workspace),
         "plan": plan,
         "seen": "" if plan is None else seen_as(plan),
         "guarantee": guarantee,

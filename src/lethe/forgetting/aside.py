@@ -29,14 +29,23 @@ def members(book: Ledger, run: Run) -> list[ForgetRequest]:
 def left_out(workspace: Workspace) -> list[str]:
     """For people to read: which open requests the next run leaves out, and why."""
     lines = []
+    for request, why in not_going(workspace):
+        mend = "retry" if request.state == "failed" else "release" if request.on_hold else ""
+        lines.append(f"{request.id} is left out: {why}" + (f"; lethe forget {mend} {request.id}" if mend else ""))
+    return lines
+
+
+def not_going(workspace: Workspace) -> list[tuple[ForgetRequest, str]]:
+    """Open requests that the next run leaves out, each with the reason."""
+    reasons = []
     for request in ledger(workspace).open():
         if request.state == "failed":
-            lines.append(f"{request.id} is left out: it failed ({request.failure}); lethe forget retry {request.id}")
+            reasons.append((request, f"it failed ({request.failure})"))
         elif request.on_hold:
-            lines.append(f"{request.id} is left out: it is on hold; lethe forget release {request.id}")
+            reasons.append((request, "it is on hold"))
         elif request.state == "received":
-            lines.append(f"{request.id} is left out: what forgetting.requires names is not established yet")
-    return lines
+            reasons.append((request, "what forgetting.requires names is not established yet"))
+    return reasons
 
 
 def set_aside(workspace: Workspace, run: Run, ids: Sequence[str], code: str, why: str) -> None:
