@@ -18,6 +18,7 @@ from lethe.models import MODELS
 SILENT = {
     "serve",  # ends with Ctrl-C
     "follow",  # the same
+    "console",  # the same
     "worker",  # the same
     "env",  # shell exports
     "demo",  # reports/demo.json

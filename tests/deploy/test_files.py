@@ -144,9 +144,9 @@ def test_the_base_names_its_files_and_images() -> None:
 def test_the_procfile_names_commands_that_are_there() -> None:
     lines = (DEPLOY / "Procfile").read_text().splitlines()
     commands = {name: shlex.split(command) for name, command in (line.split(": ", 1) for line in lines)}
-    assert list(commands) == ["prefect", "scheduled", "service-1", "service-2"]
+    assert list(commands) == ["prefect", "scheduled", "service-1", "service-2", "console"]
     known: Any = get_command(app)
-    for name in ("service-1", "service-2"):
+    for name in ("service-1", "service-2", "console"):
         program, command, option, _ = commands[name]
         assert program == "lethe"
         assert option in {text for made in known.commands[command].params for text in made.opts}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from lethe.config.params import Params
 from lethe.console.app import application
+from lethe.core.logs import log_as_json
 from lethe.core.workspace import Workspace
-from lethe.serving.logs import log_as_json
 from lethe.serving.server import check_may_listen
 
 

@@ -143,7 +143,7 @@ def start_flow(workspace: Workspace, name: str, output: Path) -> subprocess.Pope
         return subprocess.Popen(
             command,
             cwd=workspace.root,
-            env=around | {"TQDM_DISABLE": "1"},
+            env=around | {"TQDM_DISABLE": "1", logs.VARIABLE: "text"},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
