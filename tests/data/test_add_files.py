@@ -36,6 +36,13 @@ from tests.data.made_sources import ROWS, add, expected, table
         ({"separator": "|"}, {"separator": "|"}),
         ({"separator": "::"}, {"separator": "::"}),
         ({"separator": " "}, {"separator": " "}),
+        ({"separator": "~"}, {"separator": "~"}),
+        ({"separator": ":"}, {"separator": ":"}),
+        ({"separator": "||"}, {"separator": "||"}),
+        ({"separator": "|~|"}, {"separator": "|~|"}),
+        ({"separator": ";", "time": lambda t: f"{t},0"}, {"separator": ";"}),
+        # A mark that stands in every line but not between columns.
+        ({"header": "user,item,rating (1:5),timestamp", "rating": lambda r: f"{r}"}, None),
         ({"separator": ", "}, {"trim": True}),
         ({"separator": " ; "}, {"separator": ";", "trim": True}),
         ({"separator": ";", "before": ["sep=;"]}, {"separator": ";", "ignore_lines": ["sep="]}),
@@ -47,12 +54,15 @@ from tests.data.made_sources import ROWS, add, expected, table
         ({"user": lambda u: f'" {u}"', "separator": ", "}, {"trim": True}),
     ],
 )
-def test_shapes_that_are_read(tiny: Workspace, tmp_path: Path, written: dict[str, Any], told: dict[str, Any]) -> None:
-    added = add(tiny, table(tmp_path / "r.csv", **written))
+def test_shapes_that_are_read(
+    tiny: Workspace, tmp_path: Path, written: dict[str, Any], told: dict[str, Any] | None
+) -> None:
+    columns = {"rating": "rating (1:5)", "timestamp": "timestamp"} if told is None else None
+    added = add(tiny, table(tmp_path / "r.csv", **written), columns)
     assert added.rows.digest() == expected().digest()
     common = {"kind", "path", "columns"}
     assert {k: v for k, v in added.source.items() if k not in common} == {
-        **told,
+        **(told or {}),
         "ids": "integer",
         "timestamp_unit": "s",
     }
@@ -139,12 +149,40 @@ def zstd(content: bytes) -> bytes:
     return pa.compress(content, "zstd", asbytes=True)
 
 
+def lz4(content: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "lz4") as stream:
+        stream.write(content)
+    return bytes(sink.getvalue())
+
+
 @pytest.mark.parametrize(
     ("name", "pack"),
-    [("r.csv.gz", gzip.compress), ("r.csv.bz2", bz2.compress), ("r.csv.xz", lzma.compress), ("r.zst", zstd)],
+    [
+        ("r.csv.gz", gzip.compress),
+        ("r.csv.bz2", bz2.compress),
+        ("r.csv.xz", lzma.compress),
+        ("r.zst", zstd),
+        ("r.lz4", lz4),
+        ("twice.gz", lambda content: gzip.compress(bz2.compress(content))),
+    ],
 )
 def test_compressed_files(tiny: Workspace, tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
     assert add(tiny, packed(tmp_path / name, pack)).rows.digest() == expected().digest()
+
+
+def test_what_is_packed_in_an_archive_is_unpacked_but_not_for_ever(tiny: Workspace, tmp_path: Path) -> None:
+    content = gzip.compress(table(tmp_path / "inner.csv").read_bytes())
+    with zipfile.ZipFile(tmp_path / "r.zip", "w") as archive:
+        archive.writestr("a.csv.gz", content)
+        archive.writestr("b.txt", "no rows")
+    deep = content
+    for _ in range(9):
+        deep = gzip.compress(deep)
+    (tmp_path / "deep.gz").write_bytes(deep)
+    with pytest.raises(DataError, match=r"deep\.gz: it is packed more than 3 times; unpack it"):
+        add(tiny, tmp_path / "deep.gz")
+    assert add(tiny, tmp_path / "r.zip", member="a.csv.gz").rows.digest() == expected().digest()
 
 
 def test_archives(tiny: Workspace, tmp_path: Path) -> None:
@@ -203,7 +241,14 @@ def test_an_archive_of_one_file(tiny: Workspace, tmp_path: Path) -> None:
         (b"\xd0\xcf\x11\xe0" + bytes(80), "is an Excel file"),
         (b"user\0\0\0\0item" + bytes(range(128, 256)), "is no text"),
         (b"PAR1 broken", "as Parquet, it is not readable"),
-        (b"just\nsome\nlines\n", "no separator gives its lines the same number of columns; give --separator"),
+        (b"just\nsome\nlines\n", "its lines have one column, and user and item are two"),
+        (b"a,b\nc;d;e\nf g h i\n", "no separator gives its lines the same number of columns; give --separator"),
+        (b"user,item,item,time\n1,2,3,4\n5,6,7,8\n", "column 'item' is there 2 times; rename all but one"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(80), "is a 7z archive"),
+        (b"Rar!\x1a\x07\x00" + bytes(80), "is a RAR archive"),
+        (b"\x89HDF\r\n" + bytes(80), "is an HDF5 file"),
+        (b"\x80\x04\x95" + bytes(80), "is a pickle"),
+        (b"<!DOCTYPE html><table></table>", "is a web page or XML"),
     ],
 )
 def test_what_is_no_table_is_named(tiny: Workspace, tmp_path: Path, content: bytes, words: str) -> None:
@@ -284,8 +329,10 @@ def test_a_rare_separator_is_given_or_found(tiny: Workspace, tmp_path: Path, sep
 
 def test_a_title_above_the_names_of_columns(tiny: Workspace, tmp_path: Path) -> None:
     path = table(tmp_path / "r.csv", before=["Export of our shop"])
-    with pytest.raises(DataError, match="or --ignore-lines with what lines begin that are no rows"):
+    with pytest.raises(DataError, match="give --ignore-lines 'Export of our shop' if it is a title"):
         add(tiny, path)
+    with pytest.raises(DataError, match="give --ignore-lines with what it begins with if it is a title"):
+        add(tiny, table(tmp_path / "q.csv", before=["7"]))
     assert add(tiny, path, ignore_lines=["Export"]).rows.digest() == expected().digest()
 
 

@@ -62,6 +62,9 @@ def at(form: str, zone: str = "UTC") -> Written:
         (at("%d-%b-%Y %H:%M:%S"), {"time_format": "%d-%b-%Y %H:%M:%S"}),
         (at("%m/%d/%Y %I:%M:%S %p"), {"time_format": "%m/%d/%Y %I:%M:%S %p"}),
         (at("%a %b %d %H:%M:%S %z %Y"), {"time_format": "%a %b %d %H:%M:%S %z %Y"}),
+        (at("%d-%b-%y %H:%M:%S"), {"time_format": "%d-%b-%y %H:%M:%S"}),
+        (at("%Y%m%dT%H%M%SZ"), {"time_format": "%Y%m%dT%H%M%S%z"}),
+        (at("%Y-%m-%d %I:%M:%S %p"), {"time_format": "%Y-%m-%d %I:%M:%S %p"}),
     ],
 )
 def test_units_and_formats_are_found(
@@ -70,6 +73,30 @@ def test_units_and_formats_are_found(
     added = add(tiny, table(tmp_path / "r.csv", time=written))
     assert added.rows.digest() == expected().digest()
     assert {k: v for k, v in added.source.items() if k.startswith("time") or k == "resolution"} == options
+
+
+@pytest.mark.parametrize(("sign", "zone"), [(".", None), (",", None), (".", "Europe/Berlin")])
+def test_days_of_a_spreadsheet_are_asked_for_and_read_to_the_second(
+    tiny: Workspace, tmp_path: Path, sign: str, zone: str | None
+) -> None:
+    def serial(second: int) -> str:
+        local = second if zone is None else second + 3_600
+        return f"{local / 86_400 + 25_569:.10f}".replace(".", sign)
+
+    path = table(tmp_path / "r.csv", time=serial, separator=";")
+    with pytest.raises(DataError, match=r"days as spreadsheets count them .*; give --timestamp-unit excel, or pos"):
+        add(tiny, path)
+    with pytest.raises(DataError, match="lie outside 1970 to 2100 as timestamp_unit 'excel'"):
+        add(tiny, table(tmp_path / "s.csv"), timestamp_unit="excel")
+    added = add(tiny, path, timestamp_unit="excel", **({} if zone is None else {"timezone": zone}))
+    assert added.rows.digest() == expected().digest()
+    assert ("the times name no zone and are taken as UTC" in added.notes) == (zone is None)
+
+
+def test_times_that_are_written_as_missing_are_counted(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", time=lambda s: "NA" if s % 1000 == 50 else s)
+    with pytest.raises(DataError, match="must have no empty values, 20 are written as nan, NULL or the like"):
+        add(tiny, path)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +244,8 @@ def test_days_and_months_that_may_be_either_are_asked_about(
         (lambda s: (s - FIRST_SECOND) // 10, "no times of 1990 to 2100 in one unit .*--timestamp-unit.* position"),
         (lambda s: s * 1000 if s % 20 else s, "in one unit .* as s, .* as ms of 200"),
         (lambda s: s if s % 20 else -1, "in one unit"),
-        (lambda s: 45244.9, "in one unit"),
+        (lambda s: 45244.9, "days as spreadsheets count them"),
+        (lambda s: 19675.9, "in one unit"),
         (lambda s: f"{s / 1e9:.2f}E+09", "in exponent form"),
         (lambda s: "soon", "in no way that is known; give --time-format"),
         (lambda s: "2023-13-45", "some values name no day|not written as time_format"),

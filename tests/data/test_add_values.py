@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lethe.config.params import Params
+from lethe.config.reading import Reading
 from lethe.core.workspace import Workspace
+from lethe.data.add import read_new
 from lethe.data.ingest import ingest
 from lethe.data.sources.identifiers import read_ids
 from lethe.data.stages import source_stage
@@ -286,6 +288,15 @@ def test_zeros_and_negatives_are_no_likes_by_silence(
     assert "--positive all" in str(caught.value)
     add(tiny, path, positive="> 0")
     assert Params.read(tiny.params).datasets["shop"].positive == "> 0"
+
+
+def test_a_threshold_that_no_row_reaches_is_refused(tiny: Workspace, tmp_path: Path) -> None:
+    before = tiny.params.read_bytes()
+    with pytest.raises(DataError, match="no row counts as a like by --positive '> 9'; give --positive all"):
+        add(tiny, table(tmp_path / "r.csv"), positive="> 9")
+    with pytest.raises(DataError, match="no row counts as a like by --positive '> 0'"):
+        read_new(tiny, "shop", table(tmp_path / "zeros.csv", rating=lambda _: 0), Reading(assume=True), seed=1)
+    assert tiny.params.read_bytes() == before
 
 
 def test_that_every_row_counts_as_a_like_is_told(tiny: Workspace, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def reading(
     ] = None,
     thousands: Annotated[str | None, typer.Option(help="Between the thousands of numbers.")] = None,
     timestamp_unit: Annotated[
-        str | None, typer.Option(help="s, ms, us, ns, iso, day, position (default: found from the file).")
+        str | None, typer.Option(help="s, ms, us, ns, iso, day, excel, position (default: found from the file).")
     ] = None,
     time_format: Annotated[
         str | None, typer.Option(help="As in strptime: '%d/%m/%Y %H:%M' (default: found from the file).")

@@ -106,7 +106,7 @@ class FolderSource(TableFormat):
     """Name of the file of validation rows; null: split ``ready`` carves them from train."""
     test: FileName = "test.parquet"
     """Name of the file of test rows."""
-    timestamp_unit: Literal["s", "ms", "us", "ns", "iso", "day", "position"] = "position"
+    timestamp_unit: Literal["s", "ms", "us", "ns", "iso", "day", "excel", "position"] = "position"
     """As in ``TableFormat``; ready parts often number a user's rows instead of dating them."""
 
 

@@ -99,9 +99,10 @@ class TableFormat(FileFormat):
     """What stands before the decimals of ratings."""
     thousands: Literal["", ",", ".", " ", "'", "_"] = ""
     """What stands between the thousands of numbers, ids too; they are read without it."""
-    timestamp_unit: Literal["s", "ms", "us", "ns", "iso", "day", "position"] = "s"
-    """Seconds or parts of them since 1970, or ISO 8601 (``iso``: 2023-11-14T22:13:20Z), or days (2023-11-14, 20231114).
-    Columns of Parquet that are times by type need none. A position only orders a user's rows, and is no time."""
+    timestamp_unit: Literal["s", "ms", "us", "ns", "iso", "day", "excel", "position"] = "s"
+    """Seconds or parts of them since 1970, or ISO 8601 (``iso``: 2023-11-14T22:13:20Z), or days (2023-11-14, 20231114),
+    or days as spreadsheets count them (``excel``: 45244.5). Columns of Parquet that are times by type need none. A
+    position only orders a user's rows, and is no time."""
     time_format: str | None = None
     """Format of times that are written in another way, as in Python's strptime: ``%d/%m/%Y %H:%M``."""
     timezone: Zone | None = None

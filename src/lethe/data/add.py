@@ -125,6 +125,11 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
         timed = rows.timestamps is not None and source.get("timestamp_unit") != "position"
         section["split"] = _plain(propose_split(deduplicate(rows, "latest"), name, seed, timed=timed))
     profile = profile_of(rows, Dataset.parse(section, where), name, seed)
+    if not profile.likes:
+        raise DataError(
+            f"column 'rating': no row counts as a like by --positive {section['positive']!r}; give --positive all, or"
+            " another threshold"
+        )
     return NewDataset(name, section, profile, propose_family(profile, section.get("side", {})), told.notes + notes)
 
 

@@ -8,6 +8,8 @@ import pyarrow.compute as pc
 from lethe.errors import DataError
 
 LEAVE_OUT = "leave those rows out of the source, or do without the column ('-' for its name)"
+MISSING = r"(?i)^(nan|<na>|n/?a|#n/?a|#(null|value|ref|name|num|div/0)[!?]|null|none|nil|undefined|missing|\\n|-|\?)$"
+"""How tools write a value that is not there."""
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary)
 
@@ -47,6 +49,14 @@ def must_be_whole(column: pa.ChunkedArray, where: str) -> None:
     """Raises DataError where values are missing."""
     if missing := empty(column):
         raise DataError(f"{where} must have no empty values, {missing} are empty; {LEAVE_OUT}")
+
+
+def refuse_missing_words(column: pa.ChunkedArray, where: str) -> None:
+    """Raises DataError where values of a column of numbers or times are written as missing."""
+    if missing := count_like(column, MISSING):
+        raise DataError(
+            f"{where} must have no empty values, {missing} are written as nan, NULL or the like; {LEAVE_OUT}"
+        )
 
 
 def cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:

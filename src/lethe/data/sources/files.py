@@ -15,6 +15,7 @@ import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -33,10 +34,12 @@ ROWS = 1 << 20
 """Rows of a file that are read, and brought into order, at once."""
 _BUFFER = 1 << 16
 """Bytes of a column of Parquet that are read at once."""
+_NESTED = 4
+"""Times that are packed in one another, and one more."""
 
 
-def _zstd(content: bytes) -> bytes:
-    with pa.input_stream(pa.BufferReader(content), compression="zstd") as stream:
+def _by_arrow(kind: str, content: bytes) -> bytes:
+    with pa.input_stream(pa.BufferReader(content), compression=kind) as stream:
         return bytes(stream.read())
 
 
@@ -44,7 +47,8 @@ _COMPRESSED: dict[bytes, Callable[[bytes], bytes]] = {
     b"\x1f\x8b": gzip.decompress,
     b"BZh": bz2.decompress,
     b"\xfd7zXZ\x00": lzma.decompress,
-    b"\x28\xb5\x2f\xfd": _zstd,
+    b"\x28\xb5\x2f\xfd": partial(_by_arrow, "zstd"),
+    b"\x04\x22\x4d\x18": partial(_by_arrow, "lz4"),
 }
 _ARCHIVE = (b"PK\x03\x04", b"PK\x05\x06")
 _OTHERS = {
@@ -53,6 +57,15 @@ _OTHERS = {
     b"ARROW1": "an Arrow file",
     b"ORC": "an ORC file",
     b"%PDF": "a PDF file",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"\x89HDF": "an HDF5 file",
+    b"Obj\x01": "an Avro file",
+    b"\x93NUMPY": "a NumPy file",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    **{bytes([128, protocol]): "a pickle" for protocol in (2, 3, 4, 5)},
+    **dict.fromkeys((b"<html", b"<HTML", b"<!doctype", b"<!DOCTYPE", b"<?xml"), "a web page or XML"),
     **dict.fromkeys((b'{"', b"{\n", b"{\r", b"[{", b"[\n", b"[\r"), "JSON"),
 }
 
@@ -208,22 +221,35 @@ def _rule(fault: str) -> str:
 def unpacked(path: Path, member: str | None = None) -> bytes:
     """The bytes of a file, those of the (named) member of an archive. Raises DataError."""
     content = path.read_bytes()
+    for _ in range(_NESTED):
+        for magic, what in _OTHERS.items():
+            if content.startswith(magic):
+                raise DataError(f"{path.name}: is {what}; save it as CSV or Parquet")
+        inner = _inside(path, content, member)
+        if inner is None:
+            return content
+        # A member is named of the outermost archive.
+        member = None if content.startswith(_ARCHIVE) or _is_tar(content) else member
+        content = inner
+    raise DataError(f"{path.name}: it is packed more than {_NESTED - 1} times; unpack it")
+
+
+def _inside(path: Path, content: bytes, member: str | None) -> bytes | None:
+    """What is packed in it, None where nothing is."""
     if content.startswith(_ARCHIVE):
-        return _of_archive(path, member)
-    for magic, what in _OTHERS.items():
-        if content.startswith(magic):
-            raise DataError(f"{path.name}: is {what}; save it as CSV or Parquet")
+        return _of_archive(path, content, member)
+    if _is_tar(content):
+        return _of_tar(path, content, member)
     decompress = next((call for magic, call in _COMPRESSED.items() if content.startswith(magic)), None)
     try:
-        content = content if decompress is None else decompress(content)
+        return None if decompress is None else decompress(content)
     except (OSError, EOFError, lzma.LZMAError):
         raise DataError(f"{path.name}: the compressed file is damaged") from None
-    return _of_tar(path, content, member) if _is_tar(content) else content
 
 
-def _of_archive(path: Path, member: str | None) -> bytes:
+def _of_archive(path: Path, content: bytes, member: str | None) -> bytes:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
             if "xl/workbook.xml" in names:
                 raise DataError(f"{path.name}: is an Excel file; save it as CSV or Parquet")

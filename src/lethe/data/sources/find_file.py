@@ -9,7 +9,7 @@ import csv
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import charset_normalizer
 
@@ -18,7 +18,11 @@ from lethe.data.sources.files import as_csv, decoded, is_parquet, looks_like_nam
 from lethe.data.sources.findings import Findings
 from lethe.errors import DataError
 
-SEPARATORS = (",", ";", "\t", "|", "::", "\x01")
+SEPARATORS = (",", ";", "\t", "|", "\x01")
+WEAK = (" ", "~", "^", "¦", ":", "#")
+"""They also stand in times and names, or beside another separator."""
+_RUN = re.compile(r"[^\w\s\"'.+-]{2,8}")
+"""What may separate as several characters: ``::``, ``||``, ``|~|``."""
 _LINES = 1000
 _MARKS = {
     b"\xef\xbb\xbf": "utf-8",
@@ -76,6 +80,8 @@ def first_rows(path: Path, given: Mapping[str, Any]) -> tuple[Findings, list[lis
         found |= Findings({"trim": True}, (f"{path.name}: blanks around values are left out",))
     if given.get("trim") or "trim" in found.options:
         rows = [[cell.strip() for cell in row] for row in rows]
+    if given.get("header") is not False and rows:
+        _refuse_equal_names(path, rows[0], rows[1:])
     return found, rows
 
 
@@ -114,21 +120,43 @@ def _decodes(content: bytes, encoding: str) -> bool:
 
 def find_separator(path: Path, text: str) -> str:
     """The one that gives each line the same number of columns, at least two, and the most of them."""
-    widths = {}
-    for separator in (*SEPARATORS, " "):
-        rows = cells(text, FileFormat(separator=separator))
-        # A total or a remark at the end has fewer.
-        counts = [len(row) for row in rows]
-        width = max(set(counts), key=counts.count, default=0)
-        if width > 1 and counts[0] > 1 and counts.count(width) >= 0.9 * len(counts):
-            widths[separator] = width
+    widths = {separator: width for separator in (*SEPARATORS, *WEAK) if (width := _width(text, separator))}
+    for run in dict.fromkeys(_RUN.findall(text.partition("\n")[0])):
+        # By each of its characters alone there would be columns between them that are always empty.
+        if (width := _width(text, run)) and all(widths.get(c, 1) in (1, (width - 1) * run.count(c) + 1) for c in run):
+            return run
     if not widths:
+        _refuse_lines(path, text)
+    return max(widths, key=lambda separator: (separator not in WEAK, widths[separator]))
+
+
+def _width(text: str, separator: str, *, first: bool = True) -> int:
+    """Columns of nearly all lines, the first too unless it may be another; 0 where there are none, or one."""
+    counts = [len(row) for row in cells(text, FileFormat(separator=separator))]
+    width = max(set(counts), key=counts.count, default=0)
+    # A total or a remark at the end has fewer.
+    right = width > 1 and counts.count(width) >= 0.9 * len(counts)
+    return width if right and (counts[0] > 1 or not first) else 0
+
+
+def _refuse_lines(path: Path, text: str) -> NoReturn:
+    """Raises DataError, with what to give where it can be told."""
+    first = text.partition("\n")[0].strip()
+    if any(_width(text, separator, first=False) for separator in SEPARATORS):
+        # A word is shown, an id isn't.
+        begins = repr(first) if re.fullmatch(r"[^\W\d_]+( [^\W\d_]+)*", first) else "with what it begins with"
         raise DataError(
-            f"{path.name}: no separator gives its lines the same number of columns; give --separator, or --ignore-lines"
-            " with what lines begin that are no rows"
+            f"{path.name}: the first line has one column and the others have more; give --ignore-lines {begins} if it"
+            " is a title"
         )
-    # A blank also stands in times and names, or beside another separator.
-    return max(widths, key=lambda separator: (separator != " ", widths[separator]))
+    if not any(separator in text for separator in (*SEPARATORS, *WEAK)):
+        raise DataError(
+            f"{path.name}: its lines have one column, and user and item are two; give --separator if there is one"
+        )
+    raise DataError(
+        f"{path.name}: no separator gives its lines the same number of columns; give --separator, or --ignore-lines"
+        " with what lines begin that are no rows"
+    )
 
 
 def cells(text: str, how: FileFormat) -> list[list[str]]:
@@ -172,12 +200,20 @@ def _must_have_header(path: Path, rows: Sequence[Sequence[str]], names: Mapping[
     )
 
 
+def _refuse_equal_names(path: Path, first: Sequence[str], others: Sequence[Sequence[str]]) -> None:
+    """Raises DataError where the first line would be names if they differed."""
+    alike = [name for name in dict.fromkeys(first) if first.count(name) > 1]
+    if alike and len(first) > 2 and looks_like_names(list(dict.fromkeys(first))) and not _recurs(first, others):
+        raise DataError(f"{path.name}: column {alike[0]!r} is there {first.count(alike[0])} times; rename all but one")
+
+
 def is_a_row(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
     """Whether the first line is one: what stands in it recurs below, or can't be the names of columns."""
-    recurs = any(
-        cell and cell in {row[place] for row in others if place < len(row)} for place, cell in enumerate(first)
-    )
-    return recurs or not looks_like_names(first)
+    return _recurs(first, others) or not looks_like_names(first)
+
+
+def _recurs(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
+    return any(cell and cell in {row[place] for row in others if place < len(row)} for place, cell in enumerate(first))
 
 
 def _must_name_all(path: Path, rows: Sequence[Sequence[str]], separator: str) -> None:

@@ -11,9 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import TICKS, TableFormat
-from lethe.data.sources.columns import count_like, is_text, must_be_whole, simple
+from lethe.data.sources.columns import count_like, is_text, must_be_whole, refuse_missing_words, simple
 from lethe.data.sources.findings import Findings
-from lethe.data.sources.times import DAY, ISO, as_text, in_unit, number_column, read_times, strptime
+from lethe.data.sources.times import (
+    DAY,
+    DAY_SECONDS,
+    EXCEL_DAYS,
+    ISO,
+    as_text,
+    in_unit,
+    number_column,
+    read_times,
+    strptime,
+)
 from lethe.errors import DataError
 
 EARLY = 631_152_000
@@ -21,8 +31,10 @@ EARLY = 631_152_000
 LATE = 4_102_444_800
 _DATES = ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d"]
 _DATES += ["%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"]
+_DATES += ["%d-%b-%y", "%d %b %y", "%b %d %Y", "%Y-%b-%d"]
 _CLOCKS = ["", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p"]
-_OTHERS = ["%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z"]
+_OTHERS = ["%Y%m%dT%H%M%S%z", "%Y%m%dT%H%M%S", "%Y-%m-%d %H:%M:%S,%f", "%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S %p"]
+_OTHERS += ["%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z"]
 _FORMATS = [date + clock for date, clock in product(_DATES, _CLOCKS)] + _OTHERS
 _COMPACT = {14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M", 10: "%Y%m%d%H"}
 _ZONED = r"(Z|[+-]\d\d(:?\d\d)?)$"
@@ -54,6 +66,7 @@ def _find(column: pa.ChunkedArray, where: str) -> Findings:
         return _of_numbers(column, numbers, where)
     if not is_text(column):
         raise DataError(f"{where} must be numbers or times, got {column.type}")
+    refuse_missing_words(column, where)
     return _of_text(pc.utf8_trim_whitespace(column), where)
 
 
@@ -74,10 +87,16 @@ def _of_numbers(column: pa.ChunkedArray, numbers: np.ndarray, where: str) -> Fin
         return _told(where, timestamp_unit="day")
     if compact:
         return _told(where, time_format=compact)
+    if np.all((numbers >= EXCEL_DAYS + EARLY / DAY_SECONDS) & (numbers < EXCEL_DAYS + LATE / DAY_SECONDS)):
+        raise DataError(
+            f"{where}: its numbers may be days as spreadsheets count them (45244.5 is noon of 2023-11-14); give"
+            " --timestamp-unit excel, or position where they only order a user's rows"
+        )
     fit = ", ".join(f"{count} as {unit}" for unit, count in counts.items() if count)
     raise DataError(
         f"{where}: its numbers are no times of 1990 to 2100 in one unit ({fit or 'none are in s, ms, us or ns'} of"
-        f" {len(numbers)}); give --timestamp-unit, which may be position where they only order a user's rows"
+        f" {len(numbers)}); give --timestamp-unit position where they only order a user's rows, or another unit, or"
+        " --timestamp-column - to do without them"
     )
 
 
@@ -127,7 +146,7 @@ def _is_local(column: pa.ChunkedArray, how: TableFormat) -> bool:
         # The dashes of the day itself are no offset.
         clock = pc.replace_substring_regex(pc.utf8_trim_whitespace(column), r"^.{10}", "")
         return count_like(pc.replace_substring(clock, " UTC", "Z"), _ZONED) < len(column)
-    return how.timestamp_unit == "day"
+    return how.timestamp_unit in ("day", "excel")
 
 
 def _resolution(column: pa.ChunkedArray, how: TableFormat, where: str) -> str:

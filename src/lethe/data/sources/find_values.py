@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import Kind, TableFormat
-from lethe.data.sources.columns import cast, count_like, empty, is_text, simple
+from lethe.data.sources.columns import MISSING, cast, count_like, empty, is_text, refuse_missing_words, simple
 from lethe.data.sources.find_times import find_times
 from lethe.data.sources.findings import Findings
 from lethe.data.sources.identifiers import INTEGER, WHOLE, plain, whole_numbers
@@ -24,7 +24,6 @@ _THOUSANDS = {mark: rf"^[+-]?[0-9]{{1,3}}({sign}[0-9]{{3}})+$" for mark, sign in
 _DECIMAL_COMMA = r"^\s*[+-]?[0-9]+(,[0-9]+)?\s*$"
 _TOTALS = {"total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "average", "mean"}
 _TOTALS |= {"count", "合计", "总计", "итого", "somme", "suma", "totale", "totaal"}
-_MISSING = r"(?i)^(nan|<na>|n/?a|null|none|nil|undefined|missing|\\n|-|\?)$"
 _FEW = 100
 """One in so many: what few values of a column are unlike all the others is no kind of id, but a fault."""
 
@@ -61,7 +60,7 @@ def _ids(column: pa.ChunkedArray, where: str, how: TableFormat, role: str, *, fi
     if not how.thousands:
         _refuse_thousands(column, where)
     whole = count_like(column, WHOLE)
-    if whole and whole < len(column) == whole + (missing := count_like(column, _MISSING)):
+    if whole and whole < len(column) == whole + (missing := count_like(column, MISSING)):
         raise DataError(
             f"{where} must have no empty values; row count with an empty {role}: {missing}, written as nan, NULL or the"
             " like; leave those rows out of the source, or give --ids text to take them as names"
@@ -81,7 +80,7 @@ def _odd_text(column: pa.ChunkedArray, where: str) -> Iterator[str]:
         yield f"{where}: ids with leading zeros are kept as text (007 is not 7)"
     if blank := count_like(column, r"^\s|\s$"):
         yield f"{where}: {blank} of {len(column)} ids have blanks around them and keep them; --trim leaves them out"
-    if missing := count_like(column, _MISSING):
+    if missing := count_like(column, MISSING):
         yield (
             f"{where}: {missing} of {len(column)} ids are written like a missing value (nan, NULL, None or the like)"
             " and are taken as names; if they are none, leave those rows out of the source"
@@ -158,6 +157,7 @@ def _ratings(column: pa.ChunkedArray, where: str, given: Mapping[str, Any]) -> F
         return Findings()
     if cast(pc.utf8_trim_whitespace(column), pa.float64()) is not None:
         return Findings()
+    refuse_missing_words(column, where)
     grouped = count_like(column, _THOUSANDS[","])
     if grouped and grouped + count_like(column, INTEGER) == len(column):
         raise DataError(

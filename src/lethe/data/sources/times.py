@@ -23,6 +23,9 @@ FIRST, LAST = 0, 4_102_444_800
 """1970 and 2100 in seconds."""
 ISO = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.]\d{1,9})?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?$"
 DAY = r"^(\d{4}-\d\d-\d\d|\d{8})$"
+DAY_SECONDS = 86_400
+EXCEL_DAYS = 25_569
+"""1970 as spreadsheets count days."""
 _ZONED = r"(Z|[+-]\d\d(:?\d\d)?)$"
 _AFTER_TIME = r":\d\d.*"
 
@@ -54,6 +57,8 @@ def in_unit(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: s
         return _iso(as_text(column), how, where, resolution)
     if how.timestamp_unit == "day":
         return _days(as_text(column), how, where, resolution)
+    if how.timestamp_unit == "excel":
+        return _serials(column, how, where, resolution)
     return _numbers(column, how, where, resolution)
 
 
@@ -75,6 +80,8 @@ def number_column(column: pa.ChunkedArray) -> np.ndarray | None:
     whole = cast(column, pa.int64())
     if whole is None and is_text(column):
         whole = cast(pc.replace_substring_regex(column, r"\.0*$", ""), pa.int64())
+        # A comma behind more than three digits stands before decimals.
+        column = pc.replace_substring_regex(column, r"^(\d{4,}),(\d+)$", r"\1.\2")
     numbers = whole if whole is not None else cast(column, pa.float64())
     if numbers is None or numbers.null_count:
         return None
@@ -91,6 +98,19 @@ def _positions(column: pa.ChunkedArray, where: str) -> np.ndarray:
             raise DataError(f"{where} must be integers, as timestamp_unit 'position' says, got fractions")
         numbers = numbers.astype(np.int64)
     return numbers
+
+
+def _serials(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: str) -> np.ndarray:
+    """Days of a clock on the wall since 1899-12-30, to the second: their fractions hold no finer ones."""
+    import pandas as pd
+
+    numbers = number_column(column)
+    if numbers is None:
+        raise DataError(f"{where} must be numbers, as timestamp_unit 'excel' says, got {kind_of(column)}")
+    seconds = np.rint((numbers.astype(np.float64) - EXCEL_DAYS) * DAY_SECONDS)
+    # Beyond 1970 to 2100 they might overflow; a second before 1970 is refused with the others.
+    seconds = np.where((seconds >= FIRST) & (seconds < LAST), seconds, -1).astype(np.int64)
+    return _since_1970(pd.Series(seconds.astype("datetime64[s]")), how.timezone, resolution)
 
 
 def _numbers(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: str) -> np.ndarray:
