@@ -81,7 +81,8 @@ def markdown(report: Report) -> str:
         "",
         f"Data and protocol: {protocol}. Settings: params/, but for what the figure changes; {seeds} seed(s), ± is",
         "their standard deviation. Seconds are of the processor, training alone, one thread, and compare within this",
-        f"figure only. Command: `{report['command']}`.",
+        "figure only; those in all have the loading of compiled code in them, those of an epoch do not.",
+        f"Command: `{report['command']}`.",
         "",
         f"![{report['what']}]({report['table']}.svg)",
     ]
