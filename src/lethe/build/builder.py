@@ -18,6 +18,7 @@ from lethe.build.inputs import EnsembleInputs, EvaluationInputs, PackageInputs, 
 from lethe.build.measuring import write_evaluation
 from lethe.build.recipe import Recipe
 from lethe.build.snapshot import keep
+from lethe.build.stored import artifact_store
 from lethe.config.evaluation import Evaluation
 from lethe.config.params import Params
 from lethe.core.artifacts import Artifact, ArtifactStore
@@ -70,7 +71,7 @@ class Builder:
 
     @property
     def store(self) -> ArtifactStore:
-        return ArtifactStore(self.workspace.artifacts)
+        return artifact_store(self.workspace)
 
     def rows(self) -> Interactions:
         """All that the model may learn."""

@@ -10,9 +10,10 @@ from lethe.build.checks import check_params
 from lethe.build.recipe import Recipe
 from lethe.build.recipes import recipes
 from lethe.build.registry import Registry
+from lethe.build.stored import artifact_store
 from lethe.config.params import Params
 from lethe.config.sharding import Rows
-from lethe.core.artifacts import Artifact, ArtifactStore
+from lethe.core.artifacts import Artifact
 from lethe.core.workspace import Workspace
 from lethe.evaluation.quality import Quality
 from lethe.learning.training import pick_device
@@ -76,7 +77,7 @@ class Outcome:
         """{"valid": {...}, "test": {...}}, empty ones for what wasn't measured."""
         if self.evaluation is None:
             return {"valid": {}, "test": {}}
-        artifact = ArtifactStore(workspace.artifacts).get("evaluation", self.evaluation)
+        artifact = artifact_store(workspace).get("evaluation", self.evaluation)
         metrics: dict[str, dict[str, float]] = json.loads(artifact.file("metrics.json").read_text())
         return metrics
 
@@ -84,7 +85,7 @@ class Outcome:
         """What stands beside the means of each part; empty for what wasn't measured."""
         if self.evaluation is None:
             return {}
-        artifact = ArtifactStore(workspace.artifacts).get("evaluation", self.evaluation)
+        artifact = artifact_store(workspace).get("evaluation", self.evaluation)
         plain = json.loads(artifact.file("quality.json").read_text())
         return {part: Quality.parse(values, part) for part, values in plain.items()}
 
@@ -98,7 +99,7 @@ class Outcome:
         """Rows that were its users' history when test was measured; empty where it wasn't."""
         if self.evaluation is None:
             return ""
-        artifact = ArtifactStore(workspace.artifacts).get("evaluation", self.evaluation)
+        artifact = artifact_store(workspace).get("evaluation", self.evaluation)
         return str(json.loads(artifact.file("history.json").read_text())["test"])
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from lethe.build.stored import model_bucket
 from lethe.build.version import Version
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.canonical import Json, canonical_json, digest_file
@@ -74,6 +75,8 @@ class Registry:
                 about |= {"lock": digest_file(self.workspace.lock)} if self.workspace.lock.is_file() else {}
                 about |= {"comparison": comparison}
                 self._store(tag, package, about)
+            if bucket := model_bucket(self.workspace):
+                bucket.push(self.folder(tag))
             if tags[-1:] != [tag]:
                 tags.append(tag)
                 self._write(self.pointer, history)
@@ -110,7 +113,7 @@ class Registry:
 
     def version(self, tag: str) -> Version:
         """A stored version by tag; raises DeploymentError if it isn't there."""
-        if not self._whole(tag, check=False):
+        if not self._whole(tag, check=False) and not self._fetched(tag):
             raise DeploymentError(f"model {tag!r} is not in the model store")
         entry = self._store_of_models().get(tag).info
         about = entry.metadata
@@ -250,6 +253,21 @@ class Registry:
         except ArtifactError:
             shutil.rmtree(folder)
             raise
+
+    def _fetched(self, tag: str) -> bool:
+        """Whether a version that is missing here was at the URL of models and is what its tag says."""
+        bucket = model_bucket(self.workspace)
+        if bucket is None or self.is_retired(tag):
+            return False
+        bucket.fetch(self.folder(tag))
+        if not self._whole(tag, check=False):
+            return False
+        try:
+            self.open(tag)
+        except ArtifactError:
+            shutil.rmtree(self.folder(tag))
+            raise
+        return True
 
     def _history(self) -> dict[str, list[str]]:
         return json.loads(self.pointer.read_bytes()) if self.pointer.is_file() else {}

@@ -20,9 +20,9 @@ from lethe.build.decision import Decision, Decisions
 from lethe.build.judging import judged_by, merit
 from lethe.build.registry import Registry
 from lethe.build.rivals import Compared, compare
+from lethe.build.stored import artifact_store
 from lethe.build.version import Version
 from lethe.config.params import Params
-from lethe.core.artifacts import ArtifactStore
 from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
@@ -178,7 +178,7 @@ class _Bout:
             return None
         with suppress(ArtifactError):
             old = Ensemble.load(self._folder(compared))
-            new = Ensemble.load(ArtifactStore(self.workspace.artifacts).get("ensemble", winner.ensemble).path)
+            new = Ensemble.load(artifact_store(self.workspace).get("ensemble", winner.ensemble).path)
             builder = winner.job.builder(self.workspace, reader)
             parts = {part: builder.part(part) for part in PARTS}
             measures = self.params.evaluation.measures(ratings=rates(winner.job.recipe.model))
@@ -188,7 +188,7 @@ class _Bout:
     def _folder(self, compared: str) -> Path:
         if self.current.recipe.rows == "train":
             return Registry(self.workspace).folder(self.current.tag) / "ensemble"
-        return ArtifactStore(self.workspace.artifacts).get("ensemble", compared).path
+        return artifact_store(self.workspace).get("ensemble", compared).path
 
 
 def _said(choice: Choice) -> str:

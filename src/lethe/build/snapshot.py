@@ -15,9 +15,10 @@ from pathlib import Path
 
 from lethe.build.inputs import SnapshotInputs
 from lethe.build.recipe import Recipe
+from lethe.build.stored import artifact_store
 from lethe.config.params import Params
 from lethe.config.sharding import Sharding
-from lethe.core.artifacts import Artifact, ArtifactStore
+from lethe.core.artifacts import Artifact
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import frozen
 from lethe.data.stages import assign, shards_stage, split_stage
@@ -54,7 +55,7 @@ def keep(workspace: Workspace, params: Params, recipe: Recipe, reader: Reader) -
             shutil.copyfile(path, folder / name)
         return reader.rows(workspace.interactions(recipe.dataset))
 
-    return ArtifactStore(workspace.artifacts).make("snapshot", inputs.plain(), write)
+    return artifact_store(workspace).make("snapshot", inputs.plain(), write)
 
 
 def lay_out(snapshot: Artifact, workspace: Workspace, params: Params, recipe: Recipe) -> None:

@@ -13,6 +13,7 @@ from lethe.config.evaluation import Evaluation
 from lethe.config.section import Name, Section, read_yaml
 from lethe.config.serving import Serving
 from lethe.config.sharding import Rows, Sharding
+from lethe.config.stores import Stores
 from lethe.core.spelling import meant
 
 ReasonCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
@@ -190,6 +191,8 @@ class Params(Section):
     """What an audit looks at."""
     console: Console = Console()
     """Pages for people (lethe console)."""
+    stores: Stores = Stores()
+    """URLs at which what the project makes is kept as well."""
 
     @model_validator(mode="after")
     def _names_exist(self) -> Params:

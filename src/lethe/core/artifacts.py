@@ -5,7 +5,7 @@
                            record.json     what is not: seconds it took, when it was made (never part of a digest)
 
 ``key`` is the digest of (kind, inputs); ``digest`` of an artifact is that of its manifest, so two builds are equal when
-their digests are.
+their digests are. Where the project keeps artifacts at a URL too, the folder is a cache of that (lethe.core.shared).
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from lethe.core.bucket import Bucket
 from lethe.core.canonical import Json, canonical_json, digest_file, digest_json
+from lethe.core.shared import Shared
 from lethe.errors import ArtifactError
 
 
@@ -79,10 +81,12 @@ class Artifact:
 
 
 class ArtifactStore:
-    """A folder of artifacts. Safe for many writers: a folder appears whole or not at all."""
+    """A folder of artifacts, and the ``bucket`` that it is a cache of, if it is one. Safe for many writers: a folder
+    appears whole or not at all."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, bucket: Bucket | None = None) -> None:
         self.root = root
+        self.shared = None if bucket is None else Shared(root, bucket)
 
     @staticmethod
     def key(kind: str, inputs: Json) -> str:
@@ -90,12 +94,46 @@ class ArtifactStore:
 
     def find(self, kind: str, inputs: Json) -> Artifact | None:
         """The artifact these inputs name, if it is there; its files are checked against the manifest."""
+        self._begin()
         path = self.root / kind / self.key(kind, inputs)
-        return self.open(path) if path.is_dir() else None
+        if not path.is_dir():
+            return self._fetched(path)
+        artifact = self.open(path)
+        if self.shared is not None:
+            # It was made before there was a bucket, or by a process that could not reach it.
+            self.shared.push(path)
+        return artifact
 
     def get(self, kind: str, key: str) -> Artifact:
         """The artifact of that key. Raises ArtifactError where it is missing or corrupt."""
-        return self.open(self.root / kind / key)
+        self._begin()
+        path = self.root / kind / key
+        return (None if path.is_dir() else self._fetched(path)) or self.open(path)
+
+    def _begin(self) -> None:
+        if self.shared is not None:
+            self.shared.begin()
+
+    def _fetched(self, path: Path) -> Artifact | None:
+        """The artifact from the bucket, compared with its manifest and put in place; None where it isn't there."""
+        folder = None if self.shared is None else self.shared.fetch(path.parent.name, path.name)
+        if folder is None:
+            return None
+        try:
+            if self.open(folder).key != path.name:
+                raise ArtifactError(f"artifact {path.parent.name}/{path.name[:12]}: the bucket holds another there")
+            self._put(folder, path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return self.open(path, check=False)
+
+    def _put(self, folder: Path, path: Path) -> None:
+        try:
+            os.replace(folder, path)
+        except OSError:
+            # Another writer was first; both wrote the same bytes, so theirs serves.
+            if not path.is_dir():
+                raise
 
     def open(self, path: Path, check: bool = True) -> Artifact:
         """Read an artifact folder (here or copied elsewhere) and compare every file with its manifest."""
@@ -139,17 +177,14 @@ class ArtifactStore:
             (folder / "manifest.json").write_bytes(canonical_json(manifest))
             record = Record(round(seconds, 4), round(processor, 4), time.time(), rows)
             (folder / "record.json").write_bytes(canonical_json(asdict(record)))
-            try:
-                os.replace(folder, parent / key)
-            except OSError:
-                # Another writer was first; both wrote the same bytes, so theirs serves.
-                if not (parent / key).is_dir():
-                    raise
+            self._put(folder, parent / key)
         except SafetensorError as error:
             # A full disk, in its own words.
             raise OSError(f"artifact {kind}/{key[:12]}: {error}") from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        if self.shared is not None:
+            self.shared.push(parent / key)
         return self.open(parent / key, check=False)
 
     def checkpoint(self, kind: str, inputs: Json) -> Path:

@@ -69,6 +69,12 @@ def fingerprint() -> str:
     return _of(secret(HMAC))
 
 
+def was_ours(named: str) -> bool:
+    """Whether the key of that fingerprint was this project's until another took its place (see ``replace``)."""
+    path = folder() / HMAC
+    return path.with_name(f"{path.stem}-{named}{path.suffix}").is_file()
+
+
 def is_there() -> bool:
     """Whether there is an HMAC key already."""
     return (folder() / HMAC).is_file()

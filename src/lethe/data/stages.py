@@ -20,7 +20,7 @@ from lethe.core.format import must_fit
 from lethe.core.process import FAULT, MAY_PASS
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
-from lethe.data import sources
+from lethe.data import copies, sources
 from lethe.data.ingest import ingest
 from lethe.data.outputs import fresh
 from lethe.data.partition import PARTITIONS, Assignment, lay_slices, partition_of
@@ -43,7 +43,9 @@ more of them: the others are written in further looks at the rows."""
 def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
     """What the source holds now, and which code reads it: a change of either re-runs the stages below."""
     config = params.datasets[dataset].source
+    copies.restore(workspace, dataset)
     found = sources.digest(config, root=workspace.source_root, copy=workspace.source_copy(dataset))
+    copies.keep(workspace, dataset)
     found |= sources.side.digests(params.datasets[dataset].side, root=workspace.source_root)
     for name, layout in params.shardings.items():
         if isinstance(layout.placement, ColumnPlacement):

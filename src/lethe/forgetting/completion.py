@@ -22,6 +22,7 @@ from lethe.forgetting.aside import forget_records, members, set_aside
 from lethe.forgetting.certificate import Verification
 from lethe.forgetting.certificate.files import derived
 from lethe.forgetting.certificate.users import Users
+from lethe.forgetting.deposit import deposit
 from lethe.forgetting.erasure import must_be_clean, needles_of
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
@@ -68,7 +69,7 @@ def complete(
     must_be_clean(purge.scan([LedgerStore(book)], needles))
     results: dict[str, dict[str, Any]] = {}
     for content in contents:
-        path = certificate.write(content, workspace.certificates)
+        path = deposit(workspace, content)
         shards = {family: one.shards for family, one in content.families.items()}
         results[content.request.id] = {
             "outcome": "forgotten",

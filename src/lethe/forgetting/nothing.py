@@ -10,8 +10,8 @@ from lethe.core.canonical import digest_file
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import EvidenceError
-from lethe.forgetting import certificate
 from lethe.forgetting.certificate.nothing import COPY, TABLES, Asked, NothingHeld
+from lethe.forgetting.deposit import deposit
 from lethe.forgetting.held import Tables, files_by_place, rows_of, source_rows
 from lethe.forgetting.ledger.ledger import Ending, Ledger, Result
 from lethe.forgetting.ledger.requests import ForgetRequest
@@ -84,7 +84,7 @@ def _asked(request: ForgetRequest) -> Asked:
 def _signed(workspace: Workspace, request: ForgetRequest, content: NothingHeld) -> Result | None:
     try:
         # Asked twice at once, it is another request about the same.
-        path = certificate.write(content.model_copy(update={"request": _asked(request)}), workspace.certificates)
+        path = deposit(workspace, content.model_copy(update={"request": _asked(request)}))
     except EvidenceError:
         return None
     return {

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
+from lethe.data import copies
 from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
 from lethe.forgetting import kept_out
 from lethe.forgetting.aliases import Aliases
@@ -22,13 +23,15 @@ from lethe.tables.side_tables import BEHAVIOUR
 
 def take_out(workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]) -> None:
     """Put the subjects of requests on the suppression list, and with them every row that is theirs now, so that a lift
-    brings none of those back; rewrite our copy of the source without them. Safe to repeat."""
+    brings none of those back; rewrite our copy of the source without them, here and
+    at its URL. Safe to repeat."""
     entries = [*subjects(requests), *_same_persons(workspace, requests), *_rows(workspace, params, dataset, requests)]
     listed = SuppressionList.read(workspace.suppression).add(entries)
     kept_out.suppress(workspace, entries)
     copy = workspace.source_copy(dataset)
     if copy.is_file():
         listed.drop(Interactions.read(copy), dataset).write(copy)
+        copies.keep(workspace, dataset)
 
 
 def rewrite_what_no_stage_makes(

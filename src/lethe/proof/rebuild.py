@@ -18,6 +18,7 @@ from pydantic import JsonValue
 
 from lethe.build.builder import Builder
 from lethe.build.snapshot import laid_out_by, lay_out
+from lethe.build.stored import artifact_store
 from lethe.build.version import Version
 from lethe.config.params import Params
 from lethe.config.sharding import Rows, laid_in
@@ -203,7 +204,7 @@ class Rebuild:
 
     def _snapshot(self, version: Version) -> Artifact | None:
         try:
-            return ArtifactStore(self.workspace.artifacts).get("snapshot", version.info.snapshot.key)
+            return artifact_store(self.workspace).get("snapshot", version.info.snapshot.key)
         except ArtifactError:
             return None
 

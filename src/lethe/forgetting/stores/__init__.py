@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from lethe.forgetting.stores import (
     artifacts,
+    by_url,
     dvc_cache,
     events,
     ledger,
@@ -28,6 +29,7 @@ STORES: tuple[Callable[[Site], Sequence[Store]], ...] = (
     remotes.stores,
     artifacts.stores,
     versions.stores,
+    by_url.stores,
     prefect.stores,
     reports.stores,
     temporary.stores,
@@ -37,8 +39,8 @@ STORES: tuple[Callable[[Site], Sequence[Store]], ...] = (
     ledger.stores,
     service.stores,
 )
-"""In the order in which they are emptied: a bento refers to models and goes first, a remote is fetched into temporary
-files."""
+"""In the order in which they are emptied: a bento refers to models and goes first, what lies at a URL follows the
+folder beside it, and is fetched into temporary files, as a remote is."""
 
 
 def every_store(site: Site) -> list[Store]:

@@ -24,7 +24,7 @@ class Artifacts:
 
     def would_remove(self, needles: Sequence[Needles]) -> Removed:
         root = self.store.root
-        holding = {root.joinpath(*path.relative_to(root).parts[:2]) for path in self._folder.holding(needles)}
+        holding = {root.joinpath(*path.relative_to(root).parts[:2]) for path in self.folder.holding(needles)}
         gone = holding | set(self._dead())
         return Removed(self.name, len(gone), sum(size_of(path) for path in gone))
 
@@ -35,7 +35,7 @@ class Artifacts:
         return Removed(self.name, len(dead), before - size_of(self.store.root))
 
     def find(self, needles: Sequence[Needles]) -> Found:
-        return self._folder.find(needles)
+        return self.folder.find(needles)
 
     def _dead(self) -> list[Path]:
         keep = {key for keys in self.live.values() for key in keys}
@@ -43,7 +43,7 @@ class Artifacts:
         return [path for path in sorted(self.store.root.glob("*/*")) if path.name not in keep]
 
     @property
-    def _folder(self) -> Folder:
+    def folder(self) -> Folder:
         return Folder(self.name, self.store.root, digests_as_text=True, datasets_of=self._datasets)
 
     def _datasets(self, path: Path) -> Datasets:

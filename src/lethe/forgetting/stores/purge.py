@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lethe.config.promise import Lasting
+from lethe.config.stores import buckets
 from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.dvc_objects import cache_folder, is_own, remotes, settle
@@ -83,6 +84,9 @@ def outside_reach(workspace: Workspace, ledger: Ledger) -> list[Lasting]:
         for name, remote in remotes(workspace).items()
         if "://" not in remote.url and not Path(remote.url).is_dir()
     ]
+    for bucket in buckets(workspace).values():
+        what = f"{bucket.url}: caches of it on other machines, replicas and backups of its storage were not searched"
+        places.append(Lasting(what=what, until="those machines' next command, and its storage lets them expire"))
     if not is_own(workspace, cache):
         what = "DVC cache outside the project: objects of other projects in it were not searched"
         places.append(Lasting(what=what, until="those projects remove them"))

@@ -38,7 +38,11 @@ class Versions:
         return Removed(self.name, self.retire(), before - size_of(self.root))
 
     def find(self, needles: Sequence[Needles]) -> Found:
-        return Folder(self.name, self.root, digests_as_text=True, datasets_of=self._dataset).find(needles)
+        return self.folder.find(needles)
+
+    @property
+    def folder(self) -> Folder:
+        return Folder(self.name, self.root, digests_as_text=True, datasets_of=self._dataset)
 
     def _dataset(self, path: Path) -> Datasets:
         # A package says in its info.json whose dataset it serves (see lethe.serving.package).

@@ -1,0 +1,75 @@
+"""Buckets on a real S3 protocol: moto's server, and the environment that leads to it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+NOWHERE = {
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+"""Nothing of the machine's own settings counts."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that was started."""
+
+    running: ThreadedMotoServer
+
+    @classmethod
+    def start(cls) -> Server:
+        made = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        made.start()
+        return cls(made)
+
+    @property
+    def url(self) -> str:
+        return "http://{}:{}".format(*self.running.get_host_and_port())
+
+    def lead_to(self, monkeypatch: pytest.MonkeyPatch, key: str = "test", secret: str = "test") -> None:
+        """Have this process take the server for S3."""
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        for name, value in NOWHERE.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", self.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+
+    def client(self, service: str = "s3") -> Any:
+        """A client of our own, of somebody who may do everything."""
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+        return boto3.client(service, endpoint_url=self.url, **keys)
+
+    def make(self, name: str, *, versioned: bool = False, locks: bool = False) -> None:
+        """A bucket."""
+        self.client().create_bucket(Bucket=name, ObjectLockEnabledForBucket=locks)
+        if versioned:
+            settings = {"Status": "Enabled"}
+            self.client().put_bucket_versioning(Bucket=name, VersioningConfiguration=settings)
+
+    def contents(self, name: str, prefix: str = "") -> dict[tuple[str, str], bytes]:
+        """Bytes of every version of every object, by key and version."""
+        client = self.client()
+        pages = client.get_paginator("list_object_versions").paginate(Bucket=name, Prefix=prefix)
+        listed = [(one["Key"], one["VersionId"]) for page in pages for one in page.get("Versions", ())]
+        return {
+            (key, version): client.get_object(Bucket=name, Key=key, VersionId=version)["Body"].read()
+            for key, version in listed
+        }
+
+    def keys(self, name: str, prefix: str = "") -> set[str]:
+        return {key for key, _ in self.contents(name, prefix)}
+
+    def uploads(self, name: str) -> int:
+        """How many uploads haven't ended."""
+        return len(self.client().list_multipart_uploads(Bucket=name).get("Uploads", ()))
