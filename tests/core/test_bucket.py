@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -181,7 +182,7 @@ def test_a_prefix_is_one_projects_and_one_settings(
     first, is_new = bucket.claimed()
     assert is_new
     assert bucket.claimed() == (first, False)
-    with pytest.raises(ConfigError, match="is that of stores.artifacts already"):
+    with pytest.raises(ConfigError, match=r"is that of stores\.artifacts already"):
         Bucket(bucket.url, "stores.models").claimed()
     with pytest.raises(ConfigError, match="holds objects that are not Lethe's"):
         Bucket(f"s3://{name_of(bucket)}/artifacts-of-others", "stores.models").claimed()
@@ -194,6 +195,13 @@ def test_a_prefix_is_one_projects_and_one_settings(
         bucket.claimed()
 
 
+def test_of_many_who_begin_at_once_all_see_one_generation(bucket: Bucket) -> None:
+    with ThreadPoolExecutor(8) as workers:
+        claims = list(workers.map(lambda _: bucket.claimed(), range(8)))
+    assert {marker for marker, _ in claims} == {bucket.claimed()[0]}
+    assert sum(is_new for _, is_new in claims) == 1
+
+
 def test_a_project_whose_key_was_changed_keeps_its_prefix(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +211,7 @@ def test_a_project_whose_key_was_changed_keeps_its_prefix(
     after, is_new = bucket.claimed()
     assert not is_new
     assert after.key == keys.fingerprint() != before.key
+    assert after.generation == before.generation, "nothing was emptied"
 
 
 # --- artifacts ---------------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from lethe.errors import ConfigError, LetheError, Unreachable
 
 MARKER = PurePosixPath("lethe.json")
 """The object that says whose a prefix is, and how often it was emptied."""
+_NOT_AS_BEFORE = ("PreconditionFailed", "ConditionalRequestConflict", "412")
+"""S3's words for an object that is not, or no longer, what the caller takes it for."""
 _CHUNK = 1 << 20
 _AT_ONCE = 1000
 """Versions that one call may delete."""
@@ -66,7 +68,10 @@ class Bucket:
         if content is None:
             if self.names():
                 raise ConfigError(f"{self}: holds objects that are not Lethe's; name an empty prefix")
-            return self.renew(), True
+            try:
+                return self._mark(secrets.token_hex(8), IfNoneMatch="*"), True
+            except FileExistsError:
+                return self.claimed()  # Another worker of this project was first.
         try:
             values = json.loads(content)
             marker = Marker(values["of"], values["key"], values["generation"])
@@ -77,14 +82,18 @@ class Bucket:
         if marker.key != keys.fingerprint():
             if not keys.was_ours(marker.key):
                 raise ConfigError(f"{self}: is another project's (key {marker.key}); name another prefix")
-            return self.renew(), False
+            return self._mark(marker.generation), False
         return marker, False
 
     def renew(self) -> Marker:
         """Say that it was emptied, so that nobody brings back what they had of it."""
-        marker = Marker(self.setting, keys.fingerprint(), secrets.token_hex(8))
+        return self._mark(secrets.token_hex(8))
+
+    def _mark(self, generation: str, **condition: str) -> Marker:
+        marker = Marker(self.setting, keys.fingerprint(), generation)
         content = {"of": marker.of, "key": marker.key, "generation": marker.generation}
-        self._call("written", "put_object", Key=self._key(MARKER), Body=canonical_json(content))
+        done = "claimed" if condition else "written"
+        self._call(done, "put_object", Key=self._key(MARKER), Body=canonical_json(content), **condition)
         return marker
 
     # --- objects ----------------------------------------------------------------------------------------------------
@@ -177,8 +186,8 @@ class Bucket:
     def _must_be_gone(self, left: int, why: str) -> None:
         if left:
             raise ConfigError(
-                f"{self}: {left} versions of what must go are kept ({why}), so nothing is certified; lift the lock or "
-                "the retention, give the credentials s3:DeleteObjectVersion and s3:AbortMultipartUpload, then run again"
+                f"{self}: keeps {left} of what must go ({why}), so nothing is certified; lift the lock or the retention, "
+                "give the credentials s3:DeleteObjectVersion and s3:AbortMultipartUpload, then run again"
             )
 
     # --- the protocol -----------------------------------------------------------------------------------------------
@@ -251,6 +260,8 @@ class Bucket:
             code = _code_of(error)
             if isinstance(error, FileNotFoundError) and code not in (None, "NoSuchBucket"):
                 raise FileNotFoundError(str(self)) from None
+            if done == "claimed" and code in _NOT_AS_BEFORE:
+                raise FileExistsError(str(self)) from None
             if code is None and isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
                 raise  # Of this machine: a full disk, a folder that may not be written.
             raise self._fault(error, code or type(error).__name__, done) from None
@@ -263,7 +274,7 @@ class Bucket:
             return ConfigError(f"{self}: no credentials for it ({code}); {how}")
         if isinstance(error, PermissionError):
             return ConfigError(f"{self}: may not be {done} ({code}); give the credentials that right, or name another")
-        if code in ("PreconditionFailed", "412"):
+        if code in _NOT_AS_BEFORE:
             return Unreachable(f"{self}: an object changed while it was read; run again")
         return Unreachable(f"{self}: can't be {done}, it doesn't answer as it should ({code}); try again later")
 
