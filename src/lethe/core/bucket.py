@@ -186,7 +186,7 @@ class Bucket:
     def _must_be_gone(self, left: int, why: str) -> None:
         if left:
             raise ConfigError(
-                f"{self}: keeps {left} of what must go ({why}), so nothing is certified; lift the lock or the retention, "
+                f"{self}: keeps {left} of what must go ({why}), so nothing is certified; lift the lock or retention, "
                 "give the credentials s3:DeleteObjectVersion and s3:AbortMultipartUpload, then run again"
             )
 

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -25,6 +26,8 @@ GENERATION = ".generation"
 _BEGUN: dict[tuple[int, Bucket, Path], str] = {}
 """The generation under which this process began to use a bucket for a cache."""
 
+_BEGINNING = threading.Lock()
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -35,13 +38,14 @@ class Shared:
 
     def begin(self) -> None:
         """To be called before anything in the cache counts; does something once a process."""
-        if self._mine in _BEGUN:
-            return
-        marker, is_new = self.bucket.claimed()
-        path = self.root / GENERATION
-        if not is_new and path.is_file() and path.read_text() != marker.generation:
-            self._drop_what_left()
-        self._note(marker)
+        with _BEGINNING:
+            if self._mine in _BEGUN:
+                return
+            marker, is_new = self.bucket.claimed()
+            path = self.root / GENERATION
+            if not is_new and path.is_file() and path.read_text() != marker.generation:
+                self._drop_what_left()
+            self._note(marker)
 
     def fetch(self, kind: str, key: str) -> Path | None:
         """An artifact's files in a folder of this writer's own below ``root``, not compared yet; None where the bucket
