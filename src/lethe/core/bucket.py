@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from lethe.core import keys
 from lethe.core.canonical import canonical_json, digest_file
+from lethe.core.s3 import client, code_of
 from lethe.errors import ConfigError, LetheError, Unreachable
 
 MARKER = PurePosixPath("lethe.json")
@@ -103,7 +102,7 @@ class Bucket:
         if self.holds(path, local):
             return
         with self._reached("written"):
-            _client().put_file(str(local), f"{self._name}/{self._key(path)}")
+            client().put_file(str(local), f"{self._name}/{self._key(path)}")
         if not self.holds(path, local):
             raise Unreachable(f"{self}: {path} isn't there as it was sent, nothing here was changed; run again")
 
@@ -211,7 +210,7 @@ class Bucket:
 
     def _call(self, done: str, method: str, **arguments: Any) -> dict[str, Any]:
         with self._reached(done):
-            answer: dict[str, Any] = _client().call_s3(method, Bucket=self._name, **arguments)
+            answer: dict[str, Any] = client().call_s3(method, Bucket=self._name, **arguments)
             return answer
 
     def _pages(self, done: str, method: str, *places: str, below: str = "") -> Iterator[dict[str, Any]]:
@@ -239,16 +238,16 @@ class Bucket:
     def _stream(self, path: PurePosixPath, take: Callable[[bytes], object], same: dict[str, str]) -> None:
         from fsspec.asyn import sync
 
-        client = _client()
+        reached = client()
 
         async def read() -> None:
-            answer = await client._call_s3("get_object", Bucket=self._name, Key=self._key(path), **same)
+            answer = await reached._call_s3("get_object", Bucket=self._name, Key=self._key(path), **same)
             async with answer["Body"] as body:
                 while chunk := await body.read(_CHUNK):
                     take(chunk)
 
         with self._reached("read"):
-            sync(client.loop, read)
+            sync(reached.loop, read)
 
     @contextmanager
     def _reached(self, done: str) -> Iterator[None]:
@@ -257,7 +256,7 @@ class Bucket:
         except LetheError:
             raise
         except Exception as error:
-            code = _code_of(error)
+            code = code_of(error)
             if isinstance(error, FileNotFoundError) and code not in (None, "NoSuchBucket"):
                 raise FileNotFoundError(str(self)) from None
             if done == "claimed" and code in _NOT_AS_BEFORE:
@@ -283,27 +282,3 @@ def is_md5(etag: str, local: Path) -> bool:
     """Whether a bucket's tag of an object is the MD5 of a file: then the two have the same bytes."""
     with local.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == etag
-
-
-def _code_of(error: Exception) -> str | None:
-    """S3's word for a fault; None where it is none of S3's."""
-    response = getattr(error.__cause__, "response", None) or {}
-    code = response.get("Error", {}).get("Code")
-    return None if code is None else str(code)
-
-
-def _client() -> Any:
-    """The client of this process, under the environment as it is."""
-    settings = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "FSSPEC_"))}
-    return _client_under(os.getpid(), tuple(sorted(settings.items())))
-
-
-@cache
-def _client_under(process: int, settings: tuple[tuple[str, str], ...]) -> Any:
-    import fsspec
-
-    try:
-        options = {"config_kwargs": {"retries": {"max_attempts": 2}}, "use_listings_cache": False}
-        return fsspec.filesystem("s3", skip_instance_cache=True, **options)
-    except ImportError:
-        raise ConfigError("stores: an S3 URL needs a package that is not installed; install lethe-recsys[s3]") from None

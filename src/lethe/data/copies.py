@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from lethe.config.stores import bucket_of
 from lethe.core.workspace import Workspace
+
+
+@contextmanager
+def at_url(workspace: Workspace, dataset: str) -> Iterator[None]:
+    """While the stage runs that makes the copy: what is missing is fetched before, what was made is put there after."""
+    restore(workspace, dataset)
+    yield
+    keep(workspace, dataset)
 
 
 def restore(workspace: Workspace, dataset: str) -> None:

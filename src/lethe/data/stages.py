@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import get_args
 
@@ -43,9 +43,7 @@ more of them: the others are written in further looks at the rows."""
 def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
     """What the source holds now, and which code reads it: a change of either re-runs the stages below."""
     config = params.datasets[dataset].source
-    copies.restore(workspace, dataset)
     found = sources.digest(config, root=workspace.source_root, copy=workspace.source_copy(dataset))
-    copies.keep(workspace, dataset)
     found |= sources.side.digests(params.datasets[dataset].side, root=workspace.source_root)
     for name, layout in params.shardings.items():
         if isinstance(layout.placement, ColumnPlacement):
@@ -221,7 +219,8 @@ def main(arguments: list[str]) -> int:
         name, dataset, *rest = arguments
         if dataset not in params.datasets:
             raise ConfigError(f"datasets: unknown {dataset!r}; known: {', '.join(params.datasets)}")
-        STAGES[name](workspace, params, dataset, *rest)
+        with copies.at_url(workspace, dataset) if name == "source" else nullcontext():
+            STAGES[name](workspace, params, dataset, *rest)
     except LetheError as error:
         print(f"{MAY_PASS if error.may_pass else FAULT}{error}", file=sys.stderr)
         return 1

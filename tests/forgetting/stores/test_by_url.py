@@ -16,7 +16,7 @@ from lethe.build.stored import artifact_store
 from lethe.config.params import Params
 from lethe.config.stores import buckets
 from lethe.core.workspace import Workspace
-from lethe.data import copies
+from lethe.data import copies, stages
 from lethe.errors import ArtifactError, ConfigError, Unreachable
 from lethe.forgetting import certificate, completion, erasure, standing
 from lethe.forgetting.stores.by_url import ByUrl
@@ -170,15 +170,18 @@ def test_a_lost_version_comes_back_and_a_changed_one_does_not(workspace: Workspa
     assert not registry.folder(version.tag).exists()
 
 
-def test_a_copy_of_a_source_comes_back_and_is_rewritten_there(workspace: Workspace, server: Server, name: str) -> None:
+def test_a_copy_of_a_source_comes_back_and_is_rewritten_there(
+    workspace: Workspace, server: Server, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy = workspace.source_copy("tiny")
     taste_blocks().write(copy)
     copies.origin(copy).write_text("edition 1")
-    copies.keep(workspace, "tiny")
+    monkeypatch.chdir(workspace.root)
+    assert stages.main(["source", "tiny"]) == 0
     before = copy.read_bytes()
     copy.unlink()
     copies.origin(copy).unlink()
-    copies.restore(workspace, "tiny")
+    assert stages.main(["source", "tiny"]) == 0
     assert copy.read_bytes() == before
     assert copies.origin(copy).read_text() == "edition 1"
     rows = Interactions.read(copy)
