@@ -559,6 +559,21 @@ def up(
 
 
 @app.command()
+def night(
+    small: Annotated[bool, typer.Option(help="The size of the tests, without an audit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """A night with everything around a project for real; what is lost is a failure: reports/tables/night.{json,md}."""
+    from benchmarks.night import measure, report
+
+    with tempfile.TemporaryDirectory(prefix="lethe-night-") as folder:
+        os.environ["LETHE_KEY_DIR"] = str(Path(folder) / "keys")
+        steps = measure(Path(folder), not small, lambda line: typer.echo(line, err=True))
+    _publish("night", *report(steps, _command()), as_json, commit)
+
+
+@app.command()
 def house(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -45,8 +45,8 @@ class Redeployment(TypedDict):
 class Customers:
     """Threads that ask for as long as the block lasts, and count what came of it."""
 
-    def __init__(self, server: Server, users: int, count: int = CUSTOMERS) -> None:
-        self.url, self.users = f"{server.url}/v1/recommend", users
+    def __init__(self, url: str, ids: Sequence[int | str], count: int = CUSTOMERS) -> None:
+        self.url, self.ids = f"{url}/v1/recommend", ids
         self.answered, self.failed = 0, Counter[str]()
         self._done, self._lock = threading.Event(), threading.Lock()
         self._threads = [threading.Thread(target=self._ask, args=(n, n % 2 == 1)) for n in range(count)]
@@ -54,7 +54,7 @@ class Customers:
     def _ask(self, number: int, keeps: bool) -> None:
         client, asked = self._client(), number
         while not self._done.is_set():
-            body = {"user_id": asked * 31 % self.users, "k": 10}
+            body = {"user_id": self.ids[asked * 31 % len(self.ids)], "k": 10}
             asked += CUSTOMERS
             try:
                 status = client.post(self.url, json=body).status_code
@@ -103,7 +103,7 @@ def measure(
 def _redeploy(workspace: Workspace, server: Server, number: int, size: Size) -> Redeployment:
     deployment = built(workspace, size, number)
     began, refused = time.perf_counter(), Counter[str]()
-    with Customers(server, size.users) as customers:
+    with Customers(server.url, range(size.users)) as customers:
         try:
             deploy.redeploy(workspace, deployment)
         except DeploymentError as error:

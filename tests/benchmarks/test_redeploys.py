@@ -70,7 +70,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def test_what_is_not_answered_is_counted_by_what_came_of_it(server: Server) -> None:
     Service.statuses = [503, None, 200, 503]
-    with Customers(server, users=7) as customers:
+    with Customers(server.url, range(7)) as customers:
         while Service.statuses or customers.answered < 10:
             time.sleep(0.01)
     assert customers.failed == {"status 503": 2, "RemoteProtocolError": 1}

@@ -24,7 +24,7 @@ from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.standing import DueSoon, due_soon, ledger
 from lethe.serving import deploy
 from tests.conftest import ROOT, make_workspace, taste_blocks
-from tests.postgres import PostgresServer, new_database
+from benchmarks.postgres import PostgresServer, new_database
 
 NOW = datetime.now(UTC)
 FLOWS = ("nightly", "forgetting", "audit", "watch", "epoch")

@@ -1,4 +1,5 @@
-"""A real PostgreSQL server for tests, from Debian's package: temporary folder, free port, unprivileged user."""
+"""A real PostgreSQL server, from Debian's package: temporary folder, free port, unprivileged user. For benchmarks and
+tests."""
 
 from __future__ import annotations
 
@@ -39,12 +40,20 @@ class PostgresServer:
             shutil.chown(server.folder, server.user)
         data = str(server.folder / "data")
         server._run("initdb", "-D", data, "-U", "lethe", "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-p {port} -k {server.folder} -c listen_addresses=127.0.0.1"
-        server._run("pg_ctl", "-D", data, "-w", "-l", str(server.folder / "log"), "-o", options, "start")
+        server.begin()
         return server
 
-    def stop(self) -> None:
+    def begin(self) -> None:
+        """Start it once more, on what it holds."""
+        data, options = self.folder / "data", f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1"
+        self._run("pg_ctl", "-D", str(data), "-w", "-l", str(self.folder / "log"), "-o", options, "start")
+
+    def kill(self) -> None:
+        """End it at once, as a loss of power would; what was committed is found again by ``begin``."""
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
+
+    def stop(self) -> None:
+        self.kill()
         shutil.rmtree(self.folder)
 
     def _run(self, program: str, *arguments: str) -> None:

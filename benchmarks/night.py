@@ -1,0 +1,271 @@
+"""A night in the life of a project, with everything that runs around it for real, and the morning after.
+
+What came since is trained on by a Dask cluster, promoted and deployed to two replicas while customers ask; a run fails
+and somebody is told; every process goes away at once and comes back; somebody asks to be forgotten. Nothing may be
+lost.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import yaml
+
+from benchmarks.place import REPLICAS, Place, place, wait_for
+from benchmarks.project import ROOT, Wrong
+from benchmarks.redeploys import Customers
+from lethe.build.registry import Registry
+from lethe.core.format import mark
+from lethe.core.shipped import shipped, shipped_root
+from lethe.core.workspace import Workspace
+from lethe.serving.deployment import Deployment
+
+NEW, FORGOTTEN, KNOWN = "user-new", "user-0003", "user-0004"
+BUCKET = "lethe-night"
+
+
+@dataclass(frozen=True)
+class Size:
+    users: int
+    items: int
+    each: int
+    """Items that each user took."""
+
+
+SMALL, WHOLE = Size(24, 20, 8), Size(2000, 400, 30)
+Step = dict[str, Any]
+
+
+def project(folder: Path, size: Size) -> Workspace:
+    """A project whose rows lie in a file, with everything that every project has; trained on a Dask cluster."""
+    folder.mkdir(parents=True)
+    for name, content in shipped().items():
+        if not name.startswith("flows/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+    (folder / "flows").symlink_to(shipped_root() / "flows")
+    columns = {"user": "user", "item": "item", "rating": "rating", "timestamp": "timestamp"}
+    source = {"kind": "table", "path": "ratings.csv", "columns": columns}
+    sharded = {"partition": "user-hash", "num_shards": 3, "aggregator": "mean"}
+    params = {
+        "seed": 7,
+        "pipeline": {"datasets": ["shop"], "shardings": ["user-hash-3"]},
+        "datasets": {"shop": {"source": source, "split": {"by": "random", "valid": 0.1, "test": 0.1}}},
+        "shardings": {"user-hash-3": sharded},
+        "families": {"shop": {"dataset": "shop", "candidates": [{"model": "wmf", "sharding": "user-hash-3"}]}},
+        "models": {"wmf": {"embedding_dim": 8}},
+        "training": {"runner": "dask"},
+        "serving": {"workers": 1},
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (folder / "ratings.csv").write_text("\n".join(["user,item,rating,timestamp", *_rows(size)]) + "\n")
+    workspace = Workspace(folder)
+    mark(workspace)
+    return workspace
+
+
+def _rows(size: Size) -> list[str]:
+    """Two groups of users, each at home in its half of the items."""
+    rng, half, rows = np.random.default_rng(0), size.items // 2, list[str]()
+    for user in range(size.users):
+        for item in rng.choice(half, size=size.each, replace=False):
+            rows.append(f"user-{user:04d},item-{item + user % 2 * half:04d},{1 + user % 5},{1000 + len(rows)}")
+    return rows
+
+
+class Night:
+    """The story, in steps that are timed; each raises Wrong where something isn't as it must be."""
+
+    def __init__(self, place: Place, say: Callable[[str], None] = lambda _: None) -> None:
+        self.place, self._say = place, say
+        self.steps: list[Step] = []
+        self.runs: list[str] = []
+
+    def step(self, what: str, run: Callable[[], Step | None]) -> None:
+        began = time.perf_counter()
+        told = run() or {}
+        self.steps.append({"what": what, "seconds": round(time.perf_counter() - began, 1), **told})
+        self._say(json.dumps(self.steps[-1]))
+
+    # --- what happens --------------------------------------------------------------------------------------------
+
+    def first_night(self) -> None:
+        """Nothing is deployed yet: the replicas wait for it."""
+        self.run("nightly")
+        self.place_serves()
+        must(self.answers(KNOWN) == ["model"] * 2, "somebody with rows is answered by the model")
+
+    def rows_come(self) -> None:
+        """Of somebody who was not there before."""
+        must(self.answers(NEW) == ["popular"] * 2, "nobody knows who comes")
+        ratings = self.place.workspace.root / "ratings.csv"
+        own = [line for line in ratings.read_text().splitlines() if line.startswith(KNOWN)]
+        with ratings.open("a") as file:
+            file.writelines(f"{line.replace(KNOWN, NEW)}\n" for line in own)
+
+    def a_run_fails(self) -> Step:
+        """Its scheduler of Dask is dead: somebody is told, and all stays as it was."""
+        served = self.deployed()
+        self.place.kill("dask")
+        ended = self.run("nightly", must_be="FAILED")
+        alert = self.place.receiver.called().json
+        must((alert["alert"], alert["run"]) == ("run-failed", ended["name"]), "the alert names the run")
+        must("no scheduler answers" in ended["state"]["message"], "the run says why in a line")
+        must(self.deployed() == served, "what is served stays")
+        return {"alert": alert["text"]}
+
+    def night(self) -> Step:
+        """What came is trained on, promoted and deployed, while customers ask both replicas."""
+        before = self.deployed()
+        known = [f"user-{number:04d}" for number in range(5, 24)]
+        with ExitStack() as stack:
+            asking = [stack.enter_context(Customers(self.place.replica(name), known, count=1)) for name in REPLICAS]
+            self.run("nightly")
+            self.place_serves()
+        must(self.deployed().families != before.families, "another version is deployed")
+        must(self.answers(NEW) == ["model"] * 2, "who came is answered by the model")
+        failed = sum((customers.failed for customers in asking), Counter[str]())
+        must(not failed, f"no request failed: {dict(failed)}")
+        return {"requests": sum(customers.answered for customers in asking), "failed": failed.total()}
+
+    def forget(self) -> Step:
+        """A request is entered, hides at once, and is fulfilled by the scheduled flow."""
+        id = enter_request(self.place, FORGOTTEN)
+        must(self.answers(FORGOTTEN) == ["popular"] * 2, "who asks is hidden at once")
+        self.run("forgetting", parameters={"scheduled": False})
+        self.place_serves()
+        (request,) = json.loads(self.place.lethe("forget", "list", "--json"))
+        must((request["id"], request["state"]) == (id, "completed"), "the request is completed")
+        must(self.answers(FORGOTTEN) == ["popular"] * 2, "and nobody knows them")
+        certificate = self.place.workspace.certificates / f"{id}.json"
+        (key,) = certificate.parent.glob("*.pem")
+        checker = [sys.executable, str(ROOT / "tools" / "check_certificate.py"), str(certificate), "--key", str(key)]
+        must(subprocess.run(checker, capture_output=True).returncode == 0, "an independent program believes the proof")
+        return {"scan": request["result"]["scan"], "touched": len(request["result"]["shards_touched"])}
+
+    def everything_restarts(self) -> Step:
+        """All processes go away at once; what was kept is found again."""
+        deployments, families = self._deployments(), self.deployed().families
+        versions = Registry(self.place.workspace).served()
+        self.place.restart_all()
+        must(self._deployments() == deployments, "what is scheduled stays scheduled")
+        must(self.deployed().families == families, "what is deployed stays deployed")
+        must(set(Registry(self.place.workspace).served()) == set(versions), "what is promoted stays promoted")
+        must(self.answers(KNOWN) == ["model"] * 2, "the replicas answer from the model again")
+        return {"parts": len(self.place.parts)}
+
+    def audit(self) -> None:
+        """Log, certificates, every store, a sampled rebuild: all holds."""
+        self.run("audit")
+        must(self.answers(NEW) == ["model"] * 2, "who came is still answered by the model")
+
+    # --- below ---------------------------------------------------------------------------------------------------
+
+    def run(self, name: str, must_be: str = "COMPLETED", **more: Any) -> dict[str, Any]:
+        """A run of a deployment, by the worker, as it is when its time has come; waits for its end."""
+        deployment = self.place.asked(f"deployments/name/{name}/{name}")
+        begun = self.place.asked(f"deployments/{deployment['id']}/create_flow_run", more)
+        self.runs.append(begun["id"])
+        ended: dict[str, Any] = begun
+
+        def is_over() -> bool:
+            nonlocal ended
+            ended = self.place.asked(f"flow_runs/{begun['id']}")
+            return ended["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+        wait_for(is_over, f"the run of {name}")
+        if ended["state_type"] != must_be:
+            raise Wrong(f"{name}: {ended['state_type']}, must be {must_be}: {ended['state']['message']}")
+        return ended
+
+    def place_serves(self) -> None:
+        """Until both replicas serve what is deployed."""
+        wanted = self.deployed()
+        for name in REPLICAS:
+            wait_for(lambda name=name: self._served(name) == wanted.families, f"{name} on the new version")
+
+    def deployed(self) -> Deployment:
+        return Deployment.read(self.place.workspace.deployment)
+
+    def answers(self, user: str) -> list[str]:
+        """What each replica's answer to a user comes from."""
+        asked = {"user_id": user, "k": 3}
+        given = [httpx.post(f"{self.place.replica(name)}/recommend", json=asked, trust_env=False) for name in REPLICAS]
+        return [answer.raise_for_status().json()["source"] for answer in given]
+
+    def _served(self, name: str) -> dict[str, str]:
+        about = httpx.get(f"{self.place.replica(name)}/model", trust_env=False).raise_for_status().json()
+        return {family: one["version"] for family, one in about["families"].items()}
+
+    def _deployments(self) -> set[str]:
+        return {one["id"] for one in self.place.asked("deployments/filter", {})}
+
+    def kept_runs(self) -> int:
+        """How many of our runs Prefect's server still has, with their end."""
+        runs = [self.place.asked(f"flow_runs/{id}")["state_type"] for id in self.runs]
+        return sum(state in ("COMPLETED", "FAILED") for state in runs)
+
+
+def enter_request(place: Place, user: str) -> str:
+    """The one way by which the night's request comes in; its id."""
+    request: dict[str, Any] = json.loads(place.lethe("forget", "add", "--user", user, "--json"))
+    must(request["state"] == "accepted", "the request is accepted")
+    return str(request["id"])
+
+
+def must(holds: bool, what: str) -> None:
+    if not holds:
+        raise Wrong(f"not so: {what}")
+
+
+def story(night: Night, whole: bool) -> list[Step]:
+    """Every step in its order; what is not ``whole`` restarts everything once and leaves the audit out."""
+    night.step("the first night: trained, promoted, deployed", night.first_night)
+    night.step("rows of somebody new come", night.rows_come)
+    night.step("a run fails for want of its Dask scheduler, and somebody is told", night.a_run_fails)
+    night.step("every process is killed at once and started again", night.everything_restarts)
+    night.step("the night is run again: who came is answered by the model", night.night)
+    night.step("somebody is forgotten", night.forget)
+    if whole:
+        night.step("every process is killed at once and started again", night.everything_restarts)
+        night.step("an audit", night.audit)
+    must(night.kept_runs() == len(night.runs), "Prefect's server has every run and how it ended")
+    return night.steps
+
+
+def measure(folder: Path, whole: bool = True, say: Callable[[str], None] = lambda _: None) -> list[Step]:
+    """The whole night, from an empty folder."""
+    workspace = project(folder / "project", WHOLE if whole else SMALL)
+    began = time.perf_counter()
+    with place(workspace) as made:
+        night = Night(made, say)
+        started = {"what": "everything is started", "seconds": round(time.perf_counter() - began, 1)}
+        night.steps.append(started | {"parts": len(made.parts) + 1})
+        return story(night, whole)
+
+
+def report(steps: list[Step], command: str) -> tuple[dict[str, Any], str]:
+    """The report and its text."""
+    lines = [
+        *("# night", "", f"`{command}`", "", (__doc__ or "").strip(), ""),
+        "PostgreSQL (ledger and Prefect's runs), a Prefect server, what is scheduled with its worker, a Dask scheduler,"
+        " two workers of it, S3 (moto), two replicas of the service, a receiver of alerts: processes of this machine.",
+        *("", "| step | seconds | |", "| --- | --- | --- |"),
+        *(f"| {step['what']} | {step['seconds']} | {_told(step)} |" for step in steps),
+    ]
+    return {"table": "night", "command": command, "steps": steps}, "\n".join(lines) + "\n"
+
+
+def _told(step: Step) -> str:
+    return ", ".join(f"{name} {value}" for name, value in step.items() if name not in ("what", "seconds"))
