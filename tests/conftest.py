@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks.postgres import PostgresServer, new_database
 from lethe.core.format import mark
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import NO_TABLES, SideTables
-from benchmarks.postgres import PostgresServer, new_database
 from tests.side import write_side
 
 # From the very start, as Workspace.environment() sets them for every process of the product.

@@ -17,6 +17,7 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
+from benchmarks.postgres import PostgresServer, new_database
 from benchmarks.prefect_server import free_port, prefect_server
 from benchmarks.receiver import Receiver
 from lethe.core.workspace import Workspace
@@ -24,7 +25,6 @@ from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.standing import DueSoon, due_soon, ledger
 from lethe.serving import deploy
 from tests.conftest import ROOT, make_workspace, taste_blocks
-from benchmarks.postgres import PostgresServer, new_database
 
 NOW = datetime.now(UTC)
 FLOWS = ("nightly", "forgetting", "audit", "watch", "epoch")

@@ -12,7 +12,22 @@ from typing import Annotated
 import typer
 
 import lethe
-from lethe.cli import console, data, epoch, evidence, follow, forget, init, keys, models, report, tune, upgrade, worker
+from lethe.cli import (
+    console,
+    data,
+    epoch,
+    evidence,
+    follow,
+    forget,
+    init,
+    keys,
+    models,
+    places,
+    report,
+    tune,
+    upgrade,
+    worker,
+)
 from lethe.cli.common import QUIET, Json, is_quiet, run_flow, show, show_tables, workspace
 from lethe.core import logs
 from lethe.core.workspace import NUMERIC, Workspace
@@ -33,6 +48,7 @@ app.command()(console.console)
 app.command()(follow.follow)
 app.command()(init.init)
 app.command()(models.models)
+app.command("promote-to")(places.promote_to)
 app.command("show")(models.show_model)
 app.command()(evidence.reproduce)
 app.command()(report.report)

@@ -116,6 +116,9 @@ class Forgetting(Section):
     four_eyes: bool = False
     """Whether an approval counts only where another than who entered the request gave it, whichever way either came
     in. ``requires`` must then name approval."""
+    follows: tuple[str, ...] = ()
+    """Folders of other projects that hold the same people, under the same keys: a forget run here asks first about
+    everybody who was forgotten there. Of staging, that of production."""
     batch: Literal["at-once", "until-due"] = "at-once"
     """When a scheduled run fulfils what waits: each time, or together, as late as the earliest due date allows."""
     lead_hours: float = Field(24.0, ge=0)

@@ -26,6 +26,7 @@ from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest, Held, covered_by
 from lethe.forgetting.ledger.requests import State as RequestState
 from lethe.forgetting.nothing import ending
+from lethe.forgetting.places import follow_places
 from lethe.forgetting.plan import Plan, plan
 from lethe.forgetting.record import Run
 from lethe.forgetting.removal import rewrite_what_no_stage_makes, take_out
@@ -52,6 +53,7 @@ def begin(
     if run is None:
         check_list(workspace)
         take_up(workspace)
+        follow_places(workspace)
         follow_merged(workspace)
         params = Params.read(workspace.params)
         ready = [request for request in book.pending() if not request.on_hold]
