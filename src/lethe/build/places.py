@@ -1,8 +1,8 @@
 """From one project to another, as from staging to production: what was promoted there is what is trained here.
 
-An artifact is a function of its inputs, so it is the inputs that are handed over: the winner's recipe, never a model or
-a row. The other project makes it from its own rows, under its own gates, rule of promotion and requests to forget; where
-the rows are the same, so are the bytes.
+An artifact is a function of its inputs, so the inputs are handed over: the winner's recipe, never a model or a row. The
+other project makes it from its own rows, under its own gates, rule of promotion and requests to forget; where the rows
+are the same, so are the bytes.
 """
 
 from __future__ import annotations
