@@ -8,6 +8,7 @@ lost.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ import httpx
 import numpy as np
 import yaml
 
-from benchmarks.place import REPLICAS, Place, place, wait_for
+from benchmarks.place import OFFICER_KEY, REPLICAS, Place, place, wait_for
 from benchmarks.project import ROOT, Wrong
 from benchmarks.redeploys import Customers
 from lethe.build.registry import Registry
@@ -130,7 +131,7 @@ class Night:
         before = self.deployed()
         known = [f"user-{number:04d}" for number in range(5, 24)]
         with ExitStack() as stack:
-            asking = [stack.enter_context(Customers(self.place.replica(name), known, count=1)) for name in REPLICAS]
+            asking = [stack.enter_context(Customers(self.place.address(name), known, count=1)) for name in REPLICAS]
             self.run("nightly")
             self.place_serves()
         must(self.deployed().families != before.families, "another version is deployed")
@@ -140,7 +141,7 @@ class Night:
         return {"requests": sum(customers.answered for customers in asking), "failed": failed.total()}
 
     def forget(self) -> Step:
-        """A request is entered, hides at once, and is fulfilled by the scheduled flow."""
+        """A request is entered in the console, hides at once, and is fulfilled by the scheduled flow."""
         id = enter_request(self.place, FORGOTTEN)
         must(self.answers(FORGOTTEN) == ["popular"] * 2, "who asks is hidden at once")
         self.run("forgetting", parameters={"scheduled": False})
@@ -201,11 +202,11 @@ class Night:
     def answers(self, user: str) -> list[str]:
         """What each replica's answer to a user comes from."""
         asked = {"user_id": user, "k": 3}
-        given = [httpx.post(f"{self.place.replica(name)}/recommend", json=asked, trust_env=False) for name in REPLICAS]
+        given = [httpx.post(f"{self.place.address(name)}/recommend", json=asked, trust_env=False) for name in REPLICAS]
         return [answer.raise_for_status().json()["source"] for answer in given]
 
     def _served(self, name: str) -> dict[str, str]:
-        about = httpx.get(f"{self.place.replica(name)}/model", trust_env=False).raise_for_status().json()
+        about = httpx.get(f"{self.place.address(name)}/model", trust_env=False).raise_for_status().json()
         return {family: one["version"] for family, one in about["families"].items()}
 
     def _deployments(self) -> set[str]:
@@ -218,10 +219,23 @@ class Night:
 
 
 def enter_request(place: Place, user: str) -> str:
-    """The one way by which the night's request comes in; its id."""
-    request: dict[str, Any] = json.loads(place.lethe("forget", "add", "--user", user, "--json"))
-    must(request["state"] == "accepted", "the request is accepted")
-    return str(request["id"])
+    """The night's request comes in by the form of the console, as somebody types it who is logged in; its id."""
+    with httpx.Client(base_url=place.address("console"), follow_redirects=True, trust_env=False) as browser:
+        sent = {"token": _token(browser.get("/ui/login")), "key": OFFICER_KEY}
+        token = _token(browser.post("/ui/login", data=sent))
+        shown = browser.post("/ui/requests/new", data={"token": token, "user": user})
+    entered = re.search(r"/ui/requests/(req-[0-9a-f]+)$", shown.url.path)
+    must(shown.status_code == 200 and entered is not None, "the console takes the request")
+    assert entered is not None
+    return entered[1]
+
+
+def _token(page: httpx.Response) -> str:
+    """What a form of this page carries."""
+    found = re.search(r'name="token" value="([0-9a-f]+)"', page.raise_for_status().text)
+    must(found is not None, "a page of the console has a form")
+    assert found is not None
+    return found[1]
 
 
 def must(holds: bool, what: str) -> None:
@@ -260,7 +274,8 @@ def report(steps: list[Step], command: str) -> tuple[dict[str, Any], str]:
     lines = [
         *("# night", "", f"`{command}`", "", (__doc__ or "").strip(), ""),
         "PostgreSQL (ledger and Prefect's runs), a Prefect server, what is scheduled with its worker, a Dask scheduler,"
-        " two workers of it, S3 (moto), two replicas of the service, a receiver of alerts: processes of this machine.",
+        " two workers of it, S3 (moto), two replicas of the service, the console, a receiver of alerts: all are processes"
+        " of this machine.",
         *("", "| step | seconds | |", "| --- | --- | --- |"),
         *(f"| {step['what']} | {step['seconds']} | {_told(step)} |" for step in steps),
     ]

@@ -1,5 +1,6 @@
 """All that a team runs, for real and on this machine: PostgreSQL, a Prefect server, what is scheduled with its worker,
-a Dask scheduler and two workers, S3 (moto's server), two replicas of the service, and somebody who is told of alerts.
+a Dask scheduler and two workers, S3 (moto's server), two replicas of the service, the console, and somebody who is told
+of alerts.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from lethe.core.workspace import Workspace
 LONG = 300
 """Seconds that anything may take."""
 REPLICAS = ("service-1", "service-2")
+OFFICER_KEY = "a-key-of-the-privacy-officer"
+"""With which people log in to the console."""
 
 
 @dataclass
@@ -112,8 +115,8 @@ class Place:
         method = "GET" if body is None else "POST"
         return httpx.request(method, f"{self.api}/{path}", json=body, trust_env=False).raise_for_status().json()
 
-    def replica(self, name: str) -> str:
-        """The address of one."""
+    def address(self, name: str) -> str:
+        """Of a part that is asked over HTTP."""
         return f"http://127.0.0.1:{self.ports[name]}"
 
     def lethe(self, *arguments: str) -> str:
@@ -161,7 +164,7 @@ def place(workspace: Workspace) -> Iterator[Place]:
         stack.callback(postgres.stop)
         receiver = stack.enter_context(Receiver())
         stack.callback(receiver.shutdown)
-        ports = {name: free_port() for name in ("prefect", "dask", "s3", *REPLICAS)}
+        ports = {name: free_port() for name in ("prefect", "dask", "s3", "console", *REPLICAS)}
         made = Place(workspace, postgres, receiver, ports, _environment(workspace, postgres, receiver, ports))
         made.parts = {part.name: part for part in _parts(made)}
         stack.callback(made.kill)
@@ -192,8 +195,8 @@ def _environment(
 def _parts(place: Place) -> Iterator[Part]:
     python, root, ports = sys.executable, place.workspace.root, place.ports
 
-    def part(name: str, is_there: Callable[[], bool], *command: str) -> Part:
-        return Part(name, command, root, place.environment, is_there)
+    def part(name: str, is_there: Callable[[], bool], *command: str, **more: str) -> Part:
+        return Part(name, command, root, {**place.environment, **more}, is_there)
 
     def listens(name: str) -> Callable[[], bool]:
         return lambda: _listens(ports[name])
@@ -210,6 +213,10 @@ def _parts(place: Place) -> Iterator[Part]:
     for number in (1, 2):
         yield part(f"dask-worker-{number}", lambda: _dask_workers(place) == 2, python, "-m", "lethe.cli", "worker")
     yield part("scheduled", lambda: _has_worker(place), "sh", str(shipped_root() / "deploy" / "scheduled.sh"))
+    yield part(
+        *("console", listens("console"), python, "-m", "lethe.cli", "console", "--port", str(ports["console"])),
+        LETHE_API_KEYS=f"privacy-officer:{OFFICER_KEY}",
+    )
     for name in REPLICAS:
         command = (python, "-m", "lethe.cli", "follow", "--port", str(ports[name]))
         yield part(name, lambda name=name: _serves(place, name), *command)
@@ -219,7 +226,7 @@ def _serves(place: Place, name: str) -> bool:
     """From models, or nothing is deployed yet."""
     if not place.workspace.deployment.is_file():
         return True
-    ready = httpx.get(f"{place.replica(name)}/readyz", trust_env=False).json()
+    ready = httpx.get(f"{place.address(name)}/readyz", trust_env=False).json()
     return bool(ready == {"ready": True, "answers": "models"})
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from tests.conftest import ROOT
 
 DEPLOY = ROOT / "deploy"
 BASE = DEPLOY / "kustomize" / "base"
+STAGING = DEPLOY / "kustomize" / "staging"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -139,6 +142,54 @@ def test_the_base_names_its_files_and_images() -> None:
     assert {*base["resources"], "kustomization.yaml"} == {path.name for path in BASE.glob("*.yaml")}
     images = {c["image"] for _, made in pods() for c in made["spec"]["template"]["spec"]["containers"]}
     assert {image["name"] for image in base["images"]} == images
+
+
+def test_staging_is_the_base_in_a_namespace_of_its_own(tmp_path: Path) -> None:
+    staging = yaml.safe_load((STAGING / "kustomization.yaml").read_text())
+    base = yaml.safe_load((BASE / "kustomization.yaml").read_text())
+    assert staging["resources"] == ["../base"]
+    assert staging["namespace"] not in (base["namespace"], "default")
+    objects = {(made["kind"], made["metadata"]["name"]): made for (made,) in (param.values for param in OBJECTS)}
+    files = [patch["path"] for patch in staging["patches"] if "path" in patch]
+    assert {*files, "kustomization.yaml"} == {path.name for path in STAGING.glob("*.yaml")}
+    for file in files:
+        patch = yaml.safe_load((STAGING / file).read_text())
+        patched = objects[patch["kind"], patch["metadata"]["name"]]
+        ours, theirs = ({c["name"] for c in one["spec"]["template"]["spec"]["containers"]} for one in (patch, patched))
+        assert ours <= theirs
+    targets = [patch["target"] for patch in staging["patches"] if "target" in patch]
+    assert {(target["kind"], target["name"]) for target in targets} <= set(objects)
+    assert {("Deployment", one["name"]) for one in staging["replicas"]} <= set(objects)
+
+
+def test_every_object_of_staging_is_one_of_kubernetes() -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl, which builds overlays, is not installed")
+    built = subprocess.run(["kubectl", "kustomize", STAGING], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    made = list(yaml.safe_load_all(built.stdout))
+    for one in made:
+        kubernetes_validate.validate(one, KUBERNETES, strict=True)
+    assert {one["metadata"]["namespace"] for one in made} == {"lethe-staging"}
+    (scheduled,) = (one for one in made if (one["kind"], one["metadata"]["name"]) == ("Deployment", "scheduled"))
+    (container,) = scheduled["spec"]["template"]["spec"]["containers"]
+    assert "/production" in {mount["mountPath"] for mount in container["volumeMounts"] if mount.get("readOnly")}
+
+
+@pytest.mark.parametrize("unit", sorted((DEPLOY / "systemd").glob("*.service")), ids=lambda path: path.name)
+def test_a_unit_restarts_what_is_there_and_may_do_little(unit: Path) -> None:
+    parsed = configparser.ConfigParser(interpolation=None)
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.read_string(unit.read_text())
+    service = parsed["Service"]
+    assert (service["Restart"], service["NoNewPrivileges"], service["ProtectSystem"]) == ("always", "yes", "strict")
+    assert service["User"] not in ("", "root")
+    program, *arguments = shlex.split(service["ExecStart"])
+    if program.endswith("/lethe"):
+        known: Any = get_command(app)
+        assert arguments[1] in {text for made in known.commands[arguments[0]].params for text in made.opts}
+    else:
+        assert (DEPLOY / Path(arguments[0]).name).is_file()
 
 
 def test_the_procfile_names_commands_that_are_there() -> None:
