@@ -274,8 +274,8 @@ def report(steps: list[Step], command: str) -> tuple[dict[str, Any], str]:
     lines = [
         *("# night", "", f"`{command}`", "", (__doc__ or "").strip(), ""),
         "PostgreSQL (ledger and Prefect's runs), a Prefect server, what is scheduled with its worker, a Dask scheduler,"
-        " two workers of it, S3 (moto), two replicas of the service, the console, a receiver of alerts: all are processes"
-        " of this machine.",
+        " two workers of it, S3 (moto), two replicas of the service, the console, a receiver of alerts: all are"
+        " processes of this machine.",
         *("", "| step | seconds | |", "| --- | --- | --- |"),
         *(f"| {step['what']} | {step['seconds']} | {_told(step)} |" for step in steps),
     ]
