@@ -9,18 +9,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from lethe.config.params import Params
 from lethe.core.files import locked, write_whole
 from lethe.core.keys import fingerprint, must_fit, subject_digests
-from lethe.core.workspace import Workspace
 from lethe.errors import DataError
-from lethe.forgetting.held import all_there_is, every_id, ids_of_earlier_files
 
 Pair = tuple[str, str, str]
 """A dataset, and keyed digests of two ids of one person in it, the smaller first."""
@@ -98,16 +95,3 @@ def pair_of(dataset: str, one: str, other: str) -> Pair:
     """The pair of two ids."""
     first, second = sorted(subject_digests(dataset, [one, other]))
     return dataset, first, second
-
-
-def ids_of_the_same(workspace: Workspace, params: Params, dataset: str, users: Sequence[str]) -> list[tuple[str, ...]]:
-    """Of each user, the other ids of the same person that stand in our tables, in the source or in earlier files."""
-    aliases = Aliases.read(workspace.aliases)
-    if not aliases.pairs:
-        return [()] * len(users)
-    people = [aliases.of(dataset, digest) for digest in subject_digests(dataset, users)]
-    wanted = set[str]().union(*people)
-    ids = aliases.named_by(dataset, every_id(*all_there_is(workspace, params, dataset))) if wanted else {}
-    if wanted - ids.keys():
-        ids = aliases.named_by(dataset, ids_of_earlier_files(workspace, dataset)) | ids
-    return [tuple(ids[digest] for digest in person if digest in ids) for person in people]

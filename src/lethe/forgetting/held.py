@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lethe.config.params import Params
+from lethe.core.keys import subject_digests
 from lethe.core.workspace import Workspace
 from lethe.data import sources
 from lethe.data.suppression import INTERACTIONS
 from lethe.errors import LetheError
+from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.certificate.nothing import ARTIFACTS, OBJECTS, VERSIONS
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, counts_beside, holds
 from lethe.tables.columns import from_arrow
@@ -256,3 +258,16 @@ def _people_in(path: Path) -> set[str]:
     people = [name for name in names if name in ("user", "friend") or (name == "id" and path.name in _PEOPLE)]
     table = pq.read_table(path, columns=people)
     return {str(raw) for name in people for raw in table[name].unique().to_pylist()}
+
+
+def ids_of_the_same(workspace: Workspace, params: Params, dataset: str, users: Sequence[str]) -> list[tuple[str, ...]]:
+    """Of each user, the other ids of the same person that stand in our tables, in the source or in earlier files."""
+    aliases = Aliases.read(workspace.aliases)
+    if not aliases.pairs:
+        return [()] * len(users)
+    people = [aliases.of(dataset, digest) for digest in subject_digests(dataset, users)]
+    wanted = set[str]().union(*people)
+    ids = aliases.named_by(dataset, every_id(*all_there_is(workspace, params, dataset))) if wanted else {}
+    if wanted - ids.keys():
+        ids = aliases.named_by(dataset, ids_of_earlier_files(workspace, dataset)) | ids
+    return [tuple(ids[digest] for digest in person if digest in ids) for person in people]

@@ -15,9 +15,18 @@ from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import RequestError
 from lethe.forgetting import kept_out
-from lethe.forgetting.aliases import Aliases, ids_of_the_same
+from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.approval import may_be_accepted, must_be_another
-from lethe.forgetting.held import Tables, earlier_files, elsewhere, near_spellings, rows_of, source_rows, tally
+from lethe.forgetting.held import (
+    Tables,
+    earlier_files,
+    elsewhere,
+    ids_of_the_same,
+    near_spellings,
+    rows_of,
+    source_rows,
+    tally,
+)
 from lethe.forgetting.ledger.requests import Fact, ForgetRequest, Held
 from lethe.forgetting.nothing import ending
 from lethe.forgetting.removal import subjects
