@@ -589,7 +589,7 @@ def house(
 @app.command()
 def forget_time(
     size: Annotated[list[int] | None, typer.Option(help="Rows; repeatable. Default: 0.1, 1 and 10 million.")] = None,
-    ids: Annotated[list[str] | None, typer.Option(help="integers or text; repeatable. Default: both.")] = None,
+    ids: Annotated[list[str] | None, typer.Option(help="integers, text or demo; repeatable. Default: all.")] = None,
     again: Annotated[bool, typer.Option(help="Measure rows again that are there already.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
@@ -600,7 +600,9 @@ def forget_time(
     work = WORK / "forget-time"
     if again:
         shutil.rmtree(work, ignore_errors=True)
-    rows = times.measure(size or times.SIZES, ids or times.KINDS, work, lambda line: typer.echo(line, err=True))
+    rows = times.measure(
+        size or times.SIZES, ids or (times.DEMO, *times.KINDS), work, lambda line: typer.echo(line, err=True)
+    )
     contents, text = times.report(rows, _command())
     _publish("forget-time", contents, text, as_json, commit)
 

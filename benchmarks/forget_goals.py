@@ -8,17 +8,28 @@ from typing import Any
 
 Row = dict[str, Any]
 LARGE = 10_000_000
+DEMO = "demo"
+"""In place of a kind of ids: the repository's own params.yaml, with its service."""
 TRAINING = ("sub_model", "candidate")
 
 
 @dataclass(frozen=True)
 class Goal:
-    """At most ``most`` of what ``of`` makes of a row; ``rows``: of tables of that size alone."""
+    """At most ``most`` of what ``of`` makes of a row; ``rows``: of made tables of that size alone; ``ids``: of rows of
+    that kind."""
 
     what: str
     most: float
     of: Callable[[Row], float]
     rows: int | None = None
+    ids: str | None = None
+    one_dataset: bool = False
+    """Not of the demo, which has four."""
+
+    def tells_of(self, row: Row) -> bool:
+        if self.one_dataset and row["ids"] == DEMO:
+            return False
+        return self.rows in (None, row["rows"]) and self.ids in (None, row["ids"])
 
 
 def _step(*names: str) -> Callable[[Row], float]:
@@ -26,13 +37,15 @@ def _step(*names: str) -> Callable[[Row], float]:
 
 
 GOALS = (
+    Goal("a request's seconds by the clock over those of the training in it", 2.5, lambda r: _over_wall(r), ids=DEMO),
+    Goal("a request's seconds by the clock", 15.0, lambda row: row["seconds"], ids=DEMO),
     Goal("a request's seconds over those of the training in it", 2.0, lambda r: _over(r, _step(*TRAINING)(r)), LARGE),
     Goal("peak, GB", 2.5, lambda row: row["peak_mib"] * 2**20 / 1e9, LARGE),
     Goal("seconds of the data stages", 15.0, _step("reproduce"), LARGE),
     Goal("seconds of the gates, with the process they run in", 6.0, _step("validate"), LARGE),
     Goal("seconds of erasing and its scan", 5.0, _step("erase"), LARGE),
-    Goal("tables read", 25, lambda row: row["reads"]),
-    Goal("tables digested", 20, lambda row: row["digests"]),
+    Goal("tables read", 25, lambda row: row["reads"], one_dataset=True),
+    Goal("tables digested", 20, lambda row: row["digests"], one_dataset=True),
 )
 TEXT = 1.5
 """What the data stages of text ids may take, over those of integers."""
@@ -44,7 +57,7 @@ def goals(rows: Sequence[Row]) -> list[dict[str, Any]]:
         {"goal": goal.what, "rows": row["rows"], "ids": row["ids"], "value": round(goal.of(row), 2), "most": goal.most}
         for goal in GOALS
         for row in rows
-        if goal.rows in (None, row["rows"])
+        if goal.tells_of(row)
     ]
     return told + list(_texts(rows))
 
@@ -57,6 +70,12 @@ def lines(rows: Sequence[Row]) -> list[str]:
         of = f"{goal['rows']:,} {goal['ids']}"
         table.append(f"| {goal['goal']} | {of} | {goal['value']:g}{missed} | {goal['most']:g} |")
     return table
+
+
+def _over_wall(row: Row) -> float:
+    """Sub-models are trained beside each other, so what they take by the clock is a sum of them all."""
+    training = sum(row["steps"].get(name, {}).get("seconds", 0.0) for name in TRAINING)
+    return row["seconds"] / training if training else float("inf")
 
 
 def _over(row: Row, training: float) -> float:

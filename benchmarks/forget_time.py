@@ -11,6 +11,7 @@ import functools
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ import psutil
 import yaml
 
 from benchmarks import forget_goals as goals
+from benchmarks.forget_goals import DEMO
 from lethe.core.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
@@ -43,7 +45,8 @@ SUBMITTED = ("sub_model", "candidate")
 """Steps that run beside others, in threads: theirs is the processor time of the thread."""
 PROTOCOL = (
     f"Made interactions, {A_USER} of each user over up to {ITEMS:,} items, ids integers or text; one family, WMF of 64"
-    " dimensions, no service. One user's request, by the flow itself, without a Prefect server. Seconds of the"
+    " dimensions, no service. The demo: all datasets, families and candidates of the repository's params.yaml, and its"
+    " service, deployed anew. One user's request, by the flow itself, without a Prefect server. Seconds of the"
     " processor are of the process and of all that it starts; processes are modules, commands and data stages that were"
     " started; reads and digests are those of tables of interactions, data stages left out. Peak memory is that of the"
     " largest process, looked at every 50 ms."
@@ -51,14 +54,15 @@ PROTOCOL = (
 
 
 def fulfil(folder: Path, rows: int, kind: str) -> dict[str, Any]:
-    """Make the project, train, ask, fulfil -> the figures of the request."""
-    workspace = _project(folder, rows, kind)
+    """Make the project, train, ask, fulfil -> the figures of the request. Of the demo, ``rows`` are those it has."""
+    workspace = _demo(folder) if kind == DEMO else _project(folder, rows, kind)
     os.chdir(workspace.root)
     from benchmarks.house import counting
     from flows import data, deployment, forgetting, training
     from lethe.core import process
     from lethe.data import stages
     from lethe.forgetting import intake
+    from lethe.serving import deploy
 
     steps: dict[str, dict[str, float]] = {}
     counts = {"reads": Counter[str](), "digests": Counter[str]()}
@@ -66,9 +70,14 @@ def fulfil(folder: Path, rows: int, kind: str) -> dict[str, Any]:
         start = _processor()
         training.training()
         trained = _processor() - start
+        dataset, user = DATASET, _id(rows // A_USER // 2, "user", kind)
+        if kind == DEMO:
+            dataset, user, rows = _somebody(workspace)
+            deployment.deployment()
+            deploy.start(workspace)
         modules = {"forgetting": forgetting, "training": training, "data": data, "deployment": deployment}
         with _measured(steps, "add"):
-            intake.submit(workspace, DATASET, _id(rows // A_USER // 2, "user", kind))
+            intake.submit(workspace, dataset, user)
         for module, names in FLOWS.items():
             for name in names:
                 step = getattr(modules[module], name)
@@ -79,6 +88,7 @@ def fulfil(folder: Path, rows: int, kind: str) -> dict[str, Any]:
         with counting(counts, stages):
             forgetting.forgetting()
         total, wall = _processor() - begun, time.perf_counter() - wall
+        deploy.stop(workspace)
     return {
         "rows": rows,
         "ids": kind,
@@ -117,6 +127,24 @@ def _project(folder: Path, rows: int, kind: str) -> Workspace:
     params["models"] = {"wmf": {"embedding_dim": 64, "sweeps": 3}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return Workspace(project.root)
+
+
+def _demo(folder: Path) -> Workspace:
+    from benchmarks.project import Project
+
+    project = Project.begin(folder)
+    shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    shutil.copytree(ROOT / "params", folder / "params")
+    return Workspace(project.root)
+
+
+def _somebody(workspace: Workspace) -> tuple[str, str, int]:
+    """The demo's first dataset, its first user, and how many rows all its datasets have."""
+    from lethe.tables.interactions import Interactions
+
+    tables = {name: Interactions.read(workspace.interactions(name)) for name in workspace.datasets()}
+    dataset = yaml.safe_load(workspace.params.read_text())["pipeline"]["datasets"][0]
+    return dataset, str(tables[dataset].user_ids[0]), sum(map(len, tables.values()))
 
 
 def _id(number: int, what: str, kind: str) -> str:
@@ -212,29 +240,33 @@ def _peak() -> Iterator[dict[str, float]]:
 
 
 def measure(sizes: Sequence[int], kinds: Sequence[str], work: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Figures of each row, from a fresh project and process each; those that are there already are not made again."""
-    import shutil
-
+    """Figures of each row, the demo's first where it is among the kinds, from a fresh project and process each; those
+    that are there already are not made again."""
+    made = [kind for kind in kinds if kind != DEMO]
+    cases = [(0, DEMO)] * (DEMO in kinds) + [(size, kind) for size in sizes for kind in made]
     found = []
-    for size in sizes:
-        for kind in kinds:
-            done = work / f"{size}-{kind}.json"
-            if not done.is_file():
-                project = work / f"{size}-{kind}"
-                shutil.rmtree(project, ignore_errors=True)
-                work.mkdir(parents=True, exist_ok=True)
-                environment = Workspace(project).environment() | {
-                    "LETHE_KEY_DIR": str(work / "keys"),
-                    "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-                }
-                environment.pop("PREFECT_API_URL", None)
-                command = [sys.executable, "-m", "benchmarks.forget_time", str(project), str(size), kind]
-                made = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-                done.write_text(made.stdout.splitlines()[-1] + "\n")
-                shutil.rmtree(project)
-            found.append(json.loads(done.read_text()))
-            say(_line(found[-1]))
+    for size, kind in cases:
+        done = work / f"{size}-{kind}.json"
+        if not done.is_file():
+            work.mkdir(parents=True, exist_ok=True)
+            done.write_text(_apart(work / f"{size}-{kind}", size, kind) + "\n")
+        found.append(json.loads(done.read_text()))
+        say(_line(found[-1]))
     return found
+
+
+def _apart(project: Path, size: int, kind: str) -> str:
+    """What ``fulfil`` found in a process of its own, as JSON."""
+    shutil.rmtree(project, ignore_errors=True)
+    environment = Workspace(project).environment() | {
+        "LETHE_KEY_DIR": str(project.parent / "keys"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+    }
+    environment.pop("PREFECT_API_URL", None)
+    command = [sys.executable, "-m", "benchmarks.forget_time", str(project), str(size), kind]
+    made = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    shutil.rmtree(project)
+    return made.stdout.splitlines()[-1]
 
 
 def _line(row: dict[str, Any]) -> str:

@@ -113,3 +113,18 @@ def test_a_stage_that_fails_is_the_same_by_either_way(workspace: Workspace) -> N
     ended = by("os.environ")
     assert "returncode=1, stderr=b'error: params.yaml.pipeline: Field required\\n'" in ended
     assert ended == by("os.environ | {'LETHE_WARM': ''}")
+
+
+def test_what_libraries_set_when_they_load_does_not_keep_a_run_from_its_warm_process(workspace: Workspace) -> None:
+    said = run(
+        workspace,
+        """
+        import torch, lethe.learning.training, lethe.models, bentoml
+        from lethe.learning.device import load_rest_of_torch
+        load_rest_of_torch()
+        assert "torch._inductor" in sys.modules, "it sets a variable"
+        job = ask("after")
+        print(job is not None and job.wait() == 0)
+        """.replace("\n        ", "\n    "),
+    )
+    assert said.splitlines()[-1] == "True", said

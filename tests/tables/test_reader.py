@@ -62,6 +62,22 @@ def test_where_times_are_whole_seconds_nothing_of_just_now_is_remembered(tmp_pat
         assert counts["read"] == reads
 
 
+def test_files_of_the_same_bytes_are_decoded_for_their_digest_once(tmp_path: Path, counts: Counter[str]) -> None:
+    today, made, other = (tmp_path / folder / "interactions.parquet" for folder in ("today", "made", "other"))
+    reader = Reader()
+    for path, items in ((today, (1, 2)), (made, (1, 2)), (other, (1, 3))):
+        rows(*items).write(path)
+    assert reader.digest_beside(today) == reader.digest_beside(made) != reader.digest_beside(other)
+    assert counts == {"read": 2, "digest": 2}
+    text = np.array(["1"], dtype=object)
+    for path, name in ((today, "item_features"), (made, "item_features")):
+        features = SideTable.of(name, item=np.array([1]), field=text, value=text, weight=np.ones(1))
+        features.write(path.parent / "side" / f"{name}.parquet")
+    counts.clear()
+    assert reader.digest_beside(today) == reader.digest_beside(made)
+    assert counts["digest"] == 1, "of the rows; what lies beside them has no count here"
+
+
 def test_a_side_table_beside_it_counts(tmp_path: Path) -> None:
     path, reader = tmp_path / "interactions.parquet", Reader()
     rows(1, 2).write(path)

@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema
 
 from lethe.core.canonical import digest_json
 from lethe.core.spelling import meant
+from lethe.core.yaml_text import values_of
 from lethe.errors import ConfigError
 
 # DVC reads dots in a key as a path, and BentoML wants lower case: names are plain.
@@ -105,7 +106,7 @@ def _kind_below(kind: Any, part: int | str) -> Any:
 def read_yaml(path: Path) -> Any:
     """Plain values of a YAML file; raises ConfigError."""
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return values_of(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:

@@ -31,6 +31,8 @@ VARIABLE = "LETHE_WARM"
 """Names the socket to whatever a run starts."""
 _OF_A_PROCESS = {"PWD", "OLDPWD", "SHLVL", "_", "PATH"}
 """What shells, and DVC before it calls one, change from process to process; and what begins with DVC_."""
+_OF_A_LIBRARY = {"TORCHINDUCTOR_CACHE_DIR"}
+"""What libraries set for themselves when they load: torch does as its first optimiser is made."""
 _PATIENCE = 30.0
 """Seconds for the few bytes of a request, or for a fork."""
 
@@ -255,7 +257,7 @@ def _code(ended: Any) -> int:
 
 
 def _lasting(environment: Mapping[str, str]) -> dict[str, str]:
-    own = {name for name in environment if name in _OF_A_PROCESS or name.startswith("DVC_")}
+    own = {name for name in environment if name in _OF_A_PROCESS | _OF_A_LIBRARY or name.startswith("DVC_")}
     return {name: value for name, value in environment.items() if name not in own}
 
 

@@ -14,6 +14,7 @@ from filelock import FileLock
 from lethe.core import logs
 from lethe.core.process import run_module
 from lethe.core.workspace import Workspace
+from lethe.core.yaml_text import values_of
 from lethe.data.dvc_objects import remember
 from lethe.data.leftovers import remove_leftovers
 
@@ -84,6 +85,6 @@ def _is_lock_of_stages(path: Path) -> bool:
     if not path.is_file():
         return True
     try:
-        return all(stage["cmd"] for stage in yaml.safe_load(path.read_bytes())["stages"].values())
+        return all(stage["cmd"] for stage in values_of(path.read_bytes())["stages"].values())
     except (yaml.YAMLError, TypeError, KeyError, AttributeError):
         return False

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-import yaml
 from filelock import FileLock
 
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
+from lethe.core.yaml_text import values_of
 from lethe.errors import DataError
 
 _REGISTER = "lethe-projects.json"
@@ -151,7 +151,7 @@ def _objects(cache: Path, objects: set[str] | frozenset[str]) -> list[Path]:
 
 def names_one(record: str, objects: set[str] | frozenset[str]) -> bool:
     """Whether a record of the run cache names one of these objects."""
-    named = yaml.safe_load(record) or {}
+    named = values_of(record) or {}
     entries = [*named.get("outs", ()), *named.get("deps", ())]
     return any(str(entry.get("md5", "")).removesuffix(".dir") in objects for entry in entries)
 
@@ -159,13 +159,13 @@ def names_one(record: str, objects: set[str] | frozenset[str]) -> bool:
 def _outputs(root: Path) -> Iterator[tuple[str, str]]:
     """(path from the project, MD5) of every output of a stage, and of everything that was added by hand."""
     lock = root / "dvc.lock"
-    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
+    stages = (values_of(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
     outs = [out for stage in stages.values() for out in stage.get("outs", ())]
     for folder, names, files in os.walk(root):
         names[:] = [name for name in names if not name.startswith(".") and name not in ("artifacts", "data")]
         for name in files:
             if name.endswith(".dvc"):
-                outs += (yaml.safe_load((Path(folder) / name).read_text()) or {}).get("outs", ())
+                outs += (values_of((Path(folder) / name).read_text()) or {}).get("outs", ())
     yield from ((str(out["path"]), out["md5"].removesuffix(".dir")) for out in outs if "md5" in out)
 
 

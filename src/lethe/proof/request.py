@@ -21,7 +21,6 @@ from lethe.proof.rebuild import Progress, Rebuild
 from lethe.proof.scores import score_difference
 from lethe.proof.verification import deployed_digests
 from lethe.serving.package import Package
-from lethe.tables.interactions import Interactions
 
 
 def prove(workspace: Workspace, run: Run, progress: Progress = lambda _: None) -> Verification:
@@ -43,7 +42,7 @@ def prove(workspace: Workspace, run: Run, progress: Progress = lambda _: None) -
             tables = rebuild.tables()
             expected |= tables.today
             left_out = [name for name in _tables(now) if name not in tables.today]
-            if _large(workspace, run, params.forgetting.verify_above_rows):
+            if _largest(rebuild, run.datasets) > params.forgetting.verify_above_rows:
                 return _sampled(run, rebuild, expected, tables.made, params.audit.sample, left_out)
             carried = dict(_carried(run, now))
             _carry(workspace, rebuild.clean, set(carried.values()))
@@ -72,8 +71,9 @@ def _tables(now: State) -> Iterator[str]:
             yield from (f"{dataset}/{sharding}/shard/{shard}" for shard in shards)
 
 
-def _large(workspace: Workspace, run: Run, limit: int) -> bool:
-    return any(len(Interactions.read(workspace.interactions(dataset))) > limit for dataset in run.datasets)
+def _largest(rebuild: Rebuild, datasets: Iterable[str]) -> int:
+    """Rows of the largest of these datasets."""
+    return max((rebuild.reader.rows(rebuild.workspace.interactions(name)) for name in datasets), default=0)
 
 
 def _sampled(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePath
 
 from filelock import FileLock
@@ -78,7 +79,7 @@ class DvcCache:
     def _own(self) -> Path:
         return self.workspace.root / ".dvc"
 
-    @property
+    @cached_property
     def _cache(self) -> Path:
         return cache_folder(self.workspace)
 
