@@ -156,7 +156,8 @@ class SuppressionList:
 
     def whole_users(self, dataset: str, ids: Sequence[str]) -> set[str]:
         """Which of these ids are of users of whom nothing may be there."""
-        return {ids[place] for place in np.flatnonzero(_those(subject_digests(dataset, ids), self._of(dataset).users))}
+        users = self._of(dataset).users
+        return {id for id, digest in zip(ids, subject_digests(dataset, ids), strict=True) if digest in users}
 
     def _in_table(self, table: SideTable, dataset: str) -> np.ndarray:
         """[n] bool: links of and to the listed, their features, and what is said of them as items."""
