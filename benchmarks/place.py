@@ -26,7 +26,7 @@ from benchmarks.receiver import Receiver
 from lethe.core.shipped import shipped_root
 from lethe.core.workspace import Workspace
 
-LONG = 300
+LONG = 900
 """Seconds that anything may take."""
 REPLICAS = ("service-1", "service-2")
 OFFICER_KEY = "a-key-of-the-privacy-officer"
@@ -90,7 +90,7 @@ def wait_for(holds: Callable[[], bool], what: str, said: Callable[[], str] = str
         with suppress(httpx.HTTPError, OSError):
             if holds():
                 return round(time.perf_counter() - began, 1)
-        time.sleep(0.2)
+        time.sleep(0.5)
     raise Wrong(f"{what}: not within {LONG} s; {said()}")
 
 

@@ -15,15 +15,13 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-import yaml
 
 from benchmarks.postgres import PostgresServer, new_database
-from benchmarks.prefect_server import free_port, prefect_server
+from benchmarks.prefect_server import prefect_server
 from benchmarks.receiver import Receiver
 from lethe.core.workspace import Workspace
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.standing import DueSoon, due_soon, ledger
-from lethe.serving import deploy
 from tests.conftest import ROOT, make_workspace, taste_blocks
 
 NOW = datetime.now(UTC)
@@ -147,42 +145,6 @@ def test_whoever_waits_is_told_of_a_due_date_that_is_near(api: str, workspace: W
 
 def ask(workspace: Workspace, user: str, days: int) -> None:
     ledger(workspace).take([ForgetRequest.new("tiny", user, now=NOW, datasets=["tiny"], due_days=days)])
-
-
-def test_who_came_last_night_is_answered_by_the_model_this_morning(api: str, workspace: Workspace) -> None:
-    params = yaml.safe_load(workspace.params.read_text())
-    params["serving"]["port"] = free_port()
-    workspace.params.write_text(yaml.safe_dump(params, sort_keys=False))
-    for command in ("train", "deploy"):
-        run(workspace, api, "-m", "lethe.cli", command)
-    try:
-        assert answer(workspace, "user-new") == ("popular", False)
-        ratings = workspace.root / "ratings.csv"
-        own = [line for line in ratings.read_text().splitlines() if "user-003" in line]
-        assert len(own) > 3
-        with ratings.open("a") as file:
-            file.writelines(f"{line.replace('user-003', 'user-new')}\n" for line in own)
-        night(workspace, api)
-        assert answer(workspace, "user-new") == ("model", True)
-    finally:
-        deploy.stop(workspace)
-
-
-def night(workspace: Workspace, api: str) -> None:
-    """The nightly deployment, run by a worker of the pool as it is when its time has come."""
-    (nightly,) = (one for one in kept(api, "deployments") if one["name"] == "nightly")
-    begun = httpx.post(f"{api}/deployments/{nightly['id']}/create_flow_run", json={}, trust_env=False)
-    run(workspace, api, "-m", "prefect", "worker", "start", "--pool", "lethe", "--run-once", **workspace.environment())
-    ended = httpx.get(f"{api}/flow_runs/{begun.raise_for_status().json()['id']}", trust_env=False).json()
-    assert ended["state_type"] == "COMPLETED", ended["state"]["message"]
-
-
-def answer(workspace: Workspace, user: str) -> tuple[str, bool]:
-    """Of what the service answers a user, and whether it knows them."""
-    server = deploy.status(workspace)
-    assert server is not None
-    given = server.ask("POST", "/recommend", {"user_id": user, "k": 3})
-    return given["source"], given["known"]
 
 
 def test_prefect_keeps_its_runs_in_postgresql(api: str, database: str | None) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lethe.core.canonical import canonical_json
@@ -19,6 +20,8 @@ from lethe.forgetting.plan import PlannedFamily
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
 from lethe.forgetting.state import State
+
+_CLOCK = "set this machine's clock right, or withdraw it and enter it anew"
 
 
 def members(book: Ledger, run: Run) -> list[ForgetRequest]:
@@ -45,6 +48,9 @@ def not_going(workspace: Workspace) -> list[tuple[ForgetRequest, str]]:
             reasons.append((request, "it is on hold"))
         elif request.state == "received":
             reasons.append((request, "what forgetting.requires names is not established yet"))
+        elif request.state == "accepted" and request.is_ahead(datetime.now(UTC)):
+            when = f"{request.received:%Y-%m-%d %H:%M}"
+            reasons.append((request, f"it was received at {when}, which is to come; {_CLOCK}"))
     return reasons
 
 

@@ -56,14 +56,16 @@ def begin(
         follow_places(workspace)
         follow_merged(workspace)
         params = Params.read(workspace.params)
-        ready = [request for request in book.pending() if not request.on_hold]
+        at = now or datetime.now(UTC)
+        # Nothing could be signed of a request that was received later than it was completed: it waits, see ``aside``.
+        ready = [request for request in book.pending() if not request.on_hold and not request.is_ahead(at)]
         now_held = held_now(workspace, ready, reader)
         waiting = _with_something_left(workspace, params, book, ready, now_held)
         if not waiting:
             return None
         _drop_families_that_left(workspace, params)
         planned = plan(workspace, waiting, served(workspace), costs=Costs.read(workspace), reader=reader)
-        if scheduled and _may_wait(workspace, planned, now or datetime.now(UTC)):
+        if scheduled and _may_wait(workspace, planned, at):
             return None
         datasets = tuple(sorted({request.dataset for request in waiting}))
         epochs = {dataset: _without(workspace, params, dataset, waiting, reader) for dataset in datasets}

@@ -41,9 +41,11 @@ class DueSoon:
 
 
 def due_soon(workspace: Workspace, now: datetime | None = None) -> DueSoon | None:
-    """What of all that nobody has ended, be it failed or not yet accepted, is due within ``forgetting.lead_hours``."""
+    """What of all that nobody has ended, be it failed or not yet accepted, is due within ``forgetting.lead_hours``, or
+    was received by a clock that is wrong, whose due date then is too: that counts as due now."""
     now, lead = now or datetime.now(UTC), timedelta(hours=Params.read(workspace.params).forgetting.lead_hours)
-    near = [request.due for request in ledger(workspace).open() if request.due - now <= lead]
+    due = [now if request.is_ahead(now) else request.due for request in ledger(workspace).open()]
+    near = [date for date in due if date - now <= lead]
     return DueSoon(len(near), round((min(near) - now) / timedelta(hours=1), 1)) if near else None
 
 

@@ -49,6 +49,10 @@ DISTINCTIVE = 6
 """Least length in characters of an id that may be searched as text: shorter ones occur by chance."""
 
 
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""As far as clocks of two machines may differ, or one be set back, and nobody has to look at it."""
+
+
 @dataclass(frozen=True)
 class Held:
     """What there was of a subject when its request was accepted: rows, but for ``earlier``, which counts files."""
@@ -179,6 +183,10 @@ class ForgetRequest:
     def days_left(self, now: datetime | None = None) -> int:
         """Whole days until it is due; below 0 where it is overdue."""
         return (self.due - (now or datetime.now(UTC))) // timedelta(days=1)
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Whether it was received later than now: one of the two was told by a clock that is wrong."""
+        return self.received - now > CLOCKS_DIFFER
 
     def covers(self, user_ids: np.ndarray, item_ids: np.ndarray) -> np.ndarray:
         """[n] bool: which of the aligned raw ids the request is about; none once its subject is erased."""
