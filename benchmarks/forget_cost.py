@@ -22,7 +22,7 @@ from lethe.core.random import keyed_hash
 from lethe.core.workspace import Workspace
 from lethe.evaluation import evaluate_users
 from lethe.learning.ensemble import Ensemble
-from lethe.serving.package import write_package
+from lethe.serving.packing import write_package
 from lethe.tables.interactions import Interactions
 
 PROTOCOL = (

@@ -37,8 +37,8 @@ from lethe.models.parts.fold_in import SquareLossRows
 from lethe.serving import deploy
 from lethe.serving.deployment import Deployment
 from lethe.serving.hidden import publish
-from lethe.serving.package import write_package
 from lethe.serving.package_info import PackageInfo
+from lethe.serving.packing import write_package
 from lethe.serving.server import Server
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.ids import Ids

@@ -72,7 +72,7 @@ def test_a_key_holds_the_code_that_makes_what_it_names(built: Workspace) -> None
     [
         ("lethe.evaluation.contextual", {"evaluation"}),
         ("lethe.build.measuring", {"evaluation"}),
-        ("lethe.serving.package", {"package"}),
+        ("lethe.serving.packing", {"package"}),
         ("lethe.learning.aggregation.stacked", {"ensemble", "evaluation", "package"}),
         ("lethe.learning.slices", {"slice"}),
         ("lethe.learning.checkpoint", {"sub-model", "slice", "ensemble", "evaluation", "package"}),

@@ -22,7 +22,7 @@ from lethe.learning.aggregation.combine import read_sub_model, write_ensemble
 from lethe.learning.slices import write_slice
 from lethe.learning.sub_model import write_sub_model
 from lethe.models import MODELS
-from lethe.serving.package import write_package
+from lethe.serving.packing import write_package
 from tests.edits import Edit, edited, with_code, with_words
 
 WMF = MODELS["wmf"]

@@ -16,8 +16,8 @@ from lethe.core.workspace import Workspace
 from lethe.learning.ensemble import FactorEnsemble
 from lethe.models import rates
 from lethe.serving.hidden import publish
-from lethe.serving.package import write_package
 from lethe.serving.package_info import PackageInfo
+from lethe.serving.packing import write_package
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from tests.conftest import ROOT, taste_blocks

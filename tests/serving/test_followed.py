@@ -23,7 +23,8 @@ from lethe.serving.event import Event
 from lethe.serving.event_file import Named, keep_out
 from lethe.serving.events import Unavailable
 from lethe.serving.hidden import Everybody, HiddenUsers, publish
-from lethe.serving.package import Package, write_package
+from lethe.serving.package import Package
+from lethe.serving.packing import write_package
 from lethe.serving.sequences import Sequences
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions

@@ -18,7 +18,7 @@ from lethe.learning.training import train
 from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
 from lethe.models.parts.fold_in import FoldIn, RatingRows, SquareLossRows
-from lethe.serving.package import write_package
+from lethe.serving.packing import write_package
 from lethe.tables.catalogue import Catalogue
 from tests.cli.test_imports import HEAVY
 from tests.serving.conftest import ROWS, fixed_ensemble, package_info

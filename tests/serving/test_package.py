@@ -17,7 +17,8 @@ from lethe.learning.ensemble import NOTHING, Asked, Engine, FactorEnsemble
 from lethe.learning.training import train
 from lethe.learning.weighted import SubModel
 from lethe.models import MODELS, configure
-from lethe.serving.package import Package, write_package
+from lethe.serving.package import Package
+from lethe.serving.packing import write_package
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from tests.contract import BLOCK_ITEMS, checkerboard, table

@@ -20,7 +20,8 @@ from lethe.serving import deploy
 from lethe.serving.bentos import bento_folder, deployment_of
 from lethe.serving.deployment import Deployment
 from lethe.serving.hidden import HiddenUsers, publish
-from lethe.serving.package import Package, write_package
+from lethe.serving.package import Package
+from lethe.serving.packing import write_package
 from lethe.serving.shadow import Compared, compare, keep_limits
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions

@@ -13,7 +13,8 @@ from lethe.learning.ensemble import FactorEnsemble
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import BadRequest, Desk
 from lethe.serving.hidden import HiddenUsers, publish
-from lethe.serving.package import Package, write_package
+from lethe.serving.package import Package
+from lethe.serving.packing import write_package
 from lethe.serving.situations import FILE
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions

@@ -8,15 +8,14 @@ shard ──► sub-model ─┘        └─────► package
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from lethe.build.inputs import EnsembleInputs, EvaluationInputs, PackageInputs, SubModelInputs
+from lethe.build.material import Material
 from lethe.build.measuring import write_evaluation
-from lethe.build.recipe import Recipe
 from lethe.build.snapshot import keep
 from lethe.build.stored import artifact_store
 from lethe.config.evaluation import Evaluation
@@ -24,10 +23,9 @@ from lethe.config.params import Params
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.environment import code_digest, numeric_environment
 from lethe.core.random import Stream
-from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import guarantee
 from lethe.data.split import PARTS
-from lethe.errors import DataError, DeviceError
+from lethe.errors import DeviceError
 from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.combine import read_sub_model, write_ensemble
 from lethe.learning.device import CPU, fall_back, learns_on, worthwhile
@@ -37,11 +35,9 @@ from lethe.learning.sub_model import Lesson, write_sub_model
 from lethe.learning.training import progress_bar
 from lethe.models import MODELS, configure, rates
 from lethe.models.parts.base import Config
-from lethe.serving.package import write_package
 from lethe.serving.package_info import PackageInfo
+from lethe.serving.packing import write_package
 from lethe.tables.interactions import Interactions
-from lethe.tables.likes import are_likes, likes
-from lethe.tables.reader import Reader
 from lethe.tables.side_tables import SideTables, content_digest
 
 
@@ -61,88 +57,12 @@ class Portion:
         return "sub-model" if self.last else "slice"
 
 
-@dataclass(frozen=True)
-class Builder:
+class Builder(Material):
     """Builds what a recipe names from the data of a workspace; what an unchanged key already names is re-used."""
-
-    workspace: Workspace
-    recipe: Recipe
-    reader: Reader = field(default_factory=Reader, compare=False, repr=False)
 
     @property
     def store(self) -> ArtifactStore:
         return artifact_store(self.workspace)
-
-    def rows(self) -> Interactions:
-        """All that the model may learn."""
-        return likes(self.whole_rows(), self.recipe.positive)
-
-    def whole_rows(self) -> Interactions:
-        """The rows that the recipe is built from, dislikes too."""
-        return self.reader.interactions(self._rows_path)
-
-    @property
-    def _rows_path(self) -> Path:
-        return self.workspace.rows(self.recipe.dataset, self.recipe.rows)
-
-    def part(self, part: str) -> Interactions:
-        """What the model may learn, or is judged by, of a part of the split."""
-        return likes(self.whole_part(part), self.recipe.positive)
-
-    def whole_part(self, part: str) -> Interactions:
-        """All rows of a part of the split, dislikes too."""
-        return self.reader.interactions(self.workspace.split(self.recipe.dataset, part))
-
-    def _digest(self, path: Path) -> str:
-        """Of what may be learnt of a table."""
-        if self.recipe.positive is None:
-            return self.reader.digest(path)
-        return likes(self.reader.interactions(path), self.recipe.positive).digest()
-
-    def shard_names(self) -> list[str]:
-        """Names of the shards that hold rows, in order; an emptied shard trains nothing."""
-        folder = self.workspace.shards(self.recipe.dataset, self.recipe.laid_in)
-        names = sorted(path.stem for path in folder.glob("*.parquet") if self._holds_rows(path))
-        if not names:
-            raise DataError(f"{folder.relative_to(self.workspace.root)}: no shard holds a row; run lethe data repro")
-        return names
-
-    def _holds_rows(self, shard: Path) -> bool:
-        # Where every row counts, none has to be read.
-        if self.recipe.positive is None:
-            return self.reader.rows(shard) > 0
-        return bool(are_likes(self.reader.interactions(shard), self.recipe.positive).any())
-
-    def shard_path(self, name: str) -> Path:
-        return self.workspace.shards(self.recipe.dataset, self.recipe.laid_in) / f"{name}.parquet"
-
-    def shard(self, name: str) -> Interactions:
-        """What the model may learn of a shard."""
-        return likes(self.reader.interactions(self.shard_path(name)), self.recipe.positive)
-
-    def shard_side(self, name: str) -> SideTables:
-        return self.reader.side(self.workspace.shard_side(self.recipe.dataset, self.recipe.laid_in, name))
-
-    def slices(self, name: str) -> np.ndarray:
-        """The slice of each row of ``shard`` -> [n] int64; raises DataError where it was not laid in slices."""
-        path = self.shard_path(name)
-        slices = self.reader.slices(path)
-        if slices is None:
-            raise DataError(f"shard {name} of {self.recipe.laid_in}: column 'slice' is missing; run lethe data repro")
-        return slices[are_likes(self.reader.interactions(path), self.recipe.positive)]
-
-    def tables(self) -> dict[str, str]:
-        """Content digest of every table behind what is built here, as ``PackageInfo.tables`` names them."""
-        dataset, digest = self.recipe.dataset, self.reader.digest_beside
-        shards = sorted(self.workspace.shards(dataset, self.recipe.laid_in).glob("*.parquet"))
-        rows = {f"split/{part}": self.workspace.split(dataset, part) for part in PARTS}
-        if self.recipe.rows == "all":
-            rows = {"all": self._rows_path}
-        return {
-            "interactions": digest(self.workspace.interactions(dataset)),
-            **{name: self.reader.digest(path) for name, path in rows.items()},
-            **{f"shard/{path.stem}": digest(path) for path in shards},
-        }
 
     def sub_model(self, shard: str, device: str = "cpu") -> Artifact:
         """The sub-model of a shard: a function of its rows and side tables, its name, the model's config, the seed, and
@@ -231,7 +151,7 @@ class Builder:
         aggregator, model = AGGREGATORS[recipe.layout.aggregator], MODELS[recipe.model]
         artifacts = {name: self.store.get("sub-model", key) for name, key in sorted(sub_models.items())}
         inputs = EnsembleInputs(
-            data=self._digest(self._rows_path),
+            data=self.digest_of(self.rows_path),
             sub_models={name: artifact.digest for name, artifact in artifacts.items()},
             aggregator=recipe.layout.aggregator,
             config=recipe.aggregator,
@@ -269,7 +189,7 @@ class Builder:
         measures = evaluation.measures(ratings=rates(self.recipe.model))
         inputs = EvaluationInputs(
             ensemble=artifact.digest,
-            data={part: self._digest(self.workspace.split(self.recipe.dataset, part)) for part in PARTS},
+            data={part: self.digest_of(self.workspace.split(self.recipe.dataset, part)) for part in PARTS},
             measures=measures,
             code=code_digest(write_evaluation, MODELS[self.recipe.model]),
             environment={} if where.type == "cpu" else numeric_environment(where.type),
@@ -281,12 +201,6 @@ class Builder:
             return len(parts["train"])
 
         return self.store.make("evaluation", inputs.plain(), write)
-
-    def seen(self) -> Interactions:
-        """What is not recommended again: every row; of a build on the training part those that it isn't tested by."""
-        if self.recipe.rows == "all":
-            return self.whole_rows()
-        return Interactions.concatenate(self.whole_part("train"), self.whole_part("valid"))
 
     def package(self, ensemble: str, family: str, params: Params) -> Artifact:
         """What is registered and served: the ensemble (by key), the seen items, and where they came from."""

@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from lethe.core.arrays import map_arrays
-from lethe.core.canonical import canonical_json
 from lethe.errors import ArtifactError, DataError
 from lethe.learning.ensemble import Asked, Ensemble
 from lethe.models import MODELS, rates
@@ -28,9 +26,7 @@ from lethe.serving.choosing import ANYTHING, Choice, RawId, Recommendation, Scor
 from lethe.serving.event import Event
 from lethe.serving.package_info import PackageInfo
 from lethe.serving.sequences import Sequences, liked
-from lethe.serving.situations import Situations, popularity, read_situations, write_situations
-from lethe.tables.interactions import Interactions
-from lethe.tables.likes import likes
+from lethe.serving.situations import Situations, popularity, read_situations
 
 AT_ONCE = 2_000_000
 """Scores of a batch that a worker holds at once: 8 MB, whatever the catalogue. Memory of that size, once taken, stays
@@ -56,7 +52,7 @@ class Package:
 
     @classmethod
     def load(cls, folder: Path) -> Package:
-        """Read what ``write_package`` wrote; raises ArtifactError if a file is missing or not of a package."""
+        """Read what ``packing.write_package`` wrote; raises ArtifactError if a file is missing or not of a package."""
         try:
             seen = map_arrays(folder / "seen.safetensors")
             info = PackageInfo.model_validate_json((folder / "info.json").read_bytes())
@@ -279,26 +275,3 @@ class Package:
         shape = (len(self.indptr) - 1, len(self.counts))
         watchers = sp.csr_array((np.ones(len(self.items), np.float32), self.items, self.indptr), shape=shape).T.tocsr()
         return sp.diags_array(1 / np.sqrt(np.maximum(np.diff(watchers.indptr), 1)).astype(np.float32)) @ watchers
-
-
-def write_package(folder: Path, ensemble: Ensemble, seen: Interactions, info: PackageInfo) -> None:
-    """Write a package whose bytes are a function of the arguments; ``seen`` rows outside the catalogue are left out.
-
-    What a user dislikes is seen too, but makes nothing popular.
-    """
-    matrix = ensemble.catalogue.encode(seen)
-    liked = ensemble.catalogue.encode(likes(seen, info.positive))
-    pairs = matrix.csr()
-    pairs.sum_duplicates()
-    folder.mkdir(parents=True, exist_ok=True)
-    ensemble.save(folder / "ensemble")
-    arrays = {
-        "indptr": pairs.indptr.astype(np.int64),
-        "items": pairs.indices.astype(np.int64),
-        "counts": liked.item_counts,
-    }
-    if ensemble.ordered:
-        arrays |= Sequences.made(ensemble.catalogue, likes(seen, info.positive)).arrays()
-    save_file(arrays, folder / "seen.safetensors")
-    write_situations(folder, ensemble.catalogue, likes(seen, info.positive))
-    (folder / "info.json").write_bytes(canonical_json(info.plain()))
