@@ -18,6 +18,7 @@ from lethe.build.reports import read_reports
 from lethe.config.params import Params
 from lethe.console import charts
 from lethe.console.figures import over_time
+from lethe.console.rooms import ROOMS
 from lethe.core.envelope import PublicKey
 from lethe.core.workspace import Workspace
 from lethe.data.drift import write_drift
@@ -194,6 +195,20 @@ def test_drift_says_what_has_moved_and_what_was_not_compared(ann: Visitor, lived
     assert "Its gates have not compared it yet" in words(ann.get("/ui/drift"))
 
 
+def test_a_project_that_was_never_trained_has_all_pages(tiny: Workspace) -> None:
+    ben = visitor(tiny, "ben")
+    said = {path: words(ben.get(path)) for path in (room.path for room in ROOMS.values())}
+    assert "0 requests" in said["/ui/requests"]
+    assert "Nothing waits" in said["/ui/run"]
+    assert "No request has been completed yet" in said["/ui/certificates"]
+    for path in ("/ui/models", "/ui/try"):
+        assert "Nothing is promoted yet" in said[path]
+    assert "Its gates have not compared it yet" in said["/ui/drift"]
+    ben.get("/ui/requests/new")
+    refused = ben.post("/ui/requests/new", user=ASKING, dataset="tiny")
+    assert problem(refused).startswith("dataset: tiny has no data yet")
+
+
 # --- trying the service ------------------------------------------------------------------------------------------
 
 ANSWER = {
@@ -235,7 +250,7 @@ def test_the_service_is_tried_and_items_have_titles(lived: Workspace, service: l
     answer = ben.post("/ui/try", family="sharded", kind="user", user=OTHER, k="2", items="item-004\nitem-005")
     said = words(answer)
     assert re.search(r"1 item-001 The first of them taste model 1\.5000 2 item-002 – taste model 0\.5000", said)
-    assert "The model knows this person" in said
+    assert "from the model. The model knows this person." in said
     assert json.loads(service[0].content) == {
         "user_id": OTHER, "k": 2, "family": "sharded", "history": ["item-004", "item-005"]
     }  # fmt: skip

@@ -29,7 +29,7 @@ async def read_form(request: Request, most: int) -> Form:
     if kind.startswith("application/x-www-form-urlencoded"):
         content = b"".join([part async for part in _limited(request, most)])
         try:
-            return Form(dict(parse_qsl(content.decode(), keep_blank_values=True, strict_parsing=bool(content))))
+            return Form(dict(parse_qsl(content.decode("ascii"), keep_blank_values=True, errors="strict")))
         except ValueError:
             raise Malformed("form: must be a form in UTF-8") from None
     if not kind.startswith("multipart/form-data"):

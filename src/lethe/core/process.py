@@ -139,7 +139,9 @@ def start_flow(workspace: Workspace, name: str, output: Path) -> subprocess.Pope
     a log of the workspace, which is made anew."""
     command, around = _flow(workspace, name)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("wb") as said:
+    output.write_bytes(b"")
+    # To be added to: a forget run cuts a log that names somebody who is forgotten, be it its own.
+    with output.open("ab") as said:
         return subprocess.Popen(
             command,
             cwd=workspace.root,

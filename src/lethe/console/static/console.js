@@ -1,4 +1,4 @@
-// What the pages do beside htmx: printing, and what was refused goes away when something else is sent.
+// What the pages do beside htmx: printing, and what was said of the last thing goes away when the next one is sent.
 "use strict";
 for (const button of document.querySelectorAll("button.print")) {
   button.hidden = false;
@@ -7,6 +7,7 @@ for (const button of document.querySelectorAll("button.print")) {
 document.addEventListener("htmx:before:request", (event) => {
   if (event.target.closest("form[method=post]")) {
     document.querySelector("#problem").replaceChildren();
+    document.querySelector("#notice")?.remove();
   }
 });
 document.addEventListener("htmx:after:swap", () => {
