@@ -101,7 +101,8 @@ def log_in(page: playwright.Page, name: str) -> None:
     page.goto("/ui/login")
     page.keyboard.type(KEYS[name][1])
     page.keyboard.press("Enter")
-    page.wait_for_url(re.compile(r"/ui/(?!login)"))
+    # Until its scripts are there too: what is done before goes the way it goes without them.
+    page.wait_for_url(re.compile(r"/ui/(?!login)"), wait_until="load")
 
 
 def tab_to(page: playwright.Page, text: str, most: int = 60) -> None:
@@ -204,6 +205,7 @@ def test_the_list_follows_its_filters_and_a_request_is_ended_in_two_steps(
     page.select_option("#state", "completed")
     page.wait_for_selector("#list >> text=1 request,")
     page.select_option("#state", "received")
+    page.wait_for_selector("#list .state.received")
     page.click("#list tbody a >> nth=0")
     page.wait_for_selector("text=What may be done")
     page.click("summary >> text=Withdraw")
