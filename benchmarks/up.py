@@ -44,7 +44,7 @@ class Came(TypedDict):
 def measure(folder: Path) -> Came:
     """Start, wait for all, stop."""
     workspace, log = project(folder / "project"), folder / "up.log"
-    ports = {name: free_port() for name in ("PREFECT_PORT", *REPLICAS)}
+    ports = {name: free_port() for name in ("PREFECT_PORT", "LETHE_CONSOLE_PORT", *REPLICAS)}
     api, began = f"http://127.0.0.1:{ports['PREFECT_PORT']}/api", time.perf_counter()
     process = _start(workspace, ports, api, log)
     try:

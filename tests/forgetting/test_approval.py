@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -67,6 +69,24 @@ def test_an_approval_of_before_counts_only_if_it_was_anothers(asked: tuple[Works
     settings(workspace, requires=["identity", "approval"], four_eyes=True)
     assert intake.establish(workspace, id, "identity", "ann").state == "received", "ann's own approval is none"
     assert intake.establish(workspace, id, "approval", "ben").state == "accepted"
+
+
+def test_what_another_took_up_meanwhile_is_left_alone(
+    asked: tuple[Workspace, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, id = asked
+    look = intake._look
+
+    def slowly(*arguments: Any) -> Any:
+        """Between the looking and the accepting another console is faster."""
+        monkeypatch.setattr(intake, "_look", look)
+        intake.take_up(workspace)
+        return look(*arguments)
+
+    monkeypatch.setattr(intake, "_look", slowly)
+    assert intake.establish(workspace, id, "approval", "ben").state == "accepted"
+    states = [event.state for event in intake.ledger(workspace).events(id)]
+    assert states == ["received", "received", "accepted"]
 
 
 def test_four_eyes_without_an_approval_are_refused() -> None:

@@ -134,7 +134,8 @@ def take_up(workspace: Workspace) -> list[ForgetRequest]:
         mine = [request for request in ready if request.dataset == dataset]
         looked = _look(workspace, params, dataset, mine)
         held = {request.id: looked.held[request.subject] for request in mine}
-        done += book.accept(held, end=ending(workspace, params, book, looked.nothing))
+        # Another may have been faster: what it took up is left alone.
+        done += book.accept(held, end=ending(workspace, params, book, looked.nothing), since="received")
     return done
 
 

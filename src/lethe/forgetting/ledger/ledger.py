@@ -83,12 +83,21 @@ class Ledger(Store):
             self._log(connection, changes)
         return taken
 
-    def accept(self, held: Mapping[str, Held], *, end: Ending = lambda _: None, actor: str = "") -> list[ForgetRequest]:
+    def accept(
+        self,
+        held: Mapping[str, Held],
+        *,
+        end: Ending = lambda _: None,
+        actor: str = "",
+        since: State | None = None,
+    ) -> list[ForgetRequest]:
         """Accept requests that were only received, or that failed, with what is held of each now {id: held}, or ``end``
-        them where that is nothing."""
+        them where that is nothing. With ``since``, those that have left that state meanwhile are left alone."""
         with self.change() as connection:
             changes = []
             for id, old in rows(connection, held).items():
+                if since is not None and old.state != since:
+                    continue
                 _must_lead_to(old, "accepted")
                 new = _decided(replace(old, held=held[id], failure=None), end)
                 changes.append((new, _said_of(new) | _by(actor)))
