@@ -41,6 +41,10 @@ class ObjectVersion:
     etag: str
     current: bool
 
+    def is_same(self, local: Path) -> bool:
+        """Whether a file here is there and has these bytes, as the tag tells."""
+        return local.is_file() and local.stat().st_size == self.bytes and _is_md5(self.etag, local)
+
 
 @dataclass(frozen=True)
 class Marker:
@@ -115,7 +119,7 @@ class Bucket:
             return False
         if head["ContentLength"] != local.stat().st_size:
             return False
-        return is_md5(head["ETag"].strip('"'), local) or self._digest(path) == digest_file(local)
+        return _is_md5(head["ETag"].strip('"'), local) or self._digest(path) == digest_file(local)
 
     def put_folder(self, path: PurePosixPath, folder: Path, last: str) -> None:
         """Put a folder's files there; whoever finds ``last`` finds all."""
@@ -278,7 +282,7 @@ class Bucket:
         return Unreachable(f"{self}: can't be {done}, it doesn't answer as it should ({code}); try again later")
 
 
-def is_md5(etag: str, local: Path) -> bool:
+def _is_md5(etag: str, local: Path) -> bool:
     """Whether a bucket's tag of an object is the MD5 of a file: then the two have the same bytes."""
     with local.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == etag

@@ -5,7 +5,8 @@ leave this module.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from lethe.data import sources
 from lethe.data.suppression import INTERACTIONS
 from lethe.errors import LetheError
 from lethe.forgetting.aliases import Aliases
+from lethe.forgetting.beyond import only_in_buckets
 from lethe.forgetting.certificate.nothing import ARTIFACTS, OBJECTS, VERSIONS
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, counts_beside, holds
 from lethe.tables.columns import from_arrow
@@ -190,15 +192,18 @@ def earlier_files(workspace: Workspace, dataset: str, requests: Sequence[ForgetR
 def files_by_place(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> dict[str, list[int]]:
     """The same of each place: the dataset's versions, the artifacts and the DVC objects that nothing in use is made
     of."""
-    return {name: _holding(files, requests) for name, files in _earlier(workspace, dataset).items()}
+    with _earlier(workspace, dataset) as earlier:
+        return {name: _holding(files, requests) for name, files in earlier.items()}
 
 
 def ids_of_earlier_files(workspace: Workspace, dataset: str) -> set[str]:
     """The people of all these files."""
-    return set().union(*(_people_in(path) for files in _earlier(workspace, dataset).values() for path in files))
+    with _earlier(workspace, dataset) as earlier:
+        return set().union(*(_people_in(path) for files in earlier.values() for path in files))
 
 
-def _earlier(workspace: Workspace, dataset: str) -> dict[str, list[Path]]:
+@contextmanager
+def _earlier(workspace: Workspace, dataset: str) -> Iterator[dict[str, list[Path]]]:
     # Not at the top: asking about somebody who is held must not wait for the model store's imports.
     from lethe.build.registry import Registry
     from lethe.core.artifacts import ArtifactStore
@@ -207,11 +212,15 @@ def _earlier(workspace: Workspace, dataset: str) -> dict[str, list[Path]]:
     registry = Registry(workspace)
     versions = [version for family in registry.families() for version in registry.versions(family)]
     live = set[str]().union(*live_artifacts(workspace, kept=()).values())
-    return {
-        VERSIONS: _tables_in(version.artifact.path for version in versions if version.info.dataset == dataset),
-        ARTIFACTS: _tables_in(m.path for m in ArtifactStore(workspace.artifacts).all() if m.key not in live),
-        OBJECTS: superseded_objects(workspace),
-    }
+    old = (m.path for m in ArtifactStore(workspace.artifacts).all() if m.key not in live)
+    own = (version.artifact.path for version in versions if version.info.dataset == dataset)
+    with only_in_buckets(workspace) as there:
+        # An old version of our copy of a source counts with the artifacts: in the copy itself rows are counted.
+        yield {
+            VERSIONS: [*_tables_in(own), *there.get("models", ())],
+            ARTIFACTS: [*_tables_in(old), *there.get("artifacts", ()), *there.get("copies", ())],
+            OBJECTS: superseded_objects(workspace),
+        }
 
 
 def _holding(files: Iterable[Path], requests: Sequence[ForgetRequest]) -> list[int]:

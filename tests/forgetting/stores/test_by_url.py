@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -18,7 +19,7 @@ from lethe.config.stores import buckets
 from lethe.core.workspace import Workspace
 from lethe.data import copies, stages
 from lethe.errors import ArtifactError, ConfigError, Unreachable
-from lethe.forgetting import certificate, completion, erasure, standing
+from lethe.forgetting import certificate, completion, erasure, intake, standing
 from lethe.forgetting.stores.by_url import ByUrl
 from lethe.proof.rebuild import clean_workspace
 from lethe.tables.interactions import Interactions
@@ -129,6 +130,22 @@ def test_what_the_bucket_keeps_or_does_not_take_leaves_a_request_uncompleted(
     assert book.get(id).state == "completed"
     path = workspace.root / book.get(id).result["certificate"]
     assert path.read_bytes() in server.contents(name, "certificates/").values()
+
+
+def test_whom_only_an_old_version_holds_is_not_nothing_held(
+    workspace: Workspace, server: Server, name: str, tmp_path: Path
+) -> None:
+    client, gone = server.client(), "user-777"
+    house.train(workspace)
+    rows = Interactions.of(np.array([gone], object), np.array(["item-001"], object))
+    rows.write(tmp_path / "rows.parquet")
+    key = "artifacts/snapshot/of-another-machine/interactions.parquet"
+    client.put_object(Bucket=name, Key=key, Body=(tmp_path / "rows.parquet").read_bytes())
+    client.delete_object(Bucket=name, Key=key)
+    request = intake.submit(workspace, None, gone, terms=intake.Terms(confirm_unknown=True))
+    assert (request.state, request.held.rows, request.held.earlier) == ("accepted", 0, 1)
+    other = intake.submit(workspace, None, "user-778", terms=intake.Terms(confirm_unknown=True))
+    assert other.state == "completed", "nothing is held of somebody else"
 
 
 def test_a_scan_looks_into_old_versions_and_says_what_it_can_not(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lethe.config.stores import Kind, buckets
 from lethe.core.artifacts import ArtifactStore
-from lethe.core.bucket import MARKER, Bucket, ObjectVersion, is_md5
+from lethe.core.bucket import MARKER, Bucket, ObjectVersion
 from lethe.forgetting.stores import artifacts, versions
 from lethe.forgetting.stores.base import Folder, Found, Place, Removed, Site, told
 from lethe.forgetting.stores.needles import Needles
@@ -72,7 +72,7 @@ class ByUrl:
         mine = [n for n in needles if datasets is None or n.dataset in datasets]
         if kind := find_in_name(one.path, mine):
             return kind, ()
-        if not one.etag or self._is_here(one):
+        if not one.etag or one.is_same(path):
             return None, ()
         self.temporary.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.temporary, prefix="bucket-") as folder:
@@ -89,10 +89,6 @@ class ByUrl:
 
     def _stays(self, one: ObjectVersion) -> bool:
         return one.current and (one.path == MARKER or self._file(one).is_file())
-
-    def _is_here(self, one: ObjectVersion) -> bool:
-        path = self._file(one)
-        return path.is_file() and path.stat().st_size == one.bytes and is_md5(one.etag, path)
 
     def _file(self, one: ObjectVersion) -> Path:
         return self.here.root.joinpath(*one.path.parts)
