@@ -191,6 +191,11 @@ def model_row(
     return Row(label, run, decides, baseline, max_seeds, note, spent=spent(split.dataset, settings or model))
 
 
+def searched_rows(split: Split, models: Mapping[str, str], **options: Any) -> list[Row]:
+    """Rows of {label: model} whose settings have been searched: a baseline's defaults alone say nothing of it."""
+    return [model_row(label, model, split, **options) for label, model in models.items() if tuned(split.dataset, model)]
+
+
 def ranked(
     split: Split,
     scores: Callable[[np.ndarray, dict[str, np.ndarray]], np.ndarray],

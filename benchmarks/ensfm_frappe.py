@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.collaborative import RANKING, Split, model_row, ranked
-from benchmarks.ensfm_ml1m import COLUMNS, CUTOFFS
+from benchmarks.collaborative import RANKING, Split, model_row, ranked, searched_rows
+from benchmarks.ensfm_ml1m import COLUMNS, CUTOFFS, METRICS, OTHERS
 from benchmarks.side_data import frappe
 from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest
@@ -55,11 +55,8 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
 
 def rows(data_dir: Path) -> list[Row]:
     split = frappe(data_dir)
-    modelled = [
-        model_row(label, model, split, cutoffs=CUTOFFS, metrics=("hr", "ndcg"), **options)
-        for label, model, options in _ROWS
-    ]
-    return [*modelled[:2], own_history(split), *modelled[2:]]
+    modelled = [model_row(label, model, split, **METRICS, **options) for label, model, options in _ROWS]
+    return [*modelled[:2], own_history(split), *modelled[2:], *searched_rows(split, OTHERS, **METRICS)]
 
 
 def own_history(split: Split) -> Row:

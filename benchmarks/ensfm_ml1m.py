@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.collaborative import model_row
+from benchmarks.collaborative import model_row, searched_rows
 from benchmarks.side_data import ml1m_features
 from benchmarks.table import Row
 
@@ -31,6 +31,9 @@ PUBLISHED = {
     }.items()
 }
 
+METRICS: dict[str, Any] = {"cutoffs": CUTOFFS, "metrics": ("hr", "ndcg")}
+OTHERS = {"FM": "fm", "DeepFM": "deepfm", "NFM": "nfm", "ONCF": "convncf", "CFM": "cfm"}
+"""The paper's other baselines."""
 _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("MostPop", "mostpop", {}),
     ("MostPop, seen items kept", "mostpop", {"masked": False, "note": "items of train stay candidates"}),
@@ -46,7 +49,5 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
 
 def rows(data_dir: Path) -> list[Row]:
     split = ml1m_features(data_dir)
-    return [
-        model_row(label, model, split, cutoffs=CUTOFFS, metrics=("hr", "ndcg"), **options)
-        for label, model, options in _ROWS
-    ]
+    made = [model_row(label, model, split, **METRICS, **options) for label, model, options in _ROWS]
+    return [*made, *searched_rows(split, OTHERS, **METRICS)]

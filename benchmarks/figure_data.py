@@ -9,15 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from benchmarks import lfm_ml1m, ralst_ml1m, side_data
 from benchmarks.collaborative import RANKING, TIMED, Split, newest_parts, ranked, read_part, read_split, score
 from benchmarks.lfm_ml1m import predictor
-from lethe.config.dataset import RandomSplit
-from lethe.core.random import Stream
-from lethe.data.split import split
-from lethe.errors import ConfigError, DataError
+from lethe.errors import ConfigError
 from lethe.evaluation import evaluate_users
 from lethe.evaluation.rating import evaluate_ratings
 from lethe.models.parts.base import Model
@@ -134,12 +130,7 @@ def _ml1m_ratings(data_dir: Path) -> Bench:
 
 
 def _anime_ratings(data_dir: Path) -> Bench:
-    path = data_dir / "anime-5k" / "ratings.parquet"
-    if not path.is_file():
-        raise DataError(f"--data-dir: {path} is not there; name the folder that holds anime-5k/ratings.parquet")
-    table = pq.read_table(path, columns=["user", "item", "rating"])
-    everything = Interactions.of(*(table[name].to_numpy() for name in table.column_names))
-    parts = split(everything, RandomSplit(valid=0.2, test=0.0), Stream(0)("benchmark", "anime-5k"))
+    parts = side_data.anime_ratings(data_dir)
     return of_ratings("80/20 at random by key, one split for all seeds", parts["train"], parts["valid"])
 
 

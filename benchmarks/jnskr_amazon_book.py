@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.collaborative import model_row
+from benchmarks.collaborative import model_row, searched_rows
 from benchmarks.side_data import amazon_book
 from benchmarks.table import Row
 
@@ -45,9 +45,19 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
+_OTHERS = {
+    "NCF": "neumf",
+    "NFM": "nfm",
+    "CKE": "cke",
+    "CFKG": "cfkg",
+    "RippleNet": "ripplenet",
+    "KGAT": "kgat",
+}
+"""The paper's other baselines."""
+
+
 def rows(data_dir: Path) -> list[Row]:
     split = amazon_book(data_dir)
-    return [
-        model_row(label, model, split, cutoffs=CUTOFFS, metrics=("recall", "ndcg_kgat", "ndcg"), **options)
-        for label, model, options in _ROWS
-    ]
+    metrics: dict[str, Any] = {"cutoffs": CUTOFFS, "metrics": ("recall", "ndcg_kgat", "ndcg")}
+    made = [model_row(label, model, split, **metrics, **options) for label, model, options in _ROWS]
+    return [*made, *searched_rows(split, _OTHERS, **metrics)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.collaborative import RANKING, Split, model_row, ranked, tuned
+from benchmarks.collaborative import RANKING, Split, model_row, ranked, searched_rows, tuned
 from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest
 
@@ -40,6 +40,12 @@ def headline_rows(split: Split) -> list[Row]:
     made += [model_row(label, model, split, **METRICS, baseline=False, note=note) for label, model, note in ours]
     note = "union of the behaviours, each with its weight, by the exact solver"
     return [*made, model_row("Collective", "collective-behaviours", split, **METRICS, baseline=False, note=note)]
+
+
+def sampled_rows(split: Split) -> list[Row]:
+    """The papers' other baselines: of purchases alone, and of all behaviours."""
+    models = {"ExpoMF": "expomf", "NCF": "neumf", "CMF": "cmf", "MC-BPR": "mc-bpr", "NMTR": "nmtr"}
+    return searched_rows(split, models, **METRICS)
 
 
 def subset_rows(split: Split, subsets: Sequence[Sequence[str]]) -> list[Row]:

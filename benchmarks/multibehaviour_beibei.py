@@ -28,4 +28,5 @@ PUBLISHED = {
 
 
 def rows(data_dir: Path) -> list[Row]:
-    return multibehaviour.headline_rows(purchases(data_dir, DATASET))
+    split = purchases(data_dir, DATASET)
+    return [*multibehaviour.headline_rows(split), *multibehaviour.sampled_rows(split)]

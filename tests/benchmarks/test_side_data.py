@@ -103,3 +103,48 @@ def test_the_frappe_table_runs_its_counted_rows(data_dir: Path) -> None:
     results = run_table(table, 1, None, lambda line: None)
     assert results["Own history"][0].metrics["hr@5"] == 1.0
     assert ensfm_frappe.PUBLISHED["ENSFM"]["hr@10"] == 0.7118
+
+
+def test_ciao_is_split_anew_one_row_out_of_three_and_more(tmp_path: Path) -> None:
+    # Users 0 to 19 have three rows, 20 to 29 two.
+    pairs = [(user, item) for user in range(30) for item in range(3 if user < 20 else 2)]
+    for part, own in (("train", pairs[::2]), ("valid", pairs[1::4]), ("test", pairs[3::4])):
+        write(tmp_path / "ciao-eatnn", part, user=[u for u, _ in own], item=[i for _, i in own])
+    split = side_data.ciao_one_out(tmp_path)
+    assert split.valid is not None
+    held = [list(part.user_ids) for part in (split.test, split.valid)]
+    assert held == [list(range(20))] * 2
+    parts = [set(zip(part.user_ids, part.item_ids, strict=True)) for part in (split.train, split.valid, split.test)]
+    assert set.union(*parts) == set(pairs)
+    assert sum(map(len, parts)) == len(pairs)
+    # By key, not always the first or the last.
+    assert len(set(split.test.item_ids)) == 3
+
+
+def test_anime_ratings_are_tuned_on_a_part_of_what_the_table_learns_from(tmp_path: Path) -> None:
+    generator = np.random.default_rng(3)
+    pairs = np.argwhere(generator.random((40, 20)) < 0.5)
+    write(
+        tmp_path / "anime-5k",
+        "ratings",
+        user=pairs[:, 0],
+        item=pairs[:, 1],
+        rating=generator.integers(1, 11, len(pairs)),
+    )
+    learnt = side_data.anime_ratings(tmp_path)["train"]
+    rows, valid = side_data.anime_rows(tmp_path, "anime-5k")
+    assert len(rows) + len(valid) == len(learnt) < len(pairs)
+    (result,) = run_table(Table.load("anime", tmp_path).only(["LFM, defaults"]), 1, None, lambda line: None).values()
+    metrics = result[0].metrics
+    assert metrics["rmse"] ** 2 == pytest.approx(metrics["mse"])
+    # It has learnt of these.
+    assert metrics["mse on train"] < metrics["mse"]
+
+
+def test_baselines_whose_settings_were_never_searched_have_no_row(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collaborative, "tuned", lambda dataset, model: {"reg": 0.1} if model == "fm" else {})
+    labels = [row.model for row in Table.load("ensfm-frappe", data_dir).rows]
+    assert "FM" in labels
+    assert not {"NFM", "DeepFM", "CFM", "ONCF"} & set(labels)
