@@ -38,6 +38,7 @@ TABLES = (
     "anime",
     "enmf-ciao",
     "receraser-ml1m",
+    "bad-data",
     "aggregators",
     "partitions",
     "num-shards",
