@@ -47,6 +47,7 @@ TABLES = (
     "ralst-ml1m",
     "seconds-to-best",
     "eatnn-ciao",
+    "eatnn-attention",
     "multibehaviour-taobao-mb",
     "multibehaviour-taobao-mb-clean",
     "multibehaviour-beibei",
