@@ -20,12 +20,12 @@ from lethe.evaluation import evaluate_users, rank_users
 from lethe.learning.ensemble import Ensemble
 from lethe.tables.interactions import Interactions
 
-FAKES, EACH, PROMOTED = 604, 100, 20
-"""Fake users, a tenth of the real ones; rows of each; of those the same items for all."""
+FAKES, EACH, PROMOTED, POPULAR = 1208, 60, 10, 200
+"""Fake users, a fifth of the real ones; rows of each; of those the same items for all; items that the others are of."""
 PROTOCOL = (
     f"MovieLens-1M, split of the RecEraser paper. Bad data: {FAKES} users with {EACH} rows each, who all have the same"
-    f" {PROMOTED} of the rarest fifth of the items, to promote them, and others at random, to hide. Never had: built"
-    " without them. With: built with them. Forgotten: their rows are removed and what they touched is built again,"
+    f" {PROMOTED} of the rarest fifth of the items, to promote them, and others of the {POPULAR} that most have, to be"
+    " like many. Never had: built without them. With: built with them. Forgotten: their rows are removed and what they touched is built again,"
     " sub-models that are untouched are kept. Recall and NDCG are of the real users' test rows; promoted is the share"
     " of the places of their lists of 20 that the promoted items take; differing is how many artifacts of the forgotten"
     " build have other bytes than those never had, each built in a folder of its own. Settings are those of"
@@ -58,9 +58,9 @@ def fakes(real: Interactions) -> Interactions:
     items, counts = np.unique(real.item_ids, return_counts=True)
     rare = items[np.argsort(counts, kind="stable")][: len(items) // 5]
     promoted = generator.choice(rare, PROMOTED, replace=False)
-    others = np.setdiff1d(items, promoted)
+    popular = np.setdiff1d(items[np.argsort(-counts, kind="stable")][:POPULAR], promoted)
     users = int(real.user_ids.max()) + 1 + np.arange(FAKES)
-    hidden = [generator.choice(others, EACH - PROMOTED, replace=False) for _ in users]
+    hidden = [generator.choice(popular, EACH - PROMOTED, replace=False) for _ in users]
     return Interactions.of(np.repeat(users, EACH), np.concatenate([np.concatenate([promoted, own]) for own in hidden]))
 
 

@@ -53,7 +53,7 @@ BASELINES = ("SISA", "GraphEraser")
 
 
 GRID: dict[str, dict[str, tuple[float, ...]]] = {
-    "bpr": {"model.reg": (0.03, 0.1, 0.3), "model.learning_rate": (0.03,), "model.epochs": (40, 80, 500)},
+    "bpr": {"model.reg": (0.03, 0.1, 0.3), "model.learning_rate": (0.03,), "model.epochs": (80, 400, 800)},
     "lightgcn": {"model.dropout": (0.5, 0.7, 0.8, 0.9), "model.negative_weight": (0.03, 0.1)},
     "wmf": {"model.dropout": (0.3, 0.5, 0.7, 0.8, 0.9), "model.negative_weight": (0.03, 0.1, 0.4)},
     "mean": {},

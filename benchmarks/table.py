@@ -39,6 +39,7 @@ TABLES = (
     "enmf-ciao",
     "receraser-ml1m",
     "bad-data",
+    "attribute-inference",
     "aggregators",
     "partitions",
     "num-shards",

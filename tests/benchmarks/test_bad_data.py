@@ -20,7 +20,7 @@ from lethe.tables.interactions import Interactions
 @pytest.fixture
 def clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Split:
     monkeypatch.setattr(sharded, "ROOMS", tmp_path / "rooms")
-    for name, value in {"FAKES": 12, "EACH": 6, "PROMOTED": 3}.items():
+    for name, value in {"FAKES": 12, "EACH": 6, "PROMOTED": 3, "POPULAR": 20}.items():
         monkeypatch.setattr(bad_data, name, value)
     generator = np.random.default_rng(4)
     chance = np.where(np.arange(40) < 15, 0.1, 0.5)
@@ -36,6 +36,7 @@ def test_fakes_are_new_users_who_all_have_the_same_rare_items(clean: Split) -> N
     promoted = bad_data._promoted(bad)
     assert len(promoted) == 3
     assert set(promoted) <= set(range(15))
+    assert set(bad.item_ids) - set(promoted) <= set(range(15, 40))
 
 
 def test_what_is_forgotten_is_as_if_it_never_was(clean: Split, monkeypatch: pytest.MonkeyPatch) -> None:
