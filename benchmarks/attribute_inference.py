@@ -80,14 +80,16 @@ def lists(model: Model, seen: np.ndarray) -> np.ndarray:
 def inferred(seen: np.ndarray, truth: np.ndarray, folds: np.ndarray, ridge: float) -> np.ndarray:
     """A score of each user [U] from what is seen of them [U, f], by the others of whom the truth [U] is known."""
     scale = np.linalg.norm(seen, axis=1, keepdims=True)
-    unit = seen / np.where(scale > 0, scale, 1)
+    unit = (seen / np.where(scale > 0, scale, 1)).astype(np.float32)
     scores = np.zeros(len(seen))
     for fold in range(FOLDS):
         known = folds != fold
         centre, share = unit[known].mean(axis=0), truth[known].mean()
         features = unit[known] - centre
         gram = features.T @ features
-        weights = np.linalg.solve(gram + ridge * np.eye(len(gram)), features.T @ (truth[known] - share))
+        weights = np.linalg.solve(
+            gram + ridge * np.eye(len(gram), dtype=np.float32), features.T @ (truth[known] - share).astype(np.float32)
+        )
         scores[~known] = share + (unit[~known] - centre) @ weights
     return scores
 

@@ -25,11 +25,11 @@ FAKES, EACH, PROMOTED, POPULAR = 1208, 60, 10, 200
 PROTOCOL = (
     f"MovieLens-1M, split of the RecEraser paper. Bad data: {FAKES} users with {EACH} rows each, who all have the same"
     f" {PROMOTED} of the rarest fifth of the items, to promote them, and others of the {POPULAR} that most have, to be"
-    " like many. Never had: built without them. With: built with them. Forgotten: their rows are removed and what they touched is built again,"
-    " sub-models that are untouched are kept. Recall and NDCG are of the real users' test rows; promoted is the share"
-    " of the places of their lists of 20 that the promoted items take; differing is how many artifacts of the forgotten"
-    " build have other bytes than those never had, each built in a folder of its own. Settings are those of"
-    " receraser-ml1m. Baseline is what never had the data."
+    " like many. Never had: built without them. With: built with them. Forgotten: their rows are removed and what they"
+    " touched is built again, sub-models that are untouched are kept. Recall and NDCG are of the real users' test rows;"
+    " promoted is the share of the places of their lists of 20 that the promoted items take; differing is how many"
+    " artifacts of the forgotten build have other bytes than those never had, each built in a folder of its own."
+    " Settings are those of receraser-ml1m. Baseline is what never had the data."
 )
 PUBLISHED = columns("recall@20", "ndcg@20", "promoted", "differing")
 KINDS = {

@@ -47,7 +47,7 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("ItemKNN", "item-knn", _FIXED),
     ("BPR", "bpr", {}),
     ("WMF", "wmf", {"settings": "wmf-l2", "note": "alternating least squares with L2, no dropout"}),
-    ("ExpoMF", "expomf", _SLOW),
+    ("ExpoMF", "expomf", {}),
     ("GMF", "gmf", _SLOW),
     ("NCF", "neumf", _SLOW),
     ("ConvNCF", "convncf", _SLOW),

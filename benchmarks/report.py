@@ -16,7 +16,10 @@ from lethe.core.environment import numeric_environment
 from lethe.core.files import write_whole
 from lethe.evaluation.significance import holm, mixed_t_test
 
-COSTS = ("cold_users", "cold_items", "shards/user", "shards touched", "largest shard", "epochs to best")
+COSTS = (
+    *("cold_users", "cold_items", "shards/user", "shards touched", "largest shard", "epochs to best"),
+    *("promoted", "differing"),
+)
 """Counted rather than measured, so never tested; less is better, as of errors. Of all other metrics more is."""
 LEVEL = 0.01
 """Of significance, after Holm's correction over all that a table prints of its tests."""
