@@ -217,12 +217,17 @@ def _cell(row: dict[str, Any], metric: str, best: bool, mark: str) -> str:
     if mark:
         text += f" {mark}"
     if figures["published"] is not None:
-        text += f" / {_short(figures['published'])} ({figures['difference']:+.4f})".replace("0.", ".")
+        text += f" / {_short(figures['published'])} ({_signed(figures['difference'])})"
     return text
 
 
 def _short(value: float) -> str:
     return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
+
+
+def _signed(value: float) -> str:
+    text = f"{value:+.4f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
 def write_report(report: dict[str, Any], text: str, folder: Path) -> None:

@@ -190,6 +190,17 @@ def test_of_errors_the_best_is_the_least() -> None:
     assert report["rows"][0]["metrics"]["rmse"]["p"] < 0.05
 
 
+def test_differences_keep_their_digits() -> None:
+    rows = [
+        Row("A", lambda seed: Result({"mse": 1.58}, 1.0), {}),
+        Row("B", lambda seed: Result({"mse": 0.25}, 1.0), {}),
+    ]
+    chosen = Table("anime", "", {"A": {"mse": 11.74}, "B": {"mse": 0.5}}, rows)
+    text = markdown(summarise(chosen, run_table(chosen, 1, None, lambda line: None), ""), chosen.published)
+    assert "1.5800 / 11.7400 (-10.1600)" in text
+    assert ".2500** / .5000 (-.2500)" in text
+
+
 def test_each_base_has_a_best_baseline_of_its_own_and_costs_are_not_tested() -> None:
     def of(name: str, base: str, value: float, cost: float, baseline: bool = True) -> Row:
         made = lambda seed: Result({"recall@5": value * (1 + seed / 1000), "shards/user": cost}, 1.0)  # noqa: E731
