@@ -1,114 +1,78 @@
-"""Partitions at scale: seconds and peak memory of laying made interactions into shards, each in a process of its own.
+"""From a log of a million to a hundred million made interactions: every data stage, the gates, a model, a deletion.
 
-``python -m benchmarks.scale FOLDER PARTITION`` is that process; ``measure`` starts one for each and reads its figures.
+Each step runs in a process of its own (``benchmarks.scale_steps``). What was measured is kept beside the data, so that
+a measurement that was stopped is resumed at its next step.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
-from lethe.config.sharding import Balance
-from lethe.core.random import Stream
-from lethe.data.partition import PARTITIONS
-from lethe.data.stages import pretrain
-from lethe.tables.catalogue import Catalogue
-from lethe.tables.interactions import Interactions
+from benchmarks.scale_log import write_log
+from benchmarks.scale_steps import DATASET, DIM, SHARDING, STEPS, SWEEPS
+from lethe.core.environment import numeric_environment
 
-NUM_SHARDS, SLACK = 10, 1.2
-PROTOCOL = (
-    "Made interactions, log-normal activity of users and Zipf popularity of items, laid into 10 shards, slack 1.2, one"
-    " thread, each in a process of its own: seconds of the processor and peak memory of the whole process, reading the"
-    " rows included. The balanced partitions and BEKM begin from one set of embeddings (the row of that name; WMF)."
-)
+SIZES = (1_000_000, 10_000_000, 100_000_000)
+ROWS_A_USER, ROWS_AN_ITEM, NUM_SHARDS = 10, 100, 10
+LIMIT_MIB, LIMIT_EXPONENT = 4096, 1.1
+DATA = ("source", "ingest", "split", "assign", "shards")
+"""What lies between a source and its shards."""
+Figures = dict[str, Any]
 
 
-def made_rows(count: int, seed: int = 7) -> Interactions:
-    """``count`` distinct interactions: 140 a user and 1,000 an item on average."""
-    generator = np.random.default_rng(seed)
-    num_users, num_items = max(count // 140, 1), max(count // 1000, 200)
-    activity = generator.lognormal(4.4, 1.05, num_users)
-    popularity = np.cumsum(1 / np.arange(10, num_items + 10) ** 0.8)
-    pairs = np.empty(0, np.int64)
-    while len(pairs) < count:
-        per_user = np.ceil(activity * (count - len(pairs)) * 1.2 / activity.sum()).astype(np.int64)
-        users = np.repeat(np.arange(num_users), per_user)
-        items = np.searchsorted(popularity, generator.random(len(users)) * popularity[-1])
-        pairs = np.unique(np.concatenate([pairs, users * num_items + np.minimum(items, num_items - 1)]))
-    pairs = np.sort(generator.choice(pairs, count, replace=False))
-    return Interactions.of(pairs // num_items, pairs % num_items)
+def params_of(folder: Path) -> None:
+    """One dataset, one sharding."""
+    columns = {"user": "user", "item": "item", "rating": "rating", "timestamp": "time"}
+    source = {"kind": "table", "path": "log.parquet", "columns": columns}
+    params = {
+        "seed": 1,
+        "pipeline": {"datasets": [DATASET], "shardings": [SHARDING]},
+        "datasets": {DATASET: {"source": source, "duplicates": "latest"}},
+        "shardings": {SHARDING: {"partition": SHARDING, "num_shards": NUM_SHARDS, "aggregator": "mean"}},
+        "families": {"one": {"dataset": DATASET, "candidates": [{"model": "wmf", "sharding": SHARDING}]}},
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
-def measure(rows: int, folder: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """One figure a partition, the embeddings first."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "rows.parquet"
-    if not path.is_file():
-        made_rows(rows).write(path)
-    found = []
-    for name in ("embeddings", *PARTITIONS):
-        command = [sys.executable, "-m", "benchmarks.scale", str(folder), name]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-        say(f"partition-scale  {name}  {found[-1]['seconds']:.1f} s  {found[-1]['peak_mib']:.0f} MiB")
-    return found
+def measure(size: int, folder: Path, say: Callable[[str], None]) -> list[Figures]:
+    """Figures of each step of a size."""
+    made, figures = folder / "log.parquet", list[Figures]()
+    if not made.is_file():
+        part = folder / "part.parquet"
+        write_log(part, size, size // ROWS_A_USER, size // ROWS_AN_ITEM)
+        part.replace(made)
+        params_of(folder)
+    for step in STEPS:
+        kept = folder / "figures" / f"{step}.json"
+        if not kept.is_file():
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_text(json.dumps(_run(folder, step)))
+        figures.append({"size": size, **json.loads(kept.read_text())})
+        say(_line(figures[-1]))
+    return figures
 
 
-def report(rows: int, figures: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
-    lines = [
-        "# partition-scale",
-        "",
-        PROTOCOL,
-        "",
-        f"Command: `{command}`: {figures[0]['rows']:,} rows.",
-        "",
-        "| partition | seconds | peak MiB | largest shard / mean |",
-        "| --- | --- | --- | --- |",
-        *(f"| {f['name']} | {f['seconds']:.1f} | {f['peak_mib']:.0f} | {f['largest'] or '–'} |" for f in figures),
-    ]
-    made = {"table": "partition-scale", "protocol": PROTOCOL, "command": command, "asked": rows, "rows": figures}
-    return made, "\n".join(lines) + "\n"
+def _run(folder: Path, step: str) -> Figures:
+    command = [sys.executable, "-m", "benchmarks.scale_steps", str(folder), step]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def lay(folder: Path, name: str) -> dict[str, Any]:
-    rows = Interactions.read(folder / "rows.parquet")
-    vectors, start = folder / "vectors.npz", time.process_time()
-    largest = None
-    if name == "embeddings":
-        _, users, items = pretrain(rows, Stream(1))
-        np.savez(vectors, users=users, items=items)
-    else:
-
-        def embeddings(known: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray, np.ndarray]:
-            stored = np.load(vectors)
-            return Catalogue.of(known), stored["users"], stored["items"]
-
-        shards = PARTITIONS[name].assign(
-            rows,
-            1 if name == "whole" else NUM_SHARDS,
-            None,
-            Stream(1),
-            balance=Balance(slack=SLACK),
-            embeddings=embeddings,
-        )
-        sizes = np.bincount(shards)
-        largest = round(float(sizes.max() / sizes.mean()), 3)
-    seconds = round(time.process_time() - start, 2)
-    return {"name": name, "rows": len(rows), "seconds": seconds, "peak_mib": _peak(), "largest": largest}
+def begin_anew(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-def _peak() -> int:
-    """MiB. Of this program alone: what getrusage says begins with the peak of the process that started it."""
-    status = Path("/proc/self/status").read_text()
-    return round(int(status.split("VmHWM:")[1].split()[0]) / 1024)
-
-
-if __name__ == "__main__":
-    print(json.dumps(lay(Path(sys.argv[1]), sys.argv[2])))
+def _line(figure: Figures) -> str:
+    return (
+        f"| {figure['size']:,} | {figure['step']} | {figure['seconds']:.1f} | {figure['clock']:.1f} |"
+        f" {figure['peak_mib']:,} |"
+    )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks.scale import made_rows
+from benchmarks.partition_scale import made_rows
 from benchmarks.sharded import params_of
 from lethe.build.calling import Runner
 from lethe.build.candidates import Job, train_shard

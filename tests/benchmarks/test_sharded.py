@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import activity_groups, aggregators, forget_cost, num_shards, partitions, receraser_ml1m, scale, sharded
+from benchmarks import activity_groups, aggregators, forget_cost, num_shards, partition_scale, partitions, receraser_ml1m, sharded
 from benchmarks.collaborative import Split
 from benchmarks.report import draw, markdown, summarise
 from benchmarks.sharded import Kind, sharded_row, tune, values
@@ -124,6 +124,6 @@ def test_a_plot_has_the_same_bytes_for_the_same_report(module: Any, split: Split
 
 
 def test_made_rows_are_distinct_and_as_many_as_asked() -> None:
-    rows = scale.made_rows(5_000)
+    rows = partition_scale.made_rows(5_000)
     assert len(rows) == len(set(zip(rows.user_ids, rows.item_ids, strict=True))) == 5_000
-    np.testing.assert_array_equal(scale.made_rows(5_000).item_ids, rows.item_ids)
+    np.testing.assert_array_equal(partition_scale.made_rows(5_000).item_ids, rows.item_ids)
