@@ -1,6 +1,7 @@
 """Partitions at scale: seconds and peak memory of laying made interactions into shards, each in a process of its own.
 
-``python -m benchmarks.partition_scale FOLDER PARTITION`` is that process; ``measure`` starts one for each and reads its figures.
+``python -m benchmarks.partition_scale FOLDER PARTITION`` is that process; ``measure`` starts one for each and reads its
+figures.
 """
 
 from __future__ import annotations

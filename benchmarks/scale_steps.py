@@ -22,6 +22,7 @@ from lethe.data.stages import STAGES
 
 DATASET, SHARDING = "log", "user-hash"
 DIM, SWEEPS = 32, 2
+LOG = "log.parquet"
 
 
 def stage(name: str) -> Callable[[Workspace, Params], dict[str, Any]]:
@@ -42,19 +43,25 @@ def gates(workspace: Workspace, params: Params) -> dict[str, Any]:
 
 
 def train(workspace: Workspace, params: Params) -> dict[str, Any]:
-    """WMF by the exact solver, of all rows in one sub-model."""
-    from lethe.learning.training import train as learn
+    """WMF by the exact solver, of all rows in one sub-model, written as the product writes it."""
+    from lethe.learning.device import CPU
+    from lethe.learning.sub_model import Lesson, write_sub_model
     from lethe.models import MODELS, configure
-    from lethe.tables.catalogue import Catalogue
     from lethe.tables.interactions import Interactions
+    from lethe.tables.side_tables import NO_TABLES
 
+    folder = workspace.root / "sub-model"
+    folder.mkdir(exist_ok=True)
+    config = configure("wmf", {"embedding_dim": DIM, "sweeps": SWEEPS})
     rows = Interactions.read(workspace.interactions(DATASET))
-    catalogue = Catalogue.of(rows)
-    data = catalogue.encode(rows)
-    del rows
-    model = MODELS["wmf"](configure("wmf", {"embedding_dim": DIM, "sweeps": SWEEPS}), catalogue.shape)
-    history = learn(model, data, Stream(params.seed))
-    return {"users": data.num_users, "items": data.num_items, "losses": [round(row["loss"], 1) for row in history]}
+    stream, saved = Stream(params.seed), folder / "checkpoint"
+    write_sub_model(folder, Lesson(MODELS["wmf"], config, rows, NO_TABLES, stream, CPU, saved), lambda row: None)
+    losses = [round(row["loss"], 1) for row in json.loads((folder / "history.json").read_text())]
+    return {"users": _rows(folder / "users.parquet"), "items": _rows(folder / "items.parquet"), "losses": losses}
+
+
+def _rows(path: Path) -> int:
+    return int(pq.read_metadata(path).num_rows)
 
 
 STEPS: dict[str, Callable[[Workspace, Params], dict[str, Any]]] = {
@@ -70,8 +77,7 @@ def main(folder: Path, name: str) -> dict[str, Any]:
     cpu, clock = time.process_time(), time.perf_counter()
     said = STEPS[name](workspace, params)
     seconds = {"seconds": round(time.process_time() - cpu, 2), "clock": round(time.perf_counter() - clock, 2)}
-    rows = pq.read_metadata(workspace.interactions(DATASET)).num_rows if name != "source" else None
-    return {"step": name, "rows": rows, **seconds, "peak_mib": peak_mib(), **said}
+    return {"step": name, "rows": _rows(workspace.root / LOG), **seconds, "peak_mib": peak_mib(), **said}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import activity_groups, aggregators, forget_cost, num_shards, partition_scale, partitions, receraser_ml1m, sharded
+from benchmarks import (
+    activity_groups,
+    aggregators,
+    forget_cost,
+    num_shards,
+    partition_scale,
+    partitions,
+    receraser_ml1m,
+    sharded,
+)
 from benchmarks.collaborative import Split
 from benchmarks.report import draw, markdown, summarise
 from benchmarks.sharded import Kind, sharded_row, tune, values

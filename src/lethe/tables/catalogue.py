@@ -49,7 +49,7 @@ class Catalogue:
                     side["relations"], side["entities"] = Ids.of(table["relation"]), Ids.of(table["entity"])
                 else:
                     side[name] = Ids.of(_tokens(table["field"], table["value"]))
-        return cls(Ids.of(interactions.user_ids), Ids.of(np.concatenate(items)), side)
+        return cls(Ids.of(interactions.user_ids), Ids.of(*items), side)
 
     @property
     def shape(self) -> Shape:
@@ -64,17 +64,12 @@ class Catalogue:
     def encode(self, interactions: Interactions, tables: SideTables | None = None) -> InteractionMatrix:
         """Dense form of the rows whose user and item are both known, sorted by (user, item)."""
         users, items = self.users.encode(interactions.user_ids), self.items.encode(interactions.item_ids)
+        ratings, times, contexts = interactions.ratings, interactions.timestamps, interactions.contexts
+        columns = (users, items, ratings, times, self.encode_contexts(contexts))
         known = (users >= 0) & (items >= 0)
-        contexts = self.encode_contexts(interactions.contexts)
-        return InteractionMatrix(
-            self.shape,
-            users[known],
-            items[known],
-            None if interactions.ratings is None else interactions.ratings[known],
-            None if interactions.timestamps is None else interactions.timestamps[known],
-            None if contexts is None else contexts[known],
-            NO_SIDE if tables is None else self._encode_side(tables),
-        )
+        if not known.all():  # Mostly all are: then nothing is copied.
+            columns = tuple(None if column is None else column[known] for column in columns)
+        return InteractionMatrix(self.shape, *columns, NO_SIDE if tables is None else self._encode_side(tables))
 
     def encode_contexts(self, contexts: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Values {field: [n]} -> [n, number of fields] int64, -1 for what is unknown; None without context fields."""

@@ -25,6 +25,8 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _NUMBER = re.compile(r"([+-]?)0*([0-9]+)(?:\.0*)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INT64 = np.iinfo(np.int64)
+_AT_ONCE = 1 << 22
+"""Integers whose distinct ones are found together."""
 _FEW = 1000
 """Texts that are sooner looked up one by one."""
 EXACT = 2**53
@@ -55,8 +57,13 @@ class Ids:
     values: np.ndarray
 
     @classmethod
-    def of(cls, ids: np.ndarray) -> Ids:
-        return cls(distinct(ids)[0])
+    def of(cls, *columns: np.ndarray) -> Ids:
+        """The ids of one or several columns."""
+        if any(ids.dtype == object for ids in columns):
+            return cls(distinct(np.concatenate(columns))[0])
+        # Some at a time: sorted whole, a column would be copied twice.
+        parts = [np.unique(ids[at : at + _AT_ONCE]) for ids in columns for at in range(0, len(ids), _AT_ONCE)]
+        return cls(np.unique(np.concatenate(parts or columns)))
 
     def __len__(self) -> int:
         return len(self.values)

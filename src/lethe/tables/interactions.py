@@ -9,9 +9,10 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lethe.errors import DataError
-from lethe.tables.columns import digest_columns, from_arrow, read_parquet, sortable, to_arrow, write_parquet
+from lethe.tables.columns import digest_columns, from_arrow, sortable, to_arrow, write_parquet
 from lethe.tables.ids import canonical_ids
 
 COLUMNS = ("user", "item", "rating", "timestamp")
@@ -145,11 +146,12 @@ class Interactions:
     def read(cls, path: Path | BinaryIO) -> Interactions:
         """Read a file written by ``write`` (already canonical)."""
         try:
-            table = read_parquet(path)
+            with pq.ParquetFile(path) as file:
+                names = cls.columns_of(path, file.schema_arrow.names)
+                # One by one: what Arrow holds of a column is gone before the next.
+                return cls.of_columns({name: from_arrow(file.read([name])[name]) for name in names})
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
-        cls.columns_of(path, table.column_names)
-        return cls.of_table(table)
 
     @classmethod
     def of_table(cls, table: pa.Table) -> Interactions:

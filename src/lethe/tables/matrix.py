@@ -135,15 +135,18 @@ class InteractionMatrix:
         """The same rows with the roles of users and items swapped (item-major order)."""
         import scipy.sparse as sp  # Not at the top, here and below: a worker of the service needs none.
 
-        # Rows are sorted by user: a counting sort by item, which is stable, leaves them sorted by (item, user).
-        places = sp.csr_array((np.arange(len(self)), self.items, self.indptr), shape=(self.num_users, self.num_items))
-        order = places.tocsc().data
+        # Rows are sorted by user: a counting sort by item, which is stable, leaves them sorted by (item, user). Places
+        # are taken along only where there is something to put in the same order.
+        alone = self.ratings is None and self.timestamps is None
+        places = np.ones(len(self), dtype=np.int8) if alone else np.arange(len(self))
+        by_user = sp.csr_array((places, self.items, self.indptr), shape=(self.num_users, self.num_items))
+        by_item = by_user.tocsc()
         return InteractionMatrix(
             Shape(self.num_items, self.num_users),
-            self.items[order],
-            self.users[order],
-            None if self.ratings is None else self.ratings[order],
-            None if self.timestamps is None else self.timestamps[order],
+            np.repeat(np.arange(self.num_items), np.diff(by_item.indptr)),
+            by_item.indices.astype(np.int64),
+            None if self.ratings is None else self.ratings[by_item.data],
+            None if self.timestamps is None else self.timestamps[by_item.data],
         )
 
     def distinct(self) -> InteractionMatrix:

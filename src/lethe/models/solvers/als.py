@@ -52,13 +52,17 @@ def als(
     kind, ones = kind_of(users), np.ones(data.num_users)
     by_item = beside(users, Rows.of(data.transposed, negative_weights, ones, positive_weight, kind))
     by_user = beside(users, Rows.of(data, ones, negative_weights, positive_weight, kind))
-    of_items = reg * _mass(data.transposed, positive_weight, ones, negative_weights) ** reg_exponent
-    of_users = reg * _mass(data, positive_weight, negative_weights, ones) ** reg_exponent
+    of_items = of_users = None
+    if reg_exponent:
+        of_items = reg * _mass(data.transposed, positive_weight, ones, negative_weights) ** reg_exponent
+        of_users = reg * _mass(data, positive_weight, negative_weights, ones) ** reg_exponent
     for _ in range(sweeps):
-        solve_rows(by_item, items, users, dropout=dropout, reg=of_items, steps=steps)
-        loss = solve_rows(by_user, users, items, dropout=dropout, reg=of_users, steps=steps)
+        solve_rows(by_item, items, users, dropout=dropout, reg=reg if of_items is None else of_items, steps=steps)
+        loss = solve_rows(
+            by_user, users, items, dropout=dropout, reg=reg if of_users is None else of_users, steps=steps
+        )
         squares = squared(items)
-        yield loss + (float(of_items @ squares.sum(axis=1)) if reg_exponent else reg * float(squares.sum()))
+        yield loss + (reg * float(squares.sum()) if of_items is None else float(of_items @ squares.sum(axis=1)))
 
 
 def _mass(data: InteractionMatrix, positive: float, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
