@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.beyond import only_in_buckets
 from lethe.forgetting.certificate.nothing import ARTIFACTS, OBJECTS, VERSIONS
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, counts_beside, holds
+from lethe.tables import blocks
+from lethe.tables.blocks import Source, in_steps
 from lethe.tables.columns import from_arrow
 from lethe.tables.ids import Ids, among, as_integer, near, same_id
 from lethe.tables.interactions import Interactions
@@ -42,48 +44,41 @@ _FEW = 20  # Ids that are counted one by one.
 class Tables:
     """What a dataset holds in tables of ours."""
 
-    rows: Interactions
+    rows: Source
     beside: SideTables
-    copy: Interactions | None
+    copy: Source | None
 
     @classmethod
     def read(cls, workspace: Workspace, dataset: str, reader: Reader | None = None) -> Tables:
         copy, reader = workspace.source_copy(dataset), reader or Reader()
         return cls(
-            reader.interactions(workspace.interactions(dataset)),
+            reader.source(workspace.interactions(dataset)),
             reader.side(workspace.side(dataset)),
-            reader.interactions(copy) if copy.is_file() else None,
+            reader.source(copy) if copy.is_file() else None,
         )
 
     def held(self, requests: Sequence[ForgetRequest]) -> list[Held]:
         """Of each request what the tables hold; of thousands about whole users, all at once."""
+        beside = self._beside(requests)
+        rows, copy = ([0] * len(requests) if t is None else rows_of(t, requests) for t in (self.rows, self.copy))
+        return [replace(h, interactions=r, source_copy=c) for h, r, c in zip(beside, rows, copy, strict=True)]
+
+    def _beside(self, requests: Sequence[ForgetRequest]) -> list[Held]:
         whole = _whole_users(requests)
         if len(whole) < 2:
-            return [self._of(request) for request in requests]
+            return [counts_beside(self.beside, request) for request in requests]
         counts = self._of_users([str(request.user) for request in whole])
         at_once = {request.id: count for request, count in zip(whole, counts, strict=True)}
-        return [at_once[r.id] if r.id in at_once else self._of(r) for r in requests]
-
-    def _of(self, request: ForgetRequest) -> Held:
-        return replace(
-            counts_beside(self.beside, request),
-            interactions=holds(self.rows, request),
-            source_copy=0 if self.copy is None else holds(self.copy, request),
-        )
+        return [at_once[r.id] if r.id in at_once else counts_beside(self.beside, r) for r in requests]
 
     def _of_users(self, users: Sequence[str]) -> list[Held]:
         tables = self.beside.tables
         links = [tables["links"][name] for name in ("user", "friend")] if "links" in tables else []
         behaviours = [rows.user_ids for rows in self.beside.behaviours.values()]
         features = [tables["user_features"]["user"]] if "user_features" in tables else []
-        counts = (
-            tally([self.rows.user_ids], users),
-            tally(links, users),
-            tally(behaviours, users),
-            tally(features, users),
-            tally([] if self.copy is None else [self.copy.user_ids], users),
-        )
-        return [Held(*(int(count) for count in of_one)) for of_one in zip(*counts, strict=True)]
+        counts = (tally(links, users), tally(behaviours, users), tally(features, users))
+        of_users = ([int(count) for count in of_one] for of_one in zip(*counts, strict=True))
+        return [Held(links=links, behaviours=others, features=said) for links, others, said in of_users]
 
 
 def held_now(workspace: Workspace, requests: Sequence[ForgetRequest], reader: Reader | None = None) -> dict[str, Held]:
@@ -99,16 +94,32 @@ def held_now(workspace: Workspace, requests: Sequence[ForgetRequest], reader: Re
     return held
 
 
+def whole(rows: Source) -> Interactions:
+    """All rows at once."""
+    return rows if isinstance(rows, Interactions) else Interactions.read(rows)
+
+
 def _whole_users(requests: Sequence[ForgetRequest]) -> list[ForgetRequest]:
     return [r for r in requests if r.kind == "user" and r.user is not None and not r.also_item]
 
 
-def rows_of(rows: Interactions, requests: Sequence[ForgetRequest]) -> list[int]:
+def rows_of(rows: Source, requests: Sequence[ForgetRequest]) -> list[int]:
     """How many rows each request covers; of thousands about whole users, all at once."""
+    counts = in_steps(lambda block, _: _counted(blocks.rows_of(block), requests), rows)
+    return [sum(of_one) for of_one in zip(*counts, strict=True)]
+
+
+def _counted(rows: Interactions, requests: Sequence[ForgetRequest]) -> list[int]:
     whole = _whole_users(requests)
     counts = tally([rows.user_ids], [str(request.user) for request in whole]).tolist()
     at_once = {request.id: count for request, count in zip(whole, counts, strict=True)}
     return [at_once[r.id] if r.id in at_once else holds(rows, r) for r in requests]
+
+
+def tally_items(rows: Source, ids: Sequence[str]) -> list[int]:
+    """How often each of these distinct ids stands among the items."""
+    counts = in_steps(lambda block, _: tally([blocks.rows_of(block).item_ids], ids).tolist(), rows)
+    return [sum(of_one) for of_one in zip(*counts, strict=True)]
 
 
 def tally(columns: Sequence[np.ndarray], ids: Sequence[str]) -> np.ndarray:
@@ -139,13 +150,21 @@ def source_rows(workspace: Workspace, params: Params, dataset: str) -> Interacti
         return None
 
 
+def source_blocks(workspace: Workspace, params: Params, dataset: str) -> Iterator[Interactions]:
+    """The rows of ``source_rows``, some at a time, in no order; as far as the source can be read."""
+    with suppress(LetheError, KeyError):
+        source, copy = params.datasets[dataset].source, workspace.source_copy(dataset)
+        for part in sources.blocks(source, root=workspace.source_root, copy=copy).values():
+            yield from part
+
+
 def all_there_is(workspace: Workspace, params: Params, dataset: str) -> AllThereIs:
     """Tables by name, and side tables: as ingested, and as the source has them now."""
     source, beside = source_rows(workspace, params, dataset), []
     tables = [] if source is None else [(INTERACTIONS, source)]
     if workspace.interactions(dataset).is_file():
         held = Tables.read(workspace, dataset)
-        tables.append((INTERACTIONS, held.rows))
+        tables.append((INTERACTIONS, whole(held.rows)))
         beside.append(held.beside)
     if source is not None:
         beside.append(_side_of_source(workspace, params, dataset, source))
@@ -173,14 +192,17 @@ def elsewhere(workspace: Workspace, dataset: str, users: Sequence[str]) -> dict[
     rows = {}
     for other in workspace.datasets():
         if other != dataset:
-            counts = tally([Interactions.read(workspace.interactions(other)).user_ids], users)
-            rows[other] = int(counts.sum())
+            path = workspace.interactions(other)
+            rows[other] = sum(
+                in_steps(lambda block, _: int(tally([blocks.rows_of(block).user_ids], users).sum()), path)
+            )
     return {name: count for name, count in rows.items() if count}
 
 
-def near_spellings(rows: Sequence[Interactions | None], user: str) -> int:
+def near_spellings(rows: Sequence[Source | None], user: str) -> int:
     """How many ids are this one in another spelling."""
-    return max((near(some.user_ids, user) for some in rows if some is not None), default=0)
+    there = [in_steps(lambda block, _: near(blocks.rows_of(block).user_ids, user), some) for some in rows if some]
+    return max(map(sum, there), default=0)
 
 
 def earlier_files(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> list[int]:

@@ -25,7 +25,7 @@ from lethe.forgetting.held import (
     near_spellings,
     rows_of,
     source_rows,
-    tally,
+    tally_items,
 )
 from lethe.forgetting.ledger.requests import Fact, ForgetRequest, Held
 from lethe.forgetting.nothing import ending
@@ -292,7 +292,7 @@ def _unsaid_items(
     said = terms.also_item is not None or config is None or config.items_are_users is not None
     if said or tables is None:
         return [0] * len(requests)
-    counts = tally([tables.rows.item_ids], [str(request.user) for request in requests]).tolist()
+    counts = tally_items(tables.rows, [str(request.user) for request in requests])
     counts = [0 if request.items else count for request, count in zip(requests, counts, strict=True)]
     if any(count and as_integer(str(request.user)) is None for request, count in zip(requests, counts, strict=True)):
         raise RequestError(

@@ -10,15 +10,17 @@ import pyarrow as pa
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data import copies
+from lethe.data.outputs import write_blocks
 from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
 from lethe.forgetting import kept_out
 from lethe.forgetting.aliases import Aliases
-from lethe.forgetting.held import Tables, source_rows
+from lethe.forgetting.held import source_blocks
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, covered_by, mentioned_by
 from lethe.forgetting.standing import digests_asked_about, has_time
+from lethe.tables.blocks import rows_of, side_by_side
 from lethe.tables.columns import from_arrow, read_parquet, write_parquet
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import BEHAVIOUR
+from lethe.tables.side_tables import BEHAVIOUR, SideTables
 
 
 def take_out(workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]) -> None:
@@ -30,7 +32,7 @@ def take_out(workspace: Workspace, params: Params, dataset: str, requests: Seque
     kept_out.suppress(workspace, entries)
     copy = workspace.source_copy(dataset)
     if copy.is_file():
-        listed.drop(Interactions.read(copy), dataset).write(copy)
+        write_blocks(copy, (listed.drop(rows_of(block), dataset) for block, _ in side_by_side(copy)))
         copies.keep(workspace, dataset)
 
 
@@ -85,20 +87,25 @@ def _rows(
 ) -> Iterator[Suppressed]:
     """Lines for the rows of whole users: as ingested, and as the source has them now, repeated ones and all."""
     whole = [request for request in requests if request.kind == "user" and request.user is not None]
+    if not whole:
+        return
     timed = has_time(params, dataset)
-    source = source_rows(workspace, params, dataset) if whole else None
-    found = [] if source is None else [(INTERACTIONS, source)]
-    if whole and workspace.interactions(dataset).is_file():
-        tables = Tables.read(workspace, dataset)
-        found.append((INTERACTIONS, tables.rows))
-        found += [(BEHAVIOUR + name, rows) for name, rows in tables.beside.behaviours.items()]
-        people = {request.user for request in whole}
-        for table in tables.beside.tables.values():
-            for values in table.take(mentioned_by(whole, table.columns, len(table))).rows():
-                for user in people.intersection(map(str, values)):
-                    yield Suppressed.row(dataset, user, table.kind, *values)
-    for name, rows in found:
+    for name, rows in _tables(workspace, params, dataset):
         mine = rows.take(covered_by(whole, rows.user_ids, rows.item_ids))
         times = [None] * len(mine) if mine.seconds is None or not timed else mine.seconds.tolist()
         for user, item, time in zip(mine.user_ids, mine.item_ids, times, strict=True):
             yield Suppressed.row(dataset, user, name, user, item, time)
+    people = {request.user for request in whole}
+    for table in SideTables.read(workspace.side(dataset)).tables.values():
+        for values in table.take(mentioned_by(whole, table.columns, len(table))).rows():
+            for user in people.intersection(map(str, values)):
+                yield Suppressed.row(dataset, user, table.kind, *values)
+
+
+def _tables(workspace: Workspace, params: Params, dataset: str) -> Iterator[tuple[str, Interactions]]:
+    """Rows of the source, as it is now, and of our tables, with the name of what they are of, some at a time."""
+    yield from ((INTERACTIONS, rows) for rows in source_blocks(workspace, params, dataset))
+    if (ingested := workspace.interactions(dataset)).is_file():
+        yield from ((INTERACTIONS, rows_of(block)) for block, _ in side_by_side(ingested))
+        behaviours = SideTables.read(workspace.side(dataset)).behaviours
+        yield from ((BEHAVIOUR + name, rows) for name, rows in behaviours.items())

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from lethe.build.costs import Costs
 from lethe.build.registry import Registry
 from lethe.config.params import Params
@@ -33,8 +35,10 @@ from lethe.forgetting.removal import rewrite_what_no_stage_makes, take_out
 from lethe.forgetting.standing import check_list, has_time, ledger, pending
 from lethe.forgetting.state import served, state_of
 from lethe.serving.server import must_serve_from_here
+from lethe.tables.blocks import in_steps, rows_of
 from lethe.tables.drift import less, shape_of
 from lethe.tables.ids import Ids
+from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
 
 
@@ -166,12 +170,16 @@ def _without(
     workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest], reader: Reader
 ) -> Epoch:
     """A dataset's epoch as it is reckoned to have begun without what these requests cover."""
-    rows, begun = reader.interactions(workspace.interactions(dataset)), read_epoch(workspace, dataset)
+    path, begun = workspace.interactions(dataset), read_epoch(workspace, dataset)
+    rows, timed = reader.source(path), has_time(params, dataset)
     mine = [request for request in requests if request.dataset == dataset]
-    gone = covered_by(mine, rows.user_ids, rows.item_ids)
-    timed = has_time(params, dataset)
-    now, remaining = (shape_of(table, timed=timed) for table in (rows, rows.take(~gone)))
-    count = (len(rows) if begun.interactions is None else begun.interactions) - int(gone.sum())
+
+    def stays(some: Interactions) -> np.ndarray:
+        return ~covered_by(mine, some.user_ids, some.item_ids)
+
+    gone = sum(in_steps(lambda block, _: int((~stays(rows_of(block))).sum()), rows))
+    count = (reader.rows(path) if begun.interactions is None else begun.interactions) - gone
+    now, remaining = shape_of(rows, timed=timed), shape_of(rows, timed=timed, kept=stays)
     return begun.model_copy(update={"interactions": count, "shape": less(begun.shape, now, remaining)})
 
 

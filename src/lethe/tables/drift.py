@@ -5,15 +5,16 @@ Bins don't depend on the data, so that rows that are forgotten can be taken out 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import reduce
 
 import numpy as np
 import pyarrow as pa
 
 from lethe.config.section import Section
-from lethe.tables.blocks import AT_ONCE, Block, Source, in_steps
+from lethe.tables.blocks import AT_ONCE, Block, Source, in_steps, rows_of
 from lethe.tables.columns import as_dictionary, distinct
-from lethe.tables.interactions import TIMES
+from lethe.tables.interactions import TIMES, Interactions
 
 Counts = dict[float, int]
 """How many fall into each bin, by what the bin begins with; none is 0."""
@@ -60,10 +61,22 @@ class Drift(Section):
         return tuple(one for one in self.moved if one.above)
 
 
-def shape_of(rows: Source, *, timed: bool) -> Shape:
-    """The counts of a table; ``timed``: whether its timestamps are times, and no mere positions."""
+Kept = Callable[[Interactions], np.ndarray]
+"""[n] bool: which rows are counted."""
+
+
+def shape_of(rows: Source, *, timed: bool, kept: Kept | None = None) -> Shape:
+    """The counts of a table, or of the rows of it that are kept; ``timed``: whether its timestamps are times, and no
+    mere positions."""
     items = _ItemTally()
-    shapes = in_steps(lambda block, _: _in_block(block, timed, items), rows, begin=items.clear)
+
+    def count(block: Block, _: Sequence[Block]) -> Shape:
+        if kept is not None:
+            some = rows_of(block)
+            block = dict(some.take(kept(some)).columns())
+        return _in_block(block, timed, items)
+
+    shapes = in_steps(count, rows, begin=items.clear)
     shape = reduce(_sum, shapes, {"rows per item": _by_size(items.sizes())})
     return {of: shape[of] for of in MEASURED if of in shape}
 

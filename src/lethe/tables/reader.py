@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from lethe.core.canonical import digest_file
+from lethe.tables.blocks import Source
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables, content_digest, folder_beside
 
@@ -73,6 +74,10 @@ class Reader:
 
     def interactions(self, path: Path) -> Interactions:
         return self._table("interactions", (path,), lambda: Interactions.read(path))
+
+    def source(self, path: Path) -> Source:
+        """The rows to be looked at in steps: the table, where it is small enough to be kept, else its file."""
+        return self.interactions(path) if path.stat().st_size <= self._room else path
 
     def side(self, folder: Path) -> SideTables:
         return self._table("side", tuple(sorted(folder.glob("*.parquet"))), lambda: SideTables.read(folder))
