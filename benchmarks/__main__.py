@@ -426,21 +426,46 @@ def gpu(
         _commit("gpu")
 
 
-@app.command()
-def scale(
+@app.command("partition-scale")
+def partition_scale(
     rows: Annotated[int, typer.Option(help="Interactions to make.")] = 10_000_000,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
     """Seconds and peak memory of every partition on made interactions: reports/tables/partition-scale.{json,md}."""
+    from benchmarks.partition_scale import measure, report
     from benchmarks.report import write_report
-    from benchmarks.scale import measure, report
 
-    figures = measure(rows, WORK / f"scale-{rows}", typer.echo)
+    figures = measure(rows, WORK / f"partition-scale-{rows}", typer.echo)
     made, text = report(rows, figures, _command())
     write_report(made, text, REPORTS)
     typer.echo(text)
     if commit:
         _commit("partition-scale")
+
+
+@app.command()
+def scale(
+    size: Annotated[list[int] | None, typer.Option(help="Rows; repeatable. Default: 1, 10 and 100 million.")] = None,
+    whole: Annotated[int, typer.Option(help="Rows of the log that goes the whole way; 0: none does.")] = 20_000_000,
+    anew: Annotated[bool, typer.Option(help="Measure again what was measured.")] = False,
+    commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
+) -> None:
+    """Data stages, gates, a model and a deletion up to 100 million rows: reports/tables/scale.{json,md}. What was
+    measured is kept, so that a run that was stopped is resumed."""
+    from benchmarks import scale_whole
+    from benchmarks.report import write_report
+    from benchmarks.scale import SIZES, measure, report
+
+    folder = WORK / "scale"
+    if anew:
+        shutil.rmtree(folder, ignore_errors=True)
+    figures = [row for rows in sorted(size or SIZES) for row in measure(rows, folder / str(rows), typer.echo)]
+    way = scale_whole.measure(whole, folder / f"whole-{whole}", typer.echo) if whole else []
+    made, text = report(figures, way, _command())
+    write_report(made, text, REPORTS)
+    typer.echo(text)
+    if commit:
+        _commit("scale")
 
 
 @app.command()

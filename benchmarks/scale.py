@@ -7,7 +7,6 @@ a measurement that was stopped is resumed at its next step.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 import yaml
 
 from benchmarks.scale_log import write_log
-from benchmarks.scale_steps import DATASET, DIM, SHARDING, STEPS, SWEEPS
+from benchmarks.scale_steps import DATASET, DIM, LOG, SHARDING, STEPS, SWEEPS
 from lethe.core.environment import numeric_environment
 
 SIZES = (1_000_000, 10_000_000, 100_000_000)
@@ -26,13 +25,22 @@ ROWS_A_USER, ROWS_AN_ITEM, NUM_SHARDS = 10, 100, 10
 LIMIT_MIB, LIMIT_EXPONENT = 4096, 1.1
 DATA = ("source", "ingest", "split", "assign", "shards")
 """What lies between a source and its shards."""
+PROTOCOL = (
+    f"A log of made interactions in the order of time: {ROWS_A_USER} rows a user and {ROWS_AN_ITEM} an item on average,"
+    " log-normal activity, Zipf popularity, repeated pairs. From its Parquet file to"
+    f" {NUM_SHARDS} shards by the user hash, of the training part and of all rows; the gates; WMF by the exact solver,"
+    f" from the file of all rows to a sub-model's files ({DIM} dimensions, {SWEEPS} sweeps, one sub-model); one user's"
+    " rows counted, planned, put on the suppression list; the log ingested once more without them. Each step in a"
+    " process of its own, one numeric thread: seconds of the processor, and the peak memory of the process with Python"
+    " and all libraries. Exponent: slope of log seconds over log rows, least squares."
+)
 Figures = dict[str, Any]
 
 
 def params_of(folder: Path) -> None:
     """One dataset, one sharding."""
     columns = {"user": "user", "item": "item", "rating": "rating", "timestamp": "time"}
-    source = {"kind": "table", "path": "log.parquet", "columns": columns}
+    source = {"kind": "table", "path": LOG, "columns": columns}
     params = {
         "seed": 1,
         "pipeline": {"datasets": [DATASET], "shardings": [SHARDING]},
@@ -45,14 +53,15 @@ def params_of(folder: Path) -> None:
 
 def measure(size: int, folder: Path, say: Callable[[str], None]) -> list[Figures]:
     """Figures of each step of a size."""
-    made, figures = folder / "log.parquet", list[Figures]()
+    folder.mkdir(parents=True, exist_ok=True)
+    made, figures = folder / LOG, list[Figures]()
     if not made.is_file():
         part = folder / "part.parquet"
         write_log(part, size, size // ROWS_A_USER, size // ROWS_AN_ITEM)
         part.replace(made)
         params_of(folder)
     for step in STEPS:
-        kept = folder / "figures" / f"{step}.json"
+        kept = folder / "figures" / f"{step.replace(' ', '-')}.json"
         if not kept.is_file():
             kept.parent.mkdir(exist_ok=True)
             kept.write_text(json.dumps(_run(folder, step)))
@@ -67,12 +76,51 @@ def _run(folder: Path, step: str) -> Figures:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def begin_anew(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def _line(figure: Figures) -> str:
     return (
         f"| {figure['size']:,} | {figure['step']} | {figure['seconds']:.1f} | {figure['clock']:.1f} |"
         f" {figure['peak_mib']:,} |"
     )
+
+
+def exponent(rows: Sequence[Figures], steps: Sequence[str]) -> float | None:
+    """Slope of log seconds of some steps together over log rows; None of a single size."""
+    sizes = sorted({row["size"] for row in rows})
+    seconds = [sum(row["seconds"] for row in rows if row["size"] == size and row["step"] in steps) for size in sizes]
+    return round(float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0]), 3) if len(sizes) > 1 else None
+
+
+def report(rows: list[Figures], whole: list[Figures], command: str) -> tuple[dict[str, Any], str]:
+    """(report, Markdown)."""
+    groups = {"data stages": DATA, "gates": ("gates",), "train": ("train",), "forget": ("forget",)}
+    exponents = {name: exponent(rows, steps) for name, steps in groups.items()}
+    peak = max(row["peak_mib"] for row in rows if row["step"] in (*DATA, "gates"))
+    lines = [
+        f"# scale\n\n{PROTOCOL}\n\nCommand: `{command}`.\n",
+        "| rows | step | seconds | by the clock | peak, MiB |",
+        "| --- | --- | --- | --- | --- |",
+        *map(_line, rows),
+        "",
+        f"* data stages and gates: {peak:,} MiB at most (goal ≤ {LIMIT_MIB:,}: {_met(peak <= LIMIT_MIB)})",
+        *(
+            f"* {name}: time ∝ rows^{slope:.2f}, goal ≤ {LIMIT_EXPONENT}: {_met(slope <= LIMIT_EXPONENT)}"
+            for name, slope in exponents.items()
+            if slope is not None
+        ),
+    ]
+    if whole:
+        lines += [
+            f"\n## A log of the shape of ML-20M, by the product's commands\n\n{whole[0]['rows']:,} rows, WMF. Seconds"
+            " of the processor of each command and all its processes; the largest of them.\n",
+            "| command | seconds | by the clock | peak of a process, MiB |",
+            "| --- | --- | --- | --- |",
+            *(f"| {r['step']} | {r['seconds']:.1f} | {r['clock']:.1f} | {r['peak_mib']:,} |" for r in whole),
+            "\nThe certificate is believed by the independent program; the forgotten user stands in no table.",
+        ]
+    made = {"table": "scale", "protocol": PROTOCOL, "command": command, "rows": rows, "whole": whole}
+    made |= {"exponents": exponents, "peak_mib": peak, "environment": numeric_environment("cpu")}
+    return made, "\n".join(lines) + "\n"
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "not met"

@@ -60,6 +60,36 @@ def train(workspace: Workspace, params: Params) -> dict[str, Any]:
     return {"users": _rows(folder / "users.parquet"), "items": _rows(folder / "items.parquet"), "losses": losses}
 
 
+def forget(workspace: Workspace, params: Params) -> dict[str, Any]:
+    """One user: their rows counted, the touched shard planned, their rows put on the suppression list."""
+    from datetime import UTC, datetime
+
+    from lethe.build.recipe import Recipe
+    from lethe.forgetting.held import Tables
+    from lethe.forgetting.ledger.requests import ForgetRequest
+    from lethe.forgetting.removal import take_out
+    from lethe.forgetting.touched import shards_of
+    from lethe.tables.blocks import length, rows_of, side_by_side
+    from lethe.tables.reader import Reader
+
+    some = next(block for block, _ in side_by_side(workspace.interactions(DATASET)) if length(block))
+    user = str(rows_of(some).user_ids[0])
+    request = ForgetRequest.new(DATASET, user, (), now=datetime.now(UTC), datasets=[DATASET])
+    (held,) = Tables.read(workspace, DATASET).held([request])
+    names = {"dataset": DATASET, "model": "wmf", "sharding": SHARDING, "layout": params.shardings[SHARDING].plain()}
+    recipe = Recipe.parse({**names, "aggregator": {}, "seed": 1, "config": {}, "rows": "all"}, "recipe")
+    touched = [shard for shard in shards_of(workspace, recipe, [request], Reader()).values() if shard.touched]
+    take_out(workspace, params, DATASET, [request])
+    return {"held": held.rows, "touched": len(touched), "gone": sum(shard.gone for shard in touched)}
+
+
+def without(workspace: Workspace, params: Params) -> dict[str, Any]:
+    """The rows ingested once more, less those of the forgotten."""
+    before = _rows(workspace.interactions(DATASET))
+    STAGES["ingest"](workspace, params, DATASET)
+    return {"gone": before - _rows(workspace.interactions(DATASET))}
+
+
 def _rows(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
 
@@ -68,6 +98,8 @@ STEPS: dict[str, Callable[[Workspace, Params], dict[str, Any]]] = {
     **{name: stage(name) for name in STAGES},
     "gates": gates,
     "train": train,
+    "forget": forget,
+    "ingest without": without,
 }
 
 

@@ -219,7 +219,7 @@ def test_a_repeated_pair_is_counted_in_all_blocks(tmp_path: Path, monkeypatch: p
 def test_no_more_rows_are_held_than_a_block(
     sorted_already: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of each step of each stage; a user's rows are at most as many as a block's."""
+    """Of each step of each stage; where runs are merged, than two blocks."""
     few_at_once(monkeypatch, 100)
     generator = np.random.default_rng(2)
     users, items = np.repeat(np.arange(100), 10), np.tile(np.arange(10), 100)
@@ -238,4 +238,4 @@ def test_no_more_rows_are_held_than_a_block(
     workspace = workspace_of(tmp_path / "made", rows, "parquet", SPLITS[0], False)
     stages.build_data(workspace, Params.read(workspace.params), "made", ["users", "rows"])
     assert pq.read_metadata(workspace.interactions("made")).num_rows > 950
-    assert 80 <= most <= 120
+    assert 80 <= most <= 220

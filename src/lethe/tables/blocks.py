@@ -27,7 +27,8 @@ AT_ONCE = 1 << 19
 """Rows of the first table in a step, about; of the others together as many."""
 
 _BUFFER = 1 << 16
-"""Bytes of a column that are read at once; without a buffer all that lie together in the file."""
+"""Bytes of a column that are read at once. Without it, or with Arrow's reading ahead (``pre_buffer``), whole files are
+held."""
 
 Block: TypeAlias = Mapping[str, np.ndarray | pa.ChunkedArray]
 """Aligned columns by name: numbers, or text as Arrow has it."""
@@ -79,14 +80,15 @@ def side_by_side(
 
 
 def merged(paths: Sequence[Path], at_once: int | None = None) -> Iterator[list[Block]]:
-    """The blocks of several tables, cut at the same users: of all together about ``at_once`` rows, whichever has them.
+    """The blocks of several tables, cut at the same users: of all together about ``at_once`` rows, whichever has them,
+    and at most twice as many, but for those of one user.
 
     Raises DataError where a file can't be read, or does not lie in the order of its users.
     """
     share = max(1, (at_once or AT_ONCE) // len(paths))
     streams = [_Stream(path, share) for path in paths]
     try:
-        while unread := [stream for stream in streams if stream.fill()]:
+        while unread := [stream for stream in streams if stream.fill(share)]:
             # Whoever is held last of a table may have further rows in it.
             end = min(stream.last for stream in unread)
             blocks = [stream.until(end) for stream in streams]
@@ -172,9 +174,9 @@ class _Stream:
         user = self._held[-1].users[-1]
         return user if isinstance(user, str) else int(user)
 
-    def fill(self) -> bool:
-        """Hold some rows; False once all were read, and whoever is held has no further ones."""
-        if not self._held:
+    def fill(self, rows: int) -> bool:
+        """Hold so many rows; False once all were read, and whoever is held has no further ones."""
+        while not self._ended and sum(len(piece.table) for piece in self._held) < rows:
             self.pull()
         return not self._ended
 
@@ -229,7 +231,7 @@ def _reads(path: Path, rows: int, also: Sequence[str] = ()) -> Iterator[pa.Table
             names += [name for name in also if name in schema.names]
         text = [name for name in names if is_text(schema.field(name).type)]
         yield schema.empty_table().select(names)
-        with pq.ParquetFile(path, read_dictionary=text, buffer_size=_BUFFER) as file:
+        with pq.ParquetFile(path, read_dictionary=text, buffer_size=_BUFFER, pre_buffer=False) as file:
             for batch in file.iter_batches(rows, columns=names):
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowInvalid) as error:

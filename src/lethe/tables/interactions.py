@@ -146,7 +146,7 @@ class Interactions:
     def read(cls, path: Path | BinaryIO) -> Interactions:
         """Read a file written by ``write`` (already canonical)."""
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, pre_buffer=False) as file:
                 names = cls.columns_of(path, file.schema_arrow.names)
                 # One by one: what Arrow holds of a column is gone before the next.
                 return cls.of_columns({name: from_arrow(file.read([name])[name]) for name in names})

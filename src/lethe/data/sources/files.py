@@ -176,7 +176,7 @@ def _parquet_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
             for file in files:  # One after the other: read together, they would be held together.
                 yield dataset.dataset([file], schema=rows.schema, **place).to_table(columns=list(names))
             return
-        with pq.ParquetFile(path, buffer_size=_BUFFER) as whole:
+        with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as whole:
             _must_have(path, names, whole.schema_arrow.names, True)
             yield whole.schema_arrow.empty_table().select(list(names))
             for batch in whole.iter_batches(ROWS, columns=list(names)):
