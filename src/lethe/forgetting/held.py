@@ -94,7 +94,7 @@ def held_now(workspace: Workspace, requests: Sequence[ForgetRequest], reader: Re
     return held
 
 
-def whole(rows: Source) -> Interactions:
+def all_rows(rows: Source) -> Interactions:
     """All rows at once."""
     return rows if isinstance(rows, Interactions) else Interactions.read(rows)
 
@@ -164,7 +164,7 @@ def all_there_is(workspace: Workspace, params: Params, dataset: str) -> AllThere
     tables = [] if source is None else [(INTERACTIONS, source)]
     if workspace.interactions(dataset).is_file():
         held = Tables.read(workspace, dataset)
-        tables.append((INTERACTIONS, whole(held.rows)))
+        tables.append((INTERACTIONS, all_rows(held.rows)))
         beside.append(held.beside)
     if source is not None:
         beside.append(_side_of_source(workspace, params, dataset, source))

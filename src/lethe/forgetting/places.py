@@ -10,7 +10,7 @@ from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import ConfigError
-from lethe.forgetting.held import Tables
+from lethe.forgetting.held import Tables, all_rows
 from lethe.forgetting.intake import Ask, submit_all
 from lethe.forgetting.standing import within_reach
 
@@ -37,11 +37,11 @@ def _list_of(workspace: Workspace, place: str) -> SuppressionList:
 def _asks(workspace: Workspace, dataset: str, listed: SuppressionList) -> list[Ask]:
     """Whole users, and of others the interactions that were forgotten alone."""
     tables = Tables.read(workspace, dataset)
-    people = {*map(str, tables.rows.user_ids)}
+    rows, alone = all_rows(tables.rows), dict[str, set[str]]()
+    people = {*map(str, rows.user_ids)}
     for table in tables.beside.tables.values():
         people |= {str(id) for name in ("user", "friend") if name in table.columns for id in table.columns[name]}
     whole = listed.whole_users(dataset, sorted(people))
-    rows, alone = tables.rows, dict[str, set[str]]()
     named = listed.matches(rows, dataset)
     for user, item in zip(rows.user_ids[named], rows.item_ids[named], strict=True):
         if str(user) not in whole:

@@ -64,12 +64,23 @@ class Catalogue:
     def encode(self, interactions: Interactions, tables: SideTables | None = None) -> InteractionMatrix:
         """Dense form of the rows whose user and item are both known, sorted by (user, item)."""
         users, items = self.users.encode(interactions.user_ids), self.items.encode(interactions.item_ids)
-        ratings, times, contexts = interactions.ratings, interactions.timestamps, interactions.contexts
-        columns = (users, items, ratings, times, self.encode_contexts(contexts))
         known = (users >= 0) & (items >= 0)
-        if not known.all():  # Mostly all are: then nothing is copied.
-            columns = tuple(None if column is None else column[known] for column in columns)
-        return InteractionMatrix(self.shape, *columns, NO_SIDE if tables is None else self._encode_side(tables))
+        all_known = bool(known.all())
+
+        def of_known(column: np.ndarray) -> np.ndarray:
+            return column if all_known else column[known]  # Mostly all are: then nothing is copied.
+
+        ratings, times = interactions.ratings, interactions.timestamps
+        contexts = self.encode_contexts(interactions.contexts)
+        return InteractionMatrix(
+            self.shape,
+            of_known(users),
+            of_known(items),
+            None if ratings is None else of_known(ratings),
+            None if times is None else of_known(times),
+            None if contexts is None else of_known(contexts),
+            NO_SIDE if tables is None else self._encode_side(tables),
+        )
 
     def encode_contexts(self, contexts: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Values {field: [n]} -> [n, number of fields] int64, -1 for what is unknown; None without context fields."""
