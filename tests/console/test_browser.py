@@ -88,7 +88,7 @@ def page(browser: playwright.Browser, url: str, request: pytest.FixtureRequest) 
         base_url=url, viewport=SIZES[look], color_scheme="dark" if look == "dark" else "light", reduced_motion="reduce"
     )
     opened, complaints = context.new_page(), list[str]()
-    opened.set_default_timeout(10_000)
+    opened.set_default_timeout(60_000)
     opened.on("console", lambda said: complaints.append(said.text) if "Security Policy" in said.text else None)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.on("request", lambda asked: None if asked.url.startswith(url) else complaints.append(asked.url))
@@ -99,6 +99,7 @@ def page(browser: playwright.Browser, url: str, request: pytest.FixtureRequest) 
 
 def log_in(page: playwright.Page, name: str) -> None:
     page.goto("/ui/login")
+    page.wait_for_selector("#key:focus")
     page.keyboard.type(KEYS[name][1])
     page.keyboard.press("Enter")
     # Until its scripts are there too: what is done before goes the way it goes without them.

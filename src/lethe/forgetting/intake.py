@@ -127,8 +127,8 @@ def take_up(workspace: Workspace) -> list[ForgetRequest]:
     """Accept what was only received: once all that params.yaml requires is established, or where a command was killed
     in between. What holds nothing completes."""
     params, book = Params.read(workspace.params), ledger(workspace)
-    received = book.in_state("received")
-    ready = [r for r in received if may_be_accepted(params.forgetting, r, partial(book.events, r.id))]
+    settings, received = params.forgetting, book.in_state("received")
+    ready = [request for request in received if may_be_accepted(settings, request, partial(book.events, request.id))]
     done: list[ForgetRequest] = []
     for dataset in sorted({request.dataset for request in ready}):
         mine = [request for request in ready if request.dataset == dataset]
@@ -141,8 +141,7 @@ def take_up(workspace: Workspace) -> list[ForgetRequest]:
 
 def establish(workspace: Workspace, id: str, fact: Fact, actor: str = "") -> ForgetRequest:
     """Record a fact about the asking; with the last of those that params.yaml requires the request is accepted.
-
-    Raises RequestError where ``forgetting.four_eyes`` asks for the approval of another than who entered it."""
+    Raises RequestError where ``forgetting.four_eyes`` asks for another than who entered it."""
     book, settings = ledger(workspace), Params.read(workspace.params).forgetting
     book.establish(id, fact, actor, look=must_be_another(settings, fact, actor))
     take_up(workspace)
