@@ -125,16 +125,14 @@ def follow_merged(workspace: Workspace) -> None:
 
 def take_up(workspace: Workspace) -> list[ForgetRequest]:
     """Accept what was only received: once all that params.yaml requires is established, or where a command was killed
-    in between. What holds nothing completes."""
+    in between. What holds nothing completes; what another took up meanwhile is left alone."""
     params, book = Params.read(workspace.params), ledger(workspace)
-    settings, received = params.forgetting, book.in_state("received")
-    ready = [request for request in received if may_be_accepted(settings, request, partial(book.events, request.id))]
+    ready = [r for r in book.in_state("received") if may_be_accepted(params.forgetting, r, partial(book.events, r.id))]
     done: list[ForgetRequest] = []
     for dataset in sorted({request.dataset for request in ready}):
         mine = [request for request in ready if request.dataset == dataset]
         looked = _look(workspace, params, dataset, mine)
         held = {request.id: looked.held[request.subject] for request in mine}
-        # Another may have been faster: what it took up is left alone.
         done += book.accept(held, end=ending(workspace, params, book, looked.nothing), since="received")
     return done
 
