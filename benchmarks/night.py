@@ -166,8 +166,15 @@ class Night:
         must(self.answers(KNOWN) == ["model"] * 2, "the replicas answer from the model again")
         return {"parts": len(self.place.parts)}
 
+    def epoch(self) -> None:
+        """Shards are laid anew, winners chosen anew; nobody comes back."""
+        self.run("epoch")
+        self.place_serves()
+        must(self.answers(FORGOTTEN) == ["popular"] * 2, "who was forgotten stays so")
+
     def audit(self) -> None:
-        """Log, certificates, every store, a sampled rebuild: all holds."""
+        """Log, certificates, every store, a sampled rebuild: all holds; and no due date is near."""
+        self.run("watch")
         self.run("audit")
         must(self.answers(NEW) == ["model"] * 2, "who came is still answered by the model")
 
@@ -244,7 +251,7 @@ def must(holds: bool, what: str) -> None:
 
 
 def story(night: Night, whole: bool) -> list[Step]:
-    """Every step in its order; what is not ``whole`` restarts everything once and leaves the audit out."""
+    """Every step in its order; what is not ``whole`` restarts everything once and ends when somebody is forgotten."""
     night.step("the first night: trained, promoted, deployed", night.first_night)
     night.step("rows of somebody new come", night.rows_come)
     night.step("a run fails for want of its Dask scheduler, and somebody is told", night.a_run_fails)
@@ -253,7 +260,8 @@ def story(night: Night, whole: bool) -> list[Step]:
     night.step("somebody is forgotten", night.forget)
     if whole:
         night.step("every process is killed at once and started again", night.everything_restarts)
-        night.step("an audit", night.audit)
+        night.step("a new epoch begins", night.epoch)
+        night.step("due dates are looked at, and all is audited", night.audit)
     must(night.kept_runs() == len(night.runs), "Prefect's server has every run and how it ended")
     return night.steps
 
