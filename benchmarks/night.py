@@ -33,7 +33,6 @@ from lethe.core.workspace import Workspace
 from lethe.serving.deployment import Deployment
 
 NEW, FORGOTTEN, KNOWN = "user-new", "user-0003", "user-0004"
-BUCKET = "lethe-night"
 
 
 @dataclass(frozen=True)
