@@ -144,7 +144,8 @@ class Night:
     def forget(self) -> Step:
         """A request is entered in the console, hides at once, and is fulfilled by the scheduled flow."""
         id = enter_request(self.place, FORGOTTEN)
-        must(self.answers(FORGOTTEN) == ["popular"] * 2, "who asks is hidden at once")
+        # Each worker looks at the ledger every so often.
+        wait_for(lambda: self.answers(FORGOTTEN) == ["popular"] * 2, "who asks is hidden")
         self.run("forgetting", parameters={"scheduled": False})
         self.place_serves()
         (request,) = json.loads(self.place.lethe("forget", "list", "--json"))
