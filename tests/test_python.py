@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import doctest
+import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 import lethe
 from lethe.build.registry import Registry
+from lethe.cli import app
+from lethe.cli.opened import Project
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError, DataError, DeploymentError, LetheError
 from lethe.learning.ensemble import Ensemble
 from lethe.models import MODELS, rates
 from lethe.tables.interactions import Interactions
 from tests import house
-from tests.conftest import taste_blocks
+from tests.conftest import ROOT, taste_blocks
 
 
 def frame_of(rows: Interactions) -> pd.DataFrame:
@@ -137,6 +143,36 @@ def test_a_project_answers_measures_forgets_and_verifies(tiny: Workspace) -> Non
     (taken,) = project.forget("user-003")
     assert taken.request.state == "accepted"
     assert project.recommend("user-003", 4, "plain").source == "popular"
+
+
+def test_the_notebook_goes_from_a_frame_to_a_forgotten_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cells as they stand; what the flows do is done in this process."""
+
+    def run(project: Project, flow: str) -> None:
+        {"training": house.train, "forgetting": house.fulfil}[flow](project.workspace)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Project, "_run", run)
+    cells = json.loads((ROOT / "docs" / "frame-to-forgotten.ipynb").read_text(encoding="utf-8"))["cells"]
+    names: dict[str, Any] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            _run_cell("".join(cell["source"]), names)
+    assert set(names["answer"]["source"]) == {"model", "popular"}
+    assert names["waiting"].source == "popular"
+    assert names["request"].state == "completed"
+    assert names["comparison"].equal
+    left = pd.read_parquet(tmp_path / "shop" / "data" / "orders" / "ingested" / "interactions.parquet")
+    assert "c006" in set(left["user"])
+    assert "c007" not in set(left["user"])
+
+
+def _run_cell(text: str, names: dict[str, Any]) -> None:
+    code = [line for line in text.splitlines() if not line.startswith("!")]
+    exec(compile("\n".join(code), "cell", "exec"), names)
+    for line in text.splitlines():
+        if line.startswith("!lethe "):
+            assert CliRunner().invoke(app, shlex.split(line)[1:]).exit_code == 0, line
 
 
 def test_a_folder_without_a_project_is_refused(tmp_path: Path) -> None:
