@@ -344,12 +344,25 @@ def newcomer(
     init_only: Annotated[
         bool, typer.Option("--init-only", help="Of the folder's files only the first command.")
     ] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Instead: a clone and empty caches, make demo until its first line.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     commit: Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")] = False,
 ) -> None:
-    """From the built wheel and an empty folder to a certificate: reports/tables/newcomer.{json,md}."""
+    """From the built wheel and an empty folder to a certificate: reports/tables/newcomer.{json,md}; with --cold
+    newcomer-cold.{json,md}."""
     from benchmarks.newcomer import run
 
+    if cold:
+        from benchmarks.cold import start
+
+        with tempfile.TemporaryDirectory(prefix="lethe-cold-", ignore_cleanup_errors=True) as folder:
+            figures = start(Path(folder))
+        _report("newcomer-cold", {"command": _command(), **figures}, as_json, commit)
+        if not figures["met"]:
+            raise SystemExit(1)
+        return
     files = sorted(path for path in cases.resolve().iterdir() if path.is_file()) if cases else []
     files = [path for path in files if not only or path.name in only]
     with tempfile.TemporaryDirectory(prefix="lethe-newcomer-") as folder:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import cold
 from benchmarks.newcomer import afternoon, build_wheel, named_options
 from tests.data.made_sources import table
 
@@ -56,3 +57,15 @@ def test_a_refusal_is_followed_to_a_project(site: Path, tmp_path: Path) -> None:
 )
 def test_what_a_line_tells_to_give(line: str, options: list[str]) -> None:
     assert named_options(line) == options
+
+
+def test_the_first_line_is_that_of_the_demo_and_not_of_what_installs_it(tmp_path: Path) -> None:
+    def made(command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(["sh", "-c", command], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+
+    installs = "echo installing; sleep .5; touch ready; echo; echo '1 build'; echo '2 deploy'"
+    with made(installs) as process:
+        assert cold._first_line(process, tmp_path / "ready") == "1 build"
+    (tmp_path / "ready").unlink()
+    with made("echo no network") as process, pytest.raises(AssertionError, match="before its first line: no network"):
+        cold._first_line(process, tmp_path / "ready")
