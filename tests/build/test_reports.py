@@ -79,6 +79,11 @@ def test_the_reports_together_say_what_each_says(trained: Workspace) -> None:
     for row in training["candidates"]:
         measured = metrics[row["dataset"]][row["family"]][f"{row['model']}-{row['sharding']}"]
         assert (measured["test"], measured["valid"]) == (row["metrics"], row["valid"])
+        few = report(trained, f"metrics/{row['dataset']}/{row['family']}/{row['model']}-{row['sharding']}.json")
+        assert few["valid"] == row["valid"]["ndcg@10"]
+        assert all(value == row["metrics"][name] for name, value in few.items() if name != "valid")
+        assert {"ndcg@10", "recall@10"} <= set(few) <= {"valid", *row["metrics"]}
+        assert len(few) <= 6, "as a row it fits a terminal"
     assert set(training["winners"]) == {"first-tiny", "second-tiny", "first-other", "second-other"}
     assert [f"{one.dataset}/{one.family}" for one in read_reports(trained)] == sorted(
         f"{winner['dataset']}/{family}" for family, winner in training["winners"].items()
@@ -111,6 +116,7 @@ def test_what_was_not_trained_anew_has_seen_the_forgotten_and_goes(trained: Work
     assert winner["rows"] == "all"
     assert set(before["first-tiny"]) == {"bpr-whole", "mostpop-whole"}
     assert report(trained, "metrics.json")["tiny"] == {"first-tiny": {}, "second-tiny": {}}
+    assert [path.name for path in (trained.reports / "metrics").iterdir()] == ["other"]
     trained_anew = [row for row in report(trained, "training.json")["candidates"] if row["dataset"] == "tiny"]
     assert {row["rows"] for row in trained_anew} == {"all"}, "what is served is rebuilt, and nothing is left to measure"
     name = "tiny/second-tiny/bpr-whole.csv"

@@ -111,8 +111,9 @@ def test_reports_are_what_dvc_shows(running: Workspace) -> None:
         text=True,
         check=True,
     )
-    metrics = json.loads(shown.stdout)[""]["data"]["reports/metrics.json"]["data"]
-    assert 0 < metrics["tiny"]["sharded"]["wmf-user-hash-3"]["test"]["ndcg@10"] <= 1
+    files = json.loads(shown.stdout)[""]["data"]
+    assert {"reports/metrics/tiny/plain/mostpop-whole.json", "reports/metrics/tiny/plain/wmf-whole.json"} <= set(files)
+    assert 0 < files["reports/metrics/tiny/sharded/wmf-user-hash-3.json"]["data"]["ndcg@10"] <= 1
     plots = subprocess.run(
         [sys.executable, "-m", "dvc", "plots", "show", "--json"],
         cwd=running.root,

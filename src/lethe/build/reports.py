@@ -2,6 +2,7 @@
 
 reports/training/DATASET/FAMILY.json                       candidates and winner of one family
 reports/learning_curves/DATASET/FAMILY/CANDIDATE.csv       what ``dvc plots`` draws
+reports/metrics/DATASET/FAMILY/CANDIDATE.json              the few figures that ``dvc metrics show`` lays in a row each
 reports/metrics.json, reports/training.json                all families together
 """
 
@@ -87,6 +88,10 @@ class FamilyReport(Section):
     def place(self) -> str:
         return f"training/{self.dataset}/{self.family}"
 
+    @property
+    def measured(self) -> list[CandidateReport]:
+        return [candidate for candidate in self.candidates if candidate.measured]
+
 
 def write_reports(
     workspace: Workspace,
@@ -118,6 +123,8 @@ def write_reports(
     others = [report for report in read_reports(workspace) if report.dataset not in datasets] if rebuilt else []
     for report in trained:
         write_report(workspace, report.place, report.plain())
+        for candidate in report.measured:
+            write_report(workspace, _figures_place(report, candidate), _figures(report, candidate))
     for outcome in outcomes:
         _write_curve(workspace, outcome)
     standing = sorted([*trained, *others], key=lambda report: report.place)
@@ -209,9 +216,10 @@ def _curve(dataset: str, family: str, candidate: str) -> str:
 
 def _remove_others(workspace: Workspace, standing: Iterable[FamilyReport]) -> None:
     kept = {report_path(workspace, report.place) for report in standing}
+    kept |= {report_path(workspace, _figures_place(r, candidate)) for r in standing for candidate in r.measured}
     curves = (_curve(r.dataset, r.family, candidate.name) for r in standing for candidate in r.candidates)
     kept |= {workspace.reports / name for name in curves}
-    for folder in (workspace.reports / "training", workspace.reports / "learning_curves"):
+    for folder in (workspace.reports / name for name in ("training", "learning_curves", "metrics")):
         # From the leaves up, so that a folder is looked at after what it held.
         for path in sorted(folder.rglob("*"), reverse=True):
             if path.is_dir():
@@ -221,14 +229,25 @@ def _remove_others(workspace: Workspace, standing: Iterable[FamilyReport]) -> No
                 path.unlink()
 
 
+def _figures_place(report: FamilyReport, candidate: CandidateReport) -> str:
+    return f"metrics/{report.dataset}/{report.family}/{candidate.name}"
+
+
+def _figures(report: FamilyReport, candidate: CandidateReport) -> dict[str, float]:
+    """What decides, on validation, and the test metrics of the same cutoff: a table of them fits a terminal."""
+    cutoff = report.metric.partition("@")[2]
+    tested = {name: value for name, value in candidate.metrics.items() if not name.startswith("cold_")}
+    alike = {name: value for name, value in tested.items() if name.partition("@")[2] == cutoff}
+    decisive = {"valid": candidate.valid[report.metric]} if report.metric in candidate.valid else {}
+    return decisive | alike
+
+
 def _metrics(standing: Iterable[FamilyReport]) -> dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]:
     """{dataset: {family: {candidate: {part: {metric: value}}}}}: a DVC metric, the same for the same data and code."""
     metrics: dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]] = {}
     for report in standing:
         metrics.setdefault(report.dataset, {})[report.family] = {
-            candidate.name: {"valid": candidate.valid, "test": candidate.metrics}
-            for candidate in report.candidates
-            if candidate.measured
+            candidate.name: {"valid": candidate.valid, "test": candidate.metrics} for candidate in report.measured
         }
     return metrics
 
