@@ -110,6 +110,12 @@ def test_it_says_what_was_recorded(lived: Workspace, facts: Facts, html: str) ->
     assert f"{touched.partition('/')[2]} {rows} 1" in text
 
 
+def test_the_status_is_json_also_where_there_are_requests(lived: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(lived.root)
+    ran = CliRunner().invoke(app, ["status", "--json"])
+    assert json.loads(ran.output)["requests"] == {"accepted": 1, "completed": 1}
+
+
 def test_curves_stand_for_what_has_epochs(facts: Facts, html: str) -> None:
     text = Elements(html).text
     assert facts.trainings[0].curves["bpr-whole"]

@@ -77,7 +77,7 @@ def status_report(workspace: Workspace) -> Status:
             for family, version in Registry(workspace).served().items()
         },
         service=None if server is None else ServiceStatus(url=server.url, workers=server.workers),
-        requests=Counter(request.state for request in ledger(workspace).all()),
+        requests=dict(Counter(request.state for request in ledger(workspace).all())),
     )
 
 
