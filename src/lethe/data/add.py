@@ -126,7 +126,7 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
         section["split"] = _plain(propose_split(deduplicate(rows, "latest"), name, seed, timed=timed))
     profile = profile_of(rows, Dataset.parse(section, where), name, seed)
     empty = [part for part, count in profile.parts.items() if not count]
-    if empty and not ready:
+    if empty and not ready and reading.assume:
         raise DataError(
             f"{where}: {profile.rows} rows of {profile.users} users are too few, none would be left for"
             f" {' and '.join(empty)}; add more, or give a folder of train, valid and test files"
