@@ -14,8 +14,9 @@ PROTOCOL = (
     "Ciao, the rows of the EATNN paper's split put together and split anew, since the leave-one-out of the ENMF paper"
     " is not to be had: of each user with three rows or more one is held out for test and one for validation, drawn by"
     " key. So the published figures are of another split and show the order of models, not their level. Every item not"
-    " in the user's train rows is a candidate; means over the users of test. Settings are searched from the models'"
-    " defaults in the spaces of their Configs, with the same trials and seconds for all rows, on validation."
+    " in the user's train rows is a candidate; means over the users of test. Settings are searched on validation from"
+    " the models' defaults in the spaces of their Configs, for the same time each; where trials are one or two, they"
+    " are the defaults."
 )
 _COLUMNS = [f"{name}@{cutoff}" for name in ("hr", "ndcg") for cutoff in CUTOFFS]
 PUBLISHED = {
