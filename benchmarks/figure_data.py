@@ -131,7 +131,7 @@ def _ml1m_ratings(data_dir: Path) -> Bench:
 
 def _anime_ratings(data_dir: Path) -> Bench:
     parts = side_data.anime_ratings(data_dir)
-    return of_ratings("80/20 at random by key, one split for all seeds", parts["train"], parts["valid"])
+    return of_ratings("anime", parts["train"], parts["valid"])
 
 
 def _in_time(data_dir: Path) -> Bench:
