@@ -33,7 +33,7 @@ def test_the_list_agrees_with_the_code_and_the_results(coverage: Coverage) -> No
 def test_every_item_of_the_sources_is_counted_once(coverage: Coverage) -> None:
     contents, text = report(coverage, Figures(RESULTS), COMMAND)
     listed = sum(len(items) for source, items in coverage.sources.items() if source != BEYOND)
-    assert contents["items"] == listed == sum(contents[state] for state in STATES) == 202
+    assert contents["items"] == listed == sum(contents[state] for state in STATES) == 203
     assert all(text.count(f"| {entry['what']} |") for entry in contents["sources"]["000"])
     whys = [entry["why"] for entries in contents["sources"].values() for entry in entries]
     states = [entry["state"] for entries in contents["sources"].values() for entry in entries]
@@ -178,5 +178,5 @@ def test_the_command_prints_counts_and_json(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(command, "REPORTS", tmp_path / "reports")
     done = CliRunner().invoke(command.app, ["coverage", "--json", "--data-dir", str(tmp_path / "none")])
     assert done.exit_code == 0
-    assert json.loads(done.stdout)["items"] == 202
+    assert json.loads(done.stdout)["items"] == 203
     assert "none: not there" in done.stderr
