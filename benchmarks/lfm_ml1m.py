@@ -218,7 +218,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 @app.command()
 def ratios() -> None:
     """Print how many times as long as each row one-rating-a-step SGD took, from the table's last report."""
-    from benchmarks.__main__ import REPORTS
+    from benchmarks.commands.common import REPORTS
 
     report = json.loads((REPORTS / "lfm-ml1m.json").read_text(encoding="utf-8"))
     seconds = {row["model"]: row["seconds"] for row in report["rows"]}
@@ -236,7 +236,7 @@ def tune(
     seed: Annotated[int, typer.Option()] = 2026,
 ) -> None:
     """Tune a model on the table's validation part, by RMSE, and write params/ml-1m/MODEL.yaml."""
-    from benchmarks.__main__ import WORK
+    from benchmarks.commands.common import WORK
     from lethe.build.objectives import Task
     from lethe.build.space import Space
     from lethe.build.tuning import Budget, search, write_tuned

@@ -142,7 +142,7 @@ def _commands() -> None:
 @app.command("ratios")
 def _ratios() -> None:
     """Print, from the table's last report, how many times as long as the non-sampling loss the others took."""
-    from benchmarks.__main__ import REPORTS
+    from benchmarks.commands.common import REPORTS
 
     typer.echo("\n".join(ratios(json.loads((REPORTS / "seconds-to-best.json").read_text(encoding="utf-8")))))
 

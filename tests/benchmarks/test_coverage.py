@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import __main__ as command
+from benchmarks.__main__ import app
 from benchmarks.claims import Comparison, Figures, Verdict, verdict
+from benchmarks.commands import common
 from benchmarks.coverage import BEYOND, STATES, Coverage, Item, report
 from benchmarks.table import Result, Row, Table
 from benchmarks.what_we_found import page
@@ -168,15 +169,15 @@ def test_rows_that_a_table_no_longer_makes_are_named(
 
     monkeypatch.setattr(Table, "load", load)
     assert coverage.unmade(tmp_path) == ["enmf-ml1m's module makes no row 'WMF'"]
-    monkeypatch.setattr(command, "REPORTS", tmp_path / "reports")
-    done = CliRunner().invoke(command.app, ["coverage", "--data-dir", str(tmp_path)])
+    monkeypatch.setattr(common, "REPORTS", tmp_path / "reports")
+    done = CliRunner().invoke(app, ["coverage", "--data-dir", str(tmp_path)])
     assert isinstance(done.exception, ConfigError)
     assert not (tmp_path / "reports").exists()
 
 
 def test_the_command_prints_counts_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "REPORTS", tmp_path / "reports")
-    done = CliRunner().invoke(command.app, ["coverage", "--json", "--data-dir", str(tmp_path / "none")])
+    monkeypatch.setattr(common, "REPORTS", tmp_path / "reports")
+    done = CliRunner().invoke(app, ["coverage", "--json", "--data-dir", str(tmp_path / "none")])
     assert done.exit_code == 0
     assert json.loads(done.stdout)["items"] == 203
     assert "none: not there" in done.stderr

@@ -12,10 +12,11 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from benchmarks import __main__ as command
 from benchmarks import figure_data, figures, readme, statistics_of_data
+from benchmarks.__main__ import app
 from benchmarks.claims import Figures
 from benchmarks.collaborative import Split
+from benchmarks.commands import accuracy, common
 from benchmarks.coverage import Coverage
 from benchmarks.figure_report import cell, markdown
 from benchmarks.figures import Figure, configured, read_figures
@@ -29,7 +30,7 @@ from lethe.tables.interactions import Interactions
 from tests.conftest import taste_blocks
 from tests.contract import checkerboard
 
-RESULTS = command.RESULTS / figures.FOLDER
+RESULTS = common.RESULTS / figures.FOLDER
 TINY: dict[str, dict[str, Any]] = {
     "curve": {"every": 2, "lines": {"ENMF": {"model": "enmf-u", "set": {"epochs": 4}}}, "seeds": 2},
     "sweep": {"over": "embedding_dim", "axis": "d", "values": [2, 4], "lines": {"WMF": {"model": "wmf"}}},
@@ -55,9 +56,10 @@ def blocks() -> Split:
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The command's own folders, elsewhere; a file of small figures, data of its own, models with few epochs."""
     for name in ("WORK", "RESULTS", "REPORTS"):
-        monkeypatch.setattr(command, name, tmp_path / name.lower())
-    common = {"what": "Fig. 1: what", "source": "3", "data": "made", "metrics": ["recall@5"]}
-    declared = {name: common | values for name, values in TINY.items()}
+        for module in (accuracy, common):
+            monkeypatch.setattr(module, name, tmp_path / name.lower())
+    shared = {"what": "Fig. 1: what", "source": "3", "data": "made", "metrics": ["recall@5"]}
+    declared = {name: shared | values for name, values in TINY.items()}
     (tmp_path / "figures.yaml").write_text(yaml.safe_dump(declared, sort_keys=False))
     monkeypatch.setattr(figures, "FILE", tmp_path / "figures.yaml")
     monkeypatch.setitem(figure_data.SETS, "made", lambda folder: figure_data.of_split(blocks(), "a made split"))
@@ -69,7 +71,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make(*options: str) -> None:
-    done = CliRunner().invoke(command.app, ["figures", *options], catch_exceptions=False)
+    done = CliRunner().invoke(app, ["figures", *options], catch_exceptions=False)
     assert done.exit_code == 0, done.output
 
 
@@ -203,7 +205,7 @@ def test_data_are_counted_over_all_their_parts(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_unknown_figure_is_one_line() -> None:
-    done = CliRunner().invoke(command.app, ["figures", "--only", "moon"])
+    done = CliRunner().invoke(app, ["figures", "--only", "moon"])
     assert isinstance(done.exception, ConfigError)
     assert "--only: unknown figure 'moon'; known figures: lfm-epochs" in str(done.exception)
 

@@ -14,9 +14,10 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from benchmarks import __main__ as command
 from benchmarks import collaborative, enmf_ml1m, receraser_retrain_ml1m
+from benchmarks.__main__ import app
 from benchmarks.budget import Spent
+from benchmarks.commands import accuracy, common
 from benchmarks.merge import merged
 from benchmarks.report import compare, less_is_better, markdown, summarise, write_report
 from benchmarks.table import TABLES, Result, Row, Table, run_table
@@ -50,8 +51,9 @@ def data_dir(tmp_path: Path) -> Path:
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The command's own folders, elsewhere, and models with few epochs."""
     for name in ("WORK", "RESULTS", "REPORTS"):
-        monkeypatch.setattr(command, name, tmp_path / name.lower())
-    monkeypatch.setattr(command, "ROOT", tmp_path)
+        for module in (accuracy, common):
+            monkeypatch.setattr(module, name, tmp_path / name.lower())
+    monkeypatch.setattr(accuracy, "ROOT", tmp_path)
     monkeypatch.setattr(
         collaborative, "tuned", lambda dataset, model: {"wmf": {"sweeps": 2}, "others": {"sweeps": 3}}.get(model, {})
     )
@@ -240,9 +242,9 @@ def test_of_errors_and_costs_less_is_better(metric: str, less: bool) -> None:
     assert less_is_better(metric) is less
 
 
-@pytest.mark.parametrize("name", [name for name in TABLES if (command.RESULTS / f"{name}.json").is_file()])
+@pytest.mark.parametrize("name", [name for name in TABLES if (common.RESULTS / f"{name}.json").is_file()])
 def test_a_committed_table_says_what_its_report_says(name: str) -> None:
-    path = command.RESULTS / f"{name}.json"
+    path = common.RESULTS / f"{name}.json"
     report = json.loads(path.read_text(encoding="utf-8"))
     published = importlib.import_module(f"benchmarks.{name.replace('-', '_')}").PUBLISHED
     shown, made = path.with_suffix(".md").read_text(encoding="utf-8"), markdown(report, published)
@@ -277,17 +279,17 @@ def test_a_check_finds_what_lies_outside_the_spread() -> None:
 def test_the_command_writes_commits_and_checks(data_dir: Path, room: Path) -> None:
     base = ["tables", "--table", "receraser-retrain-ml1m", "--data-dir", str(data_dir), "--seeds", "2"]
     options = [*base, "--row", "MostPop", "--row", "WMF"]
-    ran = CliRunner().invoke(command.app, [*options, "--commit"])
+    ran = CliRunner().invoke(app, [*options, "--commit"])
     assert ran.exit_code == 0, ran.output
     report = json.loads((room / "reports" / "receraser-retrain-ml1m.json").read_text())
     assert {"table", "protocol", "rows", "command", "environment"} <= set(report)
     assert [line["model"] for line in report["rows"]] == ["MostPop", "WMF"]
     assert (room / "results" / "receraser-retrain-ml1m.md").read_text().startswith("# receraser-retrain-ml1m")
-    ran = CliRunner().invoke(command.app, [*options, "--check"])
+    ran = CliRunner().invoke(app, [*options, "--check"])
     assert ran.exit_code == 0, ran.output
     committed = room / "results" / "receraser-retrain-ml1m.json"
     committed.write_text(committed.read_text().replace('"mean": 0', '"mean": 9'))
-    ran = CliRunner().invoke(command.app, [*options, "--check"])
+    ran = CliRunner().invoke(app, [*options, "--check"])
     assert isinstance(ran.exception, LetheError)
     assert "outside the seeds' spread" in str(ran.exception)
 
@@ -295,7 +297,7 @@ def test_the_command_writes_commits_and_checks(data_dir: Path, room: Path) -> No
 def test_rows_that_are_run_again_join_the_committed_ones(data_dir: Path, room: Path) -> None:
     base = ["tables", "--table", "receraser-retrain-ml1m", "--data-dir", str(data_dir), "--seeds", "1", "--commit"]
     for rows in (["MostPop", "MostPop, seen items kept"], ["WMF", "MostPop"]):
-        ran = CliRunner().invoke(command.app, [*base, *(part for name in rows for part in ("--row", name))])
+        ran = CliRunner().invoke(app, [*base, *(part for name in rows for part in ("--row", name))])
         assert ran.exit_code == 0, ran.output
     report = json.loads((room / "results" / "receraser-retrain-ml1m.json").read_text())
     assert [line["model"] for line in report["rows"]] == ["MostPop", "MostPop, seen items kept", "WMF"]
@@ -330,7 +332,7 @@ def test_a_test_against_what_is_no_longer_best_goes() -> None:
 
 def test_tune_writes_values_with_their_command(data_dir: Path, room: Path) -> None:
     options = ["tune", "--dataset", "ml-1m-receraser", "--model", "wmf", "--data-dir", str(data_dir), "--trials", "2"]
-    ran = CliRunner().invoke(command.app, [*options, "--set", "sweeps=1", "--grid", "dropout=[0.1, 0.4]"])
+    ran = CliRunner().invoke(app, [*options, "--set", "sweeps=1", "--grid", "dropout=[0.1, 0.4]"])
     assert ran.exit_code == 0, ran.output
     text = (room / "params" / "ml-1m-receraser" / "wmf.yaml").read_text()
     assert text.startswith("# python -m benchmarks")
@@ -350,7 +352,7 @@ def test_what_a_search_took_stands_in_the_table(data_dir: Path, room: Path, monk
         "--seconds",
         "1e-9",
     ]
-    ran = CliRunner().invoke(command.app, [*options, "--set", "sweeps=1", "--grid", "dropout=[0.1, 0.4]"])
+    ran = CliRunner().invoke(app, [*options, "--set", "sweeps=1", "--grid", "dropout=[0.1, 0.4]"])
     assert ran.exit_code == 0, ran.output
     monkeypatch.setattr(collaborative, "PARAMS", room / "params")
     # Without time left the first setting is tried and no other.

@@ -1,0 +1,61 @@
+"""What the commands share: their options, where reports go, and the words a report was made by."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+ROOT = Path(__file__).parent.parent.parent
+WORK = ROOT / "benchmarks" / "work"
+RESULTS = ROOT / "benchmarks" / "results"
+REPORTS = ROOT / "reports" / "tables"
+DATA = Path("../shared/data")
+
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", envvar="LETHE_DATA_DIR", help="Folder with the research data, one folder a set.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+Commit = Annotated[bool, typer.Option(help="Copy the report to benchmarks/results, to be committed.")]
+
+
+def say(line: str) -> None:
+    """Progress, which is no part of a report."""
+    typer.echo(line, err=True)
+
+
+def publish_plain(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
+    """A report of plain figures, its long lists left out of the text."""
+    lines = [f"# {name}", "", f"`{report['command']}`", "", "| | |", "| --- | --- |"]
+    lines += [
+        f"| {key} | {value} |"
+        for key, value in report.items()
+        if not isinstance(value, list | dict) and key != "command"
+    ]
+    publish(name, report | {"table": name}, "\n".join(lines) + "\n", as_json, commit)
+
+
+def publish(name: str, contents: dict[str, Any], text: str, as_json: bool, commit: bool) -> None:
+    """Write a report, print it, and with ``commit`` put it among the results."""
+    from benchmarks.report import write_report
+
+    write_report(contents, text, REPORTS)
+    typer.echo(json.dumps(contents, indent=1, ensure_ascii=False) if as_json else text)
+    if commit:
+        commit_report(name)
+
+
+def commit_report(name: str) -> None:
+    place = (RESULTS / name).parent
+    place.mkdir(parents=True, exist_ok=True)
+    for path in sorted(REPORTS.glob(f"{name}.*")):
+        shutil.copy(path, place / path.name)
+
+
+def this_command() -> str:
+    return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
