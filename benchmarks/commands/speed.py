@@ -31,7 +31,7 @@ app = typer.Typer()
 @app.command()
 def peers(
     only: Annotated[
-        list[str] | None, typer.Option(help="evaluation, epoch, forgetting, implicit, lenskit, recbole.")
+        list[str] | None, typer.Option(help="evaluation, epoch, forgetting, implicit, lenskit, recbole, large.")
     ] = None,
     data_dir: DataDir = DATA,
     commit: Commit = False,

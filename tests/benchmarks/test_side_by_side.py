@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import kernels, peers
+from benchmarks import kernels, peer_programs, peers, peers_large
 from benchmarks.collaborative import Split
 from benchmarks.kernels import Padded, Ratio
-from benchmarks.peers import Peer, Snapshot
+from benchmarks.peer_programs import Peer, Snapshot
 from lethe.errors import LetheError
 from lethe.models.parts.batches import RowBatch
 from lethe.models.parts.losses import non_sampling
@@ -97,12 +97,35 @@ def test_a_peer_is_run_in_its_own_process(split: Split, tmp_path: Path, monkeypa
         "    np.savez(f'{sys.argv[2]}/{n:03d}.npz', users=np.ones((data['shape'][0], 1)),"
         " items=np.bincount(data['items'])[:, None], seconds=n)\n"
     )
-    monkeypatch.setattr(peers, "DRIVERS", tmp_path)
+    monkeypatch.setattr(peer_programs, "DRIVERS", tmp_path)
     monkeypatch.setattr(peers, "install", lambda peer, work: peers.sys.executable)
     peer = Peer("Popularity", (), "driver.py", 2)
-    snapshots, _ = peers.run_peer(peer, tmp_path, split, 2)
+    snapshots, _ = peer_programs.run_peer(peer, tmp_path, split, 2)
     assert [s.seconds for s in snapshots] == [0.0, 1.0]
     assert snapshots[0].items[:, 0].sum() == len(split.train)
     driver.write_text("raise SystemExit('no such\\nmachine')\n")
     with pytest.raises(LetheError, match=r"^peer Popularity: its run failed: machine$"):
-        peers.run_peer(peer, tmp_path, split, 2)
+        peer_programs.run_peer(peer, tmp_path, split, 2)
+
+
+def test_made_rows_hold_out_one_row_of_some_users() -> None:
+    split = peers_large.made(60_000)
+    judged, counts = np.unique(split.test.user_ids, return_counts=True)
+    assert len(judged) == 3_000
+    assert (counts == 1).all()
+    assert 30_000 < len(split.train) + len(split.test) <= 60_000, "a pair that was drawn twice is one row"
+    both = {*zip(split.train.user_ids, split.train.item_ids, strict=True)}
+    assert not both & {*zip(split.test.user_ids, split.test.item_ids, strict=True)}
+
+
+def test_time_counts_to_what_both_programs_reach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def snapshots(*seconds: float) -> list[Snapshot]:
+        return [Snapshot(second, np.empty(0), np.empty(0)) for second in seconds]
+
+    monkeypatch.setattr(peers_large, "install", lambda peer, work: None)
+    monkeypatch.setattr(peers_large, "run_peer", lambda *_: (snapshots(10.0, 20.0, 30.0), tmp_path))
+    monkeypatch.setattr(peers_large, "run_ours", lambda *_: snapshots(1.0, 2.0, 3.0))
+    qualities = {10.0: 0.1, 20.0: 0.2, 30.0: 0.3, 1.0: 0.1, 2.0: 0.25, 3.0: 0.2}
+    monkeypatch.setattr(peers_large, "recall", lambda split, snapshot: qualities[snapshot.seconds])
+    (ratio,) = peers_large.large_ratios(tmp_path, 600_000)
+    assert (ratio.ours, ratio.theirs) == (2.0, 30.0), ".249 is what both reach"
