@@ -98,7 +98,7 @@ def test_a_peer_is_run_in_its_own_process(split: Split, tmp_path: Path, monkeypa
         " items=np.bincount(data['items'])[:, None], seconds=n)\n"
     )
     monkeypatch.setattr(peer_programs, "DRIVERS", tmp_path)
-    monkeypatch.setattr(peers, "install", lambda peer, work: peers.sys.executable)
+    monkeypatch.setattr(peer_programs, "install", lambda peer, work: peer_programs.sys.executable)
     peer = Peer("Popularity", (), "driver.py", 2)
     snapshots, _ = peer_programs.run_peer(peer, tmp_path, split, 2)
     assert [s.seconds for s in snapshots] == [0.0, 1.0]
