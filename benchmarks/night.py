@@ -67,6 +67,7 @@ def project(folder: Path, size: Size) -> Workspace:
         "models": {"wmf": {"embedding_dim": 8}},
         "training": {"runner": "dask"},
         "serving": {"workers": 1},
+        "stores": {kind: f"s3://{BUCKET}/{kind}" for kind in ("artifacts", "models", "certificates")},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     (folder / "ratings.csv").write_text("\n".join(["user,item,rating,timestamp", *_rows(size)]) + "\n")
@@ -155,6 +156,8 @@ class Night:
         (key,) = certificate.parent.glob("*.pem")
         checker = [sys.executable, str(ROOT / "tools" / "check_certificate.py"), str(certificate), "--key", str(key)]
         must(subprocess.run(checker, capture_output=True).returncode == 0, "an independent program believes the proof")
+        kept = {one.key.rpartition("/")[2] for one in bucket(self.place).objects.all()}
+        must(certificate.name in kept, "the certificate is kept at its URL")
         return {"scan": request["result"]["scan"], "touched": len(request["result"]["shards_touched"])}
 
     def everything_restarts(self) -> Step:
@@ -227,6 +230,14 @@ class Night:
         return sum(state in ("COMPLETED", "FAILED") for state in runs)
 
 
+def bucket(place: Place) -> Any:
+    """In which the project keeps artifacts, models and certificates too."""
+    import boto3
+
+    names = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    return boto3.resource("s3", endpoint_url=place.address("s3"), **names).Bucket(BUCKET)
+
+
 def enter_request(place: Place, user: str) -> str:
     """The night's request comes in by the form of the console, as somebody types it who is logged in; its id."""
     with httpx.Client(base_url=place.address("console"), follow_redirects=True, trust_env=False) as browser:
@@ -273,6 +284,7 @@ def measure(folder: Path, whole: bool = True, say: Callable[[str], None] = lambd
     workspace = project(folder / "project", WHOLE if whole else SMALL)
     began = time.perf_counter()
     with place(workspace) as made:
+        bucket(made).create()
         night = Night(made, say)
         started = {"what": "everything is started", "seconds": round(time.perf_counter() - began, 1)}
         night.steps.append(started | {"parts": len(made.parts) + 1})
