@@ -14,7 +14,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -23,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import yaml
 
 from benchmarks import forget_goals as goals
 from benchmarks.forget_goals import DEMO
+from benchmarks.watched_run import cpu_seconds, peak, processes
 from lethe.core.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
@@ -66,10 +65,10 @@ def fulfil(folder: Path, rows: int, kind: str) -> dict[str, Any]:
 
     steps: dict[str, dict[str, float]] = {}
     counts = {"reads": Counter[str](), "digests": Counter[str]()}
-    with process.modules_warm(stages.prepare), _processes() as started, _peak() as peak:
-        start = _processor()
+    with process.modules_warm(stages.prepare), processes() as started, peak() as highest:
+        start = cpu_seconds()
         training.training()
-        trained = _processor() - start
+        trained = cpu_seconds() - start
         dataset, user = DATASET, _id(rows // A_USER // 2, "user", kind)
         if kind == DEMO:
             dataset, user, rows = _somebody(workspace)
@@ -83,11 +82,11 @@ def fulfil(folder: Path, rows: int, kind: str) -> dict[str, Any]:
                 step = getattr(modules[module], name)
                 step.fn = _timed(steps, step.fn, name)
         started.clear()
-        peak["bytes"] = 0.0
-        begun, wall = _processor(), time.perf_counter()
+        highest["bytes"] = 0.0
+        begun, wall = cpu_seconds(), time.perf_counter()
         with counting(counts, stages):
             forgetting.forgetting()
-        total, wall = _processor() - begun, time.perf_counter() - wall
+        total, wall = cpu_seconds() - begun, time.perf_counter() - wall
         deploy.stop(workspace)
     return {
         "rows": rows,
@@ -98,7 +97,7 @@ def fulfil(folder: Path, rows: int, kind: str) -> dict[str, Any]:
         "full_training_cpu_seconds": round(trained, 2),
         "processes": sum(started.values()),
         **{name: sum(of_callers.values()) for name, of_callers in counts.items()},
-        "peak_mib": round(peak["bytes"] / 2**20),
+        "peak_mib": round(highest["bytes"] / 2**20),
     }
 
 
@@ -162,81 +161,12 @@ def _timed(steps: dict[str, dict[str, float]], run: Callable[..., Any], name: st
 
 @contextmanager
 def _measured(steps: dict[str, dict[str, float]], name: str) -> Iterator[None]:
-    clock = time.thread_time if name in SUBMITTED else _processor
+    clock = time.thread_time if name in SUBMITTED else cpu_seconds
     wall, processor = time.perf_counter(), clock()
     yield
     figures = steps.setdefault(name, {"seconds": 0.0, "cpu_seconds": 0.0})
     figures["seconds"] = round(figures["seconds"] + time.perf_counter() - wall, 3)
     figures["cpu_seconds"] = round(figures["cpu_seconds"] + clock() - processor, 3)
-
-
-def _processor() -> float:
-    """Seconds of this process, of all that it waited for, and of what it started that is still there (the warm process,
-    which waits for its own)."""
-    here = psutil.Process()
-    total = 0.0
-    for process in (here, *here.children(recursive=True)):
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
-
-
-@contextmanager
-def _processes() -> Iterator[Counter[str]]:
-    """Counts what is started: commands here, modules in the warm process, and the stages that DVC says it ran."""
-    from unittest.mock import patch
-
-    from lethe.core import process, warm
-    from lethe.data import dvc
-
-    started: Counter[str] = Counter()
-    ask, popen, run = warm.ask, subprocess.Popen, dvc.run_module
-
-    def asked(module: str, *args: Any, **kwargs: Any) -> Any:
-        job = ask(module, *args, **kwargs)
-        started["modules"] += job is not None
-        return job
-
-    def opened(*args: Any, **kwargs: Any) -> Any:
-        started["commands"] += 1
-        return popen(*args, **kwargs)
-
-    def said(*args: Any, **kwargs: Any) -> str:
-        output = run(*args, **kwargs)
-        started["stages"] += output.count("Running stage ")
-        return output
-
-    with (
-        patch.object(process.warm, "ask", asked),
-        patch.object(process.subprocess, "Popen", opened),
-        patch.object(dvc, "run_module", said),
-    ):
-        yield started
-
-
-@contextmanager
-def _peak() -> Iterator[dict[str, float]]:
-    peak, done = {"bytes": 0.0}, threading.Event()
-
-    def watch() -> None:
-        here = psutil.Process()
-        while not done.wait(0.05):
-            for process in (here, *here.children(recursive=True)):
-                try:
-                    peak["bytes"] = max(peak["bytes"], process.memory_info().rss)
-                except psutil.NoSuchProcess:
-                    continue
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        thread.join()
 
 
 def measure(sizes: Sequence[int], kinds: Sequence[str], work: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:

@@ -33,6 +33,7 @@ from lethe.core.workspace import Workspace
 from lethe.serving.deployment import Deployment
 
 NEW, FORGOTTEN, KNOWN = "user-new", "user-0003", "user-0004"
+BUCKET = "shop"
 
 
 @dataclass(frozen=True)

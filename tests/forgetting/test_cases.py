@@ -18,7 +18,7 @@ from lethe.data.stages import build_data, suppressed_rows
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import ConfigError, RequestError
 from lethe.forgetting import completion, erasure
-from lethe.forgetting.held import earlier_files
+from lethe.forgetting.earlier import earlier_files
 from lethe.forgetting.intake import Ask, Terms, submit, submit_all
 from lethe.forgetting.standing import ledger, lift
 from lethe.proof import daily

@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lethe.config.dataset import Dataset, Split
 from lethe.config.edit import edit_params, laid_out
 from lethe.config.params import Params
 from lethe.config.reading import NO_COLUMN, Reading
-from lethe.config.source import SqlSource
-from lethe.config.table import TableFormat
 from lethe.core.workspace import Workspace
 from lethe.data import sources
+from lethe.data.opening import at_hand, found_in, path_below, source_of
 from lethe.data.profile import Profile, Ratings, profile_of, ratings_of
 from lethe.data.proposal import FirstFamily, propose_family, propose_positive, propose_split
-from lethe.data.sources import sql
-from lethe.data.sources.files import parquet_files
 from lethe.data.sources.find_columns import column_called, find_columns, head_of
-from lethe.data.sources.find_file import find_file
 from lethe.data.sources.find_side import find_features, find_links, find_triples
-from lethe.data.sources.find_values import find_values
 from lethe.data.sources.findings import Findings
-from lethe.data.sources.place import Place
-from lethe.data.sources.table import load_columns
-from lethe.data.sources.url import fetched
 from lethe.data.split import count_repeated, deduplicate
 from lethe.errors import ConfigError, DataError
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 
-SUFFIXES = (".parquet", ".csv")
 _OF_DATASET = ("duplicates", "positive")
 ALL = "all"
 """Of ``positive``: every row counts as a like."""
@@ -101,14 +87,14 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
     """
     where = f"datasets.{name}"
     how = {key: value for key, value in reading.given.items() if key not in _OF_DATASET}
-    source = _source(workspace, str(path), reading.query)
+    source = source_of(workspace, str(path), reading.query)
     # Faults of what was given come before what the file says.
     Dataset.parse({"source": {**source, **how}}, where)
-    with _at_hand(workspace, source) as file:
+    with at_hand(workspace, source) as file:
         names, told = _columns(file, source, reading, how)
         how |= told.options
         columns: dict[str, Any] = names | ({"context": list(reading.context)} if reading.context else {})
-        told |= _find(file, source, columns, how)
+        told |= found_in(file, source, columns, how)
     source |= {"columns": columns, **how, **told.options}
     section: dict[str, Any] = {"source": source}
     ready = source["kind"] == "folder"
@@ -152,11 +138,11 @@ def _find_side(workspace: Workspace, columns: Mapping[str, str], files: Mapping[
             found = find_triples(path)
         elif what == "behaviours":
             own, told = find_columns(path, _same_names(path, columns), {})
-            found = told | Findings({"columns": own}) | _find(path, {"kind": "table"}, own, told.options)
+            found = told | Findings({"columns": own}) | found_in(path, {"kind": "table"}, own, told.options)
         else:
             role = what.removesuffix("_features")
             found = find_features(path, role, columns[role])
-        table = {"path": _path(workspace, path), **found.options}
+        table = {"path": path_below(workspace, path), **found.options}
         if behaviour:
             side.setdefault(what, {})[behaviour] = table
         else:
@@ -169,27 +155,6 @@ def _same_names(path: Path, columns: Mapping[str, str]) -> dict[str, str | None]
     """Columns that are called as in the interactions."""
     names, _ = head_of(path, {})
     return {role: column for role, column in columns.items() if column in names}
-
-
-def _path(workspace: Workspace, path: Path) -> str:
-    """Below the workspace, or absolute."""
-    return str(path.relative_to(workspace.root) if path.is_relative_to(workspace.root) else path)
-
-
-@contextmanager
-def _at_hand(workspace: Workspace, source: Mapping[str, Any]) -> Iterator[Path]:
-    """A file or folder that shows how the source is written; what was fetched for that is gone afterwards."""
-    place = Place(workspace.root, workspace.root)
-    if source["kind"] == "url":
-        with fetched(source["url"], place) as file:
-            yield file
-    elif source["kind"] == "sql":
-        with tempfile.TemporaryDirectory(dir=place.temporary(), prefix="fetched-") as folder:
-            file = Path(folder) / "query.parquet"
-            pq.write_table(sql.answer(SqlSource.parse(source, "source")), file)
-            yield file
-    else:
-        yield workspace.root / source["path"]
 
 
 def _columns(
@@ -275,54 +240,3 @@ def _unsaid(ratings: Ratings, rows: int) -> list[str]:
         f"every row counts as a like for models of preferences, whatever its rating ({ratings.least:g} to"
         f" {ratings.greatest:g}); --positive '>= 4' (or another threshold) says which do"
     ]
-
-
-def _source(workspace: Workspace, path: str, query: str | None) -> dict[str, Any]:
-    """Kind and place of the source: one table, a folder of ready parts, a URL, a database."""
-    if query is not None:
-        if not path.startswith("env:"):
-            raise ConfigError(
-                "path: a database's URL has a secret, so it is never written down: set an environment variable to it,"
-                " and give env: and the variable's name"
-            )
-        return {"kind": "sql", "url_env": path.removeprefix("env:"), "query": query}
-    if path.startswith("env:"):
-        raise ConfigError("query: missing; a database needs --query 'SELECT ...'")
-    if "://" in path:
-        return {"kind": "url", "url": path}
-    resolved = Path(path).resolve()
-    if not resolved.exists():
-        raise ConfigError(f"path: {path} does not exist")
-    common = {"path": _path(workspace, resolved)}
-    if resolved.is_file():
-        return {"kind": "table", **common}
-    parts = {part: _part(resolved, part) for part in ("train", "valid", "test")}
-    if not any(parts.values()) and parquet_files(resolved):
-        return {"kind": "table", **common}
-    for part in ("train", "test"):
-        if parts[part] is None:
-            raise ConfigError(f"path: {path} has no {part}.parquet or {part}.csv")
-    return {"kind": "folder", **common, **{k: v for k, v in parts.items() if v is not None}}
-
-
-def _part(folder: Path, part: str) -> str | None:
-    return next((f"{part}{suffix}" for suffix in SUFFIXES if (folder / f"{part}{suffix}").is_file()), None)
-
-
-def _find(path: Path, source: Mapping[str, Any], columns: Mapping[str, Any], given: Mapping[str, Any]) -> Findings:
-    """What the file or the files of a folder say that was not given."""
-    ready = source["kind"] == "folder"
-    files = [path / source[part] for part in ("train", "valid", "test") if part in source] if ready else [path]
-    found = find_file(files[0], columns, given)
-    how = TableFormat.parse({"columns": columns, **given, **found.options}, "source")
-    tables = [load_columns(file, how) for file in files]
-    # Kinds of ids go by all parts: in one of them all may look like integers while another has text.
-    table = pa.concat_tables(tables, promote_options="permissive")
-    try:
-        return found | find_values(table, files[0].name, how, given)
-    except DataError:
-        if not ready or {"timestamp_unit", "time_format"} & set(given):
-            raise
-        # Ready parts often number a user's interactions instead of dating them.
-        position = {"timestamp_unit": "position"}
-        return found | find_values(table, files[0].name, how, {**given, **position}) | Findings(position)

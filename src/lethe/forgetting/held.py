@@ -1,18 +1,15 @@
-"""What there is of somebody: rows of tables, rows of the source as it is, files of what was made earlier. Only counts
+"""What there is of somebody: rows of tables, rows of the source as it is. Only counts
 leave this module.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lethe.config.params import Params
 from lethe.core.keys import subject_digests
@@ -21,13 +18,11 @@ from lethe.data import sources
 from lethe.data.suppression import INTERACTIONS
 from lethe.errors import LetheError
 from lethe.forgetting.aliases import Aliases
-from lethe.forgetting.beyond import only_in_buckets
-from lethe.forgetting.certificate.nothing import ARTIFACTS, OBJECTS, VERSIONS
+from lethe.forgetting.earlier import earlier_files, ids_of_earlier_files
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, counts_beside, holds
 from lethe.tables import blocks
 from lethe.tables.blocks import Source, in_steps
-from lethe.tables.columns import from_arrow
-from lethe.tables.ids import Ids, among, as_integer, near, same_id
+from lethe.tables.ids import Ids, as_integer, near, same_id
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
 from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SideTables
@@ -35,8 +30,6 @@ from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SideTables
 AllThereIs = tuple[list[tuple[str, Interactions]], list[SideTables]]
 """A dataset's tables by name, and its side tables."""
 
-_PEOPLE = ("users.parquet", "friends.parquet")
-"""Where a model keeps the ids it knows, in a column "id"."""
 _FEW = 20  # Ids that are counted one by one.
 
 
@@ -203,92 +196,6 @@ def near_spellings(rows: Sequence[Source | None], user: str) -> int:
     """How many ids are this one in another spelling."""
     there = [in_steps(lambda block, _: near(blocks.rows_of(block).user_ids, user), some) for some in rows if some]
     return max(map(sum, there), default=0)
-
-
-def earlier_files(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> list[int]:
-    """Of requests whose subject no table holds any more, how many files of what was made earlier still do."""
-    by_place = files_by_place(workspace, dataset, requests).values()
-    return [sum(counts) for counts in zip(*by_place, strict=True)]
-
-
-def files_by_place(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> dict[str, list[int]]:
-    """The same of each place: the dataset's versions, the artifacts and the DVC objects that nothing in use is made
-    of."""
-    with _earlier(workspace, dataset) as earlier:
-        return {name: _holding(files, requests) for name, files in earlier.items()}
-
-
-def ids_of_earlier_files(workspace: Workspace, dataset: str) -> set[str]:
-    """The people of all these files."""
-    with _earlier(workspace, dataset) as earlier:
-        return set().union(*(_people_in(path) for files in earlier.values() for path in files))
-
-
-@contextmanager
-def _earlier(workspace: Workspace, dataset: str) -> Iterator[dict[str, list[Path]]]:
-    # Not at the top: asking about somebody who is held must not wait for the model store's imports.
-    from lethe.build.registry import Registry
-    from lethe.core.artifacts import ArtifactStore
-    from lethe.forgetting.lineage import live_artifacts
-
-    registry = Registry(workspace)
-    versions = [version for family in registry.families() for version in registry.versions(family)]
-    live = set[str]().union(*live_artifacts(workspace, kept=()).values())
-    old = (m.path for m in ArtifactStore(workspace.artifacts).all() if m.key not in live)
-    own = (version.artifact.path for version in versions if version.info.dataset == dataset)
-    with only_in_buckets(workspace) as there:
-        # An old version of our copy of a source counts with the artifacts: in the copy itself rows are counted.
-        yield {
-            VERSIONS: [*_tables_in(own), *there.get("models", ())],
-            ARTIFACTS: [*_tables_in(old), *there.get("artifacts", ()), *there.get("copies", ())],
-            OBJECTS: superseded_objects(workspace),
-        }
-
-
-def _holding(files: Iterable[Path], requests: Sequence[ForgetRequest]) -> list[int]:
-    """Of each request, how many of these files hold its subject: the user, or a row of the user and one of the items.
-    Somebody whose other rows stay is in many files rightly."""
-    counts, rows_only = Counter[str](), [request for request in requests if request.kind == "interaction"]
-    people = {str(request.user): request.subject for request in requests if request.kind == "user"}
-    for path in files:
-        counts.update(people[raw] for raw in people.keys() & _people_in(path))
-        counts.update(request.subject for request in rows_only if _has_row(path, request))
-    return [counts[request.subject] for request in requests]
-
-
-def _tables_in(folders: Iterable[Path]) -> list[Path]:
-    return [path for folder in folders for path in folder.rglob("*.parquet")]
-
-
-def superseded_objects(workspace: Workspace) -> list[Path]:
-    """Objects of DVC's cache that dvc.lock doesn't name, by itself or in a folder's listing."""
-    cache, lock = workspace.root / ".dvc" / "cache" / "files" / "md5", workspace.root / "dvc.lock"
-    objects = {path.parent.name + path.name: path for path in sorted(cache.glob("*/*"))}
-    used = lock.read_text() if lock.is_file() else ""
-    used += "".join(path.read_text() for name, path in objects.items() if path.suffix == ".dir" and name in used)
-    return [path for name, path in objects.items() if path.suffix != ".dir" and name not in used]
-
-
-def _columns_of(path: Path) -> list[str]:
-    try:
-        return list(pq.read_schema(path).names)
-    except (OSError, pa.ArrowException):
-        return []
-
-
-def _has_row(path: Path, request: ForgetRequest) -> bool:
-    if not {"user", "item"} <= set(_columns_of(path)):
-        return False
-    table = pq.read_table(path, columns=["user", "item"])
-    users, items = from_arrow(table["user"]), from_arrow(table["item"])
-    return bool((same_id(users, str(request.user)) & among(items, request.items)).any())
-
-
-def _people_in(path: Path) -> set[str]:
-    names = _columns_of(path)
-    people = [name for name in names if name in ("user", "friend") or (name == "id" and path.name in _PEOPLE)]
-    table = pq.read_table(path, columns=people)
-    return {str(raw) for name in people for raw in table[name].unique().to_pylist()}
 
 
 def ids_of_the_same(workspace: Workspace, params: Params, dataset: str, users: Sequence[str]) -> list[tuple[str, ...]]:

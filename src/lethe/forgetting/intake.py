@@ -17,9 +17,9 @@ from lethe.errors import RequestError
 from lethe.forgetting import kept_out
 from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.approval import may_be_accepted, must_be_another
+from lethe.forgetting.earlier import earlier_files
 from lethe.forgetting.held import (
     Tables,
-    earlier_files,
     elsewhere,
     ids_of_the_same,
     near_spellings,

@@ -12,7 +12,8 @@ from lethe.data.suppression import SuppressionList
 from lethe.errors import EvidenceError
 from lethe.forgetting.certificate.nothing import COPY, TABLES, Asked, NothingHeld
 from lethe.forgetting.deposit import deposit
-from lethe.forgetting.held import Tables, files_by_place, rows_of, source_rows
+from lethe.forgetting.earlier import files_by_place
+from lethe.forgetting.held import Tables, rows_of, source_rows
 from lethe.forgetting.ledger.ledger import Ending, Ledger, Result
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.removal import take_out

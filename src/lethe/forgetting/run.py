@@ -22,7 +22,8 @@ from lethe.data.gates.epoch import Epoch, read_epoch, write_epoch
 from lethe.errors import LetheError
 from lethe.forgetting.aside import begun_before, members, set_aside
 from lethe.forgetting.certificate.users import Member, UserTree
-from lethe.forgetting.held import earlier_files, held_now
+from lethe.forgetting.earlier import earlier_files
+from lethe.forgetting.held import held_now
 from lethe.forgetting.intake import follow_merged, take_up
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest, Held, covered_by

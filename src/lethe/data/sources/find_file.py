@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 import charset_normalizer
 
 from lethe.config.table import FileFormat
-from lethe.data.sources.files import as_csv, decoded, is_parquet, looks_like_names, must_be_file, unpacked
+from lethe.data.sources.files import as_csv, decoded, is_parquet, looks_like_names, must_be_file
 from lethe.data.sources.findings import Findings
+from lethe.data.sources.packed import unpacked
 from lethe.errors import DataError
 
 SEPARATORS = (",", ";", "\t", "|", "\x01")

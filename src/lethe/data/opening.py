@@ -1,0 +1,99 @@
+"""A source that somebody names: where it lies, at hand as a file, and what that says of how it is written."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lethe.config.source import SqlSource
+from lethe.config.table import TableFormat
+from lethe.core.workspace import Workspace
+from lethe.data.sources import sql
+from lethe.data.sources.files import parquet_files
+from lethe.data.sources.find_file import find_file
+from lethe.data.sources.find_values import find_values
+from lethe.data.sources.findings import Findings
+from lethe.data.sources.place import Place
+from lethe.data.sources.table import load_columns
+from lethe.data.sources.url import fetched
+from lethe.errors import ConfigError, DataError
+
+_SUFFIXES = (".parquet", ".csv")
+
+
+def path_below(workspace: Workspace, path: Path) -> str:
+    """Below the workspace, or absolute."""
+    return str(path.relative_to(workspace.root) if path.is_relative_to(workspace.root) else path)
+
+
+@contextmanager
+def at_hand(workspace: Workspace, source: Mapping[str, Any]) -> Iterator[Path]:
+    """A file or folder that shows how the source is written; what was fetched for that is gone afterwards."""
+    place = Place(workspace.root, workspace.root)
+    if source["kind"] == "url":
+        with fetched(source["url"], place) as file:
+            yield file
+    elif source["kind"] == "sql":
+        with tempfile.TemporaryDirectory(dir=place.temporary(), prefix="fetched-") as folder:
+            file = Path(folder) / "query.parquet"
+            pq.write_table(sql.answer(SqlSource.parse(source, "source")), file)
+            yield file
+    else:
+        yield workspace.root / source["path"]
+
+
+def source_of(workspace: Workspace, path: str, query: str | None) -> dict[str, Any]:
+    """Kind and place of the source: one table, a folder of ready parts, a URL, a database."""
+    if query is not None:
+        if not path.startswith("env:"):
+            raise ConfigError(
+                "path: a database's URL has a secret, so it is never written down: set an environment variable to it,"
+                " and give env: and the variable's name"
+            )
+        return {"kind": "sql", "url_env": path.removeprefix("env:"), "query": query}
+    if path.startswith("env:"):
+        raise ConfigError("query: missing; a database needs --query 'SELECT ...'")
+    if "://" in path:
+        return {"kind": "url", "url": path}
+    resolved = Path(path).resolve()
+    if not resolved.exists():
+        raise ConfigError(f"path: {path} does not exist")
+    common = {"path": path_below(workspace, resolved)}
+    if resolved.is_file():
+        return {"kind": "table", **common}
+    parts = {part: _part(resolved, part) for part in ("train", "valid", "test")}
+    if not any(parts.values()) and parquet_files(resolved):
+        return {"kind": "table", **common}
+    for part in ("train", "test"):
+        if parts[part] is None:
+            raise ConfigError(f"path: {path} has no {part}.parquet or {part}.csv")
+    return {"kind": "folder", **common, **{k: v for k, v in parts.items() if v is not None}}
+
+
+def _part(folder: Path, part: str) -> str | None:
+    return next((f"{part}{suffix}" for suffix in _SUFFIXES if (folder / f"{part}{suffix}").is_file()), None)
+
+
+def found_in(path: Path, source: Mapping[str, Any], columns: Mapping[str, Any], given: Mapping[str, Any]) -> Findings:
+    """What the file or the files of a folder say that was not given."""
+    ready = source["kind"] == "folder"
+    files = [path / source[part] for part in ("train", "valid", "test") if part in source] if ready else [path]
+    found = find_file(files[0], columns, given)
+    how = TableFormat.parse({"columns": columns, **given, **found.options}, "source")
+    tables = [load_columns(file, how) for file in files]
+    # Kinds of ids go by all parts: in one of them all may look like integers while another has text.
+    table = pa.concat_tables(tables, promote_options="permissive")
+    try:
+        return found | find_values(table, files[0].name, how, given)
+    except DataError:
+        if not ready or {"timestamp_unit", "time_format"} & set(given):
+            raise
+        # Ready parts often number a user's interactions instead of dating them.
+        position = {"timestamp_unit": "position"}
+        return found | find_values(table, files[0].name, how, {**given, **position}) | Findings(position)
