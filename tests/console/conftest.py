@@ -35,11 +35,26 @@ def known() -> Keys:
 
 
 @pytest.fixture(scope="session")
-def _lived(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def _key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of keys of the console's tests alone: others rotate those that all share."""
+    return tmp_path_factory.mktemp("console-keys")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_keys_of_the_console(_key_folder: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LETHE_KEY_DIR", str(_key_folder))
+        yield
+
+
+@pytest.fixture(scope="session")
+def _lived(tmp_path_factory: pytest.TempPathFactory, _key_folder: Path) -> Workspace:
     workspace = make_workspace(tmp_path_factory.mktemp("console") / "shop", taste_blocks(), models=("bpr",))
-    house.train(workspace)
-    house.forget(workspace, GONE)
-    house.train(workspace)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LETHE_KEY_DIR", str(_key_folder))
+        house.train(workspace)
+        house.forget(workspace, GONE)
+        house.train(workspace)
     return workspace
 
 

@@ -38,7 +38,7 @@ def test_one_is_entered_and_its_page_says_what_is_held(ann: Visitor, lived: Work
     assert "30 days left" in said or "29 days left" in said
     assert ASKING not in answer.text, "the page of a request never names anybody"
     assert ASKING not in caplog.text + str(answer.url)
-    log = [json.loads(record.message) for record in caplog.records if record.name == "lethe.access"]
+    log = [json.loads(record.getMessage()) for record in caplog.records if record.name == "lethe.access"]
     assert {line["key"] for line in log} == {"ann"}
     assert {"/ui/requests/new", "/ui/requests/{id}"} <= {line["route"] for line in log}
 

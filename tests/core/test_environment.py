@@ -83,12 +83,12 @@ def test_a_line_of_code_in_any_module_of_a_closure_moves_the_key_and_words_do_no
     {
         "sub-model": ["learning.training", "learning.checkpoint", "tables.catalogue", "tables.side_tables"],
         "slice": ["learning.slices", "learning.sub_model", "learning.training"],
-        "ensemble": ["learning.ensemble", "learning.aggregation.align", "models.solvers.als"],
+        "ensemble": ["learning.ensemble", "learning.aggregation.align", "models.solvers.als", "models.solvers.als_compiled"],
         "evaluation": [
             "build.measuring", "evaluation.ranking", "evaluation.rating", "evaluation.contextual", "evaluation.metrics",
             "learning.ensemble",
         ],
-        "package": ["serving.package", "learning.ensemble"],
+        "package": ["serving.packing", "learning.ensemble"],
         "tuning": [
             "build.trials", "build.objectives", "evaluation.ranking", "evaluation.rating", "evaluation.contextual",
             "learning.training", "models.parts.rating", "tables.side_tables",

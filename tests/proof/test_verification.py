@@ -156,7 +156,7 @@ def test_params_that_were_edited_since_are_no_difference(tiny: Workspace) -> Non
     [
         "lethe.learning.training",
         "lethe.learning.aggregation.attention",
-        "lethe.serving.package",
+        "lethe.serving.packing",
         "lethe.data.split",
         "lethe.models.wmf",
     ],

@@ -114,7 +114,7 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
     empty = [part for part, count in profile.parts.items() if not count]
     if empty and not ready and reading.assume:
         raise DataError(
-            f"{where}: {profile.rows} rows of {profile.users} users are too few, none would be left for"
+            f"{where}: {profile.rows} rows are too few, none would be left for"
             f" {' and '.join(empty)}; add more, or give a folder of train, valid and test files"
         )
     if not profile.likes:
