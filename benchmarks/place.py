@@ -157,7 +157,7 @@ class Place:
 
 @contextmanager
 def place(workspace: Workspace) -> Iterator[Place]:
-    """Everything around a project, started; the replicas wait for its first deployment. Raises LookupError where there
+    """Everything around a project, started; the replicas wait for its first deployment. Raises NoPostgres where there
     is no PostgreSQL."""
     with ExitStack() as stack:
         postgres = PostgresServer.start()

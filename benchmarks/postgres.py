@@ -16,6 +16,10 @@ from pathlib import Path
 import sqlalchemy as sa
 
 
+class NoPostgres(Exception):
+    """There is none here, or nobody who may run it; the text says which."""
+
+
 @dataclass(frozen=True)
 class PostgresServer:
     folder: Path
@@ -29,7 +33,7 @@ class PostgresServer:
 
     @classmethod
     def start(cls) -> PostgresServer:
-        """Raises LookupError, in a clear word, where there is no PostgreSQL or nobody unprivileged to run it."""
+        """Raises NoPostgres."""
         _program("initdb")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -77,7 +81,7 @@ def _program(name: str) -> str:
     places = [shutil.which(name), *sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))]
     found = next((str(place) for place in places if place), None)
     if found is None:
-        raise LookupError("no PostgreSQL server on this machine: install Debian's package postgresql")
+        raise NoPostgres("no PostgreSQL server on this machine: install Debian's package postgresql")
     return found
 
 
@@ -87,5 +91,5 @@ def _somebody() -> str | None:
     known = {entry.pw_name for entry in pwd.getpwall()}
     user = next((name for name in ("postgres", "nobody") if name in known), None)
     if user is None:
-        raise LookupError("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
+        raise NoPostgres("PostgreSQL refuses to run as root, and there is no user postgres or nobody")
     return user

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks.postgres import PostgresServer, new_database
+from benchmarks.postgres import NoPostgres, PostgresServer, new_database
 from lethe.core.format import mark
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.tables.interactions import Interactions
@@ -36,7 +36,7 @@ def postgres_server() -> Iterator[str]:
     """URL of a real PostgreSQL server, started for this session as an unprivileged user; skips where there is none."""
     try:
         server = PostgresServer.start()
-    except LookupError as why:
+    except NoPostgres as why:
         pytest.skip(str(why))
     yield server.url
     server.stop()

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from benchmarks.postgres import PostgresServer, new_database
+from benchmarks.postgres import NoPostgres, PostgresServer, new_database
 from benchmarks.prefect_server import prefect_server
 from benchmarks.receiver import Receiver
 from lethe.core.workspace import Workspace
@@ -34,7 +34,7 @@ def database() -> Iterator[str | None]:
     """URL of a PostgreSQL database for Prefect; None where there is no such server."""
     try:
         server = PostgresServer.start()
-    except LookupError:
+    except NoPostgres:
         yield None
         return
     yield new_database(server.url)
