@@ -83,7 +83,9 @@ def test_a_line_of_code_in_any_module_of_a_closure_moves_the_key_and_words_do_no
     {
         "sub-model": ["learning.training", "learning.checkpoint", "tables.catalogue", "tables.side_tables"],
         "slice": ["learning.slices", "learning.sub_model", "learning.training"],
-        "ensemble": ["learning.ensemble", "learning.aggregation.align", "models.solvers.als", "models.solvers.als_compiled"],
+        "ensemble": [
+            "learning.ensemble", "learning.aggregation.align", "models.solvers.als", "models.solvers.als_compiled",
+        ],
         "evaluation": [
             "build.measuring", "evaluation.ranking", "evaluation.rating", "evaluation.contextual", "evaluation.metrics",
             "learning.ensemble",
