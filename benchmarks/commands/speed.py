@@ -91,13 +91,9 @@ def growth(
 ) -> None:
     """Time and memory of the exact solver and of evaluation as the data grow: reports/tables/growth.{json,md}."""
     from benchmarks.growth import SIZES, measure, report
-    from benchmarks.report import write_report
 
     contents, text = report(measure(size or SIZES, typer.echo), this_command())
-    write_report(contents, text, REPORTS)
-    typer.echo(text)
-    if commit:
-        commit_report("growth")
+    publish("growth", contents, text, as_json=False, commit=commit)
 
 
 @app.command("partition-scale")
@@ -107,14 +103,10 @@ def partition_scale(
 ) -> None:
     """Seconds and peak memory of every partition on made interactions: reports/tables/partition-scale.{json,md}."""
     from benchmarks.partition_scale import measure, report
-    from benchmarks.report import write_report
 
     figures = measure(rows, WORK / f"partition-scale-{rows}", typer.echo)
     made, text = report(rows, figures, this_command())
-    write_report(made, text, REPORTS)
-    typer.echo(text)
-    if commit:
-        commit_report("partition-scale")
+    publish("partition-scale", made, text, as_json=False, commit=commit)
 
 
 @app.command()
@@ -127,7 +119,6 @@ def scale(
     """Data stages, gates, a model and a deletion up to 100 million rows: reports/tables/scale.{json,md}. What was
     measured is kept, so that a run that was stopped is resumed."""
     from benchmarks import scale_whole
-    from benchmarks.report import write_report
     from benchmarks.scale import SIZES, measure, report
 
     folder = WORK / "scale"
@@ -136,10 +127,7 @@ def scale(
     figures = [row for rows in sorted(size or SIZES) for row in measure(rows, folder / str(rows), typer.echo)]
     way = scale_whole.measure(whole, folder / f"whole-{whole}", typer.echo) if whole else []
     made, text = report(figures, way, this_command())
-    write_report(made, text, REPORTS)
-    typer.echo(text)
-    if commit:
-        commit_report("scale")
+    publish("scale", made, text, as_json=False, commit=commit)
 
 
 @app.command()
@@ -150,15 +138,11 @@ def workers(
     commit: Commit = False,
 ) -> None:
     """Seconds to train all shards by one worker of a Dask cluster and by several: reports/tables/workers.{json,md}."""
-    from benchmarks.report import write_report
     from benchmarks.workers import measure, report
 
     figures = measure(rows, WORK / f"workers-{rows}", sorted({1, 2, *(size or [])}), repeats, typer.echo)
     made, text = report(rows, figures, this_command())
-    write_report(made, text, REPORTS)
-    typer.echo(text)
-    if commit:
-        commit_report("workers")
+    publish("workers", made, text, as_json=False, commit=commit)
 
 
 @app.command()

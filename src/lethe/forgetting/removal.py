@@ -25,8 +25,7 @@ from lethe.tables.side_tables import BEHAVIOUR, SideTables
 
 def take_out(workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]) -> None:
     """Put the subjects of requests on the suppression list, and with them every row that is theirs now, so that a lift
-    brings none of those back; rewrite our copy of the source without them, here and
-    at its URL. Safe to repeat."""
+    brings none of those back; rewrite our copy of the source without them, here and at its URL. Safe to repeat."""
     entries = [*subjects(requests), *_same_persons(workspace, requests), *_rows(workspace, params, dataset, requests)]
     listed = SuppressionList.read(workspace.suppression).add(entries)
     kept_out.suppress(workspace, entries)
