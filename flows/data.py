@@ -30,8 +30,9 @@ def data() -> None:
     """``dvc repro``, then the gates of every dataset that changed; a failed gate stops the flow."""
     workspace = Workspace.find()
     check_list(workspace)
-    reproduce()
     datasets = list(Params.read(workspace.params).pipeline.datasets)
+    say(f"data: stages of {', '.join(datasets)}")
+    reproduce()
     validate(datasets)
     _show(read_drift(workspace, datasets))
     for dataset in datasets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lethe.config.params import Params
+from lethe.core import logs
 from lethe.core.process import run_module
 from lethe.core.workspace import Workspace
 from lethe.data.gates.passed import has_passed
@@ -20,5 +21,6 @@ def validate_datasets(workspace: Workspace, datasets: Sequence[str]) -> list[str
     params = Params.read(workspace.params)
     changed = [name for name in datasets if name not in params.datasets or not has_passed(workspace, params, name)]
     if changed:
+        logs.say(f"gates: {', '.join(changed)}")
         run_module(workspace, "lethe.data.gates", *changed, error=ValidationError)
     return changed
