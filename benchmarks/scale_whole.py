@@ -4,8 +4,10 @@ certificate checked by the independent program. Each command is measured with al
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,8 @@ from benchmarks.scale_log import write_log
 ROWS, USERS, ITEMS = 20_000_000, 138_493, 26_744
 DATASET, DIM, SWEEPS = "log", 64, 5
 USER = "77"
+PR_SET_CHILD_SUBREAPER = 36
+"""Of Linux's prctl."""
 COMMANDS: dict[str, tuple[str, ...]] = {
     "train": ("train",),
     "forget add": ("forget", "add", "--user", USER),
@@ -32,6 +36,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 def measure(rows: int, folder: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Figures of each command; ``rows`` below those of ML-20M make a smaller log of the same density a user."""
     project, figures = _project(rows, folder), list[dict[str, Any]]()
+    _adopt_orphans()
     for name, arguments in COMMANDS.items():
         kept = folder / "figures" / f"{name.replace(' ', '-')}.json"
         if not kept.is_file():
@@ -83,13 +88,33 @@ def _run(project: Project, arguments: tuple[str, ...]) -> dict[str, Any]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        _, status, used = os.wait4(command.pid, 0)
-    command.returncode = os.waitstatus_to_exitcode(status)
+        used = _waited_for(command)
     if command.returncode:
         raise Wrong(f"lethe {' '.join(arguments[:2])}: {said.read_text().strip().splitlines()[-1]}")
     clock = time.perf_counter() - started
     return {
-        "seconds": round(used.ru_utime + used.ru_stime, 2),
+        "seconds": round(sum(one.ru_utime + one.ru_stime for one in used), 2),
         "clock": round(clock, 2),
-        "peak_mib": used.ru_maxrss // 1024,
+        "peak_mib": max(one.ru_maxrss for one in used) // 1024,
     }
+
+
+def _waited_for(command: subprocess.Popen[bytes]) -> list[resource.struct_rusage]:
+    """What a command used, and each process of its own that outlived it: the warm one, of which its data stages are
+    children, ends behind it."""
+    used = list[resource.struct_rusage]()
+    while True:
+        try:
+            process, status, spent = os.wait4(-1, 0)
+        except ChildProcessError:
+            return used
+        used.append(spent)
+        if process == command.pid:
+            command.returncode = os.waitstatus_to_exitcode(status)
+
+
+def _adopt_orphans() -> None:
+    """Whoever loses its parent below this process becomes its child."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")

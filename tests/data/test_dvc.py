@@ -57,6 +57,13 @@ def project(tmp_path: Path) -> Workspace:
     return make_project(tmp_path / "project")
 
 
+def test_the_stages_read_no_option_of_a_dataset_that_may_be_left_out() -> None:
+    """DVC knows no defaults: an option it is to compare must stand in params.yaml."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
+    named = {name for stage in stages for name in stage.get("params", ())}
+    assert named == {"seed", "datasets.${item.dataset}", "shardings.${item.sharding}"}
+
+
 # --- what an interrupt leaves ------------------------------------------------------------------------------------
 
 
