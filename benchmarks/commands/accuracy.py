@@ -178,7 +178,7 @@ def tune(
 
 @app.command()
 def tune_all(
-    budget: Annotated[float, typer.Option(help="Seconds of each search.")] = 15.0,
+    budget: Annotated[float, typer.Option(help="Seconds of the processor for each search.")] = 15.0,
     model: Annotated[list[str] | None, typer.Option(help="Only this model; repeatable.")] = None,
     again: Annotated[bool, typer.Option(help="Search again where it is done already.")] = False,
     as_json: AsJson = False,

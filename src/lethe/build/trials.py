@@ -104,7 +104,8 @@ class Search:
     study: optuna.Study
     progress: TrialProgress | None
     seconds: float | None = None
-    """After which no round begins, nor one that would last as long as those before; the first is always made."""
+    """After which no round begins, nor one that would last as long as the last; the first is always made."""
+    clock: Callable[[], float] = time.monotonic
     error: LetheError | None = field(default=None, init=False)
 
     def finished(self) -> list[Trial]:
@@ -124,12 +125,14 @@ class Search:
 
     def until(self, trials: int) -> None:
         last = min(trials, count_cells(self.axes))
-        whole, begun, made = self.seconds is None and count_cells(self.axes) <= trials, time.monotonic(), 0
+        whole, begun = self.seconds is None and count_cells(self.axes) <= trials, self.clock()
+        lasted: float | None = None  # the last round that was made
         for first in range(0, last, self.at_once):
-            spent = time.monotonic() - begun
-            if self.seconds is not None and made and spent + spent / made > self.seconds:
+            now = self.clock()
+            if self.seconds is not None and lasted is not None and now - begun + lasted > self.seconds:
                 return
-            made += self._round(range(first, min(first + self.at_once, last)), whole=whole)
+            if self._round(range(first, min(first + self.at_once, last)), whole=whole):
+                lasted = self.clock() - now
 
     def _round(self, places: range, *, whole: bool) -> bool:
         """Make what isn't kept of a round; whether there was any."""

@@ -8,7 +8,8 @@ was killed ends as one that was not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -57,6 +58,8 @@ class Budget:
     seconds: float | None = None
     """After which no more are begun; the settings that the search begins with are always tried. What is tried, and in
     what order, is the same however long it lasts."""
+    clock: Callable[[], float] = time.monotonic
+    """What the seconds are of."""
 
 
 def tune(
@@ -187,7 +190,7 @@ def search(
         with FileLock(storage.with_suffix(".lock"), timeout=0):
             study = open_study(storage, f"{model}-{digest_json(identity)[:16]}")
             spent = budget.seed, budget.device, budget.at_once, place
-            run = Search(model, start, axes, task, *spent, study, progress, budget.seconds)
+            run = Search(model, start, axes, task, *spent, study, progress, budget.seconds, budget.clock)
             run.until(budget.trials)
     except Timeout:
         raise ConfigError(f"tuning of {model}: another search holds {storage.name}; wait for it") from None
