@@ -196,10 +196,10 @@ def report(rows: Sequence[Row], seconds: float, command: str) -> tuple[dict[str,
         "",
         f"`{command}`",
         "",
-        f"{len({row.model for row in rows})} models, each tuned on two datasets for {seconds:g} s of the processor a search,"
-        f" by one thread. Of {len(rows)} searches {said}. Validation chooses; the test part was not looked at before, and a"
-        " gain there is one that holds. Both learn the training rows and are ranked against the items that these don't"
-        " have. A model whose defaults take longer than the time is tried with those alone.",
+        f"{len({row.model for row in rows})} models, each tuned on two datasets for {seconds:g} s of the processor a"
+        f" search, by one thread. Of {len(rows)} searches {said}. Validation chooses; the test part was not looked at"
+        " before, and a gain there is one that holds. Both learn the training rows and are ranked against the items"
+        " that these don't have. A model whose defaults take longer than the time is tried with those alone.",
         "",
         "| model | dataset | metric | default | tuned | test: default | tuned | trials | given up | seconds | edges |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
