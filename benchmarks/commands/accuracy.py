@@ -133,7 +133,7 @@ def tune(
     model: Annotated[str, typer.Option(help="Name in MODELS.")],
     data_dir: DataDir = DATA,
     trials: Annotated[int, typer.Option(help="Settings to try.")] = 40,
-    seconds: Annotated[float | None, typer.Option(help="After which no further setting is tried.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Of the processor; then no further setting is tried.")] = None,
     seed: Annotated[int, typer.Option()] = 2026,
     metric: Annotated[str, typer.Option(help="Validation metric.")] = "",
     name: Annotated[str, typer.Option(help="Of the file, if not the model's: for one row of a table.")] = "",
@@ -165,7 +165,7 @@ def tune(
     found = search(
         Space(model, _assignments("--set", base), _assignments("--grid", grid) or None),
         Task(rows, valid, metric or recipe.metric, recipe.tables(data_dir)),
-        Budget(trials, seed, seconds=seconds),
+        Budget(trials, seed, seconds=seconds, clock=time.process_time),
         WORK / "tuning" / f"{dataset}-{name or model}.sqlite",
         say,
     )
