@@ -40,7 +40,7 @@ def test_lightgcn_smooths_as_the_paper_says() -> None:
     model = LightGCN(configure("lightgcn", {"num_layers": 3, "embedding_dim": 4}), data.shape)
     model.prepare(data, Stream(1))
     with torch.no_grad():
-        smoothed = torch.cat(model.smooth()).numpy()
+        smoothed = torch.cat(model.smoothed_towers()).numpy()
         start = torch.cat([model.users, model.items]).double().numpy()
     powers = [np.linalg.matrix_power(dense(data), layer) @ start for layer in range(4)]
     assert np.allclose(smoothed, np.mean(powers, axis=0), atol=1e-6)

@@ -25,12 +25,13 @@ from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, Triples, triple_batches
 from lethe.models.parts.fold_in import FoldIn
-from lethe.models.parts.graph import Graph, normalized_graph, smoothed
-from lethe.tables.matrix import InteractionMatrix, Shape
+from lethe.models.parts.graph import smoothed
+from lethe.models.parts.graph_towers import GraphTowers
+from lethe.tables.matrix import InteractionMatrix
 
 
-class LightGCN(towers.NonSampling):
-    """score(u, v) = e_u·e_v, from the smoothed vectors that ``finish`` keeps."""
+class LightGCN(GraphTowers, towers.NonSampling):
+    """score(u, v) = e_u·e_v, of the smoothed vectors."""
 
     class Config(towers.NonSamplingConfig):
         search: ClassVar[Search] = {
@@ -53,24 +54,9 @@ class LightGCN(towers.NonSampling):
         """Users (non-sampling) or triples (bpr) a step; each costs a propagation over the whole graph. 0: all."""
         decay: Literal["constant", "linear"] = "linear"
 
-    graph_indptr: Tensor
-    graph_columns: Tensor
-    graph_values: Tensor
-
-    def __init__(self, config: Config, shape: Shape) -> None:
-        super().__init__(config, shape)
-        self.register_buffer("smooth_users", torch.zeros(shape.num_users, config.embedding_dim))
-        self.register_buffer("smooth_items", torch.zeros(shape.num_items, config.embedding_dim))
-
-    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
-        super().prepare(data, stream)
-        for name, part in normalized_graph(data)._asdict().items():
-            self.register_buffer(f"graph_{name}", part, persistent=False)
-
-    def smooth(self) -> tuple[Tensor, Tensor]:
-        """The mean over layers 0..L -> (users [M, d], items [N, d])."""
-        graph = Graph(self.graph_indptr, self.graph_columns, self.graph_values)
-        return smoothed(graph, self.users, self.items, self.config.num_layers)
+    def smoothed_towers(self) -> tuple[Tensor, Tensor]:
+        """The mean over layers 0..L."""
+        return smoothed(self.graph, self.users, self.items, self.config.num_layers)
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Any]:
         if self.config.loss == "bpr":
@@ -81,7 +67,7 @@ class LightGCN(towers.NonSampling):
         return True
 
     def loss(self, batch: RowBatch | Triples) -> Tensor:
-        users, items = self.smooth()
+        users, items = self.smoothed_towers()
         reg = self.config.reg
         if isinstance(batch, RowBatch):
             own = users if batch.is_whole else users[batch.rows]
@@ -93,15 +79,6 @@ class LightGCN(towers.NonSampling):
         norm = user_norms[batch.users].sum() + item_norms[torch.cat([batch.positives, batch.negatives])].sum()
         return losses.bpr((user * positive).sum(dim=1), (user * negative).sum(dim=1)) + 0.5 * reg * norm
 
-    def finish(self) -> None:
-        self.smooth_users, self.smooth_items = (part.contiguous() for part in self.smooth())
-
     def fold_in(self) -> FoldIn | None:
         """Of the last layer: against the smoothed items, where the loss is the square loss of those."""
         return super().fold_in() if self.config.loss == "non-sampling" else base.Model.fold_in(self)
-
-    def factors(self) -> tuple[Tensor, Tensor]:
-        return self.smooth_users, self.smooth_items
-
-    def unsmoothed(self) -> tuple[Tensor, Tensor]:
-        return self.users.detach(), self.items.detach()

@@ -24,10 +24,11 @@ from torch.nn import functional
 
 from lethe.config.search import Choice, Linear, Log, Search
 from lethe.core.random import Stream
-from lethe.models.parts import base, losses, towers
+from lethe.models.parts import base, losses
 from lethe.models.parts.batches import Triples, triple_batches
-from lethe.models.parts.graph import Graph, normalized_graph, symmetric_product
-from lethe.tables.matrix import InteractionMatrix, Shape
+from lethe.models.parts.graph import symmetric_product
+from lethe.models.parts.graph_towers import GraphTowers
+from lethe.tables.matrix import InteractionMatrix
 
 
 class NoisyTriples(NamedTuple):
@@ -37,8 +38,8 @@ class NoisyTriples(NamedTuple):
     seed: int
 
 
-class XSimGCL(towers.TwoTower):
-    """score(u, v) = e_u·e_v, from the smoothed vectors that ``finish`` keeps."""
+class XSimGCL(GraphTowers):
+    """score(u, v) = e_u·e_v, of the smoothed vectors."""
 
     class Config(base.GradientConfig):
         solver: Literal["gradient"] = "gradient"
@@ -82,22 +83,6 @@ class XSimGCL(towers.TwoTower):
                 raise ValueError(f"contrast_layer must be one of the {self.num_layers} layers (num_layers)")
             return self
 
-    graph_indptr: Tensor
-    graph_columns: Tensor
-    graph_values: Tensor
-    smooth_users: Tensor
-    smooth_items: Tensor
-
-    def __init__(self, config: Config, shape: Shape) -> None:
-        super().__init__(config, shape)
-        self.register_buffer("smooth_users", torch.zeros(shape.num_users, config.embedding_dim))
-        self.register_buffer("smooth_items", torch.zeros(shape.num_items, config.embedding_dim))
-
-    def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
-        super().prepare(data, stream)
-        for name, part in normalized_graph(data)._asdict().items():
-            self.register_buffer(f"graph_{name}", part, persistent=False)
-
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[NoisyTriples]:
         triples = triple_batches(data, self.config.batch_size, stream.numpy("batches"))
         for step, batch in enumerate(triples):
@@ -105,10 +90,9 @@ class XSimGCL(towers.TwoTower):
 
     def smooth(self, noise: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Users, then items [M + N, d]: the mean of layers 1 to L, and layer l*; noise where there is a generator."""
-        graph = Graph(self.graph_indptr, self.graph_columns, self.graph_values)
         layers = [torch.cat([self.users, self.items])]
         for _ in range(self.config.num_layers):
-            layers.append(disturbed(symmetric_product(graph, layers[-1]), self.config.noise, noise))
+            layers.append(disturbed(symmetric_product(self.graph, layers[-1]), self.config.noise, noise))
         return torch.stack(layers[1:]).mean(dim=0), layers[self.config.contrast_layer]
 
     def loss(self, batch: NoisyTriples) -> Tensor:
@@ -130,16 +114,9 @@ class XSimGCL(towers.TwoTower):
             value = value + 0.5 * config.reg * torch.stack(norms).sum()
         return value
 
-    def finish(self) -> None:
-        final, _ = self.smooth()
-        sizes = [self.shape.num_users, self.shape.num_items]
-        self.smooth_users, self.smooth_items = (part.detach().clone() for part in torch.split(final, sizes))
-
-    def factors(self) -> tuple[Tensor, Tensor]:
-        return self.smooth_users, self.smooth_items
-
-    def unsmoothed(self) -> tuple[Tensor, Tensor]:
-        return self.users.detach(), self.items.detach()
+    def smoothed_towers(self) -> tuple[Tensor, Tensor]:
+        users, items = torch.split(self.smooth()[0], [self.shape.num_users, self.shape.num_items])
+        return users, items
 
 
 def disturbed(x: Tensor, length: float, generator: torch.Generator | None) -> Tensor:
