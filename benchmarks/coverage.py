@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from benchmarks.claims import VERDICTS, Comparison, Figures, verdict
 from benchmarks.figures import FOLDER, read_figures
-from benchmarks.table import TABLES, Table
+from benchmarks.table import TABLES, Table, module_of
 from lethe.config.section import Section, read_yaml
 from lethe.data.partition import PARTITIONS
 from lethe.errors import ConfigError, DataError
@@ -123,8 +123,8 @@ class Coverage(Section):
             found += [f"{kind} {name} is named by no item" for name in sorted(unnamed)]
         named = {table for item in self.items for table in item.names_rows}
         # A table that nobody has run yet is named by its module.
-        modules = {f"benchmarks.{name.replace('-', '_')}": name for name in TABLES}
-        built = {modules[name] for item in self.items for name in item.code if name in modules}
+        code = {name for item in self.items for name in item.code}
+        built = {name for name in TABLES if module_of(name) in code}
         found += [f"table {name} is named by no item" for name in TABLES if name not in named | built | _OWN]
         drawn, declared = figures.below(FOLDER), {f"{FOLDER}/{name}" for name in read_figures()}
         found += [f"{name} is named by no item" for name in sorted(drawn - named)]

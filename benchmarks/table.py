@@ -11,6 +11,8 @@ and, if it has them,
     plot(report, axes)   draws a figure of the report, NAME.svg beside it
     AGAINST              names of rows that every row is tested against besides the best baseline
 
+A module that makes several (``SHARED``) has instead TABLES, {NAME: Definition}.
+
 Columns that no paper has stand under the model "", with None for figures.
 """
 
@@ -21,7 +23,6 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,9 @@ TABLES = (
     "knowledge-ml1m",
 )
 
+SHARED = dict.fromkeys(("multibehaviour-beibei", "multibehaviour-taobao"), "multibehaviour-buy-cart")
+"""Tables that are made by one module, which has another name."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -96,6 +100,31 @@ class Row:
     """On choosing its settings; None where there is nothing to choose."""
 
 
+def module_of(name: str) -> str:
+    """The module that makes a table."""
+    return f"benchmarks.{SHARED.get(name, name).replace('-', '_')}"
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a module says of a table."""
+
+    protocol: str
+    published: dict[str, dict[str, float | None]]
+    rows: Callable[[Path], list[Row]]
+    plot: Callable[[dict[str, Any], Any], None] | None = None
+    against: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, name: str) -> Definition:
+        module = importlib.import_module(module_of(name))
+        if name in SHARED:
+            shared: Definition = module.TABLES[name]
+            return shared
+        optional = getattr(module, "plot", None), getattr(module, "AGAINST", ())
+        return cls(module.PROTOCOL, module.PUBLISHED, module.rows, *optional)
+
+
 @dataclass(frozen=True)
 class Table:
     name: str
@@ -110,9 +139,8 @@ class Table:
         """The table of that name over the data in ``data_dir``. Raises ConfigError, DataError."""
         if name not in TABLES:
             raise ConfigError(f"--table: unknown table {name!r}; known tables: {', '.join(TABLES)}")
-        module = _module(name)
-        optional = getattr(module, "plot", None), getattr(module, "AGAINST", ())
-        return cls(name, module.PROTOCOL, module.PUBLISHED, module.rows(data_dir), *optional)
+        made = Definition.of(name)
+        return cls(name, made.protocol, made.published, made.rows(data_dir), made.plot, made.against)
 
     def only(self, models: Iterable[str]) -> Table:
         """The table without the other rows; all of them if ``models`` is empty. Raises ConfigError."""
@@ -126,12 +154,7 @@ class Table:
 
 def published(name: str) -> dict[str, dict[str, float | None]]:
     """What the papers of a table print, and its columns."""
-    figures: dict[str, dict[str, float | None]] = _module(name).PUBLISHED
-    return figures
-
-
-def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"benchmarks.{name.replace('-', '_')}")
+    return Definition.of(name).published
 
 
 Say = Callable[[str], None]
