@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from lethe.core.workspace import NUMERIC, Workspace
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import NO_TABLES, SideTables
 from tests.side import write_side
+
+if TYPE_CHECKING:
+    from tests.s3 import Server
 
 # From the very start, as Workspace.environment() sets them for every process of the product.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MKL_CBWR", "CUBLAS_WORKSPACE_CONFIG"):
@@ -46,6 +50,16 @@ def postgres_server() -> Iterator[str]:
 def postgres_url(postgres_server: str) -> str:
     """URL of an empty database."""
     return new_database(postgres_server)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[Server]:
+    """A server of S3 (moto's), started for this session; who uses it makes buckets of a name of their own."""
+    from tests.s3 import Server  # moto and boto3 are slow to import, and few tests need them
+
+    server = Server.start()
+    yield server
+    server.running.stop()
 
 
 ROOT = Path(__file__).parent.parent

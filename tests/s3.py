@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ NOWHERE = {
     "AWS_DEFAULT_REGION": "us-east-1",
 }
 """Nothing of the machine's own settings counts."""
+AWS_KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+"""Of somebody who may do everything."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,17 @@ class Server:
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
 
     def client(self, service: str = "s3") -> Any:
-        """A client of our own, of somebody who may do everything."""
-        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-        return boto3.client(service, endpoint_url=self.url, **keys)
+        """A client of our own."""
+        return boto3.client(service, endpoint_url=self.url, **AWS_KEYS)
 
-    def make(self, name: str, *, versioned: bool = False, locks: bool = False) -> None:
-        """A bucket."""
+    def make(self, test: str, *, versioned: bool = False, locks: bool = False) -> str:
+        """A bucket of a test's own, by the test's id -> its name."""
+        name = f"b{hashlib.sha256(test.encode()).hexdigest()[:24]}"
         self.client().create_bucket(Bucket=name, ObjectLockEnabledForBucket=locks)
         if versioned:
             settings = {"Status": "Enabled"}
             self.client().put_bucket_versioning(Bucket=name, VersioningConfiguration=settings)
+        return name
 
     def contents(self, name: str, prefix: str = "") -> dict[tuple[str, str], bytes]:
         """Bytes of every version of every object, by key and version."""

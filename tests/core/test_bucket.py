@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -20,20 +19,12 @@ KIND, INPUTS = "sub-model", {"data": "d" * 64}
 NAME = PurePosixPath("folder/file")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    made = Server.start()
-    yield made
-    made.running.stop()
-
-
 @pytest.fixture
-def bucket(server: Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Bucket:
+def bucket(s3_server: Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Bucket:
     """An empty prefix of a bucket of this test's own."""
-    server.lead_to(monkeypatch)
-    name = f"b{abs(hash(request.node.nodeid))}"
-    server.make(name, versioned="versioned" in request.node.name)
-    server.client().put_object(Bucket=name, Key="artifacts-of-others/file", Body=b"not ours")
+    s3_server.lead_to(monkeypatch)
+    name = s3_server.make(request.node.nodeid, versioned="versioned" in request.node.name)
+    s3_server.client().put_object(Bucket=name, Key="artifacts-of-others/file", Body=b"not ours")
     return Bucket(f"s3://{name}/artifacts", "stores.artifacts")
 
 
@@ -75,8 +66,8 @@ def test_what_is_put_is_there_and_can_be_had_again(bucket: Bucket, file: Path, t
         bucket.get(PurePosixPath("other"), tmp_path / "back")
 
 
-def test_what_came_in_parts_is_read_to_be_compared(bucket: Bucket, server: Server, file: Path) -> None:
-    client, where = server.client(), {"Bucket": name_of(bucket), "Key": f"artifacts/{NAME}"}
+def test_what_came_in_parts_is_read_to_be_compared(bucket: Bucket, s3_server: Server, file: Path) -> None:
+    client, where = s3_server.client(), {"Bucket": name_of(bucket), "Key": f"artifacts/{NAME}"}
     upload = client.create_multipart_upload(**where)["UploadId"]
     part = client.upload_part(**where, UploadId=upload, PartNumber=1, Body=file.read_bytes())
     parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
@@ -88,9 +79,9 @@ def test_what_came_in_parts_is_read_to_be_compared(bucket: Bucket, server: Serve
 
 
 def test_a_versioned_bucket_is_emptied_of_versions_marks_and_uploads(
-    bucket: Bucket, server: Server, file: Path
+    bucket: Bucket, s3_server: Server, file: Path
 ) -> None:
-    name, client = name_of(bucket), server.client()
+    name, client = name_of(bucket), s3_server.client()
     bucket.put(NAME, file)
     file.write_bytes(b"other bytes")
     bucket.put(NAME, file)
@@ -104,8 +95,8 @@ def test_a_versioned_bucket_is_emptied_of_versions_marks_and_uploads(
     bucket.delete(kept, bucket.unfinished())
     assert bucket.versions() == []
     assert bucket.unfinished() == []
-    assert server.keys(name) == {"artifacts-of-others/file"}
-    assert server.uploads(name) == 1, "what is not below the prefix is not ours"
+    assert s3_server.keys(name) == {"artifacts-of-others/file"}
+    assert s3_server.uploads(name) == 1, "what is not below the prefix is not ours"
 
 
 def test_an_object_that_changes_between_listing_and_reading_is_said(bucket: Bucket, file: Path, tmp_path: Path) -> None:
@@ -147,11 +138,11 @@ def test_no_bucket_no_credentials_no_answer_are_a_line_each(
 
 
 def test_a_bucket_that_may_only_be_read_is_a_line_and_loses_nothing(
-    bucket: Bucket, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, s3_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import httpx
 
-    iam = server.client("iam")
+    iam = s3_server.client("iam")
     iam.create_user(UserName="reader")
     key = iam.create_access_key(UserName="reader")["AccessKey"]
     allowed = {"Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"], "Resource": "*"}
@@ -159,15 +150,15 @@ def test_a_bucket_that_may_only_be_read_is_a_line_and_loses_nothing(
     iam.put_user_policy(UserName="reader", PolicyName="read", PolicyDocument=policy)
     bucket.claimed()
     store = ArtifactStore(tmp_path / "artifacts", bucket)
-    server.lead_to(monkeypatch, key["AccessKeyId"], key["SecretAccessKey"])
-    httpx.post(f"{server.url}/moto-api/reset-auth", content="0")
+    s3_server.lead_to(monkeypatch, key["AccessKeyId"], key["SecretAccessKey"])
+    httpx.post(f"{s3_server.url}/moto-api/reset-auth", content="0")
     try:
         with pytest.raises(ConfigError, match=r"may not be written \(AccessDenied\); give the credentials that right"):
             made(store)
     finally:
-        httpx.post(f"{server.url}/moto-api/reset-auth", content="inf")
+        httpx.post(f"{s3_server.url}/moto-api/reset-auth", content="inf")
     assert [artifact.kind for artifact in store.all()] == [KIND], "what was made is kept here"
-    server.lead_to(monkeypatch)
+    s3_server.lead_to(monkeypatch)
     assert store.make(KIND, INPUTS, unexpected).digest
     assert bucket.is_there(PurePosixPath(KIND, store.key(KIND, INPUTS), "manifest.json")), "and is there with the right"
 
@@ -176,7 +167,7 @@ def test_a_bucket_that_may_only_be_read_is_a_line_and_loses_nothing(
 
 
 def test_a_prefix_is_one_projects_and_one_settings(
-    bucket: Bucket, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: Bucket, s3_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, is_new = bucket.claimed()
     assert is_new
@@ -189,7 +180,7 @@ def test_a_prefix_is_one_projects_and_one_settings(
         elsewhere.setenv("LETHE_KEY_DIR", str(tmp_path / "keys"))
         with pytest.raises(ConfigError, match="is another project's"):
             bucket.claimed()
-    server.client().put_object(Bucket=name_of(bucket), Key=f"artifacts/{MARKER}", Body=b"[]")
+    s3_server.client().put_object(Bucket=name_of(bucket), Key=f"artifacts/{MARKER}", Body=b"[]")
     with pytest.raises(ConfigError, match="is not of this Lethe"):
         bucket.claimed()
 
@@ -244,9 +235,9 @@ def test_a_folder_without_a_bucket_holds_what_it_held(bucket: Bucket, tmp_path: 
     assert {path.name for path in (tmp_path / "alone").iterdir()} == {KIND}
 
 
-def test_what_the_bucket_holds_is_compared_before_it_counts(bucket: Bucket, server: Server, tmp_path: Path) -> None:
+def test_what_the_bucket_holds_is_compared_before_it_counts(bucket: Bucket, s3_server: Server, tmp_path: Path) -> None:
     artifact = made(ArtifactStore(tmp_path / "here", bucket))
-    there, client, name = f"artifacts/{KIND}/{artifact.key}", server.client(), name_of(bucket)
+    there, client, name = f"artifacts/{KIND}/{artifact.key}", s3_server.client(), name_of(bucket)
     client.put_object(Bucket=name, Key=f"{there}/part/weights.txt", Body=b"WEIGHTS")
     other = ArtifactStore(tmp_path / "there", bucket)
     with pytest.raises(ArtifactError, match="is corrupt"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,20 +30,11 @@ GONE = "user-003"
 KINDS = ("artifacts", "models", "certificates", "copies")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    made = Server.start()
-    yield made
-    made.running.stop()
-
-
 @pytest.fixture
-def name(server: Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+def name(s3_server: Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
     """A versioned bucket, which may lock versions."""
-    server.lead_to(monkeypatch)
-    made = f"b{abs(hash(request.node.nodeid))}"
-    server.make(made, versioned=True, locks=True)
-    return made
+    s3_server.lead_to(monkeypatch)
+    return s3_server.make(request.node.nodeid, versioned=True, locks=True)
 
 
 @pytest.fixture
@@ -66,30 +56,32 @@ def holds(content: bytes, text: str) -> bool:
     return text.encode() in content
 
 
-def traces(server: Server, name: str, text: str) -> list[str]:
+def traces(s3_server: Server, name: str, text: str) -> list[str]:
     """Objects of which any version holds a text."""
-    return sorted({key for (key, _), content in server.contents(name).items() if holds(content, text)})
+    return sorted({key for (key, _), content in s3_server.contents(name).items() if holds(content, text)})
 
 
-def test_nothing_is_left_in_a_bucket_that_keeps_old_versions(workspace: Workspace, server: Server, name: str) -> None:
-    client = server.client()
+def test_nothing_is_left_in_a_bucket_that_keeps_old_versions(
+    workspace: Workspace, s3_server: Server, name: str
+) -> None:
+    client = s3_server.client()
     house.train(workspace)
-    client.delete_object(Bucket=name, Key=traces(server, name, GONE)[0])  # It lives on as an old version.
+    client.delete_object(Bucket=name, Key=traces(s3_server, name, GONE)[0])  # It lives on as an old version.
     client.create_multipart_upload(Bucket=name, Key="artifacts/sub-model/broken/weights.safetensors")
-    assert {key.split("/")[0] for key in traces(server, name, GONE)} == {"artifacts", "models"}
+    assert {key.split("/")[0] for key in traces(s3_server, name, GONE)} == {"artifacts", "models"}
     (id,) = house.ask(workspace, GONE)
     shares = {share.store: share for share in erasure.dry_run(workspace)}
     ended = erasure.erase(workspace, house.rebuild(workspace))
     completion.complete(workspace, ended)
 
-    assert traces(server, name, GONE) == []
-    assert server.uploads(name) == 0
-    current = {key: content for (key, _), content in server.contents(name, "artifacts/").items()}
+    assert traces(s3_server, name, GONE) == []
+    assert s3_server.uploads(name) == 0
+    current = {key: content for (key, _), content in s3_server.contents(name, "artifacts/").items()}
     here = {str(p.relative_to(workspace.root)): p for p in workspace.artifacts.glob("*/*/**/*") if p.is_file()}
     assert current.keys() == here.keys() | {"artifacts/lethe.json"}, "what is in use is still there"
     path = workspace.root / standing.ledger(workspace).get(id).result["certificate"]
-    assert server.keys(name, "certificates/") >= {f"certificates/{path.name}"}
-    assert path.read_bytes() in server.contents(name, "certificates/").values()
+    assert s3_server.keys(name, "certificates/") >= {f"certificates/{path.name}"}
+    assert path.read_bytes() in s3_server.contents(name, "certificates/").values()
     signed = certificate.read(path)
     stores = {f"artifacts at s3://{name}/artifacts", f"models at s3://{name}/models"}
     assert stores <= signed.scan.stores.keys()
@@ -102,12 +94,12 @@ def test_nothing_is_left_in_a_bucket_that_keeps_old_versions(workspace: Workspac
 
 
 def test_what_the_bucket_keeps_or_does_not_take_leaves_a_request_uncompleted(
-    workspace: Workspace, server: Server, name: str, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, s3_server: Server, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, book = server.client(), standing.ledger(workspace)
+    client, book = s3_server.client(), standing.ledger(workspace)
     house.train(workspace)
     (id,) = house.ask(workspace, GONE)
-    key = next(key for key in traces(server, name, GONE) if key.startswith("artifacts/"))
+    key = next(key for key in traces(s3_server, name, GONE) if key.startswith("artifacts/"))
     client.put_object_legal_hold(Bucket=name, Key=key, LegalHold={"Status": "ON"})
     run = house.rebuild(workspace)
     with pytest.raises(
@@ -116,10 +108,10 @@ def test_what_the_bucket_keeps_or_does_not_take_leaves_a_request_uncompleted(
         erasure.erase(workspace, run)
     assert "\n" not in str(stopped.value)
     assert GONE not in str(stopped.value)
-    (version,) = [version for there, version in server.contents(name) if there == key]
+    (version,) = [version for there, version in s3_server.contents(name) if there == key]
     client.put_object_legal_hold(Bucket=name, Key=key, VersionId=version, LegalHold={"Status": "OFF"})
     run = erasure.erase(workspace, run)
-    assert traces(server, name, GONE) == []
+    assert traces(s3_server, name, GONE) == []
 
     with monkeypatch.context() as away:
         away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
@@ -129,13 +121,13 @@ def test_what_the_bucket_keeps_or_does_not_take_leaves_a_request_uncompleted(
     completion.complete(workspace, erasure.erase(workspace, run))
     assert book.get(id).state == "completed"
     path = workspace.root / book.get(id).result["certificate"]
-    assert path.read_bytes() in server.contents(name, "certificates/").values()
+    assert path.read_bytes() in s3_server.contents(name, "certificates/").values()
 
 
 def test_whom_only_an_old_version_holds_is_not_nothing_held(
-    workspace: Workspace, server: Server, name: str, tmp_path: Path
+    workspace: Workspace, s3_server: Server, name: str, tmp_path: Path
 ) -> None:
-    client, gone = server.client(), "user-777"
+    client, gone = s3_server.client(), "user-777"
     house.train(workspace)
     rows = Interactions.of(np.array([gone], object), np.array(["item-001"], object))
     rows.write(tmp_path / "rows.parquet")
@@ -149,9 +141,9 @@ def test_whom_only_an_old_version_holds_is_not_nothing_held(
 
 
 def test_a_scan_looks_into_old_versions_and_says_what_it_can_not(
-    workspace: Workspace, server: Server, name: str
+    workspace: Workspace, s3_server: Server, name: str
 ) -> None:
-    client = server.client()
+    client = s3_server.client()
     house.train(workspace)
     store = next(one for one in of(workspace) if one.here.name == "artifacts")
     needles = [erasure.Needles("tiny", users=frozenset({GONE}), texts=frozenset({"canary-77"}))]
@@ -172,7 +164,9 @@ def test_a_clean_rebuild_makes_everything_itself(workspace: Workspace, tmp_path:
     assert buckets(clean) == {}
 
 
-def test_a_lost_version_comes_back_and_a_changed_one_does_not(workspace: Workspace, server: Server, name: str) -> None:
+def test_a_lost_version_comes_back_and_a_changed_one_does_not(
+    workspace: Workspace, s3_server: Server, name: str
+) -> None:
     house.train(workspace)
     registry = Registry(workspace)
     (version,) = registry.served().values()
@@ -180,15 +174,15 @@ def test_a_lost_version_comes_back_and_a_changed_one_does_not(workspace: Workspa
     assert Registry(workspace).version(version.tag).digest == version.digest
     assert registry.open(version.tag).digest == version.digest
     shutil.rmtree(registry.folder(version.tag))
-    key = next(key for key in server.keys(name, "models/") if key.endswith("info.json"))
-    server.client().put_object(Bucket=name, Key=key, Body=b"{}")
+    key = next(key for key in s3_server.keys(name, "models/") if key.endswith("info.json"))
+    s3_server.client().put_object(Bucket=name, Key=key, Body=b"{}")
     with pytest.raises(ArtifactError, match="is corrupt"):
         Registry(workspace).version(version.tag)
     assert not registry.folder(version.tag).exists()
 
 
 def test_a_copy_of_a_source_comes_back_and_is_rewritten_there(
-    workspace: Workspace, server: Server, name: str, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, s3_server: Server, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = workspace.source_copy("tiny")
     taste_blocks().write(copy)
@@ -204,11 +198,11 @@ def test_a_copy_of_a_source_comes_back_and_is_rewritten_there(
     rows = Interactions.read(copy)
     rows.take(rows.user_ids != GONE).write(copy)
     copies.keep(workspace, "tiny")
-    assert traces(server, name, GONE) == ["copies/tiny/source.parquet"], "as an old version"
+    assert traces(s3_server, name, GONE) == ["copies/tiny/source.parquet"], "as an old version"
     store = next(one for one in of(workspace) if one.here.name == "source copies")
     assert store.remove([]).entries == 1
-    assert traces(server, name, GONE) == []
-    assert server.keys(name, "copies/") == {f"copies/tiny/source.parquet{end}" for end in ("", ".origin")} | {
+    assert traces(s3_server, name, GONE) == []
+    assert s3_server.keys(name, "copies/") == {f"copies/tiny/source.parquet{end}" for end in ("", ".origin")} | {
         "copies/lethe.json"
     }
 

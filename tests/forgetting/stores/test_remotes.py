@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
 
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc
@@ -17,29 +15,26 @@ from lethe.errors import DataError
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.remotes import Remote
 from tests.forgetting.stores.test_purge import CANARY, STAGE, rows_of, write_source
+from tests.s3 import AWS_KEYS, Server
 
 KEYS = {"access_key_id": "test", "secret_access_key": "test", "region": "us-east-1"}
+SECTION = "['remote \"cloud\"']\n"
 
 
 @pytest.fixture
-def server() -> Iterator[ThreadedMotoServer]:
-    made = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    made.start()
-    yield made
-    made.stop()
+def bucket(s3_server: Server, request: pytest.FixtureRequest):
+    name = s3_server.make(request.node.nodeid)
+    return boto3.resource("s3", endpoint_url=s3_server.url, **AWS_KEYS).Bucket(name)
+
+
+def lead_to(workspace: Workspace, url: str) -> None:
+    """Where DVC takes S3 to be, and whose keys it has."""
+    private = "\n".join(f"{name} = {value}" for name, value in {**KEYS, "endpointurl": url}.items())
+    (workspace.root / ".dvc" / "config.local").write_text(f"{SECTION}{private}\n")
 
 
 @pytest.fixture
-def bucket(server: ThreadedMotoServer):
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    names = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    made = boto3.resource("s3", endpoint_url=url, **names).Bucket("lethe-test")
-    made.create()
-    return made
-
-
-@pytest.fixture
-def workspace(bucket, server: ThreadedMotoServer, tmp_path: Path) -> Workspace:
+def workspace(bucket, s3_server: Server, tmp_path: Path) -> Workspace:
     made = Workspace(tmp_path / "workspace")
     made.root.mkdir()
     (made.root / "stage.py").write_text(STAGE)
@@ -47,11 +42,8 @@ def workspace(bucket, server: ThreadedMotoServer, tmp_path: Path) -> Workspace:
     (made.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"ingest-ml": stage}}))
     dvc(made, "init", "--no-scm", "-q")
     core = "[core]\nno_scm = true\nanalytics = false\nsite_cache_dir = site-cache\nremote = cloud\n"
-    section = "['remote \"cloud\"']\n"
-    (made.root / ".dvc" / "config").write_text(f"{core}{section}url = s3://lethe-test/store\n")
-    url = "http://{}:{}".format(*server.get_host_and_port())
-    private = "\n".join(f"{name} = {value}" for name, value in {**KEYS, "endpointurl": url}.items())
-    (made.root / ".dvc" / "config.local").write_text(f"{section}{private}\n")
+    (made.root / ".dvc" / "config").write_text(f"{core}{SECTION}url = s3://{bucket.name}/store\n")
+    lead_to(made, s3_server.url)
     write_source(made, "ml", ["1", "42", CANARY])
     dvc(made, "repro", "-q")
     dvc(made, "push", "-q", "--run-cache")
@@ -66,7 +58,7 @@ def test_superseded_versions_leave_the_bucket(workspace: Workspace, bucket) -> N
     before = keys(bucket)
     assert any("/files/md5/" in key for key in before)
     assert any("/runs/" in key for key in before), "the run cache was pushed as well"
-    assert remotes(workspace) == {"cloud": RemoteUrl("s3://lethe-test/store", own=True)}
+    assert remotes(workspace) == {"cloud": RemoteUrl(f"s3://{bucket.name}/store", own=True)}
     remote = Remote(workspace, "cloud")
     assert remote.size() == sum(found.size for found in bucket.objects.all())
     old = rows_of(workspace, "ml").digest()
@@ -91,10 +83,8 @@ def test_superseded_versions_leave_the_bucket(workspace: Workspace, bucket) -> N
     assert keys(bucket) == kept, "what is in use stays"
 
 
-def test_a_remote_that_is_away_is_one_line_and_loses_nothing(
-    workspace: Workspace, server: ThreadedMotoServer, tmp_path: Path
-) -> None:
-    server.stop()
+def test_a_remote_that_is_away_is_one_line_and_loses_nothing(workspace: Workspace) -> None:
+    lead_to(workspace, "http://127.0.0.1:9")
     remote = Remote(workspace, "cloud")
     for touch in (remote.size, lambda: remote.find([]), lambda: remote.remove([])):
         with pytest.raises(DataError, match="dvc remote cloud: can't be reached") as caught:
