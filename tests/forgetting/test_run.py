@@ -57,6 +57,33 @@ def test_the_gate_that_misses_rows_does_not_miss_forgotten_ones(tiny: Workspace)
     assert {moved.psi for moved in drift.moved} == {0}
 
 
+def test_whoever_grew_since_the_epoch_began_leaves_the_bins_of_then(tiny: Workspace) -> None:
+    """Also the one whose row was the newest: no time of theirs is kept."""
+    build(tiny)
+    begun, then = Interactions.read(tiny.interactions("tiny")), read_epoch(tiny, "tiny")
+    assert then.newest == 1191
+    with (tiny.root / "ratings.csv").open("a") as source:
+        source.writelines(f"user-022,item-{item:03d},4,2000\n" for item in range(10, 20))
+        source.writelines(f"user-023,item-{item:03d},4,2001\n" for item in range(9))
+    build(tiny)
+    assert len(Interactions.read(tiny.interactions("tiny"))) > len(begun)
+    assert read_epoch(tiny, "tiny") == then
+
+    ask(tiny, "user-023")
+    run = runs.begin(tiny)
+    assert run is not None
+    runs.remove_rows(tiny, run)
+    remaining = begun.take(begun.user_ids != "user-023")
+    assert read_epoch(tiny, "tiny").shape == shape_of(remaining, timed=True), "as if they had never been counted"
+    assert read_epoch(tiny, "tiny").newest == 1183
+
+
+def build(workspace: Workspace) -> None:
+    params = Params.read(workspace.params)
+    build_data(workspace, params, "tiny", SHARDINGS)
+    judge(workspace, params, "tiny")
+
+
 def test_rows_that_nobody_asked_to_forget_are_missed(tiny: Workspace) -> None:
     train(tiny)
     params = Params.read(tiny.params)

@@ -56,6 +56,8 @@ class Run(Section):
     misses rows must not miss forgotten ones."""
     shapes: dict[str, Shape] = Field({})
     """What each dataset's epoch is reckoned to have looked like, likewise."""
+    newest: dict[str, int | None] = Field({})
+    """The latest time that each dataset's epoch is reckoned to have begun with, likewise."""
     started: float
     ended: Ended | None = None
 

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
-
 from lethe.build.costs import Costs
 from lethe.build.registry import Registry
 from lethe.config.params import Params
@@ -36,10 +34,9 @@ from lethe.forgetting.removal import rewrite_what_no_stage_makes, take_out
 from lethe.forgetting.standing import check_list, has_time, ledger, pending
 from lethe.forgetting.state import served, state_of
 from lethe.serving.server import must_serve_from_here
-from lethe.tables.blocks import in_steps, rows_of
-from lethe.tables.drift import less, shape_of
+from lethe.tables.blocks import Block, in_steps, rows_of
+from lethe.tables.drift import Tally, less, there_by
 from lethe.tables.ids import Ids
-from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
 
 
@@ -86,6 +83,7 @@ def begin(
             drawn_by="requesters" if any(request.nonce for request in waiting) else "random",
             expected={dataset: begun.interactions for dataset, begun in epochs.items()},
             shapes={dataset: begun.shape for dataset, begun in epochs.items()},
+            newest={dataset: begun.newest for dataset, begun in epochs.items()},
             started=time.time(),
         )
         run = begun_before(workspace, run, waiting).write(workspace)
@@ -160,7 +158,11 @@ def remove_rows(workspace: Workspace, run: Run) -> None:
     _advance(book, run, "planned", "executing")
     requests = members(book, run)
     for dataset in run.datasets:
-        begun = {"interactions": run.expected[dataset], "shape": run.shapes.get(dataset, {})}
+        begun = {
+            "interactions": run.expected[dataset],
+            "shape": run.shapes.get(dataset, {}),
+            "newest": run.newest.get(dataset),
+        }
         write_epoch(workspace, dataset, read_epoch(workspace, dataset).model_copy(update=begun))
         mine = [request for request in requests if request.dataset == dataset]
         take_out(workspace, params, dataset, mine)
@@ -172,16 +174,26 @@ def _without(
 ) -> Epoch:
     """A dataset's epoch as it is reckoned to have begun without what these requests cover."""
     path, begun = workspace.interactions(dataset), read_epoch(workspace, dataset)
-    rows, timed = reader.source(path), has_time(params, dataset)
     mine = [request for request in requests if request.dataset == dataset]
+    then, remaining = (Tally(timed=has_time(params, dataset)) for _ in range(2))
 
-    def stays(some: Interactions) -> np.ndarray:
-        return ~covered_by(mine, some.user_ids, some.item_ids)
+    def clear() -> None:
+        then.clear()
+        remaining.clear()
 
-    gone = sum(in_steps(lambda block, _: int((~stays(rows_of(block))).sum()), rows))
-    count = (reader.rows(path) if begun.interactions is None else begun.interactions) - gone
-    now, remaining = shape_of(rows, timed=timed), shape_of(rows, timed=timed, kept=stays)
-    return begun.model_copy(update={"interactions": count, "shape": less(begun.shape, now, remaining)})
+    def count(block: Block, _: Sequence[Block]) -> int:
+        rows = rows_of(block)
+        # What came since the epoch began was not counted then.
+        was_there, goes = there_by(rows, begun.newest), covered_by(mine, rows.user_ids, rows.item_ids)
+        then.add(dict(rows.take(was_there).columns()))
+        remaining.add(dict(rows.take(was_there & ~goes).columns()))
+        return int(goes.sum())
+
+    gone = sum(in_steps(count, reader.source(path), begin=clear))
+    rows = reader.rows(path) if begun.interactions is None else begun.interactions
+    shape = less(begun.shape, then.shape, remaining.shape)
+    newest = None if begun.newest is None else remaining.newest
+    return begun.model_copy(update={"interactions": rows - gone, "shape": shape, "newest": newest})
 
 
 def suppress(workspace: Workspace, dataset: str, subjects: Sequence[tuple[str, Sequence[str]]]) -> None:

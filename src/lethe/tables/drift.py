@@ -5,14 +5,11 @@ Bins don't depend on the data, so that rows that are forgotten can be taken out 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import reduce
-
 import numpy as np
 import pyarrow as pa
 
 from lethe.config.section import Section
-from lethe.tables.blocks import AT_ONCE, Block, Source, in_steps, rows_of
+from lethe.tables.blocks import AT_ONCE, Block, Source, in_steps
 from lethe.tables.columns import as_dictionary, distinct
 from lethe.tables.interactions import TIMES, Interactions
 
@@ -61,31 +58,29 @@ class Drift(Section):
         return tuple(one for one in self.moved if one.above)
 
 
-Kept = Callable[[Interactions], np.ndarray]
-"""[n] bool: which rows are counted."""
+def shape_of(rows: Source, *, timed: bool) -> Shape:
+    """The counts of a table; ``timed``: whether its timestamps are times, and no mere positions."""
+    return tally_of(rows, timed=timed).shape
 
 
-def shape_of(rows: Source, *, timed: bool, kept: Kept | None = None) -> Shape:
-    """The counts of a table, or of the rows of it that are kept; ``timed``: whether its timestamps are times, and no
-    mere positions."""
-    items = _ItemTally()
+def tally_of(rows: Source, *, timed: bool) -> Tally:
+    """The same with the newest time."""
+    tally = Tally(timed)
+    in_steps(lambda block, _: tally.add(block), rows, begin=tally.clear)
+    return tally
 
-    def count(block: Block, _: Sequence[Block]) -> Shape:
-        if kept is not None:
-            some = rows_of(block)
-            block = dict(some.take(kept(some)).columns())
-        return _in_block(block, timed, items)
 
-    shapes = in_steps(count, rows, begin=items.clear)
-    shape = reduce(_sum, shapes, {"rows per item": _by_size(items.sizes())})
-    return {of: shape[of] for of in MEASURED if of in shape}
+def there_by(rows: Interactions, newest: int | None) -> np.ndarray:
+    """[n] bool: which rows are of that time or earlier; all, where there is no time to tell them by."""
+    if newest is None or rows.timestamps is None:
+        return np.ones(len(rows), dtype=bool)
+    return rows.timestamps <= newest
 
 
 def less(shape: Shape, now: Shape, remaining: Shape) -> Shape:
     """A shape without what is ``now`` and will not be among what is ``remaining``.
 
-    Exact where the rows that go are as they were when ``shape`` was counted. Whose number of rows has grown since is
-    taken out of the bin they are in today.
+    Exact where both are counted of the rows that were there when ``shape`` was (``there_by``).
     """
     return {of: _less(counts, now.get(of, {}), remaining.get(of, {})) for of, counts in shape.items()}
 
@@ -109,6 +104,37 @@ def _moved(of: str, then: Counts, now: Counts, most_psi: float, most_ks: float) 
     ks = float(np.abs(np.cumsum(shares[0]) - np.cumsum(shares[1])).max())
     p_value = float(np.clip(kstwo.sf(ks, max(1, round(rows))), 0, 1))
     return Moved(of=of, psi=psi, ks=ks, p_value=p_value, above=psi > most_psi or ks > most_ks)
+
+
+class Tally:
+    """A shape as it is counted, some users at a time."""
+
+    def __init__(self, timed: bool) -> None:
+        self._timed = timed
+        self._items = _ItemTally()
+        self.clear()
+
+    def clear(self) -> None:
+        self._shape = Shape()
+        self._items.clear()
+        self.newest: int | None = None
+        """The latest time, in the table's own unit; none where there are no times."""
+
+    def add(self, block: Block) -> None:
+        """Count some users' rows, all there are of them."""
+        shape = {"rows per user": _by_size(_tally(block["user"])[1])}
+        if "rating" in block:
+            shape["ratings"] = _by_value(block["rating"])
+        if self._timed and (time := next((name for name in TIMES if name in block), None)):
+            shape["hours"] = _counts(block[time] // TIMES[time] // HOUR % DAY)
+            self.newest = _latest(self.newest, block[time])
+        self._items.add(block["item"])
+        self._shape = _sum(self._shape, shape)
+
+    @property
+    def shape(self) -> Shape:
+        shape = self._shape | {"rows per item": _by_size(self._items.sizes())}
+        return {of: shape[of] for of in MEASURED if of in shape}
 
 
 class _ItemTally:
@@ -139,17 +165,6 @@ class _ItemTally:
         self._held = len(values)
 
 
-def _in_block(block: Block, timed: bool, items: _ItemTally) -> Shape:
-    """The counts of some users' rows but for those by item, which are added to ``items``."""
-    shape = {"rows per user": _by_size(_tally(block["user"])[1])}
-    if "rating" in block:
-        shape["ratings"] = _by_value(block["rating"])
-    if timed and (time := next((name for name in TIMES if name in block), None)):
-        shape["hours"] = _counts(block[time] // TIMES[time] // HOUR % DAY)
-    items.add(block["item"])
-    return shape
-
-
 def _tally(ids: np.ndarray | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct ids of a column, and how many rows each has."""
     if isinstance(ids, np.ndarray):
@@ -158,6 +173,12 @@ def _tally(ids: np.ndarray | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     coded = as_dictionary(ids)
     counts = np.bincount(np.from_dlpack(coded.indices), minlength=len(coded.dictionary))
     return np.array(coded.dictionary.to_pylist(), dtype=object)[counts > 0], counts[counts > 0]
+
+
+def _latest(newest: int | None, times: np.ndarray) -> int | None:
+    if not len(times):
+        return newest
+    return int(times.max()) if newest is None else max(newest, int(times.max()))
 
 
 def _by_size(sizes: np.ndarray) -> Counts:

@@ -29,6 +29,9 @@ class Epoch(Section):
 
     shape: Shape = Field({})
     """What the rows looked like, in counts, less what was forgotten since; empty where it was not counted then."""
+    newest: int | None = None
+    """The latest time of a row then, likewise, which tells these rows from those that came since; none where the rows
+    have no times."""
 
     def begun(self, of: Rows, layout: str) -> int | None:
         """How many of the rows that it lays out a sharding began with, by its digest; None: it begins now."""

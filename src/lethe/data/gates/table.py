@@ -19,7 +19,7 @@ from lethe.data.split import PARTS
 from lethe.data.stages import tables_beside
 from lethe.data.suppression import SuppressionList
 from lethe.tables.blocks import Block, held, in_steps
-from lethe.tables.drift import Shape, shape_of
+from lethe.tables.drift import Tally, tally_of
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 
@@ -40,8 +40,8 @@ class Judged:
         return Interactions.read(self.workspace.interactions(self.dataset))
 
     @cached_property
-    def shape(self) -> Shape:
-        return shape_of(self.rows("all"), timed=self.params.datasets[self.dataset].has_times)
+    def tally(self) -> Tally:
+        return tally_of(self.rows("all"), timed=self.params.datasets[self.dataset].has_times)
 
     @cached_property
     def suppressed(self) -> SuppressionList:
