@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lethe.config.reading import Reading
 from lethe.core.workspace import Workspace
+from lethe.data.add import read_new
 from lethe.data.sources.find_columns import find_columns
 from lethe.errors import ConfigError, DataError
 from tests.data.made_sources import ROWS, add, expected, table
@@ -382,3 +385,138 @@ def test_a_column_that_is_there_twice_is_no_column(tiny: Workspace, tmp_path: Pa
     path = table(tmp_path / "r.csv", header="user,item,rating,user")
     with pytest.raises(DataError, match=r"r\.csv: column 'user' is there 2 times; rename all but one$"):
         add(tiny, path, {"rating": "rating"})
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ({"separator": "¦"}, {"separator": "¦"}),
+        ({"separator": "\x1f"}, {"separator": "\x1f"}),
+        ({"separator": "  "}, {"separator": "  "}),
+        ({"separator": "\t\t"}, {"separator": "\t\t"}),
+        ({"separator": ";", "before": ['"sep=;"']}, {"separator": ";", "ignore_lines": ['"sep=']}),
+        # A year in the name of a column, and a number: words above numbers are names all the same.
+        ({"header": "user,item,rating,timestamp", "user": lambda u: "user" if u == 3 else f"u{u}"}, {"ids": "text"}),
+    ],
+)
+def test_rarer_shapes_that_are_read(
+    tiny: Workspace, tmp_path: Path, written: dict[str, Any], told: dict[str, Any]
+) -> None:
+    added = add(tiny, table(tmp_path / "r.csv", **written))
+    assert len(added.rows) == len(ROWS)
+    assert {name: added.source[name] for name in told} == told
+
+
+@pytest.mark.parametrize("name", ["rating_2024", "2024"])
+def test_a_column_may_be_named_by_a_year(tmp_path: Path, name: str) -> None:
+    path = table(tmp_path / "r.csv", header=f"user,item,{name},timestamp")
+    columns, findings = find_columns(path, {}, {})
+    assert columns["user"] == "user"
+    assert "header" not in findings.options
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x0b", "\x1c"])
+def test_marks_that_end_lines_elsewhere_may_stand_in_ids(tiny: Workspace, tmp_path: Path, mark: str) -> None:
+    path = table(tmp_path / "r.csv", user=lambda u: f"u{mark}{u}")
+    assert f"u{mark}7" in add(tiny, path).rows.user_ids
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda lines: [*lines[:90], lines[0], *lines[90:]], "1 rows repeat the names of the columns"),
+        (lambda lines: [lines[0], *lines], "1 rows repeat the names of the columns"),
+        (lambda lines: ["0,1,2,3", *lines[1:]], "the first line may number the columns, or be a row"),
+        (lambda lines: [f'"{line}"' for line in lines], "each of its lines stands in quotes as a whole"),
+        (lambda lines: [*lines, "   "], "or --trim where they are blank"),
+        (
+            lambda lines: [*lines[:5], '"a\\"b",1,2,3', *lines[5:]],
+            "a quote inside of a value stands behind a backslash",
+        ),
+        (
+            lambda lines: [",".join(f"'{cell}'" for cell in line.split(",")) for line in lines],
+            "all ids stand in quotes",
+        ),
+        (
+            lambda lines: [f"{n} " + "8 9 10 11 12 13 14 15" for n in range(20)],
+            "which columns are user and item is not clear",
+        ),
+        (lambda lines: [lines[0]], "it has no rows"),
+    ],
+)
+def test_shapes_that_are_refused_with_what_to_do(
+    tiny: Workspace, tmp_path: Path, change: Callable[[list[str]], list[str]], words: str
+) -> None:
+    lines = table(tmp_path / "r.csv").read_text().splitlines()
+    (tmp_path / "r.csv").write_text("\n".join(change(lines)))
+    with pytest.raises(DataError, match=words):
+        read_new(tiny, "shop", tmp_path / "r.csv", Reading(assume=True), seed=1)
+
+
+def test_columns_that_are_numbered_are_read_when_they_are_named(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", header="0,1,2,3")
+    reading = Reading({"user": "0", "item": "1", "rating": "2", "timestamp": "3"}, assume=True)
+    assert read_new(tiny, "shop", path, reading, seed=1).profile.rows == len(ROWS)
+
+
+def test_few_bytes_of_another_encoding_are_told(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", user=lambda u: f"Zoë{u}")
+    path.write_bytes(path.read_bytes().replace("Zoë7,".encode(), "Zoë7,".encode("latin-1"), 1))
+    with pytest.raises(DataError, match="1 of its words are not in utf-8, and the others are; mend them"):
+        add(tiny, path)
+
+
+def test_a_plain_file_may_be_named_like_a_packed_one(tiny: Workspace, tmp_path: Path) -> None:
+    assert add(tiny, table(tmp_path / "r.csv.gz")).rows.digest() == expected().digest()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"BZh9 cut", "the compressed file is damaged"),
+        (gzip.compress(b"PAR1 and more"), "is a Parquet file that is packed; unpack it"),
+        (b"\xef\xbb\xbf\n <html>", "is a web page or XML"),
+        (b'\n [\n {"user": 1}]', "is JSON"),
+        (b"[[1, 2],\n[3, 4]]", "is JSON"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "is a pointer of Git LFS"),
+        (b"MATLAB 5.0 MAT-file" + bytes(200), "is a file of MATLAB"),
+        (bytes(8) + b"DUCK" + bytes(200), "is no text"),
+        (b"\xef\xbb\xbf\n", "the file is empty"),
+        (b"user,item\n1," + b"2" * 5_000_000, "a row is longer than a megabyte"),
+        (b"2" * 5_000_000, "its lines have one column"),
+    ],
+)
+def test_what_is_no_table_is_named_whatever_stands_before_it(
+    tiny: Workspace, tmp_path: Path, content: bytes, words: str
+) -> None:
+    (tmp_path / "odd.csv").write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        add(tiny, tmp_path / "odd.csv", {})
+
+
+@pytest.mark.parametrize(
+    ("inside", "words"),
+    [
+        ("xl/workbook.bin", "an Excel file"),
+        ("content.xml", "an OpenDocument file"),
+        ("word/document.xml", "a Word file"),
+    ],
+)
+def test_documents_of_other_programs_are_no_archives(tiny: Workspace, tmp_path: Path, inside: str, words: str) -> None:
+    with zipfile.ZipFile(tmp_path / "r.zip", "w") as archive:
+        archive.writestr("mimetype", "x")
+        archive.writestr(inside, "x")
+    with pytest.raises(DataError, match=f"is {words}; save it as CSV or Parquet"):
+        add(tiny, tmp_path / "r.zip")
+
+
+def test_what_is_no_file_is_named(tiny: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    for name, words in (
+        ("loop", "does not exist"),
+        ("pipe", "is no file and no folder"),
+        (".", "has no train.parquet"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            add(tiny, tmp_path / name)

@@ -49,5 +49,5 @@ def test_times_are_found_or_taken_as_positions(tiny: Workspace, tmp_path: Path, 
 def test_a_folder_without_a_part_is_refused(tiny: Workspace, tmp_path: Path) -> None:
     folder = parts(tmp_path / "parts")
     (folder / "test.csv").unlink()
-    with pytest.raises(ConfigError, match=r"has no test\.parquet or test\.csv$"):
+    with pytest.raises(ConfigError, match=r"has no test\.parquet or test\.csv, nor Parquet files"):
         added(tiny, folder)

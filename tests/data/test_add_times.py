@@ -31,6 +31,7 @@ from tests.data.made_sources import FIRST_SECOND, ROWS, add, expected, table
 Written = Callable[[int], object]
 EARLY = 631_152_000
 """1990 in seconds: earlier numbers are no seconds by themselves."""
+AMERICAN = "%m/%d/%Y %I:%M:%S %p"
 
 
 def moment(second: int) -> datetime:
@@ -65,6 +66,19 @@ def at(form: str, zone: str = "UTC") -> Written:
         (at("%d-%b-%y %H:%M:%S"), {"time_format": "%d-%b-%y %H:%M:%S"}),
         (at("%Y%m%dT%H%M%SZ"), {"time_format": "%Y%m%dT%H%M%S%z"}),
         (at("%Y-%m-%d %I:%M:%S %p"), {"time_format": "%Y-%m-%d %I:%M:%S %p"}),
+        (at("%Y-%m-%dt%H:%M:%Sz"), {"timestamp_unit": "iso"}),
+        (at("%Y-%m-%d %H:%M:%S GMT"), {"timestamp_unit": "iso"}),
+        (at('"%Y-%m-%dT%H:%M:%S,000Z"'), {"timestamp_unit": "iso"}),
+        (at("%Y-%m-%dT%H:%M:%S+01:00[Europe/Berlin]", "Etc/GMT-1"), {"timestamp_unit": "iso"}),
+        (at('"%m/%d/%Y, %I:%M:%S\u202f%p"'), {"time_format": "%m/%d/%Y, %I:%M:%S %p"}),
+        (
+            lambda s: moment(s).strftime("%m/%d/%Y %I:%M:%S ") + "ap"[moment(s).hour > 11] + ".m.",
+            {"time_format": AMERICAN},
+        ),
+        (at('"%d.%m.%Y, %H:%M:%S"'), {"time_format": "%d.%m.%Y, %H:%M:%S"}),
+        (at('"%a, %d %b %Y %H:%M:%S GMT"'), {"time_format": "%a, %d %b %Y %H:%M:%S GMT"}),
+        (at("%Y%m%d_%H%M%S"), {"time_format": "%Y%m%d_%H%M%S"}),
+        (lambda s: f" {s} ", {"timestamp_unit": "s"}),
     ],
 )
 def test_units_and_formats_are_found(
@@ -247,6 +261,10 @@ def test_days_and_months_that_may_be_either_are_asked_about(
         (lambda s: 45244.9, "days as spreadsheets count them"),
         (lambda s: 19675.9, "in one unit"),
         (lambda s: f"{s / 1e9:.2f}E+09", "in exponent form"),
+        (lambda s: (s + 62_135_596_800) * 10**7, r"may be ticks of \.NET .* give --timestamp-unit ns"),
+        (lambda s: f'"{s:,}"', "marks between the thousands; export the column as plain numbers"),
+        (lambda s: "0000-00-00" if s % 20 else "2023-11-14", "are written as nan, NULL or the like"),
+        (lambda s: "2016-12-31T24:00:00Z", "name no day or hour that there is; mend them"),
         (lambda s: "soon", "in no way that is known; give --time-format"),
         (lambda s: "2023-13-45", "some values name no day|not written as time_format"),
         (lambda s: f"2023111{s % 10}22", "may be seconds, or written as %Y%m%d%H; give --timestamp-unit s or"),

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from lethe.config.params import Params
 from lethe.config.reading import Reading
+from lethe.config.source import TableSource
 from lethe.core.workspace import Workspace
-from lethe.data.add import read_new
+from lethe.data.add import add_dataset, read_new
 from lethe.data.ingest import ingest
 from lethe.data.sources.identifiers import read_ids
 from lethe.data.stages import source_stage
@@ -325,3 +326,58 @@ def test_words_for_a_missing_id_among_whole_numbers(tiny: Workspace, tmp_path: P
         DataError, match=rf"column 'user' .*; row count with an empty user: {200 // every}, written as nan"
     ):
         add(tiny, path)
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        (lambda u: f'"{u},0"', "look like whole numbers with decimals behind a comma"),
+        (lambda u: f'"{u},{u + 1},{u + 2}"', "200 of 200 ids look like lists of ids"),
+        (lambda u: f"[{u}|{u + 1}]", "200 of 200 ids look like lists of ids"),
+        (lambda u: f"{u} 000", "look like numbers with ' ' between the thousands"),
+        (lambda u: f"{u}\u202f000", "look like numbers with ' ' between the thousands"),
+        (lambda u: f"'u{u}'", "all ids stand in quotes that are no quotes of CSV"),
+        (lambda u: f"“u{u}”", "all ids stand in quotes that are no quotes of CSV"),
+    ],
+)
+def test_ids_with_two_readings_are_asked_about(
+    tiny: Workspace, tmp_path: Path, written: Callable[[int], str], words: str
+) -> None:
+    path = table(tmp_path / "r.csv", user=written)
+    with pytest.raises(DataError, match=words):
+        add(tiny, path)
+    kept = add(tiny, path, ids="text")
+    assert written(7).strip('"') in kept.rows.user_ids
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u202f"])
+def test_a_blank_between_thousands_may_be_any(tiny: Workspace, tmp_path: Path, blank: str) -> None:
+    added = add(tiny, table(tmp_path / "r.csv", user=lambda u: f"{u}{blank}000"), thousands=" ")
+    assert set(added.rows.user_ids) == {1000 * u for u, *_ in ROWS}
+
+
+def test_blanks_of_any_kind_around_names_are_told(tiny: Workspace, tmp_path: Path) -> None:
+    assert "have blanks around them" in add(tiny, table(tmp_path / "r.csv", user=lambda u: f"\u3000u{u}")).notes
+
+
+def test_two_words_for_a_rating_name_the_option(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", rating=lambda r: "yes" if r > 2 else "no")
+    with pytest.raises(DataError, match=r"give --rating-column - --where 'rating=\.\.\.'"):
+        add(tiny, path)
+    liked = add(tiny, path, {"rating": None, "timestamp": "timestamp"}, where={"rating": "yes"})
+    assert len(liked.rows) == sum(rating > 2 for *_, rating, _ in ROWS)
+
+
+@pytest.mark.parametrize("word", ["yes", "on", "n", "12:30", "1_000", "2023-11-14", "null", "1e3", ": {", "'", "~"])
+def test_words_that_mean_something_to_yaml_are_kept_as_they_are(tiny: Workspace, tmp_path: Path, word: str) -> None:
+    path = table(tmp_path / "r.csv", rating=lambda r: word if r > 2 else "other", header=f"user,item,{word},timestamp")
+    liked = add(tiny, path, {"rating": None, "timestamp": "timestamp"}, where={word: word})
+    assert len(liked.rows) == sum(rating > 2 for *_, rating, _ in ROWS)
+    assert add_named(tiny, path, "on", word) == {word: word}
+
+
+def add_named(workspace: Workspace, path: Path, name: str, word: str) -> dict[str, str]:
+    add_dataset(workspace, name, path, {"timestamp": "timestamp"}, {"where": {word: word}})
+    source = Params.read(workspace.params).datasets[name].source
+    assert isinstance(source, TableSource)
+    return source.where

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import SingleQuotedScalarString
 
 from lethe.config.params import Params
 from lethe.core.files import write_whole
@@ -34,15 +35,24 @@ def laid_out(value: Any) -> Any:
     """A new part of the document, as params.yaml is written by hand: what holds only values stands in one line."""
     made: CommentedMap | CommentedSeq
     if isinstance(value, dict):
-        made = CommentedMap({name: laid_out(part) for name, part in value.items()})
+        made = CommentedMap({laid_out(name): laid_out(part) for name, part in value.items()})
     elif isinstance(value, list | tuple):
         made = CommentedSeq(laid_out(part) for part in value)
     else:
-        return value
+        return SingleQuotedScalarString(value) if isinstance(value, str) and _is_no_text(value) else value
     parts = value.values() if isinstance(value, dict) else value
     if not any(isinstance(part, dict | list | tuple) for part in parts):
         made.fa.set_flow_style()
     return made
+
+
+def _is_no_text(plain: str) -> bool:
+    """Whether a text without quotes means something else to who reads params.yaml: ``yes``, ``on``, ``12:30``, which
+    are texts in the YAML that ruamel writes (1.2) and none in the one that is read (1.1)."""
+    try:
+        return not isinstance(yaml.safe_load(plain), str)
+    except (yaml.YAMLError, ValueError):
+        return False  # Signs of YAML itself: ruamel quotes them.
 
 
 def _edited(text: str, change: Callable[[Any], None]) -> str:

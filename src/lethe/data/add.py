@@ -60,8 +60,8 @@ def add(workspace: Workspace, name: str, path: str | Path, reading: Reading, *, 
     new = read_new(workspace, name, path, reading, params.seed)
 
     def change(document: Any) -> None:
-        document["datasets"][name] = laid_out(new.section)
-        document["pipeline"]["datasets"].append(name)
+        document["datasets"][laid_out(name)] = laid_out(new.section)
+        document["pipeline"]["datasets"].append(laid_out(name))
         if family and name not in params.families:
             _add_family(document, new)
 
@@ -76,7 +76,7 @@ def _add_family(document: Any, new: NewDataset) -> None:
     if WHOLE not in document["pipeline"]["shardings"]:
         document["pipeline"]["shardings"].append(WHOLE)
     candidates = [{"model": model, "sharding": WHOLE} for model in new.family.models]
-    document["families"][new.name] = laid_out({"dataset": new.name, "candidates": candidates})
+    document["families"][laid_out(new.name)] = laid_out({"dataset": new.name, "candidates": candidates})
 
 
 def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading, seed: int) -> NewDataset:

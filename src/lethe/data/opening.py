@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,9 +62,14 @@ def source_of(workspace: Workspace, path: str, query: str | None) -> dict[str, A
         raise ConfigError("query: missing; a database needs --query 'SELECT ...'")
     if "://" in path:
         return {"kind": "url", "url": path}
-    resolved = Path(path).resolve()
-    if not resolved.exists():
+    try:
+        resolved = Path(path).resolve()
+    except RuntimeError:  # A link to itself.
+        resolved = Path(path)
+    if not os.path.exists(resolved):
         raise ConfigError(f"path: {path} does not exist")
+    if not resolved.is_file() and not resolved.is_dir():
+        raise ConfigError(f"path: {path} is no file and no folder; save what it gives as a file")
     common = {"path": path_below(workspace, resolved)}
     if resolved.is_file():
         return {"kind": "table", **common}
@@ -72,7 +78,9 @@ def source_of(workspace: Workspace, path: str, query: str | None) -> dict[str, A
         return {"kind": "table", **common}
     for part in ("train", "test"):
         if parts[part] is None:
-            raise ConfigError(f"path: {path} has no {part}.parquet or {part}.csv")
+            raise ConfigError(
+                f"path: {path} has no {part}.parquet or {part}.csv, nor Parquet files that are one table; give one file"
+            )
     return {"kind": "folder", **common, **{k: v for k, v in parts.items() if v is not None}}
 
 

@@ -8,8 +8,12 @@ import pyarrow.compute as pc
 from lethe.errors import DataError
 
 LEAVE_OUT = "leave those rows out of the source, or do without the column ('-' for its name)"
-MISSING = r"(?i)^(nan|<na>|n/?a|#n/?a|#(null|value|ref|name|num|div/0)[!?]|null|none|nil|undefined|missing|\\n|-|\?)$"
+MISSING = (
+    r"(?i)^(nan|<na>|n/?a|#n/?a|#(null|value|ref|name|num|div/0)[!?]|null|none|nil|undefined|missing|nat"
+    r"|0000-00-00( 00:00:00)?|\\n|-|\?)$"
+)
 """How tools write a value that is not there."""
+EXPONENT = r"^[+-]?[0-9]+([.,][0-9]*)?[eE][+-]?[0-9]+$"
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary)
 
@@ -65,6 +69,13 @@ def cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray | None:
         return column.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
+
+
+def without_thousands(column: pa.ChunkedArray, mark: str) -> pa.ChunkedArray:
+    """Text of numbers without what stands between their thousands; a blank may be one that breaks no line."""
+    if mark == " ":
+        return pc.replace_substring_regex(column, r"[ \x{a0}\x{202f}]", "")
+    return pc.replace_substring(column, mark, "") if mark else column
 
 
 def kind_of(column: pa.ChunkedArray) -> str:

@@ -24,6 +24,7 @@ from lethe.errors import DataError
 _BETWEEN = "\x1f"
 """Stands in for a separator of several characters: the ASCII unit separator."""
 
+EMPTY = "the file is empty, at least a header and 1 row are needed"
 ROWS = 1 << 20
 """Rows of a file that are read, and brought into order, at once."""
 _BUFFER = 1 << 16
@@ -41,7 +42,10 @@ def digest(path: Path) -> str:
 def parquet_files(folder: Path) -> list[Path]:
     """The files of a table that lies in a folder, also in partitions below it (``day=2024-01-01/``), sorted."""
     files = (path for suffix in ("parquet", "pq") for path in folder.rglob(f"*.{suffix}"))
-    return sorted(path for path in files if path.is_file() and not path.name.startswith(("_", ".")))
+    try:
+        return sorted(path for path in files if path.is_file() and not path.name.startswith(("_", ".")))
+    except OSError as error:
+        raise DataError(f"{folder.name}: {error.filename} may not be read; give a file, or another folder") from None
 
 
 def must_be_file(path: Path) -> None:
@@ -50,7 +54,7 @@ def must_be_file(path: Path) -> None:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     if path.stat().st_size == 0:
-        raise DataError(f"{path.name}: the file is empty, at least a header and 1 row are needed")
+        raise DataError(f"{path.name}: {EMPTY}")
 
 
 def is_parquet(path: Path) -> bool:
@@ -89,8 +93,8 @@ def _cut(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
 def _csv_blocks(path: Path, names: Sequence[str], how: FileFormat) -> Iterator[pa.Table]:
     source = _prepared(path, how)
     parsing = pa.csv.ParseOptions(
-        delimiter=how.separator if len(how.separator) == 1 else _BETWEEN,
-        quote_char='"' if len(how.separator) == 1 else False,
+        delimiter=how.separator if is_byte(how.separator) else _BETWEEN,
+        quote_char='"' if is_byte(how.separator) else False,
         newlines_in_values=True,
     )
     try:
@@ -117,8 +121,14 @@ def _csv_blocks(path: Path, names: Sequence[str], how: FileFormat) -> Iterator[p
         raise DataError(f"{path.name}: as CSV with separator {how.separator!r}, {_rule(str(error))}") from None
 
 
-def _begin(source: Path | bytes) -> Path | pa.BufferReader:
-    return source if isinstance(source, Path) else pa.BufferReader(source)
+def _begin(source: Path | bytes) -> pa.NativeFile:
+    # Opened here: by its name alone Arrow would take a plain r.csv.gz for a compressed file.
+    return pa.OSFile(str(source)) if isinstance(source, Path) else pa.BufferReader(source)
+
+
+def is_byte(separator: str) -> bool:
+    """Whether Arrow takes it as it is; quotes have a meaning only beside such a separator."""
+    return len(separator.encode()) == 1
 
 
 def _parquet_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
@@ -169,10 +179,15 @@ def looks_like_names(cells: Sequence[str]) -> bool:
 def _rule(fault: str) -> str:
     # Arrow's own text would quote the row.
     if width := re.search(r"Expected (\d+) columns, got (\d+)", fault):
+        blank = ", or --trim where they are blank" if width[2] == "1" else ""
         return (
             f"a row has {width[2]} columns, must be {width[1]}; give the separator (--separator), or what the lines"
-            " begin with that are no rows (--ignore-lines)"
+            f" begin with that are no rows (--ignore-lines){blank}"
         )
+    if "straddling" in fault:
+        return "a row is longer than a megabyte; leave the long column out, or save it as Parquet"
+    if "Empty CSV file" in fault:
+        return "it has no rows, at least 1 is needed"
     if "UTF8" in fault:
         return "it is not in utf-8; give the encoding (--encoding cp1252, utf-16, gb18030 or another)"
     return "it is not readable"
@@ -184,7 +199,7 @@ def _prepared(path: Path, how: FileFormat) -> Path | bytes:
         start = file.read(512)
     packed = is_packed(start)
     utf8 = codecs.lookup(how.encoding).name == "utf-8"
-    if utf8 and len(how.separator) == 1 and not (how.trim or how.ignore_lines or packed):
+    if utf8 and is_byte(how.separator) and not (how.trim or how.ignore_lines or packed):
         return path
     return as_csv(decoded(path, unpacked(path, how.member), how.encoding), how).encode()
 
@@ -202,7 +217,7 @@ def as_csv(text: str, how: FileFormat) -> str:
     if how.ignore_lines:
         begins = "|".join(map(re.escape, how.ignore_lines))
         text = re.sub(rf"^(?:{begins})[^\r\n]*(?:\r\n|\r|\n|\Z)", "", text, flags=re.MULTILINE)
-    quoted = '"(?:[^"]|"")*"|' if len(how.separator) == 1 else ""
+    quoted = '"(?:[^"]|"")*"|' if is_byte(how.separator) else ""
     if how.trim:
         blank = "[ \\u00a0]" if how.separator == "\t" else "[ \\t\\u00a0]"
         around = rf"{quoted}({blank}*{re.escape(how.separator)}{blank}*)|(?:^{blank}+)|(?:{blank}+$)"
@@ -212,4 +227,4 @@ def as_csv(text: str, how: FileFormat) -> str:
             text,
             flags=re.MULTILINE,
         )
-    return text if len(how.separator) == 1 else text.replace(how.separator, _BETWEEN)
+    return text if is_byte(how.separator) else text.replace(how.separator, _BETWEEN)

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from lethe.config.reading import NO_COLUMN
 from lethe.config.table import TICKS
 from lethe.data.sources.files import is_parquet, must_be_file, parquet_files
-from lethe.data.sources.find_file import first_rows, is_a_row
+from lethe.data.sources.find_file import as_number, first_rows, is_a_row
 from lethe.data.sources.find_times import EARLY, LATE
 from lethe.data.sources.findings import Findings
 from lethe.errors import DataError
@@ -31,6 +31,10 @@ _NAMES = {
 }
 _DATE = re.compile(r"\s*(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})([T ].*)?\s*$")
 _ROWS = 1000
+_FEW = 20
+"""Names of columns that an error tells."""
+_UNNAMED = 2
+"""Columns without a name and a meaning that may stand behind user and item; more may be a list of items."""
 
 
 def find_columns(
@@ -41,6 +45,13 @@ def find_columns(
     Raises DataError where user or item can't be told apart from other columns, naming the options.
     """
     header, rows = head_of(path, given)
+    if not header and given.get("header") is not False and _counts(rows[0]):
+        if not set(named.values()) & set(rows[0]):
+            raise DataError(
+                f"{path.name}: the first line may number the columns, or be a row; give --no-header if it is a row, or"
+                f" name the columns by their numbers (--user-column {rows[0][0]} --item-column {rows[0][1]})"
+            )
+        header = rows.pop(0)
     names = header or [str(place) for place in range(1, max(map(len, rows), default=0) + 1)]
     given_up = {role for role, column in named.items() if column == NO_COLUMN}
     taken = {role: column for role in ROLES if (column := named.get(role)) not in (None, NO_COLUMN)}
@@ -64,9 +75,10 @@ def find_columns(
         if stars:
             taken["rating"] = stars[0]
             rest.remove(stars[0])
-    if len(rest) < len(missing) or (missing and header and len(rest) > len(missing)):
+    if len(rest) < len(missing) or (missing and len(rest) - len(missing) > (0 if header else _UNNAMED)):
+        few = ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
         raise DataError(
-            f"{path.name}: which columns are user and item is not clear from {', '.join(names)}; give"
+            f"{path.name}: which columns are user and item is not clear from {few}; give"
             f" {' and '.join(f'--{role}-column' for role in missing)}"
         )
     taken |= dict(zip(missing, rest, strict=False))
@@ -113,15 +125,14 @@ def column_called(role: str, names: Sequence[str]) -> str | None:
     return None
 
 
+def _counts(first: Sequence[str]) -> bool:
+    """Whether a first line is 0, 1, 2, ... or 1, 2, 3, 4, ..., as a table of arrays names its columns."""
+    numbers = [str(place) for place in range(len(first) + 1)]
+    return (len(first) > 2 and list(first) == numbers[:-1]) or (len(first) > 3 and list(first) == numbers[1:])
+
+
 def _all(values: Sequence[str], test: Callable[[str], bool]) -> bool:
     return bool(values) and all(map(test, values))
-
-
-def as_number(value: str) -> float | None:
-    try:
-        return float(value.strip().replace(",", "."))
-    except ValueError:
-        return None
 
 
 def _is_time(value: str) -> bool:

@@ -6,6 +6,7 @@ Only ``lethe data add`` asks. Whatever can't be told from the file is refused, n
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,16 +15,17 @@ from typing import Any, NoReturn
 import charset_normalizer
 
 from lethe.config.table import FileFormat
-from lethe.data.sources.files import as_csv, decoded, is_parquet, looks_like_names, must_be_file
+from lethe.data.sources.columns import MISSING
+from lethe.data.sources.files import EMPTY, as_csv, decoded, is_byte, is_parquet, looks_like_names, must_be_file
 from lethe.data.sources.findings import Findings
 from lethe.data.sources.packed import unpacked
 from lethe.errors import DataError
 
-SEPARATORS = (",", ";", "\t", "|", "\x01")
+SEPARATORS = (",", ";", "\t", "|", "\x01", "\x1f")
 WEAK = (" ", "~", "^", "¦", ":", "#")
 """They also stand in times and names, or beside another separator."""
-_RUN = re.compile(r"[^\w\s\"'.+-]{2,8}")
-"""What may separate as several characters: ``::``, ``||``, ``|~|``."""
+_RUN = re.compile(r"[^\w\s\"'.+-]{2,8}|[ \t]{2,8}")
+"""What may separate as several characters: ``::``, ``||``, ``|~|``, two blanks."""
 _LINES = 1000
 _MARKS = {
     b"\xef\xbb\xbf": "utf-8",
@@ -59,10 +61,12 @@ def first_rows(path: Path, given: Mapping[str, Any]) -> tuple[Findings, list[lis
     if encoding != "utf-8" and "encoding" not in given:
         found |= Findings(notes=(f"{path.name}: read as {encoding}; --encoding says otherwise",))
     text = _head(decoded(path, content, encoding))
+    if not text.strip():
+        raise DataError(f"{path.name}: {EMPTY}")
     ignored = tuple(given.get("ignore_lines") or ())
     separator = given.get("separator")
-    if excel := re.match(r"sep=(.)\r?\n", text, re.IGNORECASE):
-        ignored, separator = (*ignored, excel[0][:4]), separator or excel[1]
+    if excel := re.match(r"(\"?sep=)(.)\"?\r?\n", text, re.IGNORECASE):
+        ignored, separator = (*ignored, excel[1]), separator or excel[2]
     if ignored:
         found |= Findings({"ignore_lines": list(ignored)})
     text = as_csv(text, FileFormat(ignore_lines=ignored))
@@ -76,7 +80,13 @@ def first_rows(path: Path, given: Mapping[str, Any]) -> tuple[Findings, list[lis
         if separator != ",":
             found |= Findings(notes=(f"{path.name}: the separator is {separator!r}; --separator says otherwise",))
     found |= Findings({} if separator == "," else {"separator": separator})
-    rows = cells(text, FileFormat(separator=separator))
+    _refuse_backslashes(path, text, separator)
+    try:
+        rows = cells(text, FileFormat(separator=separator))
+    except csv.Error:
+        raise DataError(
+            f"{path.name}: a value is longer than 128 KB; leave its column out, or save it as Parquet"
+        ) from None
     if not given.get("trim") and _has_blanks(rows):
         found |= Findings({"trim": True}, (f"{path.name}: blanks around values are left out",))
     if given.get("trim") or "trim" in found.options:
@@ -95,12 +105,19 @@ def find_encoding(path: Path, content: bytes) -> str:
     if b"\0" in head:
         # Half of the bytes of Latin text in UTF-16 are zero.
         little = head[1::2].count(0) > head[::2].count(0)
-        if max(head[1::2].count(0), head[::2].count(0)) > len(head) // 6:
-            return "utf-16-le" if little else "utf-16-be"
+        name = "utf-16-le" if little else "utf-16-be"
+        many = max(head[1::2].count(0), head[::2].count(0)) > len(head) // 6
+        if many and "\0" not in head[: len(head) // 2 * 2].decode(name, errors="replace"):
+            return name
         raise DataError(f"{path.name}: is no text, its bytes hold zeros; save it as CSV or Parquet")
     if _decodes(content, "utf-8"):
         return "utf-8"
     letters = re.findall(rb"[\x80-\xff]+", content)
+    broken = sum(not _decodes(run, "utf-8") for run in letters)
+    if broken < len(letters) / 2:
+        raise DataError(
+            f"{path.name}: {broken} of its words are not in utf-8, and the others are; mend them, or give --encoding"
+        )
     likely = []
     if sum(len(run) == 1 for run in letters) < 0.8 * len(letters):
         # Whole words of such letters: not Western, where most letters are plain ones.
@@ -123,6 +140,8 @@ def find_separator(path: Path, text: str) -> str:
     """The one that gives each line the same number of columns, at least two, and the most of them."""
     widths = {separator: width for separator in (*SEPARATORS, *WEAK) if (width := _width(text, separator))}
     for run in dict.fromkeys(_RUN.findall(text.partition("\n")[0])):
+        if run.isspace() and any(separator in widths for separator in SEPARATORS if separator not in run):
+            continue
         # By each of its characters alone there would be columns between them that are always empty.
         if (width := _width(text, run)) and all(widths.get(c, 1) in (1, (width - 1) * run.count(c) + 1) for c in run):
             return run
@@ -133,7 +152,10 @@ def find_separator(path: Path, text: str) -> str:
 
 def _width(text: str, separator: str, *, first: bool = True) -> int:
     """Columns of nearly all lines, the first too unless it may be another; 0 where there are none, or one."""
-    counts = [len(row) for row in cells(text, FileFormat(separator=separator))]
+    try:
+        counts = [len(row) for row in cells(text, FileFormat(separator=separator))]
+    except csv.Error:  # A value of more than 128 KB: another separator would end it.
+        return 0
     width = max(set(counts), key=counts.count, default=0)
     # A total or a remark at the end has fewer.
     right = width > 1 and counts.count(width) >= 0.9 * len(counts)
@@ -150,26 +172,47 @@ def _refuse_lines(path: Path, text: str) -> NoReturn:
             f"{path.name}: the first line has one column and the others have more; give --ignore-lines {begins} if it"
             " is a title"
         )
+    whole = all(line.startswith('"') and line.endswith('"') and '"' not in line[1:-1] for line in _lines(text))
+    if whole and any(separator in text for separator in SEPARATORS):
+        raise DataError(f"{path.name}: each of its lines stands in quotes as a whole; take those away")
     if not any(separator in text for separator in (*SEPARATORS, *WEAK)):
         raise DataError(
             f"{path.name}: its lines have one column, and user and item are two; give --separator if there is one"
         )
     raise DataError(
         f"{path.name}: no separator gives its lines the same number of columns; give --separator, or --ignore-lines"
-        " with what lines begin that are no rows"
+        " with what lines begin that are no rows; columns of a fixed width, or a list of items in each line, can't be"
+        " read"
     )
+
+
+def _refuse_backslashes(path: Path, text: str, separator: str) -> None:
+    """Raises DataError where quotes inside of values stand behind a backslash: CSV doubles them."""
+    if not is_byte(separator):
+        return
+    sign = re.escape(separator)
+    if re.search(rf'(?:^|{sign})"[^"]*\\"(?!{sign}|["\s]|\Z)', text, re.MULTILINE):
+        raise DataError(
+            f"{path.name}: a quote inside of a value stands behind a backslash; write it twice, as CSV does, or save"
+            " the table as Parquet"
+        )
 
 
 def cells(text: str, how: FileFormat) -> list[list[str]]:
     """The values of each line that is not empty."""
-    if len(how.separator) > 1:
-        return [line.split(how.separator) for line in text.splitlines() if line]
-    return [row for row in csv.reader(text.splitlines(keepends=True), delimiter=how.separator) if row]
+    if not is_byte(how.separator):
+        return [line.split(how.separator) for line in _lines(text) if line]
+    return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=how.separator) if row]
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as CSV ends them, without their ends: other marks that end lines of text may stand in an id."""
+    return re.split(r"\r\n|\r|\n", text.rstrip("\r\n"))
 
 
 def _head(text: str) -> str:
     """The first lines, whole."""
-    lines = text[: 1 << 20].splitlines(keepends=True)
+    lines = io.StringIO(text[: 1 << 20], newline="").readlines()
     if len(text) > 1 << 20 and len(lines) > 1:
         lines.pop()
     return "".join(lines[:_LINES])
@@ -205,12 +248,34 @@ def _refuse_equal_names(path: Path, first: Sequence[str], others: Sequence[Seque
     """Raises DataError where the first line would be names if they differed."""
     alike = [name for name in dict.fromkeys(first) if first.count(name) > 1]
     if alike and len(first) > 2 and looks_like_names(list(dict.fromkeys(first))) and not _recurs(first, others):
+        if not alike[0]:
+            raise DataError(
+                f"{path.name}: {first.count('')} columns have no name; name them, or save the table as CSV again"
+                " (columns of a fixed width are none)"
+            )
         raise DataError(f"{path.name}: column {alike[0]!r} is there {first.count(alike[0])} times; rename all but one")
 
 
 def is_a_row(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
     """Whether the first line is one: what stands in it recurs below, or can't be the names of columns."""
-    return _recurs(first, others) or not looks_like_names(first)
+    # What recurs whole is the same names once more, where files were put together.
+    below = [row for row in others if row != first]
+    return not _heads_numbers(first, below) and (_recurs(first, others) or not looks_like_names(first))
+
+
+def as_number(value: str) -> float | None:
+    try:
+        return float(value.strip().replace(",", "."))
+    except ValueError:
+        return None
+
+
+def _heads_numbers(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether a first line, of words for the most part, has one above a column of numbers, as only names do."""
+    words = [place for place, cell in enumerate(first) if as_number(cell) is None and not re.match(MISSING, cell)]
+    columns = ([row[place] for row in below if place < len(row)] for place in words)
+    numbers = any(column and all(as_number(cell) is not None for cell in column) for column in columns)
+    return 2 * len(words) >= len(first) and "@" not in "".join(first) and numbers
 
 
 def _recurs(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lethe.data.sources.files import is_parquet
-from lethe.data.sources.find_columns import as_number, column_called, head_of
-from lethe.data.sources.find_file import first_rows
+from lethe.data.sources.find_columns import column_called, head_of
+from lethe.data.sources.find_file import as_number, first_rows
 from lethe.data.sources.findings import Findings
 from lethe.errors import DataError
 

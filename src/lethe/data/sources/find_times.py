@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import TICKS, TableFormat
-from lethe.data.sources.columns import count_like, is_text, must_be_whole, refuse_missing_words, simple
+from lethe.data.sources.columns import EXPONENT, count_like, is_text, must_be_whole, refuse_missing_words, simple
 from lethe.data.sources.findings import Findings
 from lethe.data.sources.times import (
     DAY,
@@ -21,6 +21,7 @@ from lethe.data.sources.times import (
     as_text,
     in_unit,
     number_column,
+    plain_iso,
     read_times,
     strptime,
 )
@@ -29,12 +30,16 @@ from lethe.errors import DataError
 EARLY = 631_152_000
 """1990 in seconds: between it and 2100 no number is a time in two units."""
 LATE = 4_102_444_800
+_TICKS_2100 = 662_380_416 * 10**9
+"""2100 as .NET counts ticks, which as nanoseconds is a day of 1990."""
 _DATES = ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d"]
 _DATES += ["%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"]
-_DATES += ["%d-%b-%y", "%d %b %y", "%b %d %Y", "%Y-%b-%d"]
-_CLOCKS = ["", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p"]
-_OTHERS = ["%Y%m%dT%H%M%S%z", "%Y%m%dT%H%M%S", "%Y-%m-%d %H:%M:%S,%f", "%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S %p"]
+_DATES += ["%d-%b-%y", "%d %b %y", "%b %d %Y", "%Y-%b-%d", "%Y-%m-%d", "%Y年%m月%d日"]
+_CLOCKS = ["", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", "T%H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %I:%M%p"]
+_CLOCKS += [", %H:%M", ", %H:%M:%S", ", %I:%M %p", ", %I:%M:%S %p"]
+_OTHERS = ["%Y%m%dT%H%M%S%z", "%Y%m%dT%H%M%S", "%Y%m%d %H:%M:%S", "%Y%m%d_%H%M%S", "%d-%b-%y %I.%M.%S.%f %p"]
 _OTHERS += ["%a, %d %b %Y %H:%M:%S %z", "%a %b %d %H:%M:%S %z %Y", "%a %b %d %H:%M:%S %Y", "%d/%b/%Y:%H:%M:%S %z"]
+_OTHERS += ["%a, %d %b %Y %H:%M:%S GMT", "%a %b %d %H:%M:%S UTC %Y"]
 _FORMATS = [date + clock for date, clock in product(_DATES, _CLOCKS)] + _OTHERS
 _COMPACT = {14: "%Y%m%d%H%M%S", 12: "%Y%m%d%H%M", 10: "%Y%m%d%H"}
 _ZONED = r"(Z|[+-]\d\d(:?\d\d)?)$"
@@ -71,11 +76,16 @@ def _find(column: pa.ChunkedArray, where: str) -> Findings:
 
 
 def _of_numbers(column: pa.ChunkedArray, numbers: np.ndarray, where: str) -> Findings:
-    if is_text(column) and count_like(column, r"[eE]"):
+    if is_text(column) and count_like(column, EXPONENT):
         raise DataError(f"{where}: times in exponent form (1.7E+09) have lost digits; export the column as text")
     compact = _compact(column)
     counts = {unit: int(((numbers >= EARLY * ticks) & (numbers < LATE * ticks)).sum()) for unit, ticks in TICKS.items()}
     units = [unit for unit, count in counts.items() if count == len(numbers)]
+    if units == ["ns"] and np.all(numbers < _TICKS_2100):
+        raise DataError(
+            f"{where}: its numbers may be ticks of .NET (a second has ten million, since the year 1); write them as"
+            " 2023-11-14T22:13:20Z, or give --timestamp-unit ns if they are nanoseconds of 1990"
+        )
     if units and compact:
         raise DataError(
             f"{where}: may be seconds, or written as {compact}; give --timestamp-unit {units[0]} or"
@@ -113,11 +123,13 @@ def _compact(column: pa.ChunkedArray) -> str | None:
 def _of_text(text: pa.ChunkedArray, where: str) -> Findings:
     if count_like(text, DAY) == len(text):
         return _told(where, timestamp_unit="day")
-    if count_like(pc.replace_substring(text, " UTC", "Z"), ISO) == len(text):
+    if count_like(plain_iso(text), ISO) == len(text):
         return _told(where, timestamp_unit="iso")
     few = text.slice(0, 200)
     likely = [one for one in _FORMATS if not strptime(few, one).isna().any()]
     formats = [one for one in likely if not strptime(text, one).isna().any()]
+    if count_like(text, r"^[0-9]{1,3}([,.' _\x{a0}\x{202f}][0-9]{3})+$") == len(text):
+        raise DataError(f"{where}: its times have marks between the thousands; export the column as plain numbers")
     if len(formats) == 1:
         return _told(where, time_format=formats[0])
     if formats:
@@ -145,7 +157,7 @@ def _is_local(column: pa.ChunkedArray, how: TableFormat) -> bool:
     if how.timestamp_unit == "iso":
         # The dashes of the day itself are no offset.
         clock = pc.replace_substring_regex(pc.utf8_trim_whitespace(column), r"^.{10}", "")
-        return count_like(pc.replace_substring(clock, " UTC", "Z"), _ZONED) < len(column)
+        return count_like(plain_iso(clock), _ZONED) < len(column)
     return how.timestamp_unit in ("day", "excel")
 
 

@@ -13,14 +13,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import Kind, TableFormat
-from lethe.data.sources.columns import MISSING, cast, count_like, empty, is_text, refuse_missing_words, simple
+from lethe.data.sources.columns import (
+    EXPONENT,
+    MISSING,
+    cast,
+    count_like,
+    empty,
+    is_text,
+    refuse_missing_words,
+    simple,
+    without_thousands,
+)
 from lethe.data.sources.find_times import find_times
 from lethe.data.sources.findings import Findings
 from lethe.data.sources.identifiers import INTEGER, WHOLE, plain, whole_numbers
 from lethe.errors import DataError
 
-_EXPONENT = r"^[+-]?[0-9]+([.,][0-9]*)?[eE][+-]?[0-9]+$"
 _THOUSANDS = {mark: rf"^[+-]?[0-9]{{1,3}}({sign}[0-9]{{3}})+$" for mark, sign in ((",", ","), (".", r"\."), ("'", "'"))}
+_THOUSANDS[" "] = r"^[+-]?[0-9]{1,3}([ \x{a0}\x{202f}][0-9]{3})+$"
+_DECIMAL_ZERO = r"^-?[0-9]+,0+$"
+_LIST = r"^\[?['\"]?[0-9]+['\"]?( *[,;|] *['\"]?[0-9]+['\"]?)+\]?$"
 _DECIMAL_COMMA = r"^\s*[+-]?[0-9]+(,[0-9]+)?\s*$"
 _TOTALS = {"total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "average", "mean"}
 _TOTALS |= {"count", "合计", "总计", "итого", "somme", "suma", "totale", "totaal"}
@@ -33,6 +45,7 @@ def find_values(table: pa.Table, file: str, how: TableFormat, given: Mapping[str
     columns = how.columns
     found = Findings()
     _refuse_blank_rows(table, file, how)
+    _refuse_names_again(table, file, how)
     if "ids" not in given:
         first = table.column_names[0] == columns.user
         user = _ids(table[columns.user], f"{file}: column {columns.user!r}", how, "user", first=first)
@@ -53,12 +66,12 @@ def _ids(column: pa.ChunkedArray, where: str, how: TableFormat, role: str, *, fi
     column = plain(column, where)
     if not is_text(column):
         return _typed_ids(column, where)
-    column = column.drop_null()
-    if how.thousands:
-        column = pc.replace_substring(column, how.thousands, "")
+    column = without_thousands(column.drop_null(), how.thousands)
+    _refuse_quoted(column, where)
     _refuse_lost_digits(column, where)
     if not how.thousands:
         _refuse_thousands(column, where)
+    _refuse_lists(column, where)
     whole = count_like(column, WHOLE)
     if whole and whole < len(column) == whole + (missing := count_like(column, MISSING)):
         raise DataError(
@@ -78,7 +91,7 @@ def _ids(column: pa.ChunkedArray, where: str, how: TableFormat, role: str, *, fi
 def _odd_text(column: pa.ChunkedArray, where: str) -> Iterator[str]:
     if count_like(column, r"^0[0-9]+$"):
         yield f"{where}: ids with leading zeros are kept as text (007 is not 7)"
-    if blank := count_like(column, r"^\s|\s$"):
+    if blank := count_like(column, r"^[\s\pZ]|[\s\pZ]$"):
         yield f"{where}: {blank} of {len(column)} ids have blanks around them and keep them; --trim leaves them out"
     if missing := count_like(column, MISSING):
         yield (
@@ -109,8 +122,42 @@ def _refuse_blank_rows(table: pa.Table, file: str, how: TableFormat) -> None:
         )
 
 
+def _refuse_names_again(table: pa.Table, file: str, how: TableFormat) -> None:
+    """The names of columns as a row, where files were put together."""
+    if not how.header or not all(is_text(simple(table[name])) for name in table.column_names):
+        return
+    same = np.logical_and.reduce([pc.equal(simple(table[name]), name).to_numpy() == 1 for name in table.column_names])
+    if count := int(same.sum()):
+        raise DataError(
+            f"{file}: {count} rows repeat the names of the columns; give --ignore-lines with what such lines begin"
+            " with, --no-header, and the places of the columns (--user-column 1 --item-column 2 ...)"
+        )
+
+
+def _refuse_quoted(column: pa.ChunkedArray, where: str) -> None:
+    if len(column) and count_like(column, r"^('.*'|“.*”|‘.*’|«.*»)$") == len(column):
+        raise DataError(
+            f"{where}: all ids stand in quotes that are no quotes of CSV; write them in double ones or in none, or give"
+            " --ids text to keep them"
+        )
+
+
+def _refuse_lists(column: pa.ChunkedArray, where: str) -> None:
+    if len(column) and count_like(column, _DECIMAL_ZERO) == len(column):
+        raise DataError(
+            f"{where}: its ids look like whole numbers with decimals behind a comma (7,0); write them without, or give"
+            " --ids text to keep them"
+        )
+    lists = count_like(column, _LIST)
+    if lists > len(column) / 2:
+        raise DataError(
+            f"{where}: {lists} of {len(column)} ids look like lists of ids; write a row for each, or give --ids text to"
+            " take a list as one id"
+        )
+
+
 def _refuse_lost_digits(column: pa.ChunkedArray, where: str) -> None:
-    if lost := count_like(column, _EXPONENT):
+    if lost := count_like(column, EXPONENT):
         raise DataError(
             f"{where}: {lost} of {len(column)} ids are in exponent form (2.0E+11), in which digits are lost; export the"
             " column as text, or give --ids text to take them as they stand"

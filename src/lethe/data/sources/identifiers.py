@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import Kind
-from lethe.data.sources.columns import cast, count_like, empty, is_bytes, is_text, simple
+from lethe.data.sources.columns import cast, count_like, empty, is_bytes, is_text, simple, without_thousands
 from lethe.errors import DataError
 from lethe.tables.ids import EXACT, id_fault
 
@@ -28,8 +28,7 @@ def read_ids(column: pa.ChunkedArray, kind: Kind, where: str, *, role: str = "id
             " source"
         )
     if is_text(column):
-        if thousands:
-            column = pc.replace_substring(column, thousands, "")
+        column = without_thousands(column, thousands)
         _refuse_faults(column, where)
         return _of_text(column, kind, where)
     return _of_numbers(column, kind, where)

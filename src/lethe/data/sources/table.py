@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from lethe.config.source import TableSource
 from lethe.config.table import Kind, TableFormat
 from lethe.data.sources import files
-from lethe.data.sources.columns import LEAVE_OUT, cast, is_text, kind_of, must_be_whole, simple
+from lethe.data.sources.columns import LEAVE_OUT, cast, is_text, kind_of, must_be_whole, simple, without_thousands
 from lethe.data.sources.files import digest, load_blocks
 from lethe.data.sources.identifiers import plain, read_ids
 from lethe.data.sources.place import Place
@@ -26,6 +26,8 @@ from lethe.tables.interactions import Interactions
 INTERACTIONS = "interactions"
 """What a source calls its rows that has no parts."""
 ROLES = ("user", "item", "rating", "timestamp")
+_TWO = 2
+"""Different words that stand in for ratings: yes and no."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,9 @@ def _rating(column: pa.ChunkedArray, how: TableFormat, where: str) -> np.ndarray
     numbers = None if pa.types.is_boolean(column.type) else cast(as_number(column, how), pa.float64())
     if numbers is None:
         hint = "give --decimal or --thousands, or --rating-column - where these are no figures"
-        raise DataError(f"{where} must be numbers, got {kind_of(column)}{f'; {hint}' if is_text(column) else ''}")
+        if pc.count_distinct(column).as_py() == _TWO:
+            hint = f"give --rating-column - --where '{how.columns.rating}=...' with the word of those that are likes"
+        raise DataError(f"{where} must be numbers, got {kind_of(column)}; {hint}")
     values = numbers.to_numpy()
     if bad := int((~np.isfinite(values)).sum()):
         raise DataError(f"{where}: {bad} values are missing or not finite; {LEAVE_OUT}")
@@ -199,8 +203,7 @@ def as_number(column: pa.ChunkedArray, how: TableFormat) -> pa.ChunkedArray:
     """Text of numbers as Arrow reads it: no thousands, a point before the decimals."""
     if not is_text(column):
         return column
-    if how.thousands:
-        column = pc.replace_substring(column, how.thousands, "")
+    column = without_thousands(column, how.thousands)
     return pc.utf8_trim_whitespace(pc.replace_substring(column, how.decimal, "."))
 
 

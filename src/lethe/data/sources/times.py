@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FIRST, LAST = 0, 4_102_444_800
 """1970 and 2100 in seconds."""
 ISO = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.]\d{1,9})?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?$"
+"""Of what ``plain_iso`` makes of a text."""
 DAY = r"^(\d{4}-\d\d-\d\d|\d{8})$"
 DAY_SECONDS = 86_400
 EXCEL_DAYS = 25_569
@@ -77,6 +78,8 @@ def number_column(column: pa.ChunkedArray) -> np.ndarray | None:
     """[n] int64, or float64 where there are fractions; None where it is no column of numbers."""
     if pa.types.is_boolean(column.type) or pa.types.is_temporal(column.type):
         return None
+    if is_text(column):
+        column = pc.utf8_trim_whitespace(column)
     whole = cast(column, pa.int64())
     if whole is None and is_text(column):
         whole = cast(pc.replace_substring_regex(column, r"\.0*$", ""), pa.int64())
@@ -141,7 +144,7 @@ def _typed(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: st
 
 
 def _iso(text: pa.ChunkedArray, how: TableFormat, where: str, resolution: str) -> np.ndarray:
-    text = pc.replace_substring(text, " UTC", "Z")
+    text = plain_iso(text)
     others = len(text) - count_like(text, ISO)
     if others:
         raise DataError(
@@ -154,13 +157,24 @@ def _iso(text: pa.ChunkedArray, how: TableFormat, where: str, resolution: str) -
     try:
         moments = pd.to_datetime(text.to_pandas(), format="ISO8601", utc=True)
     except ValueError:
-        raise DataError(f"{where}: some values name no day or hour that there is") from None
+        raise DataError(
+            f"{where}: some values name no day or hour that there is; mend them, or do without the column ('-' for its"
+            " name)"
+        ) from None
     times = _since_1970(moments, None, resolution)
     if how.timezone is not None and not zoned.all():
         local = moments[~zoned].dt.tz_localize(None)
         times = times.copy()
         times[~zoned] = _since_1970(local, how.timezone, resolution)
     return times
+
+
+def plain_iso(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    """ISO 8601 in its one spelling: capitals, a point before the parts of a second, Z for UTC and GMT, and no name of a
+    zone behind an offset (``+01:00[Europe/Berlin]``)."""
+    text = pc.replace_substring_regex(text, r"\[[\w/+-]+\]$", "")
+    text = pc.replace_substring_regex(pc.utf8_upper(text), r" ?(UTC|GMT)$", "Z")
+    return pc.replace_substring_regex(text, r"(:\d\d),(\d)", r"\1.\2")
 
 
 def _days(text: pa.ChunkedArray, how: TableFormat, where: str, resolution: str) -> np.ndarray:
@@ -189,6 +203,9 @@ def strptime(text: pa.ChunkedArray, time_format: str) -> pd.Series:
     """Moments by a format of strptime, NaT where a value is not written so."""
     import pandas as pd
 
+    # What word processors and browsers make of blanks and of am and pm.
+    text = pc.replace_substring_regex(text, r"[\x{a0}\x{202f}]", " ")
+    text = pc.replace_substring_regex(text, r"(?i)([ap])\. ?m\.$", r"\1m")
     try:
         return pd.to_datetime(text.to_pandas(), format=time_format, errors="coerce", utc="%z" in time_format)
     except ValueError:
