@@ -214,6 +214,7 @@ NOTHING_HELD = {
     "held": Named(COUNT),
     "source": lambda value: value is None or COUNT(value),
     "elsewhere": Named(COUNT),
+    "remotes": Named(lambda value: value is None or COUNT(value)),
     "named": lambda value: COUNT(value) and value > 0,
     "suppressed": [HEX],
     "interactions": HEX,
@@ -324,7 +325,9 @@ def nothing_faults(statement):
     """A certificate that nothing is held: each place was searched and is empty, and the subject is suppressed."""
     it = statement["predicate"]
     held, listed = it["held"], len(set(it["suppressed"]))
+    remotes = sorted(it["remotes"].items())
     due = [(f"held in {place}", "0", held.get(place, "not searched"), held.get(place) == 0) for place in PLACES]
+    due += [(f"held in {name}", "0", count, count == 0) for name, count in remotes if count is not None]
     due.append(("on the suppression list", str(it["named"]), listed, listed == it["named"]))
     yield from line_faults(it, due)
     claim = "nothing of the subject is held, and nothing of it will enter until it is lifted"
@@ -332,6 +335,7 @@ def nothing_faults(statement):
         claim += "; the source could not be read"
     elif it["source"] > 0:
         claim += "; the source still has rows of it, which its owner has to remove"
+    claim += "".join(f"; the {name} could not be read" for name, count in remotes if count is None)
     if sum(it["elsewhere"].values()) > 0:
         claim += "; other datasets hold the same id, which this request does not name"
     if it["claim"] != claim:
@@ -465,6 +469,8 @@ def check(content, key):
         raise Refused("of the old kind (version 1), which carries no evidence: ask for a new one")
     statement = parse(signed_payload(envelope, key))
     if isinstance(statement, dict) and statement.get("predicateType") == "urn:lethe:nothing-held:v1":
+        if isinstance(statement.get("predicate"), dict):
+            statement["predicate"].setdefault("remotes", {})  # A certificate of before says nothing of them.
         match(statement, NOTHING_STATEMENT, "statement")
         it = statement["predicate"]
         if faults := [*nothing_faults(statement), *date_faults(it)]:
@@ -520,7 +526,8 @@ def summary(it):
     yield f"request {it['request']['id']} of {it['request']['received']}, completed {it['request']['completed']}"
     if "held" in it:
         yield f"{it['dataset']}: {it['claim']}"
-        yield f"looked for in {', '.join(it['held'])}; datasets beside it: {', '.join(it['elsewhere']) or 'none'}"
+        looked = ", ".join([*it["held"], *(name for name, count in it["remotes"].items() if count is not None)])
+        yield f"looked for in {looked}; datasets beside it: {', '.join(it['elsewhere']) or 'none'}"
         return
     yield f"rows held at acceptance {sum(it['rows']['held'].values())}, removed {sum(it['rows']['removed'].values())}"
     for name, family in it["families"].items():

@@ -120,6 +120,7 @@ def nothing(**changes: Any) -> NothingHeld:
         "held": dict.fromkeys(PLACES, 0),
         "source": 0,
         "elsewhere": {"books": 0},
+        "remotes": {"dvc remote backup": 0},
         "named": 1,
         "suppressed": [SUBJECT],
         "interactions": "a" * 64,

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,7 @@ from lethe.cli import app
 from lethe.config.params import Params
 from lethe.core.envelope import PublicKey, seal, statement
 from lethe.core.workspace import Workspace
+from lethe.data.dvc_objects import Memory
 from lethe.data.stages import build_data
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import EvidenceError, LetheError, RequestError
@@ -32,6 +34,7 @@ from lethe.forgetting.certificate.files import SCHEMAS
 from lethe.forgetting.intake import Terms
 from lethe.forgetting.standing import ledger
 from lethe.proof import daily
+from lethe.tables.interactions import Interactions
 from tests.forgetting.certificates import SUBJECT, nothing
 from tests.forgetting.test_certificate import VALUES, changed, places, predicate_of, refused, refused_by_tool
 from tests.forgetting.test_certificate import tool as tool
@@ -57,6 +60,9 @@ def test_each_claim_is_the_most_that_the_search_carries(tmp_path: Path, tool: Mo
         claims.CLAIM + claims.SOURCE_HOLDS: nothing(source=4),
         claims.CLAIM + claims.SOURCE_UNREAD: nothing(source=None),
         claims.CLAIM + claims.ELSEWHERE: nothing(elsewhere={"books": 2, "films": 0}),
+        claims.CLAIM + "; the dvc remote a could not be read; the dvc remote b could not be read": nothing(
+            remotes={"dvc remote b": None, "dvc remote a": None, "dvc remote c": 0}
+        ),
         claims.CLAIM + claims.SOURCE_HOLDS + claims.ELSEWHERE: nothing(source=1, elsewhere={"books": 1}),
     }
     for place, (claim, content) in enumerate(cases.items()):
@@ -74,6 +80,7 @@ SPOILT: dict[str, tuple[dict[str, Any], str]] = {
         "held in DVC objects: must be 0, is not searched",
     ),
     "a place of its own": ({"held": nothing().held | {"attic": 0}}, "held: attic is no place that is searched"),
+    "a remote": ({"remotes": {"dvc remote backup": 2}}, "held in dvc remote backup: must be 0, is 2"),
     "not suppressed": ({"suppressed": []}, "on the suppression list: must be 1, is 0"),
     "somebody else suppressed": ({"suppressed": ["0" * 64]}, "what stands on the list is not the subject"),
     "some interactions not suppressed": (
@@ -159,6 +166,42 @@ def test_rows_of_the_source_alone_are_said(tiny: Workspace, key: Path) -> None:
     assert request.result is not None
     content = check(tiny.root / request.result["certificate"], key).content
     assert content.claims() == {"tiny": claims.CLAIM + claims.SOURCE_HOLDS}
+
+
+def test_whom_only_a_remote_holds_is_not_nothing_held(tiny: Workspace, tmp_path: Path, key: Path) -> None:
+    """And of one that can't be read nothing is claimed."""
+    data_of(tiny)
+    remote = tmp_path / "remote"
+    with (tiny.root / ".dvc" / "config").open("a") as config:
+        config.write(f"['remote \"backup\"']\n    url = {remote}\n")
+    earlier = remote / "files" / "md5" / "ab" / ("c" * 30)
+    Interactions.of(np.array(["user-777"], object), np.array(["item-001"], object)).write(earlier)
+    request = intake.submit(tiny, None, "user-777")
+    assert (request.state, request.held.rows, request.held.earlier) == ("accepted", 0, 1)
+    assert certified(tiny, NOBODY, key).remotes == {"dvc remote backup": 0}
+    remote.rename(tmp_path / "away")
+    unread = certified(tiny, "nobody.else@example.org", key)
+    assert unread.remotes == {"dvc remote backup": None}
+    assert unread.claim == claims.CLAIM + "; the dvc remote backup could not be read"
+
+
+def certified(workspace: Workspace, user: str, key: Path) -> NothingHeld:
+    request = intake.submit(workspace, None, user, terms=CONFIRMED)
+    assert request.result is not None
+    content = check(workspace.root / request.result["certificate"], key).content
+    assert isinstance(content, NothingHeld)
+    return content
+
+
+def test_whom_only_a_cache_outside_the_project_holds_is_not_nothing_held(tiny: Workspace, tmp_path: Path) -> None:
+    data_of(tiny)
+    cache, md5 = tmp_path / "cache", "ab" + "c" * 30
+    Memory(frozenset({md5}), (cache,)).write(tiny)
+    Interactions.of(np.array(["user-777"], object), np.array(["item-001"], object)).write(
+        cache / "files" / "md5" / md5[:2] / md5[2:]
+    )
+    request = intake.submit(tiny, None, "user-777")
+    assert (request.state, request.held.rows, request.held.earlier) == ("accepted", 0, 1)
 
 
 def test_where_the_search_finds_something_it_is_accepted_instead(
@@ -252,6 +295,8 @@ def test_the_page_says_what_stands_outside(tmp_path: Path) -> None:
     said = page.text(page.page_of(check(write(nothing(source=4, elsewhere={"books": 2}), tmp_path))))
     for part in ("nothing was there", "the source as it was then | 4", "dataset books | 2", "ingested tables | 0"):
         assert part in said
-    unread = page.text(page.page_of(check(write(nothing(source=None), tmp_path / "unread"))))
-    assert "could not be read" in unread
+    away = nothing(source=None, remotes={"dvc remote backup": None})
+    unread = page.text(page.page_of(check(write(away, tmp_path / "unread"))))
+    assert "source could not be read" in unread
+    assert "dvc remote backup could not be read" in unread
     assert "lethe reproduce" not in unread

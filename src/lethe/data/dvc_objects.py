@@ -31,6 +31,11 @@ class RemoteUrl:
     url: str
     own: bool
 
+    @property
+    def is_away(self) -> bool:
+        """Whether it is a folder that is not there: a disk that is not mounted, or one that nothing was pushed to."""
+        return "://" not in self.url and not Path(self.url).is_dir()
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -96,7 +101,7 @@ def settle(workspace: Workspace) -> None:
     memory, cache = known(workspace), cache_folder(workspace)
     there = set(objects_in_use(workspace.root, cache))
     if not is_own(workspace, cache):
-        there |= {object_of(path) for path in _objects(cache, memory.objects)}
+        there |= {object_of(path) for path in cached_objects(cache, memory.objects)}
     Memory(memory.objects & there, (cache,)).write(workspace)
 
 
@@ -141,10 +146,11 @@ def object_of(path: PurePath) -> str:
 def object_files(cache: Path, objects: set[str] | frozenset[str]) -> list[Path]:
     """The files of these objects in a cache, and the run-cache records that name one of them."""
     records = [path for path in sorted(cache.glob("runs/**/*")) if path.is_file()]
-    return _objects(cache, objects) + [path for path in records if names_one(path.read_text(), objects)]
+    return cached_objects(cache, objects) + [path for path in records if names_one(path.read_text(), objects)]
 
 
-def _objects(cache: Path, objects: set[str] | frozenset[str]) -> list[Path]:
+def cached_objects(cache: Path, objects: set[str] | frozenset[str]) -> list[Path]:
+    """The files of these objects in a cache, listings of folders too."""
     paths = [cache / "files" / "md5" / md5[:2] / f"{md5[2:]}{end}" for md5 in sorted(objects) for end in ("", ".dir")]
     return [path for path in paths if path.is_file()]
 

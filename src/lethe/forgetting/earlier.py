@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lethe.core.workspace import Workspace
+from lethe.data.dvc_objects import (
+    Memory,
+    cache_folder,
+    cached_objects,
+    is_own,
+    known,
+    object_of,
+    objects_in_use,
+    used_by_others,
+)
+from lethe.errors import Unreachable
 from lethe.forgetting.beyond import only_in_buckets
 from lethe.forgetting.certificate.nothing import ARTIFACTS, OBJECTS, VERSIONS
 from lethe.forgetting.ledger.requests import ForgetRequest
@@ -22,53 +33,67 @@ _PEOPLE = ("users.parquet", "friends.parquet")
 
 
 def earlier_files(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> list[int]:
-    """Of requests whose subject no table holds any more, how many files of what was made earlier still do."""
+    """Of requests whose subject no table holds any more, how many files of what was made earlier still do, as far as
+    they can be read."""
     by_place = files_by_place(workspace, dataset, requests).values()
-    return [sum(counts) for counts in zip(*by_place, strict=True)]
+    return [sum(counts) for counts in zip(*(counts for counts in by_place if counts is not None), strict=True)]
 
 
-def files_by_place(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> dict[str, list[int]]:
-    """The same of each place: the dataset's versions, the artifacts and the DVC objects that nothing in use is made
-    of."""
+def files_by_place(
+    workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]
+) -> dict[str, list[int] | None]:
+    """The same of each place: the dataset's versions, the artifacts and the DVC objects that nothing in use is made of,
+    and each DVC remote; None where it could not be read."""
     with _earlier(workspace, dataset) as earlier:
         return {name: _holding(files, requests) for name, files in earlier.items()}
 
 
 def ids_of_earlier_files(workspace: Workspace, dataset: str) -> set[str]:
     """The people of all these files."""
+    people = set[str]()
     with _earlier(workspace, dataset) as earlier:
-        return set().union(*(_people_in(path) for files in earlier.values() for path in files))
+        for files in earlier.values():
+            with suppress(Unreachable):
+                people.update(*map(_people_in, files))
+    return people
 
 
 @contextmanager
-def _earlier(workspace: Workspace, dataset: str) -> Iterator[dict[str, list[Path]]]:
+def _earlier(workspace: Workspace, dataset: str) -> Iterator[dict[str, Iterable[Path]]]:
     # Not at the top: asking about somebody who is held must not wait for the model store's imports.
     from lethe.build.registry import Registry
     from lethe.core.artifacts import ArtifactStore
     from lethe.forgetting.lineage import live_artifacts
+    from lethe.forgetting.stores.remotes import every_remote
 
     registry = Registry(workspace)
     versions = [version for family in registry.families() for version in registry.versions(family)]
     live = set[str]().union(*live_artifacts(workspace, kept=()).values())
     old = (m.path for m in ArtifactStore(workspace.artifacts).all() if m.key not in live)
     own = (version.artifact.path for version in versions if version.info.dataset == dataset)
+    objects = superseded_objects(workspace)
+    cached = set(map(object_of, objects))
     with only_in_buckets(workspace) as there:
         # An old version of our copy of a source counts with the artifacts: in the copy itself rows are counted.
         yield {
             VERSIONS: [*_tables_in(own), *there.get("models", ())],
             ARTIFACTS: [*_tables_in(old), *there.get("artifacts", ()), *there.get("copies", ())],
-            OBJECTS: superseded_objects(workspace),
+            OBJECTS: objects,
+            **{remote.name: remote.earlier(cached) for remote in every_remote(workspace)},
         }
 
 
-def _holding(files: Iterable[Path], requests: Sequence[ForgetRequest]) -> list[int]:
+def _holding(files: Iterable[Path], requests: Sequence[ForgetRequest]) -> list[int] | None:
     """Of each request, how many of these files hold its subject: the user, or a row of the user and one of the items.
-    Somebody whose other rows stay is in many files rightly."""
+    Somebody whose other rows stay is in many files rightly. None where a file can't be had."""
     counts, rows_only = Counter[str](), [request for request in requests if request.kind == "interaction"]
     people = {str(request.user): request.subject for request in requests if request.kind == "user"}
-    for path in files:
-        counts.update(people[raw] for raw in people.keys() & _people_in(path))
-        counts.update(request.subject for request in rows_only if _has_row(path, request))
+    try:
+        for path in files:
+            counts.update(people[raw] for raw in people.keys() & _people_in(path))
+            counts.update(request.subject for request in rows_only if _has_row(path, request))
+    except Unreachable:
+        return None
     return [counts[request.subject] for request in requests]
 
 
@@ -77,12 +102,18 @@ def _tables_in(folders: Iterable[Path]) -> list[Path]:
 
 
 def superseded_objects(workspace: Workspace) -> list[Path]:
-    """Objects of DVC's cache that dvc.lock doesn't name, by itself or in a folder's listing."""
-    cache, lock = workspace.root / ".dvc" / "cache" / "files" / "md5", workspace.root / "dvc.lock"
-    objects = {path.parent.name + path.name: path for path in sorted(cache.glob("*/*"))}
-    used = lock.read_text() if lock.is_file() else ""
-    used += "".join(path.read_text() for name, path in objects.items() if path.suffix == ".dir" and name in used)
-    return [path for name, path in objects.items() if path.suffix != ".dir" and name not in used]
+    """Objects of ours in DVC's cache, and in those that it had before, that no output names, by itself or in a folder's
+    listing."""
+    memory, cache = known(workspace), cache_folder(workspace)
+    used = objects_in_use(workspace.root, cache)
+    objects = [path for each in dict.fromkeys([cache, *memory.caches]) for path in _ours(workspace, each, memory)]
+    return [path for path in objects if path.suffix != ".dir" and object_of(path) not in used]
+
+
+def _ours(workspace: Workspace, cache: Path, memory: Memory) -> list[Path]:
+    if is_own(workspace, cache):
+        return sorted((cache / "files" / "md5").glob("*/*"))
+    return cached_objects(cache, memory.objects - used_by_others(workspace, cache))
 
 
 def _columns_of(path: Path) -> list[str]:

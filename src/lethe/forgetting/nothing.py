@@ -10,7 +10,7 @@ from lethe.core.canonical import digest_file
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import EvidenceError
-from lethe.forgetting.certificate.nothing import COPY, TABLES, Asked, NothingHeld
+from lethe.forgetting.certificate.nothing import COPY, PLACES, TABLES, Asked, NothingHeld
 from lethe.forgetting.deposit import deposit
 from lethe.forgetting.earlier import files_by_place
 from lethe.forgetting.held import Tables, rows_of, source_rows
@@ -59,7 +59,9 @@ def _search(
     return {
         request.subject: NothingHeld(
             request=_asked(request),
-            held={TABLES: held.rows, COPY: held.source_copy} | {name: of[place] for name, of in files.items()},
+            held={TABLES: held.rows, COPY: held.source_copy}
+            | {name: of[place] for name, of in files.items() if name in PLACES and of is not None},
+            remotes={name: None if of is None else of[place] for name, of in files.items() if name not in PLACES},
             source=in_source[place],
             elsewhere={name: counts[place] for name, counts in others.items()},
             named=len(request.digests()),
@@ -91,7 +93,8 @@ def _signed(workspace: Workspace, request: ForgetRequest, content: NothingHeld) 
     return {
         "outcome": "nothing held",
         "suppressed": list(content.suppressed),
-        "looked_at": content.held | {"source": content.source, "elsewhere": content.elsewhere},
+        "looked_at": content.held
+        | {"remotes": content.remotes, "source": content.source, "elsewhere": content.elsewhere},
         "certificate": str(path.relative_to(workspace.root)),
         "certificate_digest": digest_file(path),
     }

@@ -52,6 +52,9 @@ class NothingHeld(Section):
     """Rows of the source as it was then; null where it could not be read."""
     elsewhere: dict[str, Count]
     """Rows of the same subject in each other dataset."""
+    remotes: dict[str, Count | None] = Field({})
+    """Files of each DVC remote that no output names any more and that lie in no cache here; null where it could not be
+    read."""
     named: Annotated[int, Field(ge=1)]
     """How many keyed digests name the subject: one of a user, one of each interaction."""
     suppressed: tuple[Hex, ...]
@@ -84,12 +87,21 @@ def derived(content: NothingHeld) -> NothingHeld:
 def claim(content: NothingHeld) -> str:
     """The most that the evidence lets us say."""
     source = SOURCE_UNREAD if content.source is None else SOURCE_HOLDS if content.source else ""
-    return CLAIM + source + (ELSEWHERE if any(content.elsewhere.values()) else "")
+    unread = "".join(f"; the {name} could not be read" for name in unread_remotes(content))
+    return CLAIM + source + unread + (ELSEWHERE if any(content.elsewhere.values()) else "")
+
+
+def unread_remotes(content: NothingHeld) -> list[str]:
+    """Where nobody could look."""
+    return sorted(name for name, count in content.remotes.items() if count is None)
 
 
 def invariants(content: NothingHeld) -> tuple[Invariant, ...]:
     """Every line that must hold, made from the evidence."""
-    counts = ((place, content.held.get(place, "not searched")) for place in PLACES)
+    counts = [
+        *((place, content.held.get(place, "not searched")) for place in PLACES),
+        *((name, count) for name, count in sorted(content.remotes.items()) if count is not None),
+    ]
     listed = len(set(content.suppressed))
     return (
         *(Invariant.of(f"held in {place}", 0, count, count == 0) for place, count in counts),

@@ -10,6 +10,7 @@ from lethe.config.promise import WITH_ASSIGNMENT
 from lethe.errors import ArtifactError
 from lethe.forgetting.certificate import Checked, Erasure, Family, NothingHeld, v1
 from lethe.forgetting.certificate.claims import SENTENCES, Kind
+from lethe.forgetting.certificate.nothing import unread_remotes
 
 KINDS = {
     "links": "links to other people",
@@ -123,8 +124,15 @@ def _summary_of_nothing(content: NothingHeld) -> str:
 
 def _looked_for(content: NothingHeld) -> Block:
     source = "could not be read" if content.source is None else str(content.source)
-    outside = (("the source as it was then", source), *((f"dataset {n}", str(c)) for n, c in content.elsewhere.items()))
-    points = []
+    outside = (
+        *((name, "could not be read" if count is None else str(count)) for name, count in content.remotes.items()),
+        ("the source as it was then", source),
+        *((f"dataset {name}", str(count)) for name, count in content.elsewhere.items()),
+    )
+    points = [
+        f"The {name} could not be read then: whether it holds earlier files of the person is not said here."
+        for name in unread_remotes(content)
+    ]
     if content.source is None:
         points.append("The source could not be read then: whether it holds rows of the person is not said here.")
     elif content.source:

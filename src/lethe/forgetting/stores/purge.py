@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from lethe.config.promise import Lasting
 from lethe.config.stores import buckets
@@ -82,7 +81,7 @@ def outside_reach(workspace: Workspace, ledger: Ledger) -> list[Lasting]:
             until="it is back, and lethe audit run looks through it",
         )
         for name, remote in remotes(workspace).items()
-        if "://" not in remote.url and not Path(remote.url).is_dir()
+        if remote.is_away
     ]
     for bucket in buckets(workspace).values():
         what = f"{bucket.url}: caches of it on other machines, replicas and backups of its storage were not searched"

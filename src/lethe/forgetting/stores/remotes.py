@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,6 +78,20 @@ class Remote:
         rest = len(files) - len(searched)
         others = Place(self.name, f"{rest} files are not of this project", sum(files.values()))
         return Found(found, (others,) if rest else ())
+
+    def earlier(self, here: Collection[str]) -> Iterator[Path]:
+        """Our objects that no output names any more and that aren't ``here``, fetched one after the other; listings of
+        folders are none of them. Raises Unreachable."""
+        if remotes(self.workspace)[self.remote].is_away:
+            raise Unreachable(f"{self.name}: nothing is at its folder now")
+        used, mine = objects_in_use(self.workspace.root, self._cache), known(self.workspace).objects
+        for path in self._files():
+            name = object_of(path)
+            if path.parts[0] == "runs" or path.suffix == ".dir" or name in used or name in here:
+                continue
+            if not self.shared or name in mine:
+                with self._fetched(path) as copy:
+                    yield copy
 
     def _holds(
         self,
@@ -161,8 +175,12 @@ class Remote:
             raise Unreachable(f"{self.name}: can't be reached ({type(error).__name__}); try again later") from None
 
 
-def stores(site: Site) -> list[Remote]:
+def every_remote(workspace: Workspace) -> list[Remote]:
     """``dvc gc`` empties the cache along with the remote, so beside a cache that others use it is not called."""
-    alone = is_own(site.workspace, cache_folder(site.workspace))
-    named = remotes(site.workspace)
-    return [Remote(site.workspace, name, shared=not (remote.own and alone)) for name, remote in named.items()]
+    alone = is_own(workspace, cache_folder(workspace))
+    named = remotes(workspace)
+    return [Remote(workspace, name, shared=not (remote.own and alone)) for name, remote in named.items()]
+
+
+def stores(site: Site) -> list[Remote]:
+    return every_remote(site.workspace)
