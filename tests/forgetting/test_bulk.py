@@ -18,6 +18,11 @@ from lethe.tables.ids import id_fault
 IDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8).filter(lambda raw: id_fault(raw) is None)
 
 
+def piped(content: bytes) -> SimpleNamespace:
+    """Standard input that is no terminal."""
+    return SimpleNamespace(buffer=io.BytesIO(content), isatty=lambda: False)
+
+
 def csv_of(ids: list[str]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows([["user"], *([raw] for raw in ids)])
@@ -34,8 +39,8 @@ def test_every_id_that_a_gate_lets_in_can_be_asked_for_in_a_file(tmp_path: Path,
 
 @pytest.mark.parametrize("mark", ["\u2028", "\x85", "\x1c", "\x0b", "\n", "\r"])
 def test_marks_that_end_lines_elsewhere_end_none_here(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    given_in = io.BytesIO(csv_of([f"a{mark}b", "c"]).encode())
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=given_in))
+    given_in = csv_of([f"a{mark}b", "c"]).encode()
+    monkeypatch.setattr("sys.stdin", piped(given_in))
     assert [ask.user for ask in read_asks("-")] == [f"a{mark}b", "c"]
 
 
@@ -46,6 +51,10 @@ def test_marks_that_end_lines_elsewhere_end_none_here(mark: str, monkeypatch: py
         ("item,user\nx\n", "line 2 has 1 columns, its head names 2"),
         ('user\n"a"b\n', "line 2: "),
         ('user\n"a\n', "line 2: "),
+        ("user,user\na,b\n", "column 'user' must stand in the head line once"),
+        ("", "must name a user at least"),
+        ("user,item\n", "must name a user at least"),
+        ("\ufeff\n\n", "must name a user at least"),
     ],
 )
 def test_half_an_id_is_nobodys(content: str, said: str, tmp_path: Path) -> None:
@@ -60,11 +69,24 @@ def test_half_an_id_is_nobodys(content: str, said: str, tmp_path: Path) -> None:
     [(b"a\n", "a"), (b"a\r\n", "a"), (b"a", "a"), (b"a\rb \n", "a\rb "), ("é\u2028".encode(), "é\u2028")],
 )
 def test_one_id_from_the_input(line: bytes, raw: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(line)))
+    monkeypatch.setattr("sys.stdin", piped(line))
     assert read_id() == raw
 
 
 def test_an_id_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"\xff\n")))
+    monkeypatch.setattr("sys.stdin", piped(b"\xff\n"))
     with pytest.raises(RequestError, match="must be UTF-8"):
         read_id()
+
+
+def test_of_several_lines_none_is_taken_for_the_one_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", piped(b"a\nb\n"))
+    with pytest.raises(RequestError, match="has several lines, must be one id; for many give --file -"):
+        read_id()
+
+
+def test_who_asks_for_all_and_for_an_item_is_asked_for_all_too(tmp_path: Path) -> None:
+    path = tmp_path / "ids.csv"
+    path.write_text("user,item,external_id\na,x,T\na,,T\na,y,T\nb,,\n")
+    asks = [(ask.user, ask.items) for ask in read_asks(str(path))]
+    assert asks == [("a", ("x", "y")), ("a", ()), ("b", ())]

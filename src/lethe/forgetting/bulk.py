@@ -27,6 +27,8 @@ def asks_of(content: bytes) -> list[Ask]:
 
 def _asks(rows: list[tuple[int, list[str]]]) -> list[Ask]:
     head = [name.strip().lower() for name in rows[0][1]] if rows else []
+    if len(rows) <= ("user" in head):
+        raise RequestError("file: must name a user at least, one a line")
     if "user" not in head:
         if wide := sum(len(row) > 1 for _, row in rows):
             raise RequestError(
@@ -35,6 +37,8 @@ def _asks(rows: list[tuple[int, list[str]]]) -> list[Ask]:
         return [Ask(row[0]) for _, row in rows]
     if strange := set(head) - {"user", "item", "external_id"}:
         raise RequestError(f"file: column {min(strange)!r} must be user, item or external_id")
+    if twice := next((name for name in head if head.count(name) > 1), None):
+        raise RequestError(f"file: column {twice!r} must stand in the head line once; give each user a line")
     for number, row in rows[1:]:
         if len(row) != len(head):
             raise RequestError(
@@ -78,18 +82,24 @@ def _lines(content: bytes, file: str) -> list[tuple[int, list[str]]]:
 
 
 def read_id() -> str:
-    """One id from standard input: the first line, to the letter. Raises RequestError."""
+    """One id from standard input: its line, to the letter. Raises RequestError, also where there are more."""
+    typed = sys.stdin.isatty()
+    content = sys.stdin.buffer.readline() if typed else sys.stdin.buffer.read()
+    line, _, more = content.partition(b"\n")
+    if more.strip():
+        raise RequestError("user: the input has several lines, must be one id; for many give --file -")
     try:
-        return sys.stdin.buffer.readline().removesuffix(b"\n").removesuffix(b"\r").decode()
+        return line.removesuffix(b"\r").decode()
     except UnicodeDecodeError:
         raise RequestError("user: the input must be UTF-8") from None
 
 
 def _grouped(rows: Iterable[dict[str, str]]) -> list[Ask]:
-    """One ask for each line without an item, and one for all items of a user with the same external id."""
-    items: dict[tuple[str, str | None], list[str]] = {}
+    """One ask for the lines of a user without an item, and one for all items of a user; by external ids."""
+    items: dict[tuple[str, str | None, bool], list[str]] = {}
     for row in rows:
-        named = items.setdefault((row["user"], row.get("external_id") or None), [])
-        if row.get("item"):
-            named.append(row["item"])
-    return [Ask(user, tuple(dict.fromkeys(chosen)), external_id) for (user, external_id), chosen in items.items()]
+        item = row.get("item") or ""
+        # Who asks for all and for an item is asked for all: apart, neither is lost.
+        named = items.setdefault((row["user"], row.get("external_id") or None, bool(item)), [])
+        named += [item] if item else []
+    return [Ask(user, tuple(dict.fromkeys(chosen)), external_id) for (user, external_id, _), chosen in items.items()]

@@ -271,7 +271,8 @@ def _nobody(where: str, unknown: set[int], asks: Sequence[Ask], near: int) -> Re
     first = min(unknown)
     field, who = ("items", "there is no such interaction") if asks[first].items else ("user", "nobody has this id")
     if len(asks) > 1:
-        who = f"{len(unknown)} of {len(asks)} ids are nobody's, the first of them is number {first + 1},"
+        head = " (a head line must call the column user)" if first == 0 else ""
+        who = f"{len(unknown)} of {len(asks)} ids are nobody's, the first of them is number {first + 1}{head},"
     spelt = f", but {near} ids are the same there but for case, blanks or spelling" if near else ""
     return RequestError(
         f"{field}: {who} in {where}{spelt}; correct it, or confirm with --confirm-unknown that it is meant as it stands"
