@@ -19,15 +19,15 @@ import yaml
 
 from benchmarks.partition_scale import made_rows
 from benchmarks.sharded import params_of
-from lethe.build.calling import Runner
 from lethe.build.candidates import Job, train_shard
 from lethe.build.recipe import Recipe
-from lethe.build.runner import runner
 from lethe.config.params import Params
 from lethe.config.sharding import Sharding
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.data.stages import assign, shards_stage
+from lethe.learning.runner.by_params import runner
+from lethe.learning.runner.calling import Runner
 from lethe.models import configure
 
 NUM_SHARDS, SWEEPS, GOAL = 8, 40, 1.7

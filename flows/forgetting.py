@@ -6,7 +6,6 @@ from flows.command import alone, command
 from flows.deployment import deployment
 from flows.engine import flow, link, rename, say, table, task
 from flows.training import training
-from lethe.build.runner import must_answer
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.forgetting import completion, erasure
@@ -14,6 +13,7 @@ from lethe.forgetting import run as runs
 from lethe.forgetting.aside import left_out
 from lethe.forgetting.certificate import Verification
 from lethe.forgetting.record import Run
+from lethe.learning.runner.by_params import must_answer
 from lethe.proof import request
 from lethe.tables.reader import Reader
 

@@ -9,16 +9,16 @@ from tqdm import tqdm
 from flows.command import alone, command
 from flows.data import data
 from flows.engine import PrefectFuture, as_completed, flow, say, table, task
-from lethe.build.calling import Runner
 from lethe.build.candidates import Job, Outcome, finish, jobs, train_shard
 from lethe.build.checks import check_likes
 from lethe.build.decision import Decision
 from lethe.build.promotion import promote_winners, settle_all
-from lethe.build.runner import calls_at_once, runner
 from lethe.build.settling import Settled
 from lethe.config.params import Params
 from lethe.core import logs
 from lethe.core.workspace import Workspace
+from lethe.learning.runner.by_params import calls_at_once, runner
+from lethe.learning.runner.calling import Runner
 from lethe.tables.reader import Reader
 
 OF = "{job.recipe.dataset}/{job.recipe.name}, {job.recipe.rows} rows"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks import workers
-from lethe.build.calling import HERE
+from lethe.learning.runner.calling import HERE
 
 
 def test_a_row_says_what_workers_gave_and_whether_the_bytes_are_the_same() -> None:

@@ -10,10 +10,10 @@ import sys
 import pytest
 from distributed import LocalCluster
 
-from lethe.build import cluster
-from lethe.build.runner import ADDRESS, runner
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
+from lethe.learning.runner import cluster
+from lethe.learning.runner.by_params import ADDRESS, runner
 from tests.conftest import ROOT
 
 

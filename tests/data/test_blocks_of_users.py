@@ -1,10 +1,11 @@
-"""The tables of the data stages have the same bytes however few rows are held at once."""
+"""The tables of the data stages have the same bytes however few rows are held at once, and whoever makes them."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from distributed.protocol import pickle
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +24,7 @@ from lethe.data.ingest import ingest
 from lethe.data.sources import files
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import DataError
+from lethe.learning.runner.calling import HERE, Runner
 from lethe.tables import blocks, columns, order
 from lethe.tables.interactions import Interactions
 
@@ -94,14 +97,30 @@ def params_of(source: dict[str, Any], split: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def build(workspace: Workspace, shardings: list[str]) -> dict[str, str]:
+R = TypeVar("R")
+
+
+class Sent:
+    """Calls are made of what is left of them when they were sent to another process."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def call(self, function: Callable[..., R], *arguments: object) -> R:
+        self.calls += 1
+        sent, given = pickle.loads(pickle.dumps((function, arguments)))
+        answer: R = sent(*given)
+        return answer
+
+
+def build(workspace: Workspace, shardings: list[str], place: Runner = HERE) -> dict[str, str]:
     """SHA-256 of every table, shards made twice, so that the second time an assignment is kept."""
     params = Params.read(workspace.params)
     ingest(workspace, params, "made")
-    stages.split_stage(workspace, params, "made")
+    stages.split_stage(workspace, params, "made", place)
     for stage in ("assign", "shards", "assign", "shards"):
         for name in shardings:
-            stages.STAGES[stage](workspace, params, "made", name)
+            stages.STAGES[stage](workspace, params, "made", name, place)
     data = workspace.root / "data"
     assert not [path for path in data.rglob(".*") if path.is_dir()], "what was put aside is gone"
     return {
@@ -116,6 +135,7 @@ def few_at_once(patch: pytest.MonkeyPatch, rows: int) -> None:
     patch.setattr(blocks, "AT_ONCE", rows)
     patch.setattr(order, "RUN_GROUP", max(1, rows // 2))
     patch.setattr(stages, "SHARDS_AT_ONCE", 2)
+    patch.setattr(stages, "SHARDS_A_CALL", 2)
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -142,6 +162,9 @@ def test_bytes_do_not_hang_on_how_many_rows_are_held(
         whole = build(workspace_of(folder / "whole", table, kind, split, context), list(SHARDINGS))
         few_at_once(patch, rows)
         assert build(workspace_of(folder / "few", table, kind, split, context), list(SHARDINGS)) == whole
+        sent = Sent()
+        assert build(workspace_of(folder / "sent", table, kind, split, context), list(SHARDINGS), sent) == whole
+        assert sent.calls >= len(blocks.stretches(Workspace(folder / "sent").interactions("made")))
 
 
 @pytest.mark.parametrize("with_valid", [True, False])
@@ -150,7 +173,7 @@ def test_ready_parts_and_side_tables_have_the_same_bytes(with_valid: bool, tmp_p
     generator = np.random.default_rng(1)
     parts = {"train": 40, "test": 12} | ({"valid": 9} if with_valid else {})
 
-    def make(folder: Path) -> dict[str, str]:
+    def make(folder: Path, place: Runner = HERE) -> dict[str, str]:
         workspace, source = Workspace(folder), folder / "ready"
         source.mkdir(parents=True)
         for name, count in parts.items():
@@ -165,7 +188,7 @@ def test_ready_parts_and_side_tables_have_the_same_bytes(with_valid: bool, tmp_p
         made = params_of({"kind": "folder", "path": "ready", **files_of}, {"by": "ready", "valid": 0.2})
         made["datasets"]["made"]["side"] = {"links": {"path": "links.csv", "invalid": "drop"}}
         workspace.params.write_text(yaml.safe_dump(made))
-        return build(workspace, ["users"])
+        return build(workspace, ["users"], place)
 
     whole = make(tmp_path / "whole")
     assert [name for name in whole if "links" in name]
@@ -173,6 +196,30 @@ def test_ready_parts_and_side_tables_have_the_same_bytes(with_valid: bool, tmp_p
         few_at_once(patch, 5)
         generator = np.random.default_rng(1)
         assert make(tmp_path / "few") == whole
+        patch.setattr(columns, "ROW_GROUP", 4)
+        generator = np.random.default_rng(1)
+        in_groups = make(tmp_path / "in groups")
+        generator = np.random.default_rng(1)
+        assert make(tmp_path / "sent", Sent()) == in_groups
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_every_row_lies_in_one_stretch_of_users(text: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One user has more rows than a row group, another as many."""
+    monkeypatch.setattr(columns, "ROW_GROUP", 5)
+    users = np.repeat(np.arange(9), [1, 2, 12, 5, 1, 1, 5, 3, 4])
+    ids = np.array([f"ü{user}" for user in users], dtype=object) if text else users
+    rows = Interactions(ids, np.arange(len(users)))
+    rows.write(tmp_path / "rows.parquet")
+    cut = blocks.stretches(tmp_path / "rows.parquet")
+    assert (cut[0].first, cut[-1].end) == (None, None)
+    read = [
+        [blocks.rows_of(block) for block, _ in blocks.side_by_side(tmp_path / "rows.parquet", of=part)] for part in cut
+    ]
+    assert [len(set(own.user_ids)) for part in read for own in [Interactions.concatenate(*part)]] == [2, 1, 1, 2, 2, 1]
+    assert Interactions.concatenate(*(own for part in read for own in part)).digest() == rows.digest()
+    nobody = blocks.Stretch("z", "zz") if text else blocks.Stretch(98, 99)
+    assert [blocks.length(block) for block, _ in blocks.side_by_side(tmp_path / "rows.parquet", of=nobody)] == [0]
 
 
 @pytest.mark.parametrize("count", [0, 1, 6, 7, 8, 14, 50])

@@ -13,11 +13,11 @@ import pytest
 
 from flows import training
 from flows.plain import as_completed, flow, task
-from lethe.build.calling import Here
 from lethe.build.candidates import jobs
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
+from lethe.learning.runner.calling import Here
 from lethe.tables.reader import Reader
 from tests.conftest import ROOT
 

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from lethe.build.recipe import Recipe
 from lethe.build.recipes import recipes
-from lethe.build.runner import address
 from lethe.config.dataset import Dataset, LeaveOneOutSplit, NewestSplit, Split
 from lethe.config.params import Params
 from lethe.config.source import MovielensSource, RdatasetsSource, SyntheticSource
@@ -20,6 +19,7 @@ from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError, DataError
 from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.memory import must_fit_memory
+from lethe.learning.runner.by_params import address
 from lethe.models import MODELS, configure, rates
 from lethe.tables.matrix import Shape
 

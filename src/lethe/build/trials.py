@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lethe.build.attempt import Attempt, Course, attempt
-from lethe.build.calling import Runner
 from lethe.build.objectives import Task
 from lethe.build.space import Axis, Space
 from lethe.core.canonical import Json
 from lethe.core.random import Stream
 from lethe.errors import ConfigError, LetheError
+from lethe.learning.runner.calling import Runner
 
 if TYPE_CHECKING:
     import optuna

@@ -19,11 +19,9 @@ import yaml
 from filelock import FileLock, Timeout
 
 from lethe.build.attempt import Attempt, attempt
-from lethe.build.calling import HERE, Runner
 from lethe.build.checks import check_likes
 from lethe.build.judging import judged_by
 from lethe.build.objectives import Task
-from lethe.build.runner import runner
 from lethe.build.space import Grid, Space
 from lethe.build.trials import Search, TrialProgress, Tuned, count_cells, open_study
 from lethe.config.params import Params
@@ -35,6 +33,8 @@ from lethe.core.workspace import Workspace
 from lethe.data.stages import training_tables
 from lethe.errors import ConfigError, DataError
 from lethe.learning.device import learns_on, pick_device
+from lethe.learning.runner.by_params import runner
+from lethe.learning.runner.calling import HERE, Runner
 from lethe.models import MODELS, configure, rates
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions

@@ -23,8 +23,8 @@ def worker(
     """Serve a Dask scheduler as a worker, in this project's folder and environment, until it goes away or Ctrl-C."""
     here = workspace()
 
-    from lethe.build.runner import ADDRESS
     from lethe.config.params import DASK_ADDRESS, Params
+    from lethe.learning.runner.by_params import ADDRESS
 
     named = address or os.environ.get(ADDRESS) or Params.read(here.params).training.dask_address
     if named is None or not re.fullmatch(DASK_ADDRESS, named):
@@ -40,7 +40,7 @@ def worker(
         "--memory-limit": "0",
         "--death-timeout": "60",
         "--local-directory": str(here.temporary),
-        "--preload": "lethe.build.worker",
+        "--preload": "lethe.learning.runner.worker",
     }
     command = [sys.executable, "-m", "distributed.cli.dask_worker", named, "--no-dashboard"]
     for option, value in options.items():

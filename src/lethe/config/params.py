@@ -46,7 +46,7 @@ class Training(Section):
     recipe."""
     runner: Literal["threads", "dask"] = "threads"
     """Who trains sub-models and candidates, and makes trials: threads of the process that asks, or the workers of a
-    Dask cluster."""
+    Dask cluster. Where its scheduler is named, they split and shard large datasets too."""
     workers: int = Field(2, ge=1)
     """Sub-models trained at once, each by one numeric thread: by threads, or processes of a local Dask cluster. Where
     there are several GPUs of one kind, each on the one that is at the fewest."""

@@ -12,11 +12,11 @@ import sys
 
 from lethe.core.warm import ask
 
-STAGES = "lethe.data.stages"
+STAGE = "lethe.data.one_stage"
 
 
 def main(arguments: list[str]) -> int:
-    job = ask(STAGES, arguments, os.environ, os.getcwd())
+    job = ask(STAGE, arguments, os.environ, os.getcwd())
     if job is not None:
         # Whoever interrupts the run interrupts the stage: it is waited for, so that what it writes is whole.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
             return code if code >= 0 else 128 - code
         print("the warm process has ended; the stage runs once more", file=sys.stderr)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    from lethe.data.stages import main as run
+    from lethe.data.one_stage import main as run
 
     return run(arguments)
 

@@ -1,35 +1,35 @@
-"""One function a DVC stage: read, call, write. ``python -m lethe.data.stages STAGE DATASET [SHARDING]`` runs one."""
+"""One function a DVC stage: read, call, write. Those that look at some users at a time take a runner (``place``): where
+one is named they are made by its workers, a stretch of users or some shards a call."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, nullcontext
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
+from lethe.config.dataset import Split
 from lethe.config.params import Params
 from lethe.config.sharding import ColumnPlacement, Rows, Sharding, laid_in
 from lethe.core.canonical import readable_json
 from lethe.core.environment import code_digest
 from lethe.core.files import write_whole
-from lethe.core.format import must_fit
-from lethe.core.process import FAULT, MAY_PASS
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
-from lethe.data import copies, sources
+from lethe.data import sources
 from lethe.data.ingest import ingest
-from lethe.data.outputs import fresh
+from lethe.data.outputs import ByTable, aside, called, fresh, write_tables
 from lethe.data.partition import PARTITIONS, Assignment, lay_slices, partition_of
 from lethe.data.partition.guarantee import frozen
 from lethe.data.partition.leaving import Leaving, leaving_of
 from lethe.data.sources import files
 from lethe.data.split import PARTS, split
-from lethe.errors import ConfigError, LetheError
-from lethe.tables.blocks import held, rows_of, side_by_side
+from lethe.learning.runner.calling import HERE, Runner
+from lethe.tables.blocks import EVERYBODY, Stretch, held, rows_of, side_by_side, stretches
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.columns import ParquetWriter, to_arrow
 from lethe.tables.interactions import Interactions
@@ -38,6 +38,8 @@ from lethe.tables.side_tables import SideTables
 SHARDS_AT_ONCE = 16
 """Shards that are written together. Of each as many rows are held as Parquet lays out together, so that there are no
 more of them: the others are written in further looks at the rows."""
+SHARDS_A_CALL = 4
+"""The same where others write them, so that there is something to do for several."""
 
 
 def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
@@ -63,21 +65,27 @@ def suppressed_rows(workspace: Workspace, dataset: str) -> int:
     return int(json.loads(path.read_bytes())["rows"]) if path.is_file() else 0
 
 
-def split_stage(workspace: Workspace, params: Params, dataset: str) -> None:
+def split_stage(workspace: Workspace, params: Params, dataset: str, place: Runner = HERE) -> None:
     """Lay each interaction into train, validation or test."""
+    rows, config = workspace.interactions(dataset), params.datasets[dataset].split
     files = {part: workspace.ingested(dataset) / f"{part}.parquet" for part in PARTS}
     files = {part: path for part, path in files.items() if path.is_file()}
-    config, stream = params.datasets[dataset].split, Stream(params.seed)("split", dataset)
-    with fresh(workspace.split(dataset)) as folder, ExitStack() as stack:
-        writers = {name: stack.enter_context(ParquetWriter(folder / f"{name}.parquet")) for name in PARTS}
-        for block, ready in side_by_side(workspace.interactions(dataset), list(files.values())):
-            there = {part: rows_of(rows) for part, rows in zip(files, ready, strict=True)}
-            parts = split(rows_of(block), config, stream, parts=there or None)
-            for name in PARTS:
-                writers[name].write(parts[name].to_table())
+    stream = Stream(params.seed)("split", dataset)
+    with fresh(workspace.split(dataset)) as folder:
+        write_tables(folder, PARTS, stretches(rows), place, split_of, rows, files, config, stream)
 
 
-def assign(workspace: Workspace, params: Params, dataset: str, sharding: str, of: Rows = "train") -> None:
+def split_of(of: Stretch, rows: Path, files: Mapping[str, Path], config: Split, stream: Stream) -> Iterator[ByTable]:
+    """The parts of some users' rows; ``files`` are parts that the source has itself."""
+    for block, ready in side_by_side(rows, list(files.values()), of=of):
+        there = {part: rows_of(own) for part, own in zip(files, ready, strict=True)}
+        parts = split(rows_of(block), config, stream, parts=there or None)
+        yield {name: parts[name].to_table() for name in PARTS}
+
+
+def assign(
+    workspace: Workspace, params: Params, dataset: str, sharding: str, of: Rows = "train", place: Runner = HERE
+) -> None:
     """Lay each row into a shard: each of training, or each of all. An assignment that looked at data is frozen until
     its params change or a new epoch begins."""
     layout = params.shardings[sharding]
@@ -86,21 +94,28 @@ def assign(workspace: Workspace, params: Params, dataset: str, sharding: str, of
     kept = folder / "assignment.parquet" if frozen(layout) and _begun(folder, epoch) else None
     stream = Stream(params.seed)("partition", dataset, sharding)
     leaving = leaving_of(workspace, layout.placement, dataset)
+    rows, whole = workspace.rows(dataset, of), partition_of(layout).frozen
+    if whole or leaving is not None:
+        # A partition that looks at data sees all rows; who asked often only the holder of the key can tell.
+        place = HERE
     with fresh(folder) as new:
-        with ParquetWriter(new / "assignment.parquet") as writer:
-            for rows, previous in _to_assign(workspace.rows(dataset, of), kept, whole=partition_of(layout).frozen):
-                writer.write(_assigned(rows, layout, previous, stream, leaving).to_table())
+        users = [EVERYBODY] if whole else stretches(rows)
+        write_tables(new, ["assignment"], users, place, assigned_of, rows, kept, layout, stream, leaving)
         (new / "epoch.json").write_text(json.dumps(epoch, sort_keys=True) + "\n")
 
 
-def _to_assign(path: Path, kept: Path | None, *, whole: bool) -> Iterator[tuple[Interactions, Assignment | None]]:
-    """Rows with the kept assignment of their users. A partition that looks at data sees them whole; in any other a
-    row's shard hangs on its own user's rows at most, by the law of locality."""
-    if whole:
-        yield Interactions.read(path), None if kept is None else Assignment.read(kept)
+def assigned_of(
+    of: Stretch, path: Path, kept: Path | None, layout: Sharding, stream: Stream, leaving: Leaving | None
+) -> Iterator[ByTable]:
+    """Places of some users' rows. In a partition that does not look at data a row's shard hangs on its own user's rows
+    at most, by the law of locality."""
+    if partition_of(layout).frozen:
+        previous = None if kept is None else Assignment.read(kept)
+        yield {"assignment": _assigned(Interactions.read(path), layout, previous, stream, leaving).to_table()}
         return
-    for block, before in side_by_side(path, [] if kept is None else [kept], also=Assignment.PLACES):
-        yield rows_of(block), Assignment.of_columns(held(before[0])) if before else None
+    for block, before in side_by_side(path, [] if kept is None else [kept], also=Assignment.PLACES, of=of):
+        previous = Assignment.of_columns(held(before[0])) if before else None
+        yield {"assignment": _assigned(rows_of(block), layout, previous, stream, leaving).to_table()}
 
 
 def _assigned(
@@ -132,23 +147,32 @@ def pretrain(rows: Interactions, stream: Stream) -> tuple[Catalogue, np.ndarray,
     return catalogue, users.detach().numpy(), items.detach().numpy()
 
 
-def shards_stage(workspace: Workspace, params: Params, dataset: str, sharding: str, of: Rows = "train") -> None:
+def shards_stage(
+    workspace: Workspace, params: Params, dataset: str, sharding: str, of: Rows = "train", place: Runner = HERE
+) -> None:
     """One Parquet file a shard: exactly the rows the assignment lays there; and the side tables' rows that belong to
     its users and items, in ``side`` below them."""
-    rows, place = workspace.rows(dataset, of), laid_in(sharding, of)
-    assignment = workspace.assignment(dataset, place) / "assignment.parquet"
+    rows, laid = workspace.rows(dataset, of), laid_in(sharding, of)
+    assignment = workspace.assignment(dataset, laid) / "assignment.parquet"
     count = params.shardings[sharding].num_shards
     width = max(2, len(str(count - 1)))
+    names = [f"{shard:0{width}d}.parquet" for shard in range(count)]
     tables = tables_beside(workspace, params, dataset, of)
-    with fresh(workspace.shards(dataset, place)) as folder:
-        paths = [folder / f"{shard:0{width}d}.parquet" for shard in range(count)]
-        for first in range(0, count, SHARDS_AT_ONCE):
-            _write_shards(rows, assignment, first, paths[first : first + SHARDS_AT_ONCE])
-        for path in paths if tables else ():
-            tables.of_rows(Interactions.read(path)).write(folder / "side" / path.stem)
+    at_once = SHARDS_AT_ONCE if place is HERE else SHARDS_A_CALL
+    # Aside: what a worker that is killed was at must not lie among the shards.
+    with fresh(workspace.shards(dataset, laid)) as folder, aside(folder) as own:
+        paths = [own / name for name in names]
+        firsts = range(0, count, at_once)
+        calls = [(write_shards, rows, assignment, first, paths[first : first + at_once]) for first in firsts]
+        for _ in called(place, calls):
+            pass
+        for path in paths:
+            os.replace(path, folder / path.name)
+        for name in names if tables else ():
+            tables.of_rows(Interactions.read(folder / name)).write(folder / "side" / Path(name).stem)
 
 
-def _write_shards(rows: Path, assignment: Path, first: int, paths: Sequence[Path]) -> None:
+def write_shards(rows: Path, assignment: Path, first: int, paths: Sequence[Path]) -> None:
     """The files of some shards, from the one numbered ``first`` on."""
     with ExitStack() as stack:
         writers = [stack.enter_context(ParquetWriter(path)) for path in paths]
@@ -176,12 +200,12 @@ def training_tables(workspace: Workspace, params: Params, dataset: str) -> SideT
     return tables.without_pairs([Interactions.read(workspace.split(dataset, part)) for part in ("valid", "test")])
 
 
-def _of_both(stage: Callable[[Workspace, Params, str, str, Rows], None]) -> Callable[..., None]:
+def _of_both(stage: Callable[[Workspace, Params, str, str, Rows, Runner], None]) -> Callable[..., None]:
     """A stage of one sharding, for the rows that are compared and for those that are served."""
 
-    def both(workspace: Workspace, params: Params, dataset: str, sharding: str) -> None:
+    def both(workspace: Workspace, params: Params, dataset: str, sharding: str, place: Runner = HERE) -> None:
         for rows in get_args(Rows):
-            stage(workspace, params, dataset, sharding, rows)
+            stage(workspace, params, dataset, sharding, rows, place)
 
     return both
 
@@ -193,6 +217,8 @@ STAGES: dict[str, Callable[..., None]] = {
     "assign": _of_both(assign),
     "shards": _of_both(shards_stage),
 }
+BY_USERS = ("split", "assign", "shards")
+"""Stages that take a runner. Ingest does not: whom the suppression list names only the holder of the key can tell."""
 
 
 def build_data(workspace: Workspace, params: Params, dataset: str, shardings: list[str]) -> None:
@@ -208,24 +234,3 @@ def prepare() -> None:
     """What is done once, before a process is forked for each of several stages."""
     stages_code()
     to_arrow(np.zeros(1))  # Imports pandas.
-
-
-def main(arguments: list[str]) -> int:
-    """Run one stage; a fault is one line on standard error and exit code 1."""
-    try:
-        workspace = Workspace.find()
-        must_fit(workspace)
-        params = Params.read(workspace.params)
-        name, dataset, *rest = arguments
-        if dataset not in params.datasets:
-            raise ConfigError(f"datasets: unknown {dataset!r}; known: {', '.join(params.datasets)}")
-        with copies.at_url(workspace, dataset) if name == "source" else nullcontext():
-            STAGES[name](workspace, params, dataset, *rest)
-    except LetheError as error:
-        print(f"{MAY_PASS if error.may_pass else FAULT}{error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

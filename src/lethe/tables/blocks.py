@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +32,17 @@ held."""
 
 Block: TypeAlias = Mapping[str, np.ndarray | pa.ChunkedArray]
 """Aligned columns by name: numbers, or text as Arrow has it."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The users from ``first`` on and before ``end``, in their order; None: from the very first, to the very last."""
+
+    first: int | str | None = None
+    end: int | str | None = None
+
+
+EVERYBODY = Stretch()
 
 
 class _OutOfOrder(Exception):
@@ -66,14 +77,19 @@ def in_steps(
 
 
 def side_by_side(
-    whole: Path, parts: Sequence[Path] = (), also: Sequence[str] = (), at_once: int | None = None
+    whole: Path,
+    parts: Sequence[Path] = (),
+    also: Sequence[str] = (),
+    at_once: int | None = None,
+    of: Stretch = EVERYBODY,
 ) -> Iterator[tuple[Block, list[Block]]]:
     """The blocks of ``in_steps``, one step after the other. ``also``: further columns, of the files that have them.
+    ``of``: the users whose rows are looked at.
 
     Raises DataError where a file can't be read, or does not lie in the order of its users.
     """
     try:
-        for first, *others in _steps((whole, *parts), at_once or AT_ONCE, also):
+        for first, *others in _steps((whole, *parts), at_once or AT_ONCE, also, of):
             yield first, others
     except _OutOfOrder:
         raise DataError(f"{whole}: it and {[path.name for path in parts]} must lie in the order of users") from None
@@ -102,6 +118,14 @@ def merged(paths: Sequence[Path], at_once: int | None = None) -> Iterator[list[B
         raise DataError(f"{[path.name for path in paths]}: must lie in the order of users") from None
 
 
+def stretches(path: Path) -> list[Stretch]:
+    """A table's users cut where its row groups begin: of each stretch about as many rows as Parquet lays together."""
+    with pq.ParquetFile(path) as file:
+        users = [least for least, _ in _users_of_groups(file) if least is not None]
+    ends = [*dict.fromkeys(users[1:]), None]
+    return [Stretch(first, end) for first, end in zip([None, *ends], ends, strict=False)]
+
+
 def length(block: Block) -> int:
     """How many rows a block has."""
     return len(next(iter(block.values())))
@@ -117,9 +141,9 @@ def rows_of(block: Block) -> Interactions:
     return Interactions.of_columns(held(block))
 
 
-def _steps(paths: Sequence[Path], at_once: int, also: Sequence[str]) -> Iterator[list[Block]]:
+def _steps(paths: Sequence[Path], at_once: int, also: Sequence[str], of: Stretch = EVERYBODY) -> Iterator[list[Block]]:
     share = max(1, at_once // max(1, len(paths) - 1))
-    first, *_ = streams = [_Stream(path, share if place else at_once, also) for place, path in enumerate(paths)]
+    first, *_ = streams = [_Stream(path, share if place else at_once, also, of) for place, path in enumerate(paths)]
     while first.pull():
         end = first.last
         yield [stream.until(end) for stream in streams]
@@ -162,8 +186,8 @@ class _Piece:
 class _Stream:
     """One table, of which as much is held as the step needs."""
 
-    def __init__(self, path: Path, rows: int, also: Sequence[str] = ()) -> None:
-        self._reads = _reads(path, rows, also)
+    def __init__(self, path: Path, rows: int, also: Sequence[str] = (), of: Stretch = EVERYBODY) -> None:
+        self._reads = _reads(path, rows, also, of)
         self._empty = next(self._reads)
         self._held: deque[_Piece] = deque()
         self._ended = False
@@ -223,16 +247,51 @@ def _block(empty: pa.Table, tables: Sequence[pa.Table]) -> Block:
     return {name: column if holds_text(column) else from_arrow(column) for name, column in columns.items()}
 
 
-def _reads(path: Path, rows: int, also: Sequence[str] = ()) -> Iterator[pa.Table]:
-    """First no row, then all in their order, ``rows`` at a time at most."""
+def _reads(path: Path, rows: int, also: Sequence[str] = (), of: Stretch = EVERYBODY) -> Iterator[pa.Table]:
+    """First no row, then all of a stretch of users in their order, ``rows`` at a time at most."""
     try:
         with pq.ParquetFile(path) as file:
             schema, names = file.schema_arrow, Interactions.columns_of(path, file.schema_arrow.names)
             names += [name for name in also if name in schema.names]
+            groups = None if of == EVERYBODY else _groups(file, of)
         text = [name for name in names if is_text(schema.field(name).type)]
         yield schema.empty_table().select(names)
         with pq.ParquetFile(path, read_dictionary=text, buffer_size=_BUFFER, pre_buffer=False) as file:
-            for batch in file.iter_batches(rows, columns=names):
-                yield pa.Table.from_batches([batch])
+            for batch in file.iter_batches(rows, row_groups=groups, columns=names):
+                yield _only(pa.Table.from_batches([batch]), of)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
+
+
+def _users_of_groups(file: pq.ParquetFile) -> Iterator[tuple[int | str | None, int | str | None]]:
+    """The least and the greatest user of each row group, where the file says them."""
+    column = file.schema_arrow.names.index("user")
+    for group in range(file.num_row_groups):
+        said = file.metadata.row_group(group).column(column).statistics
+        yield (said.min, said.max) if said is not None and said.has_min_max else (None, None)
+
+
+def _groups(file: pq.ParquetFile, of: Stretch) -> list[int]:
+    """Row groups that may hold rows of a stretch of users."""
+
+    def is_before(user: Any, other: Any) -> bool:
+        if isinstance(user, str) != isinstance(other, str):
+            raise _OutOfOrder
+        return bool(user < other)
+
+    def may_hold(least: int | str | None, greatest: int | str | None) -> bool:
+        too_late = of.end is not None and least is not None and not is_before(least, of.end)
+        too_early = of.first is not None and greatest is not None and is_before(greatest, of.first)
+        return not (too_late or too_early)
+
+    return [place for place, users in enumerate(_users_of_groups(file)) if may_hold(*users)]
+
+
+def _only(table: pa.Table, of: Stretch) -> pa.Table:
+    """The rows of a stretch of users."""
+    if of.first is not None and len(table):
+        _, rest = _Piece.of(table).cut(of.first)
+        table = table.slice(0, 0) if rest is None else rest.table
+    if of.end is not None and len(table):
+        table, _ = _Piece.of(table).cut(of.end)
+    return table

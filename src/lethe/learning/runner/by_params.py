@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lethe.build.calling import HERE, Runner
 from lethe.config.params import DASK_ADDRESS, Params
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
+from lethe.learning.runner.calling import HERE, Runner
 
 ADDRESS = "LETHE_DASK_ADDRESS"
 """Names the scheduler in place of ``training.dask_address``: what differs between machines isn't in params.yaml."""
@@ -31,7 +31,7 @@ def runner(workspace: Workspace, params: Params) -> Iterator[Runner]:
     if params.training.runner == "threads":
         yield HERE
         return
-    from lethe.build.cluster import connected
+    from lethe.learning.runner.cluster import connected
 
     with connected(workspace, params.training, address(params)) as cluster:
         yield cluster

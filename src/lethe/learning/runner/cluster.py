@@ -14,11 +14,11 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lethe.build.worker import Answer, Terms, perform, refusal, refused
 from lethe.config.params import Training
 from lethe.core.elsewhere import sent_out
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import ConfigError, Unreachable
+from lethe.learning.runner.worker import Answer, Terms, perform, refusal, refused
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -11,8 +13,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import httpx
 import pytest
@@ -20,23 +25,27 @@ import torch
 import yaml
 from distributed import Client, LocalCluster, get_worker
 
-from lethe.build import builder, cluster
-from lethe.build.calling import Here, Runner
+from lethe.build import builder
 from lethe.build.candidates import Job, Outcome, finish, jobs, train_shard
-from lethe.build.cluster import Cluster
-from lethe.build.runner import ADDRESS, address, calls_at_once, must_answer, runner
 from lethe.build.space import Space
 from lethe.build.trials import Trial
 from lethe.build.tuning import Budget, read_task, search
-from lethe.build.worker import Terms, refusal
 from lethe.config.params import Params
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.elsewhere import sent_out
 from lethe.core.process import BrokeDown
 from lethe.core.workspace import NUMERIC, Workspace
+from lethe.data import stages
+from lethe.data.outputs import ByTable
 from lethe.data.stages import build_data
 from lethe.errors import ArtifactError, ConfigError, Unreachable
 from lethe.learning import device
+from lethe.learning.runner import cluster
+from lethe.learning.runner.by_params import ADDRESS, address, calls_at_once, must_answer, runner
+from lethe.learning.runner.calling import Here, Runner
+from lethe.learning.runner.cluster import Cluster
+from lethe.learning.runner.worker import Terms, refusal
+from lethe.tables.blocks import Stretch
 from tests.conftest import make_workspace, taste_blocks
 
 
@@ -128,6 +137,38 @@ def test_a_worker_that_is_killed_loses_nothing(shared, by_threads: dict[str, str
     assert [store.get("sub-model", key).digest for key in keys] == [by_threads[f"sub-model/{key}"] for key in keys]
     assert build(workspace, place)
     assert digests(workspace) == by_threads
+
+
+def tables(workspace: Workspace) -> dict[str, str]:
+    made = [path for path in sorted((workspace.root / "data").rglob("*")) if path.is_file()]
+    return {str(path.relative_to(workspace.root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in made}
+
+
+def split_dies_once(mark: Path, of: Stretch, *given: Any) -> Iterator[ByTable]:
+    """The first worker that gets here is killed when it has written some rows."""
+    for rows in stages.split_of(of, *given):
+        yield rows
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_tables_made_by_workers_have_the_same_bytes_though_one_is_killed(
+    shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, place = shared
+    params, before = Params.read(workspace.params), tables(workspace)
+    ends = [None, "user-003", "user-017", None]
+    monkeypatch.setattr(stages, "stretches", lambda path: [Stretch(*cut) for cut in pairwise(ends)])
+    monkeypatch.setattr(stages, "SHARDS_A_CALL", 1)
+    monkeypatch.setattr(stages, "split_of", partial(split_dies_once, tmp_path / "mark"))
+    shutil.rmtree(workspace.split("tiny"))
+    stages.split_stage(workspace, params, "tiny", place)
+    assert (tmp_path / "mark").exists(), "nobody was killed"
+    shutil.rmtree(workspace.root / "data" / "tiny" / "user-hash-3")
+    for stage in ("assign", "shards"):
+        stages.STAGES[stage](workspace, params, "tiny", "user-hash-3", place)
+    assert tables(workspace) == before
 
 
 def test_what_a_run_and_a_worker_must_share_is_compared(
