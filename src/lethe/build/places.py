@@ -19,6 +19,7 @@ from lethe.build.registry import Registry
 from lethe.build.version import Version
 from lethe.config.edit import edit_params, laid_out
 from lethe.config.params import Candidate, Params
+from lethe.core.canonical import Json
 from lethe.core.files import write_whole
 from lethe.core.reports import write_report
 from lethe.core.workspace import Workspace
@@ -112,6 +113,6 @@ def _put(document: Any, family: str, recipe: Recipe) -> None:
     document["families"][family] = laid_out({"dataset": recipe.dataset, "candidates": candidates})
 
 
-def _record(handed: Handed, version: Version) -> dict[str, Any]:
+def _record(handed: Handed, version: Version) -> Json:
     recipe = version.recipe.plain()
-    return {"version": handed.version, "digest": version.digest, "metrics": handed.metrics, "recipe": recipe}
+    return {"version": handed.version, "digest": version.digest, "metrics": {**handed.metrics}, "recipe": recipe}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -113,7 +113,7 @@ def _line(request: ForgetRequest) -> str:
     return f"{id}  {state:<12} {kind:<11} {dataset}  due {due}  {note}".rstrip()
 
 
-def _detail(detail: dict[str, Any]) -> str:
+def _detail(detail: Mapping[str, object]) -> str:
     return ", ".join(f"{name} {value}" for name, value in detail.items() if name not in ("held", "result"))
 
 

@@ -38,7 +38,7 @@ def strict_json(content: bytes) -> Any:
     """The value of JSON bytes that can be read in one way only. Raises ValueError for a name that stands twice in an
     object, a number that JSON doesn't have, and what isn't JSON."""
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def once(pairs: list[tuple[str, JsonValue]]) -> Json:
         values = dict(pairs)
         if len(values) < len(pairs):
             raise ValueError("a name stands twice")

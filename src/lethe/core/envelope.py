@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from lethe.core.canonical import canonical_json, strict_json
+from lethe.core.canonical import Json, canonical_json, strict_json
 from lethe.core.keys import secret
 from lethe.errors import ArtifactError, EvidenceError
 
@@ -71,22 +71,22 @@ class PublicKey:
         return self.key.public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def statement(subjects: Mapping[str, str], predicate_type: str, predicate: dict[str, Any]) -> dict[str, Any]:
+def statement(subjects: Mapping[str, str], predicate_type: str, predicate: Json) -> Json:
     """An in-toto statement about subjects {name: SHA-256}; plain values, since typed ones turn 1 into 1.0."""
     return {
         "_type": STATEMENT_TYPE,
-        "subject": subject_list(subjects),
+        "subject": [*subject_list(subjects)],
         "predicateType": predicate_type,
         "predicate": predicate,
     }
 
 
-def subject_list(subjects: Mapping[str, str]) -> list[dict[str, Any]]:
+def subject_list(subjects: Mapping[str, str]) -> list[Json]:
     """Subjects {name: SHA-256} in the form that a statement has them."""
     return [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(subjects.items())]
 
 
-def seal(statement: dict[str, Any]) -> bytes:
+def seal(statement: Json) -> bytes:
     """The envelope's file: a statement signed with our key."""
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer import CryptoSigner, SSlibKey
@@ -128,7 +128,7 @@ def stated(payload: bytes, predicate_type: str, name: str) -> tuple[Any, Any]:
     return values["subject"], values["predicate"]
 
 
-def _statement(payload: bytes, name: str) -> dict[str, Any]:
+def _statement(payload: bytes, name: str) -> Json:
     try:
         values = strict_json(payload)
         if set(values) != {"_type", "subject", "predicateType", "predicate"} or values["_type"] != STATEMENT_TYPE:

@@ -17,6 +17,8 @@ from threading import Lock
 from types import ModuleType
 from typing import Any
 
+from lethe.core.canonical import Json
+
 ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / "project"
 """Where a wheel carries what is copied into projects: files of theirs, no code of the package (lethe.core.shipped)."""
@@ -157,7 +159,7 @@ def whole_code_digest() -> str:
 
 
 @cache
-def numeric_environment(device: str, repeatable: bool = True) -> dict[str, Any]:
+def numeric_environment(device: str, repeatable: bool = True) -> Json:
     """Builds of the numeric libraries, instruction set, device, threads: digests compare only within one.
 
     ``device`` is "cpu" or "cuda". "repeatable" is in it, and false, where not even such a one gives the same bytes.
@@ -165,7 +167,7 @@ def numeric_environment(device: str, repeatable: bool = True) -> dict[str, Any]:
     import llvmlite.binding as llvm
     import torch
 
-    environment: dict[str, Any] = {name: version(name) for name in ("torch", "numpy", "scipy", "numba", "pyarrow")}
+    environment: Json = {name: version(name) for name in ("torch", "numpy", "scipy", "numba", "pyarrow")}
     environment |= {
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -181,7 +183,7 @@ def numeric_environment(device: str, repeatable: bool = True) -> dict[str, Any]:
     return environment if repeatable else environment | {"repeatable": False}
 
 
-def kind_of_card(number: int) -> dict[str, Any]:
+def kind_of_card(number: int) -> Json:
     """What of a GPU decides the bytes of its results, beside the software: the same for all of one model."""
     import torch
 
@@ -193,7 +195,7 @@ def kind_of_card(number: int) -> dict[str, Any]:
     }
 
 
-def _card() -> dict[str, Any]:
+def _card() -> Json:
     """What decides the bytes of a GPU's results. The first one stands for all that are used (``learning.device``)."""
     import torch
 

@@ -25,7 +25,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 VARIABLE = "LETHE_WARM"
 """Names the socket to whatever a run starts."""
@@ -35,6 +35,14 @@ _OF_A_LIBRARY = {"TORCHINDUCTOR_CACHE_DIR"}
 """What libraries set for themselves when they load: torch does as its first optimiser is made."""
 _PATIENCE = 30.0
 """Seconds for the few bytes of a request, or for a fork."""
+
+
+class _Program(NamedTuple):
+    """What is to run: a module, as by ``python -m``, with arguments, in a folder."""
+
+    module: str
+    arguments: list[str]
+    folder: str
 
 
 class Job:
@@ -64,7 +72,7 @@ def ask(
     path = environment.get(VARIABLE)
     if not path:
         return None
-    request = {"module": module, "arguments": [*arguments], "folder": folder, "environment": _lasting(environment)}
+    request = _Program(module, [*arguments], folder)._asdict() | {"environment": _lasting(environment)}
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.settimeout(_PATIENCE)
@@ -165,21 +173,21 @@ class _Server:
             content, streams, _, _ = socket.recv_fds(connection, 1 << 16, 3)
             while not content.endswith(b"\n") and (more := connection.recv(1 << 16)):
                 content += more
-            request = json.loads(content)
-            if request["environment"] == _lasting(os.environ) and len(streams) == 3:
-                self._start(connection, request, streams)
+            asked = json.loads(content)
+            if asked.pop("environment") == _lasting(os.environ) and len(streams) == 3:
+                self._start(connection, _Program(**asked), streams)
             else:
                 connection.close()
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             connection.close()
         finally:
             for stream in streams:
                 os.close(stream)
 
-    def _start(self, connection: socket.socket, request: dict[str, Any], streams: list[int]) -> None:
+    def _start(self, connection: socket.socket, program: _Program, streams: list[int]) -> None:
         pid = os.fork()
         if pid == 0:
-            self._become(connection, request, streams)
+            self._become(connection, program, streams)
         descriptor = os.pidfd_open(pid)
         self._jobs[descriptor] = (pid, connection)
         self._selector.register(descriptor, selectors.EVENT_READ)
@@ -197,7 +205,7 @@ class _Server:
                 connection.sendall(b"%d\n" % -os.WTERMSIG(status))
         connection.close()
 
-    def _become(self, connection: socket.socket, request: dict[str, Any], streams: list[int]) -> NoReturn:
+    def _become(self, connection: socket.socket, program: _Program, streams: list[int]) -> NoReturn:
         """Be the process that was asked for."""
         code = 1
         try:
@@ -216,23 +224,23 @@ class _Server:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             # It answers for itself, so that it ends well though the warm process may not.
             connection.sendall(b"%d\n" % os.getpid())
-            code = _run(request["module"], request["arguments"], request["folder"])
+            code = _run(program)
         finally:
             with suppress(OSError):
                 connection.sendall(b"%d\n" % code)
             os._exit(code)
 
 
-def _run(module: str, arguments: list[str], folder: str) -> int:
+def _run(program: _Program) -> int:
     """As ``python -m module`` does it; returns the exit code."""
     atexit._clear()
-    os.chdir(folder)
-    sys.path[0], sys.argv = folder, [module, *arguments]
+    os.chdir(program.folder)
+    sys.path[0], sys.argv = program.folder, [program.module, *program.arguments]
     code = 0
     # Of what is imported already, which is what all this is for.
     warnings.filterwarnings("ignore", ".* found in sys.modules", RuntimeWarning)
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        runpy.run_module(program.module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = _code(end.code)
     except BaseException:

@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
 
 from filelock import FileLock
 
@@ -60,8 +59,7 @@ class Memory:
 
 def cache_folder(workspace: Workspace) -> Path:
     """DVC's cache, by default .dvc/cache."""
-    chosen = _configuration(workspace).get("cache", {}).get("dir")
-    return Path(chosen or workspace.root / ".dvc" / "cache")
+    return _Configuration.read(workspace).cache or workspace.root / ".dvc" / "cache"
 
 
 def is_own(workspace: Workspace, folder: Path) -> bool:
@@ -75,8 +73,7 @@ def remotes(workspace: Workspace) -> dict[str, RemoteUrl]:
 
     levels = Config(str(workspace.root / ".dvc"), validate=False)
     own = {name for level in Config.REPO_LEVELS for name in levels.read(level).get("remote", {})}
-    known = _configuration(workspace).get("remote", {})
-    return {name: RemoteUrl(str(section["url"]), name in own) for name, section in known.items() if "url" in section}
+    return {name: RemoteUrl(url, name in own) for name, url in _Configuration.read(workspace).remotes.items()}
 
 
 def known(workspace: Workspace) -> Memory:
@@ -175,14 +172,27 @@ def _outputs(root: Path) -> Iterator[tuple[str, str]]:
     yield from ((str(out["path"]), out["md5"].removesuffix(".dir")) for out in outs if "md5" in out)
 
 
-def _configuration(workspace: Workspace) -> dict[str, Any]:
-    """DVC's configuration: system, user, project and local, one over the other."""
-    from dvc.config import Config, ConfigError
+@dataclass(frozen=True)
+class _Configuration:
+    """What DVC's configuration says of places: of system, user, project and local, one over the other."""
 
-    try:
-        return dict(Config(str(workspace.root / ".dvc")))
-    except ConfigError as error:
-        raise DataError(f"DVC configuration: {str(error).splitlines()[0]}") from None
+    cache: Path | None
+    """The folder, where one is named."""
+    remotes: dict[str, str]
+    """URL by name."""
+
+    @classmethod
+    def read(cls, workspace: Workspace) -> _Configuration:
+        """Raises DataError."""
+        from dvc.config import Config, ConfigError
+
+        try:
+            values = Config(str(workspace.root / ".dvc"))
+        except ConfigError as error:
+            raise DataError(f"DVC configuration: {str(error).splitlines()[0]}") from None
+        folder = values.get("cache", {}).get("dir")
+        urls = {name: section["url"] for name, section in values.get("remote", {}).items() if "url" in section}
+        return cls(Path(folder) if folder else None, urls)
 
 
 def _registered(cache: Path) -> list[Path]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from lethe.config.dataset import LeaveOneOutSplit, NewestSplit, RandomSplit, Split
 from lethe.data.profile import Profile, Ratings, part_sizes
@@ -32,7 +31,7 @@ class FirstFamily:
     """The candidates that a dataset's family begins with, and settings of theirs that its size asks for."""
 
     models: tuple[str, ...]
-    settings: dict[str, dict[str, Any]]
+    settings: dict[str, dict[str, int]]
 
 
 def propose_positive(ratings: Ratings | None) -> str | None:

@@ -75,8 +75,12 @@ class Answer:
     """Requests about the person's other ids, where accounts were merged."""
 
     def to_json(self) -> Json:
-        more = {"is_new": self.is_new, "elsewhere": dict(self.elsewhere), "rows_as_item": self.rows_as_item}
-        return self.request.to_json() | more | {"same_person": [request.to_json() for request in self.same_person]}
+        return self.request.to_json() | {
+            "is_new": self.is_new,
+            "elsewhere": {**self.elsewhere},
+            "rows_as_item": self.rows_as_item,
+            "same_person": [request.to_json() for request in self.same_person],
+        }
 
 
 def submit(

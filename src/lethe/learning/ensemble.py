@@ -17,13 +17,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from safetensors.numpy import save_file
 
 from lethe.core.arrays import map_arrays
-from lethe.core.canonical import canonical_json
+from lethe.core.canonical import Json, canonical_json
 from lethe.errors import ArtifactError
 from lethe.models.parts.fold_in import FOLD_INS, FoldIn, Taken
 from lethe.tables.catalogue import Catalogue
@@ -118,10 +118,41 @@ class Ensemble(ABC):
     def load(folder: Path) -> Ensemble:
         """Read what ``save`` wrote; raises ArtifactError where a file is missing or not of an ensemble."""
         try:
-            description = json.loads((folder / "ensemble.json").read_bytes())
-            return _reader(description["kind"])(folder, description)
+            description = Description.read(folder)
+            return _reader(description.kind)(folder, description)
         except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
             raise ArtifactError(f"ensemble {folder.name[:16]}: not an ensemble ({type(error).__name__})") from None
+
+
+@dataclass(frozen=True)
+class DescribedModel:
+    """A sub-model of a weighted ensemble: which model of ``MODELS`` it is, and its Config."""
+
+    name: str
+    model: str
+    config: Json
+
+
+@dataclass(frozen=True)
+class Description:
+    """ensemble.json."""
+
+    kind: str
+    fold_in: str | None = None
+    members: tuple[DescribedModel, ...] | None = None
+
+    @classmethod
+    def read(cls, folder: Path) -> Description:
+        values = json.loads((folder / "ensemble.json").read_bytes())
+        members = tuple(DescribedModel(**member) for member in values["members"]) if "members" in values else None
+        return cls(values["kind"], values.get("fold_in"), members)
+
+    def write(self, folder: Path) -> None:
+        """Only what is there."""
+        members = None if self.members is None else [vars(member) for member in self.members]
+        values = {"kind": self.kind, "fold_in": self.fold_in, "members": members}
+        there = {name: value for name, value in values.items() if value is not None}
+        (folder / "ensemble.json").write_bytes(canonical_json(there))
 
 
 @dataclass(frozen=True)
@@ -155,24 +186,23 @@ class FactorEnsemble(Ensemble):
 
     def save(self, folder: Path) -> None:
         arrays = {"users": np.ascontiguousarray(self.users), "items": np.ascontiguousarray(self.items)}
-        description: dict[str, str] = {"kind": "factors"}
+        description = Description("factors", None if self.fold_in is None else self.fold_in.kind)
         if self.fold_in is not None:
-            description["fold_in"] = self.fold_in.kind
             arrays |= {f"fold_in.{name}": array for name, array in self.fold_in.arrays().items()}
         write_arrays(folder, self.catalogue, description, arrays)
 
     @classmethod
-    def read(cls, folder: Path, description: dict[str, Any]) -> FactorEnsemble:
-        """What ``save`` wrote; ``description`` is ensemble.json."""
+    def read(cls, folder: Path, description: Description) -> FactorEnsemble:
+        """What ``save`` wrote."""
         arrays = map_arrays(folder / "ensemble.safetensors")
         users, items, fold_in = arrays.pop("users"), arrays.pop("items"), None
-        if "fold_in" in description:
+        if description.fold_in is not None:
             own = {name.removeprefix("fold_in."): array for name, array in arrays.items()}
-            fold_in = FOLD_INS[description["fold_in"]](items, **own)
+            fold_in = FOLD_INS[description.fold_in](items, **own)
         return cls(Catalogue.read(folder), users, items, fold_in)
 
 
-def _reader(kind: str) -> Callable[[Path, dict[str, Any]], Ensemble]:
+def _reader(kind: str) -> Callable[[Path, Description], Ensemble]:
     """What reads an ensemble of a kind. Raises KeyError for none."""
     if kind == "weighted":
         from lethe.learning.weighted import WeightedEnsemble  # Not at the top: it brings torch.
@@ -181,11 +211,9 @@ def _reader(kind: str) -> Callable[[Path, dict[str, Any]], Ensemble]:
     return {"factors": FactorEnsemble.read}[kind]
 
 
-def write_arrays(
-    folder: Path, catalogue: Catalogue, description: dict[str, Any], arrays: dict[str, np.ndarray]
-) -> None:
+def write_arrays(folder: Path, catalogue: Catalogue, description: Description, arrays: dict[str, np.ndarray]) -> None:
     """Write what every ensemble has."""
     folder.mkdir(parents=True, exist_ok=True)
     catalogue.write(folder)
     save_file(arrays, folder / "ensemble.safetensors")
-    (folder / "ensemble.json").write_bytes(canonical_json(description))
+    description.write(folder)

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 
 from lethe.core.arrays import map_arrays
-from lethe.learning.ensemble import NOTHING, Asked, Ensemble, write_arrays
+from lethe.learning.ensemble import NOTHING, Asked, DescribedModel, Description, Ensemble, write_arrays
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Given, Model
 from lethe.models.parts.item_based import ItemBased
@@ -136,12 +135,11 @@ class WeightedEnsemble(Ensemble):
         return total / holders if holders else None
 
     def save(self, folder: Path) -> None:
-        described = [
-            {"name": m.name, "model": MODELS.name_of(type(m.model)), "config": m.model.config.plain()}
-            for m in self.members
-        ]
+        members = tuple(
+            DescribedModel(m.name, MODELS.name_of(type(m.model)), m.model.config.plain()) for m in self.members
+        )
         arrays = {"counts": self.counts, "weights": self.weights}
-        write_arrays(folder, self.catalogue, {"kind": "weighted", "members": described}, arrays)
+        write_arrays(folder, self.catalogue, Description("weighted", members=members), arrays)
         for member in self.members:
             own = folder / "members" / member.name
             own.mkdir(parents=True, exist_ok=True)
@@ -150,15 +148,15 @@ class WeightedEnsemble(Ensemble):
             save_file(state, own / "weights.safetensors")
 
     @classmethod
-    def read(cls, folder: Path, description: dict[str, Any]) -> WeightedEnsemble:
-        """What ``save`` wrote; ``description`` is ensemble.json."""
+    def read(cls, folder: Path, description: Description) -> WeightedEnsemble:
+        """What ``save`` wrote."""
         members = []
-        for entry in description["members"]:
-            own = folder / "members" / entry["name"]
+        for described in description.members or ():
+            own = folder / "members" / described.name
             catalogue = Catalogue.read(own)
-            model = MODELS[entry["model"]](configure(entry["model"], entry["config"]), catalogue.shape)
+            model = MODELS[described.model](configure(described.model, described.config), catalogue.shape)
             state = {name: torch.from_numpy(part) for name, part in map_arrays(own / "weights.safetensors").items()}
             model.load_state_dict(state, assign=True)
-            members.append(SubModel(entry["name"], model.eval(), catalogue))
+            members.append(SubModel(described.name, model.eval(), catalogue))
         arrays = map_arrays(folder / "ensemble.safetensors")
         return cls(Catalogue.read(folder), tuple(members), arrays["counts"], arrays["weights"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lethe.core.spelling import meant
 from lethe.errors import ConfigError
 
 if TYPE_CHECKING:
+    from lethe.core.canonical import Json
     from lethe.models.parts.base import Config, Model
 
 
@@ -130,7 +131,7 @@ def rates(name: str) -> bool:
     return issubclass(MODELS[name], RatingModel)
 
 
-def configure(name: str, values: dict[str, Any], where: str = "models") -> Config:
+def configure(name: str, values: Json, where: str = "models") -> Config:
     """The checked Config of a model by name; raises ConfigError for an unknown model or key."""
     if name not in MODELS:
         raise ConfigError(f"{where}: unknown model {name!r}{meant(name, MODELS)}; known models: {', '.join(MODELS)}")

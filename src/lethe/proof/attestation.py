@@ -45,8 +45,9 @@ def provenance(version: Version) -> Json:
         "code": version.code,
         "requirements.lock": version.lock,
     }
-    byproduct = {"name": "metrics", "digest": {"sha256": digest_json(version.metrics)}, "annotations": version.metrics}
-    predicate = {
+    metrics: Json = {**version.metrics}
+    byproduct: Json = {"name": "metrics", "digest": {"sha256": digest_json(metrics)}, "annotations": metrics}
+    predicate: Json = {
         "buildDefinition": {
             "buildType": BUILD,
             "externalParameters": {"recipe": version.recipe.plain()},
@@ -69,7 +70,7 @@ def result(served: Mapping[str, Version], comparison: Comparison, now: datetime)
     packages = {f"{family}/package": version.digest for family, version in served.items()}
     assert comparison.equal, "a difference is no property"
     whole = packages.keys() <= set(comparison.compared)
-    predicate = {
+    predicate: Json = {
         "verifier": {"id": VERIFIER},
         "timeCreated": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "properties": [REBUILT if whole else SAMPLED],

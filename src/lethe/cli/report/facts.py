@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 
@@ -14,8 +12,8 @@ from lethe.build.decision import Decision, Decisions
 from lethe.build.registry import Registry
 from lethe.build.reports import FamilyReport, read_curve, read_reports
 from lethe.build.version import Version
+from lethe.cli.report.proof import Proof
 from lethe.config.params import Params
-from lethe.core.reports import read_report
 from lethe.core.workspace import Workspace
 from lethe.data.gates.report import Verdict
 from lethe.data.profile import Profile, profile_with
@@ -89,9 +87,7 @@ class Facts:
     trainings: tuple[Trained, ...]
     requests: tuple[ForgetRequest, ...]
     """The newest first."""
-    verify: dict[str, Any] | None
-    audit: dict[str, Any] | None
-    membership: dict[str, Any] | None
+    proof: Proof
 
     @property
     def states(self) -> dict[str, int]:
@@ -118,9 +114,7 @@ def gather(workspace: Workspace, now: datetime | None = None) -> Facts:
         ),
         trainings=tuple(_trained(workspace, report) for report in read_reports(workspace)),
         requests=tuple(requests),
-        verify=_if_there(workspace, "verify"),
-        audit=_if_there(workspace, "audit"),
-        membership=_if_there(workspace, "membership"),
+        proof=Proof.read(workspace),
     )
 
 
@@ -159,10 +153,3 @@ def _family(workspace: Workspace, decisions: Decisions, name: str, version: Vers
 def _trained(workspace: Workspace, report: FamilyReport) -> Trained:
     names = [candidate.name for candidate in report.candidates]
     return Trained(report, {name: read_curve(workspace, report.dataset, report.family, name) for name in names})
-
-
-def _if_there(workspace: Workspace, name: str) -> dict[str, Any] | None:
-    with suppress(FileNotFoundError):
-        report: dict[str, Any] = read_report(workspace, name)
-        return report
-    return None

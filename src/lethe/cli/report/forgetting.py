@@ -1,4 +1,4 @@
-"""The report's sections on forgetting: shards, cost, requests, proof. Requests stand by their numbers alone."""
+"""The report's sections on forgetting: shards, cost, requests. Requests stand by their numbers alone."""
 
 from __future__ import annotations
 
@@ -115,44 +115,3 @@ def _request(request: ForgetRequest, facts: Facts) -> tuple[str, ...]:
         "signed" if result.get("certificate") else "–",
         result.get("verification", "–"),
     )
-
-
-def proof(facts: Facts) -> Iterator[Group]:
-    yield Group("Rebuild", (_verified(facts.verify),))
-    yield Group("Audit", (_audited(facts.audit),))
-    yield Group("Membership attack", (_attacked(facts.membership),))
-
-
-def _verified(found: dict[str, Any] | None) -> Block:
-    if found is None:
-        return Text("Nothing was rebuilt and compared yet.", "lethe verify")
-    text = f"{found['compared']:,} digests of a rebuild were compared with what is served: {found['result']}."
-    if differing := found["differing"]:
-        text += f" Different: {', '.join(differing)}."
-    return Text(text)
-
-
-def _audited(found: dict[str, Any] | None) -> Block:
-    if found is None:
-        return Text("No audit has passed yet.", "lethe audit run")
-    scan, log = found["scan"], found["log"]
-    return Text(
-        f"At {found['at']} all checks passed: {scan['digests']:,} forgotten ids looked for in {scan['stores']} stores, "
-        f"{scan['found']} found; {log['events']:,} events of the ledger and {log['certificates']:,} certificates read."
-    )
-
-
-def _attacked(found: dict[str, Any] | None) -> Block:
-    if found is None:
-        return Text("Nobody has attacked what is served yet.", "lethe audit membership")
-    rows = tuple(
-        (f"{family}, {signal}", *(_area(looks[when].get(signal)) for when in ("before", "after")))
-        for family, looks in found["families"].items()
-        for signal in looks["before"]
-    )
-    caption = f"Area under the attacker's curve over {found['users']:,} users; .5 is chance"
-    return Table(caption, ("family, signal", ">before forgetting", ">after"), rows)
-
-
-def _area(auc: dict[str, float] | None) -> str:
-    return "–" if auc is None else f"{auc['auc']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from lethe.cli.report.blocks import Block, Group, Section, Table, Text, Tiles
 from lethe.cli.report.data import data, gates
 from lethe.cli.report.facts import Facts, Family
-from lethe.cli.report.forgetting import forgetting, proof, requests, shards
+from lethe.cli.report.forgetting import forgetting, requests, shards
+from lethe.cli.report.proof import proof
 from lethe.cli.report.results import candidates, curves
 from lethe.forgetting.ledger.requests import OPEN
 
@@ -50,7 +51,7 @@ def sections(facts: Facts) -> tuple[Section, ...]:
             "proof",
             "Proof",
             "What was last found when everything was rebuilt, searched, or attacked.",
-            tuple(proof(facts)),
+            tuple(proof(facts.proof)),
         ),
     )
 
@@ -60,7 +61,7 @@ def _glance(facts: Facts) -> Block:
     rows, done = sum(profile.rows for profile in built), facts.states.get("completed", 0)
     waiting = len([request for request in facts.requests if request.state in OPEN])
     passed = [one.verdict is not None and one.verdict.fault is None for one in facts.datasets]
-    verified = "not yet" if facts.verify is None else str(facts.verify["result"])
+    verified = "not yet" if facts.proof.verified is None else facts.proof.verified.result
     return Tiles(
         (
             (f"{rows:,}", f"rows in {len(built)} of {len(facts.datasets)} datasets"),

@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lethe.core.canonical import digest_json
+from lethe.core.canonical import Json, digest_json
 from lethe.errors import RequestError
 from lethe.forgetting.ledger import log
 from lethe.forgetting.ledger.database import requests as requests_table
@@ -37,7 +37,7 @@ from lethe.forgetting.ledger.store import Store, rows, update, where
 
 _BEFORE_EXECUTING: tuple[State, ...] = ("received", "accepted", "planned", "failed")
 
-Change = tuple[ForgetRequest, dict[str, Any]]
+Change = tuple[ForgetRequest, Json]
 """A request as it becomes, and what the log says of it."""
 Result = dict[str, Any]
 Ending = Callable[[ForgetRequest], Result | None]
@@ -171,7 +171,7 @@ class Ledger(Store):
             done = [replace(request, lifted=True) for request in mine if request.state == "completed"]
             if not done:
                 raise RequestError(f"user: no request about them was completed in {dataset}")
-            detail = {"lifted": True if since is None else since} | _by(actor)
+            detail: Json = {"lifted": True if since is None else since} | _by(actor)
             self._put(connection, [(request, detail) for request in done])
         return done
 
@@ -216,7 +216,7 @@ class Ledger(Store):
     def _note(
         self,
         id: str,
-        detail: dict[str, Any],
+        detail: Json,
         actor: str,
         change: Callable[[ForgetRequest], ForgetRequest],
         look: Callable[[Sequence[log.Event]], None] = lambda _: None,
@@ -274,7 +274,7 @@ def _check_actor(actor: str, request: ForgetRequest) -> None:
     check_line("actor", actor or None, () if request.user is None else (request.user, *request.items))
 
 
-def _by(actor: str) -> dict[str, str]:
+def _by(actor: str) -> Json:
     return {"actor": actor} if actor else {}
 
 
@@ -291,6 +291,6 @@ def _completed(request: ForgetRequest, result: Result) -> ForgetRequest:
     return _without_subject(replace(request, state="completed", result=result))
 
 
-def _said_of(request: ForgetRequest) -> dict[str, Any]:
+def _said_of(request: ForgetRequest) -> Json:
     """What the log says of a request that is accepted or completed."""
     return {"held": asdict(request.held)} if request.result is None else {"result": digest_json(request.result)}

@@ -6,11 +6,10 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
-from lethe.core.canonical import canonical_json, digest_json
+from lethe.core.canonical import Json, canonical_json, digest_json
 from lethe.errors import ArtifactError
 from lethe.forgetting.ledger.database import events as events_table
 from lethe.forgetting.ledger.requests import ForgetRequest, State
@@ -28,7 +27,7 @@ class Event:
     request: str
     state: State
     at: str
-    detail: dict[str, Any]
+    detail: Json
     prev_hash: str
     hash: str
 
@@ -44,7 +43,7 @@ def read(connection: sa.Connection, id: str | None = None) -> list[Event]:
     return [Event(**{**row, "detail": json.loads(row["detail"])}) for row in rows]
 
 
-def append(connection: sa.Connection, changes: Iterable[tuple[str, State, dict[str, Any]]], now: datetime) -> None:
+def append(connection: sa.Connection, changes: Iterable[tuple[str, State, Json]], now: datetime) -> None:
     """Add changes (request, its state, detail) to the end of the chain. ``detail`` is plain JSON without ids of people:
     the log can never be erased from."""
     query = sa.select(events_table.c.seq, events_table.c.hash).order_by(events_table.c.seq.desc()).limit(1)
@@ -71,7 +70,7 @@ def check(events: Sequence[Event], requests: Iterable[ForgetRequest], heads: Col
             raise ArtifactError(f"ledger: event {place} was changed, or one before it removed")
         previous, last[event.request] = event.hash, event
         if "result" in event.detail:
-            results[event.request] = event.detail["result"]
+            results[event.request] = str(event.detail["result"])
     for request in requests:
         end = last.get(request.id)
         if end is None or _NOW_CALLED.get(end.state, end.state) != request.state:

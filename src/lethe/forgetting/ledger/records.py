@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from lethe.core.canonical import canonical_json
+from lethe.core.canonical import Json, canonical_json
 from lethe.core.keys import subject_digest
 from lethe.forgetting.ledger.requests import OPEN, ForgetRequest, Held
 
@@ -31,7 +31,7 @@ _PLAIN = (
 """What stands in the table as it is."""
 
 
-def to_row(request: ForgetRequest) -> dict[str, Any]:
+def to_row(request: ForgetRequest) -> dict[str, str | bool | None]:
     """The row of a request; its ids are in the column ``subject`` alone."""
     return {
         **{name: getattr(request, name) for name in _PLAIN},
@@ -46,8 +46,8 @@ def to_row(request: ForgetRequest) -> dict[str, Any]:
     }
 
 
-def _ids_of(request: ForgetRequest) -> dict[str, Any]:
-    return {"user": request.user, "items": request.items, "nonce": request.nonce}
+def _ids_of(request: ForgetRequest) -> Json:
+    return {"user": request.user, "items": [*request.items], "nonce": request.nonce}
 
 
 def _text(value: Any) -> str:

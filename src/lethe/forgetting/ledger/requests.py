@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lethe.core.canonical import canonical_json
+from lethe.core.canonical import Json, canonical_json
 from lethe.core.keys import subject_digest
 from lethe.errors import RequestError
 from lethe.tables.ids import among, id_fault, same_id
@@ -197,7 +197,7 @@ class ForgetRequest:
             rows = rows & np.any([same_id(item_ids, item) for item in self.items], axis=0)
         return rows | same_id(item_ids, self.user) if self.also_item else rows
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """All but the ids."""
         plain = ("id", "dataset", "kind", "also_item", "subject_digest", "reason", "state", "ticket", "external_id")
         more = ("on_hold", "failure", "lifted", "result")

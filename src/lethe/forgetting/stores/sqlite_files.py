@@ -6,8 +6,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
+Row = dict[str, int | float | str | bytes | None]
+"""A row, by column."""
 MAGIC = b"SQLite format 3\0"
 _INTERIOR, _LEAVES = (2, 5), (10, 13)
 """Kinds of b-tree pages."""
@@ -26,7 +27,7 @@ def opened(content: bytes, path: Path | None) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def tables(connection: sqlite3.Connection) -> Iterator[tuple[str, str, Iterator[dict[str, Any]]]]:
+def tables(connection: sqlite3.Connection) -> Iterator[tuple[str, str, Iterator[Row]]]:
     """(name, name of the row's number, rows) of every ordinary table of an SQLite database."""
     connection.text_factory = lambda raw: raw.decode("utf-8", errors="replace")
     names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%'")

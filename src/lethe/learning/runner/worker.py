@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lethe.core.canonical import digest_file
+from lethe.core.canonical import Json, digest_file
 from lethe.core.elsewhere import at_work, is_seen, place_on_this_machine
 from lethe.core.environment import numeric_environment, whole_code_digest
 from lethe.core.process import BrokeDown, place_of
@@ -17,7 +17,7 @@ from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import ConfigError, LetheError
 from lethe.learning.device import pick_device, take_place
 
-Standing = dict[str, str | int | bool | None]
+Standing = Json
 """By name what decides the bytes of a result beside its inputs."""
 
 _AGREED: set[str] = set()
