@@ -31,8 +31,8 @@ VARIABLE = "LETHE_WARM"
 """Names the socket to whatever a run starts."""
 _OF_A_PROCESS = {"PWD", "OLDPWD", "SHLVL", "_", "PATH"}
 """What shells, and DVC before it calls one, change from process to process; and what begins with DVC_."""
-_OF_A_LIBRARY = {"TORCHINDUCTOR_CACHE_DIR"}
-"""What libraries set for themselves when they load: torch does as its first optimiser is made."""
+_OF_A_LIBRARY = {"TORCHINDUCTOR_CACHE_DIR", "KMP_DUPLICATE_LIB_OK"}
+"""What libraries set for themselves when they load: torch does as its first optimiser is made, threadpoolctl at once."""
 _PATIENCE = 30.0
 """Seconds for the few bytes of a request, or for a fork."""
 
