@@ -35,6 +35,6 @@ def test_what_proof_last_said_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert "1,234 forgotten ids looked for in 9 stores, 0 found; 7 events of the ledger and 3 certif" in audit.text
     assert isinstance(attack, Table)
     assert attack.rows == (
-        ("plain, knows", "0.750 (0.700 to 0.800)", "0.500 (0.400 to 0.600)"),
         ("plain, items", "0.750 (0.700 to 0.800)", "–"),
+        ("plain, knows", "0.750 (0.700 to 0.800)", "0.500 (0.400 to 0.600)"),
     )
