@@ -48,7 +48,7 @@ def test_every_table_is_found_told_and_can_be_trained_from(
     tiny: Workspace, tmp_path: Path, files: dict[str, str]
 ) -> None:
     new = added(tiny, tmp_path, files)
-    side = new.section["side"]
+    side = new.section.side
     assert (side["links"]["user"], side["links"]["friend"]) == ("user", "follows")
     assert side["behaviours"]["view"]["columns"] == {"user": "user", "item": "item"}
     assert side["behaviours"]["view"]["separator"] == ";"
@@ -81,4 +81,4 @@ def test_a_context_is_a_column_of_the_interactions(tiny: Workspace, tmp_path: Pa
     path = tmp_path / "c.csv"
     path.write_text("user,item,daytime\n" + "".join(f"{u},{i},{'am' if u % 2 else 'pm'}\n" for u, i, *_ in ROWS))
     new = add(tiny, "shop", path, Reading(context=("daytime",)))
-    assert new.section["source"]["columns"] == {"user": "user", "item": "item", "context": ["daytime"]}
+    assert new.section.columns == {"user": "user", "item": "item", "context": ["daytime"]}

@@ -97,7 +97,7 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_query_to_a_database(tiny: Workspace, database: Path) -> None:
     reading = Reading(given={"positive": "all"}, query="SELECT * FROM orders", assume=True)
     new = add(tiny, "shop", "env:SHOP_URL", reading)
-    assert new.section["source"]["columns"] == {
+    assert new.section.columns == {
         "user": "customer",
         "item": "product",
         "rating": "stars",
@@ -160,8 +160,8 @@ def test_what_is_proposed_goes_by_the_data(tiny: Workspace, tmp_path: Path) -> N
     lines = table(tmp_path / "thumbs.csv", rating=lambda r: r % 2).read_text().splitlines()
     (tmp_path / "thumbs.csv").write_text("\n".join([*lines, lines[-1]]) + "\n")
     new = proposed(tiny, tmp_path / "thumbs.csv")
-    assert (new.section["positive"], new.section["duplicates"]) == ("> 0", "latest")
-    assert new.section["split"] == {"by": "newest", "valid": 0.1, "test": 0.1}
+    assert (new.section.positive, new.section.duplicates) == ("> 0", "latest")
+    assert new.section.to_json()["split"] == {"by": "newest", "valid": 0.1, "test": 0.1}
     assert new.profile.repeated == 1
     assert new.profile.likes == sum(row[2] % 2 for row in ROWS)
     assert sum(new.profile.parts.values()) == len(ROWS)
@@ -175,7 +175,7 @@ def test_few_rows_a_user_are_split_by_one_row_each(tiny: Workspace, tmp_path: Pa
     pairs = [(user, (user * 7 + n) % 30, 1_700_000_000 + n) for user in range(60) for n in range(4)]
     (tmp_path / "r.csv").write_text("user,item,timestamp\n" + "".join(f"{u},{i},{t}\n" for u, i, t in pairs))
     new = proposed(tiny, tmp_path / "r.csv")
-    assert new.section["split"]["by"] == "leave-one-out"
+    assert new.section.to_json()["split"]["by"] == "leave-one-out"
     assert new.profile.parts == {"train": 120, "valid": 60, "test": 60}
 
 

@@ -37,7 +37,12 @@ def data_add(
     from lethe.data.add import add
 
     new = add(workspace(), name, path, how, family=family)
-    report = {"dataset": name, "section": new.section, "profile": new.profile.to_json(), "notes": list(new.notes)}
+    report = {
+        "dataset": name,
+        "section": new.section.to_json(),
+        "profile": new.profile.to_json(),
+        "notes": list(new.notes),
+    }
     added = f"params.yaml: added datasets.{name}" + (f" and families.{name}" if family else "")
     lines = [*(f"note: {note}" for note in new.notes), *new.profile.lines()]
     show(report, as_json, [*lines, f"{added}; run lethe train"])

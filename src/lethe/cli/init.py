@@ -6,7 +6,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -60,8 +60,14 @@ def init(
     stood = write_project(root, files_of(new), kept=KEPT)
     lines += [f"first    {', '.join(new.family.models)}: the best on validation is served"]
     lines += [f"{file}: kept as it was" for file in stood]
-    report: dict[str, Any] = {"folder": str(root), "dataset": new.name, "section": new.section, "profile": profile}
-    report |= {"models": list(new.family.models), "notes": list(new.notes)}
+    report = {
+        "folder": str(root),
+        "dataset": new.name,
+        "section": new.section.to_json(),
+        "profile": profile,
+        "models": list(new.family.models),
+        "notes": list(new.notes),
+    }
     show(report, as_json, [*lines, f"{folder}: ready; next: cd {folder} && lethe train && lethe serve"])
 
 
@@ -88,13 +94,13 @@ def _asked(workspace: Workspace, dataset: str, csv: str, how: Reading) -> NewDat
         typer.echo("\n".join([*(f"note: {note}" for note in new.notes), *new.profile.lines()]))
         if typer.confirm("Is that right?", default=True):
             return new
-        columns = dict(new.section["source"]["columns"])
+        columns = new.section.columns
         said = {
             role: typer.prompt(f"Column of the {role} (- for none)", default=columns.get(role, "-")) for role in ROLES
         }
         given = dict(how.given)
         if said["rating"] != "-":
             given["positive"] = typer.prompt(
-                "Ratings that are likes ('>= 4', '> 0', all)", default=new.section.get("positive", "all")
+                "Ratings that are likes ('>= 4', '> 0', all)", default=new.section.positive or "all"
             )
         how = replace(how, columns=said, given=given)

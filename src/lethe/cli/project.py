@@ -9,8 +9,11 @@ from typing import Any
 
 import yaml
 
+from lethe.config.dataset import NewestSplit
 from lethe.config.params import Params
+from lethe.core.canonical import Json
 from lethe.data.add import WHOLE, NewDataset
+from lethe.data.new_section import NewSection
 from lethe.data.profile import Profile
 from lethe.data.proposal import propose_family
 
@@ -30,21 +33,18 @@ def files_of(new: NewDataset) -> dict[str, str]:
 
 def example() -> NewDataset:
     """A project without data: generated ones, until there are others."""
-    section = {
-        "source": {"kind": "synthetic", "users": 200, "items": 100, "interactions_per_user": 20},
-        "split": {"by": "newest", "valid": 0.1, "test": 0.1},
-    }
+    place: Json = {"kind": "synthetic", "users": 200, "items": 100, "interactions_per_user": 20}
+    section = NewSection(place, split=NewestSplit(by="newest"))
     profile = Profile(4_000, 200, 100, 0, None, None, None, 4_000, {})
     return NewDataset("made", section, profile, propose_family(profile), ())
 
 
 def params_of(new: NewDataset) -> str:
     """params.yaml: what this project needs, and no more; every other option has its default."""
-    section = {
-        name: new.section[name] for name in ("source", "side", "split", "duplicates", "positive") if name in new.section
-    }
+    written = new.section.to_json()
+    section = {name: written[name] for name in ("source", "side", "split", "duplicates", "positive") if name in written}
     comments = {
-        "split": _SPLITS[section["split"]["by"]],
+        "split": _SPLITS["ready" if new.section.split is None else new.section.split.by],
         "duplicates": "A pair of user and item that occurs again: the newest row counts.",
         "positive": "Ratings that are likes. Models of preferences learn and are judged by such rows alone.",
     }

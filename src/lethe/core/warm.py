@@ -32,7 +32,7 @@ VARIABLE = "LETHE_WARM"
 _OF_A_PROCESS = {"PWD", "OLDPWD", "SHLVL", "_", "PATH"}
 """What shells, and DVC before it calls one, change from process to process; and what begins with DVC_."""
 _OF_A_LIBRARY = {"TORCHINDUCTOR_CACHE_DIR", "KMP_DUPLICATE_LIB_OK"}
-"""What libraries set for themselves when they load: torch does as its first optimiser is made, threadpoolctl at once."""
+"""What libraries set for themselves when they load: torch with its first optimiser, threadpoolctl at once."""
 _PATIENCE = 30.0
 """Seconds for the few bytes of a request, or for a fork."""
 

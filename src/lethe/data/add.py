@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lethe.config.dataset import Dataset, Split
+from lethe.config.dataset import Dataset
 from lethe.config.edit import edit_params, laid_out
 from lethe.config.params import Params
 from lethe.config.reading import NO_COLUMN, Reading
+from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data import sources
+from lethe.data.new_section import NewSection
 from lethe.data.opening import at_hand, found_in, path_below, source_of
 from lethe.data.profile import Profile, Ratings, profile_of, ratings_of
 from lethe.data.proposal import FirstFamily, propose_family, propose_positive, propose_split
@@ -37,7 +39,7 @@ class NewDataset:
     """A dataset that can be read: its section of params.yaml, what it holds, what to train first."""
 
     name: str
-    section: dict[str, Any]
+    section: NewSection
     profile: Profile
     family: FirstFamily
     notes: tuple[str, ...]
@@ -60,7 +62,7 @@ def add(workspace: Workspace, name: str, path: str | Path, reading: Reading, *, 
     new = read_new(workspace, name, path, reading, params.seed)
 
     def change(document: Any) -> None:
-        document["datasets"][laid_out(name)] = laid_out(new.section)
+        document["datasets"][laid_out(name)] = laid_out(new.section.to_json())
         document["pipeline"]["datasets"].append(laid_out(name))
         if family and name not in params.families:
             _add_family(document, new)
@@ -87,47 +89,48 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
     """
     where = f"datasets.{name}"
     how = {key: value for key, value in reading.given.items() if key not in _OF_DATASET}
-    source = source_of(workspace, str(path), reading.query)
+    place = source_of(workspace, str(path), reading.query)
     # Faults of what was given come before what the file says.
-    Dataset.parse({"source": {**source, **how}}, where)
-    with at_hand(workspace, source) as file:
-        names, told = _columns(file, source, reading, how)
+    Dataset.parse({"source": {**place, **how}}, where)
+    with at_hand(workspace, place) as file:
+        names, told = _columns(file, place, reading, how)
         how |= told.options
-        columns: dict[str, Any] = names | ({"context": list(reading.context)} if reading.context else {})
-        told |= found_in(file, source, columns, how)
-    source |= {"columns": columns, **how, **told.options}
-    section: dict[str, Any] = {"source": source}
-    ready = source["kind"] == "folder"
-    if ready:
-        section["split"] = {"by": "ready"}
+        columns: Json = {**names, **({"context": [*reading.context]} if reading.context else {})}
+        told |= found_in(file, place, columns, how)
+    section = NewSection(place, columns, {**how, **told.options})
     rows = _read(workspace, name, section)
-    section, notes = _settled(section, rows, reading, ready=ready)
+    section, notes = _settled(section, rows, reading)
     if reading.side:
         beside = _find_side(workspace, names, reading.side)
-        section["side"], notes = dict(beside.options), notes + beside.notes
+        section, notes = replace(section, side=dict(beside.options)), notes + beside.notes
         known = Ids.of(rows.user_ids), Ids.of(rows.item_ids)
-        sources.read_side(Dataset.parse(section, where), *known, root=workspace.root, strict=True)
-    if not ready:
-        timed = rows.timestamps is not None and source.get("timestamp_unit") != "position"
-        section["split"] = _plain(propose_split(deduplicate(rows, "latest"), name, seed, timed=timed))
-    profile = profile_of(rows, Dataset.parse(section, where), name, seed)
+        sources.read_side(section.parsed(name), *known, root=workspace.root, strict=True)
+    if not section.is_ready:
+        timed = rows.timestamps is not None and section.options.get("timestamp_unit") != "position"
+        section = replace(section, split=propose_split(deduplicate(rows, "latest"), name, seed, timed=timed))
+    profile = profile_of(rows, section.parsed(name), name, seed)
+    _must_suffice(profile, section, where, assumed=reading.assume)
+    return NewDataset(name, section, profile, propose_family(profile, section.side), told.notes + notes)
+
+
+def _must_suffice(profile: Profile, section: NewSection, where: str, *, assumed: bool) -> None:
+    """Raises DataError where a model could learn nothing, or nothing could judge it."""
     empty = [part for part, count in profile.parts.items() if not count]
-    if empty and not ready and reading.assume:
+    if empty and not section.is_ready and assumed:
         raise DataError(
             f"{where}: {profile.rows} rows are too few, none would be left for"
             f" {' and '.join(empty)}; add more, or give a folder of train, valid and test files"
         )
     if not profile.likes:
         raise DataError(
-            f"column 'rating': no row counts as a like by --positive {section['positive']!r}; give --positive all, or"
+            f"column 'rating': no row counts as a like by --positive {section.positive!r}; give --positive all, or"
             " another threshold"
         )
-    return NewDataset(name, section, profile, propose_family(profile, section.get("side", {})), told.notes + notes)
 
 
 def _find_side(workspace: Workspace, columns: Mapping[str, str], files: Mapping[str, str]) -> Findings:
     """The section ``side``: each table by its file."""
-    side: dict[str, Any] = {}
+    side, behaviours = Json(), Json()
     notes: tuple[str, ...] = ()
     for kind, given in files.items():
         path = Path(given).resolve()
@@ -144,9 +147,8 @@ def _find_side(workspace: Workspace, columns: Mapping[str, str], files: Mapping[
             found = find_features(path, role, columns[role])
         table = {"path": path_below(workspace, path), **found.options}
         if behaviour:
-            side.setdefault(what, {})[behaviour] = table
-        else:
-            side[what] = table
+            behaviours[behaviour] = table
+        side[what] = behaviours if behaviour else table
         notes += found.notes
     return Findings(side, notes)
 
@@ -181,24 +183,16 @@ def _unread(file: Path, named: Mapping[str, str], reading: Reading, how: Mapping
             yield f"{file.name}: column {column!r} is not read; {option} reads it as the {role}"
 
 
-def _plain(split: Split) -> dict[str, Any]:
-    """What is to be written of it: only what may be wanted otherwise."""
-    return {"by": split.by} | split.model_dump(mode="json", exclude_none=True)
-
-
-def _read(workspace: Workspace, name: str, section: Mapping[str, Any]) -> Interactions:
-    config = Dataset.parse(section, f"datasets.{name}")
-    read = sources.read(config.source, root=workspace.root, copy=workspace.source_copy(name))
+def _read(workspace: Workspace, name: str, section: NewSection) -> Interactions:
+    read = sources.read(section.parsed(name).source, root=workspace.root, copy=workspace.source_copy(name))
     return Interactions.concatenate(*read.values()) if isinstance(read, dict) else read
 
 
-def _settled(
-    section: dict[str, Any], rows: Interactions, reading: Reading, *, ready: bool
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _settled(section: NewSection, rows: Interactions, reading: Reading) -> tuple[NewSection, tuple[str, ...]]:
     """The section with what repeated pairs and ratings mean, as given, or as proposed; and what was assumed."""
     notes: list[str] = []
-    duplicates = reading.given.get("duplicates", "latest" if ready else None)
-    if not ready and (repeated := count_repeated(rows)) and duplicates != "latest":
+    duplicates = reading.given.get("duplicates", "latest" if section.is_ready else None)
+    if not section.is_ready and (repeated := count_repeated(rows)) and duplicates != "latest":
         if duplicates or not reading.assume:
             raise DataError(
                 f"columns 'user', 'item': {repeated} of {len(rows)} rows repeat a pair; give --duplicates latest to"
@@ -213,12 +207,9 @@ def _settled(
             notes += [f"ratings {positive} count as likes; --positive says otherwise"] if positive else []
         else:
             notes += _unsaid(ratings, len(rows))
-    section = dict(section)
-    if duplicates is not None:
-        section["duplicates"] = duplicates
-    if positive not in (None, ALL) or (positive == ALL and _has_dislikes(rows)):
-        section["positive"] = positive
-    return section, tuple(notes)
+    if positive == ALL and not _has_dislikes(rows):
+        positive = None
+    return replace(section, duplicates=duplicates, positive=positive), tuple(notes)
 
 
 def _has_dislikes(rows: Interactions) -> bool:

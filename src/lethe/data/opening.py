@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from lethe.config.source import SqlSource
 from lethe.config.table import TableFormat
+from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.sources import sql
 from lethe.data.sources.files import parquet_files
@@ -49,7 +50,7 @@ def at_hand(workspace: Workspace, source: Mapping[str, Any]) -> Iterator[Path]:
         yield workspace.root / source["path"]
 
 
-def source_of(workspace: Workspace, path: str, query: str | None) -> dict[str, Any]:
+def source_of(workspace: Workspace, path: str, query: str | None) -> Json:
     """Kind and place of the source: one table, a folder of ready parts, a URL, a database."""
     if query is not None:
         if not path.startswith("env:"):
@@ -70,7 +71,7 @@ def source_of(workspace: Workspace, path: str, query: str | None) -> dict[str, A
         raise ConfigError(f"path: {path} does not exist")
     if not resolved.is_file() and not resolved.is_dir():
         raise ConfigError(f"path: {path} is no file and no folder; save what it gives as a file")
-    common = {"path": path_below(workspace, resolved)}
+    common: Json = {"path": path_below(workspace, resolved)}
     if resolved.is_file():
         return {"kind": "table", **common}
     parts = {part: _part(resolved, part) for part in ("train", "valid", "test")}
