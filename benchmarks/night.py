@@ -129,6 +129,24 @@ class Night:
         must(self.deployed() == served, "what is served stays")
         return {"alert": alert["text"]}
 
+    def a_machine_goes(self) -> Step:
+        """The worker and its run are killed, with no word to the server: the next run has to wait until that knows."""
+        served = self.deployed()
+        gone = self.begun("nightly")
+        wait_for(lambda: bool(self._tasks_of(gone["id"])), "the run is at work")
+        self.place.kill("scheduled")
+        self.place.start("scheduled")
+        began = time.perf_counter()
+        self.run("nightly")
+        waited = round(time.perf_counter() - began)
+        crashed = lambda: self.place.asked(f"flow_runs/{gone['id']}")["state_type"] == "CRASHED"  # noqa: E731
+        wait_for(crashed, "the server knows that the run is gone")
+        alerts = (call.json for call in iter(self.place.receiver.called, None))
+        alert = next(told for told in alerts if told["run"] == gone["name"])
+        must(alert["state"] == "Crashed", "somebody is told of it")
+        must(self.deployed().families == served.families, "nothing new to serve")
+        return {"the next one was over after": waited, "alert": alert["text"]}
+
     def night(self) -> Step:
         """What came is trained on, promoted and deployed, while customers ask both replicas."""
         before = self.deployed()
@@ -188,10 +206,7 @@ class Night:
 
     def run(self, name: str, must_be: str = "COMPLETED", **more: Any) -> dict[str, Any]:
         """A run of a deployment, by the worker, as it is when its time has come; waits for its end."""
-        deployment = self.place.asked(f"deployments/name/{name}/{name}")
-        begun = self.place.asked(f"deployments/{deployment['id']}/create_flow_run", more)
-        self.runs.append(begun["id"])
-        ended: dict[str, Any] = begun
+        ended = begun = self.begun(name, **more)
 
         def is_over() -> bool:
             nonlocal ended
@@ -202,6 +217,18 @@ class Night:
         if ended["state_type"] != must_be:
             raise Wrong(f"{name}: {ended['state_type']}, must be {must_be}: {ended['state']['message']}")
         return ended
+
+    def begun(self, name: str, **more: Any) -> dict[str, Any]:
+        """A run of a deployment, whose time has come."""
+        deployment = self.place.asked(f"deployments/name/{name}/{name}")
+        begun: dict[str, Any] = self.place.asked(f"deployments/{deployment['id']}/create_flow_run", more)
+        self.runs.append(begun["id"])
+        return begun
+
+    def _tasks_of(self, run: str) -> list[dict[str, Any]]:
+        """Tasks and flows that a run has begun."""
+        tasks: list[dict[str, Any]] = self.place.asked("task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+        return tasks
 
     def place_serves(self) -> None:
         """Until both replicas serve what is deployed."""
@@ -228,7 +255,7 @@ class Night:
     def kept_runs(self) -> int:
         """How many of our runs Prefect's server still has, with their end."""
         runs = [self.place.asked(f"flow_runs/{id}")["state_type"] for id in self.runs]
-        return sum(state in ("COMPLETED", "FAILED") for state in runs)
+        return sum(state in ("COMPLETED", "FAILED", "CRASHED") for state in runs)
 
 
 def bucket(place: Place) -> Any:
@@ -274,6 +301,7 @@ def story(night: Night, whole: bool) -> list[Step]:
     night.step("somebody is forgotten", night.forget)
     if whole:
         night.step("every process is killed at once and started again", night.everything_restarts)
+        night.step("the worker is killed in the middle of a run, and somebody is told", night.a_machine_goes)
         night.step("a new epoch begins", night.epoch)
         night.step("due dates are looked at, and all is audited", night.audit)
     must(night.kept_runs() == len(night.runs), "Prefect's server has every run and how it ended")

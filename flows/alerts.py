@@ -1,4 +1,8 @@
-"""Who is told when nobody looks: automations of the Prefect server that call a webhook.
+"""Who is told when nobody looks, and what is done: automations of the Prefect server.
+
+A run whose machine went away says nothing any more, and for the server it would run for ever, in the place of the
+next. Once it has not been heard of for a while (``GONE_AFTER``) it counts as crashed, which gives its place free. Of
+that, and of what else must be known, a webhook is called.
 
 LETHE_WEBHOOK_URL    where to; it may hold a secret, so the server keeps it in a block and nothing shows it
 LETHE_WEBHOOK_TOKEN  if it wants one: sent as Authorization: Bearer TOKEN
@@ -13,9 +17,10 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from prefect.automations import AutomationCore, CallWebhook, EventTrigger, Posture
+from prefect.automations import AutomationCore, CallWebhook, ChangeFlowRunState, EventTrigger, Posture
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
 
 from flows.watch import DUE, LEDGER
 from lethe.errors import ConfigError
@@ -23,6 +28,10 @@ from lethe.errors import ConfigError
 BLOCK = "lethe-alerts"
 FAILED = "Lethe: a run failed"
 NEAR = "Lethe: a due date is near"
+GONE = "Lethe: a run is gone"
+GONE_AFTER = timedelta(minutes=10)
+"""Silence after which a run is gone; each tells of itself once a minute (PREFECT_FLOWS_HEARTBEAT_FREQUENCY)."""
+_HEARTBEAT = "prefect.flow-run.heartbeat"
 _ENDED_BADLY = {f"prefect.flow-run.{state}" for state in ("Failed", "Crashed", "TimedOut")}
 _RUN_FAILED = """{
  "text": {{ (flow_run.name ~ ": " ~ flow_run.state.name) | tojson }},
@@ -43,8 +52,9 @@ _DUE_NEAR = """{
 def install() -> bool:
     """Put the automations onto the server, in place of those of before; whether there is a webhook to call.
 
-    Without LETHE_WEBHOOK_URL those of before stay. Raises ConfigError.
+    Without LETHE_WEBHOOK_URL those of before that call one stay. Raises ConfigError.
     """
+    _put(_gone())
     url, token = os.environ.get("LETHE_WEBHOOK_URL", ""), os.environ.get("LETHE_WEBHOOK_TOKEN", "")
     if not url:
         return False
@@ -77,6 +87,26 @@ def _automations(webhook: UUID) -> list[AutomationCore]:
             actions=[CallWebhook(block_document_id=webhook, payload=_DUE_NEAR)],
         ),
     ]
+
+
+def _gone() -> AutomationCore:
+    runs = {"prefect.resource.id": "prefect.flow-run.*"}
+    said = f"not heard of for {GONE_AFTER.total_seconds() / 60:g} minutes: its machine or worker went away"
+    return AutomationCore(
+        name=GONE,
+        description="A run that is not heard of any more counts as crashed, so that the next one can begin.",
+        trigger=EventTrigger(
+            # Whatever it says next, a heartbeat or how it ended, says that it was there.
+            after={_HEARTBEAT},
+            expect={"prefect.flow-run.*"},
+            match=runs,
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=GONE_AFTER,
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=said)],
+    )
 
 
 def _each(expect: set[str], **which: Any) -> EventTrigger:

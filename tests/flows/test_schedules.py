@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import Empty
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -100,6 +101,7 @@ def test_nothing_has_to_be_there_before_and_twice_is_once(api: str) -> None:
     assert sorted(one["name"] for one in kept(api, "automations")) == [
         "Lethe: a due date is near",
         "Lethe: a run failed",
+        "Lethe: a run is gone",
     ]
     blocks = kept(api, "block_documents")
     assert SECRET not in json.dumps(blocks)
@@ -127,6 +129,38 @@ def test_whoever_waits_is_told_of_a_scheduled_run_that_failed(api: str, receiver
         "state": "Failed",
     }
     assert (headers["Content-Type"], headers["Authorization"]) == ("application/json", f"Bearer {SECRET}")
+
+
+def test_a_run_that_is_not_heard_of_any_more_gives_its_place_free(
+    api: str, workspace: Workspace, receiver: Receiver
+) -> None:
+    """As where the machine of a worker goes away: the server hears a last heartbeat."""
+    soon = "from datetime import timedelta; from flows import alerts; alerts.GONE_AFTER = timedelta(seconds=10)"
+    run(workspace, api, "-c", f"{soon}; alerts.install()")
+    (audit,) = (one for one in kept(api, "deployments") if one["name"] == "audit")
+
+    def asked(path: str, body: Any) -> Any:
+        return httpx.post(f"{api}/{path}", json=body, trust_env=False).raise_for_status().json()
+
+    def begin() -> tuple[str, str]:
+        """A further run, and what the server lets it be."""
+        id = asked(f"deployments/{audit['id']}/create_flow_run", {})["id"]
+        return id, asked(f"flow_runs/{id}/set_state", {"state": {"type": "PENDING"}})["state"]["name"]
+
+    gone, state = begin()
+    assert state == "Pending"
+    asked(f"flow_runs/{gone}/set_state", {"state": {"type": "RUNNING"}})
+    assert begin()[1] == "AwaitingConcurrencySlot", "one run at a time"
+    heartbeat = {
+        "occurred": datetime.now(UTC).isoformat(),
+        "event": "prefect.flow-run.heartbeat",
+        "resource": {"prefect.resource.id": f"prefect.flow-run.{gone}"},
+        "id": str(uuid4()),
+    }
+    httpx.post(f"{api}/events", json=[heartbeat], trust_env=False).raise_for_status()
+    call = receiver.called(timeout=60)
+    assert (call.json["alert"], call.json["flow"], call.json["state"]) == ("run-failed", "audit", "Crashed")
+    assert begin()[1] == "Pending", "the next one can begin"
 
 
 def test_whoever_waits_is_told_of_a_due_date_that_is_near(api: str, workspace: Workspace, receiver: Receiver) -> None:

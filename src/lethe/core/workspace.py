@@ -186,6 +186,8 @@ class Workspace:
             "PREFECT_LOGGING_TO_API_ENABLED": "true",
             "PREFECT_LOGGING_LOGGERS_PREFECT_FLOW_RUNS_LEVEL": "INFO",
             "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "INFO",
+            # Of a run that is not heard of for some minutes its server knows that it is gone (flows/alerts.py).
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60",
             "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
             "BENTOML_HOME": str(self.bentoml_home),
