@@ -15,8 +15,8 @@ from lethe.tables.drift import Drift
 
 
 @task(name="repro", outside=True)
-def reproduce() -> None:
-    repro(Workspace.find())
+def reproduce(datasets: list[str] | None) -> None:
+    repro(Workspace.find(), datasets)
 
 
 @task(name="validate")
@@ -26,13 +26,15 @@ def validate(datasets: list[str]) -> None:
 
 @flow(name="data")
 @alone
-def data() -> None:
-    """``dvc repro``, then the gates of every dataset that changed; a failed gate stops the flow."""
+def data(touched: list[str] | None = None) -> None:
+    """``dvc repro``, then the gates of every dataset that changed; a failed gate stops the flow. With ``touched``: of
+    these datasets alone, so that nothing about another one holds up a request to forget."""
     workspace = Workspace.find()
     check_list(workspace)
-    datasets = list(Params.read(workspace.params).pipeline.datasets)
+    known = Params.read(workspace.params).pipeline.datasets
+    datasets = [name for name in known if touched is None or name in touched]
     say(f"data: stages of {', '.join(datasets)}")
-    reproduce()
+    reproduce(touched)
     validate(datasets)
     _show(read_drift(workspace, datasets))
     for dataset in datasets:

@@ -80,16 +80,16 @@ def training(datasets: list[str] | None = None) -> list[Decision]:
     params = Params.read(workspace.params)
     planned = jobs(workspace, params, datasets)
     with runner(workspace, params) as place:
-        decisions = _trained(planned, datasets is not None, place)
+        decisions = _trained(planned, datasets, place)
     for decision in decisions:
         say(decision)
     table("promotions", [decision.plain() for decision in decisions], "What the training came to in each family")
     return decisions
 
 
-def _trained(planned: list[Job], rebuilt: bool, place: Runner) -> list[Decision]:
-    reader = Reader()
-    data()
+def _trained(planned: list[Job], datasets: list[str] | None, place: Runner) -> list[Decision]:
+    reader, rebuilt = Reader(), datasets is not None
+    data(datasets)
     if not rebuilt:
         likes(planned)
     trained = _train(planned, reader, place)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,6 +64,39 @@ def test_the_stages_read_no_option_of_a_dataset_that_may_be_left_out() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
     named = {name for stage in stages for name in stage.get("params", ())}
     assert named == {"seed", "datasets.${item.dataset}", "shardings.${item.sharding}"}
+
+
+def test_stages_of_some_datasets_run_and_those_of_others_need_none(project: Workspace) -> None:
+    command = f"{sys.executable} -c \"import shutil; shutil.copy('$', 'data/${{item.dataset}}/#')\""
+    matrix, rows, own = {"dataset": ["a", "b"]}, "data/${item.dataset}/rows", "data/${item.dataset}/own"
+    stages = {
+        "source": {
+            "cmd": command.replace("$'", "source.txt'").replace("#", "rows"),
+            "deps": ["source.txt"],
+            "outs": [rows],
+        },
+        "theirs": {"cmd": command.replace("$'", f"{rows}'").replace("#", "own"), "deps": [rows], "outs": [own]},
+    }
+    stages = {name: {"matrix": matrix, **stage} for name, stage in stages.items()}
+    (project.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    shutil.copyfile(ROOT / "params.yaml", project.params)
+    params = yaml.safe_load(project.params.read_text())
+    params["datasets"] = dict.fromkeys("ab", params["datasets"]["made"])
+    params["pipeline"]["datasets"] = ["a", "b"]
+    params["families"] = {}
+    project.params.write_text(yaml.safe_dump(params))
+    for name in "ab":
+        (project.root / "data" / name).mkdir(parents=True)
+
+    def ran(*datasets: str) -> list[str]:
+        return re.findall("Running stage '(.+)'", repro(project, datasets or None))
+
+    assert ran() == ["source@a", "source@b", "theirs@a", "theirs@b"]
+    (project.root / "source.txt").write_text("b")
+    assert ran("a") == ["source@a", "theirs@a"]
+    assert "theirs@a" not in dvc(project, "status")
+    (project.root / "source.txt").write_text("c")
+    assert ran("a", "gone") == ["source@a", "source@b", "theirs@a", "theirs@b"], "as for a dataset nobody knows"
 
 
 # --- what an interrupt leaves ------------------------------------------------------------------------------------

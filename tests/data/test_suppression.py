@@ -106,6 +106,15 @@ def test_other_datasets_and_the_empty_list_touch_nothing(tmp_path: Path) -> None
     assert len(there.drop(ROWS.take(np.zeros(6, dtype=bool)), "other")) == 0
 
 
+def test_what_is_about_one_dataset_has_a_digest_of_its_own(tmp_path: Path) -> None:
+    before = listing(tmp_path, Suppressed.user("tiny", 1), Suppressed.user("tiny", 2))
+    after = listing(tmp_path, Suppressed.user("other", 1))
+    assert after.digest_of("tiny") == before.digest_of("tiny")
+    assert after.digest_of("other") != before.digest_of("other")
+    assert after.lift("tiny", 2, since=5).digest_of("tiny") != after.digest_of("tiny"), "but the same users are named"
+    assert SuppressionList(tmp_path / "nowhere").digest_of("tiny") == before.digest_of("nothing")
+
+
 def test_text_and_integer_ids_of_the_same_digits_are_one_subject(tmp_path: Path) -> None:
     text = Interactions.of(ROWS.user_ids.astype(str).astype(object), ROWS.item_ids, timestamps=ROWS.timestamps)
     there = listing(tmp_path, Suppressed.user("tiny", "1"))

@@ -73,9 +73,9 @@ def factors(fold_in: str) -> FactorEnsemble:
     return FactorEnsemble(bare.catalogue, bare.users, bare.items, kinds[fold_in])
 
 
-def of_models() -> Ensemble:
+def of_models(name: str = "item-knn", **config: int) -> Ensemble:
     catalogue = Catalogue.of(ROWS)
-    model = MODELS["item-knn"](configure("item-knn", {}), catalogue.shape)
+    model = MODELS[name](configure(name, config), catalogue.shape)
     train(model, catalogue.encode(ROWS), Stream(1))
     return mean.fit([SubModel("00", model.eval(), catalogue)], ROWS, mean.Config(), Stream(1))[0]
 
@@ -135,6 +135,14 @@ def test_a_worker_of_models_loads_torch_and_says_for_which_family(tmp_path: Path
     assert said == here(folders)
     engines = {family: part["engine"] for family, part in json.loads(said)[0]["families"].items()}
     assert engines == {"models": "torch", "square": "numpy"}
+
+
+def test_a_worker_of_a_model_by_gradients_loads_nothing_that_only_training_needs(tmp_path: Path) -> None:
+    folders = packages(tmp_path, {"features": ("ensfm", of_models("ensfm", epochs=1))})
+    said, loaded = worker(folders)
+    assert "torch" in loaded
+    assert not {"numba", "llvmlite", "pandas"} & loaded
+    assert said == here(folders)
 
 
 def test_a_package_of_an_older_lethe_is_described_by_the_class_of_its_model(tmp_path: Path) -> None:

@@ -231,5 +231,7 @@ def _installed(*names: str) -> str:
 @cache
 def packages_digest() -> str:
     """SHA-256 of the names and versions of all installed packages, a line each, sorted."""
-    lines = sorted({f"{one.metadata['Name'].lower()}=={one.version}\n" for one in distributions()})
+    # Each property reads and parses the whole file of the package.
+    there = (one.metadata for one in distributions())
+    lines = sorted({f"{about['Name'].lower()}=={about['Version']}\n" for about in there})
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -57,7 +57,7 @@ class Workspace:
 
     @property
     def suppression(self) -> Path:
-        """Keyed digests of what must not come back; `ingest` depends on its folder."""
+        """Keyed digests of what must not come back."""
         return self.root / "suppression" / "list.csv"
 
     @property
@@ -71,6 +71,10 @@ class Workspace:
 
     def source_digest(self, dataset: str) -> Path:
         return self.root / "data" / dataset / "source.json"
+
+    def suppression_digest(self, dataset: str) -> Path:
+        """What of the suppression list is about a dataset, as a digest: its ingest depends on that."""
+        return self.root / "data" / dataset / "suppression.json"
 
     def suppressed_rows(self, dataset: str) -> Path:
         """How many rows of the source the suppression list kept out at the last ingest."""

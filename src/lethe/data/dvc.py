@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import psutil  # type: ignore[import-untyped]
 import yaml
 from filelock import FileLock
 
+from lethe.config.params import Params
+from lethe.config.section import read_yaml
 from lethe.core import logs
 from lethe.core.process import run_module
 from lethe.core.workspace import Workspace
@@ -27,8 +30,12 @@ def dvc(workspace: Workspace, *arguments: str) -> str:
         return run_module(workspace, "dvc", *arguments)
 
 
-def repro(workspace: Workspace) -> str:
-    """Bring every data stage up to date; what an interrupted run left goes first."""
+def repro(workspace: Workspace, datasets: Sequence[str] | None = None) -> str:
+    """Bring every data stage up to date, or those of some datasets and what hangs together with them; what an
+    interrupted run left goes first.
+
+    DVC writes all of dvc.lock again after each stage, so a stage that need not run is worth more than it takes itself.
+    """
     workspace.state.mkdir(parents=True, exist_ok=True)
     with FileLock(workspace.state / "dvc.lock"):
         _mend(workspace)
@@ -37,9 +44,19 @@ def repro(workspace: Workspace) -> str:
         logs.say(f"removed {left} files and folders that an interrupted run had left")
     # Before and after: what is replaced now has to be known when it is to go.
     remember(workspace)
-    said = dvc(workspace, "repro")
+    said = dvc(workspace, "repro", *_pipelines(workspace, datasets or ()))
     remember(workspace)
     return said
+
+
+def _pipelines(workspace: Workspace, datasets: Sequence[str]) -> list[str]:
+    """What tells ``dvc repro`` of these datasets alone; nothing where one of them, or dvc.yaml, isn't as we know it."""
+    stages = read_yaml(workspace.root / "dvc.yaml").get("stages", {})
+    if not datasets or "matrix" not in stages.get("source", {}):
+        return []
+    known = Params.read(workspace.params).pipeline.datasets
+    # A whole pipeline, because a project may have stages of its own that hang on ours.
+    return ["--pipeline", *(f"source@{name}" for name in datasets)] if {*datasets} <= {*known} else []
 
 
 def _mend(workspace: Workspace) -> None:

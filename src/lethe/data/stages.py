@@ -28,6 +28,7 @@ from lethe.data.partition.guarantee import frozen
 from lethe.data.partition.leaving import Leaving, leaving_of
 from lethe.data.sources import files
 from lethe.data.split import PARTS, split
+from lethe.data.suppression import SuppressionList
 from lethe.learning.runner.calling import HERE, Runner
 from lethe.tables.blocks import EVERYBODY, Stretch, held, rows_of, side_by_side, stretches
 from lethe.tables.catalogue import Catalogue
@@ -43,7 +44,7 @@ SHARDS_A_CALL = 4
 
 
 def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
-    """What the source holds now, and which code reads it: a change of either re-runs the stages below."""
+    """What the source holds now, which code reads it, and what of it is suppressed: a change re-runs what is below."""
     config = params.datasets[dataset].source
     found = sources.digest(config, root=workspace.source_root, copy=workspace.source_copy(dataset))
     found |= sources.side.digests(params.datasets[dataset].side, root=workspace.source_root)
@@ -52,6 +53,9 @@ def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:
             found[f"placement of {name}"] = files.digest(workspace.source_root / layout.placement.path)
     found["code"] = stages_code()
     write_whole(workspace.source_digest(dataset), readable_json(found))
+    # Of this dataset's lines alone: who is forgotten in one dataset makes no other one anew.
+    listed = SuppressionList.read(workspace.suppression).digest_of(dataset)
+    write_whole(workspace.suppression_digest(dataset), readable_json({"digest": listed}))
 
 
 def stages_code() -> str:

@@ -16,6 +16,7 @@ from typing import Literal, Self, cast, get_args
 
 import numpy as np
 
+from lethe.core.canonical import digest_json
 from lethe.core.files import locked, write_whole
 from lethe.core.keys import fingerprint, must_fit, row_digest, subject_digest, subject_digests
 from lethe.errors import DataError
@@ -111,6 +112,10 @@ class SuppressionList:
             return kept if since is None else [*kept, Suppressed.user(dataset, user_id, since)]
 
         return self._changed(lifted)
+
+    def digest_of(self, dataset: str) -> str:
+        """SHA-256 of the lines about a dataset, whatever else is on the list."""
+        return digest_json([entry.line for entry in sorted(self.entries, key=_key) if entry.dataset == dataset])
 
     def __contains__(self, entry: Suppressed) -> bool:
         """Whether there is a line about the same, lifted since some time or not."""

@@ -15,7 +15,6 @@ from lethe.core.arrays import map_arrays
 from lethe.learning.ensemble import NOTHING, Asked, DescribedModel, Description, Ensemble, write_arrays
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Given, Model
-from lethe.models.parts.item_based import ItemBased
 from lethe.tables.catalogue import Catalogue
 
 
@@ -56,8 +55,9 @@ class SubModel:
 
     def shares(self, own: np.ndarray, item: int) -> np.ndarray | None:
         """``Ensemble.shares`` in its own dense items."""
-        if isinstance(self.model, ItemBased):
-            return self.model.weights_to(torch.from_numpy(own), item).numpy()
+        weights = self.model.weights_to(torch.from_numpy(own), item)
+        if weights is not None:
+            return weights.numpy()
         fold_in = self.model.fold_in()
         return None if fold_in is None else fold_in.shares(own, None, item)
 

@@ -18,10 +18,9 @@ entries that cross the sides, is integrated out exactly; initial values are norm
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -35,6 +34,9 @@ from lethe.models.parts.fold_in import FoldIn
 from lethe.models.parts.placed import ragged_places
 from lethe.models.solvers.pull import bag
 from lethe.tables.matrix import InteractionMatrix, Shape
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 
 class Batch(NamedTuple):
@@ -157,6 +159,8 @@ class ENSFM(base.Model):
 
 def _bound_rows(data: InteractionMatrix, users: sp.csr_array) -> tuple[InteractionMatrix, sp.csr_array]:
     """Every user in every combination of contexts they occur in: (rows x items, the features of each row)."""
+    import scipy.sparse as sp  # Not at the top: who only scores needs none.
+
     if data.contexts is None:
         return data, users
     keys, rows = np.unique(np.column_stack([data.users, data.contexts]), axis=0, return_inverse=True)

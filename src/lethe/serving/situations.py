@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from lethe.tables.catalogue import Catalogue
-from lethe.tables.columns import read_parquet, to_arrow, write_parquet
+from lethe.tables.columns import from_arrow, read_parquet, to_arrow, write_parquet
 from lethe.tables.interactions import Interactions
 
 FILE = "contexts.parquet"
@@ -52,7 +52,7 @@ def read_situations(folder: Path) -> Situations:
     try:
         table = read_parquet(path)
         fields, values = table["field"].to_pylist(), table["value"].to_pylist()
-        items, counts = table["item"].to_numpy(), table["count"].to_numpy()
+        items, counts = from_arrow(table["item"]), from_arrow(table["count"])
     except (KeyError, pa.ArrowException):
         raise ValueError(f"{FILE}: is no table of contexts") from None
     # Rows of one context stand together.

@@ -202,6 +202,11 @@ class Model(nn.Module):
         factors = self.factors()
         return None if factors is None else default_fold_in(factors[1].detach().cpu().numpy())
 
+    def weights_to(self, items: Tensor, item: int) -> Tensor | None:
+        """How much each of the items [n] of a person adds to the score of one -> [n]; None where a score is no such
+        sum."""
+        return None
+
     def factors(self) -> tuple[Tensor, Tensor] | None:
         """(users [num_users, d], items [num_items, d]) whose dot product is the score, or None if it has no such."""
         return None

@@ -9,11 +9,9 @@ Both follow from the sums [Σ x e ; Σ w x ; Σ (x e)²], which add up over part
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numba
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -21,6 +19,9 @@ from torch.autograd.function import once_differentiable
 from lethe.models.solvers.pull import bag as sum_rows
 from lethe.models.solvers.pull import form
 from lethe.tables.matrix import FeatureMatrix
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 
 class Bag(NamedTuple):
@@ -73,76 +74,30 @@ class _Tower(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, table: Tensor, h: Tensor, *bag: Tensor) -> Tensor:
+        # Not at the top: it brings numba, and who only scores needs none.
+        from lethe.models.parts.feature_tower_compiled import forward
+
         out = torch.empty((len(bag[0]) - 1, table.shape[1]), dtype=table.dtype)
-        _forward(*(part.detach().contiguous().numpy() for part in (table, h, *bag)), out.numpy())
+        forward(*(part.detach().contiguous().numpy() for part in (table, h, *bag)), out.numpy())
         context.save_for_backward(table, h, *bag, out)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        from lethe.models.parts.feature_tower_compiled import backward
+
         table, h, *bag, out = context.saved_tensors
         table_grad, h_grad = torch.zeros_like(table), torch.zeros_like(h)
         arrays = [part.detach().contiguous().numpy() for part in (table, h, *bag, out, grad)]
-        _backward(*arrays, table_grad.numpy(), h_grad.numpy())
+        backward(*arrays, table_grad.numpy(), h_grad.numpy())
         return table_grad, h_grad, None, None, None
-
-
-_FAST = {"reassoc", "contract", "nsz"}
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def _forward(
-    table: np.ndarray, h: np.ndarray, indptr: np.ndarray, columns: np.ndarray, weights: np.ndarray, out: np.ndarray
-) -> None:
-    d = len(h)
-    squares = np.empty(d, table.dtype)
-    for b in range(out.shape[0]):
-        row = out[b]
-        row[:] = 0
-        squares[:] = 0
-        for k in range(indptr[b], indptr[b + 1]):
-            feature, x = table[columns[k]], weights[k]
-            for i in range(d):
-                value = x * feature[i]
-                row[i] += value
-                squares[i] += value * value
-            row[d] += x * feature[d]
-        own = table.dtype.type(0)
-        for i in range(d):
-            own += h[i] * (row[i] * row[i] - squares[i])
-        row[d] += table.dtype.type(0.5) * own
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def _backward(
-    table: np.ndarray,
-    h: np.ndarray,
-    indptr: np.ndarray,
-    columns: np.ndarray,
-    weights: np.ndarray,
-    out: np.ndarray,
-    grad: np.ndarray,
-    table_grad: np.ndarray,
-    h_grad: np.ndarray,
-) -> None:
-    d = len(h)
-    half = table.dtype.type(0.5)
-    for b in range(out.shape[0]):
-        row, slope, own = out[b], grad[b], grad[b, d]
-        for i in range(d):
-            h_grad[i] += half * own * row[i] * row[i]
-        for k in range(indptr[b], indptr[b + 1]):
-            feature, feature_grad, x = table[columns[k]], table_grad[columns[k]], weights[k]
-            for i in range(d):
-                value = x * feature[i]
-                h_grad[i] -= half * own * value * value
-                feature_grad[i] += x * (slope[i] + own * h[i] * (row[i] - value))
-            feature_grad[d] += x * own
 
 
 def feature_rows(num_rows: int, features: FeatureMatrix | None, width: int) -> sp.csr_array:
     """[num_rows, width]: every row itself, then its features, then nothing."""
+    import scipy.sparse as sp  # Not at the top: who only scores needs none.
+
     own = sp.eye_array(num_rows, dtype=np.float32, format="csr")
     blocks = [own]
     if features is not None:
