@@ -52,9 +52,9 @@ def test_marks_that_end_lines_elsewhere_end_none_here(mark: str, monkeypatch: py
         ('user\n"a"b\n', "line 2: "),
         ('user\n"a\n', "line 2: "),
         ("user,user\na,b\n", "column 'user' must stand in the head line once"),
-        ("", "must name a user at least"),
-        ("user,item\n", "must name a user at least"),
-        ("\ufeff\n\n", "must name a user at least"),
+        ("", "must hold at least one id"),
+        ("user,item\n", "must hold at least one id"),
+        ("\ufeff\n\n", "must hold at least one id"),
     ],
 )
 def test_half_an_id_is_nobodys(content: str, said: str, tmp_path: Path) -> None:

@@ -50,8 +50,6 @@ def take_file(asked: Asked) -> Answer:
     if "file" not in asked.form.files:
         raise RequestError("file: must be a CSV file with at least one id")
     asks = asks_of(asked.form.files["file"])
-    if not asks:
-        raise RequestError("file: must hold at least one id")
     answers = _taken(asked, asks)
     states = Counter(answer.request.state for answer in answers)
     return View("taken", {"answers": answers, "states": dict(states), "shown": SHOWN}, done=True)

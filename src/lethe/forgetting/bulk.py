@@ -28,7 +28,7 @@ def asks_of(content: bytes) -> list[Ask]:
 def _asks(rows: list[tuple[int, list[str]]]) -> list[Ask]:
     head = [name.strip().lower() for name in rows[0][1]] if rows else []
     if len(rows) <= ("user" in head):
-        raise RequestError("file: must name a user at least, one a line")
+        raise RequestError("file: must hold at least one id, one a line")
     if "user" not in head:
         if wide := sum(len(row) > 1 for _, row in rows):
             raise RequestError(
