@@ -11,9 +11,10 @@ import numpy as np
 import yaml
 
 from lethe.config.params import Params
+from lethe.config.reading import Reading
 from lethe.core.workspace import Workspace
+from lethe.data import add as adding
 from lethe.data import sources
-from lethe.data.add import add_dataset
 from lethe.tables.interactions import Interactions
 
 FIRST_SECOND = 1_700_000_000
@@ -61,7 +62,7 @@ def add(workspace: Workspace, path: Path, columns: dict[str, str | None] | None 
     """As ``lethe data add`` does; by default with rating and timestamp."""
     mapped = {"rating": "rating", "timestamp": "timestamp"} if columns is None else columns
     given = {"positive": "all", **given}
-    notes = add_dataset(workspace, "shop", path, {"user": None, "item": None, **mapped}, given)
+    notes = adding.add(workspace, "shop", path, Reading({"user": None, "item": None, **mapped}, given)).notes
     config = Params.read(workspace.params).datasets["shop"]
     rows = sources.read(config.source, root=workspace.root, copy=workspace.source_copy("shop"))
     assert isinstance(rows, Interactions)

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from lethe.config.params import Params
+from lethe.config.reading import Reading
 from lethe.core.workspace import Workspace
-from lethe.data.add import add_dataset
+from lethe.data.add import add
 from lethe.data.stages import build_data
 from lethe.errors import ConfigError
 from lethe.tables.interactions import Interactions
@@ -28,7 +29,7 @@ def parts(folder: Path, user: str = "{}", time: str = "17000000{:02d}", separato
 
 
 def added(workspace: Workspace, folder: Path) -> dict[str, Any]:
-    add_dataset(workspace, "ready", folder, COLUMNS, {})
+    add(workspace, "ready", folder, Reading(COLUMNS))
     params = Params.read(workspace.params)
     build_data(workspace, params, "ready", [])
     return yaml.safe_load(workspace.params.read_text())["datasets"]["ready"]["source"]

@@ -18,7 +18,8 @@ from lethe.config.params import Params
 from lethe.config.reading import Reading
 from lethe.config.source import TableSource
 from lethe.core.workspace import Workspace
-from lethe.data.add import add_dataset, read_new
+from lethe.data import add as adding
+from lethe.data.add import read_new
 from lethe.data.ingest import ingest
 from lethe.data.sources.identifiers import read_ids
 from lethe.data.stages import source_stage
@@ -377,7 +378,7 @@ def test_words_that_mean_something_to_yaml_are_kept_as_they_are(tiny: Workspace,
 
 
 def add_named(workspace: Workspace, path: Path, name: str, word: str) -> dict[str, str]:
-    add_dataset(workspace, name, path, {"timestamp": "timestamp"}, {"where": {word: word}})
+    adding.add(workspace, name, path, Reading({"timestamp": "timestamp"}, {"where": {word: word}}))
     source = Params.read(workspace.params).datasets[name].source
     assert isinstance(source, TableSource)
     return source.where

@@ -19,7 +19,7 @@ from lethe.forgetting import run as runs
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
-from lethe.tables.drift import shape_of
+from lethe.tables.drift import tally_of
 from lethe.tables.interactions import Interactions
 from tests.house import ask, train
 
@@ -52,7 +52,7 @@ def test_the_gate_that_misses_rows_does_not_miss_forgotten_ones(tiny: Workspace)
     judge(tiny, params, "tiny")
     assert 0 < json.loads(epoch.read_bytes())["interactions"] < begun / 2
     remaining = Interactions.read(tiny.interactions("tiny"))
-    assert read_epoch(tiny, "tiny").shape == shape_of(remaining, timed=True), "as if they had never been counted"
+    assert read_epoch(tiny, "tiny").shape == tally_of(remaining, timed=True).shape, "as if they had never been counted"
     (drift,) = read_drift(tiny, ["tiny"])
     assert {moved.psi for moved in drift.moved} == {0}
 
@@ -74,7 +74,7 @@ def test_whoever_grew_since_the_epoch_began_leaves_the_bins_of_then(tiny: Worksp
     assert run is not None
     runs.remove_rows(tiny, run)
     remaining = begun.take(begun.user_ids != "user-023")
-    assert read_epoch(tiny, "tiny").shape == shape_of(remaining, timed=True), "as if they had never been counted"
+    assert read_epoch(tiny, "tiny").shape == tally_of(remaining, timed=True).shape, "as if they had never been counted"
     assert read_epoch(tiny, "tiny").newest == 1183
 
 

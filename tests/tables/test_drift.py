@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
 from lethe.tables import blocks
-from lethe.tables.drift import Counts, Moved, Shape, less, moved, shape_of
+from lethe.tables.drift import Counts, Moved, Shape, less, moved, tally_of
 from lethe.tables.interactions import Interactions
 from tests.conftest import taste_blocks
 
@@ -66,14 +66,14 @@ def test_what_is_counted() -> None:
     times = np.array([0, hour, 25 * hour, hour - 1, -1, 2 * hour, 2 * hour, 2 * hour])
     contexts = {"turn": np.arange(8)}
     rows = Interactions.of(users, items, ratings, times, contexts)
-    assert shape_of(rows, timed=True) == {
+    assert tally_of(rows, timed=True).shape == {
         "rows per user": {1: 1, 2: 1, 4: 1},
         "rows per item": {1: 2, 4: 1},
         "ratings": {0.12: 1, 1: 1, 4.5: 2, 5: 4},
         "hours": {0: 2, 1: 2, 2: 3, 23: 1},
     }
-    assert "hours" not in shape_of(rows, timed=False)
-    assert set(shape_of(Interactions.of(users, items, contexts=contexts), timed=True)) == {
+    assert "hours" not in tally_of(rows, timed=False).shape
+    assert set(tally_of(Interactions.of(users, items, contexts=contexts), timed=True).shape) == {
         "rows per user",
         "rows per item",
     }
@@ -87,15 +87,15 @@ def test_a_file_is_counted_as_its_table(text: bool, tmp_path: Path, monkeypatch:
         numbers = (np.unique(ids, return_inverse=True)[1] for ids in (rows.user_ids, rows.item_ids))
         rows = Interactions.of(*numbers, rows.ratings, rows.timestamps)
     rows.write(tmp_path / "rows.parquet")
-    once = shape_of(tmp_path / "rows.parquet", timed=True)
+    once = tally_of(tmp_path / "rows.parquet", timed=True).shape
     monkeypatch.setattr(blocks, "AT_ONCE", 7)
-    assert once == shape_of(tmp_path / "rows.parquet", timed=True) == shape_of(rows, timed=True)
+    assert once == tally_of(tmp_path / "rows.parquet", timed=True).shape == tally_of(rows, timed=True).shape
 
 
 def test_what_is_forgotten_is_taken_out_as_if_it_had_never_been_counted() -> None:
     rows = taste_blocks()
     remaining = rows.take(rows.user_ids != "user-003")
-    then, without = (shape_of(table, timed=True) for table in (rows, remaining))
+    then, without = (tally_of(table, timed=True).shape for table in (rows, remaining))
     assert less(then, then, without) == without
     assert sum(without["ratings"].values()) == len(remaining)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import Field
 
 from lethe.config.dataset import Split
@@ -12,7 +14,16 @@ from lethe.core.canonical import Json
 from lethe.serving.package_info import PackageInfo
 
 
-class SubModelInputs(Section):
+class Inputs(Section):
+    """What an artifact is made from."""
+
+    @classmethod
+    def of(cls, artifact: Artifact) -> Self:
+        """Of one that is there. Raises ConfigError where it is of another kind."""
+        return cls.parse(artifact.inputs, f"{artifact.kind} {artifact.key[:12]}")
+
+
+class SubModelInputs(Inputs):
     """Of a sub-model, or of a slice that it is resumed from."""
 
     data: str
@@ -28,12 +39,8 @@ class SubModelInputs(Section):
     code: str
     environment: Json
 
-    @classmethod
-    def of(cls, artifact: Artifact) -> SubModelInputs:
-        return cls.parse(artifact.inputs, f"{artifact.kind} {artifact.key[:12]}")
 
-
-class EnsembleInputs(Section):
+class EnsembleInputs(Inputs):
     """Of sub-models put together; ``data``: digest of the training rows, ``sub_models``: {shard: digest}."""
 
     data: str
@@ -44,12 +51,8 @@ class EnsembleInputs(Section):
     code: str
     environment: Json
 
-    @classmethod
-    def of(cls, artifact: Artifact) -> EnsembleInputs:
-        return cls.parse(artifact.inputs, f"{artifact.kind} {artifact.key[:12]}")
 
-
-class EvaluationInputs(Section):
+class EvaluationInputs(Inputs):
     """Of an ensemble's metrics; ``data``: digest of each part of the split."""
 
     ensemble: str
@@ -60,7 +63,7 @@ class EvaluationInputs(Section):
     """Of a GPU that made the rankings; empty for the CPU's."""
 
 
-class SnapshotInputs(Section):
+class SnapshotInputs(Inputs):
     """Of the tables that a build began with: their files, and how they are laid out from there."""
 
     dataset: str
@@ -69,17 +72,9 @@ class SnapshotInputs(Section):
     split: Split
     clean: bool
 
-    @classmethod
-    def of(cls, artifact: Artifact) -> SnapshotInputs:
-        return cls.parse(artifact.inputs, f"{artifact.kind} {artifact.key[:12]}")
 
-
-class PackageInputs(Section):
+class PackageInputs(Inputs):
     """Of a package: what it says of itself names everything that it is made of."""
 
     info: PackageInfo
     code: str
-
-    @classmethod
-    def of(cls, artifact: Artifact) -> PackageInputs:
-        return cls.parse(artifact.inputs, f"{artifact.kind} {artifact.key[:12]}")

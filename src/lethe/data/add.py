@@ -46,13 +46,6 @@ class NewDataset:
     """What the user should know of how it is read, a line each."""
 
 
-def add_dataset(
-    workspace: Workspace, name: str, path: str | Path, columns: Mapping[str, str | None], given: Mapping[str, Any]
-) -> tuple[str, ...]:
-    """``add`` without assumptions; returns the notes."""
-    return add(workspace, name, path, Reading(columns, given)).notes
-
-
 def add(workspace: Workspace, name: str, path: str | Path, reading: Reading, *, family: bool = True) -> NewDataset:
     """Read the source once; if it can be read, add it to ``datasets`` and ``pipeline.datasets``, and a family of its
     name that is trained from it. Raises ConfigError or DataError, and then params.yaml is as it was."""

@@ -18,14 +18,14 @@ from itertools import combinations
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 
 from lethe.config.search import Choice, Search
 from lethe.core.random import Stream
 from lethe.models.parts import towers
 from lethe.models.parts.feature_pairs import GROUPS, FeatureConfig, FeaturePairs
-from lethe.models.parts.layers import dropped, halved
+from lethe.models.parts.layers import Halving, dropped, halved
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 _PAIRS = tuple(zip(*combinations(range(GROUPS), 2), strict=True))
@@ -42,19 +42,12 @@ class CFM(FeaturePairs):
         }
 
         loss: Literal["log", "bpr"] = "bpr"
-        embedding_dim: int = Field(16, ge=2)
+        embedding_dim: Halving = Field(16, ge=2)
         """Size d of the vectors, a power of 2."""
         init_std: float = Field(0.1, gt=0)
         """Standard deviation of each coordinate of the start vectors."""
         channels: int = Field(16, ge=1)
         """Channels of each convolution."""
-
-        @field_validator("embedding_dim")
-        @classmethod
-        def _halves(cls, value: int) -> int:
-            if value & (value - 1):
-                raise ValueError("must be a power of 2: every layer halves it")
-            return value
 
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__(config, shape)

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,7 +27,7 @@ from lethe.config.search import Choice, Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import Triples, triple_batches
-from lethe.models.parts.layers import dropped, halved
+from lethe.models.parts.layers import Halving, dropped, halved
 from lethe.models.solvers.bpr_sgd import bpr_sgd
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -47,7 +47,7 @@ class ConvNCF(base.Model):
         }
 
         solver: Literal["gradient"] = "gradient"
-        embedding_dim: int = Field(16, ge=2)
+        embedding_dim: Halving = Field(16, ge=2)
         """Size d of the vectors, a power of 2."""
         channels: int = Field(8, ge=2)
         """Channels of each convolution."""
@@ -67,13 +67,6 @@ class ConvNCF(base.Model):
         batch_size: int = Field(1024, ge=0)
         """Triples a step."""
         decay: Literal["constant", "linear"] = "linear"
-
-        @field_validator("embedding_dim")
-        @classmethod
-        def _halves(cls, value: int) -> int:
-            if value & (value - 1):
-                raise ValueError("must be a power of 2: every layer halves it")
-            return value
 
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__(config, shape)

@@ -58,13 +58,8 @@ class Drift(Section):
         return tuple(one for one in self.moved if one.above)
 
 
-def shape_of(rows: Source, *, timed: bool) -> Shape:
-    """The counts of a table; ``timed``: whether its timestamps are times, and no mere positions."""
-    return tally_of(rows, timed=timed).shape
-
-
 def tally_of(rows: Source, *, timed: bool) -> Tally:
-    """The same with the newest time."""
+    """A table, counted; ``timed``: whether its timestamps are times, and no mere positions."""
     tally = Tally(timed)
     in_steps(lambda block, _: tally.add(block), rows, begin=tally.clear)
     return tally

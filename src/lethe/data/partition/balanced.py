@@ -16,6 +16,7 @@ The result looked at all rows, so it is frozen for an epoch: see kept.py for wha
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from numba import njit
@@ -42,17 +43,7 @@ def ubp(
     embeddings: Embeddings,
 ) -> np.ndarray:
     """Similar users share a shard; all rows of a user are in one."""
-    users = Ids.of(interactions.user_ids)
-    rows = users.encode(interactions.user_ids)
-    sizes, cap = np.bincount(rows), cap_of(len(interactions), num_shards, balance)
-    if previous is not None:
-        shards = keep_entities(users, sizes, previous.user_ids, previous.shards, num_shards, cap, stream)
-    else:
-        check_count(len(users), num_shards, "users")
-        catalogue, vectors, _ = embeddings(interactions, stream("embeddings"))
-        own = vectors[catalogue.users.encode(users.values)]
-        shards = _cluster(own, sizes, num_shards, cap, "users", stream, balance)
-    return shards[rows]
+    return _by_entity("users", interactions, num_shards, previous, stream, balance, embeddings)
 
 
 def ibp(
@@ -65,17 +56,7 @@ def ibp(
     embeddings: Embeddings,
 ) -> np.ndarray:
     """Similar items share a shard; all rows of an item are in one."""
-    items = Ids.of(interactions.item_ids)
-    rows = items.encode(interactions.item_ids)
-    sizes, cap = np.bincount(rows), cap_of(len(interactions), num_shards, balance)
-    if previous is not None:
-        shards = keep_entities(items, sizes, previous.item_ids, previous.shards, num_shards, cap, stream)
-    else:
-        check_count(len(items), num_shards, "items")
-        catalogue, _, vectors = embeddings(interactions, stream("embeddings"))
-        own = vectors[catalogue.items.encode(items.values)]
-        shards = _cluster(own, sizes, num_shards, cap, "items", stream, balance)
-    return shards[rows]
+    return _by_entity("items", interactions, num_shards, previous, stream, balance, embeddings)
 
 
 def inbp(
@@ -127,6 +108,29 @@ def nearest_first(distances: np.ndarray, sizes: np.ndarray, cap: int, kind: str,
             "it must be larger, or num_shards smaller"
         )
     return shards
+
+
+def _by_entity(
+    kind: Literal["users", "items"],
+    interactions: Interactions,
+    num_shards: int,
+    previous: Assignment | None,
+    stream: Stream,
+    balance: Balance,
+    embeddings: Embeddings,
+) -> np.ndarray:
+    of_users = kind == "users"
+    ids = interactions.user_ids if of_users else interactions.item_ids
+    entities = Ids.of(ids)
+    rows = entities.encode(ids)
+    sizes, cap = np.bincount(rows), cap_of(len(interactions), num_shards, balance)
+    if previous is not None:
+        before = previous.user_ids if of_users else previous.item_ids
+        return keep_entities(entities, sizes, before, previous.shards, num_shards, cap, stream)[rows]
+    check_count(len(entities), num_shards, kind)
+    catalogue, user_vectors, item_vectors = embeddings(interactions, stream("embeddings"))
+    known, vectors = (catalogue.users, user_vectors) if of_users else (catalogue.items, item_vectors)
+    return _cluster(vectors[known.encode(entities.values)], sizes, num_shards, cap, kind, stream, balance)[rows]
 
 
 def _cluster(

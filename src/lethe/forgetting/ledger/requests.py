@@ -236,13 +236,6 @@ def holds(interactions: Interactions, request: ForgetRequest) -> int:
     return int(request.covers(interactions.user_ids, interactions.item_ids).sum())
 
 
-def mentions(tables: SideTables, request: ForgetRequest) -> int:
-    """How many rows of side tables the request covers: links of and to the user and the features, if it is about all
-    of the user; behaviours like interactions."""
-    counts = counts_beside(tables, request)
-    return counts.links + counts.behaviours + counts.features
-
-
 def counts_beside(tables: SideTables, request: ForgetRequest) -> Held:
     """Rows of side tables that the request covers, by kind."""
     by_kind = {name: int(mentioned_by([request], t.columns, len(t)).sum()) for name, t in tables.tables.items()}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import AfterValidator
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
@@ -21,6 +22,16 @@ def dropped(x: Tensor, probability: float, generator: torch.Generator | None) ->
     # Drawn on the CPU, so that every device drops the same.
     kept = torch.rand(x.shape, generator=generator) >= probability
     return x * (kept.to(x) / (1.0 - probability))
+
+
+def _power_of_two(size: int) -> int:
+    if size & (size - 1):
+        raise ValueError("must be a power of 2: every layer halves it")
+    return size
+
+
+Halving = Annotated[int, AfterValidator(_power_of_two)]
+"""A size that layers of ``halved`` bring down to 1."""
 
 
 def halved(cells: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
