@@ -141,7 +141,8 @@ def test_a_user_is_forgotten(running: Workspace) -> None:
     (done,) = json.loads(output)
     assert done["state"] == "completed"
     lines = [json.loads(line) for line in said.splitlines()]
-    assert f"forgetting {request['id']}" in {line["message"] for line in lines if line.get("run", "").startswith("forget")}
+    of_the_run = {line["message"] for line in lines if line.get("run", "").startswith("forget")}
+    assert f"forgetting {request['id']}" in of_the_run
     assert user not in said
     result = done["result"]
     assert set(result["shards_touched"]) == set(result["shards_retrained"]) == planned
