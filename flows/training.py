@@ -17,6 +17,7 @@ from lethe.build.settling import Settled
 from lethe.config.params import Params
 from lethe.core import logs
 from lethe.core.workspace import Workspace
+from lethe.forgetting.known_tables import remember
 from lethe.learning.runner.by_params import calls_at_once, runner
 from lethe.learning.runner.calling import Runner
 from lethe.tables.reader import Reader
@@ -97,7 +98,11 @@ def _trained(planned: list[Job], datasets: list[str] | None, place: Runner) -> l
         _show(trained)
     settled = choose(trained, rebuilt, reader)
     built = trained if rebuilt else _train([one.job for one in settled if one.job is not None], reader, place)
-    return cast("list[Decision]", promote(settled, built, trained, rebuilt, reader))
+    decisions = cast("list[Decision]", promote(settled, built, trained, rebuilt, reader))
+    if not rebuilt:
+        # What was digested for training isn't read for the first request to forget.
+        remember(Workspace.find(), reader)
+    return decisions
 
 
 def _show(candidates: list[Outcome]) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from lethe.build.registry import Registry
 from lethe.config.params import Params
@@ -12,9 +16,11 @@ from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.canonical import digest_file
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
+from lethe.forgetting.known_tables import remember, table_digests
 from lethe.forgetting.lineage import live_artifacts
 from lethe.forgetting.run import suppress
 from lethe.tables.interactions import Interactions
+from lethe.tables.reader import Reader
 from lethe.tables.side_tables import SideTable
 from tests.house import train
 
@@ -72,3 +78,53 @@ def test_a_side_table_is_known_by_its_bytes(tiny: Workspace) -> None:
     assert vectors.key in live_artifacts(tiny)["tiny"]
     path.unlink()
     assert vectors.key not in live_artifacts(tiny)["tiny"]
+
+
+@pytest.fixture
+def two(tiny: Workspace) -> Workspace:
+    """A trained dataset, and another of the same tables, none of which is in use."""
+    train(tiny)
+    shutil.copytree(tiny.root / "data" / "tiny", tiny.root / "data" / "untouched")
+    return tiny
+
+
+def datasets_read(two: Workspace, monkeypatch: pytest.MonkeyPatch, look: Callable[[], object]) -> set[str]:
+    """Of which datasets tables were read."""
+    read, seen = Interactions.read, set[str]()
+
+    def counted(path: Path) -> Interactions:
+        seen.add(path.relative_to(two.root / "data").parts[0])
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Interactions, "read", staticmethod(counted))
+        look()
+    return seen
+
+
+def test_no_table_of_an_untouched_dataset_is_read_and_the_same_lives(
+    two: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = live_artifacts(two)
+    assert before["untouched"]
+    assert datasets_read(two, monkeypatch, lambda: live_artifacts(two)) == {"tiny", "untouched"}
+    remember(two, Reader())
+    assert datasets_read(two, monkeypatch, lambda: live_artifacts(two)) == set()
+    assert live_artifacts(two) == before
+    suppress(two, "tiny", [("user-004", ())])
+    build_data(two, Params.read(two.params), "tiny", ["whole", "user-hash-3"])
+    after = live_artifacts(two, kept=[])
+    assert datasets_read(two, monkeypatch, lambda: remember(two, Reader())) == {"tiny"}
+    assert datasets_read(two, monkeypatch, lambda: live_artifacts(two, kept=[])) == set()
+    assert live_artifacts(two, kept=[]) == after
+    packages = {artifact.key for artifact in ArtifactStore(two.artifacts).all() if artifact.kind == "package"}
+    assert after["untouched"] == before["untouched"] - packages
+    assert after["tiny"] < before["tiny"], "what is remembered of old tables keeps nothing alive"
+
+
+def test_a_threshold_that_nobody_looked_for_is_looked_for(two: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(two, Reader())
+    infos = [version.info.model_copy(update={"positive": ">= 1"}) for version in Registry(two).served().values()]
+    look = lambda: table_digests(two, "untouched", infos, Reader())  # noqa: E731
+    assert datasets_read(two, monkeypatch, look) == {"untouched"}
+    assert datasets_read(two, monkeypatch, lambda: table_digests(two, "untouched", [], Reader())) == set()

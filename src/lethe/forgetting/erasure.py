@@ -10,6 +10,7 @@ from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import LetheError
+from lethe.forgetting import known_tables
 from lethe.forgetting.aside import members, set_aside
 from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
 from lethe.forgetting.held import held_now
@@ -33,6 +34,7 @@ def erase(workspace: Workspace, run: Run, reader: Reader | None = None) -> Run:
     reader = reader or Reader()
     book, after = ledger(workspace), state_of(workspace, reader)
     requests = members(book, run)
+    known_tables.remember(workspace, reader)
     places = stores(workspace, book, run, reader)
     needles = needles_of(workspace, book, run, after, reader)
     removed = purge.purge(workspace, places, needles)

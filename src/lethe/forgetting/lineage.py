@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from lethe.build.decision import Decisions
 from lethe.build.inputs import PackageInputs
-from lethe.build.recipe import Recipe
 from lethe.build.registry import Registry
 from lethe.build.version import Version
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.workspace import Workspace
-from lethe.data.split import PARTS
-from lethe.learning.slices import slice_rows
-from lethe.serving.package_info import PackageInfo
-from lethe.tables.likes import are_likes, likes
+from lethe.forgetting.known_tables import table_digests
 from lethe.tables.reader import Reader
-from lethe.tables.side_tables import content_digest, folder_beside
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 _NO_DATA = ("code", "config", "environment")
@@ -48,7 +40,7 @@ def live_artifacts(
     live, decisions = {}, Decisions.read(workspace)
     for dataset in workspace.datasets():
         infos = [version.info for version in versions if version.info.dataset == dataset]
-        tables = _tables(workspace, dataset, infos, reader or Reader())
+        tables = table_digests(workspace, dataset, infos, reader or Reader())
         tables = tables.union(*(info.tables.values() for info in infos))
         # What stands for a kept version: the tables it began with, and the build on their training part.
         snapshots = {info.snapshot.key for info in infos}
@@ -104,45 +96,3 @@ def _digests(value: JsonValue) -> Iterator[str]:
             yield from _digests(inner)
     elif isinstance(value, str) and _DIGEST.fullmatch(value):
         yield value
-
-
-def _tables(workspace: Workspace, dataset: str, infos: list[PackageInfo], reader: Reader) -> set[str]:
-    """Digests of every table of a dataset: of its bytes, and where it holds interactions of its content, and of what of
-    it is liked. Tables whose content a version of today's data names aren't read for it."""
-    thresholds, digests = {None, *(info.positive for info in infos)}, set[str]()
-    named = set[Path]() if thresholds != {None} else set(_named_by(workspace, dataset, infos, reader))
-    for path in (workspace.root / "data" / dataset).rglob("*.parquet"):
-        digests.add(reader.digest_file(path))
-        # Nothing is made of an assignment's content but shards.
-        is_known = path in named or path.parent.name == "assignment"
-        if not is_known and {"user", "item"} <= set(pq.read_schema(path).names):
-            digests |= {reader.digest(path), reader.digest_beside(path)}
-            digests |= {digest for threshold in thresholds - {None} for digest in _liked(path, threshold, reader)}
-        if path.parent.name == "shards" and "slice" in pq.read_schema(path).names:
-            digests |= {digest for threshold in thresholds for digest in _slices(path, threshold, reader)}
-    return digests
-
-
-def _named_by(workspace: Workspace, dataset: str, infos: list[PackageInfo], reader: Reader) -> Iterator[Path]:
-    """The tables that versions of today's data were built from."""
-    whole = workspace.interactions(dataset)
-    for info in infos:
-        if whole.is_file() and info.data_digest == reader.digest_beside(whole):
-            recipe = Recipe.parse(info.recipe, f"model of {info.family}")
-            yield whole
-            yield from (workspace.split(dataset, part) for part in PARTS if f"split/{part}" in info.tables)
-            yield from (workspace.shards(dataset, recipe.laid_in) / f"{shard}.parquet" for shard in info.shards)
-
-
-def _liked(path: Path, threshold: str | None, reader: Reader) -> tuple[str, str]:
-    rows = likes(reader.interactions(path), threshold)
-    return rows.digest(), content_digest(rows, reader.side(folder_beside(path)))
-
-
-def _slices(path: Path, threshold: str | None, reader: Reader) -> set[str]:
-    """Digests of what the slices of a shard learn from."""
-    rows, tables, slices = reader.interactions(path), reader.side(folder_beside(path)), reader.slices(path)
-    assert slices is not None
-    liked = are_likes(rows, threshold)
-    rows, slices = rows.take(liked), slices[liked]
-    return {content_digest(*slice_rows(rows, tables, slices, last)) for last in np.unique(slices)}

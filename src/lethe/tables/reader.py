@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import RLock
 from typing import NamedTuple, TypeVar
@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import pyarrow.parquet as pq
 
-from lethe.core.canonical import digest_file
+from lethe.core.canonical import digest_file, digest_json
 from lethe.tables.blocks import Source
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables, content_digest, folder_beside
@@ -147,6 +147,15 @@ class Reader:
     def _make_room(self) -> None:
         while sum(stamp.size for _, stamps in self._tables for stamp in stamps) > self._room:
             self._tables.popitem(last=False)
+
+
+def settled(files: Sequence[Path], root: Path) -> str | None:
+    """A digest of these files below ``root`` as they are, by their times, sizes and places; none of them is read. None
+    where a later change of one might not show."""
+    stamps = _stamps(tuple(files))
+    if any(stamp.settles_in(time.time_ns()) for stamp in stamps):
+        return None
+    return digest_json([[str(s.path.relative_to(root)), str(s.changed), s.size, s.inode] for s in stamps])
 
 
 def _stamps(files: tuple[Path, ...]) -> tuple[_Stamp, ...]:
