@@ -128,3 +128,5 @@ def test_a_threshold_that_nobody_looked_for_is_looked_for(two: Workspace, monkey
     look = lambda: table_digests(two, "untouched", infos, Reader())  # noqa: E731
     assert datasets_read(two, monkeypatch, look) == {"untouched"}
     assert datasets_read(two, monkeypatch, lambda: table_digests(two, "untouched", [], Reader())) == set()
+    (two.state / "tables.json").write_text('{"untouched": {"files": ')
+    assert datasets_read(two, monkeypatch, lambda: table_digests(two, "untouched", [], Reader())) == {"untouched"}

@@ -22,6 +22,7 @@ from lethe.core.environment import code_digest
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
+from lethe.errors import ConfigError
 from lethe.learning.slices import slice_rows
 from lethe.serving.package_info import PackageInfo
 from lethe.tables.likes import are_likes, likes
@@ -65,9 +66,12 @@ def _path(workspace: Workspace) -> Path:
 
 
 def _read(workspace: Workspace) -> dict[str, Known]:
+    """What is remembered; nothing where that can't be read, because it can all be looked at again."""
     path = _path(workspace)
-    plain = json.loads(path.read_bytes()) if path.is_file() else {}
-    return {dataset: Known.parse(one, path.name) for dataset, one in plain.items()}
+    try:
+        return {dataset: Known.parse(one, path.name) for dataset, one in json.loads(path.read_bytes()).items()}
+    except (OSError, ValueError, AttributeError, ConfigError):
+        return {}
 
 
 def _files(workspace: Workspace, dataset: str) -> str | None:
