@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import re
 import shlex
@@ -16,6 +17,9 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from typer.main import get_command
 
 from lethe.cli import app
@@ -110,6 +114,29 @@ def test_prometheus_asks_the_replicas_and_grafana_asks_it() -> None:
     mounted = [volume.split(":")[1] for volume in SERVICES["grafana"]["volumes"]]
     assert source["url"] == "http://prometheus:9090"
     assert board["options"]["path"] in mounted
+
+
+def test_grafana_knows_every_field_of_the_board() -> None:
+    """What Grafana's own types of a dashboard and its panels don't know is lost on the way through them."""
+    plugins.register_default_plugins()
+    board = json.loads((DEPLOY / "grafana" / "lethe.json").read_text())
+
+    def known() -> Any:
+        return json.loads(JSONEncoder().encode(Dashboard.from_json(board)))
+
+    assert not lost(board, known())
+    board["panels"][1]["options"]["legend"]["placed"] = "below"
+    assert lost(board, known()) == [".panels.1.options.legend.placed"]
+
+
+def lost(before: Any, after: Any, at: str = "") -> list[str]:
+    """Where something stood that is another thing now, or none; what is empty may be left out."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [place for name in before for place in lost(before[name], after.get(name), f"{at}.{name}")]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        return [place for number, pair in pairs for place in lost(*pair, f"{at}.{number}")]
+    return [] if before == after or (after is None and before in ([], {})) else [at]
 
 
 @pytest.mark.parametrize("made", OBJECTS)
