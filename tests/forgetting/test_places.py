@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from lethe.cli import app
+from lethe.cli import forget as commands
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
 from lethe.forgetting import intake
@@ -36,7 +39,7 @@ def staging(tmp_path: Path) -> Workspace:
     return made
 
 
-def test_forgetting_reaches_both(production: Workspace, staging: Workspace) -> None:
+def test_forgetting_reaches_both(production: Workspace, staging: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     train(staging)
     assert follow_places(staging) == 0
     ask(production, WHOLE)
@@ -45,8 +48,11 @@ def test_forgetting_reaches_both(production: Workspace, staging: Workspace) -> N
     intake.submit(production, "tiny", PART, [item])
     assert follow_places(staging) == 0, "what is only accepted there may yet be withdrawn"
     forget(production)
-    forget(staging)
+    monkeypatch.chdir(staging.root)
+    monkeypatch.setattr(commands, "run_flow", lambda name: forget(staging))
+    said = CliRunner().invoke(app, ["forget", "run"]).output.splitlines()
     done = ledger(staging).all()
+    assert said[-2:] == [f"{request.id} completed" for request in done], "though nobody asked here"
     assert [(one.state, one.kind) for one in done] == [("completed", "user"), ("completed", "interaction")]
     left = data(staging)
     assert of(left, WHOLE) == 0

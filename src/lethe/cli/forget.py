@@ -29,6 +29,7 @@ def forget_run(
     as_json: Json = False,
 ) -> None:
     """Fulfil every accepted request: data, training, redeployment, purge, certificate."""
+    from lethe.config.params import Params
     from lethe.forgetting import erasure
     from lethe.forgetting.aside import left_out
     from lethe.forgetting.record import Run
@@ -43,13 +44,15 @@ def forget_run(
         report = plan.to_json() | {"stores": [share.to_json() for share in shares]}
         show(report, as_json, [*plan.lines(), *lines])
         return
-    waiting = [
-        request.id for request in ledger(found).in_state("received", "accepted", "planned", "executing", "verified")
-    ]
-    begins = waiting or Run.read(found) is not None
+    book, follows = ledger(found), Params.read(found.params).forgetting.follows
+    waiting = [request.id for request in book.in_state("received", "accepted", "planned", "executing", "verified")]
+    # Where others are followed only the run itself knows whom it has to forget.
+    begins = waiting or follows or Run.read(found) is not None
+    known = {request.id for request in book.all()} if begins else set[str]()
     if begins:
         run_flow("forgetting")
-    done = ledger(found).get_all(waiting)
+        waiting += [request.id for request in book.all() if request.id not in known]
+    done = book.get_all(waiting)
     lines = [f"{request.id} {request.state}" for request in done] or ["nothing to forget"]
     show([request.to_json() for request in done], as_json, lines if begins else [*lines, *left_out(found)])
 
