@@ -149,3 +149,12 @@ def night(
         os.environ["LETHE_KEY_DIR"] = str(Path(folder) / "keys")
         steps = measure(Path(folder), not small, say)
     publish("night", *report(steps, this_command()), as_json, commit)
+
+
+@app.command("two-places")
+def two_places() -> None:
+    """Staging and production by the real commands: a recipe is promoted there, who is forgotten is followed here."""
+    from benchmarks.two_places import measure
+
+    with tempfile.TemporaryDirectory(prefix="lethe-two-places-") as folder:
+        typer.echo(measure(Path(folder), typer.echo))
