@@ -83,6 +83,29 @@ def test_broken_yaml_names_the_line(tmp_path: Path, text: str) -> None:
         Params.read(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"seed: 1\npipeline: {}\nseed: 2\n", r"params.yaml: line 3: key 'seed' is there twice; keep one of them"),
+        (b"# \xe9\nseed: 1\n", "params.yaml: must be UTF-8"),
+        (b"seed: 2026-13-45\n", "params.yaml: a value is written as a date that there isn't"),
+    ],
+)
+def test_what_yaml_would_take_without_a_word_or_not_at_all(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=words):
+        Params.read(path)
+
+
+def test_a_fault_of_the_whole_does_not_say_the_whole(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text().replace("sharding: whole", "sharding: hole", 1))
+    with pytest.raises(ConfigError, match="hole") as caught:
+        Params.read(path)
+    assert len(str(caught.value)) < 300
+
+
 def test_names_must_exist(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text((ROOT / "params.yaml").read_text().replace("datasets: [ml-latest-small", "datasets: [other"))

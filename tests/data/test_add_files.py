@@ -16,8 +16,10 @@ import pyarrow as pa
 import pytest
 
 from lethe.config.reading import Reading
+from lethe.config.table import TableFormat
 from lethe.core.workspace import Workspace
 from lethe.data.add import read_new
+from lethe.data.sources import table as table_source
 from lethe.data.sources.find_columns import find_columns
 from lethe.errors import ConfigError, DataError
 from tests.data.made_sources import ROWS, add, expected, table
@@ -520,3 +522,16 @@ def test_what_is_no_file_is_named(tiny: Workspace, tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=words):
             add(tiny, tmp_path / name)
+
+
+def test_names_of_columns_that_come_again_later_are_no_row(tiny: Workspace, tmp_path: Path) -> None:
+    lines = ["user,item", *(f"u{user},i{item}" for user, item, *_ in ROWS)]
+    path = tmp_path / "r.csv"
+    path.write_text("\n".join(lines))
+    columns = {"rating": None, "timestamp": None}
+    source = add(tiny, path, columns).source
+    path.write_text("\n".join([*lines, *lines]))
+    with pytest.raises(DataError, match=r"r\.csv: 1 rows repeat the names of the columns"):
+        table_source.read(
+            path, TableFormat.parse({n: v for n, v in source.items() if n in TableFormat.model_fields}, "x")
+        )

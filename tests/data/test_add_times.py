@@ -295,7 +295,11 @@ def test_a_row_of_the_future_is_a_row(tiny: Workspace, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "time"), [("s", 1_700_000_000_000), ("ms", 1_700_000_000_000_000), ("us", -1), ("s", -5), ("s", LAST)]
+    ("unit", "time"),
+    [
+        *[("s", 1_700_000_000_000), ("ms", 1_700_000_000_000_000), ("us", -1), ("s", -5), ("s", LAST)],
+        *[("ms", 1_700_000_000), ("us", 1_700_000_000_000), ("ns", 1_700_000_000), ("ms", 0)],
+    ],
 )
 def test_ingest_refuses_times_that_are_none_in_the_stated_unit(
     tiny: Workspace, tmp_path: Path, unit: str, time: int
@@ -303,8 +307,9 @@ def test_ingest_refuses_times_that_are_none_in_the_stated_unit(
     path = table(tmp_path / "r.csv", time=lambda s: s * TICKS[unit])
     add(tiny, path)
     table(path, time=lambda s: s * TICKS[unit], after=[f"7,40,5,{time}"])
+    first = 1970 if unit == "s" else 1971
     words = (
-        rf"column 'timestamp': 1 of 201 values lie outside 1970 to 2100 as timestamp_unit '{unit}'.*--timestamp-unit"
+        rf"column 'timestamp': 1 of 201 values lie outside {first} to 2100 as timestamp_unit '{unit}'.*--timestamp-unit"
     )
     with pytest.raises(DataError, match=words):
         ingest(tiny, Params.read(tiny.params), "shop")

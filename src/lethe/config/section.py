@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema
 
 from lethe.core.canonical import digest_json
 from lethe.core.spelling import meant
-from lethe.core.yaml_text import values_of
+from lethe.core.yaml_text import RepeatedKey, values_of
 from lethe.errors import ConfigError
 
 # DVC reads dots in a key as a path, and BentoML wants lower case: names are plain.
@@ -56,7 +56,7 @@ class Section(BaseModel):
                 near = meant(str(fault["loc"][-1]), known)
                 raise ConfigError(f"{field}: unknown key{near}; known keys: {', '.join(known)}") from None
             # A URL with a secret in it must not be said either.
-            hidden = fault["type"] == "missing" or "must hold no " in fault["msg"]
+            hidden = fault["type"] == "missing" or "must hold no " in fault["msg"] or isinstance(fault["input"], dict)
             value = "" if hidden else f" {fault['input']!r}"
             rule = fault["msg"].removeprefix("Value error, ")
             if fault.get("ctx", {}).get("pattern") == _NAME:
@@ -111,4 +111,10 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        if isinstance(error, RepeatedKey):
+            raise ConfigError(f"{path.name}: line {line}: {error.problem}; keep one of them") from None
         raise ConfigError(f"{path.name}: line {line} is not valid YAML") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path.name}: must be UTF-8; save it so") from None
+    except ValueError:
+        raise ConfigError(f"{path.name}: a value is written as a date that there isn't; put it in quotes") from None

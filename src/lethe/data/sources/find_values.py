@@ -27,6 +27,7 @@ from lethe.data.sources.columns import (
 from lethe.data.sources.find_times import find_times
 from lethe.data.sources.findings import Findings
 from lethe.data.sources.identifiers import INTEGER, WHOLE, plain, whole_numbers
+from lethe.data.sources.table import refuse_names_again
 from lethe.errors import DataError
 
 _THOUSANDS = {mark: rf"^[+-]?[0-9]{{1,3}}({sign}[0-9]{{3}})+$" for mark, sign in ((",", ","), (".", r"\."), ("'", "'"))}
@@ -45,7 +46,7 @@ def find_values(table: pa.Table, file: str, how: TableFormat, given: Mapping[str
     columns = how.columns
     found = Findings()
     _refuse_blank_rows(table, file, how)
-    _refuse_names_again(table, file, how)
+    refuse_names_again(table, file, how)
     if "ids" not in given:
         first = table.column_names[0] == columns.user
         user = _ids(table[columns.user], f"{file}: column {columns.user!r}", how, "user", first=first)
@@ -119,18 +120,6 @@ def _refuse_blank_rows(table: pa.Table, file: str, how: TableFormat) -> None:
         begins = how.separator * (len(table.column_names) - 1)
         raise DataError(
             f"{file}: {count} rows have no value in any column; give --ignore-lines {begins!r} to skip them"
-        )
-
-
-def _refuse_names_again(table: pa.Table, file: str, how: TableFormat) -> None:
-    """The names of columns as a row, where files were put together."""
-    if not how.header or not all(is_text(simple(table[name])) for name in table.column_names):
-        return
-    same = np.logical_and.reduce([pc.equal(simple(table[name]), name).to_numpy() == 1 for name in table.column_names])
-    if count := int(same.sum()):
-        raise DataError(
-            f"{file}: {count} rows repeat the names of the columns; give --ignore-lines with what such lines begin"
-            " with, --no-header, and the places of the columns (--user-column 1 --item-column 2 ...)"
         )
 
 

@@ -160,6 +160,7 @@ def _equals(column: pa.ChunkedArray, value: str, numbers: bool) -> pa.ChunkedArr
 def interactions(table: pa.Table, file: str, how: TableFormat) -> Interactions:
     """Rows of the columns that ``load_columns`` gave."""
     columns = how.columns
+    refuse_names_again(table, file, how)
 
     def where(name: str) -> str:
         return f"{file}: column {name!r}"
@@ -178,6 +179,18 @@ def interactions(table: pa.Table, file: str, how: TableFormat) -> Interactions:
         times = read_times(_whole(table[columns.timestamp], where(columns.timestamp)), how, where(columns.timestamp))
     contexts = {name: _context(table[name], where(name)) for name in columns.context}
     return Interactions.of(users, items, ratings, times, contexts, how.ticks)
+
+
+def refuse_names_again(table: pa.Table, file: str, how: TableFormat) -> None:
+    """Raises DataError where the names of columns are a row, too: files were put together."""
+    if not how.header or not all(is_text(simple(table[name])) for name in table.column_names):
+        return
+    same = np.logical_and.reduce([pc.equal(simple(table[name]), name).to_numpy() == 1 for name in table.column_names])
+    if count := int(same.sum()):
+        raise DataError(
+            f"{file}: {count} rows repeat the names of the columns; give --ignore-lines with what such lines begin"
+            " with, --no-header, and the places of the columns (--user-column 1 --item-column 2 ...)"
+        )
 
 
 def _whole(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:

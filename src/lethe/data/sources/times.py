@@ -1,7 +1,8 @@
 """Columns of times: numbers of any unit since 1970, ISO 8601, days, other formats and typed times -> integers.
 
 All are kept in one unit, the source's ``resolution``: seconds, or a finer one where the order of a user's rows hangs on
-it. Times before 1970 or from 2100 on are refused: they are those of another unit.
+it. Times before 1970 or from 2100 on are refused, and milliseconds and finer parts of 1970: they are those of another
+unit.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ FIRST, LAST = 0, 4_102_444_800
 ISO = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d([.]\d{1,9})?)?( ?(Z|[+-]\d\d(:?\d\d)?))?)?$"
 """Of what ``plain_iso`` makes of a text."""
 DAY = r"^(\d{4}-\d\d-\d\d|\d{8})$"
+FIRST_PART = 31_536_000
+"""1971 in seconds: milliseconds and finer parts of 1970 are times in a coarser unit, or 0 for want of one."""
 DAY_SECONDS = 86_400
 EXCEL_DAYS = 25_569
 """1970 as spreadsheets count days."""
@@ -41,8 +44,9 @@ def read_times(column: pa.ChunkedArray, how: TableFormat, where: str) -> np.ndar
     outside = int(((times < FIRST * ticks) | (times >= LAST * ticks)).sum())
     if outside:
         written = f"time_format {how.time_format!r}" if how.time_format else f"timestamp_unit {how.timestamp_unit!r}"
+        first = 1971 if how.time_format is None and how.timestamp_unit in ("ms", "us", "ns") else 1970
         raise DataError(
-            f"{where}: {outside} of {len(times)} values lie outside 1970 to 2100 as {written};"
+            f"{where}: {outside} of {len(times)} values lie outside {first} to 2100 as {written};"
             " give the right one (--timestamp-unit, --time-format)"
         )
     return times
@@ -70,8 +74,10 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def fits(numbers: np.ndarray, unit: str) -> np.ndarray:
-    """[n] bool: which numbers are times of 1970 to 2100 in a unit."""
-    return np.asarray((numbers >= FIRST * TICKS[unit]) & (numbers < LAST * TICKS[unit]))
+    """[n] bool: which numbers are times of 1970 to 2100 in a unit, of 1971 on where that is a part of a second."""
+    return np.asarray(
+        (numbers >= (FIRST if unit == "s" else FIRST_PART) * TICKS[unit]) & (numbers < LAST * TICKS[unit])
+    )
 
 
 def number_column(column: pa.ChunkedArray) -> np.ndarray | None:
