@@ -102,7 +102,7 @@ def _rate(
     errors = rating_errors(predict_by_scores(ensemble.score, catalogue, train), catalogue, held_out)
     figures = error_means(errors, catalogue, held_out, measures.metrics)
     wanted = {name: ERRORS[name] for name in measures.metrics}
-    return Measured(figures, rating_quality(errors, held_out.user_ids, wanted, seen))
+    return Measured(figures, rating_quality(errors, np.asarray(held_out.user_ids), wanted, seen))
 
 
 def _rank_users(
@@ -131,7 +131,8 @@ def _after(ensemble: Ensemble, seen: Interactions) -> Score:
     assert seen.timestamps is not None
     rows = ensemble.catalogue.users.encode(seen.user_ids)
     order = np.lexsort((seen.timestamps, rows))
-    items, starts = seen.item_ids[order], np.searchsorted(rows[order], np.arange(len(ensemble.catalogue.users) + 1))
+    items = np.asarray(seen.item_ids)[order]
+    starts = np.searchsorted(rows[order], np.arange(len(ensemble.catalogue.users) + 1))
 
     def score(users: np.ndarray) -> np.ndarray:
         return ensemble.score(users, Asked(histories=[items[starts[user] : starts[user + 1]] for user in users]))

@@ -11,8 +11,9 @@ import numpy as np
 from lethe.config.dataset import LeaveOneOutSplit, NewestSplit, RandomSplit, ReadySplit, Split
 from lethe.core.random import Stream, keyed_hash, unit_interval
 from lethe.errors import DataError
-from lethe.tables.columns import distinct
+from lethe.tables.columns import distinct, hashed
 from lethe.tables.interactions import Interactions
+from lethe.tables.texts import concatenated
 
 PARTS = ("train", "valid", "test")
 _TRAIN, _VALID, _TEST = range(3)
@@ -71,8 +72,8 @@ def _last_of_pair(interactions: Interactions) -> np.ndarray:
 def pair_hash(interactions: Interactions, stream: Stream) -> np.ndarray:
     """[n] uint64: a hash of each row's (user, item) under the stream's name."""
     key = (stream.seed, *stream.names)
-    users = keyed_hash(interactions.user_ids, *key, "user")
-    items = keyed_hash(interactions.item_ids, *key, "item")
+    users = hashed(interactions.user_ids, *key, "user")
+    items = hashed(interactions.item_ids, *key, "item")
     return keyed_hash((users ^ items).view(np.int64), *key, "pair")
 
 
@@ -134,7 +135,7 @@ def _ready(
 def _is_in(rows: Interactions, others: Interactions) -> np.ndarray:
     """[n] bool: the rows whose user, item (and, where both have them, timestamp and rating) are among the others."""
     there = dict(others.columns())
-    columns = [np.concatenate([column, there[name]]) for name, column in rows.columns() if name in there]
+    columns = [concatenated([column, there[name]]) for name, column in rows.columns() if name in there]
     # Each column as small integers, then each row as one: text and numbers alike.
     code = np.zeros(len(rows) + len(others), dtype=np.int64)
     for column in columns:

@@ -23,6 +23,7 @@ from lethe.errors import DataError
 from lethe.tables.columns import distinct
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import BEHAVIOUR, SideTable, SideTables
+from lethe.tables.texts import Column
 
 Kind = Literal["user", "item", "interaction", "row"]
 _COLUMNS = ("dataset", "kind", "digest", "user_digest", "since")
@@ -228,7 +229,7 @@ class _Listed:
         return bool(self.users or self.since or self.items or self.owners)
 
 
-def _digests(dataset: str, column: np.ndarray) -> tuple[list[str], np.ndarray]:
+def _digests(dataset: str, column: Column) -> tuple[list[str], np.ndarray]:
     """Keyed digest of each distinct id of a column, and for each row which of them is its own."""
     ids, places = distinct(column)
     return subject_digests(dataset, ids.tolist()), places

@@ -62,9 +62,9 @@ class _Situations(NamedTuple):
         whole = _numbered(held_out, seen)
         of_held, of_seen = whole[: len(held_out)], whole[len(held_out) :]
         situations, first = np.unique(of_held, return_index=True)
-        people = held_out.user_ids[first]
+        people = np.asarray(held_out.user_ids[first])
         users = catalogue.users.encode(people)
-        contexts = {name: values[first] for name, values in held_out.contexts.items()}
+        contexts = {name: np.asarray(values[first]) for name, values in held_out.contexts.items()}
         # Whoever is unknown stays out of the catalogue, and gets what is popular.
         known = np.flatnonzero(users >= 0)
         ranking = (

@@ -16,6 +16,7 @@ from lethe.evaluation.ranking_device import at_once, mark_there
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
+from lethe.tables.texts import Column
 
 Score = Callable[[np.ndarray], "np.ndarray | Tensor"]
 """Dense users [B] int64 -> scores [B, num_items] float32, finite; higher is better. Tensors are ranked where they are,
@@ -117,7 +118,7 @@ def _rank(
     if not len(held_out):
         raise DataError("held-out interactions: 0 rows, must be at least 1")
 
-    people = Ids(held_out.user_ids[is_first(held_out.user_ids)])
+    people = Ids(np.asarray(held_out.user_ids[is_first(held_out.user_ids)]))
     users = catalogue.users.encode(people.values)
     masked, tests = (_Rows.of(people, catalogue.items, table) for table in (seen, held_out))
     known, cold = np.flatnonzero(users >= 0), np.flatnonzero(users < 0)
@@ -162,7 +163,7 @@ def _distinct_items(people: Ids, held_out: Interactions) -> np.ndarray:
     return np.bincount(rows[is_first(rows) | is_first(held_out.item_ids)], minlength=len(people))
 
 
-def is_first(column: np.ndarray) -> np.ndarray:
+def is_first(column: Column) -> np.ndarray:
     """[n] bool: whether each value of a column is another than the one before it."""
     first = np.ones(len(column), dtype=np.bool_)
     first[1:] = column[1:] != column[:-1]

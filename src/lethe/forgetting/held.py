@@ -22,10 +22,12 @@ from lethe.forgetting.earlier import earlier_files, ids_of_earlier_files
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, counts_beside, holds
 from lethe.tables import blocks
 from lethe.tables.blocks import Source, in_steps
+from lethe.tables.columns import distinct
 from lethe.tables.ids import Ids, as_integer, near, same_id
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
 from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SideTables
+from lethe.tables.texts import Column
 
 AllThereIs = tuple[list[tuple[str, Interactions]], list[SideTables]]
 """A dataset's tables by name, and its side tables."""
@@ -115,7 +117,7 @@ def tally_items(rows: Source, ids: Sequence[str]) -> list[int]:
     return [sum(of_one) for of_one in zip(*counts, strict=True)]
 
 
-def tally(columns: Sequence[np.ndarray], ids: Sequence[str]) -> np.ndarray:
+def tally(columns: Sequence[Column], ids: Sequence[str]) -> np.ndarray:
     """[len(ids)] int64: how often each of these distinct ids stands in columns of raw ids."""
     if len(ids) <= _FEW:
         return np.array([sum(int(same_id(column, raw).sum()) for column in columns) for raw in ids], dtype=np.int64)
@@ -177,7 +179,7 @@ def every_id(tables: Sequence[tuple[str, Interactions]], beside: Sequence[SideTa
     """Each id that may be a person's: users, and items too, where people are items."""
     columns = [column for _, rows in tables for column in (rows.user_ids, rows.item_ids)]
     columns += [t.columns[n] for side in beside for t in side.tables.values() for n in ID_COLUMNS if n in t.columns]
-    return {str(raw) for column in columns for raw in np.unique(column)}
+    return {str(raw) for column in columns for raw in distinct(column)[0].tolist()}
 
 
 def elsewhere(workspace: Workspace, dataset: str, users: Sequence[str]) -> dict[str, int]:

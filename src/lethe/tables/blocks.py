@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lethe.errors import DataError
-from lethe.tables.columns import as_dictionary, from_arrow, holds_text, is_text
+from lethe.tables.columns import as_dictionary, column_of, from_arrow, holds_text, is_text
 from lethe.tables.interactions import Interactions
+from lethe.tables.texts import Column, Texts
 
 T = TypeVar("T")
 
@@ -131,9 +132,14 @@ def length(block: Block) -> int:
     return len(next(iter(block.values())))
 
 
-def held(block: Block) -> dict[str, np.ndarray]:
+def held(block: Block) -> dict[str, Column]:
     """The columns of a block as ``Interactions`` hold them."""
-    return {n: column if isinstance(column, np.ndarray) else from_arrow(column) for n, column in block.items()}
+    return {n: column if isinstance(column, np.ndarray) else column_of(column) for n, column in block.items()}
+
+
+def block_of(rows: Interactions) -> Block:
+    """A table that is held as a block."""
+    return {n: pa.chunked_array([c.coded()]) if isinstance(c, Texts) else c for n, c in rows.columns()}
 
 
 def rows_of(block: Block) -> Interactions:
@@ -235,7 +241,7 @@ class _Stream:
 
 def _everything(source: Source) -> Block:
     if isinstance(source, Interactions):
-        return dict(source.columns())
+        return block_of(source)
     empty, *tables = _reads(source, AT_ONCE)
     return _block(empty, tables)
 

@@ -12,6 +12,7 @@ import numpy as np
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import NO_SIDE, FeatureMatrix, InteractionMatrix, Shape, Side, TripleMatrix
+from lethe.tables.texts import Column
 
 if TYPE_CHECKING:
     from lethe.tables.side_tables import SideTables
@@ -82,7 +83,7 @@ class Catalogue:
             NO_SIDE if tables is None else self._encode_side(tables),
         )
 
-    def encode_contexts(self, contexts: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    def encode_contexts(self, contexts: Mapping[str, Column]) -> np.ndarray | None:
         """Values {field: [n]} -> [n, number of fields] int64, -1 for what is unknown; None without context fields."""
         if "contexts" not in self.side or not contexts:
             return None
@@ -130,7 +131,7 @@ class Catalogue:
         )
 
 
-def _tokens(field: str | np.ndarray, values: np.ndarray) -> np.ndarray:
+def _tokens(field: str | np.ndarray, values: Column) -> np.ndarray:
     """[n] object: a field with a value, as one text."""
     fields = np.broadcast_to(np.array(field, dtype=object), len(values))
     return np.array([f"{name}{_BETWEEN}{value}" for name, value in zip(fields, values, strict=True)], dtype=object)

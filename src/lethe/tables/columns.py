@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lethe.core.files import temporary_beside
+from lethe.core.random import Name, keyed_hash
+from lethe.tables.texts import Column, Texts
 
 _AT_ONCE = 1 << 20
 """Rows of text that are laid out together."""
@@ -22,22 +24,22 @@ ROW_GROUP = 1 << 20
 """Rows of a file that Parquet lays out together; the bytes of every table hang on it."""
 
 
-def digest_columns(columns: Iterable[tuple[str, np.ndarray | pa.ChunkedArray]]) -> str:
+def digest_columns(columns: Iterable[tuple[str, Column | pa.ChunkedArray]]) -> str:
     """SHA-256 of names, types and values of columns of numbers or (object) text; as Arrow has them, the same."""
     state = hashlib.sha256()
     for name, column in columns:
         text = holds_text(column)
-        numbers = column if text or isinstance(column, np.ndarray) else from_arrow(column)
+        numbers = from_arrow(column) if not text and isinstance(column, pa.ChunkedArray) else column
         state.update(f"{name}:{'str' if text else numbers.dtype.name}:{len(column)};".encode())
         if text:
             for start in range(0, len(column), _AT_ONCE):
                 state.update(_framed(column[start : start + _AT_ONCE]))
         else:
-            state.update(np.ascontiguousarray(numbers).data)
+            state.update(np.ascontiguousarray(np.asarray(numbers)).data)
     return state.hexdigest()
 
 
-def _framed(texts: np.ndarray | pa.ChunkedArray) -> pa.Buffer:
+def _framed(texts: Column | pa.ChunkedArray) -> pa.Buffer:
     """The bytes of texts in order, each behind its length in four bytes. Distinct ones are framed, and laid out in
     order by Arrow: a table has ten times more rows than ids."""
     coded = as_dictionary(texts)
@@ -50,8 +52,10 @@ def _framed(texts: np.ndarray | pa.ChunkedArray) -> pa.Buffer:
     return laid.buffers()[2].slice(0, int(np.frombuffer(laid.buffers()[1], dtype=np.int64)[len(laid)]))
 
 
-def as_dictionary(texts: np.ndarray | pa.ChunkedArray) -> pa.DictionaryArray:
+def as_dictionary(texts: Column | pa.ChunkedArray) -> pa.DictionaryArray:
     """Texts as places among the distinct ones."""
+    if isinstance(texts, Texts):
+        return texts.coded()
     column = pa.array(texts.tolist(), pa.string()) if isinstance(texts, np.ndarray) else texts
     coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     if isinstance(coded, pa.ChunkedArray):
@@ -60,8 +64,8 @@ def as_dictionary(texts: np.ndarray | pa.ChunkedArray) -> pa.DictionaryArray:
     return coded.dictionary_decode().dictionary_encode() if len(coded.dictionary) > len(coded) else coded
 
 
-def holds_text(column: np.ndarray | pa.ChunkedArray) -> bool:
-    return column.dtype == object if isinstance(column, np.ndarray) else is_text(column.type)
+def holds_text(column: Column | pa.ChunkedArray) -> bool:
+    return is_text(column.type) if isinstance(column, pa.ChunkedArray) else column.dtype == object
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -125,9 +129,16 @@ def write_parquet(table: pa.Table, path: Path) -> None:
         writer.write(table)
 
 
-def to_arrow(column: np.ndarray) -> pa.Array:
+def to_arrow(column: Column) -> pa.Array:
     """A column of numbers, or of text ids."""
+    if isinstance(column, Texts):
+        return column.spelled()
     return pa.array(column, pa.string() if column.dtype == object else None)
+
+
+def column_of(column: pa.ChunkedArray) -> Column:
+    """As ``from_arrow``, but that text stays coded."""
+    return Texts.of(column) if holds_text(column) and not column.null_count else from_arrow(column)
 
 
 def from_arrow(column: pa.ChunkedArray) -> np.ndarray:
@@ -135,8 +146,7 @@ def from_arrow(column: pa.ChunkedArray) -> np.ndarray:
         if column.null_count:
             return np.array(column.to_pylist(), dtype=object)
         # An id that stands in a million rows is one object.
-        coded = as_dictionary(column)
-        return np.array(coded.dictionary.to_pylist(), dtype=object)[np.from_dlpack(coded.indices)]
+        return Texts.of(column).objects
     if column.null_count or not column.num_chunks or not pa.types.is_primitive(column.type):
         return column.to_numpy()
     # The same without pandas, which to_numpy and asarray import: a quarter of a second of every command.
@@ -149,19 +159,29 @@ def read_parquet(path: Path | BinaryIO) -> pa.Table:
         return file.read()
 
 
-def distinct(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def distinct(column: Column) -> tuple[np.ndarray, np.ndarray]:
     """The distinct values of a column of numbers or text, sorted; and for each row [n] int64 which of them it holds."""
     if column.dtype != object:
-        return np.unique(column, return_inverse=True)
+        return np.unique(np.asarray(column), return_inverse=True)
     # Sorting what is distinct, and hashing the rest, is many times faster than sorting all.
-    coded = as_dictionary(column)
-    values = np.array(coded.dictionary.to_pylist(), dtype=object)
-    order = np.argsort(values)
-    places = np.empty(len(order), dtype=np.int64)
-    places[order] = np.arange(len(order))
-    return values[order], places[np.from_dlpack(coded.indices)]
+    texts = ranked(column)
+    return np.array(texts.values.to_pylist(), dtype=object), texts.codes.astype(np.int64)
 
 
-def sortable(column: np.ndarray) -> np.ndarray:
+def ranked(column: Column) -> Texts:
+    """A column of text with its distinct values sorted, so that its codes have their order."""
+    texts = column if isinstance(column, Texts) else Texts.of(pa.array(column.tolist(), pa.string()))
+    return texts.compact()
+
+
+def sortable(column: Column) -> np.ndarray:
     """Integers [n] in the order of the column's values."""
-    return column if column.dtype != object else distinct(column)[1]
+    return ranked(column).codes.astype(np.int64) if holds_text(column) else np.asarray(column)
+
+
+def hashed(column: Column, *key: Name) -> np.ndarray:
+    """``keyed_hash`` of each row, [n] uint64; of text, what is distinct is hashed."""
+    if not isinstance(column, Texts):
+        return keyed_hash(column, *key)
+    texts = column.compact()
+    return keyed_hash(np.array(texts.values.to_pylist(), dtype=object), *key)[texts.codes]

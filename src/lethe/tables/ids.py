@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from lethe.errors import DataError
 from lethe.tables.columns import distinct, from_arrow, read_parquet, write_parquet
+from lethe.tables.texts import Column, Texts, concatenated
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _NUMBER = re.compile(r"([+-]?)0*([0-9]+)(?:\.0*)?")
@@ -57,13 +58,14 @@ class Ids:
     values: np.ndarray
 
     @classmethod
-    def of(cls, *columns: np.ndarray) -> Ids:
+    def of(cls, *columns: Column) -> Ids:
         """The ids of one or several columns."""
-        if any(ids.dtype == object for ids in columns):
-            return cls(distinct(np.concatenate(columns))[0])
+        numbers = [ids for ids in columns if isinstance(ids, np.ndarray) and ids.dtype != object]
+        if len(numbers) < len(columns):
+            return cls(distinct(concatenated(columns))[0])
         # Some at a time: sorted whole, a column would be copied twice.
-        parts = [np.unique(ids[at : at + _AT_ONCE]) for ids in columns for at in range(0, len(ids), _AT_ONCE)]
-        return cls(np.unique(np.concatenate(parts or columns)))
+        parts = [np.unique(ids[at : at + _AT_ONCE]) for ids in numbers for at in range(0, len(ids), _AT_ONCE)]
+        return cls(np.unique(np.concatenate(parts or numbers)))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -79,8 +81,11 @@ class Ids:
         place = bisect_left(self.values, wanted)
         return place if place < len(self.values) and self.values[place] == wanted else -1
 
-    def encode(self, ids: np.ndarray) -> np.ndarray:
+    def encode(self, ids: Column) -> np.ndarray:
         """Raw ids [m] -> dense indices [m] int64; -1 where the id is unknown."""
+        if isinstance(ids, Texts) and len(self.values) and len(ids):
+            texts = ids if len(ids.values) <= len(ids) else ids.compact()
+            return self._encode_all(texts.values)[texts.codes]
         ids = np.asarray(ids)
         if len(self.values) == 0 or len(ids) == 0:
             return np.full(len(ids), -1, dtype=np.int64)
@@ -97,17 +102,22 @@ class Ids:
             with np.errstate(over="ignore"):
                 return self._places.take(ids.astype(np.int64, copy=False) - (self.values[0] - 1), mode="clip")
         if ids.dtype == object and len(ids) > _FEW:
-            return self._encode_texts(ids)
+            return self._encode_texts(pa.array(ids.tolist(), pa.string()))
         places = np.searchsorted(self.values, ids)
         places[places == len(self.values)] = 0
         return np.where(self.values[places] == ids, places, -1).astype(np.int64)
 
-    def _encode_texts(self, ids: np.ndarray) -> np.ndarray:
+    def _encode_all(self, texts: pa.StringArray) -> np.ndarray:
+        if self.values.dtype == object and len(texts) > _FEW:
+            return self._encode_texts(texts)
+        return self.encode(np.array(texts.to_pylist(), dtype=object))
+
+    def _encode_texts(self, texts: pa.StringArray) -> np.ndarray:
         """By hashing: a search among sorted texts compares each some twenty times."""
         import pyarrow.compute as pc  # Not at the top: it takes as long to import as a request takes to be counted.
 
         wanted = pa.array(self.values.tolist(), pa.string())
-        places = pc.index_in(pa.array(ids.tolist(), pa.string()), value_set=wanted, skip_nulls=True)
+        places = pc.index_in(texts, value_set=wanted, skip_nulls=True)
         return places.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
     @cached_property
@@ -137,8 +147,12 @@ class Ids:
         return cls(from_arrow(read_parquet(path)["id"]))
 
 
-def canonical_ids(name: str, column: np.ndarray) -> np.ndarray:
-    """[n] int64, or an object array of str. Raises DataError, naming the column, for what can be no id."""
+def canonical_ids(name: str, column: Column) -> Column:
+    """[n] int64, or text. Raises DataError, naming the column, for what can be no id."""
+    if isinstance(column, Texts):
+        if broken := fault_among(column):
+            raise DataError(f"Column {name!r}: an id {broken[0]}, {broken[1]} values break that")
+        return column
     column = np.asarray(column)
     if np.issubdtype(column.dtype, np.integer):
         if column.dtype.kind == "u" and len(column) and column.max() > _INT64.max:
@@ -157,6 +171,22 @@ def canonical_ids(name: str, column: np.ndarray) -> np.ndarray:
     return text
 
 
+def fault_among(texts: Texts) -> tuple[str, int] | None:
+    """Why some of these texts can be nobody's ids, and how many rows have it; None where all are sound."""
+    import pyarrow.compute as pc
+
+    # Whatever holds a letter or figure of ASCII is not empty; Arrow's text holds no half of a surrogate pair.
+    sound = pc.and_not(pc.match_substring_regex(texts.values, "[!-~]"), pc.match_substring(texts.values, "\0"))
+    doubtful = np.flatnonzero(~np.asarray(sound))
+    faults = {int(place): fault for place in doubtful if (fault := id_fault(texts.values[int(place)].as_py()))}
+    counts = np.bincount(texts.codes, minlength=len(texts.values)) if faults else np.zeros(0)
+    there = [place for place in faults if counts[place]]
+    if not there:
+        return None
+    first = faults[min(there, key=lambda place: str(texts.values[place].as_py()))]
+    return first, int(sum(counts[place] for place in there if faults[place] == first))
+
+
 def _whole_numbers(name: str, column: np.ndarray) -> np.ndarray:
     missing = int(np.isnan(column).sum())
     if missing:
@@ -169,7 +199,7 @@ def _whole_numbers(name: str, column: np.ndarray) -> np.ndarray:
     return column.astype(np.int64)
 
 
-def same_id(column: np.ndarray, raw_id: str) -> np.ndarray:
+def same_id(column: Column, raw_id: str) -> np.ndarray:
     """[n] bool: where a column of raw ids (int64, or object of str) holds this id.
 
     An integer has one spelling, the one that its keyed digest is made of: "042" is not the id 42.
@@ -178,21 +208,21 @@ def same_id(column: np.ndarray, raw_id: str) -> np.ndarray:
     return np.zeros(len(column), dtype=bool) if wanted is None else np.asarray(column == wanted, dtype=bool)
 
 
-def among(column: np.ndarray, ids: Collection[str]) -> np.ndarray:
+def among(column: Column, ids: Collection[str]) -> np.ndarray:
     """[n] bool: where a column of raw ids holds one of several."""
     if np.issubdtype(column.dtype, np.integer):
-        return np.isin(column, [number for raw in ids if (number := as_integer(raw)) is not None])
+        return np.isin(np.asarray(column), [number for raw in ids if (number := as_integer(raw)) is not None])
     return Ids.of(np.array(list(ids), dtype=object)).encode(column) >= 0
 
 
-def near(column: np.ndarray, raw_id: str) -> int:
+def near(column: Column, raw_id: str) -> int:
     """How many distinct ids of a column are another spelling of this one, which a person may have meant by it.
 
     Spellings differ in case, in the Unicode form, in blanks and invisible joiners, or in how a whole number is
     written (007, 7.0, +7).
     """
     folded = _folded(raw_id)
-    return sum(text != raw_id and _folded(text) == folded for text in map(str, np.unique(column).tolist()))
+    return sum(text != raw_id and _folded(text) == folded for text in map(str, distinct(column)[0].tolist()))
 
 
 def _folded(raw: str) -> str:

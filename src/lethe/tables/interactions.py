@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,8 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lethe.errors import DataError
-from lethe.tables.columns import digest_columns, from_arrow, sortable, to_arrow, write_parquet
+from lethe.tables.columns import (
+    column_of,
+    digest_columns,
+    holds_text,
+    is_text,
+    ranked,
+    sortable,
+    to_arrow,
+    write_parquet,
+)
 from lethe.tables.ids import canonical_ids
+from lethe.tables.texts import Column, concatenated
 
 COLUMNS = ("user", "item", "rating", "timestamp")
 TIMES = {"timestamp": 1, "timestamp_ms": 10**3, "timestamp_us": 10**6, "timestamp_ns": 10**9}
@@ -26,28 +36,28 @@ CONTEXT = "context."
 class Interactions:
     """Aligned columns in canonical order: user, item, contexts, timestamp, rating. Build it with ``Interactions.of``.
 
-    user_ids, item_ids  [n] int64, or object arrays of str: raw ids, as the source has them
+    user_ids, item_ids  [n] int64, or text (``Texts``, or an object array of str): raw ids, as the source has them
     ratings             [n] float32, or None where the source has none
     timestamps          [n] int64, or None: since 1970, or any integer that grows with time (see the dataset's params)
     contexts            {field: [n]} in what situation, fields by name; values like ids. Mostly there are none
     """
 
-    user_ids: np.ndarray
-    item_ids: np.ndarray
+    user_ids: Column
+    item_ids: Column
     ratings: np.ndarray | None = None
     timestamps: np.ndarray | None = None
-    contexts: dict[str, np.ndarray] = field(default_factory=dict)
+    contexts: dict[str, Column] = field(default_factory=dict)
     ticks: int = 1
     """How many units of the timestamps make a second. More than one where a second would not keep rows in order."""
 
     @classmethod
     def of(
         cls,
-        user_ids: np.ndarray,
-        item_ids: np.ndarray,
+        user_ids: Column,
+        item_ids: Column,
         ratings: np.ndarray | None = None,
         timestamps: np.ndarray | None = None,
-        contexts: Mapping[str, np.ndarray] | None = None,
+        contexts: Mapping[str, Column] | None = None,
         ticks: int = 1,
     ) -> Interactions:
         """Bring columns of any integer, float or string type into canonical types and order.
@@ -67,9 +77,12 @@ class Interactions:
     def in_order(self) -> Interactions:
         """The same rows in canonical order; canonical columns are taken for granted."""
         numbers = [column for column in (self.ratings, self.timestamps) if column is not None]
+        # Whoever orders text again finds its distinct values sorted.
+        users, items = (ranked(ids) if holds_text(ids) else ids for ids in (self.user_ids, self.item_ids))
         minor = [*numbers, *(sortable(column) for column in reversed(self.contexts.values()))]
-        order = _order(sortable(self.user_ids), sortable(self.item_ids), minor)
-        return self if order is None else self.take(order)
+        order = _order(sortable(users), sortable(items), minor)
+        rows = replace(self, user_ids=users, item_ids=items)
+        return rows if order is None else rows.take(order)
 
     @classmethod
     def concatenate(cls, *parts: Interactions) -> Interactions:
@@ -80,11 +93,11 @@ class Interactions:
             return np.concatenate(there) if len(there) == len(columns) else None
 
         columns = (
-            np.concatenate([p.user_ids for p in parts]),
-            np.concatenate([p.item_ids for p in parts]),
+            concatenated([p.user_ids for p in parts]),
+            concatenated([p.item_ids for p in parts]),
             whole([p.ratings for p in parts]),
             whole([p.timestamps for p in parts]),
-            {name: np.concatenate([p.contexts[name] for p in parts]) for name in parts[0].contexts},
+            {name: concatenated([p.contexts[name] for p in parts]) for name in parts[0].contexts},
             _same({p.ticks for p in parts}),
         )
         one_kind = len({tuple(key.dtype for key in (p.user_ids, p.item_ids, *p.contexts.values())) for p in parts}) == 1
@@ -93,7 +106,7 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.user_ids)
 
-    def columns(self) -> Iterator[tuple[str, np.ndarray]]:
+    def columns(self) -> Iterator[tuple[str, Column]]:
         """The columns that are there, by name, in fixed order."""
         time = next(name for name, ticks in TIMES.items() if ticks == self.ticks)
         for name, column in zip(
@@ -148,22 +161,25 @@ class Interactions:
         try:
             with pq.ParquetFile(path, pre_buffer=False) as file:
                 names = cls.columns_of(path, file.schema_arrow.names)
+                text = [name for name in names if is_text(file.schema_arrow.field(name).type)]
+            with pq.ParquetFile(path, read_dictionary=text, pre_buffer=False) as file:
                 # One by one: what Arrow holds of a column is gone before the next.
-                return cls.of_columns({name: from_arrow(file.read([name])[name]) for name in names})
+                return cls.of_columns({name: column_of(file.read([name])[name]) for name in names})
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
 
     @classmethod
     def of_table(cls, table: pa.Table) -> Interactions:
         """What ``write`` wrote, decoded already."""
-        return cls.of_columns({name: from_arrow(table[name]) for name in table.column_names})
+        return cls.of_columns({name: column_of(table[name]) for name in table.column_names})
 
     @classmethod
-    def of_columns(cls, column: Mapping[str, np.ndarray]) -> Interactions:
+    def of_columns(cls, column: Mapping[str, Column]) -> Interactions:
         """Canonical columns under the names that ``columns`` gives them."""
         contexts = {name.removeprefix(CONTEXT): value for name, value in column.items() if name.startswith(CONTEXT)}
         time = next((name for name in TIMES if name in column), "timestamp")
-        return cls(column["user"], column["item"], column.get("rating"), column.get(time), contexts, TIMES[time])
+        rating, times = (np.asarray(column[name]) if name in column else None for name in ("rating", time))
+        return cls(column["user"], column["item"], rating, times, contexts, TIMES[time])
 
     def to_table(self) -> pa.Table:
         """The columns under their names, as Arrow has them."""

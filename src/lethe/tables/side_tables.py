@@ -47,7 +47,7 @@ class SideTable:
     @classmethod
     def of(cls, kind: str, **columns: np.ndarray) -> SideTable:
         """Canonical types and order, repeated rows once. Raises DataError for missing ids or weights not finite."""
-        canonical = {}
+        canonical: dict[str, np.ndarray] = {}
         for name in COLUMNS[kind]:
             column = np.asarray(columns[name])
             if name == "weight":
@@ -57,7 +57,7 @@ class SideTable:
             elif name in ("field", "value", "relation"):
                 canonical[name] = np.array([str(v) for v in column], dtype=object)
             else:
-                canonical[name] = canonical_ids(f"{name} of {kind}", column)
+                canonical[name] = np.asarray(canonical_ids(f"{name} of {kind}", column))
         keys = [sortable(column) for column in canonical.values()]
         order = np.lexsort(keys[::-1])
         new = np.ones(len(order), dtype=bool)
@@ -120,7 +120,7 @@ class SideTables:
         their items and of those the behaviours name, the features and triples."""
         users = Ids.of(rows.user_ids)
         behaviours = {name: table.take(users.encode(table.user_ids) >= 0) for name, table in self.behaviours.items()}
-        items = Ids.of(np.concatenate([rows.item_ids, *(table.item_ids for table in behaviours.values())]))
+        items = Ids.of(rows.item_ids, *(table.item_ids for table in behaviours.values()))
 
         def own(table: SideTable) -> SideTable:
             return table.take(

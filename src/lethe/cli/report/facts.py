@@ -20,7 +20,9 @@ from lethe.data.profile import Profile, profile_with
 from lethe.data.split import PARTS
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.standing import ledger
+from lethe.tables.columns import distinct
 from lethe.tables.reader import Reader
+from lethe.tables.texts import Column
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Spread:
     counts: np.ndarray
 
     @classmethod
-    def of(cls, ids: np.ndarray) -> Spread:
-        return cls(np.sort(np.unique(ids, return_counts=True)[1]))
+    def of(cls, ids: Column) -> Spread:
+        return cls(np.sort(np.bincount(distinct(ids)[1])))
 
 
 @dataclass(frozen=True)

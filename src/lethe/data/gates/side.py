@@ -11,6 +11,7 @@ from lethe.data.gates.report import Report
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTable, SideTables
+from lethe.tables.texts import Column
 
 RULES = {
     "unknown": "of users who have interactions",
@@ -57,7 +58,7 @@ def _broken(table: SideTable, users: Ids) -> dict[str, int]:
     return {}
 
 
-def _repeated(*columns: np.ndarray) -> int:
+def _repeated(*columns: Column) -> int:
     """How many rows equal the row before, in tables whose equal rows stand together."""
     return int(np.all([column[1:] == column[:-1] for column in columns], axis=0).sum())
 

@@ -17,6 +17,7 @@ from lethe.errors import DataError
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.columns import to_arrow, write_parquet
 from lethe.tables.interactions import Interactions
+from lethe.tables.texts import Column
 
 Embeddings = Callable[[Interactions, Stream], tuple[Catalogue, np.ndarray, np.ndarray]]
 """Pre-trains two towers on all rows: (whose rows they are, users [num_users, d], items [num_items, d])."""
@@ -26,11 +27,11 @@ Embeddings = Callable[[Interactions, Stream], tuple[Catalogue, np.ndarray, np.nd
 class Assignment:
     """The shard of each row, in the canonical order of the interactions: aligned columns.
 
-    user_ids, item_ids  [n] raw ids, int64 or object (str)      shards, slices  [n] int64, from 0; slices may be None
+    user_ids, item_ids  [n] raw ids, int64 or text    shards, slices  [n] int64, from 0; slices may be None
     """
 
-    user_ids: np.ndarray
-    item_ids: np.ndarray
+    user_ids: Column
+    item_ids: Column
     shards: np.ndarray
     slices: np.ndarray | None = None
 
@@ -62,9 +63,12 @@ class Assignment:
         return cls.of_columns(dict(columns) | {n: table[n].to_numpy() for n in cls.PLACES if n in table.column_names})
 
     @classmethod
-    def of_columns(cls, column: Mapping[str, np.ndarray]) -> Assignment:
+    def of_columns(cls, column: Mapping[str, Column]) -> Assignment:
         """Of columns under the names of ``to_table``."""
-        return cls(column["user"], column["item"], column["shard"], column.get("slice"))
+        slices = column.get("slice")
+        return cls(
+            column["user"], column["item"], np.asarray(column["shard"]), None if slices is None else np.asarray(slices)
+        )
 
 
 class Assign(Protocol):

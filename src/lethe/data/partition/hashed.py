@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from lethe.config.sharding import Balance
-from lethe.core.random import Stream, keyed_hash
+from lethe.core.random import Stream
 from lethe.data.partition.assignment import Assignment, Embeddings
 from lethe.data.split import pair_hash
+from lethe.tables.columns import hashed
 from lethe.tables.interactions import Interactions
 
 
@@ -38,7 +39,7 @@ def user_hash(
     embeddings: Embeddings,
 ) -> np.ndarray:
     """All rows of a user go to one shard, by keyed hash of the user: a user-level request touches one shard."""
-    return _shard(keyed_hash(interactions.user_ids, stream.integer("user")), num_shards)
+    return _shard(hashed(interactions.user_ids, stream.integer("user")), num_shards)
 
 
 def interaction_hash(

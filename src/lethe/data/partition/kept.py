@@ -16,19 +16,20 @@ from lethe.data.split import pair_hash
 from lethe.errors import ConfigError
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
+from lethe.tables.texts import Column
 
 
 def keep_entities(
     ids: Ids,
     sizes: np.ndarray,
-    previous_ids: np.ndarray,
+    previous_ids: Column,
     previous_shards: np.ndarray,
     num_shards: int,
     cap: int,
     stream: Stream,
 ) -> np.ndarray:
     """Shards [m] of entities: the earlier one where there is one."""
-    known, first = np.unique(previous_ids, return_index=True)
+    known, first = np.unique(np.asarray(previous_ids), return_index=True)
     places = Ids(known).encode(ids.values)
     hashes = keyed_hash(ids.values, stream.integer("new"))
     return _settle(places, previous_shards[first], sizes, hashes, num_shards, cap, stream)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lethe.core.random import Stream, keyed_hash
+from lethe.core.random import Stream
 from lethe.data.partition.assignment import Assignment
+from lethe.tables.columns import hashed
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 
@@ -23,7 +24,7 @@ def lay_slices(
     ``leaving`` [n] bool, the same for all rows of a user: those lie in the last slice and all others before it. Users
     whom ``previous`` knows stay where they were.
     """
-    hashes = keyed_hash(interactions.user_ids, stream.integer("slice"))
+    hashes = hashed(interactions.user_ids, stream.integer("slice"))
     if leaving is None:
         slices = hashes % np.uint64(num_slices)
     else:

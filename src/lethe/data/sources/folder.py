@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from lethe.config.source import FolderSource
 from lethe.config.table import Kind
 from lethe.core.canonical import digest_json
 from lethe.data.sources import files, table
 from lethe.data.sources.place import Place
 from lethe.tables.interactions import Interactions
+from lethe.tables.texts import Column
 
 
 def read(source: FolderSource, place: Place) -> dict[str, Interactions]:
@@ -43,7 +42,7 @@ def _files(source: FolderSource) -> dict[str, str]:
 
 
 def _with_text(part: Interactions, users: bool, items: bool) -> Interactions:
-    def text(ids: np.ndarray, wanted: bool) -> np.ndarray:
+    def text(ids: Column, wanted: bool) -> Column:
         return ids.astype(str).astype(object) if wanted and ids.dtype != object else ids
 
     if not users and not items:

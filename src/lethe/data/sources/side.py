@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.side import FeaturesSource, LinksSource, SideSources, TriplesSource
+from lethe.config.table import Kind
 from lethe.data.sources import table
 from lethe.data.sources.files import digest, load
 from lethe.data.sources.identifiers import read_ids
@@ -128,13 +129,12 @@ def _triples(root: Path, how: TriplesSource, known_items: Ids) -> SideTable:
 
 def _like(column: pa.ChunkedArray, ids: Ids, path: Path, name: str) -> np.ndarray:
     """A column of ids of the type that ``ids`` has."""
-    return read_ids(
-        column, "text" if ids.values.dtype == object else "integer", f"{path.name}: column {name!r}", role=name
-    )
+    kind: Kind = "text" if ids.values.dtype == object else "integer"
+    return np.asarray(read_ids(column, kind, f"{path.name}: column {name!r}", role=name))
 
 
 def _text(column: pa.ChunkedArray, path: Path, name: str) -> np.ndarray:
-    return read_ids(column, "text", f"{path.name}: column {name!r}", role=name)
+    return np.asarray(read_ids(column, "text", f"{path.name}: column {name!r}", role=name))
 
 
 def _numbers(values: np.ndarray, where: str) -> np.ndarray:

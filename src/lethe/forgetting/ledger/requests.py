@@ -18,6 +18,7 @@ from lethe.errors import RequestError
 from lethe.tables.ids import among, id_fault, same_id
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
+from lethe.tables.texts import Column
 
 State = Literal[
     "received", "accepted", "planned", "executing", "verified", "completed", "cancelled", "withdrawn", "failed"
@@ -188,7 +189,7 @@ class ForgetRequest:
         """Whether it was received later than now: one of the two was told by a clock that is wrong."""
         return self.received - now > CLOCKS_DIFFER
 
-    def covers(self, user_ids: np.ndarray, item_ids: np.ndarray) -> np.ndarray:
+    def covers(self, user_ids: Column, item_ids: Column) -> np.ndarray:
         """[n] bool: which of the aligned raw ids the request is about; none once its subject is erased."""
         if self.user is None:
             return np.zeros(len(user_ids), dtype=bool)
@@ -210,7 +211,7 @@ class ForgetRequest:
         }
 
 
-def covered_by(requests: Sequence[ForgetRequest], user_ids: np.ndarray, item_ids: np.ndarray) -> np.ndarray:
+def covered_by(requests: Sequence[ForgetRequest], user_ids: Column, item_ids: Column) -> np.ndarray:
     """[n] bool: which of the aligned raw ids one of the requests is about; thousands of whole users at once."""
     rows = among(user_ids, [r.user for r in requests if r.kind == "user" and r.user is not None])
     rows |= among(item_ids, [r.user for r in requests if r.also_item and r.user is not None])
