@@ -39,8 +39,8 @@ def erase(run: Run, reader: Reader) -> Run:
 
 
 @task(name="rebuild")
-def prove(run: Run) -> Verification:
-    return request.prove(Workspace.find(), run)
+def prove(run: Run, reader: Reader) -> Verification:
+    return request.prove(Workspace.find(), run, reader=reader)
 
 
 @task(name="certify")
@@ -62,7 +62,7 @@ def forgetting(scheduled: bool = False) -> list[str]:
         deployment(limited=False)
         confirm(run, reader)
         run = erase(run, reader)
-        complete(run, prove(run), reader)
+        complete(run, prove(run, reader), reader)
         done += run.requests
         _link(run)
     for line in left_out(workspace):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +23,9 @@ from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.learning.slices import slice_config
 from lethe.models import configure
+from lethe.tables.ids import Ids
 from lethe.tables.reader import Reader
+from lethe.tables.texts import Column
 
 KEPT = 50
 """Records of each kind of work, the newest."""
@@ -112,6 +114,14 @@ def slices_of(path: Path, reader: Reader) -> np.ndarray:
     return np.zeros(reader.rows(path), dtype=np.int64) if slices is None else slices
 
 
+def _numbered(columns: Sequence[Column]) -> tuple[int, list[np.ndarray]]:
+    """How many distinct ids there are in columns of users, and each column as numbers below that."""
+    if not columns:
+        return 0, []
+    ids = Ids.of(*columns)
+    return len(ids), [ids.encode(column) for column in columns]
+
+
 def costs_behind(recipe: Recipe, rows: int, costs: Costs) -> dict[str, float | None]:
     """What is made anew whatever was touched, before what is served is packaged."""
     return {"aggregator": costs.seconds(aggregating(recipe.layout.aggregator, recipe.aggregator), rows)}
@@ -136,13 +146,12 @@ def expected_seconds(
     tables = sorted(workspace.shards(recipe.dataset, recipe.laid_in).glob("*.parquet"))
     reader = reader or Reader()
     held = [(reader.interactions(path).user_ids, slices_of(path, reader)) for path in tables]
-    held = [(users, places) for users, places in held if len(users)]
-    everyone = len(np.unique(np.concatenate([users for users, _ in held]))) if held else 0
-    rows, total = sum(len(users) for users, _ in held), 0.0
-    for users, places in held:
+    everyone, numbered = _numbered([users for users, _ in held if len(users)])
+    rows, total = sum(map(len, numbered)), 0.0
+    for users, places in zip(numbered, [places for users, places in held if len(users)], strict=True):
         untouched = 1.0
         for slice_ in range(recipe.layout.slices):
-            share = len(np.unique(users[places <= slice_])) / everyone
+            share = np.count_nonzero(np.bincount(users[places <= slice_])) / everyone
             still = (1 - share) ** requests
             # The first touched slice is this one: it and all later ones are learnt again.
             later = [int((places <= last).sum()) for last in range(slice_, recipe.layout.slices)]

@@ -57,10 +57,12 @@ def keyed_hash(values: np.ndarray, *key: Name) -> np.ndarray:
     if np.issubdtype(values.dtype, np.integer):
         return _mix(values.astype(np.int64).view(np.uint64), start)
     strings = values.tolist()
-    hashes = {
-        v: int.from_bytes(hashlib.blake2b(str(v).encode(), digest_size=8).digest(), "little") for v in set(strings)
-    }
-    return _mix(np.fromiter(map(hashes.__getitem__, strings), dtype=np.uint64, count=len(strings)), start)
+    places = {text: place for place, text in enumerate(dict.fromkeys(strings))}
+    digests = b"".join([hashlib.blake2b(str(text).encode(), digest_size=8).digest() for text in places])
+    hashes = _mix(np.frombuffer(digests, dtype="<u8").astype(np.uint64), start)
+    if len(places) == len(strings):
+        return hashes
+    return hashes[np.fromiter(map(places.__getitem__, strings), dtype=np.int64, count=len(strings))]
 
 
 def _mix(x: np.ndarray, key: np.uint64) -> np.ndarray:

@@ -75,16 +75,22 @@ class Rebuild:
     served: Mapping[str, Version]
     folder: Path
     progress: Progress
-    reader: Reader = field(default_factory=Reader)
+    reader: Reader
     packages: dict[str, Artifact] = field(default_factory=dict)
     """By family, what ``everything`` made."""
 
     @classmethod
     def begin(
-        cls, workspace: Workspace, params: Params, served: Mapping[str, Version], folder: Path, progress: Progress
+        cls,
+        workspace: Workspace,
+        params: Params,
+        served: Mapping[str, Version],
+        folder: Path,
+        progress: Progress,
+        reader: Reader | None = None,
     ) -> Rebuild:
         clean_workspace(workspace, params, folder / "today")
-        return cls(workspace, params, served, folder, progress)
+        return cls(workspace, params, served, folder, progress, reader or Reader())
 
     @property
     def clean(self) -> Workspace:

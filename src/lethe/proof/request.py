@@ -21,9 +21,12 @@ from lethe.proof.rebuild import Progress, Rebuild
 from lethe.proof.scores import score_difference
 from lethe.proof.verification import deployed_digests
 from lethe.serving.package import Package
+from lethe.tables.reader import Reader
 
 
-def prove(workspace: Workspace, run: Run, progress: Progress = lambda _: None) -> Verification:
+def prove(
+    workspace: Workspace, run: Run, progress: Progress = lambda _: None, reader: Reader | None = None
+) -> Verification:
     """Rebuild, once for the whole batch, and compare with what is served.
 
     A sub-model that no request touched, and that is as it was before, is carried over unless the batch's data are so
@@ -37,7 +40,7 @@ def prove(workspace: Workspace, run: Run, progress: Progress = lambda _: None) -
     expected = deployed_digests(workspace, served)
     workspace.temporary.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="verify-") as folder:
-        rebuild = Rebuild.begin(workspace, params, served, Path(folder), progress)
+        rebuild = Rebuild.begin(workspace, params, served, Path(folder), progress, reader)
         try:
             tables = rebuild.tables()
             expected |= tables.today
