@@ -34,7 +34,7 @@ from lethe.forgetting.removal import rewrite_what_no_stage_makes, take_out
 from lethe.forgetting.standing import check_list, has_time, ledger, pending
 from lethe.forgetting.state import served, state_of
 from lethe.serving.server import must_serve_from_here
-from lethe.tables.blocks import Block, in_steps, rows_of
+from lethe.tables.blocks import Block, block_of, in_steps, rows_of
 from lethe.tables.drift import Tally, less, there_by
 from lethe.tables.ids import Ids
 from lethe.tables.reader import Reader
@@ -185,8 +185,8 @@ def _without(
         rows = rows_of(block)
         # What came since the epoch began was not counted then.
         was_there, goes = there_by(rows, begun.newest), covered_by(mine, rows.user_ids, rows.item_ids)
-        then.add(dict(rows.take(was_there).columns()))
-        remaining.add(dict(rows.take(was_there & ~goes).columns()))
+        then.add(block_of(rows.take(was_there)))
+        remaining.add(block_of(rows.take(was_there & ~goes)))
         return int(goes.sum())
 
     gone = sum(in_steps(count, reader.source(path), begin=clear))
