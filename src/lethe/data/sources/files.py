@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -69,10 +69,11 @@ def load(path: Path, names: Sequence[str], how: FileFormat) -> pa.Table:
     return pa.concat_tables(load_blocks(path, names, how))
 
 
-def load_blocks(path: Path, names: Sequence[str], how: FileFormat) -> Iterator[pa.Table]:
-    """``load``, ``ROWS`` at a time, and one table without rows where there is none."""
+def load_blocks(path: Path, names: Sequence[str], how: FileFormat, coded: Collection[str] = ()) -> Iterator[pa.Table]:
+    """``load``, ``ROWS`` at a time, and one table without rows where there is none. ``coded``: columns whose text may
+    come as places among the distinct values, as a file of Parquet has it."""
     must_be_file(path)
-    tables = _parquet_blocks(path, names) if is_parquet(path) else _csv_blocks(path, names, how)
+    tables = _parquet_blocks(path, names, coded) if is_parquet(path) else _csv_blocks(path, names, how)
     return _cut(tables, ROWS)
 
 
@@ -131,7 +132,7 @@ def is_byte(separator: str) -> bool:
     return len(separator.encode()) == 1
 
 
-def _parquet_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
+def _parquet_blocks(path: Path, names: Sequence[str], coded: Collection[str]) -> Iterator[pa.Table]:
     try:
         if path.is_dir():
             # Folders below may say what their rows have in common (``day=2024-01-01``). Imported here, where it is
@@ -146,8 +147,10 @@ def _parquet_blocks(path: Path, names: Sequence[str]) -> Iterator[pa.Table]:
             for file in files:  # One after the other: read together, they would be held together.
                 yield dataset.dataset([file], schema=rows.schema, **place).to_table(columns=list(names))
             return
-        with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as whole:
-            _must_have(path, names, whole.schema_arrow.names, True)
+        schema = pq.read_schema(path)
+        _must_have(path, names, schema.names, True)
+        texts = [name for name in coded if pa.types.is_string(schema.field(name).type)]
+        with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False, read_dictionary=texts) as whole:
             yield whole.schema_arrow.empty_table().select(list(names))
             for batch in whole.iter_batches(ROWS, columns=list(names)):
                 yield pa.Table.from_batches([batch]).select(list(names))

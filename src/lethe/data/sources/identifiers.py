@@ -22,8 +22,10 @@ def read_ids(column: pa.ChunkedArray, kind: Kind, where: str, *, role: str = "id
 
     Raises DataError, which opens with ``where``, for missing ids and what can be no id.
     """
-    column = plain(column, where)
-    texts = Texts.of(column.drop_null()) if is_text(column) else None
+    texts = _coded(column)
+    if texts is None:
+        column = plain(column, where)
+        texts = Texts.of(column.drop_null()) if is_text(column) else None
     if missing := empty(column) if texts is None else column.null_count + _blank(texts):
         raise DataError(
             f"{where} must have no empty values; row count with an empty {role}: {missing}; leave those rows out of the"
@@ -31,12 +33,22 @@ def read_ids(column: pa.ChunkedArray, kind: Kind, where: str, *, role: str = "id
         )
     if texts is not None:
         if thousands:
-            column = without_thousands(column, thousands)
-            texts = Texts.of(column)
+            texts = Texts.of(without_thousands(texts.spelled(), thousands))
         if fault := fault_among(texts):
             raise DataError(f"{where}: an id {fault[0]}; row count with such: {fault[1]}")
-        return _of_text(column, texts, kind, where)
+        return _of_text(texts, kind, where)
     return _of_numbers(column, kind, where)
+
+
+def _coded(column: pa.ChunkedArray) -> Texts | None:
+    """A column of text that comes as places among its distinct values, all of them there."""
+    kind = column.type
+    if not pa.types.is_dictionary(kind) or not pa.types.is_string(kind.value_type) or not len(column):
+        return None
+    if column.null_count or any(chunk.dictionary.null_count for chunk in column.chunks):
+        return None
+    # Without what only rows hold that were left out.
+    return Texts.of(column).compact()
 
 
 def plain(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
@@ -58,13 +70,17 @@ def plain(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     return column
 
 
-def _of_text(column: pa.ChunkedArray, texts: Texts, kind: Kind, where: str) -> Column:
-    # What is distinct is looked at first: there is ten times less of it.
-    numbers = None if kind == "text" or not _all_whole(texts) else whole_numbers(column)
+def _of_text(texts: Texts, kind: Kind, where: str) -> Column:
+    if kind == "text":
+        return texts
+    # What is distinct is looked at: there is ten times less of it.
+    values = pa.chunked_array([texts.values])
+    numbers = whole_numbers(values)
     if numbers is not None:
-        return numbers
+        return np.asarray(numbers[texts.codes])
     if kind == "integer":
-        others = len(column) - count_like(column, WHOLE)
+        whole = pc.match_substring_regex(texts.values, WHOLE).to_numpy(zero_copy_only=False)
+        others = int((~whole[texts.codes]).sum())
         rule = f"{others} are not" if others else "some are beyond 64 bits"
         raise DataError(f"{where} must be integers, {rule}; set the source's ids to text (--ids text)")
     return texts
@@ -74,10 +90,6 @@ def _blank(texts: Texts) -> int:
     """How many rows are empty or blank."""
     blank = pc.equal(pc.utf8_trim_whitespace(texts.values), "").to_numpy(zero_copy_only=False)
     return int(blank[texts.codes].sum()) if blank.any() else 0
-
-
-def _all_whole(texts: Texts) -> bool:
-    return bool(pc.all(pc.match_substring_regex(texts.values, WHOLE)).as_py())
 
 
 def whole_numbers(column: pa.ChunkedArray) -> np.ndarray | None:

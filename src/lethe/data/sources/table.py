@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -45,7 +45,7 @@ class Rows:
     @classmethod
     def of(cls, path: Path, how: TableFormat) -> Rows:
         """Raises DataError with file, column and rule where one is missing, or nothing is to be read."""
-        tables = _blocks(path, how)
+        tables = _blocks(path, how, (how.columns.user, how.columns.item))
         kinds = {"ids": how.ids, "item_ids": how.item_ids or how.ids}
         for kind, role in zip(kinds, ("user", "item"), strict=True):
             if kinds[kind] == "auto":
@@ -88,11 +88,11 @@ def load_columns(path: Path, how: TableFormat) -> pa.Table:
     return pa.concat_tables(_blocks(path, how)())
 
 
-def _blocks(path: Path, how: TableFormat) -> Callable[[], Iterator[pa.Table]]:
-    """``load_columns`` a block at a time; a file of one block is read once."""
+def _blocks(path: Path, how: TableFormat, coded: Collection[str] = ()) -> Callable[[], Iterator[pa.Table]]:
+    """``load_columns`` a block at a time; a file of one block is read once. ``coded`` as in ``load_blocks``."""
 
     def read() -> Iterator[pa.Table]:
-        return load_blocks(path, wanted(how), how)
+        return load_blocks(path, wanted(how), how, coded)
 
     opened = read()
     first, more = next(opened), next(opened, None)
