@@ -28,8 +28,7 @@ AT_ONCE = 1 << 19
 """Rows of the first table in a step, about; of the others together as many."""
 
 _BUFFER = 1 << 16
-"""Bytes of a column that are read at once. Without it, or with Arrow's reading ahead (``pre_buffer``), whole files are
-held."""
+"""Bytes of a column that are read at once; without it, or with Arrow's ``pre_buffer``, whole files are held."""
 
 Block: TypeAlias = Mapping[str, np.ndarray | pa.ChunkedArray]
 """Aligned columns by name: numbers, or text as Arrow has it."""
@@ -98,9 +97,7 @@ def side_by_side(
 
 def merged(paths: Sequence[Path], at_once: int | None = None) -> Iterator[list[Block]]:
     """The blocks of several tables, cut at the same users: of all together about ``at_once`` rows, whichever has them,
-    and at most twice as many, but for those of one user.
-
-    Raises DataError where a file can't be read, or does not lie in the order of its users.
+    and at most twice as many, but for those of one user. Raises DataError as ``side_by_side``.
     """
     share = max(1, (at_once or AT_ONCE) // len(paths))
     streams = [_Stream(path, share) for path in paths]

@@ -20,6 +20,9 @@ from lethe.tables.texts import Column, Texts
 _AT_ONCE = 1 << 20
 """Rows of text that are laid out together."""
 
+_NOTHING = pa.Array.from_buffers(pa.large_binary(), 1, [None, pa.py_buffer(bytes(16)), pa.py_buffer(b"")])[0]
+"""No bytes, made of buffers: for a value of Python pyarrow asks pandas, which takes a while to load."""
+
 ROW_GROUP = 1 << 20
 """Rows of a file that Parquet lays out together; the bytes of every table hang on it."""
 
@@ -47,7 +50,7 @@ def _framed(texts: Column | pa.ChunkedArray) -> pa.Buffer:
     coded = as_dictionary(texts)
     distinct = coded.dictionary.cast(pa.large_binary())
     lengths = pc.binary_length(distinct).cast(pa.uint32()).view(pa.binary(4)).cast(pa.large_binary())
-    laid = pc.binary_join_element_wise(lengths, distinct, pa.scalar(b"", pa.large_binary())).take(coded.indices)
+    laid = pc.binary_join_element_wise(lengths, distinct, _NOTHING).take(coded.indices)
     return laid.buffers()[2].slice(0, int(np.frombuffer(laid.buffers()[1], dtype=np.int64)[len(laid)]))
 
 

@@ -78,12 +78,12 @@ class Texts:
 
     def spelled(self) -> pa.StringArray:
         """[n] the column as Arrow spells it out."""
-        return self.values.take(pa.array(self.codes))
+        return self.values.take(_places(self.codes))
 
     def coded(self) -> pa.DictionaryArray:
         """[n] the same column as Arrow has it; no value stands in no row where they would outnumber the rows."""
         some = self if len(self.values) <= len(self) else self.compact()
-        return pa.DictionaryArray.from_arrays(pa.array(some.codes), some.values)
+        return pa.DictionaryArray.from_arrays(_places(some.codes), some.values)
 
     def __arrow_array__(self, type: pa.DataType | None = None) -> pa.Array:
         return self.spelled() if type is None else self.spelled().cast(type)
@@ -92,7 +92,7 @@ class Texts:
         if isinstance(other, Texts) and other.values is self.values:
             return self.codes == other.codes
         if isinstance(other, str):
-            place = self.values.index(other).as_py()
+            place = self.values.index(_scalar(other)).as_py()
             return self.codes == place if place >= 0 else np.zeros(len(self), dtype=bool)
         return np.asarray(self.objects == np.asarray(other))
 
@@ -104,11 +104,11 @@ class Texts:
         if self._is_sorted:
             return self
         used = self._used
-        values = self.values if len(used) == len(self.values) else self.values.take(pa.array(used))
+        values = self.values if len(used) == len(self.values) else self.values.take(_places(used))
         ranks = np.arange(len(used), dtype=np.int32)
         order = None if _increases(values) else _order(values)
         if order is not None:
-            values = values.take(pa.array(order))
+            values = values.take(_places(order))
             ranks[order] = np.arange(len(used), dtype=np.int32)
         places = np.empty(len(self.values), dtype=np.int32)
         places[used] = ranks
@@ -138,6 +138,19 @@ def concatenated(columns: Sequence[Column]) -> Column:
 
 def _objects(values: pa.StringArray) -> np.ndarray:
     return np.array(values.to_pylist(), dtype=object)
+
+
+def _places(codes: np.ndarray) -> pa.Array:
+    """Places as Arrow has them, made of buffers: of arrays pyarrow asks pandas, which takes a while to load."""
+    kind = pa.from_numpy_dtype(codes.dtype)
+    return pa.Array.from_buffers(kind, len(codes), [None, pa.py_buffer(np.ascontiguousarray(codes))])
+
+
+def _scalar(text: str) -> pa.StringScalar:
+    """The same for one text."""
+    held = text.encode(errors="surrogatepass")
+    ends = pa.py_buffer(np.array([0, len(held)], dtype=np.int32))
+    return pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(held)])[0]
 
 
 def _increases(values: pa.StringArray) -> bool:
