@@ -192,6 +192,9 @@ class Workspace:
             "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "INFO",
             # Of a run that is not heard of for some minutes its server knows that it is gone (flows/alerts.py).
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "60",
+            # In memory, the server's default, a run's lease of its place is lost when the server is started anew, and
+            # the run is ended at its next renewal.
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
             "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
             "BENTOML_HOME": str(self.bentoml_home),
