@@ -31,7 +31,8 @@ NEAR = "Lethe: a due date is near"
 GONE = "Lethe: a run is gone"
 GONE_AFTER = timedelta(minutes=10)
 """Silence after which a run is gone; each tells of itself once a minute (PREFECT_FLOWS_HEARTBEAT_FREQUENCY)."""
-_HEARTBEAT = "prefect.flow-run.heartbeat"
+_ALIVE = {f"prefect.flow-run.{said}" for said in ("Pending", "Submitting", "Running", "heartbeat")}
+"""After these something more is to come."""
 _ENDED_BADLY = {f"prefect.flow-run.{state}" for state in ("Failed", "Crashed", "TimedOut")}
 _RUN_FAILED = """{
  "text": {{ (flow_run.name ~ ": " ~ flow_run.state.name) | tojson }},
@@ -97,7 +98,7 @@ def _gone() -> AutomationCore:
         description="A run that is not heard of any more counts as crashed, so that the next one can begin.",
         trigger=EventTrigger(
             # Whatever it says next, a heartbeat or how it ended, says that it was there.
-            after={_HEARTBEAT},
+            after=_ALIVE,
             expect={"prefect.flow-run.*"},
             match=runs,
             for_each={"prefect.resource.id"},
