@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from lethe.evaluation.rating import ERRORS, error_means, predict_by_scores, rati
 from lethe.learning.aggregation.scoring import scoring
 from lethe.learning.device import CPU, exactly
 from lethe.learning.ensemble import Asked, Ensemble
+from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 
 
@@ -92,7 +94,8 @@ def _rank(
 ) -> Measured:
     ranked = _rank_users(ensemble, seen, held_out, measures, device, follow=follow)
     names = [name for name in ranked.values if name != "cold_users"]
-    return Measured(means(ranked.values), ranking_quality(ranked, ensemble.catalogue, names, measures.cutoffs, seen))
+    catalogue, _ = _candidates(ensemble.catalogue)
+    return Measured(means(ranked.values), ranking_quality(ranked, catalogue, names, measures.cutoffs, seen))
 
 
 def _rate(
@@ -115,15 +118,26 @@ def _rank_users(
     follow: bool = False,
 ) -> Ranked:
     cutoffs, metrics = measures.cutoffs, measures.metrics
-    catalogue = ensemble.catalogue
+    catalogue, columns = _candidates(ensemble.catalogue)
     if not held_out.contexts:
         score_users = _after(ensemble, seen) if follow else scoring(ensemble, device)
-        return rank_users(score_users, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
+        return rank_users(
+            lambda users: score_users(users)[:, columns], catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics
+        )
 
     def score(users: np.ndarray, contexts: dict[str, np.ndarray]) -> np.ndarray:
-        return ensemble.score(users, Asked(contexts))
+        return ensemble.score(users, Asked(contexts))[:, columns]
 
     return rank_situations(score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics)
+
+
+def _candidates(catalogue: Catalogue) -> tuple[Catalogue, np.ndarray | slice]:
+    """The catalogue without the new items, and where its items stand: nobody has had a new one, so that a split says
+    nothing of it, and figures are compared with those of models that have none."""
+    if catalogue.new_items is None:
+        return catalogue, slice(None)
+    own = catalogue.own_items
+    return replace(catalogue, items=own, new_items=None), catalogue.items.encode(own.values)
 
 
 def _after(ensemble: Ensemble, seen: Interactions) -> Score:

@@ -51,6 +51,14 @@ class FeaturesSource(FileFormat):
     """The columns to read, by name."""
 
 
+class ItemFeaturesSource(FeaturesSource):
+    """A table of features of items."""
+
+    new_items: bool = False
+    """Whether models that read item features also recommend items of this table that nobody has had yet, by their
+    features alone. Other models never do."""
+
+
 class TriplesSource(FileFormat):
     """A table of facts (head, relation, tail). Facts whose head or tail is no item are left out, and counted."""
 
@@ -81,7 +89,7 @@ class SideSources(Section):
     """Leave pairs of the validation and test parts out of the other behaviours, which would give the answer away."""
     user_features: FeaturesSource | None = None
     """What is known of users."""
-    item_features: FeaturesSource | None = None
+    item_features: ItemFeaturesSource | None = None
     """What is known of items."""
     triples: TriplesSource | None = None
     """What is known of items as facts: a knowledge graph."""

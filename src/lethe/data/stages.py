@@ -156,7 +156,7 @@ def shards_stage(
     workspace: Workspace, params: Params, dataset: str, sharding: str, of: Rows = "train", place: Runner = HERE
 ) -> None:
     """One Parquet file a shard: exactly the rows the assignment lays there; and the side tables' rows that belong to
-    its users and items, in ``side`` below them."""
+    its users and items, with the dataset's new items, in ``side`` below them."""
     rows, laid = workspace.rows(dataset, of), laid_in(sharding, of)
     assignment = workspace.assignment(dataset, laid) / "assignment.parquet"
     layout = params.shardings[sharding]
@@ -179,7 +179,7 @@ def shards_stage(
         for path in paths:
             os.replace(path, folder / path.name)
         for name in names if tables else ():
-            tables.of_rows(Interactions.read(folder / name)).write(folder / "side" / Path(name).stem)
+            tables.of_shard(Interactions.read(folder / name)).write(folder / "side" / Path(name).stem)
 
 
 def write_shards(rows: Path, assignment: Path, first: int, paths: Sequence[Path]) -> None:

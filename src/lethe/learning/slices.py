@@ -31,7 +31,7 @@ from torch import Tensor
 
 from lethe.errors import ConfigError
 from lethe.learning import checkpoint
-from lethe.learning.sub_model import Lesson, write_model
+from lethe.learning.sub_model import Lesson, with_new_items, write_model
 from lethe.learning.training import Begin, Progress
 from lethe.models.parts.base import Config, Model
 from lethe.tables.catalogue import Catalogue
@@ -71,9 +71,10 @@ def check_slices(model: type[Model], config: Config, slices: int, name: str) -> 
 def slice_rows(
     rows: Interactions, tables: SideTables, slices: np.ndarray, last: int
 ) -> tuple[Interactions, SideTables]:
-    """What slice ``last`` learns from: the rows of all slices up to it, and of the side tables what belongs to them."""
+    """What slice ``last`` learns from: the rows of all slices up to it, and of the side tables what belongs beside
+    them."""
     known = rows.take(slices <= last)
-    return known, tables.of_rows(known)
+    return known, tables.of_shard(known)
 
 
 def axes(model: Model) -> dict[str, Axes]:
@@ -146,13 +147,16 @@ def resume(earlier: Path, catalogue: Catalogue) -> Begin:
 
 def write_slice(folder: Path, lesson: Lesson, progress: Progress, before: Path | None, *, last: bool) -> None:
     """Learn one slice more, from where the one in the folder ``before`` ended; the last leaves a sub-model alone."""
-    catalogue = Catalogue.of(lesson.rows, lesson.tables)
+    catalogue = lesson.catalogue()
     begin = None if before is None else resume(before, catalogue)
     model, history = lesson.learn(catalogue, progress, begin)
     earlier = [] if before is None else json.loads((before / "history.json").read_text())
     later = [{**row, "epoch": row["epoch"] + len(earlier)} for row in history]
-    write_model(folder, model, catalogue, [*earlier, *later])
-    if not last:
+    whole = [*earlier, *later]
+    if last:
+        write_model(folder, *with_new_items(model, catalogue, lesson.tables), whole)
+    else:
+        write_model(folder, model, catalogue, whole)
         write_moments(folder, lesson.saved)
 
 

@@ -1,7 +1,8 @@
 """A sub-model: one model that has learnt from one shard, as files.
 
 weights.safetensors           all that ``Model.score`` reads
-users.parquet, items.parquet  the catalogue of the shard's rows, with those of its side tables
+users.parquet, items.parquet  the catalogue of the shard's rows, with those of its side tables; new_items.parquet, where
+                              the model recommends items that no row names
 history.json                  a row an epoch
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -36,20 +38,43 @@ class Lesson:
     saved: Path
     """The checkpoint of a training that takes long."""
 
+    @cached_property
+    def beside(self) -> SideTables:
+        """The tables that it is learnt from, in which no item is new."""
+        return self.tables.of_rows(self.rows) if "items" in self.tables.tables else self.tables
+
+    def catalogue(self) -> Catalogue:
+        """Of what it is learnt from."""
+        return Catalogue.of(self.rows, self.beside)
+
     def learn(self, catalogue: Catalogue, progress: Progress, begin: Begin | None = None) -> tuple[Model, History]:
         """A trained model over ``catalogue``; ``begin`` may change the start."""
         must_fit_memory(self.model.__name__, self.model, self.config, catalogue.shape)
         model = self.model(self.config, catalogue.shape)
-        data = catalogue.encode(self.rows, self.tables)
+        data = catalogue.encode(self.rows, self.beside)
         history = train(model, data, self.stream, self.device, progress=progress, saved=self.saved, begin=begin)
         return model, history
 
 
 def write_sub_model(folder: Path, lesson: Lesson, progress: Progress) -> None:
     """Learn, and write the sub-model into ``folder``."""
-    catalogue = Catalogue.of(lesson.rows, lesson.tables)
+    catalogue = lesson.catalogue()
     model, history = lesson.learn(catalogue, progress)
-    write_model(folder, model, catalogue, history)
+    write_model(folder, *with_new_items(model, catalogue, lesson.tables), history)
+
+
+def with_new_items(model: Model, catalogue: Catalogue, tables: SideTables) -> tuple[Model, Catalogue]:
+    """A trained model that scores the tables' new items too, where it can, and their catalogue.
+
+    They join when all is learnt: it is the training of before, to the byte, in which nobody lacked them. So they are no
+    negatives, and what they are worth is what their features are.
+    """
+    wide = catalogue.with_new_items(tables) if model.by_content else catalogue
+    if wide.new_items is None:
+        return model, catalogue
+    places, features = wide.items.encode(catalogue.items.values), wide.encode_features(tables.tables["item_features"])
+    with torch.no_grad():
+        return model.with_items(wide.shape, torch.from_numpy(places), features), wide
 
 
 def write_model(folder: Path, model: Model, catalogue: Catalogue, history: History) -> None:

@@ -18,7 +18,7 @@ entries that cross the sides, is integrated out exactly; initial values are norm
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from lethe.models.parts.feature_tower import Bag, feature_rows, from_sums, sums,
 from lethe.models.parts.fold_in import FoldIn
 from lethe.models.parts.placed import ragged_places
 from lethe.models.solvers.pull import bag
-from lethe.tables.matrix import InteractionMatrix, Shape
+from lethe.tables.matrix import FeatureMatrix, InteractionMatrix, Shape
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -49,6 +49,7 @@ class ENSFM(base.Model):
 
     optional = frozenset({"user_features", "item_features", "contexts"})
     accepts = frozenset({"contexts"})
+    by_content = True
 
     class Config(towers.NonSamplingConfig):
         solver: Literal["gradient"] = "gradient"
@@ -101,7 +102,10 @@ class ENSFM(base.Model):
             yield Batch(Bag(indptr, self.row_columns[places], self.row_weights[places]), batch)
 
     def loss(self, batch: Batch) -> Tensor:
-        left, right = self._left(tower(self.user_side, self.h_own, batch.features)), self._right()
+        left, right = (
+            self._left(tower(self.user_side, self.h_own, batch.features)),
+            self._right(self.item_side, self._bag("item")),
+        )
         h = torch.cat([self.h_cross, torch.ones_like(self.h_cross[:2])])
         value = losses.non_sampling(left, right, batch.positives, negative_weights=self.negative_weights, h=h)
         noise = self.config.dropout / (1.0 - self.config.dropout)
@@ -118,9 +122,9 @@ class ENSFM(base.Model):
         """[vector ; own] of a user's side [B, d + 1] -> p [B, d + 2]."""
         return torch.cat([own[:, :-1], own[:, -1:] + self.bias, torch.ones_like(own[:, -1:])], dim=1)
 
-    def _right(self) -> Tensor:
+    def _right(self, table: Tensor, items: Bag) -> Tensor:
         """q [N, d + 2]."""
-        own = tower(self.item_side, self.h_own, self._bag("item"))
+        own = tower(table, self.h_own, items)
         return torch.cat([own[:, :-1], torch.ones_like(own[:, -1:]), own[:, -1:]], dim=1)
 
     def _bag(self, side: str) -> Bag:
@@ -130,7 +134,16 @@ class ENSFM(base.Model):
         self.user_sums = functional.pad(sums(self.user_side, self._bag("user")), (0, 0, 0, 1))
         contexts = self.user_side[len(self.user_side) - self.shape.num_contexts :]
         self.context_sums = functional.pad(torch.cat([contexts, contexts[:, :-1].square()], dim=1), (0, 0, 0, 1))
-        self.item_vectors = self._right()
+        self.item_vectors = self._right(self.item_side, self._bag("item"))
+
+    def with_items(self, shape: Shape, places: Tensor, features: FeatureMatrix) -> Self:
+        ours = self.shape.num_items
+        table = torch.cat([base.placed(self.item_side[:ours], places, shape.num_items), self.item_side[ours:]])
+        vectors = self._right(table, Bag.of(feature_rows(shape.num_items, features, len(table))))
+        vectors[places] = self.item_vectors
+        wide = type(self)(self.config, shape)
+        wide.load_state_dict({**self.state_dict(), "item_side": table, "item_vectors": vectors})
+        return wide.eval()
 
     def _scaled(self, parts: Tensor) -> Tensor:
         """h ⊙ p from the sums [B, 2 d + 1] of the user's side."""
@@ -149,7 +162,7 @@ class ENSFM(base.Model):
         return self._scaled(parts) @ self.item_vectors.T
 
     def fold_in(self) -> FoldIn:
-        return base.default_fold_in(self.item_vectors.detach().cpu().numpy())
+        return base.default_fold_in(self.item_vectors.detach().cpu().numpy(), self.item_side[: self.shape.num_items])
 
     def factors(self) -> tuple[Tensor, Tensor] | None:
         if self.shape.num_contexts:

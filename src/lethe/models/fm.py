@@ -33,7 +33,7 @@ class FM(FeaturePairs):
         return None if self.shape.num_contexts else (self._towers(self.user_sums[:-1], left=True), self._items())
 
     def fold_in(self) -> FoldIn:
-        return base.default_fold_in(self._items().cpu().numpy())
+        return base.default_fold_in(self._items().cpu().numpy(), self.items)
 
     def _scores(self, left: Tensor) -> Tensor:
         return self._towers(left, left=True) @ self._items().T

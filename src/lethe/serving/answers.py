@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 Source = Literal["model", "similar", "popular"]
-Reason = Literal["taste", "history", "taste and history", "popular", "near"]
+Reason = Literal["taste", "history", "taste and history", "popular", "near", "content"]
 
 
 class Answer(BaseModel):
@@ -21,10 +22,25 @@ class ScoredItem(Answer):
 
 class Offered(ScoredItem):
     """An item with what chose it, and by what: ``taste``, what the user took before; ``history``, what came with the
-    request; ``popular``, how many took it; ``near``, likeness to the items that were asked about."""
+    request; ``popular``, how many took it; ``near``, likeness to the items that were asked about; ``content``, its
+    features, of an item that nobody has had yet."""
 
     source: Source
     reason: Reason
+
+
+def offered(
+    items: Iterable[tuple[int | str, float]],
+    source: Source,
+    reason: Reason,
+    is_new: Callable[[int | str], bool] = lambda item_id: False,
+) -> list[Offered]:
+    """Scored items that were chosen for a reason, as far as they aren't new."""
+    content: Reason = reason if source == "popular" else "content"
+    return [
+        Offered(item_id=raw, score=score, source=source, reason=content if is_new(raw) else reason)
+        for raw, score in items
+    ]
 
 
 class Similar(Answer):

@@ -13,16 +13,16 @@ from lethe.errors import DataError, LetheError
 from lethe.serving.answers import (
     Described,
     Explained,
-    Offered,
     Person,
     Reason,
     Recommended,
     Scores,
     Similar,
     Taken,
+    offered,
 )
 from lethe.serving.asking import Wish
-from lethe.serving.choosing import Choice, RawId, Recommendation, Scored
+from lethe.serving.choosing import Choice, RawId, Recommendation
 from lethe.serving.deployment import Deployment
 from lethe.serving.describing import carriers, described
 from lethe.serving.event import Event
@@ -145,7 +145,7 @@ class Desk:
         self._must_have(name, package, several)
         choice = self._choice(name, package, wish)
         return Similar(
-            items=_offered(package.similar_items(several, k, choice), "model", "near"),
+            items=offered(package.similar_items(several, k, choice), "model", "near"),
             family=name,
             version=self.deployment.families[name],
         )
@@ -220,7 +220,7 @@ class Desk:
         note = None if known or answer.source != "popular" else self._note(family, user_id)
         why = "popular" if answer.source == "popular" else reason[known, with_history]
         return Recommended(
-            items=_offered(answer.items, answer.source, why),
+            items=offered(answer.items, answer.source, why, package.is_new),
             family=family,
             version=self.deployment.families[family],
             source=answer.source,
@@ -288,10 +288,6 @@ _REASONS: dict[tuple[bool, bool], Reason] = {
 def _must_fit(ratings: Sequence[float] | None, items: Sequence[RawId], whose: str) -> None:
     if ratings is not None and len(ratings) != len(items):
         raise BadRequest(f"ratings: {len(ratings)} given, must be as many as the {whose}{len(items)} items")
-
-
-def _offered(items: Scored, source: str, reason: str) -> list[Offered]:
-    return [Offered(item_id=raw, score=score, source=source, reason=reason) for raw, score in items]
 
 
 def clip(value: object) -> str:

@@ -175,6 +175,11 @@ class Package:
         """Whether it was built from rows of this user."""
         return self.ensemble.catalogue.users.place(user_id) >= 0
 
+    def is_new(self, item_id: RawId) -> bool:
+        """Whether nobody has had this item, so that it is known by its features alone."""
+        new = self.ensemble.catalogue.new_items
+        return new is not None and new.place(item_id) >= 0
+
     def seen(self, user: int) -> np.ndarray:
         """The items of a known user, dense, increasing."""
         return self.items[self.indptr[user] : self.indptr[user + 1]]

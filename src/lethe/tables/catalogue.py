@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from lethe.tables.matrix import NO_SIDE, FeatureMatrix, InteractionMatrix, Shape
 from lethe.tables.texts import Column
 
 if TYPE_CHECKING:
-    from lethe.tables.side_tables import SideTables
+    from lethe.tables.side_tables import SideTable, SideTables
 
 _BETWEEN = "\x1f"
 """Stands between a field and its value in one text: the ASCII unit separator."""
@@ -32,6 +32,8 @@ class Catalogue:
     users: Ids
     items: Ids
     side: dict[str, Ids] = field(default_factory=dict)
+    new_items: Ids | None = None
+    """Those of ``items`` that no row names, which are known by their features alone (``with_new_items``)."""
 
     @classmethod
     def of(cls, interactions: Interactions, tables: SideTables | None = None) -> Catalogue:
@@ -48,9 +50,27 @@ class Catalogue:
                     side["friends"] = Ids.of(table["friend"])
                 elif name == "triples":
                     side["relations"], side["entities"] = Ids.of(table["relation"]), Ids.of(table["entity"])
-                else:
+                elif name != "items":
                     side[name] = Ids.of(_tokens(table["field"], table["value"]))
         return cls(Ids.of(interactions.user_ids), Ids.of(*items), side)
+
+    def with_new_items(self, tables: SideTables) -> Catalogue:
+        """The same with the items that the tables say may be recommended before anybody has had them, as far as they
+        have a feature that an item of ours has too: of another nothing is known."""
+        if "items" not in tables.tables:
+            return self
+        features = tables.tables["item_features"]
+        known = self.side["item_features"].encode(_tokens(features["field"], features["value"])) >= 0
+        named = Ids.of(tables.tables["items"]["item"])
+        told = Ids.of(features["item"][known])
+        new = told.values[(named.encode(told.values) >= 0) & (self.items.encode(told.values) < 0)]
+        return replace(self, items=Ids.of(self.items.values, new), new_items=Ids(new)) if len(new) else self
+
+    @property
+    def own_items(self) -> Ids:
+        """The items that rows name."""
+        new = self.new_items
+        return self.items if new is None else Ids(self.items.values[new.encode(self.items.values) < 0])
 
     @property
     def shape(self) -> Shape:
@@ -110,25 +130,27 @@ class Catalogue:
                 )
                 indptr, *columns = _ragged(len(self.items), items, *parts)
                 side[name] = TripleMatrix(indptr, *columns)
-            else:
-                rows, ids = (self.users, table["user"]) if name == "user_features" else (self.items, table["item"])
-                tokens = self.side[name].encode(_tokens(table["field"], table["value"]))
-                indptr, *columns = _ragged(len(rows), rows.encode(ids), tokens, table["weight"])
-                side[name] = FeatureMatrix(indptr, *columns)
+            elif name != "items":
+                side[name] = self.encode_features(table)
         return Side(behaviours={name: self.encode(rows) for name, rows in tables.behaviours.items()}, **side)
 
+    def encode_features(self, table: SideTable) -> FeatureMatrix:
+        """Dense form of what is known of our users or items; a feature that is none of ours is left out."""
+        rows, ids = (self.users, table["user"]) if table.kind == "user_features" else (self.items, table["item"])
+        tokens = self.side[table.kind].encode(_tokens(table["field"], table["value"]))
+        places = np.where(tokens >= 0, rows.encode(ids), -1)
+        indptr, *columns = _ragged(len(rows), places, tokens, table["weight"])
+        return FeatureMatrix(indptr, *columns)
+
     def write(self, folder: Path) -> None:
-        for name, ids in {"users": self.users, "items": self.items, **self.side}.items():
+        new = {} if self.new_items is None else {"new_items": self.new_items}
+        for name, ids in {"users": self.users, "items": self.items, **new, **self.side}.items():
             ids.write(folder / f"{name}.parquet")
 
     @classmethod
     def read(cls, folder: Path) -> Catalogue:
-        side = {path.stem: path for path in sorted(folder.glob("*.parquet")) if path.stem not in ("users", "items")}
-        return cls(
-            Ids.read(folder / "users.parquet"),
-            Ids.read(folder / "items.parquet"),
-            {name: Ids.read(path) for name, path in side.items()},
-        )
+        tables = {path.stem: Ids.read(path) for path in sorted(folder.glob("*.parquet"))}
+        return cls(tables.pop("users"), tables.pop("items"), new_items=tables.pop("new_items", None), side=tables)
 
 
 def _tokens(field: str | np.ndarray, values: Column) -> np.ndarray:

@@ -3,6 +3,10 @@
 Each is a set of rows in canonical order. Three rules make them forgettable: every row belongs to the users or the items
 it names; a shard holds the rows of its own users and items (``SideTables.of_rows``); what is said about a user goes
 with the user (``lethe.data.suppression``), links in both directions.
+
+A dataset may name ``items`` that are recommended before anybody has had them. They and their features are in every
+shard (``SideTables.of_shard``): for each of them an item is new that its own rows don't name, so that nothing of what
+other shards hold, or of who was forgotten, is told.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "user_features": ("user", "field", "value", "weight"),
     "item_features": ("item", "field", "value", "weight"),
     "triples": ("item", "relation", "entity"),
+    "items": ("item",),
 }
 """The kinds of side tables and their columns. A link says that the user has chosen the friend, who is a user too."""
 
@@ -117,7 +122,7 @@ class SideTables:
 
     def of_rows(self, rows: Interactions) -> SideTables:
         """What belongs to some interactions: of their users the links they chose, the behaviours and features; of
-        their items and of those the behaviours name, the features and triples."""
+        their items and of those the behaviours name, the features and triples. An item is then no new one."""
         users = Ids.of(rows.user_ids)
         behaviours = {name: table.take(users.encode(table.user_ids) >= 0) for name, table in self.behaviours.items()}
         items = Ids.of(rows.item_ids, *(table.item_ids for table in behaviours.values()))
@@ -127,7 +132,17 @@ class SideTables:
                 (users if "user" in table.columns else items).encode(next(iter(table.columns.values()))) >= 0
             )
 
-        return SideTables({name: own(table) for name, table in self.tables.items()}, behaviours)
+        return SideTables({name: own(table) for name, table in self.tables.items() if name != "items"}, behaviours)
+
+    def of_shard(self, rows: Interactions) -> SideTables:
+        """What lies beside a shard with these rows: what belongs to them, and the new items with their features."""
+        own = self.of_rows(rows)
+        if "items" not in self.tables:
+            return own
+        items, features = self.tables["items"], self.tables["item_features"]
+        named = Ids.of(rows.item_ids, *(table.item_ids for table in own.behaviours.values()), items["item"])
+        new = {"items": items, "item_features": features.take(named.encode(features["item"]) >= 0)}
+        return SideTables({**own.tables, **new}, own.behaviours)
 
     def without_pairs(self, held_out: Sequence[Interactions]) -> SideTables:
         """Behaviours without the (user, item) pairs that are held out of the target behaviour."""

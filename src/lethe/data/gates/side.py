@@ -44,8 +44,8 @@ def validate_side(
 def validate_shard_side(
     shards: Iterable[tuple[Interactions, SideTables]], tables: SideTables, *, name: str, engine: Engine | None = None
 ) -> Report:
-    """The side tables of each shard are those rows of ``tables`` that belong to its interactions."""
-    wrong = sum(own.digest() != tables.of_rows(rows).digest() for rows, own in shards)
+    """The side tables of each shard are those rows of ``tables`` that belong beside its interactions."""
+    wrong = sum(own.digest() != tables.of_shard(rows).digest() for rows, own in shards)
     return (engine or Engine()).record(name, _counts(name, {"foreign": wrong}))
 
 

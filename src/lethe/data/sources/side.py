@@ -35,6 +35,8 @@ def read(sources: SideSources, users: Ids, items: Ids, *, root: Path, strict: bo
     ):
         if features is not None:
             tables[kind] = _features(root / features.path, kind, features, ids)
+    if sources.item_features is not None and sources.item_features.new_items:
+        tables["items"] = SideTable.of("items", item=tables["item_features"]["item"])
     if sources.triples is not None:
         tables["triples"] = _triples(root, sources.triples, items)
     behaviours = {name: table.read(root / source.path, source) for name, source in sources.behaviours.items()}

@@ -29,4 +29,6 @@ def fit(
     factors = None if only.model.accepts else only.factors()
     if factors is None:
         return mean.fit(sub_models, train, mean.Config(), stream)
-    return FactorEnsemble(Catalogue(only.catalogue.users, only.catalogue.items), *factors, only.model.fold_in()), []
+    ids = only.catalogue
+    catalogue = Catalogue(ids.users, ids.items, new_items=ids.new_items)
+    return FactorEnsemble(catalogue, *factors, only.model.fold_in()), []

@@ -63,7 +63,7 @@ def fit(
     with training.one_thread(), exactly(device, "the aggregator static"):
         if any(sub_model.factors() is None for sub_model in sub_models):
             plain, _ = mean.fit(sub_models, train, mean.Config(), stream)
-            weights, loss = solve(*moments(plain, data, config.negative_weight))
+            weights, loss = solve(*moments(plain, plain.catalogue.encode(train), config.negative_weight))
             return replace(plain, weights=weights), [{"epoch": 0, "loss": loss}]
         users, items = (side_by_side(tower) for tower in stack(sub_models, train))
         add_up = tower_moments if device.type == "cpu" else partial(moments_there, device=device)
@@ -121,7 +121,9 @@ def moments(
     ensemble: WeightedEnsemble, data: InteractionMatrix, negative_weight: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same A and b for members of any kind, s_i being member i's score over the number of members at the cell."""
-    num_shards = len(ensemble.members)
+    num_shards, catalogue = len(ensemble.members), ensemble.catalogue
+    # Nobody lacks what is new.
+    new = np.empty(0, np.int64) if catalogue.new_items is None else catalogue.items.encode(catalogue.new_items.values)
     quadratic, linear = np.zeros((num_shards, num_shards)), np.zeros(num_shards)
     for first in range(0, data.num_users, BLOCK):
         users = np.arange(first, min(first + BLOCK, data.num_users))
@@ -130,6 +132,7 @@ def moments(
             own[cells] = votes
             holders[cells] += 1
         scores /= np.maximum(holders, 1)
+        scores[:, :, new] = 0
         rows = slice(*data.indptr[[first, users[-1] + 1]])
         on_data = scores[:, data.users[rows] - first, data.items[rows]]
         everywhere = scores.reshape(num_shards, -1)

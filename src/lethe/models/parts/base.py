@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from lethe.config.search import Log, Range, Search
 from lethe.config.section import Section
 from lethe.core.random import Stream
 from lethe.models.parts.fold_in import CentredRows, FoldIn, Taken
-from lethe.tables.matrix import InteractionMatrix, Shape, Side
+from lethe.tables.matrix import FeatureMatrix, InteractionMatrix, Shape, Side
 
 READABLE = frozenset({"contexts", "timestamps", *(part.name for part in fields(Side))}) - {"friend_users"}
 """What a model may say that it reads: columns of ``InteractionMatrix`` and parts of ``Side``."""
@@ -111,6 +111,8 @@ class Model(nn.Module):
     repeats: ClassVar[bool] = False
     """Whether it can count a pair for each of several contexts; where it can't, and doesn't read contexts, ``train``
     gives it each pair once."""
+    by_content: ClassVar[bool] = False
+    """Whether it can score items by their features that nobody has had: it then has ``with_items``."""
     on_device: ClassVar[frozenset[str]] = frozenset({"gradient"})
     """Solvers that compute where the parameters lie, a GPU among others; all others are compiled for the CPU."""
     repeatable: ClassVar[bool] = True
@@ -163,6 +165,14 @@ class Model(nn.Module):
     def figures(self) -> dict[str, float]:
         """After ``finish``: what it learned that people want to read, by name. ``train`` puts it in the last row."""
         return {}
+
+    def with_items(self, shape: Shape, places: Tensor, features: FeatureMatrix) -> Self:
+        """The same, after learning, over the items of ``shape``: its own stand at ``places`` [its num_items] int64, the
+        others are new. ``features`` are those of all. Its own items keep their scores.
+
+        A new item has no vector or bias of its own: they are 0 rather than what learning begins with.
+        """
+        raise TypeError(f"{type(self).__name__} does not score items by their features")
 
     def score(self, users: Tensor) -> Tensor:
         """Preference scores of users [B] int64 for every item -> [B, num_items], finite; higher is better."""
@@ -223,8 +233,20 @@ class Model(nn.Module):
         return factors
 
 
-def default_fold_in(items: np.ndarray) -> FoldIn:
-    """For models whose loss has no closed form in a user's vector: the square loss around the items' mean."""
-    spread = float(items.var(axis=0, dtype=np.float64).sum()) * len(items) / max(items.shape[1], 1)
-    weights = np.full(len(items), DEFAULT_NEGATIVE_WEIGHT)
+def placed(rows: Tensor, places: Tensor, count: int) -> Tensor:
+    """Rows [n, ...] at their places [n] among ``count``, the others 0."""
+    wide = rows.new_zeros(count, *rows.shape[1:])
+    wide[places] = rows
+    return wide
+
+
+def default_fold_in(items: np.ndarray, own: Tensor | None = None) -> FoldIn:
+    """For models whose loss has no closed form in a user's vector: the square loss around the items' mean.
+
+    ``own`` [N, d]: the items' own parameters. An item whose are all 0 is new (``Model.with_items``): nobody lacks it.
+    """
+    known = np.ones(len(items), dtype=bool) if own is None else own.detach().cpu().numpy().any(axis=1)
+    seen = items[known] if known.any() and not known.all() else items
+    spread = float(seen.var(axis=0, dtype=np.float64).sum()) * len(seen) / max(items.shape[1], 1)
+    weights = np.where(known if known.any() else True, DEFAULT_NEGATIVE_WEIGHT, 0.0) * np.ones(len(items))
     return CentredRows.of(items, weights, dropout=0.0, reg=DEFAULT_REG * spread)

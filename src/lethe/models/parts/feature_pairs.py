@@ -7,7 +7,7 @@ sums [Σ x e ; Σ w x ; Σ (x e)²] (``parts.feature_tower``); a group without f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -58,6 +58,7 @@ class FeaturePairs(base.Model):
 
     optional = frozenset({"user_features", "item_features", "contexts"})
     accepts = frozenset({"contexts"})
+    by_content = True
     user_sums: Tensor
     context_sums: Tensor
     item_sums: Tensor
@@ -150,6 +151,16 @@ class FeaturePairs(base.Model):
         contexts = torch.arange(len(self.contexts), device=device)
         self.context_sums = functional.pad(_own(self.contexts, contexts), (0, 0, 0, 1))
         self.item_sums = self._right(items)
+
+    def with_items(self, shape: Shape, places: Tensor, features: FeatureMatrix) -> Self:
+        wide = type(self)(self.config, shape)
+        for name, part in _bag(shape.num_items, features)._asdict().items():
+            wide.register_buffer(f"item_{name}", part, persistent=False)
+        items = base.placed(self.items, places, shape.num_items)
+        wide.load_state_dict({**self.state_dict(), "items": items, "item_sums": wide.item_sums})
+        wide.item_sums = wide._right(torch.arange(shape.num_items))
+        wide.item_sums[places] = self.item_sums
+        return wide.eval()
 
     def score(self, users: Tensor) -> Tensor:
         return self._scores(self._situated(users, None))

@@ -138,7 +138,9 @@ class CentredRows(SquareLossRows):
 
     @cached_property
     def _mean(self) -> np.ndarray:
-        mean: np.ndarray = self.items.mean(axis=0, dtype=np.float64)
+        # Of the items that somebody had.
+        there = self.negative_weights > 0
+        mean: np.ndarray = (self.items if there.all() else self.items[there]).mean(axis=0, dtype=np.float64)
         return mean
 
     def _vectors(self, items: np.ndarray | slice) -> np.ndarray:
