@@ -59,6 +59,7 @@ TABLES = (
     "jnskr-amazon-book",
     "knowledge-book-crossing",
     "knowledge-ml1m",
+    "new-items",
 )
 
 SHARED = dict.fromkeys(("multibehaviour-beibei", "multibehaviour-taobao"), "multibehaviour-buy-cart")

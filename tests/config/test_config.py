@@ -57,6 +57,11 @@ def test_the_shipped_params_are_valid() -> None:
             {"rating": {"mn": 5}},
             ["datasets.tiny.rating.mn: unknown key (did you mean 'min'?); known keys: max, min"],
         ),
+        (
+            SYNTHETIC,
+            {"side": {"links": {"path": "a.csv", "frend": "f"}}},
+            ["datasets.tiny.side.links.frend: unknown key (did you mean 'friend'?); known keys: ", "friend, "],
+        ),
         (SYNTHETIC, {"duplicates": "drop"}, ["duplicates", "'drop'"]),
     ],
 )

@@ -55,7 +55,9 @@ def test_a_person_who_is_an_item_leaves_as_both(tmp_path: Path) -> None:
     assert pairs(there.drop(rows, "tiny")) == [(2, 3)]
     features = SideTable.of("item_features", item=[1, 2], field=["f", "f"], value=["a", "b"], weight=[1, 1])
     triples = SideTable.of("triples", item=[1, 2, 3], relation=["r"] * 3, entity=[9, 1, 9])
-    left = there.drop_side(SideTables({"item_features": features, "triples": triples}), "tiny")
+    items = SideTable.of("items", item=[1, 2])
+    left = there.drop_side(SideTables({"item_features": features, "triples": triples, "items": items}), "tiny")
+    assert left.tables["items"]["item"].tolist() == [2], "what was taken back is no new item either"
     assert left.tables["item_features"]["item"].tolist() == [2]
     assert left.tables["triples"]["item"].tolist() == [3]
     as_user = listing(tmp_path / "user", Suppressed.user("tiny", 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from lethe.serving.hidden import HiddenUsers, publish
 from lethe.serving.package import Package
 from lethe.serving.routes import application
 from lethe.tables.catalogue import Catalogue
+from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from tests.serving.conftest import package_info
 
@@ -40,6 +42,22 @@ def served(dataset: str = "tiny", rows: Interactions = ROWS) -> Package:
     matrix = catalogue.encode(rows)
     info = package_info().model_copy(update={"dataset": dataset})
     return Package(ensemble, matrix.indptr, matrix.items, matrix.item_counts, info)
+
+
+def test_what_nobody_has_had_is_offered_for_its_content(tmp_path: Path) -> None:
+    known = served()
+    ids = replace(known.ensemble.catalogue, new_items=Ids(np.array([4])))
+    package = replace(
+        known, ensemble=replace(known.ensemble, catalogue=ids), counts=np.where(VECTORS[:, 0] == 0.8, 0, 1)
+    )
+    values = {"bento": "b:1", "families": {"f": "t:1"}, "default": "f"}
+    desk = Desk(Deployment.parse(values, "test"), {"f": package}, HiddenUsers(tmp_path / "hidden.json"), None)
+    publish(tmp_path / "hidden.json", [])
+    offered = {item.item_id: item.reason for item in desk.recommend(1, 3).items}
+    assert (offered[3], offered[4]) == ("taste", "content")
+    assert {item.reason for item in desk.recommend(99, 8).items} == {"popular"}
+    assert 4 in [item.item_id for item in desk.similar_items(3, 3).items]
+    assert desk.similar_items(4, 1).items[0].item_id == 1
 
 
 @pytest.fixture

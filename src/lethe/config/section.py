@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
 
 import yaml
@@ -87,8 +87,16 @@ def _fields(kind: type) -> dict[str, FieldInfo]:
 def _known_keys(section: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     kind: Any = section
     for part in path:
-        kind = _kind_below(kind, part)
+        kind = _given(_kind_below(kind, part))
     return sorted(kind.model_fields)
+
+
+def _given(kind: Any) -> Any:
+    """The type of what is there, where there may also be nothing."""
+    if get_origin(kind) not in (Union, UnionType):
+        return kind
+    kinds = [each for each in get_args(kind) if each is not NoneType]
+    return kinds[0] if len(kinds) == 1 else Union[tuple(kinds)]  # noqa: UP007
 
 
 def _kind_below(kind: Any, part: int | str) -> Any:

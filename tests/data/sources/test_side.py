@@ -9,7 +9,7 @@ import pytest
 from lethe.config.side import SideSources
 from lethe.config.source import TableSource
 from lethe.data.sources import side, table
-from lethe.errors import DataError
+from lethe.errors import ConfigError, DataError
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from tests.conftest import taste_blocks
@@ -66,6 +66,16 @@ def test_categories_numbers_and_missing_values(tmp_path: Path) -> None:
     write(tmp_path, "items.csv", "item,genres,price", "10,Drama,cheap")
     with pytest.raises(DataError, match=r"items.csv: column 'price' must be numbers, got text"):
         read(tmp_path, item_features={"path": path, "fields": fields})
+
+
+def test_items_with_features_are_named_as_new_ones_where_that_is_asked_for(tmp_path: Path) -> None:
+    path = write(tmp_path, "items.csv", "item,genres", "10,Drama", "99,Drama", "98,", "99,Comedy")
+    how = {"path": path, "fields": {"genres": {}}}
+    assert "items" not in read(tmp_path, item_features=how).tables
+    tables = read(tmp_path, item_features=how | {"new_items": True}).tables
+    assert tables["items"]["item"].tolist() == [10, 99], "of 98 the table says nothing"
+    with pytest.raises(ConfigError, match=r"side\.user_features.*new_items"):
+        read(tmp_path, user_features=how | {"new_items": True})
 
 
 def test_facts_reach_items_as_heads_and_as_tails(tmp_path: Path) -> None:
