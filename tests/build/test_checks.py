@@ -53,6 +53,8 @@ def both(*changes: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]
 
 
 COLUMNS = "datasets/tiny/source/columns"
+NEW_ITEMS = {"item_features": {"path": "items.csv", "fields": {"kind": {}}, "new_items": True}}
+SHARDED = [{"model": "ensfm", "sharding": "user-hash-3"}, {"model": "wmf", "sharding": "whole"}]
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,11 @@ COLUMNS = "datasets/tiny/source/columns"
             both(put("datasets/tiny/split", {"by": "newest"}), put(f"{COLUMNS}/timestamp", None)),
             r"^datasets\.tiny\.split: 'newest' goes by time, but the source has none",
         ),
+        (
+            both(put("datasets/tiny/side", NEW_ITEMS), put("families/plain/candidates", SHARDED)),
+            r"^datasets\.tiny\.side\.item_features\.new_items: true, but no .* one of ensfm, fm, nfm, deepfm, cfm in a "
+            r"sharding whose aggregator is identity or mean or static, or leave it out$",
+        ),
     ],
 )
 def test_a_fault_is_one_line_with_a_way_out(
@@ -100,6 +107,11 @@ def test_a_fault_is_one_line_with_a_way_out(
         jobs(tiny, edited(tiny, change))
     assert "\n" not in str(caught.value)
     assert not (tiny.root / "data").exists()
+
+
+def test_new_items_need_one_candidate_that_recommends_them(tiny: Workspace) -> None:
+    change = both(candidate("ensfm"), put("datasets/tiny/side", NEW_ITEMS))
+    assert [job.recipe.model for job in jobs(tiny, edited(tiny, change))] == ["wmf", "ensfm"]
 
 
 def test_the_repositorys_own_params_pass() -> None:

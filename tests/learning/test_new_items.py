@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lethe.core.random import Stream
-from lethe.learning.aggregation import identity, mean, static
+from lethe.learning.aggregation import identity, mean, refit, static
 from lethe.learning.aggregation.combine import read_sub_model
 from lethe.learning.sub_model import Lesson, write_sub_model
 from lethe.learning.training import train
@@ -129,5 +129,10 @@ def test_an_ensemble_has_what_is_new_to_every_shard(name: str, tmp_path: Path) -
         assert ensemble.catalogue.new_items is not None
         assert ensemble.catalogue.new_items.values.tolist() == NEW
         assert np.isfinite(ensemble.score(np.arange(2 * BLOCK_USERS))).all()
+    if name == "ensfm":
+        # These learn a vector of each item that has rows.
+        for aggregator in (refit, static):
+            ensemble, _ = aggregator.fit(members, ROWS, aggregator.Config(), Stream(2))
+            assert ensemble.catalogue.items.values.tolist() == ITEMS.tolist()
     alone, _ = identity.fit(members[:1], halves[0], identity.Config(), Stream(2))
     assert alone.catalogue.new_items == members[0].catalogue.new_items

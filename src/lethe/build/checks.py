@@ -52,6 +52,8 @@ def check_params(workspace: Workspace, params: Params) -> None:
         for recipe in recipes(workspace, params, family):
             _check_needs(family, recipe.model, section.dataset, params.datasets[section.dataset])
             _check_memory(workspace, params, family, recipe)
+    for name in params.datasets:
+        _check_new_items(params, name, _recipes_of(workspace, params, name))
 
 
 def _check_split(name: str, dataset: Dataset) -> None:
@@ -74,6 +76,24 @@ def _check_needs(family: str, model: str, name: str, dataset: Dataset) -> None:
         raise ConfigError(
             f"families.{family}.candidates: {model} learns from {missing[0]}, which dataset {name!r} doesn't have; name"
             f" them in datasets.{name}.{_HOW[missing[0]]}, or choose another model"
+        )
+
+
+def _recipes_of(workspace: Workspace, params: Params, dataset: str) -> list[Recipe]:
+    families = (family for family, section in params.families.items() if section.dataset == dataset)
+    return [recipe for family in families for recipe in recipes(workspace, params, family)]
+
+
+def _check_new_items(params: Params, name: str, built: list[Recipe]) -> None:
+    features = params.datasets[name].side.item_features
+    if features is None or not features.new_items or not built:
+        return
+    if not any(MODELS[r.model].by_content and AGGREGATORS[r.layout.aggregator].new_items for r in built):
+        models = ", ".join(model for model, kind in MODELS.items() if kind.by_content)
+        ways = " or ".join(way for way, kind in AGGREGATORS.items() if kind.new_items)
+        raise ConfigError(
+            f"datasets.{name}.side.item_features.new_items: true, but no candidate would recommend them; name one of"
+            f" {models} in a sharding whose aggregator is {ways}, or leave it out"
         )
 
 

@@ -56,7 +56,7 @@ class ItemFeaturesSource(FeaturesSource):
 
     new_items: bool = False
     """Whether models that read item features also recommend items of this table that nobody has had yet, by their
-    features alone. Other models never do."""
+    features alone; in shards those put together by mean. Other models never do."""
 
 
 class TriplesSource(FileFormat):

@@ -31,6 +31,9 @@ class Aggregator(NamedTuple):
     whole_users: bool = False
     """Whether all rows of a user must lie in one shard."""
     on_device: bool = False
+    new_items: bool = False
+    """Whether the ensemble has items that no training row names, where sub-models score such (static: where those have
+    no two towers)."""
 
 
 _TOWERS = "models with two towers"
@@ -49,9 +52,9 @@ def _sums(model: Model) -> bool:
 
 
 AGGREGATORS: dict[str, Aggregator] = {
-    "identity": Aggregator(identity.Config, identity.fit),
-    "mean": Aggregator(mean.Config, mean.fit),
-    "static": Aggregator(static.Config, static.fit, on_device=True),
+    "identity": Aggregator(identity.Config, identity.fit, new_items=True),
+    "mean": Aggregator(mean.Config, mean.fit, new_items=True),
+    "static": Aggregator(static.Config, static.fit, on_device=True, new_items=True),
     "attention": Aggregator(attention.Config, attention.fit, _has_towers, _TOWERS, on_device=True),
     "stacked": Aggregator(stacked.Config, stacked.fit, _has_towers, _TOWERS, on_device=True),
     "refit": Aggregator(refit.Config, refit.fit, _has_towers, _TOWERS, on_device=True),
