@@ -47,11 +47,8 @@ def command(run: Callable[[], object]) -> None:
         with process.modules_warm(stages.prepare), tagged("command"):
             signal.signal(signal.SIGINT, _interrupted)
             run()
-    except LetheError as error:
+    except (LetheError, OSError) as error:
         sys.exit(logs.fault(error))
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(logs.fault(f"{where}{error.strerror or str(error).splitlines()[0]}"))
 
 
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:

@@ -11,6 +11,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import lethe
+import lethe.cli
 from lethe.cli import app
 from lethe.core.workspace import Workspace
 from lethe.models import MODELS
@@ -81,3 +82,18 @@ def test_all_models_are_listed_and_one_with_all_its_options() -> None:
     assert "(lethe tune: 8, 16, 32, 64, 128, 256)" in shown
     assert run("models", "wmf") == shown
     assert json.loads(run("show", "ease", "--json"))["options"]["reg"]["searched"][-1] == 20_000
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied", "/x/params.yaml"), OSError(28, "No space")])
+def test_what_the_machine_refuses_is_one_line(
+    error: OSError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise error
+
+    monkeypatch.setattr(lethe.cli, "app", refuse)
+    monkeypatch.setattr(lethe.cli, "NUMERIC", {})
+    with pytest.raises(SystemExit) as ended:
+        lethe.cli.main()
+    named = f"{error.filename}: " if error.filename else ""
+    assert (ended.value.code, capsys.readouterr().err) == (1, f"error: {named}{error.strerror}\n")

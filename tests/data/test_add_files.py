@@ -535,3 +535,9 @@ def test_names_of_columns_that_come_again_later_are_no_row(tiny: Workspace, tmp_
         table_source.read(
             path, TableFormat.parse({n: v for n, v in source.items() if n in TableFormat.model_fields}, "x")
         )
+
+
+@pytest.mark.parametrize("name", ["a\nb.csv", "B\udcfccher.csv"])
+def test_a_file_whose_name_is_no_text_is_refused(tiny: Workspace, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="path: its name has signs that are no text; rename the file"):
+        add(tiny, table(tmp_path / "r.csv").rename(tmp_path / name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import sys
@@ -58,14 +59,17 @@ app.command()(worker.worker)
 
 
 def main() -> None:
-    """Entry point: errors a user can cause become one line and exit code 1."""
+    """Entry point: errors a user can cause, a full or read-only disk among them, become one line and exit code 1."""
     # The only place where the environment of a process of ours is changed from inside, and it must be: the user's shell
     # didn't set it, and no command has loaded a numeric library yet.
     os.environ.update(NUMERIC)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # An older terminal has no signs for a table's lines or a name: they are spelt out.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         logs.begin()
         app()
-    except LetheError as error:
+    except (LetheError, OSError) as error:
         print(logs.fault(error), file=sys.stderr)
         sys.exit(1)
 

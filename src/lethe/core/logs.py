@@ -39,7 +39,10 @@ def say(line: object, **about: str) -> None:
 
 
 def fault(line: object) -> str:
-    """The line that a command ends with which fails."""
+    """The line that a command ends with which fails; of an error of the machine's it names the file."""
+    if isinstance(line, OSError):
+        named = f"{os.fsdecode(line.filename)}: " if isinstance(line.filename, str | bytes) else ""
+        line = f"{named}{line.strerror or str(line).partition(chr(10))[0]}"
     return _object(str(line), "error") if as_json() else f"error: {line}"
 
 

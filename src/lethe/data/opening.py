@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -63,6 +64,8 @@ def source_of(workspace: Workspace, path: str, query: str | None) -> Json:
         raise ConfigError("query: missing; a database needs --query 'SELECT ...'")
     if "://" in path:
         return {"kind": "url", "url": path}
+    if re.search("[\0-\x1f\ud800-\udfff]", path):
+        raise ConfigError("path: its name has signs that are no text; rename the file")
     try:
         resolved = Path(path).resolve()
     except RuntimeError:  # A link to itself.

@@ -7,6 +7,7 @@ blanks around values, separators of several characters, archives) is taken out o
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -124,7 +125,7 @@ def _csv_blocks(path: Path, names: Sequence[str], how: FileFormat) -> Iterator[p
 
 def _begin(source: Path | bytes) -> pa.NativeFile:
     # Opened here: by its name alone Arrow would take a plain r.csv.gz for a compressed file.
-    return pa.OSFile(str(source)) if isinstance(source, Path) else pa.BufferReader(source)
+    return pa.OSFile(os.fsencode(source)) if isinstance(source, Path) else pa.BufferReader(source)
 
 
 def is_byte(separator: str) -> bool:
