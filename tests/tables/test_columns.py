@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from lethe.errors import DataError
 from lethe.tables import columns
-from lethe.tables.columns import digest_columns, distinct, from_arrow, to_arrow
+from lethe.tables.columns import digest_columns, distinct, from_arrow, read_parquet, to_arrow
 from lethe.tables.interactions import Interactions
 
 TEXTS = np.array(["b", "", "a", "b", "é", "人", "a", "ab", "b"], dtype=object)
@@ -49,3 +51,10 @@ def test_distinct_values_are_sorted_and_give_the_column_again(column: np.ndarray
 
 def test_text_with_gaps_keeps_them() -> None:
     assert from_arrow(pa.chunked_array([["a", None, "a"]])).tolist() == ["a", None, "a"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"no table at all", b"PAR1" + bytes(40) + b"PAR1"])
+def test_a_damaged_table_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "t.parquet").write_bytes(content)
+    with pytest.raises(DataError, match=r"t\.parquet: not a readable Parquet file"):
+        read_parquet(tmp_path / "t.parquet")

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from lethe.errors import DataError
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.columns import from_arrow, read_parquet, to_arrow, write_parquet
 from lethe.tables.interactions import Interactions
@@ -53,7 +54,7 @@ def read_situations(folder: Path) -> Situations:
         table = read_parquet(path)
         fields, values = table["field"].to_pylist(), table["value"].to_pylist()
         items, counts = from_arrow(table["item"]), from_arrow(table["count"])
-    except (KeyError, pa.ArrowException):
+    except (KeyError, DataError, pa.ArrowException):
         raise ValueError(f"{FILE}: is no table of contexts") from None
     # Rows of one context stand together.
     pairs = list(zip(fields, values, strict=True))

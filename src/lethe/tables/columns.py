@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from lethe.core.files import temporary_beside
 from lethe.core.random import Name, keyed_hash
+from lethe.errors import DataError
 from lethe.tables.texts import Column, Texts
 
 _AT_ONCE = 1 << 20
@@ -156,9 +157,16 @@ def from_arrow(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def read_parquet(path: Path | BinaryIO) -> pa.Table:
-    """A whole file; without pyarrow's datasets, which import pandas too."""
-    with pq.ParquetFile(path) as file:
-        return file.read()
+    """A whole file; without pyarrow's datasets, which import pandas too. Raises DataError for one that is damaged."""
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        if not isinstance(path, Path):
+            raise
+        raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
 
 
 def distinct(column: Column) -> tuple[np.ndarray, np.ndarray]:
