@@ -420,6 +420,18 @@ def test_two_that_open_a_new_ledger_at_once_both_find_it_ready(file):
     assert len(ledgers[3].all()) == 1
 
 
+def test_an_empty_file_in_the_place_of_a_ledger_with_open_requests_is_no_new_ledger(file):
+    listed = file.with_name("hidden.json")
+    add(Ledger(f"sqlite:///{file}", listed))
+    whole = file.read_bytes()
+    file.write_bytes(b"")
+    with pytest.raises(ConfigError, match=r"^ledger: is empty, but 1 users are hidden for open requests; restore it"):
+        Ledger(f"sqlite:///{file}", listed)
+    assert read(listed), "still hidden"
+    file.write_bytes(whole)
+    assert len(Ledger(f"sqlite:///{file}", listed).open()) == 1
+
+
 def test_bad_urls_and_files_are_one_line(tmp_path):
     (tmp_path / "text.sqlite").write_text("this is not a database, though it is long enough to look like one" * 9)
     for url in ("no url", f"sqlite:///{tmp_path / 'text.sqlite'}", "postgresql://nobody@127.0.0.1:1/none"):

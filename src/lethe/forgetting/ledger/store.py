@@ -53,11 +53,25 @@ class Store:
         if not newest:
             # Looked at again under the write lock: two may open a new ledger at once.
             with self._transaction(write=True) as connection:
+                if revision(connection) is None:
+                    self._must_be_new()
                 migrate(connection)
         with self._transaction() as connection:
             key = _setting(connection, _KEY)
         if key is not None:
             must_fit(key, "the ledger")
+
+    def _must_be_new(self) -> None:
+        """Raises ConfigError where an empty database stands in the place of one that had requests: taken for a new one
+        it would end them all, and nobody would be hidden any more."""
+        listed: frozenset[str] = frozenset()
+        with suppress(DataError, ConfigError):
+            listed = frozenset() if self._hidden_users is None else hidden.read(self._hidden_users)
+        if listed:
+            raise ConfigError(
+                f"ledger: is empty, but {len(listed)} users are hidden for open requests; restore it from a copy, or"
+                f" remove {self._hidden_users} and take the requests again"
+            )
 
     @property
     def path(self) -> Path | None:
