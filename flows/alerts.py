@@ -21,6 +21,7 @@ from prefect.automations import AutomationCore, CallWebhook, ChangeFlowRunState,
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
+from pydantic import BaseModel
 
 from flows.watch import DUE, LEDGER
 from lethe.errors import ConfigError
@@ -114,11 +115,21 @@ def _each(expect: set[str], **which: Any) -> EventTrigger:
     return EventTrigger(expect=expect, posture=Posture.Reactive, threshold=1, within=timedelta(0), **which)
 
 
+def _core(kept: BaseModel) -> AutomationCore:
+    """What we say of an automation, without what the server does."""
+    said = {name: value for name, value in kept.model_dump(mode="json").items() if name in AutomationCore.model_fields}
+    return AutomationCore.model_validate(said)
+
+
 def _put(automation: AutomationCore) -> None:
     with get_client(sync_client=True) as client:
         there = client.read_automations_by_name(automation.name)
         for one in there[1:]:
             client.delete_automation(one.id)
+        if there and _core(there[0]) == automation:
+            # Nor is it written again: the server would forget whom it waits to hear from, and a worker that comes
+            # back after its run was killed does this first of all.
+            return
         if there:
             client.update_automation(there[0].id, automation)
         else:

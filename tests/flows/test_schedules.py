@@ -107,6 +107,13 @@ def test_nothing_has_to_be_there_before_and_twice_is_once(api: str) -> None:
     assert [block["data"]["url"] for block in blocks if block["name"] == "lethe-alerts"] == ["********"]
 
 
+def test_what_is_there_already_is_not_put_there_again(api: str, workspace: Workspace, receiver: Receiver) -> None:
+    """The server would forget which runs it waits to hear from."""
+    before = {one["name"]: one["trigger"]["id"] for one in kept(api, "automations")}
+    run(workspace, api, "-c", "from flows import alerts; alerts.install()", LETHE_WEBHOOK_URL=f"{receiver.url}/hook")
+    assert {one["name"]: one["trigger"]["id"] for one in kept(api, "automations")} == before
+
+
 def test_whoever_waits_is_told_of_a_scheduled_run_that_failed(api: str, receiver: Receiver) -> None:
     (nightly,) = (one for one in kept(api, "deployments") if one["name"] == "nightly")
     begun = httpx.post(
