@@ -75,12 +75,8 @@ class Answer:
     """Requests about the person's other ids, where accounts were merged."""
 
     def to_json(self) -> Json:
-        return self.request.to_json() | {
-            "is_new": self.is_new,
-            "elsewhere": {**self.elsewhere},
-            "rows_as_item": self.rows_as_item,
-            "same_person": [request.to_json() for request in self.same_person],
-        }
+        more: Json = {"is_new": self.is_new, "elsewhere": {**self.elsewhere}, "rows_as_item": self.rows_as_item}
+        return self.request.to_json() | more | {"same_person": [request.to_json() for request in self.same_person]}
 
 
 def submit(
