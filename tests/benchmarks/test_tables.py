@@ -356,7 +356,8 @@ def test_what_a_search_took_stands_in_the_table(data_dir: Path, room: Path, monk
     # Without time left the first setting is tried and no other.
     spent = collaborative.spent("ml-1m-receraser", "wmf")
     assert spent is not None
-    assert (spent.trials, spent.seconds, spent.edges) == (1, 0, ())
+    assert (spent.trials, spent.edges) == (1, ())
+    assert 0 <= spent.seconds < 60
     assert collaborative.spent("ml-1m-receraser", "mostpop") is None
     assert collaborative.spent("ml-1m-receraser", "bpr") == Spent(0)
     chosen = table(row("Ours", [0.1], spent=Spent(12, 3400, ("reg (lowest)",))), row("Floor", [0.1]))

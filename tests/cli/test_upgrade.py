@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from lethe.cli import app
 from lethe.core.format import FORMAT
 from lethe.core.workspace import Workspace
-from lethe.data import stages
+from lethe.data import one_stage
 from lethe.errors import ConfigError
 
 COMMANDS = ["train", "deploy", "serve", "verify", "status", "forget run", "forget add --user somebody", "audit run"]
@@ -37,7 +37,7 @@ def test_an_older_workspace_is_refused_with_what_to_do(command: str, old: Worksp
 
 
 def test_a_stage_run_by_hand_is_refused_too(old: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stages.main(["source", "tiny"]) == 1
+    assert one_stage.main(["source", "tiny"]) == 1
     assert capsys.readouterr().err.endswith("run lethe upgrade\n")
 
 

@@ -16,7 +16,7 @@ from lethe.build.stored import artifact_store
 from lethe.config.params import Params
 from lethe.config.stores import buckets
 from lethe.core.workspace import Workspace
-from lethe.data import copies, stages
+from lethe.data import copies, one_stage
 from lethe.errors import ArtifactError, ConfigError, Unreachable
 from lethe.forgetting import certificate, completion, erasure, intake, standing
 from lethe.forgetting.stores.by_url import ByUrl
@@ -188,11 +188,11 @@ def test_a_copy_of_a_source_comes_back_and_is_rewritten_there(
     taste_blocks().write(copy)
     copies.origin(copy).write_text("edition 1")
     monkeypatch.chdir(workspace.root)
-    assert stages.main(["source", "tiny"]) == 0
+    assert one_stage.main(["source", "tiny"]) == 0
     before = copy.read_bytes()
     copy.unlink()
     copies.origin(copy).unlink()
-    assert stages.main(["source", "tiny"]) == 0
+    assert one_stage.main(["source", "tiny"]) == 0
     assert copy.read_bytes() == before
     assert copies.origin(copy).read_text() == "edition 1"
     rows = Interactions.read(copy)
