@@ -24,7 +24,7 @@ from safetensors.numpy import save_file
 
 from lethe.core.arrays import map_arrays
 from lethe.core.canonical import Json, canonical_json
-from lethe.errors import ArtifactError
+from lethe.errors import ArtifactError, DataError
 from lethe.models.parts.fold_in import FOLD_INS, FoldIn, Taken
 from lethe.tables.catalogue import Catalogue
 
@@ -120,7 +120,7 @@ class Ensemble(ABC):
         try:
             description = Description.read(folder)
             return _reader(description.kind)(folder, description)
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, DataError) as error:
             raise ArtifactError(f"ensemble {folder.name[:16]}: not an ensemble ({type(error).__name__})") from None
 
 
