@@ -487,6 +487,19 @@ def test_a_plain_file_may_be_named_like_a_packed_one(tiny: Workspace, tmp_path: 
         (b"user,item\n1," + b"2" * 5_000_000, "a row is longer than a megabyte"),
         (b"2" * 5_000_000, "its lines have one column"),
     ],
+    ids=[
+        "cut",
+        "packed-parquet",
+        "html",
+        "json",
+        "lists",
+        "lfs",
+        "matlab",
+        "duckdb",
+        "empty",
+        "long-row",
+        "one-column",
+    ],
 )
 def test_what_is_no_table_is_named_whatever_stands_before_it(
     tiny: Workspace, tmp_path: Path, content: bytes, words: str
