@@ -128,3 +128,14 @@ def test_what_libraries_set_when_they_load_does_not_keep_a_run_from_its_warm_pro
         """.replace("\n        ", "\n    "),
     )
     assert said.splitlines()[-1] == "True", said
+
+
+def test_a_shell_in_between_changes_nothing_that_counts(workspace: Workspace) -> None:
+    """As DVC has one, below an activated virtual environment and a bash that exports functions."""
+    (workspace.root / "asking.py").write_text(
+        "import os, sys; from lethe.core import warm;"
+        " job = warm.ask('after', [], os.environ, os.getcwd()); sys.exit(7 if job is None else job.wait())"
+    )
+    text = "done = subprocess.run(f'{sys.executable} asking.py', shell=True); print(done.returncode)"
+    exported = {"PS1": "(.venv) $ ", "PS2": "> ", "IFS": " ", "BASH_FUNC_module%%": "() {  eval $1\n}"}
+    assert run(workspace, text, **exported) == "nothing left\n0\n"

@@ -29,8 +29,9 @@ from typing import Any, NamedTuple, NoReturn
 
 VARIABLE = "LETHE_WARM"
 """Names the socket to whatever a run starts."""
-_OF_A_PROCESS = {"PWD", "OLDPWD", "SHLVL", "_", "PATH"}
-"""What shells, and DVC before it calls one, change from process to process; and what begins with DVC_."""
+_OF_A_PROCESS = {"PWD", "OLDPWD", "SHLVL", "_", "PATH", "PPID", "OPTIND", "IFS", "PS1", "PS2", "PS4"}
+"""What shells, and DVC before it calls one, change from process to process (the prompt, for one, which activating a
+virtual environment exports, is none of a shell that nobody types into); and what begins with DVC_."""
 _OF_A_LIBRARY = {"TORCHINDUCTOR_CACHE_DIR", "KMP_DUPLICATE_LIB_OK"}
 """What libraries set for themselves when they load: torch with its first optimiser, threadpoolctl at once."""
 _PATIENCE = 30.0
@@ -266,7 +267,8 @@ def _code(ended: Any) -> int:
 
 def _lasting(environment: Mapping[str, str]) -> dict[str, str]:
     own = {name for name in environment if name in _OF_A_PROCESS | _OF_A_LIBRARY or name.startswith("DVC_")}
-    return {name: value for name, value in environment.items() if name not in own}
+    # Some shells hand on no name that they can't write themselves, as those of the functions that bash exports.
+    return {name: value for name, value in environment.items() if name not in own and name.isidentifier()}
 
 
 def _line(connection: socket.socket) -> str | None:
