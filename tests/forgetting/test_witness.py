@@ -150,6 +150,9 @@ def test_a_chain_that_was_written_anew_does_not_hold_what_was_witnessed(tiny: Wo
     assert daily.check_log(tiny)["witnessed"] == 2, "the audit tells the tail"
     lost = Workspace(tiny.root)
     ledger(lost).path.unlink()
+    with pytest.raises(ConfigError, match="ledger: is empty, but 1 users are hidden"):
+        daily.check_log(lost)
+    lost.hidden_users.unlink()
     with pytest.raises(ArtifactError, match="2 hashes that certificates or the witness name are not in the log"):
         daily.check_log(lost)
 
