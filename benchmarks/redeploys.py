@@ -121,15 +121,10 @@ def _redeploy(workspace: Workspace, server: Server, number: int, size: Size) -> 
     }
 
 
-def _workers(server: Server, asks: int = 200) -> dict[str, int]:
+def _workers(server: Server) -> dict[str, int]:
     """How many of the workers that live serve each version; one that never answers is under "none"."""
-    alive, serves = server.worker_pids(), dict[int, str]()
-    for _ in range(asks):
-        about = server.ask("GET", "/model")
-        serves[about["pid"]] = about["families"]["family"]["version"]
-        if set(serves) >= alive:
-            break
-    return dict(Counter(serves.get(pid, "none") for pid in sorted(alive | set(serves))))
+    serves = {pid: about["families"]["family"]["version"] for pid, about in server.ask_each("/model").items()}
+    return dict(Counter(serves.get(pid, "none") for pid in sorted(server.worker_pids() | set(serves))))
 
 
 def report(rows: list[Redeployment], command: str) -> tuple[dict[str, Any], str]:

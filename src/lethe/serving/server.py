@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Our own URLs are plain HTTP. Without it httpx reads the certificates of the whole world for each request, which takes
 longer than the answer."""
 LOCAL = ("127.0.0.1", "localhost", "::1")
+_BETWEEN = 0.05
+"""Seconds between questions, where an answer is waited for."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,19 @@ class Server:
         if answer.status_code != 200:
             raise DeploymentError(f"{method} {path}: status {answer.status_code}, must be 200")
         return answer.json()
+
+    def ask_each(self, path: str, patience: float = 30) -> dict[int, Any]:
+        """What every worker that lives answers to GET, by its process id; of one that is silent for ``patience``
+        seconds nothing. Several are asked at once: of single questions, one after the other, an idle worker may take
+        all."""
+        answers, end = dict[int, Any](), time.monotonic() + patience
+        with ThreadPoolExecutor(2 * self.workers) as pool:
+            while True:
+                for answer in pool.map(lambda _: self.ask("GET", path), range(2 * self.workers)):
+                    answers[answer["pid"]] = answer
+                if self.worker_pids() <= answers.keys() or time.monotonic() > end:
+                    return answers
+                time.sleep(_BETWEEN)
 
 
 def status(workspace: Workspace) -> Server | None:
@@ -213,7 +229,7 @@ def _poll(done: Callable[[], bool], timeout: float, failure: str) -> None:
     while not done():
         if time.monotonic() > end:
             raise NotReady(failure)
-        time.sleep(0.05)
+        time.sleep(_BETWEEN)
 
 
 def _current(workspace: Workspace) -> Path:

@@ -11,9 +11,6 @@ from lethe.forgetting.stores.base import Found, Place, Removed, Site
 from lethe.forgetting.stores.needles import Needles
 from lethe.serving import deploy
 
-_TRIES = 50
-"""Questions a worker, at most, until each has answered one: which one answers is the system's choice."""
-
 
 @dataclass(frozen=True)
 class Running:
@@ -36,16 +33,12 @@ class Running:
         if server is None:
             return Found()
         registry, old = Registry(self.workspace), {digest for n in needles for digest in n.digests}
-        silent, found = server.worker_pids(), set[Place]()
-        for _ in range(_TRIES * len(silent)):
-            answer = server.ask("GET", "/model")
-            silent.discard(answer["pid"])
+        answers, found = server.ask_each("/model"), set[Place]()
+        for answer in answers.values():
             for family, about in answer["families"].items():
                 if about["data_digest"] in old or registry.is_retired(about["version"]):
                     found.add(Place(family, "superseded version"))
-            if not silent:
-                break
-        unheard = [Place("a worker", "unreadable")] if silent else []
+        unheard = [Place("a worker", "unreadable")] if server.worker_pids() - answers.keys() else []
         return Found((*sorted(found, key=str), *unheard))
 
 
