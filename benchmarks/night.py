@@ -142,8 +142,8 @@ class Night:
         crashed = lambda: self.place.asked(f"flow_runs/{gone['id']}")["state_type"] == "CRASHED"  # noqa: E731
         wait_for(crashed, "the server knows that the run is gone")
         alerts = (call.json for call in iter(self.place.receiver.called, None))
-        alert = next(told for told in alerts if told["run"] == gone["name"])
-        must(alert["state"] == "Crashed", "somebody is told of it")
+        name = self.place.asked(f"flow_runs/{gone['id']}")["name"]  # which it gave itself when it began
+        alert = next(told for told in alerts if (told["run"], told["state"]) == (name, "Crashed"))
         must(self.deployed().families == served.families, "nothing new to serve")
         return {"the next one was over after": waited, "alert": alert["text"]}
 

@@ -109,11 +109,11 @@ class Project:
         return done
 
     def refused(self, *arguments: str) -> str:
-        """The one line of a command that must be refused."""
+        """The one line of a command that must be refused; before it stands at most which stages and gates began."""
         done = self.run(*arguments)
         if done.code == 0:
             raise Wrong(f"lethe {' '.join(arguments[:2])}: not refused")
-        lines = done.error.strip().splitlines()
+        lines = [line for line in done.error.strip().splitlines() if not line.startswith(("data: ", "gates: "))]
         if len(lines) != 1 or not lines[0].startswith("error: "):
             raise Wrong(f"lethe {' '.join(arguments[:2])}: refused in {len(lines)} lines: {lines[:2]}")
         return lines[0]
