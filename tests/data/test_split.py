@@ -194,3 +194,22 @@ def test_pair_hash_has_no_structure_of_rows_and_columns() -> None:
     # Were it additive, each row of bits would be one pattern or its complement.
     assert len({tuple(line) for line in grid}) == 50
     assert 2500 / 2 - 150 < grid.sum() < 2500 / 2 + 150
+
+
+def test_a_repeated_pair_weighs_what_all_its_rows_do() -> None:
+    users, items, times = np.array([1, 1, 1, 2]), np.array([5, 5, 6, 5]), np.array([3, 9, 4, 1])
+    counted = deduplicate(Interactions.of(users, items, timestamps=times), "sum")
+    assert counted.user_ids.tolist() == [1, 1, 2]
+    assert counted.timestamps is not None
+    assert counted.timestamps.tolist() == [9, 4, 1]
+    assert counted.weights is not None
+    assert counted.weights.tolist() == [2.0, 1.0, 1.0]
+    weighed = Interactions.of(users, items, timestamps=times, weights=np.array([2.5, 4, 1, 7]))
+    summed, latest = (deduplicate(weighed, rule).weights for rule in ("sum", "latest"))
+    assert summed is not None
+    assert summed.tolist() == [6.5, 1.0, 7.0]
+    assert latest is not None
+    assert latest.tolist() == [4.0, 1.0, 7.0]
+    none = deduplicate(counted.take(np.zeros(3, dtype=bool)), "sum").weights
+    assert none is not None
+    assert len(none) == 0

@@ -5,6 +5,8 @@ What a dataset has is told from its section alone; how many items it has, from w
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -22,6 +24,9 @@ from lethe.learning.memory import must_fit_memory
 from lethe.learning.runner.by_params import address
 from lethe.models import MODELS, configure, rates
 from lethe.tables.matrix import Shape
+
+if TYPE_CHECKING:
+    from lethe.models.parts.base import Config
 
 _HOW = {
     "links": "side.links",
@@ -51,6 +56,8 @@ def check_params(workspace: Workspace, params: Params) -> None:
     for family, section in params.families.items():
         for recipe in recipes(workspace, params, family):
             _check_needs(family, recipe.model, section.dataset, params.datasets[section.dataset])
+            config = configure(recipe.model, recipe.config)
+            check_weights(params, section.dataset, recipe.model, config, f"families.{family}.candidates")
             _check_memory(workspace, params, family, recipe)
     for name in params.datasets:
         _check_new_items(params, name, _recipes_of(workspace, params, name))
@@ -77,6 +84,25 @@ def _check_needs(family: str, model: str, name: str, dataset: Dataset) -> None:
             f"families.{family}.candidates: {model} learns from {missing[0]}, which dataset {name!r} doesn't have; name"
             f" them in datasets.{name}.{_HOW[missing[0]]}, or choose another model"
         )
+
+
+def check_weights(params: Params, name: str, model: str, config: Config, where: str) -> None:
+    """Raises ConfigError where a dataset's interactions weigh more or less, and a model would learn them alike."""
+    dataset, kind = params.datasets[name], MODELS[model]
+    if not dataset.has_weights or dataset.unweighted == "ignore" or kind.weighs(config):
+        return
+    option = kind.weight_option
+    reason = f"knows no weights (of the models {', '.join(_weighing())} does)"
+    if option is not None:
+        reason = f"learns no weights while {option} is 0; set models.{model}.{option} above 0"
+    raise ConfigError(
+        f"{where}: {model} {reason}, and dataset {name!r} has such; or let it learn every interaction alike by"
+        f" datasets.{name}.unweighted: ignore"
+    )
+
+
+def _weighing() -> list[str]:
+    return [name for name, kind in MODELS.items() if kind.weight_option is not None]
 
 
 def _recipes_of(workspace: Workspace, params: Params, dataset: str) -> list[Recipe]:

@@ -14,7 +14,7 @@ from lethe.models.parts.base import GradientConfig
 
 Grid = Mapping[str, Sequence[Any]]
 
-ALTERNATING = frozenset({"sweeps", "steps", "power_iterations", "reg_exponent"})
+ALTERNATING = frozenset({"sweeps", "steps", "power_iterations", "reg_exponent", "alpha"})
 """Options that a solver by gradients does not look at."""
 SIZE = "embedding_dim"
 """The option that scales with the data."""
@@ -42,6 +42,8 @@ class Space:
     smaller: int | None = None
     """Users or items of the data, whichever are fewer: no larger embedding than that is searched, and a size beyond the
     declared ones only where there are many; None: the data are not known."""
+    weighted: bool = False
+    """Whether interactions weigh more or less, so that it is searched how much that counts."""
 
     def start(self) -> Json:
         """The settings that the search begins with, every default written out. Raises ConfigError."""
@@ -102,9 +104,10 @@ class Space:
         return checked
 
     def _declared(self, start: Json) -> Search:
-        config, unused = MODELS[self.model].Config, set[str]()
+        config, option = MODELS[self.model].Config, MODELS[self.model].weight_option
+        unused = set[str]() if option is None or self.weighted else {option}
         if issubclass(config, GradientConfig):
-            unused = set(ALTERNATING) if start["solver"] == "gradient" else set(GradientConfig.model_fields)
+            unused |= set(ALTERNATING) if start["solver"] == "gradient" else set(GradientConfig.model_fields)
         return {name: within for name, within in config.searched().items() if name not in unused}
 
 

@@ -19,7 +19,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from lethe.build.attempt import Attempt, attempt
-from lethe.build.checks import check_likes
+from lethe.build.checks import check_likes, check_weights
 from lethe.build.judging import judged_by
 from lethe.build.objectives import Task
 from lethe.build.space import Grid, Space
@@ -96,9 +96,17 @@ def tune(
     smaller = min(len(catalogue.users), len(catalogue.items))
     settings = params.models.get(model, {})
     fixed = configure(model, {**settings, **(base or {})}, "set").plain()
-    space = Space(model, {**settings, **{name: fixed[name] for name in base or {}}}, grid, smaller)
+    space = Space(
+        model,
+        {**settings, **{name: fixed[name] for name in base or {}}},
+        grid,
+        smaller,
+        params.datasets[dataset].has_weights,
+    )
     if trials is None:
         trials = TRIALS if seconds is None else count_cells(space.axes())
+    if MODELS[model].weight_option is None:
+        check_weights(params, dataset, model, configure(model, fixed), "tune")
     budget = Budget(trials, params.seed, pick_device(params.training.device).type, at_once, seconds)
     storage = workspace.state / "tuning" / f"{dataset}-{model}.sqlite"
     with runner(workspace, params) as place:

@@ -30,6 +30,8 @@ class Card:
     """Read too where the dataset has it."""
     accepts: tuple[str, ...]
     """What a request may bring."""
+    weights: str | None
+    """The option by which it learns what interactions weigh, where it can."""
     solver: str
     aggregators: tuple[str, ...]
     """How its shards can be put together."""
@@ -56,7 +58,7 @@ def models(
         [
             card.name,
             card.learns,
-            ", ".join([*card.needs, *(f"({part})" for part in card.optional)]),
+            ", ".join([*card.needs, *(f"({part})" for part in _optional(card))]),
             card.solver,
             "" if card.seconds is None else f"{card.seconds:.1f}",
             card.about,
@@ -91,6 +93,7 @@ def show_model(
         for option, field in model.Config.model_fields.items()
     }
     beside = [*card.needs, *(f"{part} (where there is such)" for part in card.optional)]
+    beside += [] if card.weights is None else [f"weights (where {card.weights} is above 0)"]
     lines = [
         about,
         "",
@@ -101,6 +104,10 @@ def show_model(
         *(_option(option, entry) for option, entry in options.items()),
     ]
     show({**asdict(card), "options": options}, as_json, lines)
+
+
+def _optional(card: Card) -> tuple[str, ...]:
+    return card.optional if card.weights is None else (*card.optional, "weights")
 
 
 def _option(name: str, entry: dict[str, Any]) -> str:
@@ -123,6 +130,7 @@ def _card(name: str, model: type[Model], seconds: float | None) -> Card:
         needs=tuple(sorted(model.needs)),
         optional=tuple(sorted(model.optional)),
         accepts=tuple(sorted(model.accepts)),
+        weights=model.weight_option,
         solver=config.solver,
         aggregators=tuple(key for key, aggregator in AGGREGATORS.items() if aggregator.takes(smallest)),
         seconds=seconds,

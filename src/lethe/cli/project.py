@@ -17,6 +17,8 @@ from lethe.data.new_section import NewSection
 from lethe.data.profile import Profile
 from lethe.data.proposal import propose_family
 
+_WRITTEN = ("source", "side", "split", "duplicates", "unweighted", "positive")
+"""Of a dataset's section."""
 MODELS = Path(__file__).parents[1] / "models"
 _SPLITS = {
     "newest": "Each user's newest rows are for validation and test, so that models are judged on what came later.",
@@ -42,10 +44,12 @@ def example() -> NewDataset:
 def params_of(new: NewDataset) -> str:
     """params.yaml: what this project needs, and no more; every other option has its default."""
     written = new.section.to_json()
-    section = {name: written[name] for name in ("source", "side", "split", "duplicates", "positive") if name in written}
+    section = {name: written[name] for name in _WRITTEN if name in written}
     comments = {
         "split": _SPLITS["ready" if new.section.split is None else new.section.split.by],
-        "duplicates": "A pair of user and item that occurs again: the newest row counts.",
+        "duplicates": "A pair of user and item that occurs again: "
+        + ("the sum of the weights counts." if written.get("duplicates") == "sum" else "the newest row counts."),
+        "unweighted": "Models that know no weights learn every interaction alike.",
         "positive": "Ratings that are likes. Models of preferences learn and are judged by such rows alone.",
     }
     dataset = "".join(_entry(key, value, 4, comments.get(key)) for key, value in section.items())

@@ -18,6 +18,9 @@ def reading(
     item_column: Annotated[str | None, typer.Option(help="Column with the item's id (default: item, or 2).")] = None,
     rating_column: Annotated[str | None, typer.Option(help="Column with the rating; - for none.")] = None,
     timestamp_column: Annotated[str | None, typer.Option(help="Column with the time; - for none.")] = None,
+    weight_column: Annotated[
+        str | None, typer.Option(help="Column with how much an interaction counts: views, purchases.")
+    ] = None,
     separator: Annotated[
         str | None, typer.Option(help=r"Between the columns of CSV: , ; \t | :: (default: found from the file).")
     ] = None,
@@ -47,7 +50,9 @@ def reading(
         str | None, typer.Option(help="As in strptime: '%d/%m/%Y %H:%M' (default: found from the file).")
     ] = None,
     timezone: Annotated[str | None, typer.Option(help="Of times that name none: Europe/Berlin (default: UTC).")] = None,
-    duplicates: Annotated[str | None, typer.Option(help="Of a repeated pair: latest, or error.")] = None,
+    duplicates: Annotated[
+        str | None, typer.Option(help="Of a repeated pair: latest, sum (it weighs what all do), or error.")
+    ] = None,
     positive: Annotated[str | None, typer.Option(help="Ratings that are likes: '>= 4', '> 0', all.")] = None,
     where: Annotated[
         list[str] | None, typer.Option(help="Only rows of that value: label=1; may be given several times.")
@@ -88,6 +93,7 @@ def reading(
     tables |= {f"behaviours.{name}": file for name, file in (_pairs("behaviour", behaviour) or {}).items()}
     side = {kind: file for kind, file in tables.items() if file is not None}
     columns = {"user": user_column, "item": item_column, "rating": rating_column, "timestamp": timestamp_column}
+    columns |= {"weight": weight_column}
     given = {key: value for key, value in options.items() if value is not None}
     return Reading(columns, given, tuple(context or ()), query, side, assume=yes)
 

@@ -104,8 +104,12 @@ class Dataset(Section):
     items_are_users: bool | None = None
     """Whether items are people too, by the same ids (people recommended to people): whoever is forgotten is forgotten
     as an item as well. null: not said; a request whose user is an item too asks."""
-    duplicates: Literal["error", "latest"] = "error"
-    """A (user, item) pair that occurs twice: an error, or keep the latest (ties: the highest rating)."""
+    duplicates: Literal["error", "latest", "sum"] = "error"
+    """A (user, item) pair that occurs twice: an error; keep the latest (ties: the highest rating); or keep that, with
+    the sum of their weights as its own: how often it occurs, where the source has no column of weights."""
+    unweighted: Literal["refuse", "ignore"] = "refuse"
+    """Candidates whose model knows no weights, where the dataset has such (``source.columns.weight``, or ``duplicates:
+    sum``): an error, or they learn every interaction alike."""
     positive: Annotated[str, Field(pattern=_THRESHOLD)] | None = None
     """Ratings that are likes, such as ``>= 4`` or ``> 0``: models of preferences learn and are judged by such rows
     alone; all: every row is a like. Null: so it is, where no rating is 0 or below; where one is, training asks for a
@@ -121,6 +125,12 @@ class Dataset(Section):
         return None if self.positive == "all" else self.positive
 
     @property
+    def has_weights(self) -> bool:
+        """Whether interactions weigh more or less."""
+        named = isinstance(self.source, TableFormat) and self.source.columns.weight is not None
+        return named or self.duplicates == "sum"
+
+    @property
     def has_times(self) -> bool:
         """Whether its timestamps, if there are any, are times and no mere positions."""
         return not isinstance(self.source, TableFormat) or self.source.ticks is not None
@@ -129,6 +139,8 @@ class Dataset(Section):
     def _parts_fit(self) -> Dataset:
         if self.split.by == "ready" and self.source.kind != "folder":
             raise ValueError("split 'ready' needs source kind 'folder'")
+        if self.split.by == "ready" and self.duplicates == "sum":
+            raise ValueError("duplicates 'sum' can't stand beside split 'ready', whose parts may share a pair")
         if self.positive is not None and isinstance(self.source, TableFormat) and self.source.columns.rating is None:
             raise ValueError(f"positive: {self.positive!r} needs a column of ratings (source.columns.rating)")
         if self.source.kind == "synthetic" and self.side != SideSources(clean=self.side.clean):

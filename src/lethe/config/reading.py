@@ -14,7 +14,8 @@ class Reading:
     """How a source is to be read, as far as somebody said it."""
 
     columns: Mapping[str, str | None] = field(default_factory=dict)
-    """Those of user, item, rating, timestamp; ``NO_COLUMN`` for one that is not there, None for one not spoken of."""
+    """Those of user, item, rating, timestamp, weight; ``NO_COLUMN`` for one that is not there, None for one not spoken
+    of."""
     given: Mapping[str, Any] = field(default_factory=dict)
     """Options of ``TableFormat``, and ``duplicates`` and ``positive`` of ``Dataset``."""
     context: tuple[str, ...] = ()

@@ -64,6 +64,9 @@ class Columns(Section):
     """Column of the ratings; null: there are none."""
     timestamp: ColumnName | None = None
     """Column of the times; null: there are none. See ``timestamp_unit``."""
+    weight: ColumnName | None = None
+    """Column that says how much an interaction counts, above 0 (views, purchases, minutes); null: all count alike. See
+    ``unweighted`` of the dataset, and ``models.wmf.alpha``."""
     context: tuple[ColumnName, ...] = ()
     """Columns that say in what situation: a pair may recur in another one. An empty value is a value, "missing"."""
 

@@ -8,17 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lethe.config.dataset import Dataset
 from lethe.config.edit import edit_params, laid_out
 from lethe.config.params import Params
 from lethe.config.reading import NO_COLUMN, Reading
 from lethe.core.canonical import Json
+from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data import sources
 from lethe.data.new_section import NewSection
 from lethe.data.opening import at_hand, found_in, path_below, source_of
 from lethe.data.profile import Profile, Ratings, profile_of, ratings_of
-from lethe.data.proposal import FirstFamily, propose_family, propose_positive, propose_split
+from lethe.data.proposal import WEIGHING, FirstFamily, propose_family, propose_positive, propose_split
 from lethe.data.sources.find_columns import column_called, find_columns, head_of
 from lethe.data.sources.find_side import find_features, find_links, find_triples
 from lethe.data.sources.findings import Findings
@@ -28,6 +31,8 @@ from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 
 _OF_DATASET = ("duplicates", "positive")
+_MADE_ONE = ("latest", "sum")
+"""Of ``duplicates``: what makes one row of several."""
 ALL = "all"
 """Of ``positive``: every row counts as a like."""
 WHOLE = "whole"
@@ -60,6 +65,10 @@ def add(workspace: Workspace, name: str, path: str | Path, reading: Reading, *, 
         if family and name not in params.families:
             _add_family(document, new)
 
+    if family and new.section.unweighted is not None:
+        settings = workspace.root / "params" / name / "wmf.yaml"
+        about = f"# An interaction costs 1 + alpha * weight; lethe tune wmf {name} searches better settings.\n"
+        write_whole(settings, about + yaml.safe_dump(dict(WEIGHING)))
     edit_params(workspace.params, change)
     return new
 
@@ -103,7 +112,8 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
         section = replace(section, split=propose_split(deduplicate(rows, "latest"), name, seed, timed=timed))
     profile = profile_of(rows, section.parsed(name), name, seed)
     _must_suffice(profile, section, where, assumed=reading.assume)
-    return NewDataset(name, section, profile, propose_family(profile, section.side), told.notes + notes)
+    family = propose_family(profile, section.side, weighted=section.unweighted is not None)
+    return NewDataset(name, section, profile, family, told.notes + notes)
 
 
 def _must_suffice(profile: Profile, section: NewSection, where: str, *, assumed: bool) -> None:
@@ -149,7 +159,7 @@ def _find_side(workspace: Workspace, columns: Mapping[str, str], files: Mapping[
 def _same_names(path: Path, columns: Mapping[str, str]) -> dict[str, str | None]:
     """Columns that are called as in the interactions."""
     names, _ = head_of(path, {})
-    return {role: column for role, column in columns.items() if column in names}
+    return {role: column for role, column in columns.items() if column in names and role != "weight"}
 
 
 def _columns(
@@ -167,10 +177,10 @@ def _columns(
 
 
 def _unread(file: Path, named: Mapping[str, str], reading: Reading, how: Mapping[str, Any]) -> Iterator[str]:
-    """Columns that are called as a rating or a time is, and that nobody said anything of."""
+    """Columns that are called as a rating, a time or a weight is, and that nobody said anything of."""
     names, _ = head_of(file, how)
     left = [name for name in names if name not in named.values()]
-    for role in ("rating", "timestamp"):
+    for role in ("rating", "timestamp", "weight"):
         if reading.columns.get(role) is None and (column := column_called(role, left)) is not None:
             option = f"--{role}-column {shlex.quote(column)}"
             yield f"{file.name}: column {column!r} is not read; {option} reads it as the {role}"
@@ -185,11 +195,12 @@ def _settled(section: NewSection, rows: Interactions, reading: Reading) -> tuple
     """The section with what repeated pairs and ratings mean, as given, or as proposed; and what was assumed."""
     notes: list[str] = []
     duplicates = reading.given.get("duplicates", "latest" if section.is_ready else None)
-    if not section.is_ready and (repeated := count_repeated(rows)) and duplicates != "latest":
+    if not section.is_ready and (repeated := count_repeated(rows)) and duplicates not in _MADE_ONE:
         if duplicates or not reading.assume:
             raise DataError(
                 f"columns 'user', 'item': {repeated} of {len(rows)} rows repeat a pair; give --duplicates latest to"
-                " keep the newest of each (of equally new ones the best rated), or make them one in the source"
+                " keep the newest of each (of equally new ones the best rated), --duplicates sum to count them as its"
+                " weight, or make them one in the source"
             )
         duplicates = "latest"
         notes.append(f"{repeated} of {len(rows)} rows repeat a pair: the newest of each counts (--duplicates)")
@@ -202,7 +213,11 @@ def _settled(section: NewSection, rows: Interactions, reading: Reading) -> tuple
             notes += _unsaid(ratings, len(rows))
     if positive == ALL and not _has_dislikes(rows):
         positive = None
-    return replace(section, duplicates=duplicates, positive=positive), tuple(notes)
+    section = replace(section, duplicates=duplicates, positive=positive)
+    if "weight" in section.columns or duplicates == "sum":
+        section = replace(section, unweighted="ignore")
+        notes.append("wmf learns what interactions weigh, other models learn them alike (unweighted: ignore)")
+    return section, tuple(notes)
 
 
 def _has_dislikes(rows: Interactions) -> bool:

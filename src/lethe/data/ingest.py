@@ -75,7 +75,7 @@ def _distinct(blocks: Iterable[Interactions], duplicates: str) -> Iterator[Inter
     """``deduplicate`` of blocks that hold all rows of their users."""
     repeated = 0
     for block in blocks:
-        distinct_rows = deduplicate(block, "latest")
+        distinct_rows = deduplicate(block, "sum" if duplicates == "sum" else "latest")
         repeated += len(block) - len(distinct_rows)
         yield distinct_rows
     if duplicates == "error":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from lethe.config.dataset import Dataset, Split
 from lethe.core.canonical import Json
@@ -19,6 +20,7 @@ class NewSection:
     options: Json = field(default_factory=dict)
     """How it is written: options of ``TableFormat``."""
     duplicates: str | None = None
+    unweighted: str | None = None
     positive: str | None = None
     side: Json = field(default_factory=dict)
     split: Split | None = None
@@ -39,7 +41,8 @@ class NewSection:
         parts: Json = {"source": source}
         if self.is_ready:
             parts["split"] = {"by": "ready"}
-        meaning = {"duplicates": self.duplicates, "positive": self.positive, "side": self.side or None}
+        meaning: dict[str, Any] = {"duplicates": self.duplicates, "unweighted": self.unweighted}
+        meaning |= {"positive": self.positive, "side": self.side or None}
         parts |= {name: value for name, value in meaning.items() if value is not None}
         if self.split is not None:
             # Only what may be wanted otherwise.

@@ -24,6 +24,8 @@ BESIDE = {
     "item_features": "ensfm",
 }
 """The model that a kind of side table is first tried with."""
+WEIGHING = {"alpha": 1.0}
+"""Settings of WMF by which interactions count as they weigh."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class FirstFamily:
     """The candidates that a dataset's family begins with, and settings of theirs that its size asks for."""
 
     models: tuple[str, ...]
-    settings: dict[str, dict[str, int]]
+    settings: dict[str, dict[str, float]]
 
 
 def propose_positive(ratings: Ratings | None) -> str | None:
@@ -57,11 +59,13 @@ def propose_split(rows: Interactions, name: str, seed: int, *, timed: bool) -> S
     return RandomSplit()
 
 
-def propose_family(profile: Profile, side: Collection[str] = ()) -> FirstFamily:
+def propose_family(profile: Profile, side: Collection[str] = (), *, weighted: bool = False) -> FirstFamily:
     """Popularity, by which all others are measured; a model of items; one of two towers, as large as the data carry;
     and one for each kind of table beside the interactions."""
     items = "ease" if profile.items <= _ITEMS_OF_EASE else "item-knn"
     smaller = min(profile.users, profile.items)
     size = 16 if smaller < 200 else 32 if smaller < 1_000 else 64
     beside = dict.fromkeys(model for kind, model in BESIDE.items() if kind in side)
-    return FirstFamily(("mostpop", items, "wmf", *beside), {} if size == 64 else {"wmf": {"embedding_dim": size}})
+    wmf: dict[str, float] = {} if size == 64 else {"embedding_dim": size}
+    wmf |= WEIGHING if weighted else {}
+    return FirstFamily(("mostpop", items, "wmf", *beside), {"wmf": wmf} if wmf else {})

@@ -6,6 +6,8 @@ across users, and whatever is random is a keyed hash of the row itself.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lethe.config.dataset import LeaveOneOutSplit, NewestSplit, RandomSplit, ReadySplit, Split
@@ -13,6 +15,7 @@ from lethe.core.random import Stream, keyed_hash, unit_interval
 from lethe.errors import DataError
 from lethe.tables.columns import distinct, hashed
 from lethe.tables.interactions import Interactions
+from lethe.tables.matrix import sums_of_runs
 from lethe.tables.texts import concatenated
 
 PARTS = ("train", "valid", "test")
@@ -42,9 +45,14 @@ def split(
 def deduplicate(interactions: Interactions, duplicates: str) -> Interactions:
     """At most one row of each (user, item) in one context: the latest, of equally late ones the best rated.
 
-    With ``duplicates`` "error" a repeated pair raises DataError instead.
+    With ``duplicates`` "sum" it weighs what all of them do, of which each weighs 1 where there are no weights; with
+    "error" a repeated pair raises DataError instead.
     """
     last = _last_of_pair(interactions)
+    if duplicates == "sum":
+        weights = np.ones(len(interactions)) if interactions.weights is None else interactions.weights
+        first = np.append(True, last[:-1])[: len(last)]
+        return replace(interactions.take(last), weights=sums_of_runs(weights, first))
     repeated = len(interactions) - int(last.sum())
     if duplicates == "error":
         must_be_distinct(repeated)

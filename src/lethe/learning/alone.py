@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lethe.core.random import Stream
-from lethe.errors import DataError, DeviceError
+from lethe.errors import ConfigError, DataError, DeviceError
 from lethe.learning.aggregation import identity
 from lethe.learning.device import CPU, check_device, fall_back
 from lethe.learning.ensemble import Ensemble
@@ -53,14 +53,21 @@ class Recommender:
         item: str = "item",
         rating: str | None = None,
         timestamp: str | None = None,
+        weight: str | None = None,
         seed: int = 2026,
         device: str = "cpu",
     ) -> Fitted:
         """Learn from a frame with a row an interaction; the keywords name its columns. Of a pair that recurs the latest
-        row counts. Raises DataError for a column that is missing or has a wrong type, ConfigError for a device that
-        can't be had, DeviceError for one that is too small (``auto`` then takes the CPU)."""
+        row counts. Raises DataError for a column that is missing or has a wrong type, ConfigError for a weight that the
+        model would not learn or a device that can't be had, DeviceError for one that is too small (``auto`` then takes
+        the CPU)."""
         check_device(device)
-        rows = _rows(frame, {"user": user, "item": item, "rating": rating, "timestamp": timestamp})
+        kind = MODELS[self.name]
+        if weight is not None and not kind.weighs(self.config):
+            way = f"set {kind.weight_option} above 0" if kind.weight_option else "this model knows none"
+            raise ConfigError(f"weight: {weight!r}, but {self.name} learns no weights; {way}, or leave it out")
+        columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp, "weight": weight}
+        rows = _rows(frame, columns)
         catalogue = Catalogue.of(rows)
         must_fit_memory(self.name, MODELS[self.name], self.config, catalogue.shape)
         stream = Stream(seed)("sub-model", self.name, SHARD)
@@ -151,7 +158,7 @@ def _rows(frame: pd.DataFrame, columns: dict[str, str | None]) -> Interactions:
     user_ids, item_ids = values["user"], values["item"]
     assert user_ids is not None
     assert item_ids is not None
-    rows = Interactions.of(user_ids, item_ids, values["rating"], values["timestamp"])
+    rows = Interactions.of(user_ids, item_ids, values["rating"], values["timestamp"], weights=values["weight"])
     # In canonical order the last row of a pair is the latest, and of equally late ones the best rated.
     last = np.append((rows.user_ids[1:] != rows.user_ids[:-1]) | (rows.item_ids[1:] != rows.item_ids[:-1]), True)
     return rows.take(last.astype(bool))

@@ -91,7 +91,7 @@ def train(
     _check_needs(model, data)
     if data.contexts is not None and not model.repeats and "contexts" not in model.reads():
         data = data.distinct()
-    data = data.only(model.reads())
+    data = data.only(model.reads() | ({"weights"} if model.weighs(model.config) else set()))
     with one_thread(), exactly(device, type(model).__name__, repeatable=model.repeatable):
         model.prepare(data, stream("prepare"))
         model.to(device)

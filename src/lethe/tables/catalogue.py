@@ -101,6 +101,7 @@ class Catalogue:
             None if times is None else of_known(times),
             None if contexts is None else of_known(contexts),
             NO_SIDE if tables is None else self._encode_side(tables),
+            None if interactions.weights is None else of_known(interactions.weights),
         )
 
     def encode_contexts(self, contexts: Mapping[str, Column]) -> np.ndarray | None:

@@ -25,7 +25,6 @@ from lethe.tables.columns import (
 from lethe.tables.ids import canonical_ids
 from lethe.tables.texts import Column, concatenated
 
-COLUMNS = ("user", "item", "rating", "timestamp")
 TIMES = {"timestamp": 1, "timestamp_ms": 10**3, "timestamp_us": 10**6, "timestamp_ns": 10**9}
 """The name of the column of times says in how many parts of a second it counts."""
 CONTEXT = "context."
@@ -34,12 +33,14 @@ CONTEXT = "context."
 
 @dataclass(frozen=True)
 class Interactions:
-    """Aligned columns in canonical order: user, item, contexts, timestamp, rating. Build it with ``Interactions.of``.
+    """Aligned columns in canonical order: user, item, contexts, timestamp, rating, weight. Build it with
+    ``Interactions.of``.
 
     user_ids, item_ids  [n] int64, or text (``Texts``, or an object array of str): raw ids, as the source has them
     ratings             [n] float32, or None where the source has none
     timestamps          [n] int64, or None: since 1970, or any integer that grows with time (see the dataset's params)
     contexts            {field: [n]} in what situation, fields by name; values like ids. Mostly there are none
+    weights             [n] float32, above 0, or None: how much each interaction counts (views, purchases, minutes)
     """
 
     user_ids: Column
@@ -49,6 +50,7 @@ class Interactions:
     contexts: dict[str, Column] = field(default_factory=dict)
     ticks: int = 1
     """How many units of the timestamps make a second. More than one where a second would not keep rows in order."""
+    weights: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -59,12 +61,15 @@ class Interactions:
         timestamps: np.ndarray | None = None,
         contexts: Mapping[str, Column] | None = None,
         ticks: int = 1,
+        weights: np.ndarray | None = None,
     ) -> Interactions:
         """Bring columns of any integer, float or string type into canonical types and order.
 
-        Raises DataError if lengths differ, an id is missing, or a rating or timestamp is not a finite number.
+        Raises DataError if lengths differ, an id is missing, a rating, timestamp or weight is not a finite number, or a
+        weight is not above 0.
         """
-        columns = {"user": user_ids, "item": item_ids, "rating": ratings, "timestamp": timestamps, **(contexts or {})}
+        columns = {"user": user_ids, "item": item_ids, "rating": ratings, "timestamp": timestamps, "weight": weights}
+        columns |= contexts or {}
         lengths = {name: len(column) for name, column in columns.items() if column is not None}
         if len(set(lengths.values())) > 1:
             raise DataError(f"columns must have one length, got {lengths}")
@@ -72,11 +77,15 @@ class Interactions:
         stars = None if ratings is None else _numbers("rating", ratings, np.float32)
         times = None if timestamps is None else _numbers("timestamp", timestamps, np.int64)
         situation = {name: canonical_ids(CONTEXT + name, column) for name, column in sorted((contexts or {}).items())}
-        return cls(users, items, stars, times, situation, ticks).in_order()
+        counts = None if weights is None else _numbers("weight", weights, np.float64)
+        if counts is not None and (bad := idle(counts)):
+            raise DataError(f"Column 'weight': {bad} values must be above 0, and finite in 32 bits")
+        single = None if counts is None else counts.astype(np.float32)
+        return cls(users, items, stars, times, situation, ticks, single).in_order()
 
     def in_order(self) -> Interactions:
         """The same rows in canonical order; canonical columns are taken for granted."""
-        numbers = [column for column in (self.ratings, self.timestamps) if column is not None]
+        numbers = [column for column in (self.weights, self.ratings, self.timestamps) if column is not None]
         # Whoever orders text again finds its distinct values sorted.
         users, items = (ranked(ids) if holds_text(ids) else ids for ids in (self.user_ids, self.item_ids))
         minor = [*numbers, *(sortable(column) for column in reversed(self.contexts.values()))]
@@ -99,6 +108,7 @@ class Interactions:
             whole([p.timestamps for p in parts]),
             {name: concatenated([p.contexts[name] for p in parts]) for name in parts[0].contexts},
             _same({p.ticks for p in parts}),
+            whole([p.weights for p in parts]),
         )
         one_kind = len({tuple(key.dtype for key in (p.user_ids, p.item_ids, *p.contexts.values())) for p in parts}) == 1
         return cls(*columns).in_order() if one_kind else cls.of(*columns)
@@ -109,9 +119,8 @@ class Interactions:
     def columns(self) -> Iterator[tuple[str, Column]]:
         """The columns that are there, by name, in fixed order."""
         time = next(name for name, ticks in TIMES.items() if ticks == self.ticks)
-        for name, column in zip(
-            (*COLUMNS[:3], time), (self.user_ids, self.item_ids, self.ratings, self.timestamps), strict=True
-        ):
+        columns = (self.user_ids, self.item_ids, self.ratings, self.timestamps, self.weights)
+        for name, column in zip(_names(time), columns, strict=True):
             if column is not None:
                 yield name, column
         for name, column in self.contexts.items():
@@ -131,6 +140,7 @@ class Interactions:
             None if self.timestamps is None else self.timestamps[rows],
             {name: column[rows] for name, column in self.contexts.items()},
             self.ticks,
+            None if self.weights is None else self.weights[rows],
         )
 
     @property
@@ -178,8 +188,10 @@ class Interactions:
         """Canonical columns under the names that ``columns`` gives them."""
         contexts = {name.removeprefix(CONTEXT): value for name, value in column.items() if name.startswith(CONTEXT)}
         time = next((name for name in TIMES if name in column), "timestamp")
-        rating, times = (np.asarray(column[name]) if name in column else None for name in ("rating", time))
-        return cls(column["user"], column["item"], rating, times, contexts, TIMES[time])
+        rating, times, weights = (
+            np.asarray(column[name]) if name in column else None for name in ("rating", time, "weight")
+        )
+        return cls(column["user"], column["item"], rating, times, contexts, TIMES[time], weights)
 
     def to_table(self) -> pa.Table:
         """The columns under their names, as Arrow has them."""
@@ -193,7 +205,18 @@ class Interactions:
 def _in_order(names: Sequence[str]) -> list[str]:
     """Those of a table's columns that are ours, in fixed order."""
     time = next((name for name in TIMES if name in names), "timestamp")
-    return [*(name for name in (*COLUMNS[:3], time) if name in names), *(n for n in names if n.startswith(CONTEXT))]
+    return [*(name for name in _names(time) if name in names), *(n for n in names if n.startswith(CONTEXT))]
+
+
+def _names(time: str) -> tuple[str, ...]:
+    """Of the columns but the contexts, in fixed order."""
+    return "user", "item", "rating", time, "weight"
+
+
+def idle(weights: np.ndarray) -> int:
+    """How many weights say nothing: not above 0, missing, or not finite, all in 32 bits."""
+    single = np.finfo(np.float32)
+    return len(weights) - int(((weights >= single.tiny) & (weights <= single.max)).sum())
 
 
 def _order(users: np.ndarray, items: np.ndarray, minor: Sequence[np.ndarray]) -> np.ndarray | None:

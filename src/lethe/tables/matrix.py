@@ -90,6 +90,7 @@ class InteractionMatrix:
 
     users, items  [n] int64      ratings  [n] float32 or None      timestamps  [n] int64 or None
     contexts      [n, number of context fields] int64 or None: the dense context of each field of a row
+    weights       [n] float32 or None: how much each row counts
 
     Pairs are distinct, except under contexts: there a pair may occur once in each context.
     """
@@ -101,6 +102,7 @@ class InteractionMatrix:
     timestamps: np.ndarray | None = None
     contexts: np.ndarray | None = None
     side: Side = NO_SIDE
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -137,7 +139,7 @@ class InteractionMatrix:
 
         # Rows are sorted by user: a counting sort by item, which is stable, leaves them sorted by (item, user). Places
         # are taken along only where there is something to put in the same order.
-        alone = self.ratings is None and self.timestamps is None
+        alone = self.ratings is None and self.timestamps is None and self.weights is None
         places = np.ones(len(self), dtype=np.int8) if alone else np.arange(len(self))
         by_user = sp.csr_array((places, self.items, self.indptr), shape=(self.num_users, self.num_items))
         by_item = by_user.tocsc()
@@ -147,10 +149,12 @@ class InteractionMatrix:
             by_item.indices.astype(np.int64),
             None if self.ratings is None else self.ratings[by_item.data],
             None if self.timestamps is None else self.timestamps[by_item.data],
+            weights=None if self.weights is None else self.weights[by_item.data],
         )
 
     def distinct(self) -> InteractionMatrix:
-        """Each (user, item) once, whatever the context; of ratings and timestamps the first row's."""
+        """Each (user, item) once, whatever the context; of ratings and timestamps the first row's, of weights the
+        sum."""
         new = np.ones(len(self), dtype=bool)
         new[1:] = (self.users[1:] != self.users[:-1]) | (self.items[1:] != self.items[:-1])
         return InteractionMatrix(
@@ -160,16 +164,18 @@ class InteractionMatrix:
             None if self.ratings is None else self.ratings[new],
             None if self.timestamps is None else self.timestamps[new],
             side=self.side,
+            weights=None if self.weights is None else sums_of_runs(self.weights, new),
         )
 
     def only(self, names: Collection[str]) -> InteractionMatrix:
-        """Without the contexts, the timestamps and the parts of ``side`` that are not named."""
+        """Without the contexts, the timestamps, the weights and the parts of ``side`` that are not named."""
         kept = {*names, "friend_users"} if "links" in names else {*names}
         unread = {part.name: getattr(NO_SIDE, part.name) for part in fields(Side) if part.name not in kept}
         return replace(
             self,
             timestamps=self.timestamps if "timestamps" in names else None,
             contexts=self.contexts if "contexts" in names else None,
+            weights=self.weights if "weights" in names else None,
             side=replace(self.side, **unread),
         )
 
@@ -182,3 +188,11 @@ class InteractionMatrix:
         )
         matrix.data[:] = 1.0
         return matrix
+
+
+def sums_of_runs(values: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """The sum of each run of values [n] -> [runs] float32, added in float64; ``first`` [n] bool: where one begins."""
+    starts = np.flatnonzero(first)
+    if not len(starts):
+        return values[:0].astype(np.float32)
+    return np.add.reduceat(values.astype(np.float64), starts).astype(np.float32)

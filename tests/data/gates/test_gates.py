@@ -54,6 +54,10 @@ def planted(row: int = 0, **values: object) -> Interactions:
     return replace(ROWS, **columns)
 
 
+def weighing(value: float) -> Interactions:
+    return replace(ROWS, weights=np.append(np.full(len(ROWS) - 1, 3.0), value).astype(np.float32))
+
+
 def twice(row: int) -> Interactions:
     again = Interactions.of(ROWS.user_ids[[row]], ROWS.item_ids[[row]], np.array([2.0]), np.array([7]))
     return Interactions.concatenate(ROWS, again)
@@ -76,6 +80,7 @@ def test_good_interactions_pass() -> None:
 def test_rows_without_ratings_and_times_pass() -> None:
     rows = Interactions.of(np.array([1, 1, 2]), np.array([5, 6, 5]))
     require(validate_interactions(rows, DATASET, Validation()))
+    require(validate_interactions(weighing(0.5), DATASET, Validation()))
 
 
 @pytest.mark.parametrize(
@@ -87,6 +92,8 @@ def test_rows_without_ratings_and_times_pass() -> None:
         (planted(user_ids=None), ["column 'user' must have no missing values", "1 row breaks"]),
         (replace(ROWS, timestamps=np.full(len(ROWS), 1.5)), ["column 'timestamp' must be int64, got float64"]),
         (replace(ROWS, ratings=np.full(len(ROWS), 2.0)), ["column 'rating' must be float32, got float64"]),
+        *((weighing(w), ["column 'weight' must be above 0 and finite", "1 row breaks"]) for w in (0.0, -2.0, np.inf)),
+        (replace(ROWS, weights=np.full(len(ROWS), 2.0)), ["column 'weight' must be float32, got float64"]),
         (twice(3), ["must hold each pair of columns 'user', 'item' once", "2 rows break"]),
     ],
 )

@@ -18,6 +18,7 @@ from lethe.models import MODELS, configure
 from lethe.models.parts.fold_in import CentredRows, FoldIn, MeanRows, PairwiseRows, RatingRows, SquareLossRows, Taken
 from lethe.models.parts.losses import negative_weights
 from lethe.models.solvers.als import solve_users
+from lethe.models.wmf import WMF
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.matrix import InteractionMatrix, Shape
 from tests.contract import BLOCK_ITEMS, checkerboard
@@ -149,3 +150,20 @@ def test_a_stranger_is_answered_by_every_ensemble_and_after_it_was_saved(aggrega
         assert scores[0, BLOCK_ITEMS // 2 : BLOCK_ITEMS].min() > scores[0, BLOCK_ITEMS:].max()
         assert scores[1] == pytest.approx(either.score(np.array([0]))[0], abs=1e-6)
         assert np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.7])
+def test_a_stranger_of_wmf_gets_what_interactions_of_weight_one_are_solved_to(exponent: float) -> None:
+    model = WMF(
+        WMF.Config.parse({"alpha": 4.0, "reg": 0.4, "reg_exponent": exponent, "embedding_dim": 5}, "wmf"), Shape(3, 30)
+    )
+    model.items.data = torch.from_numpy(ITEMS)
+    model.negative_weights[:] = torch.linspace(0.05, 0.4, 30)
+    negative = model.negative_weights.numpy().astype(np.float64)
+    fold_in = model.fold_in()
+    for vector, own in zip(fold_in.users(taken()), OWN, strict=True):
+        costs = negative.copy()
+        costs[own] = 5.0
+        system = (ITEMS * costs[:, None]).T @ ITEMS.astype(np.float64)
+        system += np.diag(np.diag(system)) + 0.4 * costs.sum() ** exponent * np.eye(5)
+        assert vector == pytest.approx(np.linalg.solve(system, 5.0 * ITEMS[own].sum(axis=0)), abs=1e-5)

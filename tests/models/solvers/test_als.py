@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,3 +119,34 @@ def test_tensors_are_solved_by_the_same_steps_as_arrays(steps: int) -> None:
     for tensor, array in zip(tensors, (users, items), strict=True):
         assert tensor.numpy() == pytest.approx(array, rel=1e-7, abs=1e-9)
     assert not tensors[0][2].any()
+
+
+@pytest.mark.parametrize("exponent", [0.0, 0.5])
+def test_an_interaction_costs_what_it_weighs(exponent: float) -> None:
+    """Hu, Koren & Volinsky's c = 1 + alpha * w, against each row's normal equations in dense matrices."""
+    alpha, reg = 2.5, 0.3
+    bare = matrix()
+    counts = np.random.default_rng(7).integers(1, 9, len(bare)).astype(np.float32)
+    data = replace(bare, weights=counts)
+    users, items = start()
+    settings: dict[str, Any] = {"negative_weights": WEIGHTS, "alpha": alpha, "reg": reg, "steps": 2 * DIM}
+    *_, last = als(data, users, items, reg_exponent=exponent, sweeps=400, **settings)
+    filled, costs = data.csr().toarray() > 0, np.tile(WEIGHTS, (USERS, 1))
+    costs[data.users, data.items] = 1 + alpha * counts
+    for row, vectors, others in ((0, users, items), (3, items, users)):
+        cells, here = (costs[row], filled[row]) if vectors is users else (costs[:, row], filled[:, row])
+        system = others.T @ (cells[:, None] * others) + reg * cells.sum() ** exponent * np.eye(DIM)
+        assert vectors[row] == pytest.approx(np.linalg.solve(system, (cells * here) @ others), abs=1e-6)
+    errors = (costs * np.square(filled - users @ items.T)).sum() - costs[filled].sum()
+    squares = costs.sum(axis=1) ** exponent @ np.square(users).sum(axis=1)
+    squares += costs.sum(axis=0) ** exponent @ np.square(items).sum(axis=1)
+    assert last == pytest.approx(errors + reg * squares, rel=1e-6)
+
+
+def test_without_weights_each_interaction_weighs_one() -> None:
+    ends = []
+    for weights in (None, np.ones(len(matrix()), np.float32)):
+        users, items = start()
+        list(als(replace(matrix(), weights=weights), users, items, negative_weights=WEIGHTS, alpha=3.0, sweeps=2))
+        ends.append((users.tobytes(), items.tobytes()))
+    assert ends[0] == ends[1]

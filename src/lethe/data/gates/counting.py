@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from lethe.tables.blocks import Block, length
 from lethe.tables.columns import as_dictionary, from_arrow, holds_text
-from lethe.tables.interactions import CONTEXT
+from lethe.tables.interactions import CONTEXT, idle
 
 _WIDEST = 1 << 31
 """Codes below it can be multiplied within int64."""
@@ -46,23 +46,26 @@ class ColumnCounts:
 
 @dataclass(frozen=True)
 class TableCounts:
-    """A table: its rows, its columns, ratings beyond the limits, and rows whose keys stand there more than once."""
+    """A table: its rows, its columns, ratings beyond the limits, rows whose keys stand there more than once, and
+    weights that are not above 0 or not finite."""
 
     rows: int
     columns: Mapping[str, ColumnCounts]
     outside: int
     repeated: int
+    idle: int = 0
 
     @classmethod
     def of(cls, block: Block, low: float | None, high: float | None) -> TableCounts:
         columns = {name: ColumnCounts.of(column) for name, column in block.items()}
         outside = _outside(block["rating"], low, high) if "rating" in block else 0
-        return cls(length(block), columns, outside, _repeated(block))
+        idle = _idle(block["weight"]) if "weight" in block else 0
+        return cls(length(block), columns, outside, _repeated(block), idle)
 
     def __add__(self, other: TableCounts) -> TableCounts:
         columns = {name: counts + other.columns[name] for name, counts in self.columns.items()}
-        repeated = self.repeated + other.repeated
-        return TableCounts(self.rows + other.rows, columns, self.outside + other.outside, repeated)
+        repeated, idle = self.repeated + other.repeated, self.idle + other.idle
+        return TableCounts(self.rows + other.rows, columns, self.outside + other.outside, repeated, idle)
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,10 @@ def _outside(ratings: Column, low: float | None, high: float | None) -> int:
     for limit, breaks in ((low, np.less), (high, np.greater)):
         beyond |= False if limit is None else breaks(ratings, limit)
     return int(beyond.sum())
+
+
+def _idle(weights: Column) -> int:
+    return idle(weights) if isinstance(weights, np.ndarray) and _is_numeric(weights) else len(weights)
 
 
 def _repeated(block: Block) -> int:

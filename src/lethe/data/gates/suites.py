@@ -25,6 +25,7 @@ from lethe.tables.interactions import TIMES
 _BETWEEN = "ExpectColumnValuesToBeBetween"
 _TYPE = "ExpectColumnValuesToBeOfType"
 _ROWS = "ExpectTableRowCountToBeBetween"
+_NUMBERS = ("rating", "weight")
 
 
 def validate_interactions(
@@ -36,9 +37,9 @@ def validate_interactions(
     suppressed: np.ndarray | int | None = None,
     engine: Engine | None = None,
 ) -> Report:
-    """Types, no missing values, ratings in range, each (user, item) once, no suppressed row, and about as many rows
-    as when the epoch began (``last_epoch_count``; None: it begins now). ``suppressed``: [n] bool marks suppressed rows,
-    or how many there are.
+    """Types, no missing values, ratings in range, weights above 0, each (user, item) once, no suppressed row, and about
+    as many rows as when the epoch began (``last_epoch_count``; None: it begins now). ``suppressed``: [n] bool marks
+    suppressed rows, or how many there are.
     """
     low, high = dataset.rating.min, dataset.rating.max
 
@@ -54,6 +55,8 @@ def validate_interactions(
     if "rating" in table.columns and (low, high) != (None, None):
         within = f"between {low} and {high}" if None not in (low, high) else _side(low, high)
         counts.append(Count(_BETWEEN, f"be {within}", "rating", table.outside))
+    if "weight" in table.columns:
+        counts.append(Count(_BETWEEN, "be above 0 and finite", "weight", table.idle))
     pairs = f"hold each pair of columns {', '.join(map(repr, key_columns(table.columns)))} once"
     counts.append(Count("ExpectCompoundColumnsToBeUnique", pairs, "", table.repeated, failed=table.repeated))
     counts.append(_about_as_many(table.rows, bounds, last_epoch_count))
@@ -108,9 +111,9 @@ def validate_shards(
 
 
 def _type(name: str, column: ColumnCounts, rows: int) -> Count:
-    wanted = "float32" if name == "rating" else "int64"
+    wanted = "float32" if name in _NUMBERS else "int64"
     words, right = wanted, column.dtype == wanted
-    if name != "rating" and name not in TIMES:
+    if name not in _NUMBERS and name not in TIMES:
         words = "int64 or text"
         if column.dtype == object:
             return Count(_TYPE, f"be {words}", name, column.strange)

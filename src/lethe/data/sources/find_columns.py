@@ -22,12 +22,15 @@ from lethe.data.sources.findings import Findings
 from lethe.errors import DataError
 
 ROLES = ("user", "item", "rating", "timestamp")
+"""What is looked for; a weight is one only where somebody says so."""
+NAMED = (*ROLES, "weight")
 _NAMES = {
     "user": "user uid member customer client account visitor person reader viewer listener buyer reviewer subscriber",
     "item": "item iid product movie book song track article sku asin isbn anime game video business restaurant recipe"
     " artist content title offer",
     "rating": "rating stars star score rate grade vote preference overall label like liked feedback",
     "timestamp": "timestamp time date datetime when created createdat ts day unixtime",
+    "weight": "weight count quantity qty views plays clicks purchases times",
 }
 _DATE = re.compile(r"\s*(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})([T ].*)?\s*$")
 _ROWS = 1000
@@ -54,7 +57,7 @@ def find_columns(
         header = rows.pop(0)
     names = header or [str(place) for place in range(1, max(map(len, rows), default=0) + 1)]
     given_up = {role for role, column in named.items() if column == NO_COLUMN}
-    taken = {role: column for role in ROLES if (column := named.get(role)) not in (None, NO_COLUMN)}
+    taken = {role: column for role in NAMED if (column := named.get(role)) not in (None, NO_COLUMN)}
     left = [name for name in names if name not in taken.values()]
     if header:
         for role in ROLES:
@@ -82,7 +85,7 @@ def find_columns(
             f" {' and '.join(f'--{role}-column' for role in missing)}"
         )
     taken |= dict(zip(missing, rest, strict=False))
-    columns = {role: taken[role] for role in ROLES if role in taken}
+    columns = {role: taken[role] for role in NAMED if role in taken}
     said = ", ".join(f"{role} is column {column!r}" for role, column in columns.items())
     said += "" if header else " (the first line names none)"
     note = f"{path.name}: {said}; --user-column and the like say otherwise"

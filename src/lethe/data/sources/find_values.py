@@ -55,8 +55,9 @@ def find_values(table: pa.Table, file: str, how: TableFormat, given: Mapping[str
         item = _ids(table[columns.item], f"{file}: column {columns.item!r}", how, "item")
         own = {} if item.options["ids"] == found.options["ids"] else {"item_ids": item.options["ids"]}
         found |= Findings(own, item.notes)
-    if columns.rating is not None:
-        found |= _ratings(table[columns.rating], f"{file}: column {columns.rating!r}", given)
+    for number in (columns.rating, columns.weight):
+        if number is not None:
+            found |= _ratings(table[number], f"{file}: column {number!r}", given)
     if columns.timestamp is not None:
         found |= find_times(table[columns.timestamp], f"{file}: column {columns.timestamp!r}", how, given)
     return found
@@ -187,7 +188,7 @@ def _refuse_strangers(column: pa.ChunkedArray, whole: int, where: str, separator
 
 
 def _ratings(column: pa.ChunkedArray, where: str, given: Mapping[str, Any]) -> Findings:
-    """How the decimals and thousands of ratings are written."""
+    """How the decimals and thousands of ratings and weights are written."""
     column = simple(column)
     if not is_text(column) or empty(column) or {"decimal", "thousands"} & set(given):
         return Findings()

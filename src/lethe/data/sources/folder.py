@@ -47,6 +47,5 @@ def _with_text(part: Interactions, users: bool, items: bool) -> Interactions:
 
     if not users and not items:
         return part
-    return Interactions.of(
-        text(part.user_ids, users), text(part.item_ids, items), part.ratings, part.timestamps, part.contexts, part.ticks
-    )
+    ids = text(part.user_ids, users), text(part.item_ids, items)
+    return Interactions.of(*ids, part.ratings, part.timestamps, part.contexts, part.ticks, part.weights)

@@ -21,11 +21,11 @@ from lethe.data.sources.identifiers import plain, read_ids
 from lethe.data.sources.place import Place
 from lethe.data.sources.times import read_times
 from lethe.errors import DataError
-from lethe.tables.interactions import Interactions
+from lethe.tables.interactions import Interactions, idle
 
 INTERACTIONS = "interactions"
 """What a source calls its rows that has no parts."""
-ROLES = ("user", "item", "rating", "timestamp")
+ROLES = ("user", "item", "rating", "timestamp", "weight")
 _TWO = 2
 """Different words that stand in for ratings: yes and no."""
 
@@ -172,13 +172,18 @@ def interactions(table: pa.Table, file: str, how: TableFormat) -> Interactions:
             ("item", columns.item, how.item_ids or how.ids),
         )
     )
-    ratings = times = None
+    ratings = times = weights = None
     if columns.rating is not None:
-        ratings = _rating(_whole(table[columns.rating], where(columns.rating)), how, where(columns.rating))
+        hint = f"give --rating-column - --where '{columns.rating}=...' with the word of those that are likes"
+        ratings = _numbers(table[columns.rating], how, where(columns.rating), "rating", hint)
+    if columns.weight is not None:
+        weights = _numbers(table[columns.weight], how, where(columns.weight), "weight")
+        if bad := idle(weights):
+            raise DataError(f"{where(columns.weight)}: {bad} weights must be above 0; {LEAVE_OUT}")
     if columns.timestamp is not None:
         times = read_times(_whole(table[columns.timestamp], where(columns.timestamp)), how, where(columns.timestamp))
     contexts = {name: _context(table[name], where(name)) for name in columns.context}
-    return Interactions.of(users, items, ratings, times, contexts, how.ticks)
+    return Interactions.of(users, items, ratings, times, contexts, how.ticks, weights)
 
 
 def refuse_names_again(table: pa.Table, file: str, how: TableFormat) -> None:
@@ -199,12 +204,14 @@ def _whole(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     return column
 
 
-def _rating(column: pa.ChunkedArray, how: TableFormat, where: str) -> np.ndarray:
+def _numbers(column: pa.ChunkedArray, how: TableFormat, where: str, role: str, two: str | None = None) -> np.ndarray:
+    """A column of numbers; ``two``: what to do where it holds two words."""
+    column = _whole(column, where)
     numbers = None if pa.types.is_boolean(column.type) else cast(as_number(column, how), pa.float64())
     if numbers is None:
-        hint = "give --decimal or --thousands, or --rating-column - where these are no figures"
-        if pc.count_distinct(column).as_py() == _TWO:
-            hint = f"give --rating-column - --where '{how.columns.rating}=...' with the word of those that are likes"
+        hint = f"give --decimal or --thousands, or --{role}-column - where these are no figures"
+        if two is not None and pc.count_distinct(column).as_py() == _TWO:
+            hint = two
         raise DataError(f"{where} must be numbers, got {kind_of(column)}; {hint}")
     values = numbers.to_numpy()
     if bad := int((~np.isfinite(values)).sum()):

@@ -111,6 +111,8 @@ class Model(nn.Module):
     repeats: ClassVar[bool] = False
     """Whether it can count a pair for each of several contexts; where it can't, and doesn't read contexts, ``train``
     gives it each pair once."""
+    weight_option: ClassVar[str | None] = None
+    """The option of its Config by which interactions count as much as they weigh, above 0; None: they never do."""
     by_content: ClassVar[bool] = False
     """Whether it can score items by their features that nobody has had: it then has ``with_items``."""
     on_device: ClassVar[frozenset[str]] = frozenset({"gradient"})
@@ -124,6 +126,11 @@ class Model(nn.Module):
     def reads(cls) -> frozenset[str]:
         """All that it may learn from beside users, items and ratings."""
         return cls.needs | cls.optional
+
+    @classmethod
+    def weighs(cls, config: Any) -> bool:
+        """Whether, by its settings, it learns how much an interaction weighs."""
+        return cls.weight_option is not None and getattr(config, cls.weight_option) > 0
 
     @classmethod
     def memory(cls, config: Any, shape: Shape) -> int:

@@ -93,9 +93,9 @@ class NonSampling(TwoTower):
         factors = self.factors()
         return None if factors is None else self.rows_of(factors[1])
 
-    def rows_of(self, items: Tensor, reg: float = 0.0) -> FoldIn:
-        """The linear systems of users against such vectors of items, which make the score."""
-        arrays = [part.detach().cpu().numpy() for part in (items, self.target_weights())]
+    def rows_of(self, items: Tensor, reg: float = 0.0, cost: float = 1.0) -> FoldIn:
+        """The linear systems of users against such vectors of items, which make the score; ``cost`` is c⁺."""
+        arrays = [part.detach().cpu().numpy() for part in (items, self.target_weights() / cost)]
         return SquareLossRows.of(*arrays, dropout=self.config.dropout, reg=reg)
 
     def target_weights(self) -> Tensor:

@@ -33,6 +33,7 @@ def als(
     *,
     negative_weights: np.ndarray,
     positive_weight: float = 1.0,
+    alpha: float = 0.0,
     dropout: float = 0.0,
     reg: float = 0.0,
     reg_exponent: float = 0.0,
@@ -42,7 +43,8 @@ def als(
     """Run ``sweeps`` sweeps, items first, then users, and yield the objective after each, less its constant.
 
     ``users`` [num_users, d] and ``items`` [num_items, d] (float32 or float64, contiguous) are changed in place; only
-    the start values of ``users`` matter, ``items`` are a warm start. ``negative_weights`` [num_items] is c⁻. ``steps``
+    the start values of ``users`` matter, ``items`` are a warm start. ``negative_weights`` [num_items] is c⁻, and c⁺ is
+    ``positive_weight`` + ``alpha`` · what the interaction weighs (Hu, Koren & Volinsky's confidence). ``steps``
     conjugate-gradient steps solve each row from its last value; d steps solve it exactly. Rows without positives
     become zero. One thread, fixed order: the same inputs give the same bytes.
 
@@ -50,12 +52,13 @@ def als(
     Performance of iALS on Item Recommendation Benchmarks", RecSys 2022: 1 goes by frequency, 0 is the same for all).
     """
     kind, ones = kind_of(users), np.ones(data.num_users)
-    by_item = beside(users, Rows.of(data.transposed, negative_weights, ones, positive_weight, kind))
-    by_user = beside(users, Rows.of(data, ones, negative_weights, positive_weight, kind))
+    of_item, of_user = (_costs(side, positive_weight, alpha) for side in (data.transposed, data))
+    by_item = beside(users, Rows.of(data.transposed, negative_weights, ones, of_item, kind))
+    by_user = beside(users, Rows.of(data, ones, negative_weights, of_user, kind))
     of_items = of_users = None
     if reg_exponent:
-        of_items = reg * _mass(data.transposed, positive_weight, ones, negative_weights) ** reg_exponent
-        of_users = reg * _mass(data, positive_weight, negative_weights, ones) ** reg_exponent
+        of_items = reg * _mass(data.transposed, of_item, ones, negative_weights) ** reg_exponent
+        of_users = reg * _mass(data, of_user, negative_weights, ones) ** reg_exponent
     for _ in range(sweeps):
         solve_rows(by_item, items, users, dropout=dropout, reg=reg if of_items is None else of_items, steps=steps)
         loss = solve_rows(
@@ -65,7 +68,12 @@ def als(
         yield loss + (reg * float(squares.sum()) if of_items is None else float(of_items @ squares.sum(axis=1)))
 
 
-def _mass(data: InteractionMatrix, positive: float, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def _costs(data: InteractionMatrix, positive_weight: float, alpha: float) -> np.ndarray | float:
+    """c⁺ [nnz] float64 of each interaction, or one for all; an interaction without a weight weighs 1."""
+    return positive_weight + alpha * (1.0 if data.weights is None else data.weights.astype(np.float64))
+
+
+def _mass(data: InteractionMatrix, positive: np.ndarray | float, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Σ of the weights of each row's cells [R] float64, the negatives' being rows ⊗ columns: what its L2 goes by."""
     gaps = positive - rows[data.users] * columns[data.items]
     return rows * float(columns.sum()) + np.bincount(data.users, gaps, minlength=data.num_users)
@@ -78,6 +86,7 @@ def solve_users(
     *,
     negative_weights: np.ndarray,
     positive_weight: float = 1.0,
+    alpha: float = 0.0,
     dropout: float = 0.0,
     reg: float = 0.0,
     steps: int = 3,
@@ -86,7 +95,8 @@ def solve_users(
 
     Shapes and meanings as in ``als``. Returns the rows' objective, less its constant.
     """
-    rows = Rows.of(data, np.ones(data.num_users), negative_weights, positive_weight, kind_of(users))
+    costs = _costs(data, positive_weight, alpha)
+    rows = Rows.of(data, np.ones(data.num_users), negative_weights, costs, kind_of(users))
     return solve_rows(beside(users, rows), users, items, dropout=dropout, reg=reg, steps=steps)
 
 
