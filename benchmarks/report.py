@@ -163,6 +163,11 @@ def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None
         for row in report["rows"]
         if row.get("spent") and row["spent"]["edges"]
     ]
+    notes += [
+        f"* {row['model']}: settings of an earlier search, better on validation than any of this one"
+        for row in report["rows"]
+        if row.get("spent") and row["spent"].get("earlier")
+    ]
     return "\n".join([*lines, "", *notes]).rstrip() + "\n"
 
 

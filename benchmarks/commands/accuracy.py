@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import time
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -139,10 +140,14 @@ def tune(
     name: Annotated[str, typer.Option(help="Of the file, if not the model's: for one row of a table.")] = "",
     grid: Annotated[list[str] | None, typer.Option(help="field=[values] in YAML; repeatable.")] = None,
     base: Annotated[list[str] | None, typer.Option("--set", help="field=value that stays; repeatable.")] = None,
+    anew: Annotated[bool, typer.Option(help="Write what is found, also where the file's settings are better.")] = False,
 ) -> None:
-    """Tune a model on a set's validation part, and write params/DATASET/MODEL.yaml."""
+    """Tune a model on a set's validation part, and write params/DATASET/MODEL.yaml.
+
+    Settings of an earlier search that came to more on validation stay, and the file says so.
+    """
     from benchmarks import collaborative, side_data
-    from benchmarks.budget import seconds_note
+    from benchmarks.budget import Standing, seconds_note
     from lethe.build.objectives import Task
     from lethe.build.space import Space
     from lethe.build.trials import Trial
@@ -161,9 +166,9 @@ def tune(
         value = "given up" if trial.value is None else f"{trial.value:.5f}"
         typer.echo(f"{model}  trial {trial.number}  {value}  {trial.values}")
 
-    start = time.process_time()
+    start, held = time.process_time(), _assignments("--set", base)
     found = search(
-        Space(model, _assignments("--set", base), _assignments("--grid", grid) or None),
+        Space(model, held, _assignments("--grid", grid) or None, held=frozenset(held)),
         Task(rows, valid, metric or recipe.metric, recipe.tables(data_dir)),
         Budget(trials, seed, seconds=seconds, clock=time.process_time),
         WORK / "tuning" / f"{dataset}-{name or model}.sqlite",
@@ -172,7 +177,12 @@ def tune(
     # A resumed search doesn't know what its first trials took.
     took = [seconds_note(time.process_time() - start)] if len(made) == found.trials else []
     notes = [*took, f"Table: {recipe.table}."]
-    write_tuned(ROOT / "params" / dataset / f"{name or model}.yaml", found, this_command(), notes=notes)
+    path = ROOT / "params" / dataset / f"{name or model}.yaml"
+    standing = None if anew else Standing.of(path)
+    if standing is not None and standing.metric == found.metric and standing.value > found.value:
+        notes += standing.notes(found.value)
+        found = replace(found, values=standing.values, value=standing.value, edges=())
+    write_tuned(path, found, this_command(), notes=notes)
     typer.echo(f"{metric or recipe.metric} {found.value:.5f}: {found.values}")
 
 

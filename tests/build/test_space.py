@@ -56,6 +56,14 @@ def test_an_option_that_the_solver_does_not_look_at_is_not_searched() -> None:
     assert set(exact) - set(descent) == {"sweeps", "reg_exponent"}
 
 
+def test_an_option_that_is_held_is_not_searched() -> None:
+    held = Space("wmf", {"sweeps": 2}, held=frozenset({"sweeps"}))
+    assert set(Space("wmf").axes()) - set(held.axes()) == {"sweeps"}
+    assert held.start()["sweeps"] == 2
+    listed = Space("wmf", {"sweeps": 2}, {"sweeps": [3]}, held=frozenset({"sweeps"}))
+    assert listed.axes() == {"sweeps": Axis((2, 3))}, "what is listed varies"
+
+
 def test_a_class_is_heard_before_its_bases() -> None:
     assert MODELS["convncf"].Config.searched()["learning_rate"] == Log(2e-4, 0.02, 7)
     assert MODELS["enmf-i"].Config.searched() == MODELS["enmf-u"].Config.searched()

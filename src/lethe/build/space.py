@@ -34,7 +34,8 @@ class Axis:
 
 @dataclass(frozen=True)
 class Space:
-    """A model's settings: those in ``base`` stay, those in ``grid`` vary; by default what its Config declares."""
+    """A model's settings: the search begins with those in ``base``; those in ``grid`` vary, by default what its Config
+    declares and ``held`` does not name."""
 
     model: str
     base: Mapping[str, Any] = field(default_factory=dict)
@@ -44,6 +45,8 @@ class Space:
     declared ones only where there are many; None: the data are not known."""
     weighted: bool = False
     """Whether interactions weigh more or less, so that it is searched how much that counts."""
+    held: frozenset[str] = frozenset()
+    """Declared options that stay as ``base`` has them."""
 
     def start(self) -> Json:
         """The settings that the search begins with, every default written out. Raises ConfigError."""
@@ -108,7 +111,7 @@ class Space:
         unused = set[str]() if option is None or self.weighted else {option}
         if issubclass(config, GradientConfig):
             unused |= set(ALTERNATING) if start["solver"] == "gradient" else set(GradientConfig.model_fields)
-        return {name: within for name, within in config.searched().items() if name not in unused}
+        return {name: within for name, within in config.searched().items() if name not in unused | self.held}
 
 
 def _axis(within: Range, tried: Sequence[Any], start: Any) -> Axis:

@@ -96,12 +96,9 @@ def tune(
     smaller = min(len(catalogue.users), len(catalogue.items))
     settings = params.models.get(model, {})
     fixed = configure(model, {**settings, **(base or {})}, "set").plain()
+    held = {name: fixed[name] for name in base or {}}
     space = Space(
-        model,
-        {**settings, **{name: fixed[name] for name in base or {}}},
-        grid,
-        smaller,
-        params.datasets[dataset].has_weights,
+        model, {**settings, **held}, grid, smaller, params.datasets[dataset].has_weights, held=frozenset(held)
     )
     if trials is None:
         trials = TRIALS if seconds is None else count_cells(space.axes())
