@@ -57,11 +57,14 @@ def rows(data_dir: Path) -> list[Row]:
         for what in ("users",) if label in SLOW else ("users", "interactions"):
             for size in (1,) if label in SLOW else MEASURED:
                 how = {1: "one by one"}.get(size, f"in batches of {size}")
-                found.append(_row(f"{label}: {what} {how}", split, kind, what, size, whole))
+                found.append(cost_row(f"{label}: {what} {how}", split, kind, what, size, whole))
     return found
 
 
-def _row(label: str, split: Split, kind: Kind, what: str, size: int, whole: Callable[[Kind, int], Whole]) -> Row:
+def cost_row(
+    label: str, split: Split, kind: Kind, what: str, size: int, whole: Callable[[Kind, int], Whole], note: str = ""
+) -> Row:
+    """What it costs to forget users or interactions, ``size`` at a time; ``whole`` trains the model on all rows."""
     chosen = values(split, kind)
 
     def run(seed: int) -> Result:
@@ -90,7 +93,8 @@ def _row(label: str, split: Split, kind: Kind, what: str, size: int, whole: Call
         "what": [what, size, REQUESTS, MEASURED[size], *PUBLISHED[""]],
         "code": [code(kind), code_digest(evaluate_users, write_package)],
     }
-    return Row(label, run, decides, False, 1, f"{MEASURED[size]} of {REQUESTS // size} batches carried out")
+    carried = f"{MEASURED[size]} of {REQUESTS // size} batches carried out"
+    return Row(label, run, decides, False, 1, f"{carried}{note}")
 
 
 Gone = Sequence[tuple[int, int | None]]

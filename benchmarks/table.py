@@ -46,6 +46,7 @@ TABLES = (
     "num-shards",
     "activity-groups",
     "forget-cost",
+    "receraser-time",
     "ralst-ml1m",
     "seconds-to-best",
     "eatnn-ciao",

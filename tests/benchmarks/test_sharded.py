@@ -16,6 +16,7 @@ from benchmarks import (
     partition_scale,
     partitions,
     receraser_ml1m,
+    receraser_time,
     sharded,
 )
 from benchmarks.collaborative import Split
@@ -53,6 +54,11 @@ def test_the_tables_have_the_papers_figures_and_the_issues_rows(tmp_path: Path) 
     assert {5, 10, 50} <= set(num_shards.COUNTS)
     assert "attention" in aggregators.AGGREGATORS
     assert set(forget_cost.MEASURED) == {1, 10, 100}
+    assert receraser_time.TIMES_RETRAIN.keys() == receraser_ml1m.MODELS.keys()
+    assert {receraser_ml1m.kind("BPR", method).aggregator for method in receraser_time.METHODS} == {
+        "attention",
+        "refit",
+    }
 
 
 def test_ease_by_counts_is_ease_and_a_partition_is_measured(split: Split) -> None:
@@ -90,13 +96,15 @@ def test_a_walk_finds_the_best_of_what_it_tries(split: Split) -> None:
 def test_a_deletion_costs_the_shards_it_touches(split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forget_cost, "REQUESTS", 6)
     kind = Kind("wmf", "user-hash", "stacked", 4)
-    row = forget_cost._row("x", split, kind, "users", 1, lambda alone, seed: forget_cost.retrain(split, alone, seed))
+    row = forget_cost.cost_row(
+        "x", split, kind, "users", 1, lambda alone, seed: forget_cost.retrain(split, alone, seed)
+    )
     result = row.run(1)
     assert result.metrics["shards touched"] == 1
     assert result.times["sub-models"] > 0
     assert 0 < result.metrics["Retrain's recall@20"] <= 1
     alone = forget_cost.Whole(1.0, 0.5)
-    together = forget_cost._row("x", split, kind, "interactions", 10, lambda *_: alone).run(1)
+    together = forget_cost.cost_row("x", split, kind, "interactions", 10, lambda *_: alone).run(1)
     assert together.metrics["Retrain's recall@20"] == 0.5
     shards = forget_cost._shards(sharded.room(split, kind, 1), kind)
     gone = forget_cost.drawn(split.train, "interactions")

@@ -43,6 +43,13 @@ def test_options_that_are_set_or_listed_decide_what_is_searched_and_a_search_is_
     assert "trial" not in ran.stderr, "all are kept"
 
 
+def test_an_option_that_is_set_is_not_searched(split: Workspace) -> None:
+    report = json.loads(run("item-knn", "tiny", "--set", "neighbours=7", "--trials", "4", "--json"))
+    assert report["values"]["neighbours"] == 7
+    assert report["trials"] == 4
+    assert report["edges"] == [edge for edge in report["edges"] if "neighbours" not in edge]
+
+
 def test_each_trial_is_said_with_the_best_so_far_and_so_is_a_search_that_found_nothing(split: Workspace) -> None:
     ran = CliRunner().invoke(app, ["tune", "mostpop", "tiny"])
     assert "nothing else was tried" in ran.stdout
