@@ -9,6 +9,7 @@ import pytest
 
 from lethe.config.dataset import Dataset
 from lethe.config.params import Params
+from lethe.config.section import read_yaml
 from lethe.core.canonical import canonical_json, digest_json
 from lethe.errors import ConfigError
 
@@ -62,6 +63,14 @@ def test_the_shipped_params_are_valid() -> None:
             {"side": {"links": {"path": "a.csv", "frend": "f"}}},
             ["datasets.tiny.side.links.frend: unknown key (did you mean 'friend'?); known keys: ", "friend, "],
         ),
+        (SYNTHETIC, {"rating": {"min": float("nan")}}, ["rating.min", "finite"]),
+        (SYNTHETIC, {"rating": {"max": float("inf")}}, ["rating.max", "finite"]),
+        ({"kind": "table", "path": ""}, {}, ["source.table.path", "must name a file or a folder"]),
+        (
+            {"kind": "table", "path": "a.csv", "columns": {"user": "id", "item": "id"}},
+            {},
+            ["columns", "user and item must be two columns, both are 'id'"],
+        ),
         (SYNTHETIC, {"duplicates": "drop"}, ["duplicates", "'drop'"]),
     ],
 )
@@ -93,6 +102,14 @@ def test_broken_yaml_names_the_line(tmp_path: Path, text: str) -> None:
     [
         (b"seed: 1\npipeline: {}\nseed: 2\n", r"params.yaml: line 3: key 'seed' is there twice; keep one of them"),
         (b"# \xe9\nseed: 1\n", "params.yaml: must be UTF-8"),
+        (b"seed: 0123\n", "params.yaml: line 1: 0123 is one number to some readers and another to others"),
+        (b"seed: 12:30\n", "params.yaml: line 1: 12:30 is one number to some"),
+        (b"seed: 1:30.5\n", "params.yaml: line 1: 1:30.5 is one number to some"),
+        (
+            b"pipeline: {datasets: [no]}\n",
+            "pipeline.datasets.0: False Input should be a valid string; put it in quotes",
+        ),
+        (b"pipeline: {datasets: [2024-01-01]}\n", "datasets.0: .* should be a valid string; put it in quotes"),
         (b"seed: 2026-13-45\n", "params.yaml: a value is written as a date that there isn't"),
     ],
 )
@@ -130,3 +147,21 @@ def test_defaults_are_part_of_the_digest() -> None:
     long = Dataset.parse({"source": {**SYNTHETIC, "users": 200}, "split": {"by": "random", "valid": 0.1}}, "d")
     assert short.digest() == long.digest()
     assert short.digest() != Dataset.parse({"source": {**SYNTHETIC, "users": 201}}, "d").digest()
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"forgetting": {"due_days": 10**9}}, "forgetting.due_days: 1000000000 Input should be less than"),
+        ({"forgetting": {"lead_hours": 1e12}}, "forgetting.lead_hours: .* should be less than"),
+        ({"forgetting": {"ticket": "["}}, "forgetting.ticket: '\\[' must be a regular expression"),
+        ({"forgetting": {"ticket": ""}}, "forgetting.ticket: '' String should have at least 1"),
+        ({"serving": {"host": "http://x"}}, "serving.host: 'http://x' String should match"),
+        ({"serving": {"host": ""}}, "serving.host: '' String should match"),
+    ],
+    ids=["due", "lead", "pattern", "no-pattern", "url", "no-host"],
+)
+def test_what_would_end_a_later_command_is_told_at_once(section: dict[str, Any], words: str) -> None:
+    values = read_yaml(ROOT / "params.yaml")
+    with pytest.raises(ConfigError, match=words):
+        Params.parse(values | section, "params.yaml")

@@ -65,6 +65,36 @@ def test_half_an_id_is_nobodys(content: str, said: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'[{"user": 7},\n {"user": 8}]', "is JSON or HTML, must be CSV"),
+        (b'{"user": 7}\n{"user": 8}\n', "is JSON or HTML, must be CSV"),
+        (b"[7, 8]", "is JSON or HTML, must be CSV"),
+        (b"\n<!DOCTYPE html><p>404", "is JSON or HTML, must be CSV"),
+        (b"user;item\n7;1\n", "stand between ';', must be commas"),
+        (b"User\titem\n7\t1\n", "stand between '.t', must be commas"),
+        (b"sep=;\nuser;item\n7;1\n", "stand between ';', must be commas"),
+        ("user\n7\n".encode("utf-16-le"), "must be CSV in UTF-8"),
+        (b"PK\x03\x04\x14\x00\x00", "must be CSV in UTF-8"),
+        (b"\xff\xfeu", "must be CSV in UTF-8"),
+    ],
+    ids=["array", "lines", "numbers", "page", "semicolon", "tab", "excel", "utf-16", "workbook", "bytes"],
+)
+def test_files_of_another_kind_are_no_ids(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "asked.csv"
+    path.write_bytes(content)
+    with pytest.raises(RequestError, match=said):
+        read_asks(str(path))
+
+
+@pytest.mark.parametrize("raw", ["{}", "[1]", "<html>", "a;user", "sep=;"])
+def test_ids_that_look_like_such_files_stand_below_a_head_line(raw: str, tmp_path: Path) -> None:
+    path = tmp_path / "asked.csv"
+    path.write_text(f"user\n{raw}\n")
+    assert [ask.user for ask in read_asks(str(path))] == [raw]
+
+
+@pytest.mark.parametrize(
     ("line", "raw"),
     [(b"a\n", "a"), (b"a\r\n", "a"), (b"a", "a"), (b"a\rb \n", "a\rb "), ("é\u2028".encode(), "é\u2028")],
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from lethe.config.console import Console
 from lethe.config.dataset import Dataset, Fraction
@@ -18,6 +19,16 @@ from lethe.core.spelling import meant
 
 ReasonCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"must be a regular expression: {error}") from None
+    return pattern
+
+
+Pattern = Annotated[str, Field(min_length=1), AfterValidator(_compiles)]
 DASK_ADDRESS = r"^(tcp|tls)://(\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):[0-9]{1,5}$"
 
 
@@ -100,7 +111,7 @@ class DriftLimits(Section):
 
 
 class Forgetting(Section):
-    due_days: int = Field(30, ge=1)
+    due_days: int = Field(30, ge=1, le=3650)
     """Days from the receipt of a request to the date it is due."""
     reasons: tuple[ReasonCode, ...] = Field(
         ("user-request", "consent-withdrawn", "objection", "account-closed", "retention", "bad-data", "legal-order"),
@@ -108,7 +119,7 @@ class Forgetting(Section):
     )
     """Why something is forgotten, as codes; the first is that of a request that names none. No free text: what the
     ledger and certificates keep for good must hold no id of a person."""
-    ticket: str = r"[A-Za-z]{0,12}-?[0-9]{1,12}"
+    ticket: Pattern = r"[A-Za-z]{0,12}-?[0-9]{1,12}"
     """What a ticket's number looks like, whole, as a regular expression."""
     requires: tuple[Literal["identity", "approval"], ...] = ()
     """What must be established (lethe forget establish) before a request is accepted, whichever way it came in. Its
@@ -121,7 +132,7 @@ class Forgetting(Section):
     everybody who was forgotten there. Of staging, that of production."""
     batch: Literal["at-once", "until-due"] = "at-once"
     """When a scheduled run fulfils what waits: each time, or together, as late as the earliest due date allows."""
-    lead_hours: float = Field(24.0, ge=0)
+    lead_hours: float = Field(24.0, ge=0, le=87_600)
     """Time kept in hand before that date, from when on it counts as near (flows/watch.py); no less than the schedule's
     interval."""
     expected_requests: int = Field(0, ge=0)

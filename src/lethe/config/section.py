@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
@@ -15,7 +16,7 @@ from pydantic_core import CoreSchema
 
 from lethe.core.canonical import digest_json
 from lethe.core.spelling import meant
-from lethe.core.yaml_text import RepeatedKey, values_of
+from lethe.core.yaml_text import RepeatedKey, UnclearNumber, values_of
 from lethe.errors import ConfigError
 
 # DVC reads dots in a key as a path, and BentoML wants lower case: names are plain.
@@ -26,7 +27,10 @@ Name = Annotated[str, StringConstraints(pattern=_NAME)]
 class Section(BaseModel):
     """A frozen part of the parameters. Unknown keys are errors that list the known ones."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), use_attribute_docstrings=True)
+    # No number is infinite or none: nothing can be compared with it, and no report can hold it.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_: Any) -> None:
@@ -59,6 +63,9 @@ class Section(BaseModel):
             hidden = fault["type"] == "missing" or "must hold no " in fault["msg"] or isinstance(fault["input"], dict)
             value = "" if hidden else f" {fault['input']!r}"
             rule = fault["msg"].removeprefix("Value error, ")
+            if fault["type"] == "string_type" and isinstance(fault["input"], (bool, int, float, date)):
+                # YAML takes no, on, 0123, 12:30 and 2024-01-01 for something else than text.
+                rule += "; put it in quotes"
             if fault.get("ctx", {}).get("pattern") == _NAME:
                 rule = "must be a name of lower-case letters, digits and hyphens, such as user-hash"
             raise ConfigError(f"{field}:{value} {rule}") from None
@@ -121,6 +128,10 @@ def read_yaml(path: Path) -> Any:
         line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
         if isinstance(error, RepeatedKey):
             raise ConfigError(f"{path.name}: line {line}: {error.problem}; keep one of them") from None
+        if isinstance(error, UnclearNumber):
+            raise ConfigError(
+                f"{path.name}: line {line}: {error.problem}; write it without zeros and colons, or in quotes"
+            ) from None
         raise ConfigError(f"{path.name}: line {line} is not valid YAML") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path.name}: must be UTF-8; save it so") from None

@@ -51,7 +51,7 @@ class Events(Section):
 
 
 class Serving(Section):
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.:_-]+$")
     """Address that the service listens on. 127.0.0.1 is this machine alone; any other needs keys (lethe keys api)."""
     port: int = Field(3000, ge=1, le=65535)
     """TCP port of the service."""

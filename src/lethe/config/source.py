@@ -14,6 +14,8 @@ from lethe.config.table import TableFormat
 
 
 def _stays_inside(path: str) -> str:
+    if not path.strip():
+        raise ValueError("must name a file or a folder; . is the workspace itself")
     if not Path(path).is_absolute() and ".." in Path(path).parts:
         raise ValueError("must not lead out of the workspace; what lies elsewhere is named by its absolute path")
     return path

@@ -70,6 +70,12 @@ class Columns(Section):
     context: tuple[ColumnName, ...] = ()
     """Columns that say in what situation: a pair may recur in another one. An empty value is a value, "missing"."""
 
+    @model_validator(mode="after")
+    def _two_sides(self) -> Columns:
+        if self.user == self.item:
+            raise ValueError(f"user and item must be two columns, both are {self.user!r}")
+        return self
+
 
 class FileFormat(Section):
     """What stands in a file: Parquet, or CSV in one of its many shapes, plain or compressed (gz, bz2, xz, zst, zip)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,6 +31,7 @@ def _asks(rows: list[tuple[int, list[str]]]) -> list[Ask]:
     if len(rows) <= ("user" in head):
         raise RequestError("file: must hold at least one id, one a line")
     if "user" not in head:
+        _must_stand_between_commas(head)
         if wide := sum(len(row) > 1 for _, row in rows):
             raise RequestError(
                 f"file: {wide} lines have several columns; a head line must name them: user, item, external_id"
@@ -46,6 +48,18 @@ def _asks(rows: list[tuple[int, list[str]]]) -> list[Ask]:
                 "stand in quotes"
             )
     return _grouped(dict(zip(head, row, strict=True)) for _, row in rows[1:])
+
+
+def _must_stand_between_commas(head: list[str]) -> None:
+    """Columns that anything else separates would be taken for one id, which nobody has."""
+    line = ",".join(head)
+    sign = line[4:] if line.startswith("sep=") else next((s for s in ";\t|" if "user" in _cells(line, s)), None)
+    if sign is not None:
+        raise RequestError(f"file: its columns stand between {sign!r}, must be commas, below a head line; save it so")
+
+
+def _cells(line: str, sign: str) -> list[str]:
+    return [cell.strip(" \"'") for cell in line.split(sign)]
 
 
 def read_pairs(file: str) -> list[tuple[str, str]]:
@@ -73,12 +87,34 @@ def _read(file: str) -> list[tuple[int, list[str]]]:
 
 def _lines(content: bytes, file: str) -> list[tuple[int, list[str]]]:
     try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise RequestError(f"file: {file}: must be CSV in UTF-8, no workbook or archive; save it so")
+    if _is_of_programs(text):
+        raise RequestError(f"file: {file}: is JSON or HTML, must be CSV: a head line user, below it one id a line")
+    try:
         # Lines end as CSV has it, and where no other rule of text says so: an id may hold any mark.
-        lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        lines = csv.reader(io.StringIO(text, newline=""), strict=True)
         return [(lines.line_num, row) for row in lines if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        reason = f"line {lines.line_num}: {error}" if isinstance(error, csv.Error) else "must be UTF-8"
-        raise RequestError(f"file: {file}: {reason}") from None
+    except csv.Error as error:
+        raise RequestError(f"file: {file}: line {lines.line_num}: {error}") from None
+
+
+def _is_of_programs(text: str) -> bool:
+    """Whether a text is JSON, whole or a value a line, or markup: as lines of CSV it would be ids that nobody has."""
+    start = text.lstrip()
+    if start.lower().startswith(("<!doctype", "<html", "<?xml")):
+        return True
+    return start.startswith(("[", "{")) and (_is_json(start) or all(_is_json(line) for line in start.splitlines()))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), list | dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def read_id() -> str:

@@ -12,7 +12,7 @@ import torch
 from lethe.core.random import Stream
 from lethe.errors import ArtifactError, ConfigError
 from lethe.evaluation import evaluate
-from lethe.learning.aggregation import AGGREGATORS
+from lethe.learning.aggregation import AGGREGATORS, check
 from lethe.learning.aggregation.align import align, stack
 from lethe.learning.aggregation.attention import Attention
 from lethe.learning.ensemble import Ensemble, FactorEnsemble
@@ -293,3 +293,8 @@ def test_a_broken_folder_is_named(broken, content, tmp_path, data):
         (tmp_path / "e" / broken).write_bytes(content)
     with pytest.raises(ArtifactError, match="not an ensemble"):
         Ensemble.load(tmp_path / "e")
+
+
+def test_a_size_that_no_machine_has_is_told_before_anything_is_trained() -> None:
+    with pytest.raises(ConfigError, match=r"models.wmf: two users and two items already need more memory"):
+        check("mean", "wmf", configure("wmf", {"embedding_dim": 10**15}))

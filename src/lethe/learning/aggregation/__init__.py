@@ -73,5 +73,12 @@ def aggregator_of(name: str) -> Aggregator:
 def check(aggregator: str, name: str, config: Config) -> None:
     """Raises ConfigError where sub-models of the model ``name`` can't be combined so: before any is trained."""
     chosen = aggregator_of(aggregator)
-    if not chosen.takes(MODELS[name](config, Shape(2, 2))):
+    try:
+        smallest = MODELS[name](config, Shape(2, 2))
+    except (RuntimeError, MemoryError):  # what torch raises where a size can't be had
+        raise ConfigError(
+            f"models.{name}: two users and two items already need more memory than there is; give it smaller sizes"
+            " (embedding_dim, hidden, layers)"
+        ) from None
+    if not chosen.takes(smallest):
         raise ConfigError(f"aggregator: {aggregator} is for sub-models of {chosen.of}, not of {name}")
