@@ -23,7 +23,7 @@ from lethe.forgetting.stores import contents
 from lethe.forgetting.stores.base import Folder
 from lethe.forgetting.stores.contents import DEEPEST
 from lethe.forgetting.stores.needles import Needles
-from lethe.forgetting.stores.scan import find_in_file, look
+from lethe.forgetting.stores.scan import look
 from lethe.tables.columns import write_parquet
 
 LONG, SHORT = "canary-person", "42"
@@ -97,8 +97,8 @@ OPENED: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("name", OPENED)
 def test_it_is_opened(name: str, tmp_path: Path) -> None:
     OPENED[name](tmp_path / name)
-    assert find_in_file(tmp_path / name, NEEDLES) in ("text", "user id")
-    assert find_in_file(tmp_path / name, [Needles("ml", users=frozenset({"another-person", "43"}))]) is None
+    assert look(tmp_path / name, NEEDLES).kind in ("text", "user id")
+    assert look(tmp_path / name, [Needles("ml", users=frozenset({"another-person", "43"}))]).kind is None
 
 
 BROKEN = {
@@ -113,7 +113,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_cant_be_read_counts_as_found(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(BROKEN[name])
-    assert find_in_file(tmp_path / name, NEEDLES) == "unreadable"
+    assert look(tmp_path / name, NEEDLES).kind == "unreadable"
 
 
 NOT_OPENED = {
@@ -161,35 +161,35 @@ def test_what_sqlite_deleted_but_did_not_overwrite_is_found(all_rows: bool, tmp_
     path = tmp_path / "runs.db"
     where = "" if all_rows else f" WHERE who = '{LONG}'"
     with closing(database(path, secure=False)) as connection:
-        assert find_in_file(path, NEEDLES) == "text"
+        assert look(path, NEEDLES).kind == "text"
         connection.execute(f"DELETE FROM t{where}")
         assert LONG.encode() in path.read_bytes()
-        assert find_in_file(path, NEEDLES) == "text"
+        assert look(path, NEEDLES).kind == "text"
         connection.execute("VACUUM")
-        assert find_in_file(path, NEEDLES) is None
+        assert look(path, NEEDLES).kind is None
     with closing(database(tmp_path / "secure.db", secure=True)) as connection:
         connection.execute(f"DELETE FROM t{where}")
-        assert find_in_file(tmp_path / "secure.db", NEEDLES) is None
+        assert look(tmp_path / "secure.db", NEEDLES).kind is None
 
 
 def test_a_write_ahead_log_is_searched_as_part_of_the_database_and_by_itself(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     with closing(database(path, secure=True, wal=True)) as connection:
         log = path.with_name("runs.db-wal")
-        assert find_in_file(path, NEEDLES) == "text"
-        assert find_in_file(log, NEEDLES) == "text"
+        assert look(path, NEEDLES).kind == "text"
+        assert look(log, NEEDLES).kind == "text"
         connection.execute(f"DELETE FROM t WHERE who = '{LONG}'")
-        assert find_in_file(log, NEEDLES) == "text", "the log keeps earlier pages"
+        assert look(log, NEEDLES).kind == "text", "the log keeps earlier pages"
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        assert {find_in_file(path, NEEDLES), find_in_file(log, NEEDLES)} == {None}
+        assert {look(path, NEEDLES).kind, look(log, NEEDLES).kind} == {None}
 
 
 def test_a_database_in_an_archive_is_opened(tmp_path: Path) -> None:
     with closing(database(tmp_path / "runs.db", secure=True, wal=True)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (tmp_path / "runs.zip").write_bytes(zipped("runs.db", (tmp_path / "runs.db").read_bytes()))
-    assert find_in_file(tmp_path / "runs.zip", NEEDLES) == "text"
+    assert look(tmp_path / "runs.zip", NEEDLES).kind == "text"
 
 
 def test_a_person_who_is_an_item_is_found_where_items_stand(tmp_path: Path) -> None:
@@ -199,8 +199,8 @@ def test_a_person_who_is_an_item_is_found_where_items_stand(tmp_path: Path) -> N
     write_parquet(pa.table({"user": [42, 1], "item": [7, 8]}), tmp_path / "other.parquet")
     (tmp_path / "answer.json").write_text('{"item_ids": [42]}')
     for name in ("rows.parquet", "items.parquet", "answer.json"):
-        assert find_in_file(tmp_path / name, needles) == "item id"
-    assert find_in_file(tmp_path / "other.parquet", needles) is None
+        assert look(tmp_path / name, needles).kind == "item id"
+    assert look(tmp_path / "other.parquet", needles).kind is None
 
 
 def test_a_table_that_is_there_twice_is_decoded_once_and_found_twice(
@@ -212,8 +212,27 @@ def test_a_table_that_is_there_twice_is_decoded_once_and_found_twice(
     for name in ("rows.parquet", "copy", "users.parquet"):
         write_parquet(pa.table({"id": [42, 1]}), tmp_path / name)
     needles = [Needles("ml", users=frozenset({SHORT}))]
-    assert [find_in_file(tmp_path / name, needles) for name in ("rows.parquet", "copy")] == [None, None]
+    assert [look(tmp_path / name, needles).kind for name in ("rows.parquet", "copy")] == [None, None]
     assert len(decoded) == 1
-    assert find_in_file(tmp_path / "users.parquet", needles) == "user id", "its name says that its ids are of people"
-    assert find_in_file(tmp_path / "rows.parquet", [Needles("ml", texts=frozenset({"x1"}))]) is None
+    assert look(tmp_path / "users.parquet", needles).kind == "user id", "its name says that its ids are of people"
+    assert look(tmp_path / "rows.parquet", [Needles("ml", texts=frozenset({"x1"}))]).kind is None
     assert len(decoded) == 3
+
+
+def test_what_is_there_twice_is_searched_once_but_not_by_its_name_or_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    of_text = contents._of_text
+    monkeypatch.setattr(contents, "_of_text", lambda name, content: opened.append(name) or of_text(name, content))
+    needles, digest = [Needles("ml", users=frozenset({SHORT}), digests=frozenset({"d" * 64}))], "d" * 64
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "notes").write_text("user,k\n42,1\n")
+        (tmp_path / folder / "record").write_text(digest)
+    assert [look(tmp_path / folder / "notes", needles).kind for folder in ("first", "second")] == [None, None]
+    assert len(opened) == 1
+    (tmp_path / "first" / "notes").rename(tmp_path / "first" / "notes.csv")
+    assert look(tmp_path / "first" / "notes.csv", needles).kind == "user id", "its name says that it has columns"
+    assert look(tmp_path / "second" / "record", needles).kind is None
+    assert look(tmp_path / "first" / "record", needles, digests_as_text=True).kind == "digest"

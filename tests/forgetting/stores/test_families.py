@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from lethe.forgetting.stores.held import Held
 from lethe.forgetting.stores.needles import Needles
-from lethe.forgetting.stores.scan import find_in_file, look
+from lethe.forgetting.stores.scan import look
 from lethe.tables.columns import write_parquet
 
 # None of these is used around ids below: `"`, `<`, `>` and line ends.
@@ -115,26 +115,26 @@ def test_none_that_is_held_is_found_and_the_one_that_is_planted_is(
     name: str, family: tuple[str, frozenset[str]]
 ) -> None:
     gone, held = family
-    needles = [Needles("ml", users=frozenset({gone}), held=Held(users=held))]
+    needles = [Needles("ml", users=frozenset({gone}), held=Held.of(users=held))]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         WRITERS[name](path, sorted(held))
-        assert find_in_file(path, needles) is None
+        assert look(path, needles).kind is None
         path.unlink()
         WRITERS[name](path, sorted({*held, gone}))
-        assert find_in_file(path, needles) in ("text", "user id")
+        assert look(path, needles).kind in ("text", "user id")
 
 
 @settings(max_examples=100, deadline=None)
 @given(family=families())
 def test_file_names(family: tuple[str, frozenset[str]]) -> None:
     gone, held = (family[0].replace("/", "~"), {user.replace("/", "~") for user in family[1]})
-    needles = [Needles("ml", users=frozenset({gone}), held=Held(users=frozenset(held - {gone})))]
+    needles = [Needles("ml", users=frozenset({gone}), held=Held.of(users=frozenset(held - {gone})))]
     with tempfile.TemporaryDirectory() as folder:
         for user in {*held, gone}:
             path = Path(folder) / f"of <{user}> alone"
             path.write_text("nothing in it")
-            assert find_in_file(path, needles) == ("text" if user == gone else None)
+            assert look(path, needles).kind == ("text" if user == gone else None)
 
 
 @pytest.mark.parametrize("word", ["wmf", "train", "model", "user", "package", "ensemble", "sub-model", "users.parquet"])
@@ -142,9 +142,9 @@ def test_a_word_of_our_own_files_is_no_finding_but_where_ids_stand(word: str, tm
     needles = [Needles("ml", users=frozenset({word}))]
     assert needles[0].typed_only == {word}
     (tmp_path / f"{word}.log").write_text(f'{{"kind": "{word}"}}\ntrain wmf: a {word} of user model\n')
-    assert find_in_file(tmp_path / f"{word}.log", needles) is None
+    assert look(tmp_path / f"{word}.log", needles).kind is None
     (tmp_path / "answer.json").write_text(json.dumps({"user_id": word}))
-    assert find_in_file(tmp_path / "answer.json", needles) == "user id"
+    assert look(tmp_path / "answer.json", needles).kind == "user id"
 
 
 def test_a_number_is_found_where_it_is_the_id_and_not_where_it_counts(tmp_path: Path) -> None:
@@ -152,18 +152,18 @@ def test_a_number_is_found_where_it_is_the_id_and_not_where_it_counts(tmp_path: 
     assert needles[0].typed_only == {"123456"}
     (tmp_path / "record.json").write_text('{"seconds": 0.123456, "made": 1712345678, "bytes": 123456}')
     (tmp_path / "model.yaml").write_text("size: 123456\ntime: 0.1712345678\n")
-    assert find_in_file(tmp_path / "record.json", needles) is None
-    assert find_in_file(tmp_path / "model.yaml", needles) is None
+    assert look(tmp_path / "record.json", needles).kind is None
+    assert look(tmp_path / "model.yaml", needles).kind is None
     (tmp_path / "answer.json").write_text('{"user_id": 123456}')
     (tmp_path / "service.log").write_text("asked by 1712345678.")
-    assert find_in_file(tmp_path / "answer.json", needles) == "user id"
-    assert find_in_file(tmp_path / "service.log", needles) == "text"
+    assert look(tmp_path / "answer.json", needles).kind == "user id"
+    assert look(tmp_path / "service.log", needles).kind == "text"
 
 
 def test_a_family_of_thousands_is_searched_in_seconds(tmp_path: Path) -> None:
     ids = [f"user_{number}" for number in range(20_000)]
     gone, held = frozenset(ids[:10]), frozenset(ids[10:])
-    needles = [Needles("ml", users=gone, held=Held(users=held))]
+    needles = [Needles("ml", users=gone, held=Held.of(users=held))]
     (tmp_path / "service.log").write_text("".join(f"asked by {user}\n" for user in ids[10:] * 5))
     assert look(tmp_path / "service.log", needles).kind is None
     with (tmp_path / "service.log").open("a") as log:

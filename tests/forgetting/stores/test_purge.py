@@ -144,7 +144,7 @@ def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) ->
     dvc(workspace, "repro", "-q")
     live["ml"] = {artifact_of(workspace, "ml")}
     register(workspace, "ml", "v2")
-    needles = [Needles.of("ml", both, digests=old, held=Held(items=frozenset({"7", "8"})))]
+    needles = [Needles.of("ml", both, digests=old, held=Held.of(items=frozenset({"7", "8"})))]
 
     found = scan(places(), needles)
     assert {name for name, where in found.places.items() if where} == {

@@ -24,7 +24,7 @@ from lethe.forgetting.stores import texts as texts_module
 from lethe.forgetting.stores.base import Folder
 from lethe.forgetting.stores.held import Held
 from lethe.forgetting.stores.needles import Needles
-from lethe.forgetting.stores.scan import find_in_file
+from lethe.forgetting.stores.scan import look
 from lethe.forgetting.stores.texts import Texts, spellings
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.columns import write_parquet
@@ -71,7 +71,7 @@ PLANTED = {
 def test_what_was_planted_is_found(tmp_path, name):
     plant, kind = PLANTED[name]
     plant(tmp_path / name)
-    assert find_in_file(tmp_path / name, [NEEDLES]) == kind
+    assert look(tmp_path / name, [NEEDLES]).kind == kind
 
 
 INNOCENT = {
@@ -91,29 +91,29 @@ INNOCENT = {
 @pytest.mark.parametrize("name", INNOCENT)
 def test_nothing_is_found_where_a_short_id_only_occurs_as_something_else(tmp_path, name):
     INNOCENT[name](tmp_path / name)
-    assert find_in_file(tmp_path / name, [NEEDLES]) is None
+    assert look(tmp_path / name, [NEEDLES]).kind is None
 
 
 def test_an_interaction_is_found_only_as_a_pair(tmp_path):
     for name, rows, kind in (("in", [(42, 8), (42, 7)], "interaction"), ("out", [(42, 8), (1, 7)], None)):
         users, items = (np.array([row[i] for row in rows]) for i in (0, 1))
         Interactions.of(users, items).write(tmp_path / name)
-        assert find_in_file(tmp_path / name, [PAIR]) == kind
+        assert look(tmp_path / name, [PAIR]).kind == kind
     (tmp_path / "answer.json").write_text('[{"user_id": 42, "item_ids": [8, 7]}]')
     (tmp_path / "other.json").write_text('[{"user_id": 42, "item_ids": [8]}, {"item_ids": [7]}]')
-    assert find_in_file(tmp_path / "answer.json", [PAIR]) == "interaction"
-    assert find_in_file(tmp_path / "other.json", [PAIR]) is None
+    assert look(tmp_path / "answer.json", [PAIR]).kind == "interaction"
+    assert look(tmp_path / "other.json", [PAIR]).kind is None
 
 
 def test_a_text_of_digits_must_stand_alone_but_not_between_the_values_of_a_database(tmp_path):
     digits = Needles("ml", texts=frozenset({"123456"}))
     (tmp_path / "time").write_text("at 1712345699, digest ab123456cd")
-    assert find_in_file(tmp_path / "time", [digits]) is None
+    assert look(tmp_path / "time", [digits]).kind is None
     (tmp_path / "log").write_text("user=123456;")
-    assert find_in_file(tmp_path / "log", [digits]) == "text"
+    assert look(tmp_path / "log", [digits]).kind == "text"
     sqlite(tmp_path / "side-by-side.sqlite", ("user", "123456"), ("123456", "9"))
     assert b"user123456" in (tmp_path / "side-by-side.sqlite").read_bytes()
-    assert find_in_file(tmp_path / "side-by-side.sqlite", [digits]) == "text"
+    assert look(tmp_path / "side-by-side.sqlite", [digits]).kind == "text"
 
 
 @settings(max_examples=60, deadline=None)
@@ -147,6 +147,22 @@ def test_hundreds_of_texts_of_many_beginnings_are_found_as_one_by_one():
     assert Texts(frozenset(wanted)).those_in(across) == {wanted[7]}, "it lies across two blocks"
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.sets(st.sampled_from([32, 64]), min_size=1),
+    around=st.sampled_from([b"\x00", b"f", b'"', b"\xe9 "]),
+    offset=st.integers(0, 70),
+    padding=st.sampled_from([0, 300, (1 << 22) - 40]),
+    is_cut=st.booleans(),
+)
+def test_a_digest_is_found_wherever_it_stands_and_none_that_is_cut(lengths, around, offset, padding, is_cut):
+    digests = {hashlib.sha256(bytes([length])).hexdigest()[:length] for length in lengths}
+    for digest in digests:
+        written = digest[:-1] + "x" if is_cut else digest
+        content = b" " * padding + around * offset + written.encode() + around * (70 - offset)
+        assert Texts(frozenset(digests), words=False).within(content) == (not is_cut)
+
+
 def _stands(held: bytes, start: int, length: int) -> bool:
     """Slowly: neither side is a letter or digit, but for the letter of an escape; a number is no part of one."""
     before = held[:start].decode(errors="surrogateescape")[-2:]
@@ -162,16 +178,16 @@ def test_old_content_is_found_by_any_of_its_digests(tmp_path):
     content = path.read_bytes()
     md5 = hashlib.md5(content).hexdigest()
     for digest in (rows.digest(), hashlib.sha256(content).hexdigest(), md5):
-        assert find_in_file(path, [Needles("ml", digests=frozenset({digest}))]) == "digest"
-        assert find_in_file(path, [Needles("ml", digests=frozenset({"0" * 64}))]) is None
+        assert look(path, [Needles("ml", digests=frozenset({digest}))]).kind == "digest"
+        assert look(path, [Needles("ml", digests=frozenset({"0" * 64}))]).kind is None
     cached = tmp_path / "files" / "md5" / md5[:2] / f"{md5[2:]}.dir"
     cached.parent.mkdir(parents=True)
     cached.write_text("[]")
-    assert find_in_file(cached, [Needles("ml", digests=frozenset({md5}))]) == "digest"
+    assert look(cached, [Needles("ml", digests=frozenset({md5}))]).kind == "digest"
     (tmp_path / "manifest.json").write_text(json.dumps({"inputs": {"data": rows.digest()}}))
     needles = Needles("ml", digests=frozenset({rows.digest()}))
-    assert find_in_file(tmp_path / "manifest.json", [needles], digests_as_text=True) == "digest"
-    assert find_in_file(tmp_path / "manifest.json", [needles]) is None, "a certificate may tell of the past"
+    assert look(tmp_path / "manifest.json", [needles], digests_as_text=True).kind == "digest"
+    assert look(tmp_path / "manifest.json", [needles]).kind is None, "a certificate may tell of the past"
 
 
 def new(user, items=()):
@@ -180,7 +196,7 @@ def new(user, items=()):
 
 def test_needles_are_what_the_requests_name():
     requests = [new(LONG), new("42"), new("123456"), new("package"), new("an-item"), new("other", ["9", "8"])]
-    needles = Needles.of("ml", requests, digests=["d"], texts=["planted"], held=Held(items=frozenset({"an-item"})))
+    needles = Needles.of("ml", requests, digests=["d"], texts=["planted"], held=Held.of(items=frozenset({"an-item"})))
     assert needles.users == {LONG, "42", "123456", "package", "an-item"}
     assert needles.pairs == {("other", "9"), ("other", "8")}
     assert needles.typed_only == {"42", "123456", "package", "an-item"}
@@ -213,5 +229,5 @@ def test_where_something_was_found_is_told_without_ids(tmp_path):
 
 def test_a_catalogue_of_the_product_is_looked_into(tmp_path):
     Catalogue.of(Interactions.of(np.array([42]), np.array([5]))).write(tmp_path)
-    assert find_in_file(tmp_path / "users.parquet", [NEEDLES]) == "user id"
-    assert find_in_file(tmp_path / "items.parquet", [NEEDLES]) is None
+    assert look(tmp_path / "users.parquet", [NEEDLES]).kind == "user id"
+    assert look(tmp_path / "items.parquet", [NEEDLES]).kind is None

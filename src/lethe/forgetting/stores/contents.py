@@ -38,6 +38,8 @@ from lethe.forgetting.stores.parts import (
     of_strings,
 )
 
+PARQUET = b"PAR1"
+"""What a table's file begins with."""
 DEEPEST = 3
 """How many archives may lie in one another."""
 LARGEST = 1 << 31
@@ -66,7 +68,7 @@ def parts_of(name: PurePath, content: bytes, path: Path | None = None, depth: in
         yield from _inside(PurePath(name.stem), opened(io.BytesIO(content)), depth)
     elif content[257:262] == b"ustar":
         yield from _of_tar(content, depth)
-    elif content.startswith(b"PAR1"):
+    elif content.startswith(PARQUET):
         yield from _of_parquet(name, content)
     elif content.startswith(sqlite_files.MAGIC):
         yield from sqlite_parts(content, path)
@@ -109,7 +111,7 @@ def _of_tar(content: bytes, depth: int) -> Iterator[Part]:
 def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
     texts = [field.name for field in pq.read_schema(io.BytesIO(content)) if pa.types.is_string(field.type)]
     # As the file has them: each text once, and where it stands.
-    table = pq.read_table(io.BytesIO(content), read_dictionary=texts)
+    table = pq.read_table(io.BytesIO(content), read_dictionary=texts).unify_dictionaries().combine_chunks()
     # A stored list of users has one column, "id"; one of items has the same, and the same small integers.
     people = {"id"} if names_people(name) else set[str]()
     people |= {column for column in table.column_names if is_user(column)}
@@ -132,7 +134,7 @@ def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
 def _of_people(users: pa.Array, items: pa.Array | None, rows: pa.Table | None = None) -> Iterator[Part]:
     """A column of people: a link names two, each beside the same items."""
     yield Columns(users, items if items is not None and len(items) == len(users) else None, rows)
-    if pa.types.is_string(distinct_ids(users).type):
+    if pa.types.is_string(users.type) or pa.types.is_dictionary(users.type):
         yield Strings(distinct_ids(users).drop_null(), ids=True)
 
 

@@ -136,11 +136,11 @@ class Needles:
     @cached_property
     def typed_only(self) -> frozenset[str]:
         """Those of the users that are looked for only where ids stand: any file may hold such a text by chance."""
-        return frozenset(filter(_ordinary, self.users)) | (self.users & self.held.items) | own_words(self.users)
+        return frozenset(filter(_ordinary, self.users)) | self.held.items_among(self.users) | own_words(self.users)
 
     @cached_property
-    def tables_seen(self) -> dict[Any, Any]:
-        """What a scan for these found in tables, by their content: a memory of scan.py's, for as long as they are."""
+    def seen(self) -> dict[Any, Any]:
+        """What a scan for these found, by the content of files: a memory of scan.py's, for as long as they are."""
         return {}
 
     @cached_property

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 # By the names this project gives its columns, case and underscores aside: `users` and `items` are dense indices, which
 # name nobody.
@@ -60,7 +61,8 @@ Part = Columns | Strings | Raw | NotSearched
 
 def distinct_ids(column: pa.Array) -> pa.Array:
     """The distinct values of a column. What a dictionary holds is in the file, whether or not a row has it."""
-    return column.dictionary if pa.types.is_dictionary(column.type) else column.unique()
+    # Ids stand in runs: to count runs takes a tenth of telling what is distinct among all rows.
+    return column.dictionary if pa.types.is_dictionary(column.type) else pc.run_end_encode(column).values.unique()
 
 
 def as_json(text: str) -> Any:

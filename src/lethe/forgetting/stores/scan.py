@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import pyarrow as pa
 
 from lethe.errors import LetheError
-from lethe.forgetting.stores.contents import UNREADABLE, parts_of
+from lethe.forgetting.stores import sqlite_files
+from lethe.forgetting.stores.contents import PARQUET, UNREADABLE, parts_of
 from lethe.forgetting.stores.needles import MD5, SHA256, Needles
 from lethe.forgetting.stores.parts import Columns, NotSearched, Part, Raw, Strings, names_people
 from lethe.tables.interactions import Interactions
@@ -35,30 +36,43 @@ def look(
     """Search a file for every needle. ``name``: its path as far as it may tell of people (default: its own name)."""
     try:
         content = path.read_bytes()
-        kind = _in_name(name or PurePath(path.name), path, needles) or _in_digests(content, needles, digests_as_text)
-        return Looked(kind) if kind else _in_content(path, content, needles)
+        kind = _in_name(name or PurePath(path.name), path, needles)
+        return Looked(kind) if kind else _in_content(path, content, needles, digests_as_text)
     except FileNotFoundError:
         return Looked()  # Gone between listing and reading: a journal, a temporary file.
     except (OSError, sqlite3.Error, pa.ArrowException, LetheError, *UNREADABLE):
         return Looked("unreadable")
 
 
-def _in_content(path: Path, content: bytes, needles: Sequence[Needles]) -> Looked:
-    if not needles or not content.startswith(b"PAR1"):
-        return _in_parts(parts_of(PurePath(path.name), content, path), needles)
-    # DVC's cache and remotes hold the tables of data/ once more, byte for byte: each is decoded once.
-    seen = needles[0].tables_seen
-    table = (hashlib.sha256(content).hexdigest(), names_people(path), tuple(map(id, needles)))
-    if table not in seen:
+def _in_content(path: Path, content: bytes, needles: Sequence[Needles], digests_as_text: bool) -> Looked:
+    sha256, name = hashlib.sha256(content).hexdigest(), PurePath(path.name)
+
+    def digests() -> Looked:
+        return Looked(_in_digests(content, sha256, needles, digests_as_text))
+
+    def parts() -> Looked:
+        return _in_parts(parts_of(name, content, path), needles)
+
+    looked = _once(needles, (sha256, digests_as_text), digests)
+    if looked.kind:
+        return looked
+    # A database has a log beside it; what else a file holds its bytes say, and where they don't its name.
+    alone = not content.startswith(sqlite_files.MAGIC)
+    how = names_people(name) if content.startswith(PARQUET) else str(name)
+    return _once(needles, (sha256, "parts", how), parts) if alone else parts()
+
+
+def _once(needles: Sequence[Needles], what: tuple[object, ...], search: Callable[[], Looked]) -> Looked:
+    """What these bytes were found to hold: DVC's cache and remotes hold the tables of data/ once more, packages the
+    weights of ensembles, and the model store packages. Each is searched once."""
+    if not needles:
+        return search()
+    seen, this = needles[0].seen, (*what, *map(id, needles))
+    if this not in seen:
         # The needles are kept beside it, so that their ids stay theirs.
-        seen[table] = (_in_parts(parts_of(PurePath(path.name), content, path), needles), needles)
-    looked: Looked = seen[table][0]
+        seen[this] = (search(), needles)
+    looked: Looked = seen[this][0]
     return looked
-
-
-def find_in_file(path: Path, needles: Sequence[Needles], *, digests_as_text: bool = False) -> str | None:
-    """Kind of needle in a file; "unreadable" if it can't be looked into."""
-    return look(path, needles, digests_as_text=digests_as_text).kind
 
 
 def find_in_name(path: PurePath, needles: Sequence[Needles]) -> str | None:
@@ -98,13 +112,15 @@ def _in_table(part: Columns, needles: Needles) -> str | None:
     return "digest" if Interactions.digest_of(part.rows) in needles.digests else None
 
 
-def _in_digests(content: bytes, needles: Sequence[Needles], as_text: bool) -> str | None:
+def _in_digests(content: bytes, sha256: str, needles: Sequence[Needles], as_text: bool) -> str | None:
     wanted = {digest for n in needles for digest in n.digests}
-    lengths = {len(digest) for digest in wanted}
-    if SHA256 in lengths and hashlib.sha256(content).hexdigest() in wanted:
+    if sha256 in wanted:
         return "digest"
     # DVC names its objects by MD5.
-    if MD5 in lengths and hashlib.md5(content, usedforsecurity=False).hexdigest() in wanted:
+    if (
+        any(len(digest) == MD5 for digest in wanted)
+        and hashlib.md5(content, usedforsecurity=False).hexdigest() in wanted
+    ):
         return "digest"
     return "digest" if as_text and any(n.digests_in_text.within(content) for n in needles) else None
 

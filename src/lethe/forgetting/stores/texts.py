@@ -18,11 +18,15 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 _BLOCK = 1 << 22  # Bytes looked at together.
 _SHORT = 256  # Bytes that are sooner looked at one by one.
 _MANY = 128
 """Different beginnings, of two bytes, from which on an automaton finds texts in text sooner than tables of bytes do."""
+_LONG = 32
+"""Bytes of a text from which on it is sooner seen that it can't be somewhere: by some of the bytes there."""
 _WIDTH = 8  # First and last bytes of a text that are compared in one go.
 _ESCAPED = re.compile(
     rb"(?:\\[abfnrtv0]|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|%[0-9a-f]{2}|&#?[a-z0-9]{1,6};)\Z", re.IGNORECASE
@@ -30,6 +34,10 @@ _ESCAPED = re.compile(
 """An escaped character ends in a letter or digit that belongs to no word."""
 _WORD = np.zeros(256, dtype=bool)
 _WORD[[ord(c) for c in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"]] = True
+
+
+def _nobody() -> pa.LargeStringArray:
+    return pa.array([], pa.large_string())
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Texts:
     """
 
     texts: frozenset[str] = field(default=frozenset(), repr=False)
-    held: frozenset[str] = field(default=frozenset(), repr=False)
+    held: pa.LargeStringArray = field(default_factory=_nobody, repr=False, compare=False)
     words: bool = True
 
     def within(self, content: bytes, *, binary: bool = False) -> bool:
@@ -113,9 +121,20 @@ class Texts:
         count = len(block) - self._width + 1
         if count < 1:
             return np.zeros(0, dtype=np.int64)
-        two = (block[:-1].astype(np.uint16) << 8) | block[1:]
-        places = np.flatnonzero(self._pairs[two[:count]])
+        if self.words or self._lengths[0] < _LONG:
+            two = (block[:-1].astype(np.uint16) << 8) | block[1:]
+            places = np.flatnonzero(self._pairs[two[:count]])
+        else:
+            places = self._possible(block, count)
         return places[np.isin(_packed(block, places, self._width), self._heads)]
+
+    def _possible(self, block: np.ndarray, count: int) -> np.ndarray:
+        """Where a long text may begin: of every so many bytes four in a row are of its letters, wherever it stands."""
+        step = self._lengths[0] // 4
+        some = self._letters[block[::step]]
+        first = np.flatnonzero(some[:-3] & some[1:-2] & some[2:-1] & some[3:]) * step
+        places = (first[:, None] - np.arange(step)[::-1]).ravel()
+        return places[(places >= 0) & (places < count)]
 
     @cached_property
     def _spellings(self) -> frozenset[bytes]:
@@ -124,7 +143,7 @@ class Texts:
             return frozenset(plain)
         # What is another id, as that is, is no escaped spelling of this one.
         escaped = {spelling for text in self.texts for spelling in spellings(text)}
-        return frozenset(plain | {some for some in escaped if some.decode(errors="surrogateescape") not in self.held})
+        return frozenset(plain | (escaped - _among(escaped, self.held)))
 
     @cached_property
     def _automaton(self) -> Any:
@@ -161,11 +180,18 @@ class Texts:
         return table
 
     @cached_property
+    def _letters(self) -> np.ndarray:
+        """[256] bool: which bytes the texts have."""
+        table = np.zeros(256, dtype=bool)
+        table[np.frombuffer(b"".join(self._spellings), dtype=np.uint8)] = True
+        return table
+
+    @cached_property
     def _longer(self) -> dict[bytes, list[tuple[int, int]]]:
         """Spelling of a text -> (bytes before it, length) in every longer held id that it is part of."""
         shapes: dict[bytes, set[tuple[int, int]]] = defaultdict(set)
         held = sorted(self._held)
-        for which, start, end in self._within_each(held):
+        for which, start, end in self._within_each(pa.array(held, pa.large_binary())):
             if len(held[which]) > end - start:
                 shapes[held[which][start:end]].add((start, len(held[which])))
         return {spelling: sorted(some) for spelling, some in shapes.items()}
@@ -173,17 +199,22 @@ class Texts:
     @cached_property
     def _held(self) -> frozenset[bytes]:
         """Every spelling of the held ids that have a text in them."""
-        held = sorted(self.held - self.texts)
-        chosen = {which for which, _, _ in self._within_each([text.encode() for text in held])}
-        return frozenset(spelling for which in chosen for spelling in spellings(held[which]))
+        chosen = sorted({which for which, _, _ in self._within_each(self.held)})
+        longer = self.held.take(pa.array(chosen, pa.int64())).to_pylist()
+        return frozenset(spelling for text in longer if text not in self.texts for spelling in spellings(text))
 
-    def _within_each(self, held: list[bytes]) -> Iterator[tuple[int, int, int]]:
-        """(which of these, start, end) wherever the bytes of a text are in one."""
-        ends = np.cumsum([len(some) + 1 for some in held], dtype=np.int64)
-        for start, end in self._places(b"\0".join(held), binary=True):
-            which = int(np.searchsorted(ends, start, side="right"))
-            low = int(ends[which]) - 1 - len(held[which])
-            if end <= low + len(held[which]):
+    def _within_each(self, held: pa.LargeStringArray | pa.LargeBinaryArray) -> Iterator[tuple[int, int, int]]:
+        """(which of these, start, end) wherever the bytes of a text are in one. They lie one behind the other."""
+        if not len(held):
+            return
+        _, places, content = held.buffers()
+        bounds = np.frombuffer(places, dtype=np.int64)[held.offset : held.offset + len(held) + 1]
+        first = int(bounds[0])
+        together = content.slice(first, int(bounds[-1]) - first).to_pybytes() if content else b""
+        for start, end in self._places(together, binary=True):
+            which = int(np.searchsorted(bounds, start + first, side="right")) - 1
+            low = int(bounds[which]) - first
+            if end + first <= int(bounds[which + 1]):
                 yield which, start - low, end - low
 
 
@@ -192,6 +223,12 @@ def spellings(text: str) -> set[bytes]:
     spelt = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], text.replace('"', '""')}
     spelt |= {quote(text), quote(text, safe=""), quote_plus(text)}
     return {s.encode() for s in spelt} | ({text.encode("latin-1")} if all(c <= "ÿ" for c in text) else set())
+
+
+def _among(spelt: set[bytes], held: pa.LargeStringArray) -> set[bytes]:
+    """Those of these bytes that are, as UTF-8, one of the held ids."""
+    wanted = pa.array(sorted(spelt), pa.large_binary())
+    return set(wanted.filter(pc.is_in(wanted, value_set=held.view(pa.large_binary()))).to_pylist())
 
 
 def _alone(content: bytes, start: int, end: int, digits: bool = False) -> bool:
