@@ -109,9 +109,12 @@ def _of_tar(content: bytes, depth: int) -> Iterator[Part]:
 
 
 def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
-    texts = [field.name for field in pq.read_schema(io.BytesIO(content)) if pa.types.is_string(field.type)]
+    texts = [field.name for field in pq.read_schema(pa.BufferReader(content)) if pa.types.is_string(field.type)]
     # As the file has them: each text once, and where it stands.
-    table = pq.read_table(io.BytesIO(content), read_dictionary=texts).unify_dictionaries().combine_chunks()
+    table = pq.read_table(pa.BufferReader(content), read_dictionary=texts, pre_buffer=False)
+    for column in texts:
+        in_one = table[column].unify_dictionaries().combine_chunks()
+        table = table.set_column(table.column_names.index(column), column, in_one)
     # A stored list of users has one column, "id"; one of items has the same, and the same small integers.
     people = {"id"} if names_people(name) else set[str]()
     people |= {column for column in table.column_names if is_user(column)}
