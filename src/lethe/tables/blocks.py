@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lethe.errors import DataError
-from lethe.tables.columns import as_dictionary, column_of, from_arrow, holds_text, is_text
+from lethe.tables.columns import column_of, from_arrow, holds_text, is_text
 from lethe.tables.interactions import Interactions
-from lethe.tables.texts import Column, Texts
+from lethe.tables.texts import Column, Texts, increases
 
 T = TypeVar("T")
 
@@ -158,7 +158,7 @@ class _Piece:
     """Rows of one read: ``users`` are the distinct ones, increasing; the rows of each begin at ``starts``."""
 
     table: pa.Table
-    users: np.ndarray
+    users: Column
     starts: np.ndarray
 
     @classmethod
@@ -166,24 +166,30 @@ class _Piece:
         column = table["user"]
         if column.null_count:
             raise _OutOfOrder
-        values = np.from_dlpack(as_dictionary(column).indices) if holds_text(column) else from_arrow(column)
+        users = column_of(column)
+        values = users.codes if isinstance(users, Texts) else users
         if values.dtype.kind not in "iu":
             raise _OutOfOrder
         starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-        users = from_arrow(column.take(pa.array(starts)))
-        if not np.all(users[1:] > users[:-1]):
+        users = users[starts]
+        if not increases(users):
             raise _OutOfOrder
         return cls(table, users, starts)
 
     def cut(self, end: int | str) -> tuple[pa.Table, _Piece | None]:
         """The rows of users before ``end``, and the others."""
-        if isinstance(end, str) != (self.users.dtype == object):
+        if isinstance(end, str) != isinstance(self.users, Texts):
             raise _OutOfOrder
-        place = bisect_left(self.users, end)
+        place = bisect_left(range(len(self.users)), end, key=self.user)
         if place == len(self.users):
             return self.table, None
         row = int(self.starts[place])
         return self.table.slice(0, row), _Piece(self.table.slice(row), self.users[place:], self.starts[place:] - row)
+
+    def user(self, place: int) -> Any:
+        """One of the users: an int, or a str, which compares with its like alone."""
+        user = self.users[place]
+        return user if isinstance(user, str) else int(user)
 
 
 class _Stream:
@@ -198,8 +204,8 @@ class _Stream:
     @property
     def last(self) -> int | str:
         """The last user that is held; more rows of this one may follow."""
-        user = self._held[-1].users[-1]
-        return user if isinstance(user, str) else int(user)
+        user: int | str = self._held[-1].user(-1)
+        return user
 
     def fill(self, rows: int) -> bool:
         """Hold so many rows; False once all were read, and whoever is held has no further ones."""
@@ -214,7 +220,7 @@ class _Stream:
             self._ended = True
             return False
         piece = _Piece.of(table)
-        if self._held and piece.users[0] < self.last:
+        if self._held and piece.user(0) < self.last:
             raise _OutOfOrder
         self._held.append(piece)
         return True

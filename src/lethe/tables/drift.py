@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from lethe.config.section import Section
 from lethe.tables.blocks import AT_ONCE, Block, Source, in_steps
-from lethe.tables.columns import as_dictionary, distinct
+from lethe.tables.columns import column_of, distinct
 from lethe.tables.interactions import TIMES, Interactions
+from lethe.tables.texts import Column, Texts, concatenated
 
 Counts = dict[float, int]
 """How many fall into each bin, by what the bin begins with; none is 0."""
@@ -139,7 +140,7 @@ class _ItemTally:
         self.clear()
 
     def clear(self) -> None:
-        self._tallies: list[tuple[np.ndarray, np.ndarray]] = []
+        self._tallies: list[tuple[Column, np.ndarray]] = []
         self._held = 0
 
     def add(self, ids: np.ndarray | pa.ChunkedArray) -> None:
@@ -154,20 +155,24 @@ class _ItemTally:
         return self._tallies[0][1]
 
     def _add_up(self) -> None:
-        items, counts = (np.concatenate(columns) for columns in zip(*self._tallies, strict=True))
-        values, places = distinct(items)
-        self._tallies = [(values, np.bincount(places, weights=counts).astype(np.int64))]
+        items, counts = zip(*self._tallies, strict=True)
+        values, places = _distinct(concatenated(items))
+        self._tallies = [(values, np.bincount(places, weights=np.concatenate(counts)).astype(np.int64))]
         self._held = len(values)
 
 
-def _tally(ids: np.ndarray | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+def _tally(ids: np.ndarray | pa.ChunkedArray) -> tuple[Column, np.ndarray]:
     """The distinct ids of a column, and how many rows each has."""
-    if isinstance(ids, np.ndarray):
-        values, places = distinct(ids)
-        return values, np.bincount(places)
-    coded = as_dictionary(ids)
-    counts = np.bincount(np.from_dlpack(coded.indices), minlength=len(coded.dictionary))
-    return np.array(coded.dictionary.to_pylist(), dtype=object)[counts > 0], counts[counts > 0]
+    values, places = _distinct(ids if isinstance(ids, np.ndarray) else column_of(ids))
+    counts = np.bincount(places, minlength=len(values))
+    return values[counts > 0], counts[counts > 0]
+
+
+def _distinct(ids: Column) -> tuple[Column, np.ndarray]:
+    """The distinct ids of a column, text in any order, some of them perhaps in no row; and which each row holds."""
+    if isinstance(ids, Texts):
+        return Texts(np.arange(len(ids.values), dtype=np.int32), ids.values), ids.codes
+    return distinct(ids)
 
 
 def _latest(newest: int | None, times: np.ndarray) -> int | None:

@@ -153,6 +153,13 @@ def _scalar(text: str) -> pa.StringScalar:
     return pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(held)])[0]
 
 
+def increases(column: Column) -> bool:
+    """Whether each value is greater than the one before."""
+    if isinstance(column, Texts):
+        return _increases(column.spelled())
+    return bool(np.all(column[1:] > column[:-1]))
+
+
 def _increases(values: pa.StringArray) -> bool:
     import pyarrow.compute as pc  # Not at the top: it takes as long to import as a request takes to be counted.
 

@@ -186,7 +186,9 @@ def _column_codes(columns: Sequence[Column | None], lengths: Sequence[int]) -> n
 
 
 def _text_codes(columns: Sequence[Column]) -> np.ndarray:
-    coded = as_dictionary(pa.chunked_array([as_dictionary(column) for column in columns]))
+    # Dictionaries as they come: to make them anew of the rows costs more than what no row holds.
+    chunks = [chunk for column in columns for chunk in _coded(column)]
+    coded = pa.chunked_array(chunks).unify_dictionaries().combine_chunks()
     texts, places = coded.dictionary, coded.indices
     places = np.from_dlpack(places if not places.null_count else places.fill_null(-1)) + 1
     if len(texts) > 1 and not pc.all(pc.less(texts[:-1], texts[1:])).as_py():
@@ -194,6 +196,13 @@ def _text_codes(columns: Sequence[Column]) -> np.ndarray:
         ranks[1 + np.asarray(pc.sort_indices(texts))] = np.arange(1, len(texts) + 1)
         return ranks[places]
     return places.astype(np.int64)
+
+
+def _coded(column: Column) -> list[pa.DictionaryArray]:
+    if isinstance(column, np.ndarray):
+        return [as_dictionary(column)]
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    return list(coded.chunks) or [as_dictionary(column)]
 
 
 def _factorized(values: np.ndarray) -> np.ndarray:
