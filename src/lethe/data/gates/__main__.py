@@ -46,7 +46,7 @@ def judge(workspace: Workspace, params: Params, dataset: str) -> list[Report]:
         Verdict(dataset=dataset, fault=fault, suites=tuple(reports)).write(workspace)
         engine.write_docs()
     counts = _counts(judged)
-    write_drift(workspace, params, dataset, counts.epoch, counts.shape, judged.tally.shape)
+    write_drift(workspace, params, dataset, counts.epoch, counts.shape, judged.look.tally.shape)
     write_epoch(workspace, dataset, counts)
     remember_passed(workspace, params, dataset, tables)
     return reports
@@ -64,8 +64,8 @@ def _counts(judged: Judged) -> Epoch:
         interactions=rows,
         train=train | begun.train,
         all=everything | begun.all,
-        shape=begun.shape or judged.tally.shape,
-        newest=begun.newest if begun.shape else judged.tally.newest,
+        shape=begun.shape or judged.look.tally.shape,
+        newest=begun.newest if begun.shape else judged.look.tally.newest,
     )
 
 

@@ -7,20 +7,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import add
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from lethe.tables.blocks import Block, length
+from lethe.tables.blocks import Block, Source, in_steps, length
 from lethe.tables.columns import as_dictionary, from_arrow, holds_text
 from lethe.tables.interactions import CONTEXT, idle
 
+_CHUNK = 1 << 20
+"""Bytes of two files that are compared at once."""
 _WIDEST = 1 << 31
 """Codes below it can be multiplied within int64."""
 
 Column: TypeAlias = np.ndarray | pa.ChunkedArray
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What names the rows of a table, and those of others one below the other, as numbers: equal where the keys are."""
+
+    whole: np.ndarray
+    parts: np.ndarray
+
+    @classmethod
+    def of(cls, whole: Block, parts: Sequence[Block]) -> Keys:
+        own, theirs = np.split(_codes([whole, *parts], key_columns(whole)), [length(whole)])
+        return cls(own, theirs)
+
+    @cached_property
+    def increase(self) -> bool:
+        """Whether each row of the table comes after the one before, so that none is there twice."""
+        return _increasing(self.whole)
 
 
 @dataclass(frozen=True)
@@ -56,11 +80,13 @@ class TableCounts:
     idle: int = 0
 
     @classmethod
-    def of(cls, block: Block, low: float | None, high: float | None) -> TableCounts:
+    def of(cls, block: Block, low: float | None, high: float | None, keys: Keys | None = None) -> TableCounts:
+        """``keys``: those of the block and of others, where they are known."""
         columns = {name: ColumnCounts.of(column) for name, column in block.items()}
         outside = _outside(block["rating"], low, high) if "rating" in block else 0
         idle = _idle(block["weight"]) if "weight" in block else 0
-        return cls(length(block), columns, outside, _repeated(block), idle)
+        repeated = 0 if keys is not None and keys.increase else _repeated(block)
+        return cls(length(block), columns, outside, repeated, idle)
 
     def __add__(self, other: TableCounts) -> TableCounts:
         columns = {name: counts + other.columns[name] for name, counts in self.columns.items()}
@@ -86,12 +112,12 @@ class CopyCounts:
     spread: int
 
     @classmethod
-    def of(cls, whole: Block, parts: Sequence[Block]) -> CopyCounts:
+    def of(cls, whole: Block, parts: Sequence[Block], keys: Keys | None = None) -> CopyCounts:
         lengths = tuple(map(length, parts))
-        keys = _codes([whole, *parts], key_columns(whole))
-        own, theirs = np.split(keys, [length(whole)])
+        keys = keys or Keys.of(whole, parts)
+        own, theirs = keys.whole, keys.parts
         order = np.argsort(theirs, kind="stable")
-        if _increasing(own) and np.array_equal(own, theirs[order]) and _same_values(whole, parts, order):
+        if keys.increase and np.array_equal(own, theirs[order]) and _same_values(whole, parts, order):
             return cls(len(own), lengths, 0, 0, 0)
         lines = np.unique(_codes([whole, *parts], list(whole)), return_inverse=True)[1]
         excess = np.bincount(lines, np.where(np.arange(len(lines)) < len(own), -1, 1))
@@ -107,6 +133,25 @@ class CopyCounts:
             self.foreign + other.foreign,
             self.spread + other.spread,
         )
+
+
+def copies_of(whole: Source, parts: Sequence[Source]) -> CopyCounts:
+    """A table and others that are to hold each of its rows once. Raises DataError where a file can't be read."""
+    if len(parts) == 1 and _same_bytes(whole, parts[0]):
+        rows = pq.read_metadata(whole).num_rows
+        return CopyCounts(rows, (rows,), 0, 0, 0)
+    return reduce(add, in_steps(CopyCounts.of, whole, parts))
+
+
+def _same_bytes(whole: Source, part: Source) -> bool:
+    """Whether two files of Parquet are the same byte by byte, and so the same rows."""
+    if not (isinstance(whole, Path) and isinstance(part, Path) and whole.is_file() and part.is_file()):
+        return False
+    with whole.open("rb") as file, part.open("rb") as other:
+        while chunk := file.read(_CHUNK):
+            if chunk != other.read(_CHUNK):
+                return False
+        return not other.read(1)
 
 
 def key_columns(names: Iterable[str]) -> list[str]:

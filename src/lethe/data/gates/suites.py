@@ -15,7 +15,7 @@ import numpy as np
 from lethe.config.dataset import Dataset
 from lethe.config.params import Validation
 from lethe.config.sharding import Sharding
-from lethe.data.gates.counting import ColumnCounts, CopyCounts, TableCounts, key_columns
+from lethe.data.gates.counting import ColumnCounts, CopyCounts, TableCounts, copies_of, key_columns
 from lethe.data.gates.engine import Count, Engine
 from lethe.data.gates.report import Report
 from lethe.data.partition import partition_of
@@ -29,7 +29,7 @@ _NUMBERS = ("rating", "weight")
 
 
 def validate_interactions(
-    interactions: Source,
+    interactions: Source | TableCounts,
     dataset: Dataset,
     bounds: Validation,
     last_epoch_count: int | None = None,
@@ -39,14 +39,14 @@ def validate_interactions(
 ) -> Report:
     """Types, no missing values, ratings in range, weights above 0, each (user, item) once, no suppressed row, and about
     as many rows as when the epoch began (``last_epoch_count``; None: it begins now). ``suppressed``: [n] bool marks
-    suppressed rows, or how many there are.
+    suppressed rows, or how many there are. What is counted already is not looked at again.
     """
     low, high = dataset.rating.min, dataset.rating.max
 
     def count(block: Block, _: Sequence[Block]) -> TableCounts:
         return TableCounts.of(block, low, high)
 
-    table = reduce(add, in_steps(count, interactions))
+    table = interactions if isinstance(interactions, TableCounts) else reduce(add, in_steps(count, interactions))
     counts = [
         Count("ExpectColumnValuesToNotBeNull", "have no missing values", name, column.missing)
         for name, column in table.columns.items()
@@ -65,9 +65,10 @@ def validate_interactions(
     return (engine or Engine()).record("interactions", counts)
 
 
-def validate_split(parts: Mapping[str, Source], whole: Source, *, engine: Engine | None = None) -> Report:
-    """Disjoint (no pair of user and item in two parts), complete (exactly the rows of ``whole``), train not empty."""
-    copies = reduce(add, in_steps(CopyCounts.of, whole, list(parts.values())))
+def validate_split(parts: Mapping[str, Source], whole: Source | CopyCounts, *, engine: Engine | None = None) -> Report:
+    """Disjoint (no pair of user and item in two parts), complete (exactly the rows of ``whole``), train not empty.
+    ``whole`` may be what is counted already."""
+    copies = whole if isinstance(whole, CopyCounts) else copies_of(whole, list(parts.values()))
     train = copies.parts[list(parts).index("train")]
     counts = [
         _none("missing", "no row of the interactions is missing from the parts", copies.missing),
@@ -92,7 +93,7 @@ def validate_shards(
     ``epoch_rows`` is the number of training rows when the epoch began (None: it begins now). Deletions empty some
     shards more than others, so later a shard may even be empty, and the cap stays that of the epoch's beginning.
     """
-    copies = reduce(add, in_steps(CopyCounts.of, train, shards))
+    copies = copies_of(train, shards)
     least = 1 if epoch_rows is None else 0
     most = None
     words = f"be at least {least}: rows of each shard"

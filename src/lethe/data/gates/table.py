@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,14 @@ from lethe.config.sharding import ROWS, Rows, laid_in
 from lethe.core.workspace import Workspace
 from lethe.data.gates.engine import Engine
 from lethe.data.gates.epoch import Epoch
+from lethe.data.gates.look import Look, look_at
 from lethe.data.gates.report import Report
 from lethe.data.gates.side import validate_shard_side, validate_side
 from lethe.data.gates.suites import validate_interactions, validate_shards, validate_split
 from lethe.data.split import PARTS
 from lethe.data.stages import tables_beside
 from lethe.data.suppression import SuppressionList
-from lethe.tables.blocks import Block, held, in_steps
-from lethe.tables.drift import Tally, tally_of
+from lethe.errors import DataError
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 
@@ -40,8 +40,15 @@ class Judged:
         return Interactions.read(self.workspace.interactions(self.dataset))
 
     @cached_property
-    def tally(self) -> Tally:
-        return tally_of(self.rows("all"), timed=self.params.datasets[self.dataset].has_times)
+    def look(self) -> Look:
+        """What all interactions come to, and the parts of the split with them where these can be read."""
+        listed = any(entry.dataset == self.dataset for entry in self.suppressed.entries)
+        suppressed = self.suppressed if listed else None
+        try:
+            return look_at(self.rows("all"), list(self.parts.values()), self.dataset, self.params, suppressed)
+        except DataError:
+            # What is wrong with the parts is for their own gate to say.
+            return look_at(self.rows("all"), None, self.dataset, self.params, suppressed)
 
     @cached_property
     def suppressed(self) -> SuppressionList:
@@ -68,16 +75,6 @@ class Judged:
         """The file of the rows that are laid out in shards."""
         return self.parts["train"] if of == "train" else self.workspace.interactions(self.dataset)
 
-    def suppressed_rows(self) -> int:
-        """How many interactions are there that the suppression list names."""
-        if not any(entry.dataset == self.dataset for entry in self.suppressed.entries):
-            return 0
-
-        def count(block: Block, _: Sequence[Block]) -> int:
-            return int(self.suppressed.matches(Interactions.of_columns(held(block)), self.dataset).sum())
-
-        return sum(in_steps(count, self.rows("all")))
-
 
 Gate = Callable[[Judged], Iterator[Report]]
 """Judges a dataset, one report a suite; the first report with a broken rule stops the run."""
@@ -85,11 +82,11 @@ Gate = Callable[[Judged], Iterator[Report]]
 
 def interactions(judged: Judged) -> Iterator[Report]:
     yield validate_interactions(
-        judged.rows("all"),
+        judged.look.table,
         judged.params.datasets[judged.dataset],
         judged.params.validation,
         judged.epoch.interactions,
-        suppressed=judged.suppressed_rows(),
+        suppressed=judged.look.suppressed,
         engine=judged.engine,
     )
 
@@ -101,7 +98,7 @@ def side(judged: Judged) -> Iterator[Report]:
 
 
 def split(judged: Judged) -> Iterator[Report]:
-    yield validate_split(judged.parts, judged.rows("all"), engine=judged.engine)
+    yield validate_split(judged.parts, judged.look.copies or judged.rows("all"), engine=judged.engine)
 
 
 def shards(judged: Judged) -> Iterator[Report]:
