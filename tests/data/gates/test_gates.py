@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise, product
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -20,6 +21,7 @@ from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data.gates import validate_datasets
 from lethe.data.gates.__main__ import judge, main
+from lethe.data.gates.counting import copies_of
 from lethe.data.gates.engine import Engine, Rule
 from lethe.data.gates.report import Verdict, require, summary
 from lethe.data.gates.suites import validate_interactions, validate_shards, validate_split
@@ -302,6 +304,40 @@ def test_a_shard_with_a_foreign_row_stops_the_gate(of: Rows, suite: str, tiny: W
     with pytest.raises(ValidationError, match=rf"^{suite}: column 'foreign'.*; 1 row breaks this rule$"):
         judge(tiny, Params.read(tiny.params), "tiny")
     assert not (tiny.state / "epochs").exists()
+
+
+def test_a_shard_that_is_all_rows_but_for_one_byte_is_looked_at(tiny: Workspace) -> None:
+    lay_out(tiny, ROWS)
+    shard = tiny.shards("tiny", "whole") / "00.parquet"
+    assert copies_of(tiny.split("tiny", "train"), [shard]) == copies_of(*_held(tiny.split("tiny", "train"), shard))
+    rows = Interactions.read(shard)
+    assert rows.ratings is not None
+    ratings = rows.ratings.copy()
+    ratings[-1] += 1
+    replace(rows, ratings=ratings).write(shard)
+    counts = copies_of(tiny.split("tiny", "train"), [shard])
+    assert (counts.missing, counts.foreign) == (1, 1)
+
+
+def _held(whole: Path, part: Path) -> tuple[Interactions, list[Interactions]]:
+    return Interactions.read(whole), [Interactions.read(part)]
+
+
+def test_what_is_wrong_with_a_part_is_not_said_of_the_interactions(tiny: Workspace) -> None:
+    lay_out(tiny, ROWS)
+    tiny.split("tiny", "valid").write_bytes(b"no table")
+    with pytest.raises(DataError, match=r"valid\.parquet: not a readable Parquet file"):
+        judge(tiny, Params.read(tiny.params), "tiny")
+    verdict = Verdict.read(tiny, "tiny")
+    assert verdict is not None
+    assert [suite.suite for suite in verdict.suites] == ["interactions"]
+    assert verdict.broken == ()
+
+
+def test_a_row_that_is_there_twice_is_counted_beside_its_parts_too(tiny: Workspace) -> None:
+    lay_out(tiny, Interactions.concatenate(ROWS, ROWS.take(np.array([0]))))
+    with pytest.raises(ValidationError, match="once; 2 rows break this rule"):
+        judge(tiny, Params.read(tiny.params), "tiny")
 
 
 def test_a_suppressed_row_that_is_back_stops_the_gate(tiny: Workspace) -> None:

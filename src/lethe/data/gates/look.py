@@ -15,6 +15,10 @@ from lethe.tables.blocks import Block, in_steps, rows_of
 from lethe.tables.drift import Tally
 
 
+AT_ONCE = 1 << 20
+"""Rows in a step: of text as many distinct ids come with half as many rows, and are looked up again in each step."""
+
+
 @dataclass(frozen=True)
 class Look:
     """What was counted of all interactions.
@@ -44,7 +48,7 @@ def look_at(
         named = 0 if suppressed is None else int(suppressed.matches(rows_of(block), dataset).sum())
         return table, named, None if keys is None else CopyCounts.of(block, laid, keys)
 
-    counts = in_steps(count, rows, parts or (), begin=tally.clear)
+    counts = in_steps(count, rows, parts or (), AT_ONCE, begin=tally.clear)
     table, named = (reduce(add, counted) for counted in list(zip(*counts, strict=True))[:2])
     copies = [copied for *_, copied in counts if copied is not None]
     return Look(table, named, tally, reduce(add, copies) if copies else None)
