@@ -14,7 +14,6 @@ from lethe.data.suppression import SuppressionList
 from lethe.tables.blocks import Block, in_steps, rows_of
 from lethe.tables.drift import Tally
 
-
 AT_ONCE = 1 << 20
 """Rows in a step: of text as many distinct ids come with half as many rows, and are looked up again in each step."""
 
