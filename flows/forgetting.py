@@ -7,6 +7,7 @@ from flows.deployment import deployment
 from flows.engine import flow, link, rename, say, table, task
 from flows.training import training
 from lethe.config.params import Params
+from lethe.core.shipped import call_flow
 from lethe.core.workspace import Workspace
 from lethe.forgetting import completion, erasure
 from lethe.forgetting import run as runs
@@ -58,8 +59,8 @@ def forgetting(scheduled: bool = False) -> list[str]:
     while (run := begin(scheduled, reader)) is not None:
         _show(run, done)
         remove_rows(run)
-        training(list(run.datasets))
-        deployment(limited=False)
+        call_flow(training, list(run.datasets))
+        call_flow(deployment, limited=False)
         confirm(run, reader)
         run = erase(run, reader)
         complete(run, prove(run, reader), reader)

@@ -7,6 +7,7 @@ import sys
 from flows.command import alone, command
 from flows.deployment import deployment
 from flows.engine import flow, task
+from lethe.core.shipped import call_flow
 from lethe.core.workspace import Workspace
 from lethe.forgetting import rollback as versions
 
@@ -21,7 +22,7 @@ def roll_back(family: str, to: str | None) -> str:
 def rollback(family: str, to: str | None = None) -> str:
     """The earlier version becomes current, then it is deployed; returns its tag."""
     tag = roll_back(family, to)
-    deployment(limited=False)
+    call_flow(deployment, limited=False)
     return tag
 
 

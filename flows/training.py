@@ -16,6 +16,7 @@ from lethe.build.promotion import promote_winners, settle_all
 from lethe.build.settling import Settled
 from lethe.config.params import Params
 from lethe.core import logs
+from lethe.core.shipped import call_flow
 from lethe.core.workspace import Workspace
 from lethe.forgetting.known_tables import remember
 from lethe.learning.runner.by_params import calls_at_once, runner
@@ -90,7 +91,7 @@ def training(datasets: list[str] | None = None) -> list[Decision]:
 
 def _trained(planned: list[Job], datasets: list[str] | None, place: Runner) -> list[Decision]:
     reader, rebuilt = Reader(), datasets is not None
-    data(datasets)
+    call_flow(data, datasets)
     if not rebuilt:
         likes(planned)
     trained = _train(planned, reader, place)
