@@ -14,6 +14,7 @@ import lethe
 import lethe.cli
 from lethe.cli import app
 from lethe.core.workspace import Workspace
+from lethe.errors import ConfigError, RequestError
 from lethe.models import MODELS
 
 SILENT = {
@@ -97,3 +98,36 @@ def test_what_the_machine_refuses_is_one_line(
         lethe.cli.main()
     named = f"{error.filename}: " if error.filename else ""
     assert (ended.value.code, capsys.readouterr().err) == (1, f"error: {named}{error.strerror}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["forget", "add", "user-007"], "add: 1 words more than it takes"),
+        (["forget", "add", "--user", "user-007", "--user", "user-008"], "--user: is given 2 times, must be given once"),
+        (["status", "user-007", "x"], "status: 2 words more than it takes"),
+        (
+            ["forget", "add", "--user", "user-007", "--receipt", "params.yaml"],
+            "receipt: params.yaml must be a new file",
+        ),
+        (["forget", "add", "--user", "user-007", "--receipt", "."], "receipt: . must be a new file"),
+        (["forget", "add", "--user", "user-007", "--receipt", "no/r.json"], "receipt: no/r.json must be a new file"),
+        (["report", "--out", "params.yaml"], "out: params.yaml must be a file whose name ends in .html"),
+        (["certificate", "show", "c.json", "--html", "c.json"], "html: c.json must be a file whose name ends in .html"),
+        (["certificate", "show", "c.json", "--pdf", "/dev/stdout"], "pdf: /dev/stdout must be a file whose name ends"),
+        (["forget", "cancel", "user-007"], "request: must be a request's id, such as req-"),
+    ],
+    ids=str,
+)
+def test_what_is_given_is_taken_whole_or_refused_before_anything_is_done(
+    tiny: Workspace, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tiny.root)
+    params = tiny.params.read_bytes()
+    ran = CliRunner().invoke(app, arguments)
+    assert isinstance(ran.exception, ConfigError | RequestError)
+    assert said in str(ran.exception)
+    # Whoever mistypes a command mistypes it with somebody's id.
+    assert "user-007" not in str(ran.exception)
+    assert tiny.params.read_bytes() == params
+    assert json.loads(run("forget", "list", "--json")) == []

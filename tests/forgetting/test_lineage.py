@@ -130,3 +130,12 @@ def test_a_threshold_that_nobody_looked_for_is_looked_for(two: Workspace, monkey
     assert datasets_read(two, monkeypatch, lambda: table_digests(two, "untouched", [], Reader())) == set()
     (two.state / "tables.json").write_text('{"untouched": {"files": ')
     assert datasets_read(two, monkeypatch, lambda: table_digests(two, "untouched", [], Reader())) == {"untouched"}
+
+
+def test_a_behaviour_without_ratings_is_all_likes(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(tiny)
+    rows = Interactions.read(tiny.interactions("tiny"))
+    views = tiny.side("tiny") / "behaviours" / "view.parquet"
+    Interactions.of(rows.user_ids[:9], rows.item_ids[:9]).write(views)
+    infos = [version.info.model_copy(update={"positive": ">= 4"}) for version in Registry(tiny).served().values()]
+    assert Reader().digest(views) in table_digests(tiny, "tiny", infos, Reader())

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from lethe.cli import app
 from lethe.core.envelope import PublicKey
 from lethe.core.workspace import Workspace
-from lethe.errors import ArtifactError, EvidenceError, LetheError, RequestError
+from lethe.errors import ArtifactError, ConfigError, EvidenceError, LetheError, RequestError
 from lethe.forgetting import certificate, completion, erasure, intake
 from lethe.forgetting import receipt as receipts
 from tests.forgetting.test_cases import data, rows, workspace_of
@@ -69,9 +69,13 @@ def test_the_command_writes_it_at_acceptance(tiny: Workspace, tool, tmp_path: Pa
     assert path.stat().st_mode & 0o777 == 0o600, "the salt is the requester's"
     (request,) = intake.ledger(tiny).pending()
     assert request.nonce == "n0nce"
+    again = CliRunner().invoke(app, [*command, "--user", "nobody", "--confirm-unknown"])
+    assert isinstance(again.exception, ConfigError), "the salt of a receipt stands nowhere else"
+    path.unlink()
     nobody = CliRunner().invoke(app, [*command, "--user", "nobody", "--confirm-unknown"])
     assert nobody.exit_code == 0, nobody.exception
     assert both(tool, path, key, "nobody") is None, "also where nothing was held"
+    path.unlink()
     for refused in (["--everywhere", "--user", GONE], ["--user", "user-007", "--nonce", "user-007"]):
         assert isinstance(CliRunner().invoke(app, [*command, *refused]).exception, RequestError)
 

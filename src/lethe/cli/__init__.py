@@ -29,12 +29,12 @@ from lethe.cli import (
     upgrade,
     worker,
 )
-from lethe.cli.common import QUIET, Json, is_quiet, run_flow, show, show_tables, workspace
+from lethe.cli.common import QUIET, Commands, Json, is_quiet, run_flow, show, show_tables, workspace
 from lethe.core import logs
 from lethe.core.workspace import NUMERIC, Workspace
 from lethe.errors import ConfigError, LetheError
 
-app = typer.Typer(
+app = Commands(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

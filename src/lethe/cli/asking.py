@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lethe.cli.common import Json, show, workspace
+from lethe.cli.common import Json, must_be_new, show, workspace
 from lethe.errors import RequestError
 
 if TYPE_CHECKING:
@@ -59,28 +59,29 @@ def forget_add(
         raise RequestError("file: items and external ids stand in its columns item and external_id")
     if receipt is not None and (file is not None or everywhere):
         raise RequestError("receipt: is for one request, name one --user and one dataset, or take --receipts")
-    if receipts is not None and (receipts.exists() or not receipts.parent.is_dir()):
-        # Looked at first: the salts of receipts that were given stand nowhere else.
-        raise RequestError(f"receipts: {receipts} must be a new file in a folder that is there")
+    for option, path in (("receipt", receipt), ("receipts", receipts)):
+        if path is not None:
+            # Looked at first: the salts of receipts that were given stand nowhere else.
+            must_be_new(option, path)
     if user is not None:
         asks = [Ask(read_id() if user == "-" else user, tuple(item or ()), external_id)]
     else:
         asks = read_asks(str(file))
     terms = Terms(reason, ticket, also_item, confirm_unknown, nonce, actor or getpass.getuser())
     answers = submit_all(workspace(), dataset, asks, terms, everywhere=everywhere)
+    # Of each dataset in turn, all that was asked.
+    pairs = list(zip(answers, cycle(asks), strict=False))
     if receipt is not None:
         write_whole(receipt, issue(answers[0].request, asks[0].user, asks[0].items), mode=0o600)
     if receipts is not None:
-        # Of each dataset in turn, all that was asked.
-        pairs = zip(answers, cycle(asks), strict=False)
         write_whole(receipts, issue_all((a.request, ask.user, ask.items) for a, ask in pairs), mode=0o600)
     told = [answer.to_json() for answer in answers]
     many = len(answers) > _FEW
-    lines = _counted(answers) if many else [line for answer in answers for line in _lines(answer)]
+    lines = _counted(answers) if many else [line for answer, ask in pairs for line in _lines(answer, ask.external_id)]
     show(told[0] if user is not None and not everywhere else told, as_json, lines)
 
 
-def _lines(answer: Answer) -> list[str]:
+def _lines(answer: Answer, external_id: str | None) -> list[str]:
     request = answer.request
     known = "" if answer.is_new else ", as asked before"
     if request.state == "completed":
@@ -89,6 +90,8 @@ def _lines(answer: Answer) -> list[str]:
     else:
         due = f"due {request.due:%Y-%m-%d} ({request.days_left()} days)"
         lines = [f"{request.id} {request.state}{known}: {request.held} held; {due}"]
+    if external_id not in (None, request.external_id):
+        lines.append(f"  external id {external_id} is not kept: the request has {request.external_id or 'none'}")
     for other in answer.same_person:
         lines.append(f"  the same person under another id: {other.id} {other.state}, {other.held} held")
     for name, rows in answer.elsewhere.items():

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from lethe.core.format import must_fit
 from lethe.core.workspace import Workspace
+from lethe.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,6 +21,40 @@ if TYPE_CHECKING:
 QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
 """What ``lethe --quiet`` sets, for the command that follows."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+class _Command(TyperCommand):
+    """A command that takes what it is given, or none of it: of an option given twice the first would be lost."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _, left, given = self.make_parser(ctx).parse_args(args=[*args])
+        if left and not ctx.allow_extra_args:
+            # What was written may be somebody's id.
+            raise ConfigError(f"{ctx.info_name}: {len(left)} words more than it takes; see its -h")
+        for option in given:
+            single = option.nargs == 1 and not (option.multiple or getattr(option, "is_flag", False))
+            if single and (times := given.count(option)) > 1:
+                raise ConfigError(f"{option.opts[-1]}: is given {times} times, must be given once")
+        return super().parse_args(ctx, args)
+
+
+class Commands(typer.Typer):
+    """Commands that share these rules."""
+
+    def command(self, *names: Any, **more: Any) -> Any:
+        return super().command(*names, **{"cls": _Command, **more})
+
+
+def must_be_new(option: str, file: Path) -> None:
+    """Raises ConfigError where a file that is written once is there, or has no folder to be in."""
+    if file.exists() or not file.parent.is_dir() or not file.name:
+        raise ConfigError(f"{option}: {file} must be a new file in a folder that is there")
+
+
+def must_end_in(suffix: str, option: str, file: Path) -> None:
+    """Raises ConfigError where a page would be written over a file of another kind."""
+    if file.suffix.lower() != suffix or file.is_dir():
+        raise ConfigError(f"{option}: {file} must be a file whose name ends in {suffix}")
 
 
 def workspace() -> Workspace:

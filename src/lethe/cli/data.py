@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from lethe.cli.common import Json, run_flow, show, workspace
+from lethe.cli.common import Commands, Json, run_flow, show, workspace
 from lethe.cli.reading import reads_a_source
 from lethe.config.reading import Reading
 
-app = typer.Typer(no_args_is_help=True, help="Data: add a source, bring the stages up to date, validate.")
+app = Commands(no_args_is_help=True, help="Data: add a source, bring the stages up to date, validate.")
 
 
 @app.command("add")

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from lethe.cli.common import Json, show, workspace
+from lethe.cli.common import Commands, Json, show, workspace
 
-app = typer.Typer(no_args_is_help=True, help="Epochs of the data: shards, choices and counts are kept for one.")
+app = Commands(no_args_is_help=True, help="Epochs of the data: shards, choices and counts are kept for one.")
 
 
 @app.callback()

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from lethe.cli.common import Json, run_flow, show, workspace
+from lethe.cli.common import Commands, Json, must_end_in, run_flow, show, workspace
 from lethe.core.reports import read_report
 
-audit_app = typer.Typer(no_args_is_help=True, help="Audits: of everything held, of what a model reveals.")
-certificate_app = typer.Typer(no_args_is_help=True, help="Certificates of completed requests.")
+audit_app = Commands(no_args_is_help=True, help="Audits: of everything held, of what a model reveals.")
+certificate_app = Commands(no_args_is_help=True, help="Certificates of completed requests.")
 
 
 @certificate_app.command("check")
@@ -56,6 +56,9 @@ def certificate_show(
     from lethe.forgetting import page as pages
     from lethe.forgetting.certificate import check
 
+    for suffix, path in (("html", html), ("pdf", pdf)):
+        if path is not None:
+            must_end_in(f".{suffix}", suffix, path)
     page = pages.page_of(check(file, key))
     if html is not None:
         write_whole(html, pages.html(page))

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from lethe.cli.asking import Actor, Dataset, forget_add
-from lethe.cli.common import Json, run_flow, show, show_table, workspace
+from lethe.cli.common import Commands, Json, run_flow, show, show_table, workspace
 from lethe.errors import RequestError
 
 if TYPE_CHECKING:
     from lethe.forgetting.ledger.requests import ForgetRequest
 
-app = typer.Typer(no_args_is_help=True, help="Forget requests: taken, planned, fulfilled, looked at.")
+app = Commands(no_args_is_help=True, help="Forget requests: taken, planned, fulfilled, looked at.")
 
 app.command("add")(forget_add)
 

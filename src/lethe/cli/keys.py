@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from lethe.cli.common import Json, show, workspace
+from lethe.cli.common import Commands, Json, show, workspace
 
-app = typer.Typer(no_args_is_help=True, help="The keys of keyed digests and signatures: where they are, kept, changed.")
+app = Commands(no_args_is_help=True, help="The keys of keyed digests and signatures: where they are, kept, changed.")
 
 
 @app.command("show")

@@ -96,10 +96,12 @@ def _look(workspace: Workspace, dataset: str, infos: Sequence[PackageInfo], read
     for path in _tables(workspace, dataset):
         digests.add(reader.digest_file(path))
         # Nothing is made of an assignment's content but shards.
-        is_known = path in named or path.parent.name == "assignment"
-        if not is_known and {"user", "item"} <= set(pq.read_schema(path).names):
+        is_known, columns = path in named or path.parent.name == "assignment", set(pq.read_schema(path).names)
+        if not is_known and {"user", "item"} <= columns:
             digests |= {reader.digest(path), reader.digest_beside(path)}
-            digests |= {digest for threshold in thresholds for digest in _liked(path, threshold, reader)}
+            # Of another behaviour, which has no ratings, all rows are learnt.
+            rated = thresholds if "rating" in columns else ()
+            digests |= {digest for threshold in rated for digest in _liked(path, threshold, reader)}
         if path.parent.name == "shards" and "slice" in pq.read_schema(path).names:
             digests |= {digest for threshold in (None, *thresholds) for digest in _slices(path, threshold, reader)}
     return digests

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lethe.cli.common import Json, show, workspace
+from lethe.cli.common import Json, must_end_in, show, workspace
 from lethe.errors import ConfigError
 
 
@@ -28,6 +28,8 @@ def report(
 
     here = workspace()
     target = page_path(here) if out is None else out
+    if out is not None:
+        must_end_in(".html", "out", out)
     if target.is_dir() or (out is not None and not target.absolute().parent.is_dir()):
         raise ConfigError(f"out: {target} must be a file in a folder that is there")
     write_whole(target, page(gather(here)))

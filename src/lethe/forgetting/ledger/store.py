@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -235,6 +236,9 @@ def rows(connection: sa.Connection, ids: Collection[str]) -> dict[str, ForgetReq
     """Requests by id, in the order of the ids. Raises RequestError if one is not there."""
     found = {request.id: request for request in where(connection, requests_table.c.id, list(ids))}
     if missing := [id for id in ids if id not in found]:
+        if not re.fullmatch(r"req-[0-9a-f]+", missing[0]):
+            # What was written may be somebody's id.
+            raise RequestError("request: must be a request's id, such as req-0123456789abcdef; see lethe forget list")
         raise RequestError(f"request: no {missing[0]!r} in the ledger")
     return {id: found[id] for id in ids}
 
