@@ -25,6 +25,7 @@ from lethe.proof import daily
 from lethe.serving import hidden
 from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTable
 from tests.conftest import make_workspace
 from tests.house import forget, rebuild, train
 
@@ -224,10 +225,21 @@ def test_text_that_is_both_a_user_and_an_item_is_asked_about(tmp_path: Path) -> 
     table = [(f"person-{user}", f"person-{item}", star, time) for user, item, star, time in rows() if user != item]
     workspace = workspace_of(tmp_path / "w", table)
     data(workspace)
-    with pytest.raises(RequestError, match=r"user: 1 of 1 ids are items of tiny too; say --also-item .* or --not-item"):
+    with pytest.raises(RequestError, match=r"user: 1 of 1 ids are items of tiny too, .*; say --also-item .* or --not"):
         submit(workspace, None, "person-7")
     assert not submit(workspace, None, "person-7", terms=Terms(also_item=False)).also_item
     assert submit(workspace, None, "person-7", terms=Terms(also_item=True)).also_item, "another request: it covers more"
+
+
+def test_a_person_whom_facts_about_items_name_is_asked_about(tiny: Workspace) -> None:
+    data(tiny)
+    text = {name: np.array([value], dtype=object) for name, value in (("item", "item-000"), ("relation", "made by"))}
+    facts = SideTable.of("triples", **text, entity=np.array(["user-007"], dtype=object))
+    facts.write(tiny.side("tiny") / "triples.parquet")
+    with pytest.raises(RequestError, match=r"1 of 1 ids are items of tiny too, or in facts about them; say"):
+        submit(tiny, None, "user-007")
+    assert submit(tiny, None, "user-008").state == "accepted"
+    assert submit(tiny, None, "user-007", terms=Terms(also_item=True)).also_item
 
 
 def test_the_same_people_under_two_names_are_told_or_forgotten_everywhere(tmp_path: Path) -> None:

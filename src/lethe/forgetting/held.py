@@ -58,6 +58,12 @@ class Tables:
         rows, copy = ([0] * len(requests) if t is None else rows_of(t, requests) for t in (self.rows, self.copy))
         return [replace(h, interactions=r, source_copy=c) for h, r, c in zip(beside, rows, copy, strict=True)]
 
+    def as_things(self, ids: Sequence[str]) -> list[int]:
+        """How often each of these distinct ids stands among the items, or among what facts about items name."""
+        facts = self.beside.tables.get("triples")
+        named = tally([facts["entity"]], ids).tolist() if facts is not None else [0] * len(ids)
+        return [rows + others for rows, others in zip(tally_items(self.rows, ids), named, strict=True)]
+
     def _beside(self, requests: Sequence[ForgetRequest]) -> list[Held]:
         whole = _whole_users(requests)
         if len(whole) < 2:

@@ -25,7 +25,6 @@ from lethe.forgetting.held import (
     near_spellings,
     rows_of,
     source_rows,
-    tally_items,
 )
 from lethe.forgetting.ledger.requests import Fact, ForgetRequest, Held
 from lethe.forgetting.nothing import ending
@@ -290,11 +289,11 @@ def _unsaid_items(
     said = terms.also_item is not None or config is None or config.items_are_users is not None
     if said or tables is None:
         return [0] * len(requests)
-    counts = tally_items(tables.rows, [str(request.user) for request in requests])
+    counts = tables.as_things([str(request.user) for request in requests])
     counts = [0 if request.items else count for request, count in zip(requests, counts, strict=True)]
     if any(count and as_integer(str(request.user)) is None for request, count in zip(requests, counts, strict=True)):
         raise RequestError(
-            f"user: {sum(map(bool, counts))} of {len(requests)} ids are items of {dataset} too; say --also-item to "
-            "forget the person as both, or --not-item (for all: items_are_users in params.yaml)"
+            f"user: {sum(map(bool, counts))} of {len(requests)} ids are items of {dataset} too, or in facts about them;"
+            " say --also-item to forget the person as both, or --not-item (for all: items_are_users in params.yaml)"
         )
     return counts
