@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyarrow.parquet import write_table
+from safetensors.numpy import save as tensors
 from safetensors.numpy import save_file
 
 from lethe.forgetting.stores import contents
@@ -76,6 +78,7 @@ OPENED: dict[str, Callable[[Path], object]] = {
     "one.npy": lambda p: np.save(p, np.array([LONG, "x"])),
     "utf16.csv": lambda p: p.write_text("user\n42\n", encoding="utf-16"),
     "bytes.safetensors": lambda p: save_file({"names": np.frombuffer(f"x\0{LONG}".encode(), np.uint8)}, p),
+    "half.safetensors": lambda p: save_file({"user_ids": np.array([1, 42], np.int16), "w": np.zeros(3, np.float16)}, p),
     "said.safetensors": lambda p: save_file({"w": np.zeros(2, np.float32)}, p, metadata={"of": LONG}),
     "latin.log": lambda p: p.write_bytes(f"\xe9\xff {LONG}".encode("latin-1")),
     "repeated-names.json": lambda p: p.write_text('{"user_id": "42", "user_id": "7"}'),
@@ -101,11 +104,21 @@ def test_it_is_opened(name: str, tmp_path: Path) -> None:
     assert look(tmp_path / name, [Needles("ml", users=frozenset({"another-person", "43"}))]).kind is None
 
 
+def twice() -> bytes:
+    file = io.BytesIO()
+    write_table(pa.table([pa.array([1]), pa.array([2])], names=["user", "user"]), file)
+    return file.getvalue()
+
+
 BROKEN = {
     "cut.gz": gzip.compress(TEXT.encode() * 50)[:-20],
     "cut.zip": zipped("a.csv", TEXT)[:-10],
     "cut.npz": b"PK\x03\x04 and nothing of the kind",
     "cut.sqlite": b"SQLite format 3\0 and nothing of the kind",
+    "cut.safetensors": tensors({"w": np.arange(4)})[:-1],
+    "longer.safetensors": tensors({"w": np.arange(4)}) + LONG.encode(),
+    "said.safetensors": (2).to_bytes(8, "little") + b"[]",
+    "twice.parquet": twice(),
     "cut.xz": lzma.compress(TEXT.encode())[:-10],
 }
 
@@ -207,8 +220,8 @@ def test_a_table_that_is_there_twice_is_decoded_once_and_found_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = []
-    read = contents.pq.read_table
-    monkeypatch.setattr(contents.pq, "read_table", lambda file, **how: decoded.append(1) or read(file, **how))
+    read = contents.StoredTable
+    monkeypatch.setattr(contents, "StoredTable", lambda content: decoded.append(1) or read(content))
     for name in ("rows.parquet", "copy", "users.parquet"):
         write_parquet(pa.table({"id": [42, 1]}), tmp_path / name)
     needles = [Needles("ml", users=frozenset({SHORT}))]

@@ -17,11 +17,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
 from lethe.forgetting.stores import sqlite_files
+from lethe.forgetting.stores.parquet_files import StoredTable
 from lethe.forgetting.stores.parts import (
     Columns,
     NotSearched,
@@ -44,9 +42,11 @@ DEEPEST = 3
 """How many archives may lie in one another."""
 LARGEST = 1 << 31
 """Bytes that one compressed file is unpacked to, at most."""
-UNREADABLE = (ValueError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, SafetensorError)
+UNREADABLE = (ValueError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile)
 """What broken contents raise."""
 
+_NUMBERS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1"}
+_NUMBERS |= {"U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
 _UNOPENED = {b"7z\xbc\xaf'\x1c": "7z archive", b"Rar!\x1a\x07": "rar archive", b"\x04\x22\x4d\x18": "lz4 file"}
 _COMPRESSED: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b\x08": gzip.open,
@@ -109,32 +109,24 @@ def _of_tar(content: bytes, depth: int) -> Iterator[Part]:
 
 
 def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
-    texts = [field.name for field in pq.read_schema(pa.BufferReader(content)) if pa.types.is_string(field.type)]
-    # As the file has them: each text once, and where it stands.
-    table = pq.read_table(pa.BufferReader(content), read_dictionary=texts, pre_buffer=False)
-    for column in texts:
-        in_one = table[column].unify_dictionaries().combine_chunks()
-        table = table.set_column(table.column_names.index(column), column, in_one)
+    table = StoredTable(content)
+    names, kind = table.column_names, names_people(name)
     # A stored list of users has one column, "id"; one of items has the same, and the same small integers.
-    people = {"id"} if names_people(name) else set[str]()
-    people |= {column for column in table.column_names if is_user(column)}
-    items = next((_ids(table[column]) for column in table.column_names if is_item(column)), None)
-    names = set(table.column_names)
+    people = [column for column in names if is_user(column) or (kind and column == "id")]
+    things = [column for column in names if is_item(column) or (kind is False and column == "id")]
     # An assignment names the rows too, but is no table of interactions: its digest would be that of nothing.
-    whole = table if {"user", "item"} <= names and "shard" not in names else None
-    if not people & set(table.column_names):
-        things = table["id"] if names_people(name) is False and "id" in table.column_names else None
-        yield Columns(None, items if things is None else _ids(things))
-    for column in sorted(people & set(table.column_names)):
-        yield from _of_people(_ids(table[column]), items, whole)
-    metadata = table.schema.metadata or {}
-    yield Strings([text.decode("utf-8", "replace") for pair in metadata.items() for text in pair])
-    for column in table.column_names:
+    whole = table if {"user", "item"} <= {*names} and "shard" not in names else None
+    if not people:
+        yield from (Columns(None, _ids(table[column])) for column in things)
+    for column in sorted(people):
+        yield from _of_people(_ids(table[column]), _ids(table[things[0]]) if things else None, whole)
+    yield Strings([text.decode("utf-8", "replace") for pair in table.metadata.items() for text in pair])
+    for column in names:
         if column not in people:
             yield from _of_values(table[column])
 
 
-def _of_people(users: pa.Array, items: pa.Array | None, rows: pa.Table | None = None) -> Iterator[Part]:
+def _of_people(users: pa.Array, items: pa.Array | None, rows: StoredTable | None = None) -> Iterator[Part]:
     """A column of people: a link names two, each beside the same items."""
     yield Columns(users, items if items is not None and len(items) == len(users) else None, rows)
     if pa.types.is_string(users.type) or pa.types.is_dictionary(users.type):
@@ -174,15 +166,33 @@ def _ids(column: Any) -> pa.Array:
 
 
 def _of_safetensors(content: bytes) -> Iterator[Part]:
-    tensors = load(content)
     length = int.from_bytes(content[:8], "little")
-    yield from of_record(json.loads(content[8 : 8 + length], object_pairs_hook=Pairs))
-    items = next((_ids(value.ravel()) for name, value in tensors.items() if is_item(name)), None)
+    header = content[8 : 8 + length]
+    yield from of_record(json.loads(header, object_pairs_hook=Pairs))
+    tensors = dict(_tensors(content, 8 + length, json.loads(header)))
+    items = next((_ids(value) for name, value in tensors.items() if is_item(name)), None)
     for name, value in tensors.items():
         if is_user(name) and value.dtype.kind in "iuf":
-            yield from _of_people(_ids(value.ravel()), items)
+            yield from _of_people(_ids(value), items)
         elif value.dtype.itemsize == 1:
             yield Raw(value.tobytes(), binary=True)  # Text in the shape of numbers.
+
+
+def _tensors(content: bytes, begin: int, header: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """The tensors, each as one row, where they lie: nothing is copied. Of numbers that we don't know, the bytes.
+
+    Raises ValueError unless they lie one behind the other, so that no byte belongs to none."""
+    try:
+        known = {name: said for name, said in header.items() if name != "__metadata__"}
+        places = sorted((*map(int, said["data_offsets"]), name, str(said["dtype"])) for name, said in known.items())
+    except (AttributeError, KeyError, TypeError):
+        raise ValueError("not a header of tensors") from None
+    ends = [0, *(last for _, last, _, _ in places)]
+    if [first for first, _, _, _ in places] != ends[:-1] or begin + ends[-1] != len(content):
+        raise ValueError("tensors must lie one behind the other")
+    for first, last, name, kind in places:
+        held = np.frombuffer(content, np.uint8)[begin + first : begin + last]
+        yield name, held.view(_NUMBERS.get(kind, "u1"))
 
 
 def _of_array(name: str, array: np.ndarray) -> Iterator[Part]:

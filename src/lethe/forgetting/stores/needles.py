@@ -27,6 +27,7 @@ from lethe.core.keys import subject_digest, subject_digests
 from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
 from lethe.forgetting.ledger.requests import DISTINCTIVE, ForgetRequest
 from lethe.forgetting.stores.held import NOBODY, Held, own_words
+from lethe.forgetting.stores.parquet_files import StoredTable
 from lethe.forgetting.stores.parts import distinct_ids
 from lethe.forgetting.stores.texts import Texts
 from lethe.tables.interactions import Interactions
@@ -190,7 +191,7 @@ class Needles:
         kept = zip(users.filter(rows).to_pylist(), items.filter(rows).to_pylist(), strict=True)
         return "interaction" if any(self.is_pair(str(user), [str(item)]) for user, item in kept) else None
 
-    def in_rows(self, table: pa.Table | None) -> str | None:
+    def in_rows(self, table: StoredTable | None) -> str | None:
         """Kind of needle in a table of interactions, or of another behaviour, if it has a row that was removed."""
         if table is None or not self.removed.entries:
             return None

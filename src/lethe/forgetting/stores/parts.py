@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lethe.forgetting.stores.parquet_files import StoredTable
+
 # By the names this project gives its columns, case and underscores aside: `users` and `items` are dense indices, which
 # name nobody.
 USER_NAMES = ("user", "userid", "userids", "friend")
@@ -25,7 +27,7 @@ class Columns:
 
     users: pa.Array | None
     items: pa.Array | None = None
-    rows: pa.Table | None = None
+    rows: StoredTable | None = None
 
 
 @dataclass(frozen=True)
