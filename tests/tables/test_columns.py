@@ -11,7 +11,7 @@ import pytest
 
 from lethe.errors import DataError
 from lethe.tables import columns
-from lethe.tables.columns import digest_columns, distinct, from_arrow, read_parquet, to_arrow
+from lethe.tables.columns import digest_columns, distinct, distinct_integers, from_arrow, read_parquet, to_arrow
 from lethe.tables.interactions import Interactions
 
 TEXTS = np.array(["b", "", "a", "b", "é", "人", "a", "ab", "b"], dtype=object)
@@ -47,6 +47,26 @@ def test_distinct_values_are_sorted_and_give_the_column_again(column: np.ndarray
     values, places = distinct(column)
     assert values.tolist() == sorted(set(column.tolist()))
     assert values[places].tolist() == column.tolist()
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [],
+        [7],
+        [5, 5, 4, 4, 5, 6],
+        [-3, 2, -3, 0],
+        [2**63 - 1, -(2**63), 0, 0],
+        [2**63 - 1, 2**63 - 2],
+        [-(2**63), 1 - 2**63],
+    ],
+    ids=["none", "one", "runs", "negative", "far apart", "the most", "the least"],
+)
+def test_distinct_integers_are_those_that_numpy_tells(numbers: list[int]) -> None:
+    column = np.array(numbers, dtype=np.int64)
+    told = distinct_integers(column)
+    assert told.dtype == column.dtype
+    assert told.tolist() == np.unique(column).tolist()
 
 
 def test_text_with_gaps_keeps_them() -> None:

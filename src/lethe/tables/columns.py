@@ -24,6 +24,9 @@ _AT_ONCE = 1 << 20
 _NOTHING = pa.Array.from_buffers(pa.large_binary(), 1, [None, pa.py_buffer(bytes(16)), pa.py_buffer(b"")])[0]
 """No bytes, made of buffers: for a value of Python pyarrow asks pandas, which takes a while to load."""
 
+_SPREAD = 8
+"""Integers lie close together where between the least and the most there is room for this many times as many."""
+
 ROW_GROUP = 1 << 20
 """Rows of a file that Parquet lays out together; the bytes of every table hang on it."""
 
@@ -176,6 +179,22 @@ def distinct(column: Column) -> tuple[np.ndarray, np.ndarray]:
     # Sorting what is distinct, and hashing the rest, is many times faster than sorting all.
     texts = ranked(column)
     return np.array(texts.values.to_pylist(), dtype=object), texts.codes.astype(np.int64)
+
+
+def distinct_integers(numbers: np.ndarray) -> np.ndarray:
+    """The distinct ones of integers [n], sorted, as ``np.unique`` gives them, which takes ten times as long."""
+    # Ids mostly stand in runs, or lie close together.
+    first = np.ones(len(numbers), dtype=bool)
+    np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
+    numbers = numbers[first]
+    if not len(numbers):
+        return numbers
+    least, most = int(numbers.min()), int(numbers.max())
+    if most - least > _SPREAD * len(numbers):
+        return np.unique(numbers)
+    there = np.zeros(most - least + 1, dtype=bool)
+    there[numbers - least] = True
+    return np.flatnonzero(there).astype(numbers.dtype, copy=False) + numbers.dtype.type(least)
 
 
 def ranked(column: Column) -> Texts:

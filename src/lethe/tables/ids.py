@@ -19,15 +19,13 @@ import numpy as np
 import pyarrow as pa
 
 from lethe.errors import DataError
-from lethe.tables.columns import distinct, from_arrow, read_parquet, write_parquet
+from lethe.tables.columns import distinct, distinct_integers, from_arrow, read_parquet, write_parquet
 from lethe.tables.texts import Column, Texts, concatenated
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _NUMBER = re.compile(r"([+-]?)0*([0-9]+)(?:\.0*)?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INT64 = np.iinfo(np.int64)
-_AT_ONCE = 1 << 22
-"""Integers whose distinct ones are found together."""
 _FEW = 1000
 """Texts that are sooner looked up one by one."""
 EXACT = 2**53
@@ -63,9 +61,8 @@ class Ids:
         numbers = [ids for ids in columns if isinstance(ids, np.ndarray) and ids.dtype != object]
         if len(numbers) < len(columns):
             return cls(distinct(concatenated(columns))[0])
-        # Some at a time: sorted whole, a column would be copied twice.
-        parts = [np.unique(ids[at : at + _AT_ONCE]) for ids in numbers for at in range(0, len(ids), _AT_ONCE)]
-        return cls(np.unique(np.concatenate(parts or numbers)))
+        parts = [distinct_integers(ids) for ids in numbers]
+        return cls(parts[0] if len(parts) == 1 else distinct_integers(np.concatenate(parts)))
 
     def __len__(self) -> int:
         return len(self.values)
