@@ -19,7 +19,7 @@ from lethe.build.inputs import EnsembleInputs, SubModelInputs
 from lethe.build.recipe import Recipe
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.canonical import digest_json
-from lethe.core.files import write_whole
+from lethe.core.files import read_json, write_whole
 from lethe.core.workspace import Workspace
 from lethe.learning.slices import slice_config
 from lethe.models import configure
@@ -70,7 +70,7 @@ class Costs:
     @classmethod
     def read(cls, workspace: Workspace) -> Costs:
         path = workspace.state / "costs.json"
-        return cls(tuple(Cost(*row) for row in json.loads(path.read_text()))) if path.is_file() else cls()
+        return cls(tuple(Cost(*row) for row in read_json(path, list))) if path.is_file() else cls()
 
 
 def _predict(known: list[Cost], rows: int) -> float | None:

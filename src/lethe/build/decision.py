@@ -6,7 +6,6 @@ rolled back from.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ from pydantic import Field
 from lethe.build.version import Version
 from lethe.config.section import Section
 from lethe.core.canonical import readable_json
-from lethe.core.files import write_whole
+from lethe.core.files import read_json, write_whole
 from lethe.core.workspace import Workspace
 
 
@@ -61,7 +60,7 @@ class Decisions(Section):
     @classmethod
     def read(cls, workspace: Workspace) -> Decisions:
         path = _path(workspace)
-        return cls.parse(json.loads(path.read_bytes()), path.name) if path.is_file() else cls()
+        return cls.parse(read_json(path, dict), path.name) if path.is_file() else cls()
 
     def write(self, workspace: Workspace) -> None:
         write_whole(_path(workspace), readable_json(self.plain()))

@@ -9,7 +9,6 @@ It is replaced atomically and only after the version is complete, so a crash lea
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from lethe.build.version import Version
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.canonical import Json, canonical_json, digest_file
 from lethe.core.environment import whole_code_digest
-from lethe.core.files import write_whole
+from lethe.core.files import read_json, write_whole
 from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, DeploymentError, LetheError
 
@@ -270,10 +269,10 @@ class Registry:
         return True
 
     def _history(self) -> dict[str, list[str]]:
-        return json.loads(self.pointer.read_bytes()) if self.pointer.is_file() else {}
+        return read_json(self.pointer, dict) if self.pointer.is_file() else {}
 
     def _tombstones(self) -> dict[str, list[str]]:
-        return json.loads(self.tombstones.read_bytes()) if self.tombstones.is_file() else {}
+        return read_json(self.tombstones, dict) if self.tombstones.is_file() else {}
 
     def _write(self, path: Path, tags: dict[str, list[str]]) -> None:
         write_whole(path, canonical_json(tags))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from lethe.errors import DataError
 
 
 def write_whole(path: Path, content: bytes | str, mode: int = 0o666) -> None:
@@ -28,6 +32,18 @@ def write_whole(path: Path, content: bytes | str, mode: int = 0o666) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def read_json(path: Path, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
+    """The object or the list of a file of our own state. Raises DataError where a crash, a full disk or an editor left
+    something else there."""
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError:
+        value = None
+    if not isinstance(value, kind):
+        raise DataError(f"{path}: must hold a JSON {'list' if kind is list else 'object'}; restore it from a backup")
+    return value
 
 
 def temporary_beside(path: Path) -> Path:

@@ -5,12 +5,11 @@ Every report is put in place here, whole or not at all, and JSON in one form, so
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from lethe.core.canonical import readable_json
-from lethe.core.files import write_whole
+from lethe.core.files import read_json, write_whole
 from lethe.core.workspace import Workspace
 
 
@@ -36,7 +35,7 @@ def write_text(workspace: Workspace, name: str, text: str) -> None:
 
 def read_report(workspace: Workspace, name: str) -> Any:
     """What reports/NAME.json holds. Raises FileNotFoundError."""
-    return json.loads(report_path(workspace, name).read_bytes())
+    return read_json(report_path(workspace, name), dict)
 
 
 def remove_report(workspace: Workspace, name: str) -> None:
