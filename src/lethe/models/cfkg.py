@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from lethe.core.random import Stream
 from lethe.models.parts import losses, towers
-from lethe.models.parts.knowledge import KnowledgeBatch, KnowledgeConfig, KnowledgeModel, rows, squares
+from lethe.models.parts.knowledge import KnowledgeBatch, KnowledgeConfig, KnowledgeModel, squares
+from lethe.models.parts.layers import rows_at
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -41,14 +42,15 @@ class CFKG(KnowledgeModel):
             towers.normal_(parameter, self.config.init_std, stream.torch(name))
 
     def distances(self, heads: Tensor, relations: Tensor, tails: Tensor) -> Tensor:
-        moved = rows(self.items, heads) + rows(self.relations, relations) - rows(self.entities, tails)
+        moved = rows_at(self.items, heads) + rows_at(self.relations, relations) - rows_at(self.entities, tails)
         return moved.square().sum(dim=1)
 
     def loss(self, batch: KnowledgeBatch) -> Tensor:
         (users, positives, negatives), facts = batch.triples, batch.facts
-        p, q, n = rows(self.users, users), rows(self.items, positives), rows(self.items, negatives)
+        p, q, n = rows_at(self.users, users), rows_at(self.items, positives), rows_at(self.items, negatives)
         near, far = ((p + self.bought - vectors).square().sum(dim=1) for vectors in (q, n))
-        parts = [rows(self.items, facts.heads), rows(self.entities, facts.tails), rows(self.relations, facts.relations)]
+        tables = (self.items, facts.heads), (self.entities, facts.tails), (self.relations, facts.relations)
+        parts = [rows_at(table, places) for table, places in tables]
         norm = squares(p, q, n, *(parts if self.config.graph_weight else ()))
         return losses.bpr(-near, -far) + self.graph_loss(facts) + 0.5 * self.config.reg * norm
 

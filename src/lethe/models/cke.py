@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from lethe.core.random import Stream
 from lethe.models.parts import losses, towers
-from lethe.models.parts.knowledge import KnowledgeBatch, KnowledgeConfig, KnowledgeModel, mapped, rows, squares
+from lethe.models.parts.knowledge import KnowledgeBatch, KnowledgeConfig, KnowledgeModel, mapped, squares
+from lethe.models.parts.layers import rows_at
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -44,15 +45,16 @@ class CKE(KnowledgeModel):
             self.maps.copy_(torch.eye(self.config.embedding_dim).expand_as(self.maps))
 
     def distances(self, heads: Tensor, relations: Tensor, tails: Tensor) -> Tensor:
-        moved = mapped(rows(self.heads, heads) - rows(self.entities, tails), relations, self.maps)
-        return (moved + rows(self.relations, relations)).square().sum(dim=1)
+        moved = mapped(rows_at(self.heads, heads) - rows_at(self.entities, tails), relations, self.maps)
+        return (moved + rows_at(self.relations, relations)).square().sum(dim=1)
 
     def loss(self, batch: KnowledgeBatch) -> Tensor:
         (users, positives, negatives), facts = batch.triples, batch.facts
-        p = rows(self.users, users)
-        own, others = ([rows(table, part) for table in (self.items, self.heads)] for part in (positives, negatives))
+        p = rows_at(self.users, users)
+        own, others = ([rows_at(table, part) for table in (self.items, self.heads)] for part in (positives, negatives))
         ranked = losses.bpr((p * (own[0] + own[1])).sum(dim=1), (p * (others[0] + others[1])).sum(dim=1))
-        parts = [rows(self.heads, facts.heads), rows(self.entities, facts.tails), rows(self.relations, facts.relations)]
+        tables = (self.heads, facts.heads), (self.entities, facts.tails), (self.relations, facts.relations)
+        parts = [rows_at(table, places) for table, places in tables]
         norm = squares(p, *own, *others, *(parts if self.config.graph_weight else ()))
         return ranked + self.graph_loss(facts) + 0.5 * self.config.reg * norm
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lethe.core.random import Stream
 from lethe.models.parts import towers
 from lethe.models.parts.behaviour_pairs import BehaviourPairs, LevelsConfig
+from lethe.models.parts.layers import rows_at
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -39,7 +39,7 @@ class CMF(BehaviourPairs):
             towers.normal_(items, self.config.init_std, stream.torch("items", name))
 
     def pairs(self, place: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        p, q = functional.embedding(users, self.users), functional.embedding(items, self.items[place])
+        p, q = rows_at(self.users, users), rows_at(self.items[place], items)
         return (p * q).sum(dim=1), p.square().sum() + q.square().sum()
 
     def factors(self) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ contexts every row has the same vote.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numba
 import numpy as np
@@ -25,14 +25,13 @@ from lethe.models.parts import base
 from lethe.models.wmf import WMF
 from lethe.tables.matrix import InteractionMatrix, Shape
 
-_RAGGED = ("row_items", "row_contexts")
-
 
 class ContextHistory(WMF):
     """score(u, v) takes no field to be equal: the user's own history by count."""
 
     optional = frozenset({"contexts"})
     accepts = frozenset({"contexts"})
+    ragged = ("row_items", "row_contexts")
 
     class Config(WMF.Config):
         search: ClassVar[Search] = {
@@ -80,13 +79,6 @@ class ContextHistory(WMF):
     def factors(self) -> None:  # type: ignore[override]
         """None: votes are no product of a user and an item."""
         return None
-
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        # How many rows there are is known from the data alone, so an empty model takes the sizes it is given.
-        for name in _RAGGED:
-            if prefix + name in state_dict:
-                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 @numba.njit(nogil=True, cache=True)

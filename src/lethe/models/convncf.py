@@ -21,13 +21,12 @@ from typing import ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lethe.config.search import Choice, Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import Triples, triple_batches
-from lethe.models.parts.layers import Halving, dropped, halved
+from lethe.models.parts.layers import Halving, dropped, halved, rows_at
 from lethe.models.solvers.bpr_sgd import bpr_sgd
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -118,8 +117,8 @@ class ConvNCF(base.Model):
         return not self.config.dropout
 
     def loss(self, batch: Triples) -> Tensor:
-        p = functional.embedding(batch.users, self.users)
-        q, n = functional.embedding(batch.positives, self.items), functional.embedding(batch.negatives, self.items)
+        p = rows_at(self.users, batch.users)
+        q, n = rows_at(self.items, batch.positives), rows_at(self.items, batch.negatives)
         norm = p.square().sum() + q.square().sum() + n.square().sum()
         return losses.bpr(self.tower(p, q, self._masks), self.tower(p, n, self._masks)) + 0.5 * self.config.reg * norm
 

@@ -23,6 +23,7 @@ from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.parts.batches import Pairs, pair_batches
+from lethe.models.parts.layers import rows_at
 from lethe.tables.matrix import InteractionMatrix
 
 
@@ -59,7 +60,7 @@ class DirectAU(towers.TwoTower):
         return pair_batches(data, self.config.batch_size, stream.numpy("batches"))
 
     def loss(self, batch: Pairs) -> Tensor:
-        p, q = functional.embedding(batch.users, self.users), functional.embedding(batch.items, self.items)
+        p, q = rows_at(self.users, batch.users), rows_at(self.items, batch.items)
         left, right = functional.normalize(p), functional.normalize(q)
         value = (left - right).square().sum()
         if len(p) > 1 and self.config.uniformity:

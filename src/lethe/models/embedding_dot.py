@@ -20,6 +20,7 @@ from torch import Tensor
 from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base
+from lethe.models.parts.layers import rows_at
 from lethe.models.parts.rating import RatingModel
 from lethe.tables.matrix import InteractionMatrix
 
@@ -66,7 +67,7 @@ class EmbeddingDot(RatingModel):
             yield RatingBatch(*(column[start : start + step] for column in columns))
 
     def loss(self, batch: RatingBatch) -> Tensor:
-        users = torch.nn.functional.embedding(batch.users, self.users)
-        items = torch.nn.functional.embedding(batch.items, self.items)
+        users = rows_at(self.users, batch.users)
+        items = rows_at(self.items, batch.items)
         errors = batch.ratings - (users * items).sum(dim=1)
         return errors.square().sum() + self.config.reg * (users.square().sum() + items.square().sum())

@@ -58,9 +58,6 @@ class ENSFM(base.Model):
         """Share dropped of the entries that cross the two sides; the expectation over the masks is taken exactly."""
 
     negative_weights: Tensor
-    row_indptr: Tensor
-    row_columns: Tensor
-    row_weights: Tensor
 
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__(config, shape)
@@ -88,23 +85,22 @@ class ENSFM(base.Model):
         self.register_buffer("negative_weights", weights, persistent=False)
         users = feature_rows(self.shape.num_users, data.side.user_features, len(self.user_side))
         items = feature_rows(self.shape.num_items, data.side.item_features, len(self.item_side))
-        for side, matrix in (("user", users), ("item", items)):
-            for name, part in Bag.of(matrix)._asdict().items():
-                self.register_buffer(f"{side}_{name}", part, persistent=False)
+        self.hold("user", Bag.of(users))
+        self.hold("item", Bag.of(items))
         self._rows, features = _bound_rows(data, users)
         self._row_bounds = features.indptr.astype(np.int64)
-        for name, part in Bag.of(features)._asdict().items():
-            self.register_buffer(f"row_{name}", part, persistent=False)
+        self.hold("row", Bag.of(features))
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Batch]:
+        features = self.held("row", Bag)
         for batch in row_batches(self._rows, self.config.batch_size, stream.numpy("batches")):
-            indptr, places = ragged_places(self._row_bounds, self.row_indptr, batch.host_rows)
-            yield Batch(Bag(indptr, self.row_columns[places], self.row_weights[places]), batch)
+            indptr, places = ragged_places(self._row_bounds, features.indptr, batch.host_rows)
+            yield Batch(Bag(indptr, features.columns[places], features.weights[places]), batch)
 
     def loss(self, batch: Batch) -> Tensor:
         left, right = (
             self._left(tower(self.user_side, self.h_own, batch.features)),
-            self._right(self.item_side, self._bag("item")),
+            self._right(self.item_side, self.held("item", Bag)),
         )
         h = torch.cat([self.h_cross, torch.ones_like(self.h_cross[:2])])
         value = losses.non_sampling(left, right, batch.positives, negative_weights=self.negative_weights, h=h)
@@ -127,14 +123,11 @@ class ENSFM(base.Model):
         own = tower(table, self.h_own, items)
         return torch.cat([own[:, :-1], torch.ones_like(own[:, -1:]), own[:, -1:]], dim=1)
 
-    def _bag(self, side: str) -> Bag:
-        return Bag(*(getattr(self, f"{side}_{name}") for name in Bag._fields))
-
     def finish(self) -> None:
-        self.user_sums = functional.pad(sums(self.user_side, self._bag("user")), (0, 0, 0, 1))
+        self.user_sums = functional.pad(sums(self.user_side, self.held("user", Bag)), (0, 0, 0, 1))
         contexts = self.user_side[len(self.user_side) - self.shape.num_contexts :]
         self.context_sums = functional.pad(torch.cat([contexts, contexts[:, :-1].square()], dim=1), (0, 0, 0, 1))
-        self.item_vectors = self._right(self.item_side, self._bag("item"))
+        self.item_vectors = self._right(self.item_side, self.held("item", Bag))
 
     def with_items(self, shape: Shape, places: Tensor, features: FeatureMatrix) -> Self:
         ours = self.shape.num_items

@@ -32,6 +32,7 @@ from lethe.config.section import Name
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.parts.graph import Graph, normalized_graph, symmetric_product
+from lethe.models.parts.layers import dropped
 from lethe.models.parts.multibehaviour import BehaviourConfig, Behaviours, MultiBehaviour
 from lethe.models.solvers.collective import Block, collective, union
 from lethe.tables.matrix import InteractionMatrix, Shape
@@ -112,8 +113,7 @@ class GHCF(MultiBehaviour):
         matrices = self.matrices(data)
         for place, (share, matrix) in enumerate(zip(self.shares, matrices, strict=True)):
             if share > 0:
-                for name, part in normalized_graph(matrix, self._degrees(matrices))._asdict().items():
-                    self.register_buffer(f"graph_{place}_{name}", part, persistent=False)
+                self.hold(f"graph_{place}", normalized_graph(matrix, self._degrees(matrices)))
         if self.config.start == "exact":
             self._solve_union(data)
         towers.normal_(self.relations, 0.1, stream.torch("relations"))
@@ -158,31 +158,20 @@ class GHCF(MultiBehaviour):
         nodes, relations = torch.cat([self.users, self.items]), self.relations
         all_nodes, all_relations = nodes, relations
         for node_weight, relation_weight in zip(self.node_weights, self.relation_weights, strict=True):
-            sent = self._dropped(nodes, (len(nodes), 1), config.node_dropout, generator)
+            sent = dropped(nodes, config.node_dropout, generator, whole_rows=True)
             received = torch.zeros_like(nodes)
             for place, share in enumerate(self.shares):
                 if share > 0:
                     factor = share if config.weigh_messages else 1.0
-                    received = received + symmetric_product(self._graph(place), sent) * (factor * relations[place])
+                    passed = symmetric_product(self.held(f"graph_{place}", Graph), sent)
+                    received = received + passed * (factor * relations[place])
             nodes = functional.leaky_relu(received + received @ node_weight / dim, 0.2)
-            nodes = self._dropped(nodes, nodes.shape, config.message_dropout, generator)
+            nodes = dropped(nodes, config.message_dropout, generator)
             relations = relations + relations @ relation_weight / dim
             all_nodes, all_relations = all_nodes + nodes, all_relations + relations
         layers = config.num_layers + 1
         users, items = (all_nodes / layers).split([self.shape.num_users, self.shape.num_items])
         return users, items, all_relations / layers
-
-    def _graph(self, place: int) -> Graph:
-        return Graph(*(getattr(self, f"graph_{place}_{name}") for name in Graph._fields))
-
-    def _dropped(
-        self, x: Tensor, size: tuple[int, ...], probability: float, generator: torch.Generator | None
-    ) -> Tensor:
-        if generator is None or probability == 0:
-            return x
-        # Drawn on the CPU, so that every device drops the same.
-        kept = torch.rand(size, generator=generator) >= probability
-        return x * (kept.to(x) / (1.0 - probability))
 
     def loss(self, batch: GraphBatch) -> Tensor:
         users, items, relations = self.smooth(torch.Generator().manual_seed(batch.seed))

@@ -16,13 +16,12 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lethe.config.search import Linear, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import Labelled, labelled_batches
-from lethe.models.parts.layers import dropped
+from lethe.models.parts.layers import dropped, rows_at
 from lethe.models.parts.sampled import SampledConfig
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -51,8 +50,7 @@ class GMF(towers.TwoTower):
 
     def pairs(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """ŷ of aligned users and items [B] -> [B], and Σ (‖p‖² + ‖q‖²) over them."""
-        # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
-        p, q = functional.embedding(users, self.users), functional.embedding(items, self.items)
+        p, q = rows_at(self.users, users), rows_at(self.items, items)
         kept = dropped(p, self.config.dropout, self.masks)
         return (kept * q) @ self.h, p.square().sum() + q.square().sum()
 

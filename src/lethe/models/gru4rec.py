@@ -22,12 +22,11 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lethe.config.search import Choice, Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
-from lethe.models.parts.layers import gru
+from lethe.models.parts.layers import gru, rows_at
 from lethe.models.parts.sequences import Sequences, by_time, session_batches
 from lethe.models.solvers.pull import form
 from lethe.tables.matrix import InteractionMatrix, Shape
@@ -124,7 +123,7 @@ class GRU4Rec(base.Model):
 
     def _steps(self, batch: NextItemBatch) -> Tensor:
         """The states of the top layer after each step [T, W, d]; the last ones are kept for the next batch."""
-        states = torch.tanh(functional.embedding(batch.inputs, self.inputs))
+        states = torch.tanh(rows_at(self.inputs, batch.inputs))
         for layer, carried in enumerate(self.carried):
             states = self._layer(layer, states, carried[batch.slots], batch.starts)
             carried[batch.slots] = states[-1].detach()
@@ -158,7 +157,7 @@ class GRU4Rec(base.Model):
         for first in range(0, len(items), self.config.num_steps):
             width = int((lengths > first).sum())
             piece = items[first : first + self.config.num_steps, :width]
-            states = torch.tanh(functional.embedding(piece, self.inputs))
+            states = torch.tanh(rows_at(self.inputs, piece))
             nowhere = torch.zeros_like(piece, dtype=torch.bool)
             for layer, state in enumerate(carried):
                 states = self._layer(layer, states, state[:width], nowhere)

@@ -27,13 +27,12 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import losses, towers
 from lethe.models.parts.batches import RowBatch, row_batches
-from lethe.models.parts.layers import ragged_softmax
+from lethe.models.parts.layers import ragged_softmax, rows_at
 from lethe.models.parts.placed import ragged_places
 from lethe.models.solvers.pull import bag, owners_of
 from lethe.tables.matrix import InteractionMatrix, Shape
@@ -88,9 +87,6 @@ class JNSKR(towers.NonSampling):
         """λ on the attention's matrices."""
 
     graph_weights: Tensor
-    fact_indptr: Tensor
-    fact_relations: Tensor
-    fact_entities: Tensor
 
     def __init__(self, config: Config, shape: Shape) -> None:
         super().__init__(config, shape)
@@ -122,8 +118,7 @@ class JNSKR(towers.NonSampling):
         weights = losses.negative_weights(counts, config.graph_negative_weight, config.popularity_exponent)
         self.register_buffer("graph_weights", weights, persistent=False)
         self._fact_bounds = triples.indptr
-        for name in Facts._fields:
-            self.register_buffer(f"fact_{name}", torch.from_numpy(getattr(triples, name)), persistent=False)
+        self.hold("fact", Facts(*map(torch.from_numpy, (triples.indptr, triples.relations, triples.entities))))
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Batch]:
         for task in ("both",) if self.config.training == "joint" else ("recommend", "graph"):
@@ -132,8 +127,9 @@ class JNSKR(towers.NonSampling):
 
     def _facts_of(self, batch: RowBatch) -> Facts:
         """The triples of the batch's items, taken where the model is."""
-        indptr, places = ragged_places(self._fact_bounds, self.fact_indptr, batch.host_rows)
-        return Facts(indptr, self.fact_relations[places], self.fact_entities[places])
+        facts = self.held("fact", Facts)
+        indptr, places = ragged_places(self._fact_bounds, facts.indptr, batch.host_rows)
+        return Facts(indptr, facts.relations[places], facts.entities[places])
 
     def loss(self, batch: Batch) -> Tensor:
         value = self.h.new_zeros(())
@@ -172,7 +168,7 @@ class JNSKR(towers.NonSampling):
         """L_KG of the items ``rows`` [B] as heads, with all relations and all entities."""
         heads, weights = self.items[rows], self.graph_weights[rows].to(self.items.dtype)
         owner = owners_of(facts.indptr, len(facts.entities))
-        cells = heads[owner] * self._take(self.relations, facts.relations) * self._take(self.entities, facts.entities)
+        cells = heads[owner] * rows_at(self.relations, facts.relations) * rows_at(self.entities, facts.entities)
         scores = cells.sum(dim=1)
         positives = ((1.0 - weights[owner]) * scores.square() - 2.0 * scores).sum()
         grams = self.relations.T @ self.relations, heads.T @ (weights[:, None] * heads), self.entities.T @ self.entities
@@ -187,19 +183,14 @@ class JNSKR(towers.NonSampling):
         if not self.config.attention:
             sizes, owner = facts.indptr.diff(), owners_of(facts.indptr, len(facts.entities))
             return (1.0 / sizes[owner]).to(self.entities.dtype)
-        hidden = self._take(self.entities, facts.entities) @ self.entity_map
-        hidden = hidden + self._take(self.relations, facts.relations) @ self.relation_map
+        hidden = rows_at(self.entities, facts.entities) @ self.entity_map
+        hidden = hidden + rows_at(self.relations, facts.relations) @ self.relation_map
         scores = torch.relu(hidden + self.attention_bias) @ self.attention_out
         return ragged_softmax(scores, facts.indptr)
 
-    @staticmethod
-    def _take(table: Tensor, rows: Tensor) -> Tensor:
-        # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
-        return functional.embedding(rows, table)
-
     def finish(self) -> None:
-        facts = Facts(self.fact_indptr, self.fact_relations, self.fact_entities)
-        self.item_vectors = self._vectors(torch.arange(self.shape.num_items, device=self.items.device), facts)
+        rows = torch.arange(self.shape.num_items, device=self.items.device)
+        self.item_vectors = self._vectors(rows, self.held("fact", Facts))
 
     def factors(self) -> tuple[Tensor, Tensor]:
         return (self.users * self.h).detach(), self.item_vectors

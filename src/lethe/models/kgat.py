@@ -26,8 +26,8 @@ from torch.nn import functional
 from lethe.config.search import Choice, Linear, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
-from lethe.models.parts.knowledge import Edges, KnowledgeBatch, KnowledgeConfig, KnowledgeModel, mapped, rows, squares
-from lethe.models.parts.layers import dropped, ragged_softmax
+from lethe.models.parts.knowledge import Edges, KnowledgeBatch, KnowledgeConfig, KnowledgeModel, mapped, squares
+from lethe.models.parts.layers import dropped, ragged_softmax, rows_at
 from lethe.models.solvers.pull import bag, owners_of
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -144,14 +144,14 @@ class KGAT(KnowledgeModel):
 
     def distances(self, heads: Tensor, relations: Tensor, tails: Tensor) -> Tensor:
         nodes, vectors, maps = self._tables()
-        moved = mapped(rows(nodes, heads) - rows(nodes, tails), relations, maps)
-        return (moved + rows(vectors, relations)).square().sum(dim=1)
+        moved = mapped(rows_at(nodes, heads) - rows_at(nodes, tails), relations, maps)
+        return (moved + rows_at(vectors, relations)).square().sum(dim=1)
 
     def loss(self, batch: KnowledgeBatch) -> Tensor:
         (users, positives, negatives), first = batch.triples, self.shape.num_users
         nodes = self.smooth(torch.Generator().manual_seed(batch.seed))
-        p, q, n = rows(nodes, users), rows(nodes, first + positives), rows(nodes, first + negatives)
-        start = (rows(self.users, users), rows(self.items, positives), rows(self.items, negatives))
+        p, q, n = rows_at(nodes, users), rows_at(nodes, first + positives), rows_at(nodes, first + negatives)
+        start = (rows_at(self.users, users), rows_at(self.items, positives), rows_at(self.items, negatives))
         ranked = losses.bpr((p * q).sum(dim=1), (p * n).sum(dim=1))
         return ranked + self.graph_loss(batch.facts) + 0.5 * self.config.reg * squares(*start)
 

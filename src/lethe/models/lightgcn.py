@@ -18,7 +18,6 @@ from typing import Any, ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
@@ -72,12 +71,10 @@ class LightGCN(GraphTowers, towers.NonSampling):
         if isinstance(batch, RowBatch):
             own = users if batch.is_whole else users[batch.rows]
             return self.square_loss(own, items, batch) + reg * self.squared_norm(batch)
-        # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
-        user = functional.embedding(batch.users, users)
-        positive, negative = (functional.embedding(rows, items) for rows in (batch.positives, batch.negatives))
+        preference = losses.bpr(*batch.scores(users, items))
         user_norms, item_norms = self.users.square().sum(dim=1), self.items.square().sum(dim=1)
         norm = user_norms[batch.users].sum() + item_norms[torch.cat([batch.positives, batch.negatives])].sum()
-        return losses.bpr((user * positive).sum(dim=1), (user * negative).sum(dim=1)) + 0.5 * reg * norm
+        return preference + 0.5 * reg * norm
 
     def fold_in(self) -> FoldIn | None:
         """Of the last layer: against the smoothed items, where the loss is the square loss of those."""

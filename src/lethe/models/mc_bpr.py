@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import Triples, choosers, negatives
+from lethe.models.parts.layers import rows_at
 from lethe.models.parts.multibehaviour import Levels, behaviour_matrices
 from lethe.tables.matrix import InteractionMatrix
 
@@ -93,8 +93,8 @@ class MCBPR(towers.TwoTower):
             yield Triples(*map(torch.from_numpy, (users, union.items[pairs], others)))
 
     def loss(self, batch: Triples) -> Tensor:
-        p = functional.embedding(batch.users, self.users)
-        q, n = functional.embedding(batch.positives, self.items), functional.embedding(batch.negatives, self.items)
+        p = rows_at(self.users, batch.users)
+        q, n = rows_at(self.items, batch.positives), rows_at(self.items, batch.negatives)
         norm = p.square().sum() + q.square().sum() + n.square().sum()
         return losses.bpr((p * q).sum(dim=1), (p * n).sum(dim=1)) + 0.5 * self.config.reg * norm
 

@@ -24,7 +24,7 @@ from lethe.core.random import Stream
 from lethe.models.gmf import GMF
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import Labelled
-from lethe.models.parts.layers import dropped
+from lethe.models.parts.layers import dropped, rows_at
 from lethe.models.parts.sampled import SampledConfig
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -73,7 +73,7 @@ class NeuMF(base.Model):
 
     def loss(self, batch: Labelled) -> Tensor:
         scores, norm = self.gmf.pairs(batch.users, batch.items)
-        p, q = functional.embedding(batch.users, self.users), functional.embedding(batch.items, self.items)
+        p, q = rows_at(self.users, batch.users), rows_at(self.items, batch.items)
         scores, norm = scores + self.perceptron(p, q, self.gmf.masks), norm + p.square().sum() + q.square().sum()
         return losses.log_loss(scores, batch.labels) + self.config.reg * norm
 

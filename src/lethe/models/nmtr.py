@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lethe.core.random import Stream
 from lethe.models.parts import towers
 from lethe.models.parts.behaviour_pairs import BehaviourPairs, LevelsConfig
+from lethe.models.parts.layers import rows_at
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -41,7 +41,7 @@ class NMTR(BehaviourPairs):
         nn.init.ones_(self.h)
 
     def pairs(self, place: int, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        p, q = functional.embedding(users, self.users), functional.embedding(items, self.items)
+        p, q = rows_at(self.users, users), rows_at(self.items, items)
         scores = (p * q) @ self.h[: place + 1].sum(dim=0) + self.bias[: place + 1].sum()
         return scores, p.square().sum() + q.square().sum()
 

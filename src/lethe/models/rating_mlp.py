@@ -17,13 +17,12 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from lethe.config.search import Choice, Linear, Search
 from lethe.core.random import Stream
 from lethe.models.embedding_dot import EmbeddingDot, RatingBatch
 from lethe.models.parts import base, towers
-from lethe.models.parts.layers import Perceptron, dropped
+from lethe.models.parts.layers import Perceptron, dropped, rows_at
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -65,7 +64,7 @@ class RatingMLP(EmbeddingDot):
         return rated
 
     def loss(self, batch: RatingBatch) -> Tensor:
-        p, q = functional.embedding(batch.users, self.users), functional.embedding(batch.items, self.items)
+        p, q = rows_at(self.users, batch.users), rows_at(self.items, batch.items)
         errors = batch.ratings - self.ratings(p, q, self._masks)
         return errors.square().sum() + self.config.reg * (p.square().sum() + q.square().sum())
 

@@ -25,7 +25,8 @@ from lethe.config.search import Choice, Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import Labelled, labelled_batches
-from lethe.models.parts.knowledge import mapped, rows, squares
+from lethe.models.parts.knowledge import mapped, squares
+from lethe.models.parts.layers import rows_at
 from lethe.models.parts.sampled import SampledConfig
 from lethe.tables.matrix import InteractionMatrix, Shape, TripleMatrix
 
@@ -86,11 +87,11 @@ class RippleNet(base.Model):
         """R e_h and e_t [B, 1 + hops, memory, d] of users, which of them there are, and e_h."""
         items, relations, entities = self.ripples[users].unbind(3)
         there, d = items >= 0, self.config.embedding_dim
-        heads = rows(self.items, items.clamp_min(0))
+        heads = rows_at(self.items, items.clamp_min(0))
         if not len(self.maps):
             return heads, heads, there, heads
         moved = mapped(heads.view(-1, d), relations.clamp_min(0).flatten(), self.maps).view_as(heads)
-        tails = rows(self.entities, entities.clamp_min(0))
+        tails = rows_at(self.entities, entities.clamp_min(0))
         first = torch.zeros_like(there)
         first[:, 0] = True
         return heads.where(first[..., None], moved), heads.where(first[..., None], tails), there, heads
@@ -103,7 +104,7 @@ class RippleNet(base.Model):
         return ((weights[..., None] * tails).sum(dim=(1, 2)) * items).sum(dim=1)
 
     def loss(self, batch: Labelled) -> Tensor:
-        config, q = self.config, rows(self.items, batch.items)
+        config, q = self.config, rows_at(self.items, batch.items)
         moved, tails, there, heads = self._memory(batch.users)
         value = losses.log_loss(self._answer(q, moved, tails, there), batch.labels)
         known = there[:, 1:]

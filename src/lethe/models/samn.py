@@ -24,7 +24,7 @@ from lethe.config.search import Choice, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, Triples, rows_of, triple_batches
-from lethe.models.parts.layers import ragged_softmax
+from lethe.models.parts.layers import ragged_softmax, rows_at
 from lethe.tables.matrix import InteractionMatrix, Shape
 
 
@@ -102,8 +102,8 @@ class SAMN(towers.TwoTower):
     def fuse(self, users: Tensor, friends: RowBatch) -> Tensor:
         """p_u + Σ β f of users' vectors [B, d] and their friends -> [B, d]."""
         sizes = friends.indptr.diff()
-        own = functional.embedding(torch.repeat_interleave(sizes), users)
-        theirs = functional.embedding(friends.columns, self.friends)
+        own = rows_at(users, torch.repeat_interleave(sizes))
+        theirs = rows_at(self.friends, friends.columns)
         joint = functional.normalize(own) * functional.normalize(theirs)
         aspects = theirs * (torch.softmax(joint @ self.keys, dim=1) @ self.aspects)
         scores = torch.relu(aspects @ self.attention + self.attention_bias) @ self.attention_out
@@ -112,8 +112,8 @@ class SAMN(towers.TwoTower):
 
     def loss(self, batch: SocialTriples) -> Tensor:
         config, (users, positives, negatives) = self.config, batch.triples
-        p = functional.embedding(users, self.users)
-        q, n = functional.embedding(positives, self.items), functional.embedding(negatives, self.items)
+        p = rows_at(self.users, users)
+        q, n = rows_at(self.items, positives), rows_at(self.items, negatives)
         biases = self.item_bias[positives], self.item_bias[negatives]
         fused = self.fuse(p, batch.friends)
         value = losses.bpr((fused * q).sum(dim=1) + biases[0], (fused * n).sum(dim=1) + biases[1])

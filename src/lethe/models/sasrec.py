@@ -21,12 +21,11 @@ import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lethe.config.search import Choice, Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
-from lethe.models.parts.layers import dropped
+from lethe.models.parts.layers import dropped, rows_at
 from lethe.models.parts.sequences import Sequences, by_time, latest
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -132,7 +131,7 @@ class SASRec(base.Model):
         """h after each of the items [B, L], -1 for none -> [B, L, d]; dropout where there is a generator."""
         config, length = self.config, items.shape[1]
         there = items >= 0
-        x = functional.embedding(items.clamp_min(0), self.items) * config.embedding_dim**0.5
+        x = rows_at(self.items, items.clamp_min(0)) * config.embedding_dim**0.5
         x = dropped(x + self.positions[config.max_length - length :], config.dropout, generator)
         causal = torch.ones(length, length, dtype=torch.bool, device=items.device).tril()
         # Where there is no item a step sees itself alone: a softmax over nothing is no number.

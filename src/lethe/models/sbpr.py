@@ -26,6 +26,7 @@ from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, towers
 from lethe.models.parts.batches import choosers, negatives
+from lethe.models.parts.layers import rows_at
 from lethe.tables.matrix import InteractionMatrix
 
 
@@ -94,9 +95,9 @@ class SBPR(towers.TwoTower):
 
     def loss(self, batch: SocialQuadruples) -> Tensor:
         near = batch.socials >= 0
-        p, q = functional.embedding(batch.users, self.users), functional.embedding(batch.positives, self.items)
-        k = functional.embedding(batch.socials[near], self.items)
-        n = functional.embedding(batch.negatives, self.items)
+        p, q = rows_at(self.users, batch.users), rows_at(self.items, batch.positives)
+        k = rows_at(self.items, batch.socials[near])
+        n = rows_at(self.items, batch.negatives)
         own, social, other = (p * q).sum(dim=1), (p[near] * k).sum(dim=1), (p * n).sum(dim=1)
         value = functional.softplus(other[~near] - own[~near]).sum() + functional.softplus(other[near] - social).sum()
         value = value + functional.softplus((social - own[near]) / (1.0 + batch.friends[near])).sum()

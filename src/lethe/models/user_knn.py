@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, item_based
+from lethe.models.parts.layers import entries_of
 from lethe.models.solvers.cooccurrence import cooccurrence, largest
 from lethe.models.solvers.votes import sparse_rows
 from lethe.tables.matrix import InteractionMatrix, Shape
@@ -65,10 +65,8 @@ class UserKNN(item_based.ItemBased):
         self.values = torch.from_numpy(similarity[kept].astype(np.float32))
 
     def score(self, users: Tensor) -> Tensor:
-        starts, lengths = self.row_indptr[users], self.row_indptr[users + 1] - self.row_indptr[users]
-        ends = functional.pad(lengths.cumsum(0), (1, 0))
-        places = torch.arange(int(ends[-1]), device=ends.device) + (starts - ends[:-1]).repeat_interleave(lengths)
-        return self._votes(ends, self.columns[places], self.values[places])
+        indptr, places = entries_of(self.row_indptr, users)
+        return self._votes(indptr, self.columns[places], self.values[places])
 
     def votes(self, indptr: Tensor, items: Tensor) -> Tensor:
         rows = [self._near(items[start:end])[:2] for start, end in pairwise(indptr.tolist())]

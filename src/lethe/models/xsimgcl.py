@@ -28,6 +28,7 @@ from lethe.models.parts import base, losses
 from lethe.models.parts.batches import Triples, triple_batches
 from lethe.models.parts.graph import symmetric_product
 from lethe.models.parts.graph_towers import GraphTowers
+from lethe.models.parts.layers import rows_at
 from lethe.tables.matrix import InteractionMatrix
 
 
@@ -98,19 +99,15 @@ class XSimGCL(GraphTowers):
     def loss(self, batch: NoisyTriples) -> Tensor:
         (users, positives, negatives), config = batch.triples, self.config
         final, between = self.smooth(torch.Generator().manual_seed(batch.seed))
-        # Items stand after the users. embedding(): its gradient adds repeated rows faster than that of an index.
-        offset = self.shape.num_users
-        user, positive, negative = (
-            functional.embedding(rows, final) for rows in (users, offset + positives, offset + negatives)
-        )
-        value = losses.bpr((user * positive).sum(dim=1), (user * negative).sum(dim=1))
+        offset = self.shape.num_users  # items stand after the users
+        value = losses.bpr(*Triples(users, offset + positives, offset + negatives).scores(final, final))
         if config.contrast_weight:
             sides = (torch.unique(users), offset + torch.unique(positives))
             apart = sum(disagreement(final[rows], between[rows], config.temperature) for rows in sides)
             value = value + config.contrast_weight * len(users) * apart
         if config.reg:
             tables = ((users, self.users), (positives, self.items), (negatives, self.items))
-            norms = [functional.embedding(rows, table).square().sum() for rows, table in tables]
+            norms = [rows_at(table, rows).square().sum() for rows, table in tables]
             value = value + 0.5 * config.reg * torch.stack(norms).sum()
         return value
 

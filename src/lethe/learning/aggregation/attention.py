@@ -28,7 +28,6 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lethe.config.section import Section
 from lethe.core.random import Stream
@@ -91,9 +90,6 @@ class Attention(base.Model):
     """The combined towers as a model that learns by the one optimisation loop; one batch is all rows."""
 
     negative_weights: Tensor
-    graph_indptr: Tensor
-    graph_columns: Tensor
-    graph_values: Tensor
 
     def __init__(self, settings: Config, shape: Shape, users: Tower, items: Tower) -> None:
         config = base.GradientConfig(
@@ -112,8 +108,7 @@ class Attention(base.Model):
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         """Draw the attention's start, and scale both towers so that the loss is least along that line."""
         if self.settings.num_layers:
-            for name, part in normalized_graph(data)._asdict().items():
-                self.register_buffer(f"graph_{name}", part, persistent=False)
+            self.hold("graph", normalized_graph(data))
         self.users.prepare(stream("users"))
         self.items.prepare(stream("items"))
         with torch.no_grad():
@@ -139,11 +134,7 @@ class Attention(base.Model):
         users, items = self.combined()
         if isinstance(batch, RowBatch):
             return self._square_loss(users, items, batch) + self.settings.reg * penalty
-        # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
-        user = functional.embedding(batch.users, users)
-        positive, negative = (functional.embedding(rows, items) for rows in (batch.positives, batch.negatives))
-        preference = losses.bpr((user * positive).sum(dim=1), (user * negative).sum(dim=1))
-        return preference + self.settings.reg * penalty
+        return losses.bpr(*batch.scores(users, items)) + self.settings.reg * penalty
 
     def _square_loss(self, users: Tensor, items: Tensor, batch: RowBatch) -> Tensor:
         return losses.non_sampling(
@@ -155,8 +146,7 @@ class Attention(base.Model):
         users, items = self.users(self.maps, self.shifts), self.items(self.maps, self.shifts)
         if not self.settings.num_layers:
             return users, items
-        graph = Graph(self.graph_indptr, self.graph_columns, self.graph_values)
-        return smoothed(graph, users, items, self.settings.num_layers)
+        return smoothed(self.held("graph", Graph), users, items, self.settings.num_layers)
 
     def finish(self) -> None:
         self.towers = self.combined()

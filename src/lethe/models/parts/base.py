@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ READABLE = frozenset({"contexts", "timestamps", *(part.name for part in fields(S
 
 DEFAULT_NEGATIVE_WEIGHT, DEFAULT_REG = 0.2, 0.02
 """Of ``default_fold_in``: c⁻, and λ in mean squares of the items' centred coordinates, summed over the items."""
+
+_Kind = TypeVar("_Kind")
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
@@ -117,6 +119,8 @@ class Model(nn.Module):
     """Whether it can score items by their features that nobody has had: it then has ``with_items``."""
     on_device: ClassVar[frozenset[str]] = frozenset({"gradient"})
     """Solvers that compute where the parameters lie, a GPU among others; all others are compiled for the CPU."""
+    ragged: ClassVar[tuple[str, ...]] = ()
+    """Buffers whose sizes the data alone know."""
     repeatable: ClassVar[bool] = True
     """Whether it gives the same bytes again on a GPU. A model that has an operation without such a form says no: it is
     then trained with a warning instead of an error, and its artifacts, the service and certificates say so."""
@@ -141,6 +145,23 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
         self.shape = shape
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        # An empty model takes the sizes it is given.
+        for name in self.ragged:
+            if prefix + name in state_dict and name in self._buffers:
+                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def hold(self, name: str, parts: Any) -> None:
+        """Keep the tensors of a NamedTuple beside the parameters, on their device, but out of what is saved."""
+        for field, part in parts._asdict().items():
+            self.register_buffer(f"{name}_{field}", part, persistent=False)
+
+    def held(self, name: str, kind: type[_Kind]) -> _Kind:
+        """What was kept by ``hold``, as the NamedTuple it was. A model that was read has none."""
+        names: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]
+        return kind(*(getattr(self, f"{name}_{field}") for field in names))
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         """Fill the parameters from ``stream`` and keep what learning needs of ``data``."""

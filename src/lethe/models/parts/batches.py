@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lethe.models.parts.layers import rows_at
 from lethe.models.parts.placed import Placed, RowBatch, place
 from lethe.tables.matrix import InteractionMatrix
 
@@ -38,6 +39,13 @@ class Triples(NamedTuple):
     users: Tensor
     positives: Tensor
     negatives: Tensor
+
+    def scores(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        """p_u·q_i and p_u·q_j of vectors of users [M, d] and items [N, d] -> two tensors [B]."""
+        user, positive, negative = (
+            rows_at(table, places) for table, places in zip((users, items, items), self, strict=True)
+        )
+        return (user * positive).sum(dim=1), (user * negative).sum(dim=1)
 
 
 class Pairs(NamedTuple):

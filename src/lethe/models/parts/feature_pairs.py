@@ -19,6 +19,7 @@ from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import choosers, negatives
 from lethe.models.parts.feature_tower import Bag, sums
+from lethe.models.parts.layers import entries_of, rows_at
 from lethe.models.parts.sampled import SampledConfig
 from lethe.tables.matrix import FeatureMatrix, InteractionMatrix, Shape
 
@@ -82,8 +83,7 @@ class FeaturePairs(base.Model):
         for name in ("users", "user_features", "contexts", "items", "item_features"):
             towers.normal_(getattr(self, name), self.config.init_std, stream.torch(name))
         for side, count in (("user", data.num_users), ("item", data.num_items)):
-            for name, part in _bag(count, getattr(data.side, f"{side}_features"))._asdict().items():
-                self.register_buffer(f"{side}_{name}", part, persistent=False)
+            self.hold(side, _bag(count, getattr(data.side, f"{side}_features")))
 
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[SituatedPairs]:
         config, generator, pairs = self.config, stream.numpy("batches"), data.distinct()
@@ -137,11 +137,9 @@ class FeaturePairs(base.Model):
 
     def _features(self, side: str, rows: Tensor) -> Tensor:
         table = getattr(self, f"{side}_features")
-        indptr, columns, weights = (getattr(self, f"{side}_{name}") for name in Bag._fields)
-        starts, lengths = indptr[rows], indptr[rows + 1] - indptr[rows]
-        ends = functional.pad(lengths.cumsum(0), (1, 0))
-        places = torch.arange(int(ends[-1]), device=rows.device) + (starts - ends[:-1]).repeat_interleave(lengths)
-        return _sums(table, Bag(ends, columns[places], weights[places]))
+        bag = self.held(side, Bag)
+        indptr, places = entries_of(bag.indptr, rows)
+        return _sums(table, Bag(indptr, bag.columns[places], bag.weights[places]))
 
     def finish(self) -> None:
         device = self.bias.device
@@ -154,8 +152,7 @@ class FeaturePairs(base.Model):
 
     def with_items(self, shape: Shape, places: Tensor, features: FeatureMatrix) -> Self:
         wide = type(self)(self.config, shape)
-        for name, part in _bag(shape.num_items, features)._asdict().items():
-            wide.register_buffer(f"item_{name}", part, persistent=False)
+        wide.hold("item", _bag(shape.num_items, features))
         items = base.placed(self.items, places, shape.num_items)
         wide.load_state_dict({**self.state_dict(), "items": items, "item_sums": wide.item_sums})
         wide.item_sums = wide._right(torch.arange(shape.num_items))
@@ -188,8 +185,7 @@ class FeaturePairs(base.Model):
 
 def _own(table: Tensor, rows: Tensor) -> Tensor:
     """The sums of single features -> [B, 2 d + 1]."""
-    # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
-    taken = functional.embedding(rows, table)
+    taken = rows_at(table, rows)
     return torch.cat([taken, taken[:, :-1].square()], dim=1)
 
 

@@ -16,9 +16,6 @@ from lethe.tables.matrix import InteractionMatrix, Shape
 class GraphTowers(TwoTower):
     """score(u, v) = e_u·e_v, of what ``smoothed_towers`` gives when training ends."""
 
-    graph_indptr: Tensor
-    graph_columns: Tensor
-    graph_values: Tensor
     smooth_users: Tensor
     smooth_items: Tensor
 
@@ -29,13 +26,12 @@ class GraphTowers(TwoTower):
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         super().prepare(data, stream)
-        for name, part in normalized_graph(data)._asdict().items():
-            self.register_buffer(f"graph_{name}", part, persistent=False)
+        self.hold("graph", normalized_graph(data))
 
     @property
     def graph(self) -> Graph:
         """Of the rows that it learns from; a model that was read has none."""
-        return Graph(self.graph_indptr, self.graph_columns, self.graph_values)
+        return self.held("graph", Graph)
 
     def smoothed_towers(self) -> tuple[Tensor, Tensor]:
         """-> users [M, d], items [N, d]."""

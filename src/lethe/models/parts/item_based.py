@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lethe.models.parts import base
+from lethe.models.parts.layers import entries_of
 from lethe.models.solvers.votes import sparse_rows
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -25,7 +26,6 @@ class ItemBased(base.Model):
 
     accepts = frozenset({"history"})
     ragged: ClassVar[tuple[str, ...]] = ("history", "columns", "values")
-    """Buffers whose sizes the data alone know."""
     indptr: Tensor
     history: Tensor
 
@@ -55,17 +55,8 @@ class ItemBased(base.Model):
 
     def histories(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """The items of ``users`` [B] -> (indptr [B + 1], items [n]), both int64."""
-        starts, lengths = self.indptr[users], self.indptr[users + 1] - self.indptr[users]
-        indptr = functional.pad(lengths.cumsum(0), (1, 0))
-        places = torch.arange(int(indptr[-1]), device=indptr.device) + (starts - indptr[:-1]).repeat_interleave(lengths)
+        indptr, places = entries_of(self.indptr, users)
         return indptr, self.history[places]
-
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        # How many entries there are is known from the data alone, so an empty model takes the sizes it is given.
-        for name in self.ragged:
-            if prefix + name in state_dict and name in self._buffers:
-                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 class Neighbours(ItemBased):

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from lethe.config.search import Log, Search
 from lethe.core.random import Stream
@@ -107,12 +106,6 @@ class KnowledgeModel(base.Model):
         wrong = self.distances(facts.heads, facts.relations, facts.corrupted)
         value: Tensor = self.config.graph_weight * losses.bpr(wrong, right)
         return value
-
-
-def rows(table: Tensor, places: Tensor) -> Tensor:
-    """Rows of a table [B, d]."""
-    # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
-    return functional.embedding(places, table)
 
 
 def mapped(vectors: Tensor, relations: Tensor, maps: Tensor) -> Tensor:

@@ -15,12 +15,27 @@ from lethe.core.random import Stream
 from lethe.models.solvers.pull import owners_of, sum_by_owner
 
 
-def dropped(x: Tensor, probability: float, generator: torch.Generator | None) -> Tensor:
-    """``x`` with each entry 0 with that probability, else scaled up by as much; as it is without a generator."""
+def rows_at(table: Tensor, places: Tensor) -> Tensor:
+    """``table[places]``, of a table [n, d] and places of any shape -> [..., d]."""
+    # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
+    return functional.embedding(places, table)
+
+
+def entries_of(indptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the entries of ``rows`` [B] of a ragged table stand, whose row r has ``indptr[r]:indptr[r + 1]`` ->
+    (indptr [B + 1] of the rows taken, places [n]), both int64."""
+    starts, lengths = indptr[rows], indptr[rows + 1] - indptr[rows]
+    ends = functional.pad(lengths.cumsum(0), (1, 0))
+    return ends, torch.arange(int(ends[-1]), device=ends.device) + (starts - ends[:-1]).repeat_interleave(lengths)
+
+
+def dropped(x: Tensor, probability: float, generator: torch.Generator | None, *, whole_rows: bool = False) -> Tensor:
+    """``x`` with each entry, or each row of [n, d], 0 with that probability, else scaled up by as much; as it is
+    without a generator."""
     if generator is None or probability == 0:
         return x
     # Drawn on the CPU, so that every device drops the same.
-    kept = torch.rand(x.shape, generator=generator) >= probability
+    kept = torch.rand((len(x), 1) if whole_rows else x.shape, generator=generator) >= probability
     return x * (kept.to(x) / (1.0 - probability))
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lethe.models.parts.layers import rows_at
 from lethe.models.solvers.pull import Ragged
 from lethe.tables.matrix import InteractionMatrix
 
@@ -63,8 +64,7 @@ class RowBatch(_Rows):
 
     def of(self, table: Tensor) -> Tensor:
         """``table[rows]`` -> [B, d]."""
-        # embedding() rather than indexing: its gradient adds many repeated rows several times faster.
-        return table if self.is_whole else functional.embedding(self.rows, table)
+        return table if self.is_whole else rows_at(table, self.rows)
 
     def by_column(self, num_columns: int) -> tuple[Ragged, Tensor]:
         """``by_row`` transposed, and where each value stands in the order of the rows."""
