@@ -7,9 +7,9 @@ section 4.4.2 of Chen's thesis. All behaviours share p_u and q_v and differ in h
 
 t → k being the edges of the graph of behaviours; a behaviour without predecessors has a free h. Each L_k goes over all
 cells (eq. 4.12). Deviations from the authors' program: as ENMF's (ragged positives, the last batch, dropout integrated
-out, normal start vectors). M starts at the identity and r at 0, so that at first all h are those of the roots, where
-theirs are uniform in ±√(3/d). M = I + M̂/d, and M̂ is learned: a step of Adagrad moves each entry by as much, and d of
-them add up in an h.
+out, normal start vectors). λ is of the matrices M alone, where eq. 4.13 has ‖Θ‖² of all parameters. M starts at the
+identity and r at 0, so that at first all h are those of the roots, where theirs are uniform in ±√(3/d). M = I + M̂/d,
+and M̂ is learned: a step of Adagrad moves each entry by as much, and d of them add up in an h.
 """
 
 from __future__ import annotations
