@@ -14,6 +14,8 @@ from lethe.core.random import Stream
 from lethe.errors import ConfigError
 from lethe.models import configure
 from lethe.models.ghcf import GHCF, START_DROPOUT
+from lethe.models.parts.graph import Graph
+from lethe.models.parts.layers import dropped
 from tests.contract import Values
 from tests.models.test_ehcf import ITEMS, USERS, matrices, matrix
 
@@ -125,12 +127,11 @@ def test_dropout_is_drawn_anew_in_each_step_and_known_by_name() -> None:
 
 
 def test_inverted_dropout_keeps_the_mean() -> None:
-    model = prepared({})
     x = torch.ones(20_000, 3, dtype=torch.float64)
-    dropped = model._dropped(x, (20_000, 1), 0.4, torch.Generator().manual_seed(1))
-    assert dropped.unique().tolist() == pytest.approx([0.0, 1 / 0.6])
-    assert dropped.mean().item() == pytest.approx(1.0, abs=0.02)
-    assert (dropped[:, 0] == dropped[:, 2]).all()
+    rows = dropped(x, 0.4, torch.Generator().manual_seed(1), whole_rows=True)
+    assert rows.unique().tolist() == pytest.approx([0.0, 1 / 0.6])
+    assert rows.mean().item() == pytest.approx(1.0, abs=0.02)
+    assert (rows[:, 0] == rows[:, 2]).all()
 
 
 def test_the_exact_start_is_the_optimum_of_the_weighted_union() -> None:
@@ -169,6 +170,6 @@ def test_degrees_may_be_those_of_all_behaviours_together() -> None:
     degrees = np.maximum(sum(adjacency.sum(axis=1) for adjacency in adjacencies.values()), 1)
     for place, name in enumerate(model.config.names):
         expected = adjacencies[name] / np.sqrt(np.outer(degrees, degrees))
-        indptr, columns, values = (part.numpy() for part in model._graph(place))
+        indptr, columns, values = (part.numpy() for part in model.held(f"graph_{place}", Graph))
         graph = sp.csr_array((values, columns, indptr), shape=expected.shape).toarray()
         assert graph == pytest.approx(expected, abs=1e-6)
