@@ -20,12 +20,13 @@ from lethe.errors import ConfigError, RequestError
 from lethe.forgetting import completion, erasure
 from lethe.forgetting.earlier import earlier_files
 from lethe.forgetting.intake import Ask, Terms, submit, submit_all
+from lethe.forgetting.removal import subjects
 from lethe.forgetting.standing import ledger, lift
 from lethe.proof import daily
 from lethe.serving import hidden
 from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTable
+from lethe.tables.side_tables import SideTable, SideTables
 from tests.conftest import make_workspace
 from tests.house import forget, rebuild, train
 
@@ -236,10 +237,27 @@ def test_a_person_whom_facts_about_items_name_is_asked_about(tiny: Workspace) ->
     text = {name: np.array([value], dtype=object) for name, value in (("item", "item-000"), ("relation", "made by"))}
     facts = SideTable.of("triples", **text, entity=np.array(["user-007"], dtype=object))
     facts.write(tiny.side("tiny") / "triples.parquet")
-    with pytest.raises(RequestError, match=r"1 of 1 ids are items of tiny too, or in facts about them; say"):
+    with pytest.raises(RequestError, match=r"1 of 1 ids are items of tiny too, or named by facts or features; say"):
         submit(tiny, None, "user-007")
     assert submit(tiny, None, "user-008").state == "accepted"
     assert submit(tiny, None, "user-007", terms=Terms(also_item=True)).also_item
+
+
+def test_a_person_whom_a_feature_names_is_asked_about_and_taken_out_of_it(tiny: Workspace) -> None:
+    """A word that is somebody's id, however short; a number is nobody's."""
+    data(tiny)
+    names = np.array(["user-007", "user-008", "7"], dtype=object)
+    fields = np.array(["seller", "seller", "size"], dtype=object)
+    items, ones = np.array(["item-000"] * 3, dtype=object), np.ones(3, dtype=np.float32)
+    sold = SideTable.of("item_features", item=items, field=fields, value=names, weight=ones)
+    sold.write(tiny.side("tiny") / "item_features.parquet")
+    with pytest.raises(RequestError, match="1 of 1 ids are items of tiny too, or named by facts or features; say"):
+        submit(tiny, None, "user-007")
+    request = submit(tiny, None, "user-007", terms=Terms(also_item=True))
+    assert request.held.features == 1
+    listed = SuppressionList.read(tiny.suppression).add([*subjects([request]), Suppressed.item("tiny", "7")])
+    left = listed.drop_side(SideTables({"item_features": sold}, {}), "tiny").tables["item_features"]
+    assert left["value"].tolist() == ["user-008", "7"]
 
 
 def test_the_same_people_under_two_names_are_told_or_forgotten_everywhere(tmp_path: Path) -> None:

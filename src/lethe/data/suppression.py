@@ -21,8 +21,9 @@ from lethe.core.files import locked, write_whole
 from lethe.core.keys import fingerprint, must_fit, row_digest, subject_digest, subject_digests
 from lethe.errors import DataError
 from lethe.tables.columns import distinct
+from lethe.tables.ids import as_integer
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import BEHAVIOUR, SideTable, SideTables
+from lethe.tables.side_tables import BEHAVIOUR, SAID, SideTable, SideTables
 from lethe.tables.texts import Column
 
 Kind = Literal["user", "item", "interaction", "row"]
@@ -166,15 +167,16 @@ class SuppressionList:
         return {id for id, digest in zip(ids, subject_digests(dataset, ids), strict=True) if digest in users}
 
     def _in_table(self, table: SideTable, dataset: str) -> np.ndarray:
-        """[n] bool: links of and to the listed, their features, and what is said of them as items."""
+        """[n] bool: links of and to the listed, their features, what is said of them as items, and by other features. A
+        number among these is hardly an id."""
         listed = self._of(dataset)
         named = np.zeros(len(table), dtype=bool)
         for names, whole, owners in (
             (("user", "friend"), listed.users | listed.since.keys(), listed.owners),
-            (("item", "entity"), listed.items, listed.owners),
+            (("item", "entity", SAID), listed.items, listed.owners),
         ):
-            for column in (table[name] for name in names if name in table.columns and (whole or owners)):
-                digests, places = _digests(dataset, column)
+            for name in (name for name in names if name in table.columns and (whole or owners)):
+                digests, places = _digests(dataset, table[name], numbers=name != SAID)
                 named |= _those(digests, whole)[places]
                 for row in np.flatnonzero(_those(digests, owners)[places] & ~named):
                     values = [values[row] for values in table.columns.values()]
@@ -229,10 +231,14 @@ class _Listed:
         return bool(self.users or self.since or self.items or self.owners)
 
 
-def _digests(dataset: str, column: Column) -> tuple[list[str], np.ndarray]:
-    """Keyed digest of each distinct id of a column, and for each row which of them is its own."""
+def _digests(dataset: str, column: Column, *, numbers: bool = True) -> tuple[list[str], np.ndarray]:
+    """Keyed digest of each distinct id of a column, and for each row which of them is its own. Without ``numbers``
+    these have none."""
     ids, places = distinct(column)
-    return subject_digests(dataset, ids.tolist()), places
+    digests = subject_digests(dataset, ids.tolist())
+    if not numbers:
+        digests = [digest if as_integer(raw) is None else "" for raw, digest in zip(ids, digests, strict=True)]
+    return digests, places
 
 
 def _those(digests: Sequence[str], named: AbstractSet[str]) -> np.ndarray:

@@ -26,7 +26,7 @@ from lethe.tables.columns import distinct
 from lethe.tables.ids import Ids, as_integer, near, same_id
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
-from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SideTables
+from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SAID, SideTables
 from lethe.tables.texts import Column
 
 AllThereIs = tuple[list[tuple[str, Interactions]], list[SideTables]]
@@ -59,10 +59,13 @@ class Tables:
         return [replace(h, interactions=r, source_copy=c) for h, r, c in zip(beside, rows, copy, strict=True)]
 
     def as_things(self, ids: Sequence[str]) -> list[int]:
-        """How often each of these distinct ids stands among the items, or among what facts about items name."""
-        facts = self.beside.tables.get("triples")
-        named = tally([facts["entity"]], ids).tolist() if facts is not None else [0] * len(ids)
-        return [rows + others for rows, others in zip(tally_items(self.rows, ids), named, strict=True)]
+        """How often each of these distinct ids stands among the items, or is named by a fact or, unless it is a number,
+        by a feature."""
+        tables = self.beside.tables.values()
+        facts, said = ([t[name] for t in tables if name in t.columns] for name in ("entity", SAID))
+        words = np.array([as_integer(raw) is None for raw in ids], dtype=bool)
+        named = tally(facts, ids) + np.where(words, tally(said, ids), 0)
+        return [rows + others for rows, others in zip(tally_items(self.rows, ids), named.tolist(), strict=True)]
 
     def _beside(self, requests: Sequence[ForgetRequest]) -> list[Held]:
         whole = _whole_users(requests)

@@ -293,7 +293,8 @@ def _unsaid_items(
     counts = [0 if request.items else count for request, count in zip(requests, counts, strict=True)]
     if any(count and as_integer(str(request.user)) is None for request, count in zip(requests, counts, strict=True)):
         raise RequestError(
-            f"user: {sum(map(bool, counts))} of {len(requests)} ids are items of {dataset} too, or in facts about them;"
-            " say --also-item to forget the person as both, or --not-item (for all: items_are_users in params.yaml)"
+            f"user: {sum(map(bool, counts))} of {len(requests)} ids are items of {dataset} too, or named by facts or"
+            " features; say --also-item to forget the person as both, or --not-item (for all: items_are_users in"
+            " params.yaml)"
         )
     return counts

@@ -20,7 +20,7 @@ from lethe.forgetting.standing import digests_asked_about, has_time
 from lethe.tables.blocks import rows_of, side_by_side
 from lethe.tables.columns import from_arrow, read_parquet, write_parquet
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import BEHAVIOUR, SideTables
+from lethe.tables.side_tables import BEHAVIOUR, SAID, SideTables
 
 
 def take_out(workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]) -> None:
@@ -51,7 +51,7 @@ def rewrite_what_no_stage_makes(
 
 
 def _covered(table: pa.Table, requests: Sequence[ForgetRequest]) -> np.ndarray:
-    columns = {name: from_arrow(table[name]) for name in ID_COLUMNS if name in table.column_names}
+    columns = {name: from_arrow(table[name]) for name in (*ID_COLUMNS, SAID) if name in table.column_names}
     if {"user", "item"} <= columns.keys():
         return covered_by(requests, columns["user"], columns["item"])
     return mentioned_by(requests, columns, len(table))

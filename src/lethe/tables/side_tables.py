@@ -34,6 +34,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """The kinds of side tables and their columns. A link says that the user has chosen the friend, who is a user too."""
 
+SAID = "value"
+"""The column of what a feature says. A word there may name somebody; a number is hardly an id."""
+
 BEHAVIOUR = "behaviour."
 """What the name of a behaviour's file begins with."""
 

@@ -15,9 +15,9 @@ import numpy as np
 from lethe.core.canonical import Json, canonical_json
 from lethe.core.keys import subject_digest
 from lethe.errors import RequestError
-from lethe.tables.ids import among, id_fault, same_id
+from lethe.tables.ids import among, as_integer, id_fault, same_id
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTables
+from lethe.tables.side_tables import SAID, SideTables
 from lethe.tables.texts import Column
 
 State = Literal[
@@ -63,7 +63,7 @@ class Held:
     """Of and to the user."""
     behaviours: int = 0
     features: int = 0
-    """Of the user; of an item too where the request is about the person as an item."""
+    """Of the user; of an item, and what names the person, where the request is about them as an item too."""
     source_copy: int = 0
     """Of our own copy of a downloaded source."""
     source: int = 0
@@ -229,6 +229,9 @@ def mentioned_by(requests: Sequence[ForgetRequest], columns: Mapping[str, np.nda
     for name, ids in zip(ID_COLUMNS, (whole, whole, as_item, as_item), strict=True):
         if name in columns and ids:
             named |= among(columns[name], ids)
+    words = [raw for raw in as_item if as_integer(raw) is None]
+    if SAID in columns and words:
+        named |= among(columns[SAID], words)
     return named
 
 
