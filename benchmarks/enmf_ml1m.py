@@ -13,10 +13,7 @@ DATASET = "ml-1m-loo"
 PROTOCOL = (
     "MovieLens-1M, leave-one-out of the ENMF paper: each user's last rating in file order is held out (316 distinct"
     " items); every item not in the user's train rows is a candidate; means over all 6,040 users. Settings are tuned on"
-    " each remaining user's last row in file order, never on test: every row that has any got the same search, 120"
-    " seconds of the processor from its model's defaults in the space of its Config, at 64 dimensions (ConvNCF: 32); of"
-    " rows that take half a minute and more a training, no more epochs and sampled negatives than let several trials"
-    " fit. A trial that had begun was finished. Baselines are all rows but ENMF's. A user's own"
+    " each remaining user's last row in file order, never on test. Baselines are all rows but ENMF's. A user's own"
     " history can't serve as a trivial rule here: no pair occurs twice."
 )
 CUTOFFS = (50, 100, 200)

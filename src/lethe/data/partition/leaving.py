@@ -27,9 +27,11 @@ def leaving_of(workspace: Workspace, placement: Placement | None, dataset: str) 
         case None:
             return None
         case ColumnPlacement():
-            # One value a user, read as the rating that the user gives; there is no item to it.
-            columns = Columns(user=placement.user, item=placement.user, rating=placement.column)
-            values = table.read(workspace.source_root / placement.path, TableFormat(columns=columns))
+            # One value a user, read as the rating that the user gives. There is no item to it: the user stands in for
+            # one, which no source may say.
+            columns = Columns.model_construct(user=placement.user, item=placement.user, rating=placement.column)
+            how = TableFormat.model_construct(columns=columns)
+            values = table.read(workspace.source_root / placement.path, how)
             assert values.ratings is not None
             named = Ids.of(values.user_ids[values.ratings >= placement.at_least])
             return lambda rows: named.encode(rows.user_ids) >= 0
