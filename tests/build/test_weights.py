@@ -157,3 +157,8 @@ def test_a_dataset_that_is_added_with_weights_trains(tmp_path: Path) -> None:
     told = add(workspace, "other", tmp_path / "log.csv", Reading({}, {"duplicates": "latest"}))
     assert any("--weight-column plays" in note for note in told.notes)
     assert not (tmp_path / "params" / "other").exists()
+    tuned = tmp_path / "params" / "third" / "wmf.yaml"
+    tuned.parent.mkdir()
+    tuned.write_text("alpha: 7.0\n")
+    add(workspace, "third", tmp_path / "log.csv", Reading(columns, given))
+    assert tuned.read_text() == "alpha: 7.0\n", "settings that are there stay"

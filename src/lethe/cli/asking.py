@@ -91,7 +91,8 @@ def _lines(answer: Answer, external_id: str | None) -> list[str]:
         due = f"due {request.due:%Y-%m-%d} ({request.days_left()} days)"
         lines = [f"{request.id} {request.state}{known}: {request.held} held; {due}"]
     if external_id not in (None, request.external_id):
-        lines.append(f"  external id {external_id} is not kept: the request has {request.external_id or 'none'}")
+        # What was typed may be somebody's id; nobody has looked at it.
+        lines.append(f"  its external id is not kept: the request has {request.external_id or 'none'}")
     for other in answer.same_person:
         lines.append(f"  the same person under another id: {other.id} {other.state}, {other.held} held")
     for name, rows in answer.elsewhere.items():

@@ -65,11 +65,12 @@ def add(workspace: Workspace, name: str, path: str | Path, reading: Reading, *, 
         if family and name not in params.families:
             _add_family(document, new)
 
-    if family and new.section.unweighted is not None:
-        settings = workspace.root / "params" / name / "wmf.yaml"
+    edit_params(workspace.params, change)
+    settings = workspace.root / "params" / name / "wmf.yaml"
+    # Settings that are there were tuned, or written by hand.
+    if family and new.section.unweighted is not None and not settings.exists():
         about = f"# An interaction costs 1 + alpha * weight; lethe tune wmf {name} searches better settings.\n"
         write_whole(settings, about + yaml.safe_dump(dict(WEIGHING)))
-    edit_params(workspace.params, change)
     return new
 
 

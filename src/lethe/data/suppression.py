@@ -21,9 +21,8 @@ from lethe.core.files import locked, write_whole
 from lethe.core.keys import fingerprint, must_fit, row_digest, subject_digest, subject_digests
 from lethe.errors import DataError
 from lethe.tables.columns import distinct
-from lethe.tables.ids import as_integer
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import BEHAVIOUR, SAID, SideTable, SideTables
+from lethe.tables.side_tables import BEHAVIOUR, SAID, SideTable, SideTables, may_name
 from lethe.tables.texts import Column
 
 Kind = Literal["user", "item", "interaction", "row"]
@@ -237,7 +236,7 @@ def _digests(dataset: str, column: Column, *, numbers: bool = True) -> tuple[lis
     ids, places = distinct(column)
     digests = subject_digests(dataset, ids.tolist())
     if not numbers:
-        digests = [digest if as_integer(raw) is None else "" for raw, digest in zip(ids, digests, strict=True)]
+        digests = [digest if may_name(str(raw)) else "" for raw, digest in zip(ids, digests, strict=True)]
     return digests, places
 
 

@@ -26,7 +26,7 @@ from lethe.tables.columns import distinct
 from lethe.tables.ids import Ids, as_integer, near, same_id
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
-from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SAID, SideTables
+from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SAID, SideTables, may_name
 from lethe.tables.texts import Column
 
 AllThereIs = tuple[list[tuple[str, Interactions]], list[SideTables]]
@@ -63,8 +63,7 @@ class Tables:
         by a feature."""
         tables = self.beside.tables.values()
         facts, said = ([t[name] for t in tables if name in t.columns] for name in ("entity", SAID))
-        words = np.array([as_integer(raw) is None for raw in ids], dtype=bool)
-        named = tally(facts, ids) + np.where(words, tally(said, ids), 0)
+        named = tally(facts, ids) + np.where(list(map(may_name, ids)), tally(said, ids), 0)
         return [rows + others for rows, others in zip(tally_items(self.rows, ids), named.tolist(), strict=True)]
 
     def _beside(self, requests: Sequence[ForgetRequest]) -> list[Held]:

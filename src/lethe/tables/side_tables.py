@@ -22,7 +22,7 @@ import pyarrow as pa
 from lethe.core.canonical import digest_json
 from lethe.errors import DataError
 from lethe.tables.columns import digest_columns, from_arrow, read_parquet, sortable, to_arrow, write_parquet
-from lethe.tables.ids import Ids, canonical_ids
+from lethe.tables.ids import Ids, as_integer, canonical_ids
 from lethe.tables.interactions import Interactions
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -35,10 +35,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """The kinds of side tables and their columns. A link says that the user has chosen the friend, who is a user too."""
 
 SAID = "value"
-"""The column of what a feature says. A word there may name somebody; a number is hardly an id."""
+"""The column of what a feature says, which may name somebody (a seller), see ``may_name``."""
 
 BEHAVIOUR = "behaviour."
 """What the name of a behaviour's file begins with."""
+
+
+def may_name(said: str) -> bool:
+    """Whether what a feature says may be somebody's id: a word may, a number hardly."""
+    return as_integer(said) is None
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ import numpy as np
 from lethe.core.canonical import Json, canonical_json
 from lethe.core.keys import subject_digest
 from lethe.errors import RequestError
-from lethe.tables.ids import among, as_integer, id_fault, same_id
+from lethe.tables.ids import among, id_fault, same_id
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SAID, SideTables
+from lethe.tables.side_tables import SAID, SideTables, may_name
 from lethe.tables.texts import Column
 
 State = Literal[
@@ -229,7 +229,7 @@ def mentioned_by(requests: Sequence[ForgetRequest], columns: Mapping[str, np.nda
     for name, ids in zip(ID_COLUMNS, (whole, whole, as_item, as_item), strict=True):
         if name in columns and ids:
             named |= among(columns[name], ids)
-    words = [raw for raw in as_item if as_integer(raw) is None]
+    words = list(filter(may_name, as_item))
     if SAID in columns and words:
         named |= among(columns[SAID], words)
     return named
