@@ -151,19 +151,20 @@ def model_row(
     *,
     cutoffs: Sequence[int],
     metrics: Sequence[str],
-    settings: str = "",
+    settings: str | None = "",
     values: Mapping[str, Any] | None = None,
     masked: bool = True,
     baseline: bool = True,
     max_seeds: int | None = None,
     note: str = "",
 ) -> Row:
-    """A row that trains ``model`` with its tuned values, or with those of the file ``settings``; ``values`` go over
-    either.
+    """A row that trains ``model`` with its tuned values, or with those of the file ``settings``, or (None) with its
+    defaults; ``values`` go over either.
 
     ``masked``: items a user has in train are no candidates.
     """
-    chosen = tuned(split.dataset, settings or model) | dict(values or {})
+    file = None if settings is None else settings or model
+    chosen = (tuned(split.dataset, file) if file else {}) | dict(values or {})
     config = configure(model, chosen, f"params.{split.dataset}")
     decides = {
         "data": split.digest,
@@ -188,12 +189,23 @@ def model_row(
         users = ranked(split, scores, cutoffs=cutoffs, metrics=metrics, masked=masked)
         return Result({name: float(column.mean()) for name, column in users.items()}, seconds, users=users)
 
-    return Row(label, run, decides, baseline, max_seeds, note, spent=spent(split.dataset, settings or model))
+    return Row(label, run, decides, baseline, max_seeds, note, spent=spent(split.dataset, file) if file else None)
 
 
 def searched_rows(split: Split, models: Mapping[str, str], **options: Any) -> list[Row]:
     """Rows of {label: model} whose settings have been searched: a baseline's defaults alone say nothing of it."""
     return [model_row(label, model, split, **options) for label, model in models.items() if tuned(split.dataset, model)]
+
+
+def default_rows(split: Split, models: Mapping[str, str], **options: Any) -> list[Row]:
+    """Rows of {label: model} with the models' defaults, beside the searched ones: what somebody gets who sets nothing.
+    They are held against no other row."""
+    options = options | {"settings": None, "baseline": False, "max_seeds": 1, "note": "1 seed; nothing was set"}
+    return [
+        model_row(f"{label}, defaults", model, split, **options)
+        for label, model in models.items()
+        if tuned(split.dataset, model)
+    ]
 
 
 def ranked(

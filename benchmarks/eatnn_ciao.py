@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.collaborative import Split, model_row
+from benchmarks.collaborative import Split, default_rows, model_row
 from benchmarks.side_data import SEED, ciao
 from benchmarks.table import Row
 from lethe.config.dataset import RandomSplit
@@ -71,6 +71,7 @@ def rows(data_dir: Path) -> list[Row]:
     whole = ciao(data_dir)
     metrics: dict[str, Any] = {"cutoffs": CUTOFFS, "metrics": ("recall_min", "ndcg")}
     made = [model_row(label, model, whole, **metrics, **options) for label, model, options in _ROWS]
+    made += default_rows(whole, {label: model for label, model, options in _ROWS if "values" not in options}, **metrics)
     for percent in (25, 50):
         part = _part(whole, percent / 100)
         note = f"2 seeds; {percent} % of the training rows"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.collaborative import model_row, read_split
+from benchmarks.collaborative import default_rows, model_row, read_split
 from benchmarks.table import Row
-from lethe.models import MODELS
 
 DATASET = "ml-1m-loo"
 PROTOCOL = (
@@ -71,10 +70,7 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 def rows(data_dir: Path) -> list[Row]:
-    """The rows whose model there is."""
     split = read_split(data_dir, DATASET)
-    return [
-        model_row(label, model, split, cutoffs=CUTOFFS, metrics=("hr", "ndcg"), **options)
-        for label, model, options in _ROWS
-        if model in MODELS
-    ]
+    metrics: dict[str, Any] = {"cutoffs": CUTOFFS, "metrics": ("hr", "ndcg")}
+    made = [model_row(label, model, split, **metrics, **options) for label, model, options in _ROWS]
+    return made + default_rows(split, {label: model for label, model, _ in _ROWS if label != "WMF"}, **metrics)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.collaborative import Split, model_row
+from benchmarks.collaborative import Split, default_rows, model_row, searched_rows
 from benchmarks.table import Row
 
 CUTOFFS = (10, 20, 40)
@@ -23,10 +23,16 @@ _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("JNSKR, alternating", "jnskr", {**_ABLATION, "values": {"training": "alternating"}, "note": "2 seeds"}),
     ("Collective", "collective-graph", {"baseline": False, "note": "exact solver"}),
 ]
+OTHERS = {"NCF": "neumf", "NFM": "nfm", "CKE": "cke", "CFKG": "cfkg", "RippleNet": "ripplenet", "KGAT": "kgat"}
+"""The paper's other baselines."""
+DEFAULTS = {"ENMF": "enmf-u", "ENMF, exact solver": "wmf", "JNSKR": "jnskr", "Collective": "collective-graph"}
 
 
 def graph_rows(split: Split) -> list[Row]:
-    """MostPop, ENMF, JNSKR with its ablations and the exact solver."""
+    """MostPop, ENMF, JNSKR with its ablations and the exact solver, the paper's other baselines, and defaults."""
+    metrics: dict[str, Any] = {"cutoffs": CUTOFFS, "metrics": METRICS}
     return [
-        model_row(label, model, split, cutoffs=CUTOFFS, metrics=METRICS, **options) for label, model, options in _ROWS
+        *(model_row(label, model, split, **metrics, **options) for label, model, options in _ROWS),
+        *searched_rows(split, OTHERS, **metrics),
+        *default_rows(split, DEFAULTS | OTHERS, **metrics),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.collaborative import RANKING, Split, model_row, ranked, searched_rows, tuned
+from benchmarks.collaborative import RANKING, Split, default_rows, model_row, ranked, searched_rows, tuned
 from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest
 
@@ -28,6 +28,7 @@ _OTHERS: list[tuple[str, str, dict[str, Any]]] = [
     ("ENMF, exact solver", "wmf", {"note": "ENMF's objective, dropout integrated out, by alternating least squares"}),
     ("LightGCN", "lightgcn", {"max_seeds": 2, "note": "2 seeds: slow"}),
 ]
+_SAMPLED = {"ExpoMF": "expomf", "NCF": "neumf", "CMF": "cmf", "MC-BPR": "mc-bpr", "NMTR": "nmtr"}
 
 
 def headline_rows(split: Split) -> list[Row]:
@@ -44,8 +45,14 @@ def headline_rows(split: Split) -> list[Row]:
 
 def sampled_rows(split: Split) -> list[Row]:
     """The papers' other baselines: of purchases alone, and of all behaviours."""
-    models = {"ExpoMF": "expomf", "NCF": "neumf", "CMF": "cmf", "MC-BPR": "mc-bpr", "NMTR": "nmtr"}
-    return searched_rows(split, models, **METRICS)
+    return searched_rows(split, _SAMPLED, **METRICS)
+
+
+def unset_rows(split: Split) -> list[Row]:
+    """All models with their defaults."""
+    searched = {label: model for label, model, _ in _OTHERS[2:]} | _SAMPLED
+    ours = {"EHCF": "ehcf", "GHCF": "ghcf", "Collective": "collective-behaviours"}
+    return default_rows(split, searched | ours, **METRICS)
 
 
 def subset_rows(split: Split, subsets: Sequence[Sequence[str]]) -> list[Row]:

@@ -20,7 +20,11 @@ PROTOCOL = (
 
 def rows(dataset: str, data_dir: Path) -> list[Row]:
     split = purchases(data_dir, dataset)
-    return [*multibehaviour.headline_rows(split), *multibehaviour.sampled_rows(split)]
+    return [
+        *multibehaviour.headline_rows(split),
+        *multibehaviour.sampled_rows(split),
+        *multibehaviour.unset_rows(split),
+    ]
 
 
 def _table(dataset: str, published: dict[str, tuple[float, ...]], **words: str) -> Definition:

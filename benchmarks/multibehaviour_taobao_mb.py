@@ -24,6 +24,8 @@ def rows(data_dir: Path) -> list[Row]:
     split = purchases(data_dir, DATASET)
     return [
         *multibehaviour.headline_rows(split),
+        *multibehaviour.sampled_rows(split),
+        *multibehaviour.unset_rows(split),
         *multibehaviour.subset_rows(split, [(), ("cart",), ("view",)]),
         *multibehaviour.ablation_rows(split),
         *multibehaviour.layer_rows(split),
