@@ -16,7 +16,8 @@ PROTOCOL = (
     " paper's NDCG, whose ideal counts the hits found, and ndcg the ordinary one. The graph of the papers"
     " (2,557,746 typed triples) is not to be had: ours is 277,285 links from items to entities one hop away, their"
     " relation lost, so JNSKR sees a single relation and no row but ENMF's compares like for like with the paper."
-    " Settings are tuned on a keyed tenth of train, never on test. Baselines are all rows but JNSKR's, Collective and those with defaults."
+    " Settings are tuned on a keyed tenth of train, never on test. Baselines are all"
+    " rows but JNSKR's, Collective and those with defaults."
 )
 CUTOFFS = (10, 20, 40)
 _COLUMNS = [f"{name}@{cutoff}" for name in ("recall", "ndcg_kgat", "ndcg") for cutoff in CUTOFFS]
