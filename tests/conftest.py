@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import yaml
+from hypothesis import settings
 
 from benchmarks.postgres import NoPostgres, PostgresServer, new_database
 from lethe.core.format import mark
@@ -20,6 +21,10 @@ from tests.side import write_side
 
 if TYPE_CHECKING:
     from tests.s3 import Server
+
+# How long an example takes is no part of what a test says.
+settings.register_profile("lethe", deadline=None)
+settings.load_profile("lethe")
 
 # From the very start, as Workspace.environment() sets them for every process of the product.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MKL_CBWR", "CUBLAS_WORKSPACE_CONFIG"):

@@ -40,8 +40,8 @@ def content(**changes: Any) -> Erasure:
         "dataset": "ml",
         "rows": {"held": {"interactions": 10, "links": 0}, "removed": {"interactions": 10, "links": 0}, "left": 0},
         "users": {
-            "before": UserTree([SUBJECT, *OTHERS]).member(SUBJECT).plain(),
-            "after": UserTree(OTHERS).absent(SUBJECT).plain(),
+            "before": UserTree(map(bytes.fromhex, [SUBJECT, *OTHERS])).member(SUBJECT).plain(),
+            "after": UserTree(map(bytes.fromhex, OTHERS)).absent(SUBJECT).plain(),
         },
         "families": {
             "sharded": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from lethe.errors import DataError, RequestError
 from lethe.forgetting.ledger.requests import ForgetRequest, holds
 from lethe.serving.asking import _raw_id
+from lethe.tables import columns
 from lethe.tables.ids import EXACT, Ids, as_integer, canonical_ids, id_fault, near, same_id
 from lethe.tables.interactions import Interactions
 
@@ -137,3 +139,13 @@ def test_other_spellings_of_integers_are_near() -> None:
         assert not same_id(column, asked).any()
         assert near(column, asked) == 1
     assert near(column, "7") == near(column, "8") == near(column, "70") == 0
+
+
+@pytest.mark.parametrize("ids", [[3, 1, 3, 2], ["b", "a", "b", "é"], []], ids=["integers", "text", "none"])
+def test_the_ids_of_a_column_of_a_file_are_those_of_its_table(
+    ids: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(columns, "ROW_GROUP", 2)
+    rows, path = Interactions.of(np.array(ids, dtype=None if ids else np.int64), range(len(ids))), tmp_path / "rows"
+    rows.write(path)
+    assert Ids.in_file(path, "user").values.tolist() == Ids.of(rows.user_ids).values.tolist() == sorted({*ids})

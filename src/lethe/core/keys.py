@@ -14,7 +14,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -43,17 +43,21 @@ def subject_digest(dataset: str, user_id: object, item_id: object | None = None)
     return _digest((dataset, str(user_id), None if item_id is None else str(item_id)))
 
 
-def subject_digests(dataset: str, user_ids: Sequence[object]) -> list[str]:
+def subject_digests(dataset: str, user_ids: Iterable[object]) -> list[str]:
     """``subject_digest`` of each of many users."""
+    return [digest.hex() for digest in subject_hashes(dataset, user_ids)]
+
+
+def subject_hashes(dataset: str, user_ids: Iterable[object]) -> Iterator[bytes]:
+    """The 32 bytes of ``subject_digest`` of each of many users."""
     # As repr() writes the whole, but for the id: a million times over that is half of the work.
     opening, ending = f"({dataset!r}, ", ", None)"
-    (inner, outer), digests = _keyed_hash(folder()), []
+    inner, outer = _keyed_hash(folder())
     for user_id in user_ids:
         one, two = inner.copy(), outer.copy()
         one.update(f"{opening}{str(user_id)!r}{ending}".encode())
         two.update(one.digest())
-        digests.append(two.hexdigest())
-    return digests
+        yield two.digest()
 
 
 def row_digest(dataset: str, table: str, *values: object) -> str:

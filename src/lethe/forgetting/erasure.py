@@ -51,7 +51,7 @@ def erase(workspace: Workspace, run: Run, reader: Reader | None = None) -> Run:
         # It was killed after the ledger erased its subjects. Keyed digests were searched for now; what the first scan
         # showed of the ids themselves stands.
         return run
-    trees = {dataset: user_tree(workspace, dataset, reader) for dataset in run.datasets}
+    trees = {dataset: user_tree(workspace, dataset) for dataset in run.datasets}
     ended = Ended(
         purged=tuple(Purged(store=one.store, removed=one.entries, bytes=one.bytes) for one in removed),
         scan=_absence(scan, needles),

@@ -14,7 +14,7 @@ from typing import Any
 from lethe.build.costs import Costs
 from lethe.build.registry import Registry
 from lethe.config.params import Params
-from lethe.core.keys import subject_digests
+from lethe.core.keys import subject_hashes
 from lethe.core.workspace import Workspace
 from lethe.data.gates.epoch import Epoch, read_epoch, write_epoch
 from lethe.errors import LetheError
@@ -78,7 +78,7 @@ def begin(
             before=state_of(workspace, reader),
             held={request.id: (request.held or now_held[request.id]).to_remove() for request in waiting},
             suppressed={request.id: tuple(request.digests()) for request in waiting},
-            users=_among_users(workspace, waiting, reader),
+            users=_among_users(workspace, waiting),
             nonces={request.id: request.nonce or secrets.token_hex(16) for request in waiting},
             drawn_by="requesters" if any(request.nonce for request in waiting) else "random",
             expected={dataset: begun.interactions for dataset, begun in epochs.items()},
@@ -98,14 +98,14 @@ def _drop_families_that_left(workspace: Workspace, params: Params) -> None:
         registry.drop(family)
 
 
-def user_tree(workspace: Workspace, dataset: str, reader: Reader) -> UserTree:
+def user_tree(workspace: Workspace, dataset: str) -> UserTree:
     """Of the users of a dataset's interactions."""
-    users = Ids.of(reader.interactions(workspace.interactions(dataset)).user_ids)
-    return UserTree(subject_digests(dataset, users.values.tolist()))
+    users = Ids.in_file(workspace.interactions(dataset), "user")
+    return UserTree(subject_hashes(dataset, users.values.tolist()))
 
 
-def _among_users(workspace: Workspace, requests: Sequence[ForgetRequest], reader: Reader) -> dict[str, Member | None]:
-    trees = {dataset: user_tree(workspace, dataset, reader) for dataset in {request.dataset for request in requests}}
+def _among_users(workspace: Workspace, requests: Sequence[ForgetRequest]) -> dict[str, Member | None]:
+    trees = {dataset: user_tree(workspace, dataset) for dataset in {request.dataset for request in requests}}
     return {request.id: trees[request.dataset].member(request.subject_digest) for request in requests}
 
 

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lethe.errors import DataError
-from lethe.tables.columns import distinct, distinct_integers, from_arrow, read_parquet, write_parquet
+from lethe.tables.columns import column_of, distinct, distinct_integers, from_arrow, read_parquet, write_parquet
 from lethe.tables.texts import Column, Texts, concatenated
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
@@ -63,6 +64,18 @@ class Ids:
             return cls(distinct(concatenated(columns))[0])
         parts = [distinct_integers(ids) for ids in numbers]
         return cls(parts[0] if len(parts) == 1 else distinct_integers(np.concatenate(parts)))
+
+    @classmethod
+    def in_file(cls, path: Path, column: str) -> Ids:
+        """The ids of one column of a Parquet file, of which nothing else is decoded. Raises DataError where it can't be
+        read."""
+        try:
+            with pq.ParquetFile(path, read_dictionary=[column]) as file:
+                groups = [file.read_row_group(group, [column])[column] for group in range(file.num_row_groups)]
+                groups = groups or [file.schema_arrow.empty_table()[column]]
+        except (OSError, pa.ArrowInvalid) as error:
+            raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
+        return cls.of(*(cls.of(column_of(group)).values for group in groups))
 
     def __len__(self) -> int:
         return len(self.values)

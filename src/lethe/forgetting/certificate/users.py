@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from lethe.config.promise import Hex
 from lethe.config.section import Section
 
 FIRST, LAST = "0" * 64, "f" * 64
+_SIZE = 32
 _NO_LEAF = hashlib.sha256(b"\x02").digest()
 
 
@@ -58,21 +60,24 @@ class Users(Section):
 
 
 class UserTree:
-    """The tree of these keyed digests."""
+    """The tree of these keyed digests, of which only the bytes of the hashes are held: 96 for each."""
 
-    def __init__(self, digests: Iterable[str]) -> None:
-        self._leaves = sorted({FIRST, LAST, *digests})
-        size = 1 << (len(self._leaves) - 1).bit_length()
-        level = [_leaf(leaf) for leaf in self._leaves] + [_NO_LEAF] * (size - len(self._leaves))
-        self._levels, hashed = [level], hashlib.sha256
-        while len(level) > 1:
-            # ``_node``, written out: of a million users there are a million.
-            level = [hashed(b"\x01" + a + b).digest() for a, b in zip(level[::2], level[1::2], strict=True)]
-            self._levels.append(level)
+    def __init__(self, digests: Iterable[bytes]) -> None:
+        leaves = sorted({bytes.fromhex(FIRST), bytes.fromhex(LAST), *digests})
+        self._leaves = _Row(b"".join(leaves))
+        hashed = hashlib.sha256
+        # ``_leaf`` and ``_node``, written out: of a million users there are a million of each.
+        level = b"".join([hashed(b"\x00" + leaf).digest() for leaf in leaves])
+        level += _NO_LEAF * ((1 << (len(leaves) - 1).bit_length()) - len(leaves))
+        self._levels = [_Row(level)]
+        while len(level) > _SIZE:
+            pairs = range(0, len(level), 2 * _SIZE)
+            level = b"".join([hashed(b"\x01" + level[at : at + 2 * _SIZE]).digest() for at in pairs])
+            self._levels.append(_Row(level))
 
     @property
     def root(self) -> str:
-        return self._levels[-1][0].hex()
+        return self._levels[-1][0]
 
     def member(self, leaf: str) -> Member | None:
         """None for one that is not there."""
@@ -96,7 +101,20 @@ class UserTree:
         )
 
     def _path(self, place: int) -> tuple[str, ...]:
-        return tuple(level[(place >> height) ^ 1].hex() for height, level in enumerate(self._levels[:-1]))
+        return tuple(level[(place >> height) ^ 1] for height, level in enumerate(self._levels[:-1]))
+
+
+class _Row(Sequence[str]):
+    """Hashes one behind the other; each is given as hex digits, which have their order."""
+
+    def __init__(self, whole: bytes) -> None:
+        self._whole = whole
+
+    def __len__(self) -> int:
+        return len(self._whole) // _SIZE
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._whole[place * _SIZE : (place + 1) * _SIZE].hex()
 
 
 def _root(leaf: str, place: int, path: tuple[str, ...]) -> str | None:
