@@ -198,13 +198,13 @@ def searched_rows(split: Split, models: Mapping[str, str], **options: Any) -> li
 
 
 def default_rows(split: Split, models: Mapping[str, str], **options: Any) -> list[Row]:
-    """Rows of {label: model} with the models' defaults, beside the searched ones: what somebody gets who sets nothing.
-    They are held against no other row."""
+    """Rows of {label: model} with the models' defaults, where a search found others: what somebody gets who sets
+    nothing. They are held against no other row."""
     options = options | {"settings": None, "baseline": False, "max_seeds": 1, "note": "1 seed; nothing was set"}
     return [
         model_row(f"{label}, defaults", model, split, **options)
         for label, model in models.items()
-        if tuned(split.dataset, model)
+        if configure(model, tuned(split.dataset, model), label) != configure(model, {}, label)
     ]
 
 
