@@ -26,6 +26,7 @@ import yaml
 
 from benchmarks import forget_goals as goals
 from benchmarks.forget_goals import DEMO
+from benchmarks.project import Project
 from benchmarks.watched_run import cpu_seconds, peak, processes
 from lethe.core.workspace import Workspace
 
@@ -45,10 +46,10 @@ SUBMITTED = ("sub_model", "candidate")
 PROTOCOL = (
     f"Made interactions, {A_USER} of each user over up to {ITEMS:,} items, ids integers or text; one family, WMF of 64"
     " dimensions, no service. The demo: all datasets, families and candidates of the repository's params.yaml, and its"
-    " service, deployed anew. One user's request, by the flow itself, without a Prefect server. Seconds of the"
-    " processor are of the process and of all that it starts; processes are modules, commands and data stages that were"
-    " started; reads and digests are those of tables of interactions, data stages left out. Peak memory is that of the"
-    " largest process, looked at every 50 ms."
+    " service, deployed anew. One user's request, by the flow itself, without a Prefect server; each sub-model by one"
+    " thread. Seconds of the processor are of the process and of all that it starts; processes are modules, commands"
+    " and data stages that were started; reads and digests are those of tables of interactions, data stages left out."
+    " Peak memory is that of the largest process, looked at every 50 ms."
 )
 
 
@@ -102,7 +103,6 @@ def fulfil(folder: Path, rows: int, kind: str) -> dict[str, Any]:
 
 
 def _project(folder: Path, rows: int, kind: str) -> Workspace:
-    from benchmarks.project import Project
     from lethe.tables.interactions import Interactions
 
     project = Project.begin(folder)
@@ -124,16 +124,20 @@ def _project(folder: Path, rows: int, kind: str) -> Workspace:
     }
     params["families"][DATASET]["candidates"] = [{"model": "wmf", "sharding": "whole"}]
     params["models"] = {"wmf": {"embedding_dim": 64, "sweeps": 3}}
-    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    return Workspace(project.root)
+    return _by_one_thread(project, params)
 
 
 def _demo(folder: Path) -> Workspace:
-    from benchmarks.project import Project
 
     project = Project.begin(folder)
-    shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
     shutil.copytree(ROOT / "params", folder / "params")
+    return _by_one_thread(project, yaml.safe_load((ROOT / "params.yaml").read_text()))
+
+
+def _by_one_thread(project: Project, params: dict[str, Any]) -> Workspace:
+    """The project with these parameters; what a sub-model takes is what its own thread does."""
+    params["training"]["threads"] = 1
+    (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return Workspace(project.root)
 
 

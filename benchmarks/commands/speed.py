@@ -146,6 +146,21 @@ def workers(
 
 
 @app.command()
+def threads(
+    rows: Annotated[int, typer.Option(help="Interactions to make.")] = 1_000_000,
+    repeats: Annotated[int, typer.Option(help="Runs of each number of threads, in turn.")] = 3,
+    as_json: AsJson = False,
+    commit: Commit = False,
+) -> None:
+    """What one model and its evaluation take by one thread and by two: reports/tables/threads.{json,md}."""
+    from benchmarks import threads as several
+
+    figures = several.measure(rows, repeats, say)
+    contents, text = several.report(figures, this_command())
+    publish("threads", contents, text, as_json, commit)
+
+
+@app.command()
 def forget_time(
     size: Annotated[list[int] | None, typer.Option(help="Rows; repeatable. Default: 0.1, 1 and 10 million.")] = None,
     ids: Annotated[list[str] | None, typer.Option(help="integers, text or demo; repeatable. Default: all.")] = None,

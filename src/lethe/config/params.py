@@ -61,6 +61,9 @@ class Training(Section):
     workers: int = Field(2, ge=1)
     """Sub-models trained at once, each by one numeric thread: by threads, or processes of a local Dask cluster. Where
     there are several GPUs of one kind, each on the one that is at the fewest."""
+    threads: int | None = Field(None, ge=1)
+    """Cores that compiled solvers and evaluation of one process may keep busy together, however many sub-models it
+    trains; without it all that there are. The bytes are the same for any number. A Dask worker has one."""
     dask_address: Annotated[str, Field(pattern=DASK_ADDRESS)] | None = None
     """The scheduler to ask where runner is dask, tcp://HOST:PORT or tls://HOST:PORT; how many workers it has decides
     how many sub-models are trained at once. Without one, and without LETHE_DASK_ADDRESS, which comes first, a local

@@ -34,14 +34,21 @@ class Shown:
         counts = np.zeros((len(cutoffs), num_items), dtype=np.int64)
         return cls(tuple(cutoffs), counts, np.full((-(-num_lists // stride), max(cutoffs)), -1, dtype=np.int64), stride)
 
-    def add(self, scores: np.ndarray | Tensor, rows: np.ndarray, indptr: np.ndarray, masked: np.ndarray) -> None:
-        """Count the lists of a block of users: ``scores`` [B, N] are finite, those on a device -inf where masked."""
-        length, num_items = max(self.cutoffs), self.counts.shape[1]
-        if isinstance(scores, np.ndarray):
-            listed = np.full((len(rows), length), -1, dtype=np.int64)
-            best_of(scores, rows, indptr, masked, listed)
-        else:
-            listed = best_there(scores, length)
+    def lists(
+        self, scores: np.ndarray | Tensor, rows: np.ndarray, indptr: np.ndarray, masked: np.ndarray
+    ) -> np.ndarray:
+        """[B, L] int64: the lists of a block of users, -1 beyond their end. ``scores`` [B, N] are finite, those on a
+        device -inf where masked."""
+        length = max(self.cutoffs)
+        if not isinstance(scores, np.ndarray):
+            return best_there(scores, length)
+        listed = np.full((len(rows), length), -1, dtype=np.int64)
+        best_of(scores, rows, indptr, masked, listed)
+        return listed
+
+    def add(self, listed: np.ndarray, rows: np.ndarray) -> None:
+        """Count the lists [B, L] of a block of users; one block at a time."""
+        num_items = self.counts.shape[1]
         for cutoff, counts in zip(self.cutoffs, self.counts, strict=True):
             items = listed[:, :cutoff]
             counts += np.bincount(items[items >= 0], minlength=num_items)

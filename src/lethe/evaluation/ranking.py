@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numba import njit
 from torch import Tensor
 
+from lethe.core.cores import in_pieces
 from lethe.errors import ConfigError, DataError
 from lethe.evaluation.lists import Shown
 from lethe.evaluation.metrics import METRICS
@@ -174,21 +177,33 @@ def _mark_hits(
     score: Score, rows: np.ndarray, masked: _Rows, tests: _Rows, hits: np.ndarray, shown: Shown | None
 ) -> None:
     """Set ``hits`` [U, L] at each place of the lists of ``rows`` that holds a held-out item; count what they show."""
-    start, size = 0, BLOCK
-    while start < len(rows):
-        block = rows[start : start + size]
-        start += size
-        scores = score(block)
+    counting = Lock()
+
+    def mark(block: np.ndarray) -> int | None:
+        """The rows of one block -> how many a device may compare at once; None for what is no device."""
+        with torch.no_grad():  # It goes by thread.
+            scores = score(block)
         if isinstance(scores, np.ndarray):
             scores = np.ascontiguousarray(scores, dtype=np.float32)
-            finite = bool(_mark_block(scores, block, *masked, *tests, hits))
+            finite, most = bool(_mark_block(scores, block, *masked, *tests, hits)), None
         else:
-            finite = mark_there(scores, block, masked, tests, hits)
-            size = at_once(scores.shape[1])
+            finite, most = mark_there(scores, block, masked, tests, hits), at_once(scores.shape[1])
         if not finite:
             raise DataError("scores must be finite numbers, got some that are not: did the training diverge?")
         if shown is not None:
-            shown.add(scores, block, *masked)
+            listed = shown.lists(scores, block, *masked)
+            with counting:
+                shown.add(listed, block)
+        return most
+
+    if not len(rows):
+        return
+    rest, size = rows[BLOCK:], mark(rows[:BLOCK])
+    if size is None:
+        in_pieces(len(rest), BLOCK, lambda first, end: mark(rest[first:end]))
+        return
+    for first in range(0, len(rest), size):
+        mark(rest[first : first + size])
 
 
 @njit(nogil=True, cache=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from lethe.core import cores
 from lethe.core.random import Stream
 from lethe.errors import ConfigError, DataError, DeviceError
 from lethe.learning.aggregation import identity
@@ -56,12 +57,17 @@ class Recommender:
         weight: str | None = None,
         seed: int = 2026,
         device: str = "cpu",
+        threads: int | None = None,
     ) -> Fitted:
         """Learn from a frame with a row an interaction; the keywords name its columns. Of a pair that recurs the latest
-        row counts. Raises DataError for a column that is missing or has a wrong type, ConfigError for a weight that the
-        model would not learn or a device that can't be had, DeviceError for one that is too small (``auto`` then takes
-        the CPU)."""
+        row counts. ``threads``: cores of this process that compute from then on, by default all that there are; the
+        bytes are the same for any number.
+
+        Raises DataError for a column that is missing or has a wrong type, ConfigError for a weight that the model would
+        not learn or a device that can't be had, DeviceError for one that is too small (``auto`` then takes the CPU).
+        """
         check_device(device)
+        cores.use(threads)
         kind = MODELS[self.name]
         if weight is not None and not kind.weighs(self.config):
             way = f"set {kind.weight_option} above 0" if kind.weight_option else "this model knows none"

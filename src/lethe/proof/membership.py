@@ -17,7 +17,7 @@ from lethe.build.builder import Builder
 from lethe.build.registry import Registry
 from lethe.build.version import Version
 from lethe.config.params import Params
-from lethe.core import reports
+from lethe.core import cores, reports
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
@@ -116,6 +116,7 @@ def _look(
     stream: Stream,
 ) -> dict[str, dict[str, Auc]]:
     """What the attack finds in each family, built from what is left in the clean folder."""
+    cores.use(params.training.threads)
     recipes = {family: version.recipe for family, version in served.items()}
     dataset = next(iter(recipes.values())).dataset
     build_data(clean, params, dataset, sorted({recipe.sharding for recipe in recipes.values()}))

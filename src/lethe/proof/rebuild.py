@@ -22,6 +22,7 @@ from lethe.build.stored import artifact_store
 from lethe.build.version import Version
 from lethe.config.params import Params
 from lethe.config.sharding import Rows, laid_in
+from lethe.core import cores
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.environment import whole_code_digest
 from lethe.core.workspace import Workspace
@@ -89,6 +90,7 @@ class Rebuild:
         progress: Progress,
         reader: Reader | None = None,
     ) -> Rebuild:
+        cores.use(params.training.threads)
         clean_workspace(workspace, params, folder / "today")
         return cls(workspace, params, served, folder, progress, reader or Reader())
 

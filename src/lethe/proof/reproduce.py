@@ -12,6 +12,7 @@ from pathlib import Path
 from lethe.build.builder import Builder
 from lethe.build.recipe import Recipe
 from lethe.config.params import Device, Params
+from lethe.core import cores
 from lethe.core.canonical import digest_json
 from lethe.core.environment import numeric_environment, whole_code_digest
 from lethe.core.workspace import Workspace
@@ -80,6 +81,7 @@ def _build(
         raise NotComparable(
             f"{content.request.id}: the data of {recipe.dataset} are not the certificate's, they have changed since"
         )
+    cores.use(params.training.threads)
     builder = Builder(clean, recipe)
     keys: dict[str, str] = {}
     for shard in builder.shard_names():

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lethe.config.params import DASK_ADDRESS, Params
+from lethe.core import cores
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
 from lethe.learning.runner.calling import HERE, Runner
@@ -28,6 +29,7 @@ def runner(workspace: Workspace, params: Params) -> Iterator[Runner]:
 
     Raises ConfigError where one doesn't, Unreachable where no scheduler or worker answers.
     """
+    cores.use(params.training.threads)
     if params.training.runner == "threads":
         yield HERE
         return

@@ -46,7 +46,7 @@ def als(
     the start values of ``users`` matter, ``items`` are a warm start. ``negative_weights`` [num_items] is c⁻, and c⁺ is
     ``positive_weight`` + ``alpha`` · what the interaction weighs (Hu, Koren & Volinsky's confidence). ``steps``
     conjugate-gradient steps solve each row from its last value; d steps solve it exactly. Rows without positives
-    become zero. One thread, fixed order: the same inputs give the same bytes.
+    become zero. Each row is solved by one thread: the same inputs give the same bytes.
 
     The L2 of a row is ``reg`` · (Σ of the weights of its cells)^``reg_exponent`` (Rendle et al., "Revisiting the
     Performance of iALS on Item Recommendation Benchmarks", RecSys 2022: 1 goes by frequency, 0 is the same for all).
@@ -152,4 +152,6 @@ def solve_rows(
         assert isinstance(y, Tensor)
         placed = torch.from_numpy(regs).to(x.device)
         return solve_placed(rows, x, y, noise=dropout / (1.0 - dropout), reg=placed, steps=steps)
-    return float(solve_compiled(*rows, x, y, kind(dropout / (1.0 - dropout)), regs, steps))
+    assert isinstance(x, np.ndarray)
+    assert isinstance(y, np.ndarray)
+    return solve_compiled(*rows, x, y, kind(dropout / (1.0 - dropout)), regs, steps)

@@ -58,7 +58,7 @@ def collective(
     ``tables``: {name: [n, d] float32 or float64, contiguous}, changed in place. Each is in a block; a table's start
     values matter where one before it meets it, so put the users last. ``steps`` conjugate-gradient steps solve each
     row from its last value; d steps solve it exactly. Rows without positives in any block become zero. Two blocks may
-    join the same two tables. One thread, fixed order: the same inputs give the same bytes.
+    join the same two tables. Each row is solved by one thread: the same inputs give the same bytes.
     """
     stacks = {name: _stack(name, blocks, tables) for name in tables}
     last = list(tables)[-1]

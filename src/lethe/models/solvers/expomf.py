@@ -16,9 +16,12 @@ from collections.abc import Iterator
 import numba
 import numpy as np
 
+from lethe.core.cores import in_pieces
 from lethe.tables.matrix import InteractionMatrix
 
 _FAST = {"reassoc", "contract", "nsz"}
+ROWS = 64
+"""Rows that are solved in one piece: each meets all columns."""
 
 
 def expomf(
@@ -37,18 +40,41 @@ def expomf(
 
     ``users`` [num_users, d], ``items`` [num_items, d] and ``exposure`` [num_items] (μ), float32 and contiguous, are
     changed in place. ``precision`` is λ_y, ``reg`` λ_θ / λ_y = λ_β / λ_y, ``prior`` the (α₁, α₂) of μ's beta
-    distribution. ``steps`` conjugate-gradient steps solve each row from its last value. One thread, fixed order.
+    distribution. ``steps`` conjugate-gradient steps solve each row from its last value, each
+    by one thread.
     """
     kind = users.dtype.type
     by_item = data.transposed
     numbers = kind(precision), kind(reg), steps
     for _ in range(sweeps):
-        loss, _ = _solve_rows(data.indptr, data.items, users, items, exposure, True, *numbers)
-        _, exposed = _solve_rows(by_item.indptr, by_item.items, items, users, exposure, False, *numbers)
+        loss, _ = _half(data, users, items, exposure, True, *numbers)
+        _, exposed = _half(by_item, items, users, exposure, False, *numbers)
         first, second = prior
         exposure[:] = (exposed + first - 1) / (data.num_users + first + second - 2)
         np.clip(exposure, 1e-6, 1 - 1e-6, out=exposure)
         yield loss
+
+
+def _half(
+    data: InteractionMatrix,
+    x: np.ndarray,
+    y: np.ndarray,
+    exposure: np.ndarray,
+    by_columns: bool,
+    precision: float,
+    reg: float,
+    steps: int,
+) -> tuple[float, np.ndarray]:
+    """``_solve_rows`` in pieces."""
+
+    def solve(first: int, end: int) -> tuple[float, np.ndarray]:
+        known = exposure if by_columns else exposure[first:end]
+        own = data.indptr[first : end + 1], data.items, x[first:end], y, known, by_columns
+        value, exposed = _solve_rows(*own, precision, reg, steps)
+        return value, exposed
+
+    values, exposed = zip(*in_pieces(len(x), ROWS, solve), strict=True)
+    return sum(values), np.concatenate(exposed)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lethe.core.cores import in_pieces
 from lethe.models.solvers.als import Rows
+from lethe.models.solvers.als_compiled import ROWS
 from lethe.models.solvers.als_device import PlacedRows, solve_placed
 from lethe.models.solvers.vectors import Vectors, kind_of, squared
 from lethe.tables.matrix import InteractionMatrix
@@ -29,8 +31,8 @@ def rating_als(data: InteractionMatrix, users: Vectors, items: Vectors, *, reg: 
 
     as in Zhou et al., "Large-Scale Parallel Collaborative Filtering for the Netflix Prize", AAIM 2008. ``users`` [M, d]
     and ``items`` [N, d] (float32 or float64, contiguous) are changed in place; only the start values of ``users``
-    matter. Rows without ratings stay as they are. ``reg`` must be above 0. One thread, fixed order: the same inputs
-    give the same bytes.
+    matter. Rows without ratings stay as they are. ``reg`` must be above 0. Each row is solved by one
+    thread: the same inputs give the same bytes.
     """
     solve_items, solve_users = (_half(side, users, reg) for side in (data.transposed, data))
     for _ in range(sweeps):
@@ -46,7 +48,15 @@ def _half(data: InteractionMatrix, beside: Vectors, reg: float) -> Callable[[Vec
     stars: np.ndarray = data.ratings.astype(kind)
     if isinstance(beside, Tensor):
         return _half_there(data, stars, kind(reg) * np.diff(data.indptr).astype(kind), beside.device)
-    return lambda x, y: _solve_rows(data.indptr, data.items, stars, x, y, kind(reg))
+
+    def solve(x: Vectors, y: Vectors) -> float:
+        def piece(first: int, end: int) -> float:
+            own = data.indptr[first : end + 1], data.items, stars, x[first:end], y
+            return float(_solve_rows(*own, kind(reg)))
+
+        return sum(in_pieces(len(x), ROWS, piece))
+
+    return solve
 
 
 def _half_there(

@@ -6,6 +6,11 @@ import numba
 import numpy as np
 import scipy.sparse as sp
 
+from lethe.core.cores import in_pieces
+
+COLUMNS = 128
+"""Columns that are solved in one piece."""
+
 
 def slim(gram: sp.csr_array, *, l1: float, l2: float, sweeps: int, tolerance: float) -> tuple[sp.csr_array, float]:
     """W [N, N] float32, sparse, and its objective less the constant ½‖Y‖². Column v is
@@ -17,28 +22,40 @@ def slim(gram: sp.csr_array, *, l1: float, l2: float, sweeps: int, tolerance: fl
     weight. Passes over all of those, most similar first, alternate with passes over the few that have weight, until a
     pass over all moves no weight by more than ``tolerance``, or after ``sweeps`` of them.
     """
-    size = gram.shape[0]
-    indptr, rows, values, loss = _columns(
-        gram.indptr.astype(np.int64), gram.indices.astype(np.int32), gram.data, l1, l2, sweeps, tolerance
-    )
-    return sp.csc_array((values, rows, indptr), shape=(size, size)).tocsr(), loss
+    size, norms = gram.shape[0], gram.diagonal().astype(np.float64)
+    pairs = gram.indptr.astype(np.int64), gram.indices.astype(np.int32), gram.data
+
+    def solve(first: int, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+        found: tuple[np.ndarray, np.ndarray, np.ndarray, float]
+        found = _columns(*pairs, norms, first, end, l1, l2, sweeps, tolerance)
+        return found
+
+    counts, rows, values, losses = zip(*in_pieces(size, COLUMNS, solve), strict=True)
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    weights = sp.csc_array((np.concatenate(values), np.concatenate(rows), indptr), shape=(size, size))
+    return weights.tocsr(), sum(losses)
 
 
 @numba.njit(nogil=True, cache=True)
 def _columns(
-    indptr: np.ndarray, columns: np.ndarray, gram: np.ndarray, l1: float, l2: float, sweeps: int, tolerance: float
+    indptr: np.ndarray,
+    columns: np.ndarray,
+    gram: np.ndarray,
+    norms: np.ndarray,
+    begin: int,
+    end: int,
+    l1: float,
+    l2: float,
+    sweeps: int,
+    tolerance: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Columns ``begin`` to ``end``: how many weights each has, their rows and values one behind the other, the loss."""
     size = len(indptr) - 1
-    norms = np.zeros(size)
-    for item in range(size):
-        for k in range(indptr[item], indptr[item + 1]):
-            if columns[k] == item:
-                norms[item] = gram[k]
-    out_indptr = np.zeros(size + 1, np.int64)
-    out_rows, out_values = np.empty(16 * size, np.int64), np.empty(16 * size, np.float32)
+    counts = np.zeros(end - begin, np.int64)
+    out_rows, out_values = np.empty(16 * (end - begin), np.int64), np.empty(16 * (end - begin), np.float32)
     weights, slopes = np.zeros(size), np.zeros(size)
-    loss = 0.0
-    for target in range(size):
+    loss, count = 0.0, 0
+    for target in range(begin, end):
         first, last = indptr[target], indptr[target + 1]
         own = columns[first:last]
         # slopes = Yᵀ(y - Y w), kept up for every item.
@@ -62,7 +79,7 @@ def _columns(
                 break
             active = order[weights[order] > 0]
             _settle(indptr, columns, gram, active, weights, slopes, l1, l2, sweeps, tolerance)
-        count = out_indptr[target]
+        before = count
         for k in range(first, last):
             item = columns[k]
             weight = weights[item]
@@ -75,8 +92,8 @@ def _columns(
                 # ½ wᵀ YᵀY w - w·Yᵀy, with YᵀY w = Yᵀy - slopes.
                 loss += weight * (0.5 * (l2 * weight - gram[k] - slopes[item]) + l1)
                 weights[item] = 0
-        out_indptr[target + 1] = count
-    return out_indptr, out_rows[: out_indptr[size]].copy(), out_values[: out_indptr[size]].copy(), loss
+        counts[target - begin] = count - before
+    return counts, out_rows[:count].copy(), out_values[:count].copy(), loss
 
 
 @numba.njit(nogil=True, cache=True)

@@ -12,17 +12,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lethe.core.cores import in_pieces
 from lethe.models.solvers.pull import Ragged, pull
 from lethe.models.solvers.vectors import Vectors
 from lethe.tables.matrix import InteractionMatrix
+
+_ROWS = 2048
+"""Rows that are summed in one piece."""
 
 
 def turn_to_spectrum(data: InteractionMatrix, users: Vectors, iterations: int) -> None:
     """Change random start vectors ``users`` [num_users, d] (float32 or float64, contiguous) in place.
 
     They become S (SᵀS)^k Ω, orthonormalised on the way and scaled to a mean squared length of 1, plus their own old
-    values Ω, which fill the directions that data of low rank leave empty. 0 iterations leave them alone. One thread,
-    fixed order.
+    values Ω, which fill the directions that data of low rank leave empty. 0 iterations leave them alone. Fixed
+    order: each row is summed by one thread.
     """
     if not iterations or not len(data):
         return
@@ -76,12 +80,29 @@ def _axes(gram: np.ndarray) -> np.ndarray:
     return vectors * scales
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
 def _product(
     indptr: np.ndarray, columns: np.ndarray, row_scale: np.ndarray, column_scale: np.ndarray, y: np.ndarray
 ) -> np.ndarray:
     """row_scale_r Σ_c column_scale_c y_c over each row's columns -> [rows, d]."""
     out = np.zeros((len(indptr) - 1, y.shape[1]), y.dtype)
+
+    def add(first: int, end: int) -> None:
+        _add_rows(indptr[first : end + 1], columns, row_scale[first:end], column_scale, y, out[first:end])
+
+    in_pieces(len(out), _ROWS, add)
+    return out
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _add_rows(
+    indptr: np.ndarray,
+    columns: np.ndarray,
+    row_scale: np.ndarray,
+    column_scale: np.ndarray,
+    y: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """The same, added to ``out``."""
     for r in range(len(out)):
         own, total = columns[indptr[r] : indptr[r + 1]], out[r]
         for k in range(0, len(own) // 4 * 4, 4):
@@ -100,4 +121,3 @@ def _product(
                 total[i] += a * row[i]
         for i in range(len(total)):
             total[i] *= row_scale[r]
-    return out
