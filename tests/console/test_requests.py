@@ -158,6 +158,19 @@ def test_hold_release_retry_and_what_is_no_button(ann: Visitor, lived: Workspace
     assert ann.get("/ui/requests/req-none").status_code == 404
 
 
+@pytest.mark.parametrize("also", [True, False], ids=["the person", "another"])
+def test_whether_data_that_came_later_name_the_person_is_answered(ann: Visitor, lived: Workspace, also: bool) -> None:
+    id = enter(ann)
+    ledger(lived).fail([id], "unsaid-item")
+    page = words(ann.get(f"/ui/requests/{id}"))
+    assert "The id is the person" in page
+    assert "Try again" not in page
+    assert problem(ann.post(f"/ui/requests/{id}", action="retry")).startswith("also_item: its user's id is an item now")
+    ann.post(f"/ui/requests/{id}", action="also-item" if also else "not-item")
+    asked = ledger(lived).get(id)
+    assert (asked.state, asked.also_item, asked.said_item) == ("accepted", also, True)
+
+
 def test_a_receipt_is_the_requesters(ann: Visitor, lived: Workspace, tmp_path: Path) -> None:
     id, path = enter(ann), tmp_path / "receipt.json"
     answer = ann.post(f"/ui/requests/{id}", action="receipt")

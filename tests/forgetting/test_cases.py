@@ -237,7 +237,9 @@ def test_a_person_whom_facts_about_items_name_is_asked_about(tiny: Workspace) ->
     text = {name: np.array([value], dtype=object) for name, value in (("item", "item-000"), ("relation", "made by"))}
     facts = SideTable.of("triples", **text, entity=np.array(["user-007"], dtype=object))
     facts.write(tiny.side("tiny") / "triples.parquet")
-    with pytest.raises(RequestError, match=r"1 of 1 ids are items of tiny too, or named by facts or features; say"):
+    with pytest.raises(
+        RequestError, match=r"1 of 1 ids are items of tiny too, or named by facts, features or contexts; say"
+    ):
         submit(tiny, None, "user-007")
     assert submit(tiny, None, "user-008").state == "accepted"
     assert submit(tiny, None, "user-007", terms=Terms(also_item=True)).also_item
@@ -251,7 +253,9 @@ def test_a_person_whom_a_feature_names_is_asked_about_and_taken_out_of_it(tiny: 
     items, ones = np.array(["item-000"] * 3, dtype=object), np.ones(3, dtype=np.float32)
     sold = SideTable.of("item_features", item=items, field=fields, value=names, weight=ones)
     sold.write(tiny.side("tiny") / "item_features.parquet")
-    with pytest.raises(RequestError, match="1 of 1 ids are items of tiny too, or named by facts or features; say"):
+    with pytest.raises(
+        RequestError, match="1 of 1 ids are items of tiny too, or named by facts, features or contexts; say"
+    ):
         submit(tiny, None, "user-007")
     request = submit(tiny, None, "user-007", terms=Terms(also_item=True))
     assert request.held.features == 1

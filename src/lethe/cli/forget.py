@@ -161,11 +161,19 @@ def forget_establish(
 
 
 @app.command("retry")
-def forget_retry(id: Id, actor: Actor = None, as_json: Json = False) -> None:
+def forget_retry(
+    id: Id,
+    also_item: Annotated[
+        bool | None,
+        typer.Option("--also-item/--not-item", help="Of one that failed as unsaid-item: whether that is the person."),
+    ] = None,
+    actor: Actor = None,
+    as_json: Json = False,
+) -> None:
     """Let a request that failed take part in the next run again."""
     from lethe.forgetting.intake import retry
 
-    _change(id, as_json, lambda _, who: retry(workspace(), id, who), actor)
+    _change(id, as_json, lambda _, who: retry(workspace(), id, who, also_item), actor)
 
 
 def _change(id: str, as_json: bool, change: Callable[[Any, str], ForgetRequest], actor: str | None) -> None:

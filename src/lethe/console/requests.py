@@ -15,7 +15,7 @@ from lethe.errors import RequestError
 from lethe.forgetting import intake
 from lethe.forgetting.approval import Log, approvals, entered_by
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import OPEN, ForgetRequest, State
+from lethe.forgetting.ledger.requests import OPEN, UNSAID, ForgetRequest, State
 from lethe.forgetting.receipt import issue
 from lethe.forgetting.standing import ledger
 
@@ -104,7 +104,7 @@ def _actions(asked: Asked, request: ForgetRequest, events: Log) -> Iterator[Acti
             if fact not in request.facts:
                 yield _ESTABLISH[fact]
     if request.state == "failed":
-        yield Action("retry", "Try again", "It takes part in the next run.")
+        yield from _AGAIN if request.failure == UNSAID else (_RETRY,)
     if request.state in before:
         if request.on_hold:
             yield Action("release", "Release", "It goes its way again.")
@@ -116,6 +116,11 @@ def _actions(asked: Asked, request: ForgetRequest, events: Log) -> Iterator[Acti
         yield Action("receipt", "Make a receipt", "A signed file for the requester, with a salt kept nowhere else.")
 
 
+_RETRY = Action("retry", "Try again", "It takes part in the next run.")
+_AGAIN = (
+    Action("also-item", "The id is the person", "Items, facts, features and contexts of that id go too."),
+    Action("not-item", "The id is another", "What names it stays; the request takes part in the next run."),
+)
 _ESTABLISH = {
     "identity": Action("identity", "Identity is checked", "The person is who they say they are."),
     "approval": Action("approval", "Approve", "It may be carried out."),
@@ -136,6 +141,8 @@ def change(asked: Asked) -> Answer:
         "identity": (lambda *_: intake.establish(asked.workspace, id, "identity", actor), "established"),
         "approval": (lambda *_: intake.establish(asked.workspace, id, "approval", actor), "established"),
         "retry": (lambda *_: intake.retry(asked.workspace, id, actor), "retried"),
+        "also-item": (lambda *_: intake.retry(asked.workspace, id, actor, also_item=True), "retried"),
+        "not-item": (lambda *_: intake.retry(asked.workspace, id, actor, also_item=False), "retried"),
         "hold": (lambda *_: book.hold(id, True, actor), "held"),
         "release": (lambda *_: book.hold(id, False, actor), "released"),
         "withdraw": (partial(_ended, "withdrawn"), "withdrawn"),

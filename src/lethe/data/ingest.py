@@ -46,12 +46,14 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
                 rows = in_order(blocks if beside is None else beside.watch(blocks), own)
                 allowed = (suppressed.drop(block, dataset) for block in _counted(rows, counts, "read"))
                 kept = _distinct(_counted(allowed, counts, "allowed"), config.duplicates)
-                write_blocks(folder / f"{name}.parquet", kept)
+                write_blocks(folder / f"{name}.parquet", _emptied(kept, suppressed, dataset, config.duplicates, counts))
         whole = folder / f"{INTERACTIONS}.parquet"
         if INTERACTIONS not in read:
             # A pair may also recur across parts; which part then has it is the split's business.
             rows = map(together, merged([folder / f"{name}.parquet" for name in read]))
-            write_blocks(whole, _distinct(rows, config.duplicates))
+            # Pairs that became equal because a context names nobody any more are nobody's error.
+            agreed = "latest" if counts["emptied"] and config.duplicates == "error" else config.duplicates
+            write_blocks(whole, _distinct(rows, agreed))
         if pq.read_metadata(whole).num_rows == 0:
             raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
         strict = all(entry.dataset != dataset for entry in suppressed.entries)
@@ -60,6 +62,9 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
         tables = tables.map(lambda table: table, lambda rows: deduplicate(rows, "latest"))
         if tables:
             tables = known_links(suppressed.drop_side(tables, dataset), Interactions.read(whole))
+            tables = tables.map(
+                lambda table: table, lambda rows: deduplicate(rows, "latest") if rows.contexts else rows
+            )
         tables.write(folder / "side")
     dropped = counts["read"] - counts["allowed"]
     write_whole(workspace.suppressed_rows(dataset), json.dumps({"rows": dropped}) + "\n")
@@ -80,6 +85,18 @@ def _distinct(blocks: Iterable[Interactions], duplicates: str) -> Iterator[Inter
         yield distinct_rows
     if duplicates == "error":
         must_be_distinct(repeated)
+
+
+def _emptied(
+    blocks: Iterable[Interactions], suppressed: SuppressionList, dataset: str, duplicates: str, counts: Counter[str]
+) -> Iterator[Interactions]:
+    """Blocks without the contexts that name somebody who is forgotten; what is the same row then is one."""
+    for block in blocks:
+        told = suppressed.emptied(block, dataset)
+        if told is not block:
+            counts["emptied"] += 1
+            told = deduplicate(told, "sum" if duplicates == "sum" else "latest")
+        yield told
 
 
 @dataclass

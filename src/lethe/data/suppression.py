@@ -21,7 +21,7 @@ from lethe.core.files import locked, write_whole
 from lethe.core.keys import fingerprint, must_fit, row_digest, subject_digest, subject_digests
 from lethe.errors import DataError
 from lethe.tables.columns import distinct
-from lethe.tables.interactions import Interactions
+from lethe.tables.interactions import CONTEXT, UNKNOWN, Interactions
 from lethe.tables.side_tables import BEHAVIOUR, SAID, SideTable, SideTables, may_name
 from lethe.tables.texts import Column
 
@@ -38,7 +38,7 @@ class Suppressed:
     """One line of the list.
 
     user          every row of a user; with ``since`` (seconds) only those that are older
-    item          every row that names a person as an item
+    item          every row that names a person as an item; in a context, only that context of it
     interaction   a user's rows with an item, whenever
     row           one row that was removed: it stays out for good, also after its user may be known again
     """
@@ -131,9 +131,41 @@ class SuppressionList:
         named = self.matches(interactions, dataset, table)
         return interactions.take(~named) if named.any() else interactions
 
+    def emptied(self, interactions: Interactions, dataset: str, table: str = INTERACTIONS) -> Interactions:
+        """The same rows without the contexts that name somebody of the list as an item: these are unknown then, and
+        pairs may recur."""
+        named = self.named_in_contexts(interactions, dataset, table)
+        return interactions.without_contexts(named) if any(rows.any() for rows in named.values()) else interactions
+
+    def named_in_contexts(
+        self, interactions: Interactions, dataset: str, table: str = INTERACTIONS
+    ) -> dict[str, np.ndarray]:
+        """{field: [n] bool}: which rows name in a context somebody of the list as an item, or did when that person was
+        forgotten."""
+        listed = self._of(dataset)
+        if not interactions.contexts or not (listed.items or listed.rows):
+            return {}
+        digests, users = _digests(dataset, interactions.user_ids)
+        owned, times = _those(digests, listed.owners)[users], interactions.seconds
+        named = dict[str, np.ndarray]()
+        for field, column in interactions.contexts.items():
+            digests, values = _digests(dataset, column, numbers=False)
+            told = np.asarray(column != UNKNOWN, dtype=bool)
+            named[field] = _those(digests, listed.items)[values] & told
+            for row in np.flatnonzero(owned & told & ~named[field]):
+                values_of = interactions.user_ids[row], interactions.item_ids[row]
+                named[field][row] = any(
+                    row_digest(dataset, context_table(table, field), *values_of, at, column[row]) in listed.rows
+                    for at in (None, *(() if times is None else (times[row],)))
+                )
+        return named
+
     def drop_side(self, tables: SideTables, dataset: str) -> SideTables:
         """What is said about the listed leaves with them: links in both directions, features, behaviours."""
-        behaviours = {name: self.drop(rows, dataset, BEHAVIOUR + name) for name, rows in tables.behaviours.items()}
+        behaviours = {
+            name: self.emptied(self.drop(rows, dataset, BEHAVIOUR + name), dataset, BEHAVIOUR + name)
+            for name, rows in tables.behaviours.items()
+        }
         kept = {name: table.take(~self._in_table(table, dataset)) for name, table in tables.tables.items()}
         return SideTables(kept, behaviours)
 
@@ -209,6 +241,11 @@ class SuppressionList:
         writer.writerows(entry.line for entry in ordered)
         write_whole(self.path, text.getvalue())
         return type(self)(self.path, tuple(ordered))
+
+
+def context_table(table: str, field: str) -> str:
+    """What a row's digest calls the table of a context: a row that lost one stays."""
+    return f"{table}.{CONTEXT}{field}"
 
 
 def _key(entry: Suppressed) -> tuple[str, str, str]:

@@ -15,11 +15,12 @@ from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.errors import LetheError
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import PENDING, ForgetRequest
+from lethe.forgetting.ledger.requests import PENDING, UNSAID, ForgetRequest
 from lethe.forgetting.plan import PlannedFamily
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
 from lethe.forgetting.state import State
+from lethe.forgetting.unsaid import NAMED_NOW
 
 _CLOCK = "set this machine's clock right, or withdraw it and enter it anew"
 
@@ -33,9 +34,14 @@ def left_out(workspace: Workspace) -> list[str]:
     """For people to read: which open requests the next run leaves out, and why."""
     lines = []
     for request, why in not_going(workspace):
-        mend = "retry" if request.state == "failed" else "release" if request.on_hold else ""
-        lines.append(f"{request.id} is left out: {why}" + (f"; lethe forget {mend} {request.id}" if mend else ""))
+        mend = _way_out(request.id, request.failure) if request.state == "failed" else ""
+        mend = mend or (f"lethe forget release {request.id}" if request.on_hold else "")
+        lines.append(f"{request.id} is left out: {why}" + (f"; {mend}" if mend else ""))
     return lines
+
+
+def _way_out(id: str, code: str | None) -> str:
+    return f"lethe forget retry {id}" + (" --also-item, or --not-item" if code == UNSAID else "")
 
 
 def not_going(workspace: Workspace) -> list[tuple[ForgetRequest, str]]:
@@ -43,7 +49,8 @@ def not_going(workspace: Workspace) -> list[tuple[ForgetRequest, str]]:
     reasons = []
     for request in ledger(workspace).open():
         if request.state == "failed":
-            reasons.append((request, f"it failed ({request.failure})"))
+            asked = f", {NAMED_NOW}" if request.failure == UNSAID else ""
+            reasons.append((request, f"it failed ({request.failure}{asked})"))
         elif request.on_hold:
             reasons.append((request, "it is on hold"))
         elif request.state == "received":
@@ -65,7 +72,12 @@ def set_aside(workspace: Workspace, run: Run, ids: Sequence[str], code: str, why
     book.fail(ids, code)
     if not members(book, run):
         Run.discard(workspace)
-        raise LetheError(f"{why}; set aside as failed, once mended: lethe forget retry {ids[0]}")
+        raise LetheError(told_of(ids, code, why))
+
+
+def told_of(ids: Sequence[str], code: str, why: str) -> str:
+    """That requests were set aside, and what to do about the first of them."""
+    return f"{why}; set aside as failed, once {'known' if code == UNSAID else 'mended'}: {_way_out(ids[0], code)}"
 
 
 def begun_before(workspace: Workspace, run: Run, requests: Sequence[ForgetRequest]) -> Run:

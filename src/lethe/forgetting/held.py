@@ -19,14 +19,15 @@ from lethe.data.suppression import INTERACTIONS
 from lethe.errors import LetheError
 from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.earlier import earlier_files, ids_of_earlier_files
-from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, counts_beside, holds
+from lethe.forgetting.ledger.beside import changed_by, counts_beside
+from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, holds
 from lethe.tables import blocks
 from lethe.tables.blocks import Source, in_steps
 from lethe.tables.columns import distinct
 from lethe.tables.ids import Ids, as_integer, near, same_id
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
-from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SAID, SideTables, may_name
+from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SAID, SideTables, may_name, may_name_in_context
 from lethe.tables.texts import Column
 
 AllThereIs = tuple[list[tuple[str, Interactions]], list[SideTables]]
@@ -56,15 +57,20 @@ class Tables:
         """Of each request what the tables hold; of thousands about whole users, all at once."""
         beside = self._beside(requests)
         rows, copy = ([0] * len(requests) if t is None else rows_of(t, requests) for t in (self.rows, self.copy))
-        return [replace(h, interactions=r, source_copy=c) for h, r, c in zip(beside, rows, copy, strict=True)]
+        changed = _changed(self.rows, requests)
+        return [
+            replace(h, interactions=r, source_copy=c, contexts=h.contexts + n)
+            for h, r, c, n in zip(beside, rows, copy, changed, strict=True)
+        ]
 
     def as_things(self, ids: Sequence[str]) -> list[int]:
         """How often each of these distinct ids stands among the items, or is named by a fact or, unless it is a number,
-        by a feature."""
-        tables = self.beside.tables.values()
+        by a feature or a context."""
+        tables, behaviours = self.beside.tables.values(), self.beside.behaviours.values()
         facts, said = ([t[name] for t in tables if name in t.columns] for name in ("entity", SAID))
         named = tally(facts, ids) + np.where(list(map(may_name, ids)), tally(said, ids), 0)
-        return [rows + others for rows, others in zip(tally_items(self.rows, ids), named.tolist(), strict=True)]
+        named += sum((_in_contexts(rows, ids) for rows in behaviours), np.zeros(len(ids), dtype=np.int64))
+        return [rows + others for rows, others in zip(tally_things(self.rows, ids), named.tolist(), strict=True)]
 
     def _beside(self, requests: Sequence[ForgetRequest]) -> list[Held]:
         whole = _whole_users(requests)
@@ -119,10 +125,33 @@ def _counted(rows: Interactions, requests: Sequence[ForgetRequest]) -> list[int]
     return [at_once[r.id] if r.id in at_once else holds(rows, r) for r in requests]
 
 
-def tally_items(rows: Source, ids: Sequence[str]) -> list[int]:
-    """How often each of these distinct ids stands among the items."""
-    counts = in_steps(lambda block, _: tally([blocks.rows_of(block).item_ids], ids).tolist(), rows)
-    return [sum(of_one) for of_one in zip(*counts, strict=True)]
+def _changed(rows: Source, requests: Sequence[ForgetRequest]) -> list[int]:
+    """How many rows of others name the person of each request in a context."""
+    if not any(request.also_item for request in requests):
+        return [0] * len(requests)
+
+    def count(block: blocks.Block, _: Sequence[blocks.Block]) -> list[int]:
+        some = blocks.rows_of(block)
+        return [int(changed_by([request], some).sum()) if some.contexts else 0 for request in requests]
+
+    return [sum(of_one) for of_one in zip(*in_steps(count, rows), strict=True)]
+
+
+def tally_things(rows: Source, ids: Sequence[str]) -> list[int]:
+    """How often each of these distinct ids stands among the items, or is a context."""
+
+    def count(block: blocks.Block, _: Sequence[blocks.Block]) -> list[int]:
+        some = blocks.rows_of(block)
+        return list((tally([some.item_ids], ids) + _in_contexts(some, ids)).tolist())
+
+    return [sum(of_one) for of_one in zip(*in_steps(count, rows), strict=True)]
+
+
+def _in_contexts(rows: Interactions, ids: Sequence[str]) -> np.ndarray:
+    """[len(ids)] int64: how often each is what a context says."""
+    if not rows.contexts:
+        return np.zeros(len(ids), dtype=np.int64)
+    return np.where(list(map(may_name_in_context, ids)), tally(list(rows.contexts.values()), ids), 0)
 
 
 def tally(columns: Sequence[Column], ids: Sequence[str]) -> np.ndarray:
@@ -184,9 +213,10 @@ def _side_of_source(workspace: Workspace, params: Params, dataset: str, source: 
 
 
 def every_id(tables: Sequence[tuple[str, Interactions]], beside: Sequence[SideTables]) -> set[str]:
-    """Each id that may be a person's: users, and items too, where people are items."""
-    columns = [column for _, rows in tables for column in (rows.user_ids, rows.item_ids)]
-    columns += [t.columns[n] for side in beside for t in side.tables.values() for n in ID_COLUMNS if n in t.columns]
+    """Each id that may be a person's: users, and items too, where people are items, and what may name them."""
+    columns = [c for _, rows in tables for c in (rows.user_ids, rows.item_ids, *rows.contexts.values())]
+    names = (*ID_COLUMNS, SAID)
+    columns += [t.columns[n] for side in beside for t in side.tables.values() for n in names if n in t.columns]
     return {str(raw) for column in columns for raw in distinct(column)[0].tolist()}
 
 

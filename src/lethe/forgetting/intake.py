@@ -26,11 +26,11 @@ from lethe.forgetting.held import (
     rows_of,
     source_rows,
 )
-from lethe.forgetting.ledger.requests import Fact, ForgetRequest, Held
+from lethe.forgetting.ledger.requests import UNSAID, Fact, ForgetRequest, Held
 from lethe.forgetting.nothing import ending
 from lethe.forgetting.removal import subjects
 from lethe.forgetting.standing import check_list, digests_asked_about, has_data, ledger, one_dataset, within_reach
-from lethe.tables.ids import as_integer
+from lethe.forgetting.unsaid import NAMED_NOW, held_as_item, unsaid_items
 
 _FEW = 5  # Unknown ids whose other spellings are looked for: among many, one after the other would take long.
 
@@ -58,6 +58,8 @@ class Terms:
     nonce: str | None = None
     """What the requester, or an auditor, wants the sample of a rebuild drawn by."""
     actor: str = ""
+    said_item: bool = True
+    """Whether somebody has said so of these very ids: not, where one was found to be another's."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ def follow_merged(workspace: Workspace) -> None:
         for request, others in zip(mine, ids, strict=True):
             new = [Ask(raw) for raw in others if (dataset, subject_digest(dataset, raw)) not in asked]
             if new:
-                submit_all(workspace, dataset, new, Terms(request.reason, request.ticket, request.also_item))
+                submit_all(
+                    workspace, dataset, new, Terms(request.reason, request.ticket, request.also_item, said_item=False)
+                )
 
 
 def take_up(workspace: Workspace) -> list[ForgetRequest]:
@@ -145,13 +149,18 @@ def establish(workspace: Workspace, id: str, fact: Fact, actor: str = "") -> For
     return book.get(id)
 
 
-def retry(workspace: Workspace, id: str, actor: str = "") -> ForgetRequest:
-    """Let a request that failed take part in the next run again."""
+def retry(workspace: Workspace, id: str, actor: str = "", also_item: bool | None = None) -> ForgetRequest:
+    """Let a request that failed take part in the next run again; one that was set aside because its user's id is an
+    item's too takes the answer, ``also_item``. Raises RequestError where that is missing, or nobody asked."""
     book = ledger(workspace)
     request = book.get(id)
     if request.state != "failed":
         raise RequestError(f"state: {id} is {request.state}, only what failed can be tried again")
-    return book.accept({id: request.held}, actor=actor)[0]
+    if (request.failure == UNSAID) != (also_item is not None):
+        asked = f"{NAMED_NOW} say --also-item or --not-item" if also_item is None else "was not asked of this request"
+        raise RequestError(f"also_item: {asked}")
+    held = held_as_item(workspace, book, request) if also_item else request.held
+    return book.accept({id: held}, actor=actor, also_item=also_item)[0]
 
 
 # --- below -------------------------------------------------------------------------------------------------------
@@ -190,6 +199,7 @@ def _request(params: Params, dataset: str, ask: Ask, terms: Terms) -> ForgetRequ
         datasets=[dataset],
         due_days=settings.due_days,
         also_item=said and not ask.items,
+        said_item=terms.said_item and terms.also_item is not None,
         ticket=terms.ticket,
         external_id=ask.external_id,
         nonce=terms.nonce,
@@ -224,7 +234,13 @@ def _asked(workspace: Workspace, params: Params, dataset: str, asks: Sequence[As
         merged += [Ask(raw, ask.items) for raw in ids]
     requests = [_request(params, dataset, ask, terms) for ask in [*asks, *merged]]
     looked = _look(workspace, params, dataset, list({request.subject: request for request in requests}.values()))
-    return _Asked(dataset, requests, others, looked, _unsaid_items(params, dataset, looked.tables, requests, terms))
+    return _Asked(
+        dataset,
+        requests,
+        others,
+        looked,
+        unsaid_items(params, dataset, looked.tables, requests, terms.also_item is not None),
+    )
 
 
 def _take(workspace: Workspace, params: Params, asked: _Asked, terms: Terms, others: Mapping[str, int]) -> list[Answer]:
@@ -276,25 +292,3 @@ def _nobody(where: str, unknown: set[int], asks: Sequence[Ask], near: int) -> Re
     return RequestError(
         f"{field}: {who} in {where}{spelt}; correct it, or confirm with --confirm-unknown that it is meant as it stands"
     )
-
-
-def _unsaid_items(
-    params: Params, dataset: str, tables: Tables | None, requests: Sequence[ForgetRequest], terms: Terms
-) -> list[int]:
-    """Of each request, rows that name its user's id as an item though nobody has said whether that is the person.
-
-    Raises RequestError where ids are text: the same text twice is hardly chance. Numbers are.
-    """
-    config = params.datasets.get(dataset)
-    said = terms.also_item is not None or config is None or config.items_are_users is not None
-    if said or tables is None:
-        return [0] * len(requests)
-    counts = tables.as_things([str(request.user) for request in requests])
-    counts = [0 if request.items else count for request, count in zip(requests, counts, strict=True)]
-    if any(count and as_integer(str(request.user)) is None for request, count in zip(requests, counts, strict=True)):
-        raise RequestError(
-            f"user: {sum(map(bool, counts))} of {len(requests)} ids are items of {dataset} too, or named by facts or"
-            " features; say --also-item to forget the person as both, or --not-item (for all: items_are_users in"
-            " params.yaml)"
-        )
-    return counts

@@ -11,15 +11,16 @@ from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data import copies
 from lethe.data.outputs import write_blocks
-from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
+from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList, context_table
 from lethe.forgetting import kept_out
 from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.held import source_blocks
-from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, covered_by, mentioned_by
+from lethe.forgetting.ledger.beside import mentioned_by, named_in_contexts
+from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, covered_by
 from lethe.forgetting.standing import digests_asked_about, has_time
 from lethe.tables.blocks import rows_of, side_by_side
-from lethe.tables.columns import from_arrow, read_parquet, write_parquet
-from lethe.tables.interactions import Interactions
+from lethe.tables.columns import from_arrow, read_parquet, to_arrow, write_parquet
+from lethe.tables.interactions import CONTEXT, UNKNOWN, Interactions
 from lethe.tables.side_tables import BEHAVIOUR, SAID, SideTables
 
 
@@ -31,7 +32,7 @@ def take_out(workspace: Workspace, params: Params, dataset: str, requests: Seque
     kept_out.suppress(workspace, entries)
     copy = workspace.source_copy(dataset)
     if copy.is_file():
-        write_blocks(copy, (listed.drop(rows_of(block), dataset) for block, _ in side_by_side(copy)))
+        write_blocks(copy, (listed.emptied(listed.drop(rows_of(b), dataset), dataset) for b, _ in side_by_side(copy)))
         copies.keep(workspace, dataset)
 
 
@@ -46,8 +47,9 @@ def rewrite_what_no_stage_makes(
         for path in sorted(part.rglob("*.parquet")):
             table = read_parquet(path)
             named = _covered(table, requests)
-            if named.any():
-                write_parquet(table.filter(pa.array(~named)), path)
+            left = _emptied(table.filter(pa.array(~named)) if named.any() else table, requests)
+            if left is not table:
+                write_parquet(left, path)
 
 
 def _covered(table: pa.Table, requests: Sequence[ForgetRequest]) -> np.ndarray:
@@ -55,6 +57,15 @@ def _covered(table: pa.Table, requests: Sequence[ForgetRequest]) -> np.ndarray:
     if {"user", "item"} <= columns.keys():
         return covered_by(requests, columns["user"], columns["item"])
     return mentioned_by(requests, columns, len(table))
+
+
+def _emptied(table: pa.Table, requests: Sequence[ForgetRequest]) -> pa.Table:
+    contexts = {name: from_arrow(table[name]) for name in table.column_names if name.startswith(CONTEXT)}
+    for name, named in named_in_contexts(requests, contexts):
+        if named.any():
+            told = to_arrow(np.where(named, UNKNOWN, contexts[name]))
+            table = table.set_column(table.column_names.index(name), name, told)
+    return table
 
 
 def subjects(requests: Sequence[ForgetRequest]) -> Iterator[Suppressed]:
@@ -94,6 +105,11 @@ def _rows(
         times = [None] * len(mine) if mine.seconds is None or not timed else mine.seconds.tolist()
         for user, item, time in zip(mine.user_ids, mine.item_ids, times, strict=True):
             yield Suppressed.row(dataset, user, name, user, item, time)
+        for field, named in named_in_contexts(whole, rows.contexts):
+            told, said = rows.take(named), rows.contexts[field][named]
+            times = [None] * len(told) if told.seconds is None or not timed else told.seconds.tolist()
+            for user, item, time, word in zip(told.user_ids, told.item_ids, times, said, strict=True):
+                yield Suppressed.row(dataset, user, context_table(name, field), user, item, time, word)
     people = {request.user for request in whole}
     for table in SideTables.read(workspace.side(dataset)).tables.values():
         for values in table.take(mentioned_by(whole, table.columns, len(table))).rows():

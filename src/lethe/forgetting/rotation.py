@@ -15,7 +15,7 @@ from lethe.config.params import Params
 from lethe.core import keys
 from lethe.core.process import alone
 from lethe.core.workspace import Workspace
-from lethe.data.suppression import Suppressed, SuppressionList
+from lethe.data.suppression import Suppressed, SuppressionList, context_table
 from lethe.errors import RequestError
 from lethe.forgetting.aliases import Aliases, pair_of
 from lethe.forgetting.held import AllThereIs, all_there_is, every_id
@@ -99,6 +99,11 @@ def _lines(
         for user, item, time in zip(mine.user_ids, mine.item_ids, times, strict=True):
             yield Suppressed.interaction, (dataset, user, item)
             yield from ((Suppressed.row, (dataset, user, name, user, item, at)) for at in (time, None))
+        for field, column in mine.contexts.items():
+            place = context_table(name, field)
+            for user, item, time, said in zip(mine.user_ids, mine.item_ids, times, column, strict=True):
+                if str(said) in people:
+                    yield from ((Suppressed.row, (dataset, user, place, user, item, at, said)) for at in (time, None))
     for table in (table for side in beside for table in side.tables.values()):
         for values in table.rows():
             for raw in people.intersection(map(str, values)):

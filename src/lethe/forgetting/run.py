@@ -18,13 +18,13 @@ from lethe.core.keys import subject_hashes
 from lethe.core.workspace import Workspace
 from lethe.data.gates.epoch import Epoch, read_epoch, write_epoch
 from lethe.errors import LetheError
-from lethe.forgetting.aside import begun_before, members, set_aside
+from lethe.forgetting.aside import begun_before, members, set_aside, told_of
 from lethe.forgetting.certificate.users import Member, UserTree
 from lethe.forgetting.earlier import earlier_files
 from lethe.forgetting.held import held_now
 from lethe.forgetting.intake import follow_merged, take_up
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import ForgetRequest, Held, covered_by
+from lethe.forgetting.ledger.requests import UNSAID, ForgetRequest, Held, covered_by
 from lethe.forgetting.ledger.requests import State as RequestState
 from lethe.forgetting.nothing import ending
 from lethe.forgetting.places import follow_places
@@ -33,6 +33,7 @@ from lethe.forgetting.record import Run
 from lethe.forgetting.removal import rewrite_what_no_stage_makes, take_out
 from lethe.forgetting.standing import check_list, has_time, ledger, pending
 from lethe.forgetting.state import served, state_of
+from lethe.forgetting.unsaid import NAMED_NOW, named_since
 from lethe.serving.server import must_serve_from_here
 from lethe.tables.blocks import Block, block_of, in_steps, rows_of
 from lethe.tables.drift import Tally, less, there_by
@@ -63,6 +64,7 @@ def begin(
         ready = [request for request in book.pending() if not request.on_hold and not request.is_ahead(at)]
         now_held = held_now(workspace, ready, reader)
         waiting = _with_something_left(workspace, params, book, ready, now_held)
+        waiting = _answered(workspace, params, book, waiting, reader)
         if not waiting:
             return None
         _drop_families_that_left(workspace, params)
@@ -152,6 +154,19 @@ def _with_something_left(
     return [r for r in requests if r not in done or r.id in begun]
 
 
+def _answered(
+    workspace: Workspace, params: Params, book: Ledger, requests: Sequence[ForgetRequest], reader: Reader
+) -> list[ForgetRequest]:
+    """The requests but for those whose users the data name since these were asked about. Raises LetheError where that
+    is all of them."""
+    unsaid = named_since(workspace, params, requests, reader)
+    if unsaid:
+        book.fail(unsaid, UNSAID)
+        if len(unsaid) == len(requests):
+            raise LetheError(told_of(unsaid, UNSAID, f"{unsaid[0]}: {NAMED_NOW}"))
+    return [request for request in requests if request.id not in unsaid]
+
+
 def remove_rows(workspace: Workspace, run: Run) -> None:
     """Keyed digests join the suppression list; our own copies of sources are rewritten without the rows."""
     book, params = ledger(workspace), Params.read(workspace.params)
@@ -221,4 +236,7 @@ def confirm(workspace: Workspace, run: Run, reader: Reader | None = None) -> Non
     failed = {id: count for id, held in left.items() if (count := held.rows + held.source_copy)}
     why = f"{sum(failed.values())} rows are still in the data after removal, there must be none"
     set_aside(workspace, run, list(failed), "rows-left", why)
+    # What the stages took in meanwhile may name somebody.
+    if unsaid := named_since(workspace, Params.read(workspace.params), members(book, run), reader):
+        set_aside(workspace, run, unsaid, UNSAID, f"{unsaid[0]}: {NAMED_NOW}")
     _advance(book, run, "executing", "verified")

@@ -12,7 +12,8 @@ from lethe.build.costs import Costs, costs_behind, slices_of, training_of
 from lethe.build.recipe import Recipe
 from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
-from lethe.forgetting.ledger.requests import ForgetRequest, covered_by, mentioned_by
+from lethe.forgetting.ledger.beside import changed_by, mentioned_by
+from lethe.forgetting.ledger.requests import ForgetRequest, covered_by
 from lethe.tables.reader import Reader
 
 
@@ -22,7 +23,7 @@ class Shard:
 
     ``rows`` and ``gone`` count its rows and those that leave; ``trainings``: the rows of each training that
     has to be done anew (one, or one a slice from the touched one on; none for a shard that is left empty).
-    ``touched``: it held such rows, in its side tables or otherwise.
+    ``touched``: it held such rows, in its side tables or otherwise, or rows that lose a context.
     """
 
     rows: int
@@ -78,17 +79,21 @@ def shards_of(
 def _shard(path: Path, requests: Sequence[ForgetRequest], slices: int, reader: Reader) -> Shard:
     rows, places = reader.interactions(path), slices_of(path, reader)
     users, items = rows.user_ids, rows.item_ids
-    gone = covered_by(requests, users, items)
+    gone, changed = covered_by(requests, users, items), changed_by(requests, rows)
     tables = reader.side(path.parent / "side" / path.stem)
-    mentioned = any(covered_by(requests, rows.user_ids, rows.item_ids).any() for rows in tables.behaviours.values())
+    mentioned = any(
+        (covered_by(requests, rows.user_ids, rows.item_ids) | changed_by(requests, rows)).any()
+        for rows in tables.behaviours.values()
+    )
     mentioned |= any(mentioned_by(requests, t.columns, len(t)).any() for t in tables.tables.values())
     trainings: tuple[int, ...] = ()
-    if (gone.any() or mentioned) and not gone.all():
+    touched = gone | changed
+    if (touched.any() or mentioned) and not gone.all():
         # A side table has no slices: whoever is only mentioned may be so in the first.
-        first = 0 if mentioned else int(places[gone].min())
+        first = 0 if mentioned else int(places[touched].min())
         left = np.bincount(places[~gone], minlength=slices).cumsum()
         trainings = tuple(int(rows) for rows in left[first:slices] if rows)
-    return Shard(len(users), int(gone.sum()), trainings, bool(gone.any() or mentioned))
+    return Shard(len(users), int(gone.sum()), trainings, bool(touched.any() or mentioned))
 
 
 def predict(recipe: Recipe, shards: Mapping[str, Shard], costs: Costs) -> Predicted:

@@ -29,6 +29,8 @@ TIMES = {"timestamp": 1, "timestamp_ms": 10**3, "timestamp_us": 10**6, "timestam
 """The name of the column of times says in how many parts of a second it counts."""
 CONTEXT = "context."
 """What the name of a context field's column begins with."""
+UNKNOWN = "missing"
+"""The value of a context where the source has none."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,13 @@ class Interactions:
             self.ticks,
             None if self.weights is None else self.weights[rows],
         )
+
+    def without_contexts(self, unknown: Mapping[str, np.ndarray]) -> Interactions:
+        """The same rows in canonical order, where some contexts {field: [n] bool} are unknown. Pairs may recur then."""
+        contexts = dict(self.contexts)
+        for name, rows in unknown.items():
+            contexts[name] = np.where(rows, UNKNOWN, np.asarray(contexts[name], dtype=object))
+        return replace(self, contexts=contexts).in_order()
 
     @property
     def seconds(self) -> np.ndarray | None:

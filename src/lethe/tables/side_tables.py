@@ -23,7 +23,7 @@ from lethe.core.canonical import digest_json
 from lethe.errors import DataError
 from lethe.tables.columns import digest_columns, from_arrow, read_parquet, sortable, to_arrow, write_parquet
 from lethe.tables.ids import Ids, as_integer, canonical_ids
-from lethe.tables.interactions import Interactions
+from lethe.tables.interactions import UNKNOWN, Interactions
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "links": ("user", "friend"),
@@ -37,13 +37,21 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 SAID = "value"
 """The column of what a feature says, which may name somebody (a seller), see ``may_name``."""
 
+DISTINCTIVE_DIGITS = 9
+"""Least length of a number that is hardly another one by chance: sizes, prices and durations are shorter."""
+
 BEHAVIOUR = "behaviour."
 """What the name of a behaviour's file begins with."""
 
 
 def may_name(said: str) -> bool:
-    """Whether what a feature says may be somebody's id: a word may, a number hardly."""
-    return as_integer(said) is None
+    """Whether what a feature or a context says may be somebody's id: a word may, a number only if it is long."""
+    return as_integer(said) is None or len(said) >= DISTINCTIVE_DIGITS
+
+
+def may_name_in_context(said: str) -> bool:
+    """The same of a context alone, where one word says that nothing is known."""
+    return may_name(said) and said != UNKNOWN
 
 
 @dataclass(frozen=True)

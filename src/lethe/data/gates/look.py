@@ -13,6 +13,7 @@ from lethe.data.gates.counting import CopyCounts, Keys, TableCounts
 from lethe.data.suppression import SuppressionList
 from lethe.tables.blocks import Block, in_steps, rows_of
 from lethe.tables.drift import Tally
+from lethe.tables.interactions import Interactions
 
 AT_ONCE = 1 << 20
 """Rows in a step: of text as many distinct ids come with half as many rows, and are looked up again in each step."""
@@ -22,7 +23,7 @@ AT_ONCE = 1 << 20
 class Look:
     """What was counted of all interactions.
 
-    suppressed  rows that the suppression list names
+    suppressed  rows that the suppression list names, or somebody of it in a context
     tally       what the rows look like
     copies      how the parts of the split hold the rows; None where the parts weren't looked at
     """
@@ -31,6 +32,13 @@ class Look:
     suppressed: int
     tally: Tally
     copies: CopyCounts | None
+
+
+def _named(suppressed: SuppressionList, rows: Interactions, dataset: str) -> int:
+    named = suppressed.matches(rows, dataset)
+    for of_field in suppressed.named_in_contexts(rows, dataset).values():
+        named = named | of_field
+    return int(named.sum())
 
 
 def look_at(
@@ -44,8 +52,11 @@ def look_at(
         tally.add(block)
         keys = None if parts is None else Keys.of(block, laid)
         table = TableCounts.of(block, config.rating.min, config.rating.max, keys)
-        named = 0 if suppressed is None else int(suppressed.matches(rows_of(block), dataset).sum())
-        return table, named, None if keys is None else CopyCounts.of(block, laid, keys)
+        return (
+            table,
+            0 if suppressed is None else _named(suppressed, rows_of(block), dataset),
+            None if keys is None else CopyCounts.of(block, laid, keys),
+        )
 
     counts = in_steps(count, rows, parts or (), AT_ONCE, begin=tally.clear)
     table, named = (reduce(add, counted) for counted in list(zip(*counts, strict=True))[:2])

@@ -21,7 +21,7 @@ from lethe.data.sources.identifiers import plain, read_ids
 from lethe.data.sources.place import Place
 from lethe.data.sources.times import read_times
 from lethe.errors import DataError
-from lethe.tables.interactions import Interactions, idle
+from lethe.tables.interactions import UNKNOWN, Interactions, idle
 
 INTERACTIONS = "interactions"
 """What a source calls its rows that has no parts."""
@@ -228,7 +228,7 @@ def as_number(column: pa.ChunkedArray, how: TableFormat) -> pa.ChunkedArray:
 
 
 def _context(column: pa.ChunkedArray, where: str) -> np.ndarray:
-    """[n] object: values as text, "missing" where there is none."""
+    """[n] object: values as text, ``UNKNOWN`` where there is none."""
     text = plain(column, where).cast(pa.string())
-    filled = pc.if_else(pc.equal(pc.fill_null(text, ""), ""), "missing", text)
+    filled = pc.if_else(pc.equal(pc.fill_null(text, ""), ""), UNKNOWN, text)
     return np.array(filled.to_pylist(), dtype=object)

@@ -17,7 +17,7 @@ from lethe.errors import ConfigError
 
 LOCK = 0x4C455448  # PostgreSQL's advisory lock of all who write to the ledger: the chain has one end.
 
-NEWEST = "0003"
+NEWEST = "0004"
 """Revision of the newest step."""
 
 metadata = sa.MetaData()
@@ -45,6 +45,7 @@ requests = sa.Table(
     sa.Column("also_item", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("on_hold", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("lifted", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("said_item", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("requests_by_state", "state"),
     sa.Index("requests_by_external_id", "dataset", "external_id", unique=True),
 )

@@ -90,17 +90,21 @@ class Ledger(Store):
         end: Ending = lambda _: None,
         actor: str = "",
         since: State | None = None,
+        also_item: bool | None = None,
     ) -> list[ForgetRequest]:
         """Accept requests that were only received, or that failed, with what is held of each now {id: held}, or ``end``
-        them where that is nothing. With ``since``, those that have left that state meanwhile are left alone."""
+        them where that is nothing. With ``since``, those that have left that state meanwhile are left alone.
+        ``also_item``: what was said of them."""
+        said = {} if also_item is None else {"also_item": also_item}
         with self.change() as connection:
             changes = []
             for id, old in rows(connection, held).items():
                 if since is not None and old.state != since:
                     continue
                 _must_lead_to(old, "accepted")
-                new = _decided(replace(old, held=held[id], failure=None), end)
-                changes.append((new, _said_of(new) | _by(actor)))
+                told = old if also_item is None else replace(old, also_item=also_item, said_item=True)
+                new = _decided(replace(told, held=held[id], failure=None), end)
+                changes.append((new, _said_of(new) | said | _by(actor)))
             self._put(connection, changes)
         if any(request.user is None for request, _ in changes):
             self.vacuum()

@@ -27,6 +27,7 @@ _PLAIN = (
     "on_hold",
     "failure",
     "lifted",
+    "said_item",
 )
 """What stands in the table as it is."""
 

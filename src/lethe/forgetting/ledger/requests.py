@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -17,7 +17,6 @@ from lethe.core.keys import subject_digest
 from lethe.errors import RequestError
 from lethe.tables.ids import among, id_fault, same_id
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SAID, SideTables, may_name
 from lethe.tables.texts import Column
 
 State = Literal[
@@ -42,6 +41,8 @@ LEGAL: dict[State, tuple[State, ...]] = {
 NOTHING_HELD: tuple[State, ...] = ("received", "accepted", "planned")
 """States from which a request may complete because there is nothing (or nothing any more) to forget."""
 Fact = Literal["identity", "approval"]
+UNSAID = "unsaid-item"
+"""Why a request failed of whose user nobody has said whether an item, or what names the same id, is the person."""
 
 LONGEST_LINE = 100
 ID_COLUMNS = ("user", "friend", "item", "entity")
@@ -64,6 +65,8 @@ class Held:
     behaviours: int = 0
     features: int = 0
     """Of the user; of an item, and what names the person, where the request is about them as an item too."""
+    contexts: int = 0
+    """Rows of others, which stay, that name such a person in a context."""
     source_copy: int = 0
     """Of our own copy of a downloaded source."""
     source: int = 0
@@ -73,12 +76,15 @@ class Held:
 
     @property
     def rows(self) -> int:
-        """Rows of the ingested tables: those that have to be gone."""
-        return self.interactions + self.links + self.behaviours + self.features
+        """Rows of the ingested tables: those that have to be gone, or to name the person no more."""
+        return self.interactions + self.links + self.behaviours + self.features + self.contexts
 
     def to_remove(self) -> dict[str, int]:
         """By kind, in words: all but what only the source has, which never enters."""
         return {name.replace("_", " "): count for name, count in asdict(self).items() if name != "source"}
+
+    def __add__(self, other: Held) -> Held:
+        return Held(**{name: count + getattr(other, name) for name, count in asdict(self).items()})
 
     def __bool__(self) -> bool:
         """Whether there is anything to be removed; what only the source holds just never enters."""
@@ -102,7 +108,8 @@ class ForgetRequest:
     user: str | None = field(repr=False)
     items: tuple[str, ...] = field(repr=False)
     also_item: bool
-    """The user is an item too (people recommended to people), and is forgotten as both."""
+    """The user is an item too (people recommended to people), or named by facts, features or contexts, and is forgotten
+    as both."""
     subject_digest: str
     user_digest: str
     reason: str
@@ -123,6 +130,8 @@ class ForgetRequest:
     """Code of what went wrong, while it is failed."""
     lifted: bool = False
     """The person may be known again."""
+    said_item: bool = False
+    """Somebody has said of this request whether ``also_item`` is so."""
     result: dict[str, Any] | None = None
 
     @classmethod
@@ -137,6 +146,7 @@ class ForgetRequest:
         datasets: Collection[str],
         due_days: int = 30,
         also_item: bool = False,
+        said_item: bool = False,
         ticket: str | None = None,
         external_id: str | None = None,
         nonce: str | None = None,
@@ -160,6 +170,7 @@ class ForgetRequest:
             user=subject,
             items=chosen,
             also_item=also_item,
+            said_item=said_item,
             subject_digest=digest_of(dataset, subject, chosen),
             user_digest=subject_digest(dataset, subject),
             reason=reason,
@@ -221,33 +232,9 @@ def covered_by(requests: Sequence[ForgetRequest], user_ids: Column, item_ids: Co
     return rows
 
 
-def mentioned_by(requests: Sequence[ForgetRequest], columns: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-    """[n] bool: which rows of a side table, of these columns, are about all of a user of one of the requests."""
-    whole = [r.user for r in requests if r.kind == "user" and r.user is not None]
-    as_item = [r.user for r in requests if r.also_item and r.user is not None]
-    named = np.zeros(count, dtype=bool)
-    for name, ids in zip(ID_COLUMNS, (whole, whole, as_item, as_item), strict=True):
-        if name in columns and ids:
-            named |= among(columns[name], ids)
-    words = list(filter(may_name, as_item))
-    if SAID in columns and words:
-        named |= among(columns[SAID], words)
-    return named
-
-
 def holds(interactions: Interactions, request: ForgetRequest) -> int:
     """How many rows of the data the request covers; 0 means that nothing is held."""
     return int(request.covers(interactions.user_ids, interactions.item_ids).sum())
-
-
-def counts_beside(tables: SideTables, request: ForgetRequest) -> Held:
-    """Rows of side tables that the request covers, by kind."""
-    by_kind = {name: int(mentioned_by([request], t.columns, len(t)).sum()) for name, t in tables.tables.items()}
-    return Held(
-        links=by_kind.pop("links", 0),
-        behaviours=sum(holds(rows, request) for rows in tables.behaviours.values()),
-        features=sum(by_kind.values()),
-    )
 
 
 def digest_of(dataset: str, user: str, items: Sequence[str]) -> str:

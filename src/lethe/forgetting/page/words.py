@@ -16,6 +16,7 @@ KINDS = {
     "links": "links to other people",
     "behaviours": "other behaviours",
     "features": "what was known about the person",
+    "contexts": "rows of others that named the person",
     "source copy": "rows of our copy of the source",
     "earlier": "files made of earlier data",
 }

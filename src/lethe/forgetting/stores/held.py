@@ -17,6 +17,8 @@ from lethe.core.workspace import Workspace
 from lethe.forgetting.stores.parts import distinct_ids
 from lethe.forgetting.stores.texts import Texts
 from lethe.tables.blocks import AT_ONCE
+from lethe.tables.interactions import CONTEXT
+from lethe.tables.side_tables import SAID
 
 _TEXT = {".py", ".json", ".css", ".js", ".html", ".mako", ".yaml", ".md", ".txt", ".toml"}
 
@@ -28,34 +30,39 @@ class Held:
 
     users: pa.LargeStringArray = field(repr=False)
     items: pa.LargeStringArray = field(repr=False)
+    words: pa.LargeStringArray = field(repr=False)
+    """What features and contexts say. They are no ids: a hit inside one of them is a hit."""
 
     @classmethod
-    def of(cls, users: Iterable[str] = (), items: Iterable[str] = ()) -> Held:
-        return cls(*(pa.array(sorted(ids), pa.large_string()) for ids in (users, items)))
+    def of(cls, users: Iterable[str] = (), items: Iterable[str] = (), words: Iterable[str] = ()) -> Held:
+        return cls(*(pa.array(sorted(ids), pa.large_string()) for ids in (users, items, words)))
 
     @cached_property
     def all(self) -> pa.LargeStringArray:
         return pa.concat_arrays([self.users, self.items])
 
-    def items_among(self, ids: Iterable[str]) -> frozenset[str]:
-        """Those of these ids that are of things too."""
+    def things_among(self, ids: Iterable[str]) -> frozenset[str]:
+        """Those of these ids that are of things too, or are what is said of things."""
         wanted = pa.array(sorted(ids), pa.large_string())
-        return frozenset(wanted.filter(pc.is_in(wanted, value_set=self.items)).to_pylist())
+        there = (pc.is_in(wanted, value_set=known) for known in (self.items, self.words))
+        return frozenset(wanted.filter(pc.or_(*there)).to_pylist())
 
 
 NOBODY = Held.of()
 
 
 def still_held(workspace: Workspace) -> Held:
-    """The ids of people and things in the tables of every dataset as they are now."""
-    users, items = list[pa.LargeStringArray](), list[pa.LargeStringArray]()
+    """The ids of people and things in the tables of every dataset as they are now, and what these say of them."""
+    users, items, words = (list[pa.LargeStringArray]() for _ in range(3))
     for path in sorted((workspace.root / "data").glob("*/ingested/**/*.parquet")):
         for name in pq.read_schema(path).names:
             if name in ("user", "friend"):
                 users.append(_distinct(path, name))
             elif name in ("item", "entity"):
                 items.append(_distinct(path, name))
-    return Held(*(pa.concat_arrays([*columns, NOBODY.users]).unique() for columns in (users, items)))
+            elif name == SAID or name.startswith(CONTEXT):
+                words.append(_distinct(path, name))
+    return Held(*(pa.concat_arrays([*columns, NOBODY.users]).unique() for columns in (users, items, words)))
 
 
 def _distinct(path: Path, name: str) -> pa.LargeStringArray:

@@ -31,9 +31,8 @@ from lethe.forgetting.stores.parquet_files import StoredTable
 from lethe.forgetting.stores.parts import distinct_ids
 from lethe.forgetting.stores.texts import Texts
 from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import DISTINCTIVE_DIGITS
 
-DISTINCTIVE_DIGITS = 9
-"""Least length of a number that may be searched as text: sizes and durations are shorter."""
 SHA256, MD5 = 64, 32
 """Length in hex digits."""
 _INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
@@ -137,7 +136,7 @@ class Needles:
     @cached_property
     def typed_only(self) -> frozenset[str]:
         """Those of the users that are looked for only where ids stand: any file may hold such a text by chance."""
-        return frozenset(filter(_ordinary, self.users)) | self.held.items_among(self.users) | own_words(self.users)
+        return frozenset(filter(_ordinary, self.users)) | self.held.things_among(self.users) | own_words(self.users)
 
     @cached_property
     def seen(self) -> dict[Any, Any]:
