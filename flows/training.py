@@ -10,7 +10,7 @@ from flows.command import alone, command
 from flows.data import data
 from flows.engine import PrefectFuture, as_completed, flow, say, table, task
 from lethe.build.candidates import Job, Outcome, finish, jobs, train_shard
-from lethe.build.checks import check_likes
+from lethe.build.checks import check_held_out, check_likes
 from lethe.build.decision import Decision
 from lethe.build.promotion import promote_winners, settle_all
 from lethe.build.settling import Settled
@@ -45,6 +45,8 @@ def likes(planned: list[Job]) -> None:
     params = Params.read(workspace.params)
     for job in planned:
         check_likes(workspace, params, job.recipe.dataset, job.recipe.model)
+    for dataset in dict.fromkeys(job.recipe.dataset for job in planned if job.compared):
+        check_held_out(workspace, dataset)
 
 
 @task(name="choose")

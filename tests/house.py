@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lethe.build.candidates import Job, Outcome, finish, jobs
-from lethe.build.checks import check_likes
+from lethe.build.checks import check_held_out, check_likes
 from lethe.build.decision import Decision
 from lethe.build.promotion import promote_winners, settle_all
 from lethe.config.params import Params
@@ -23,6 +23,7 @@ def train(workspace: Workspace, datasets: list[str] | None = None) -> list[Decis
     reader = Reader()
     for job in jobs(workspace, params) if datasets is None else ():
         check_likes(workspace, params, job.recipe.dataset, job.recipe.model)
+        check_held_out(workspace, job.recipe.dataset)
     trained = [build(workspace, params, job, reader) for job in jobs(workspace, params, datasets)]
     return promote(workspace, params, trained, rebuilt=datasets is not None, reader=reader)
 

@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from lethe.build.candidates import jobs
+from lethe.build.checks import check_held_out
 from lethe.config.params import Params
 from lethe.core import memory
 from lethe.core.memory import free_memory
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
-from lethe.errors import ConfigError
+from lethe.errors import ConfigError, DataError
 from lethe.learning import memory as fitting
 from tests.conftest import ROOT
 
@@ -52,6 +53,11 @@ def both(*changes: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]
     return change
 
 
+def split(**settings: Any) -> Callable[[dict[str, Any]], None]:
+    return put("datasets/tiny/split", settings)
+
+
+PARTS = {"kind": "folder", "path": ".", "columns": {"rating": "rating", "timestamp": "timestamp"}}
 COLUMNS = "datasets/tiny/source/columns"
 NEW_ITEMS = {"item_features": {"path": "items.csv", "fields": {"kind": {}}, "new_items": True}}
 SHARDED = [{"model": "ensfm", "sharding": "user-hash-3"}, {"model": "wmf", "sharding": "whole"}]
@@ -93,6 +99,15 @@ SHARDED = [{"model": "ensfm", "sharding": "user-hash-3"}, {"model": "wmf", "shar
             both(put("datasets/tiny/split", {"by": "newest"}), put(f"{COLUMNS}/timestamp", None)),
             r"^datasets\.tiny\.split: 'newest' goes by time, but the source has none",
         ),
+        (split(by="random", valid=0), r"^datasets\.tiny\.split\.valid: must be above 0, got 0: without validation"),
+        (split(by="random", test=0), r"^datasets\.tiny\.split\.test: must be above 0, got 0: without test rows"),
+        (split(by="newest", valid=0), r"^datasets\.tiny\.split\.valid: must be above 0"),
+        (split(by="newest", test_from=9), r"^datasets\.tiny\.split\.valid_from: must be a time before test_from \(9\)"),
+        (split(by="leave-one-out", valid=False), r"^datasets\.tiny\.split\.valid: must be true, got false"),
+        (
+            both(put("datasets/tiny/source", PARTS), split(by="ready", valid=0)),
+            r"^datasets\.tiny\.split\.valid: must be above 0, got 0 \(or name a file in source\.valid\)",
+        ),
         (
             both(put("datasets/tiny/side", NEW_ITEMS), put("families/plain/candidates", SHARDED)),
             r"^datasets\.tiny\.side\.item_features\.new_items: true, but no .* one of ensfm, fm, nfm, deepfm, cfm in a "
@@ -107,6 +122,13 @@ def test_a_fault_is_one_line_with_a_way_out(
         jobs(tiny, edited(tiny, change))
     assert "\n" not in str(caught.value)
     assert not (tiny.root / "data").exists()
+
+
+def test_a_split_that_leaves_no_row_to_compare_by_is_told_before_anything_is_learnt(tiny: Workspace) -> None:
+    params = edited(tiny, split(by="random", valid=1e-9))
+    build_data(tiny, params, "tiny", ["whole"])
+    with pytest.raises(DataError, match=r"^datasets\.tiny\.split: leaves 0 rows for validation, at least 1 is needed"):
+        check_held_out(tiny, "tiny")
 
 
 def test_new_items_need_one_candidate_that_recommends_them(tiny: Workspace) -> None:

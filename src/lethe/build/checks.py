@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from lethe.build.recipe import Recipe
 from lethe.build.recipes import recipes
-from lethe.config.dataset import Dataset, LeaveOneOutSplit, NewestSplit, Split
+from lethe.config.dataset import Dataset, LeaveOneOutSplit, NewestSplit, RandomSplit, ReadySplit, Split
 from lethe.config.params import Params
-from lethe.config.source import MovielensSource, RdatasetsSource, SyntheticSource
+from lethe.config.source import FolderSource, MovielensSource, RdatasetsSource, SyntheticSource
 from lethe.config.table import TableFormat
 from lethe.core.spelling import meant
 from lethe.core.workspace import Workspace
@@ -53,6 +53,8 @@ def check_params(workspace: Workspace, params: Params) -> None:
         AGGREGATORS[name].Config.parse(values, f"aggregators.{name}")
     for name, dataset in params.datasets.items():
         _check_split(name, dataset)
+    for name in dict.fromkeys(section.dataset for section in params.families.values()):
+        _check_parts(name, params.datasets[name])
     for family, section in params.families.items():
         for recipe in recipes(workspace, params, family):
             _check_needs(family, recipe.model, section.dataset, params.datasets[section.dataset])
@@ -70,6 +72,35 @@ def _check_split(name: str, dataset: Dataset) -> None:
             f"datasets.{name}.split: {dataset.split.by!r} goes by time, but the source has none; name its column in"
             " source.columns.timestamp, or split by random"
         )
+
+
+def _check_parts(name: str, dataset: Dataset) -> None:
+    """By validation a winner is chosen, and the test says how good it is."""
+    wanted: dict[str, str] = {}
+    match dataset.split:
+        case LeaveOneOutSplit(valid=valid):
+            wanted = {} if valid else {"valid": "true, got false"}
+        case NewestSplit(test_from=int() as test, valid_from=valid):
+            wanted = {} if valid is not None and valid < test else {"valid_from": f"a time before test_from ({test})"}
+        case ReadySplit(valid=valid):
+            carved = isinstance(dataset.source, FolderSource) and dataset.source.valid is None
+            wanted = {"valid": "above 0, got 0 (or name a file in source.valid)"} if carved and not valid else {}
+        case RandomSplit(valid=valid, test=test) | NewestSplit(valid=valid, test=test):
+            wanted = {part: "above 0, got 0" for part, share in (("valid", valid), ("test", test)) if not share}
+    for field, rule in wanted.items():
+        part = "test" if field == "test" else "validation"
+        raise ConfigError(f"datasets.{name}.split.{field}: must be {rule}: without {part} rows nothing can be compared")
+
+
+def check_held_out(workspace: Workspace, dataset: str) -> None:
+    """Raises DataError where the split left no row for validation or for the test."""
+    for part, what in (("valid", "validation"), ("test", "the test")):
+        path = workspace.split(dataset, part)
+        if path.is_file() and pq.read_metadata(path).num_rows == 0:
+            raise DataError(
+                f"datasets.{dataset}.split: leaves 0 rows for {what}, at least 1 is needed to compare by;"
+                " choose another split, or add rows"
+            )
 
 
 def _by_time(split: Split) -> bool:
