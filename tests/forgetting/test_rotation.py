@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from lethe.data.suppression import SuppressionList
 from lethe.errors import ConfigError, RequestError
 from lethe.forgetting.intake import submit
 from lethe.forgetting.rotation import rotate
-from lethe.forgetting.standing import check_list, ledger, lift
+from lethe.forgetting.standing import check_list, ledger, lift, publish_hidden
 from lethe.serving import hidden
 from tests.forgetting.test_cases import data, of, rows, workspace_of, write
 from tests.house import forget, train
@@ -75,3 +77,38 @@ def test_the_backup_leads_back(workspace: Workspace, tmp_path: Path) -> None:
     assert keys.restore(tmp_path / "before.json") == (fingerprint, listed)
     with pytest.raises(ConfigError, match=rf"but .*keys holds {fingerprint}; restore"):
         ledger(workspace)
+
+
+def test_another_key_in_a_ledger_that_names_none_is_told_where_requests_wait(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an older Lethe left it: the key of the next change would become the ledger's."""
+    path = ledger(workspace).path
+    assert path is not None
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM settings")
+    (waiting,) = ledger(workspace).pending()
+    monkeypatch.setenv("LETHE_KEY_DIR", str(tmp_path / "other"))
+    with pytest.raises(ConfigError, match=r"^key: 1 open requests were made under another key than that in .*restore"):
+        ledger(workspace).hold(waiting.id, True)
+    monkeypatch.setenv("LETHE_KEY_DIR", str(tmp_path / "keys"))
+    assert ledger(workspace).hold(waiting.id, True).on_hold
+
+
+def test_a_lost_ledger_under_another_key_is_told_where_somebody_is_hidden(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in ledger(workspace).files():
+        path.unlink()
+    monkeypatch.setenv("LETHE_KEY_DIR", str(tmp_path / "other"))
+    with pytest.raises(ConfigError, match="ledger: is empty, but 1 users are hidden for open requests; restore it"):
+        ledger(workspace)
+
+
+def test_where_nothing_was_keyed_any_key_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = workspace_of(tmp_path / "w", rows())
+    for name in ("one", "two"):
+        monkeypatch.setenv("LETHE_KEY_DIR", str(tmp_path / name))
+        data(made)
+        publish_hidden(made)
+    assert submit(made, None, "8").state == "accepted"

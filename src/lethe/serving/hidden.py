@@ -93,9 +93,9 @@ def publish(path: Path, digests: Iterable[str]) -> None:
     write_whole(path, json.dumps({"digests": sorted(set(digests)), "key": keys.fingerprint()}, indent=1) + "\n")
 
 
-def read(path: Path) -> frozenset[str]:
+def read(path: Path, *, any_key: bool = False) -> frozenset[str]:
     """Digests of the users whom serving must not know. Raises DataError where there is no such list, ConfigError where
-    the key at hand isn't the one it was made under."""
+    the key at hand isn't the one it was made under, unless it may be ``any_key``."""
     try:
         content = json.loads(path.read_bytes())
         digests, key = content["digests"], content.get("key")
@@ -105,6 +105,6 @@ def read(path: Path) -> frozenset[str]:
         raise DataError(f"{path.name}: {THE_LIST} can't be read ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise DataError(f'{path.name}: {THE_LIST} must be {{"digests": [...]}}') from None
-    if key is not None:  # An older Lethe wrote none; the next change of the list does.
+    if key is not None and not any_key:  # An older Lethe wrote none; the next change of the list does.
         keys.must_fit(str(key), THE_LIST)
     return frozenset(digests)

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from lethe.core.canonical import canonical_json
-from lethe.core.keys import fingerprint, must_fit, subject_digest
+from lethe.core.keys import RESTORE, fingerprint, folder, must_fit, subject_digest
 from lethe.errors import ConfigError, DataError, RequestError
 from lethe.forgetting.ledger import log
 from lethe.forgetting.ledger.database import LOCK, NEWEST, migrate, one_line, open_engine, revision
@@ -66,8 +66,8 @@ class Store:
         """Raises ConfigError where an empty database stands in the place of one that had requests: taken for a new one
         it would end them all, and nobody would be hidden any more."""
         listed: frozenset[str] = frozenset()
-        with suppress(DataError, ConfigError):
-            listed = frozenset() if self._hidden_users is None else hidden.read(self._hidden_users)
+        with suppress(DataError):
+            listed = frozenset() if self._hidden_users is None else hidden.read(self._hidden_users, any_key=True)
         if listed:
             raise ConfigError(
                 f"ledger: is empty, but {len(listed)} users are hidden for open requests; restore it from a copy, or"
@@ -176,6 +176,7 @@ class Store:
         """A transaction that changes requests and who is hidden: more before it is committed, fewer after."""
         with self._transaction(write=True) as connection:
             if _setting(connection, _KEY) is None:
+                _must_be_of_this_key(connection)
                 connection.execute(settings_table.insert().values(name=_KEY, value=fingerprint()))
             yield connection
             exact = self._hide(connection, keep=True)
@@ -216,6 +217,17 @@ class Store:
             if write and self._engine.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
             yield connection
+
+
+def _must_be_of_this_key(connection: sa.Connection) -> None:
+    """Raises ConfigError where a ledger that names no key, as an older Lethe left it, has requests of another one."""
+    query = sa.select(requests_table).where(requests_table.c.state.in_(OPEN), requests_table.c.kind == "user")
+    waiting = [from_row(row) for row in connection.execute(query).mappings()]
+    strange = [r for r in waiting if r.user is not None and subject_digest(r.dataset, r.user) != r.subject_digest]
+    if strange:
+        raise ConfigError(
+            f"key: {len(strange)} open requests were made under another key than that in {folder()}; {RESTORE}"
+        )
 
 
 def _setting(connection: sa.Connection, name: str) -> str | None:
