@@ -7,17 +7,24 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from lethe.cli import app
 from lethe.core import keys
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
-from lethe.errors import ConfigError, RequestError
-from lethe.forgetting.intake import submit
+from lethe.errors import ConfigError, LetheError, RequestError
+from lethe.forgetting import certificate
+from lethe.forgetting import run as runs
+from lethe.forgetting.aside import set_aside
+from lethe.forgetting.intake import retry, submit
 from lethe.forgetting.rotation import rotate
 from lethe.forgetting.standing import check_list, ledger, lift, publish_hidden
 from lethe.serving import hidden
 from tests.forgetting.test_cases import data, of, rows, workspace_of, write
-from tests.house import forget, train
+from tests.house import forget, fulfil, rebuild, train
+
+REFUSED = "keys: a forget run was interrupted; finish it first (lethe forget run), then rotate"
 
 
 @pytest.fixture
@@ -112,3 +119,42 @@ def test_where_nothing_was_keyed_any_key_will_do(tmp_path: Path, monkeypatch: py
         data(made)
         publish_hidden(made)
     assert submit(made, None, "8").state == "accepted"
+
+
+@pytest.mark.parametrize("removed", [False, True], ids=["begun", "rows gone"])
+def test_a_run_that_was_interrupted_is_finished_under_the_key_it_began_with(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removed: bool
+) -> None:
+    (waiting,), before = ledger(workspace).pending(), keys.fingerprint()
+    if removed:
+        rebuild(workspace)
+    else:
+        assert runs.begin(workspace) is not None
+    monkeypatch.chdir(workspace.root)
+    refused = CliRunner().invoke(app, ["keys", "rotate", str(tmp_path / "before.json")])
+    assert (refused.exit_code, str(refused.exception)) == (1, REFUSED)
+    assert (keys.fingerprint(), (tmp_path / "before.json").exists()) == (before, False)
+    fulfil(workspace)
+    assert ledger(workspace).get(waiting.id).state == "completed"
+    done = CliRunner().invoke(app, ["keys", "rotate", str(tmp_path / "before.json")])
+    assert done.exit_code == 0
+    assert check_list(workspace) == 3
+
+
+def test_what_was_set_aside_under_the_key_of_before_is_completed(workspace: Workspace, tmp_path: Path) -> None:
+    """That the subject was among the users of then can't be shown under another key, and is not claimed."""
+    (waiting,) = ledger(workspace).pending()
+    run = rebuild(workspace)
+    with pytest.raises(LetheError, match="set aside as failed"):
+        set_aside(workspace, run, [waiting.id], "still-found", "for a test")
+    rotate(workspace, tmp_path / "before.json")
+    retry(workspace, waiting.id)
+    fulfil(workspace)
+    assert ledger(workspace).get(waiting.id).state == "completed"
+    content = certificate.check(workspace.certificates / f"{waiting.id}.json").content
+    assert isinstance(content, certificate.Erasure)
+    assert content.users is not None
+    assert content.users.before is None
+    assert content.rows.removed["interactions"] == 6
+    assert check_list(workspace) == 3
+    assert of(data(workspace), 8) == 0

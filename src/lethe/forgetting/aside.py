@@ -87,9 +87,11 @@ def begun_before(workspace: Workspace, run: Run, requests: Sequence[ForgetReques
         path = _record(workspace, request.id)
         if path.is_file():
             earlier = Run.parse(json.loads(path.read_bytes()), path.name)
+            member = earlier.users[request.id]
             changed = {
                 "before": _replaced(run.before, earlier.before.of(request.dataset), request.dataset),
-                "users": run.users | {request.id: earlier.users[request.id]},
+                # Of a key that was rotated since it shows nothing, and the users of then are no more to be had.
+                "users": run.users | {request.id: member if member and member.shows(request.subject_digest) else None},
                 "plan": _touching_too(run.plan, earlier.plan),
             }
             run = run.model_copy(update=changed)

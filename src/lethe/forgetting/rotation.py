@@ -20,6 +20,7 @@ from lethe.errors import RequestError
 from lethe.forgetting.aliases import Aliases, pair_of
 from lethe.forgetting.held import AllThereIs, all_there_is, every_id
 from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.record import Run
 from lethe.forgetting.standing import check_list, ledger, within_reach
 from lethe.tables.ids import among
 
@@ -40,10 +41,13 @@ class Rotated:
 def rotate(workspace: Workspace, backup: Path, *, drop_unknown: bool = False) -> Rotated:
     """Put a new key in place, and the list and the ledger under it; keys and list of before go to ``backup`` first.
 
-    Raises RequestError, before anything is changed, where lines name somebody whom nobody knows, unless these may be
+    Raises RequestError, before anything is changed, while an interrupted forget run waits to be finished (what there
+    was before it is shown under the key of then), and where lines name somebody whom nobody knows, unless these may be
     dropped: who they named may come back.
     """
     with alone(workspace):
+        if Run.read(workspace) is not None:
+            raise RequestError("keys: a forget run was interrupted; finish it first (lethe forget run), then rotate")
         check_list(workspace)
         params, book = Params.read(workspace.params), ledger(workspace)
         listed = SuppressionList.read(workspace.suppression)
