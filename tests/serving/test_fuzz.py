@@ -10,6 +10,7 @@ import pytest
 import schemathesis
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
+from starlette.testclient import TestClient
 
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
@@ -51,3 +52,31 @@ def test_nothing_that_is_sent_is_an_error_of_ours(app: FastAPI, path: str, metho
             assert "\n" not in answer.json()["error"]
 
     send()
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "line"),
+    [
+        ("events", '{"user_id": 1, "user_id": 2, "item_ids": [1]}', "body: each name must be given once"),
+        ("recommend", '{"user_id": 1, "k": 2, "k": 3}', "body: each name must be given once"),
+        ("recommend", '{"user_id": 1, "context": {"a": 1, "a": 2}}', "body: each name must be given once"),
+        ("recommend", "[" * 100_000 + "]" * 100_000, "body: must be valid JSON"),
+        ("recommend", '{"user_id": ' + "9" * 5000 + "}", "body: must be valid JSON"),
+        ("recommend", '{"user_id": NaN}', "user_id: nan must be an integer or text"),
+        ("recommend", '{"user_id": 1, "filter": {"kind": {"min": NaN}}}', "filter.kind: {'min': nan} must be"),
+        ("events", '{"user_id": 1, "item_ids": [1], "ratings": [1e308]}', "ratings: 1e+308 Input should be less"),
+        (
+            "events",
+            '{"user_id": 1, "item_ids": [1], "ratings": [true]}',
+            "ratings: True Input should be a valid number",
+        ),
+        ("events", '{"user_id": 1, "item_ids": [1], "ratings": ["4"]}', "ratings: '4' Input should be a valid number"),
+    ],
+    ids=["user twice", "k twice", "context twice", "deep", "long", "nan", "rule", "beyond 32 bits", "boolean", "text"],
+)
+def test_what_no_schema_allows_is_refused_in_a_line(app: FastAPI, path: str, body: str, line: str) -> None:
+    client = TestClient(app, raise_server_exceptions=False)
+    answer = client.post(f"/v1/{path}", content=body.encode(), headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 422)
+    assert answer.json()["error"].startswith(line)
+    assert "\n" not in answer.json()["error"]

@@ -11,6 +11,8 @@ from lethe.tables.ids import id_fault
 
 LONGEST = 10_000
 """Items that one list of a request may name."""
+LARGEST = 1e15
+"""A rating that is further from 0 is none: models compute in 32 bits, and square them."""
 
 
 def _raw_id(value: object) -> object:
@@ -29,7 +31,8 @@ def _plain(value: object) -> object:
 
 RawId = Annotated[int | str, BeforeValidator(_raw_id)]
 Value = Annotated[bool | int | float | str, BeforeValidator(_plain)]
-Rating = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Rating = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Items = Annotated[list[RawId], Field(max_length=LONGEST)]
 SomeItems = Annotated[list[RawId], Field(min_length=1, max_length=LONGEST)]
@@ -51,8 +54,8 @@ class Between(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     none_of: list[Value] | None = Field(None, alias="not", min_length=1, max_length=LONGEST)
-    least: Rating | None = Field(None, alias="min")
-    most: Rating | None = Field(None, alias="max")
+    least: Number | None = Field(None, alias="min")
+    most: Number | None = Field(None, alias="max")
 
     @model_validator(mode="after")
     def _says_something(self) -> Between:

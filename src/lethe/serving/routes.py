@@ -22,6 +22,7 @@ import lethe
 from lethe.serving.access import Role
 from lethe.serving.answers import Batch, Explained, Person, Recommended, Scores, ServedModels, Similar, Taken
 from lethe.serving.asking import ForEvents, ForItem, ForPerson, ForReasons, ForScores, ForUser, ForUsers
+from lethe.serving.bodies import BodyRoute
 from lethe.serving.desk import BadRequest, Desk, NotServed, clip
 from lethe.serving.events import Unavailable
 from lethe.serving.figures import CONTENT_TYPE, Figures
@@ -48,7 +49,7 @@ def _by_operator(request: Request) -> bool:
     return Role.OPERATOR in roles
 
 
-router = APIRouter()
+router = APIRouter(route_class=BodyRoute)
 
 
 async def _work(desk: Desk, cells: int, work: Callable[[], A]) -> A:
@@ -192,7 +193,9 @@ def application() -> FastAPI:
 async def _malformed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
-    field = ".".join(str(part) for part in fault["loc"][1:] if isinstance(part, str)) or "body"
+    # What pydantic calls one of several types is no field.
+    named = (part for part in fault["loc"][1:] if isinstance(part, str) and not part.startswith("function-"))
+    field = ".".join(named) or "body"
     if fault["type"] == "json_invalid":
         return _refuse(422, "body: must be valid JSON")
     value = "" if fault["type"] == "missing" else f" {clip(fault['input'])}"
