@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,13 @@ _SPREAD = 8
 
 ROW_GROUP = 1 << 20
 """Rows of a file that Parquet lays out together; the bytes of every table hang on it."""
+
+_SMALL, _LARGE = 1 << 20, 1 << 23
+"""Bytes of a column's distinct values in a row group, above which Parquet spells the rest of its rows out: what it does
+by itself, and what it is told where there is text."""
+
+_LOOKED_AT = 1 << 18
+"""Rows by which is told whether the values of a column recur."""
 
 
 def digest_columns(columns: Iterable[tuple[str, Column | pa.ChunkedArray]]) -> str:
@@ -96,37 +103,54 @@ class ParquetWriter:
 
     def write(self, table: pa.Table) -> None:
         """Append rows; all tables have the same columns."""
-        table = table.replace_schema_metadata(None)
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(
-                self._temporary, table.schema, compression="zstd", compression_level=3, store_schema=False
-            )
-        self._held.append(table)
+        self._held.append(table.replace_schema_metadata(None))
         before, self.rows = self.rows // ROW_GROUP, self.rows + len(table)
         for _ in range(self.rows // ROW_GROUP - before):
             self._lay(ROW_GROUP)
 
     def _lay(self, rows: int) -> None:
-        assert self._writer is not None
         # In one piece: where the pieces of a column end, its pages might too.
         table = pa.concat_tables(self._held)
-        self._writer.write_table(table.slice(0, rows).combine_chunks(), row_group_size=ROW_GROUP)
+        group = table.slice(0, rows).combine_chunks()
+        if self._writer is None:
+            how = {"compression": "zstd", "compression_level": 3, "store_schema": False, **_dictionaries(group)}
+            self._writer = pq.ParquetWriter(self._temporary, table.schema, **how)
+        self._writer.write_table(group, row_group_size=ROW_GROUP)
         self._held = [table.slice(rows)]
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._writer is None:
+        if not self._held:
             return
         try:
             if kind is None and (self.rows % ROW_GROUP or not self.rows):
                 self._lay(ROW_GROUP)
-            self._writer.close()
+            if self._writer is not None:
+                self._writer.close()
             if kind is None:
                 os.replace(self._temporary, self._path)
         finally:
             self._temporary.unlink(missing_ok=True)
+
+
+def _dictionaries(rows: pa.Table) -> dict[str, Any]:
+    """How Parquet is to hold distinct values, by the first rows of a table.
+
+    Text that is spelled out must be hashed anew by whoever reads it, row by row. But a larger dictionary is in vain,
+    and costs bytes and time, for a column whose values hardly recur: it has none.
+    """
+    if not any(is_text(column.type) for column in rows.columns):
+        return {}
+    recurring = [name for name in rows.column_names if _recurs(rows[name].slice(0, _LOOKED_AT))]
+    return {"dictionary_pagesize_limit": _LARGE, "use_dictionary": recurring}
+
+
+def _recurs(column: pa.ChunkedArray) -> bool:
+    """Whether a dictionary holds at most half as many values as there are rows, or is a small one."""
+    distinct = column.unique()
+    return distinct.nbytes <= _SMALL or 2 * len(distinct) <= len(column)
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:
