@@ -8,6 +8,7 @@ shard alone.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,11 +59,17 @@ def keyed_hash(values: np.ndarray, *key: Name) -> np.ndarray:
         return _mix(values.astype(np.int64).view(np.uint64), start)
     strings = values.tolist()
     places = {text: place for place, text in enumerate(dict.fromkeys(strings))}
-    digests = b"".join([hashlib.blake2b(str(text).encode(), digest_size=8).digest() for text in places])
-    hashes = _mix(np.frombuffer(digests, dtype="<u8").astype(np.uint64), start)
+    hashes = hash_of_each([str(text).encode() for text in places], *key)
     if len(places) == len(strings):
         return hashes
     return hashes[np.fromiter(map(places.__getitem__, strings), dtype=np.int64, count=len(strings))]
+
+
+def hash_of_each(texts: Sequence[bytes], *key: Name) -> np.ndarray:
+    """``keyed_hash`` of strings, given as their UTF-8 and each hashed as often as it is there: [n] uint64."""
+    start = np.uint64(Stream(0, key).integer("hash"))
+    digests = b"".join([hashlib.blake2b(text, digest_size=8).digest() for text in texts])
+    return _mix(np.frombuffer(digests, dtype="<u8").astype(np.uint64), start)
 
 
 def _mix(x: np.ndarray, key: np.uint64) -> np.ndarray:

@@ -186,14 +186,12 @@ def write_shards(rows: Path, assignment: Path, first: int, paths: Sequence[Path]
     """The files of some shards, from the one numbered ``first`` on."""
     with ExitStack() as stack:
         writers = [stack.enter_context(ParquetWriter(path)) for path in paths]
-        for block, (laid,) in side_by_side(rows, [assignment], also=Assignment.PLACES):
-            places = Assignment.of_columns(held(laid))
+        for block, (laid,) in side_by_side(rows, [assignment], of_parts=("user", *Assignment.PLACES)):
+            here = rows_of(block)
             for shard, writer in enumerate(writers, first):
-                mine = places.shards == shard
-                own = rows_of(block).take(mine).to_table()
-                writer.write(
-                    own if places.slices is None else own.append_column("slice", to_arrow(places.slices[mine]))
-                )
+                mine = laid["shard"] == shard
+                own = here.take(mine).to_table()
+                writer.write(own if "slice" not in laid else own.append_column("slice", to_arrow(laid["slice"][mine])))
 
 
 def tables_beside(workspace: Workspace, params: Params, dataset: str, of: Rows) -> SideTables:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lethe.errors import DataError
-from lethe.tables.columns import column_of, from_arrow, holds_text, is_text
+from lethe.tables.columns import coded_in, column_of, from_arrow, holds_text
 from lethe.tables.interactions import Interactions
 from lethe.tables.texts import Column, Texts, increases
 
@@ -82,14 +82,16 @@ def side_by_side(
     also: Sequence[str] = (),
     at_once: int | None = None,
     of: Stretch = EVERYBODY,
+    of_parts: Sequence[str] | None = None,
 ) -> Iterator[tuple[Block, list[Block]]]:
     """The blocks of ``in_steps``, one step after the other. ``also``: further columns, of the files that have them.
-    ``of``: the users whose rows are looked at.
+    ``of``: the users whose rows are looked at. ``of_parts``: the columns of the parts that are looked at, as far as
+    they have them; users are always among these.
 
     Raises DataError where a file can't be read, or does not lie in the order of its users.
     """
     try:
-        for first, *others in _steps((whole, *parts), at_once or AT_ONCE, also, of):
+        for first, *others in _steps((whole, *parts), at_once or AT_ONCE, also, of, of_parts):
             yield first, others
     except _OutOfOrder:
         raise DataError(f"{whole}: it and {[path.name for path in parts]} must lie in the order of users") from None
@@ -144,9 +146,17 @@ def rows_of(block: Block) -> Interactions:
     return Interactions.of_columns(held(block))
 
 
-def _steps(paths: Sequence[Path], at_once: int, also: Sequence[str], of: Stretch = EVERYBODY) -> Iterator[list[Block]]:
+def _steps(
+    paths: Sequence[Path],
+    at_once: int,
+    also: Sequence[str],
+    of: Stretch = EVERYBODY,
+    of_parts: Sequence[str] | None = None,
+) -> Iterator[list[Block]]:
     share = max(1, at_once // max(1, len(paths) - 1))
-    first, *_ = streams = [_Stream(path, share if place else at_once, also, of) for place, path in enumerate(paths)]
+    whole, *parts = paths
+    first = _Stream(whole, at_once, also, of)
+    streams = [first, *(_Stream(path, share, also, of, of_parts) for path in parts)]
     while first.pull():
         end = first.last
         yield [stream.until(end) for stream in streams]
@@ -195,8 +205,15 @@ class _Piece:
 class _Stream:
     """One table, of which as much is held as the step needs."""
 
-    def __init__(self, path: Path, rows: int, also: Sequence[str] = (), of: Stretch = EVERYBODY) -> None:
-        self._reads = _reads(path, rows, also, of)
+    def __init__(
+        self,
+        path: Path,
+        rows: int,
+        also: Sequence[str] = (),
+        of: Stretch = EVERYBODY,
+        only: Sequence[str] | None = None,
+    ) -> None:
+        self._reads = _reads(path, rows, also, of, only)
         self._empty = next(self._reads)
         self._held: deque[_Piece] = deque()
         self._ended = False
@@ -256,14 +273,21 @@ def _block(empty: pa.Table, tables: Sequence[pa.Table]) -> Block:
     return {name: column if holds_text(column) else from_arrow(column) for name, column in columns.items()}
 
 
-def _reads(path: Path, rows: int, also: Sequence[str] = (), of: Stretch = EVERYBODY) -> Iterator[pa.Table]:
+def _reads(
+    path: Path,
+    rows: int,
+    also: Sequence[str] = (),
+    of: Stretch = EVERYBODY,
+    only: Sequence[str] | None = None,
+) -> Iterator[pa.Table]:
     """First no row, then all of a stretch of users in their order, ``rows`` at a time at most."""
     try:
         with pq.ParquetFile(path) as file:
             schema, names = file.schema_arrow, Interactions.columns_of(path, file.schema_arrow.names)
-            names += [name for name in also if name in schema.names]
+            wanted = [*names, *also] if only is None else only
+            names = [name for name in wanted if name in schema.names]
             groups = None if of == EVERYBODY else _groups(file, of)
-        text = [name for name in names if is_text(schema.field(name).type)]
+            text = coded_in(file, names)
         yield schema.empty_table().select(names)
         with pq.ParquetFile(path, read_dictionary=text, buffer_size=_BUFFER, pre_buffer=False) as file:
             for batch in file.iter_batches(rows, row_groups=groups, columns=names):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lethe.core.files import temporary_beside
-from lethe.core.random import Name, keyed_hash
+from lethe.core.random import Name, hash_of_each, keyed_hash
 from lethe.errors import DataError
 from lethe.tables.texts import Column, Texts
 
@@ -183,6 +184,19 @@ def from_arrow(column: pa.ChunkedArray) -> np.ndarray:
     return np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks])
 
 
+def coded_in(file: pq.ParquetFile, names: Iterable[str]) -> list[str]:
+    """Those of a file's columns of text that are to be read as they are held: as places among distinct values. What is
+    spelled out in the file is sooner told apart once it is read."""
+    groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
+    places = {name: file.schema_arrow.names.index(name) for name in names}
+    texts = {name: place for name, place in places.items() if is_text(file.schema_arrow.field(place).type)}
+    return [name for name, place in texts.items() if not groups or any(map(partial(_is_coded, place), groups))]
+
+
+def _is_coded(place: int, group: pq.RowGroupMetaData) -> bool:
+    return bool(group.column(place).has_dictionary_page)
+
+
 def read_parquet(path: Path | BinaryIO) -> pa.Table:
     """A whole file; without pyarrow's datasets, which import pandas too. Raises DataError for one that is damaged."""
     try:
@@ -236,5 +250,5 @@ def hashed(column: Column, *key: Name) -> np.ndarray:
     """``keyed_hash`` of each row, [n] uint64; of text, what is distinct is hashed."""
     if not isinstance(column, Texts):
         return keyed_hash(column, *key)
-    texts = column.compact()
-    return keyed_hash(np.array(texts.values.to_pylist(), dtype=object), *key)[texts.codes]
+    texts = column.used()
+    return hash_of_each(texts.values.cast(pa.binary()).to_pylist(), *key)[texts.codes]

@@ -114,6 +114,15 @@ class Texts:
         places[used] = ranks
         return Texts(places[self.codes], values, is_sorted=True)
 
+    def used(self) -> Texts:
+        """The same column; each of its values, in whatever order, in a row."""
+        used = self._used
+        if len(used) == len(self.values):
+            return self
+        places = np.empty(len(self.values), dtype=np.int32)
+        places[used] = np.arange(len(used), dtype=np.int32)
+        return Texts(places[self.codes], self.values.take(_places(used)))
+
     @cached_property
     def _used(self) -> np.ndarray:
         """Increasing places of the values that stand in a row."""

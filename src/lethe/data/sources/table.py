@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -90,15 +91,34 @@ def load_columns(path: Path, how: TableFormat) -> pa.Table:
 
 def _blocks(path: Path, how: TableFormat, coded: Collection[str] = ()) -> Callable[[], Iterator[pa.Table]]:
     """``load_columns`` a block at a time; a file of one block is read once. ``coded`` as in ``load_blocks``."""
-
-    def read() -> Iterator[pa.Table]:
-        return load_blocks(path, wanted(how), how, coded)
-
-    opened = read()
-    first, more = next(opened), next(opened, None)
-    if more is None and len(first) == 0:
+    blocks = _Begun(lambda: load_blocks(path, wanted(how), how, coded))
+    if blocks.is_empty:
         raise DataError(f"{path.name}: it has no rows, at least 1 is needed")
-    return _where((lambda: iter([first])) if more is None else read, path.name, how)
+    return _where(blocks, path.name, how)
+
+
+class _Begun:
+    """The blocks of a file, as often as they are asked for. Most who ask know by the first block what they want to
+    know: it is held, and the file read on from there, until somebody asks for more. A file of one block is read once.
+    """
+
+    def __init__(self, read: Callable[[], Iterator[pa.Table]]) -> None:
+        self._read, opened = read, read()
+        first, more = next(opened), next(opened, None)
+        self.is_empty = more is None and len(first) == 0
+        self._is_whole = more is None
+        self._begun: tuple[pa.Table, Iterator[pa.Table]] | None = first, chain(() if more is None else (more,), opened)
+
+    def __call__(self) -> Iterator[pa.Table]:
+        if self._begun is None:
+            yield from self._read()
+            return
+        yield self._begun[0]
+        if self._is_whole:
+            return
+        begun, self._begun = self._begun, None
+        # Another who asked meanwhile may have gone on.
+        yield from islice(self._read(), 1, None) if begun is None else begun[1]
 
 
 def _kind_of_ids(tables: Callable[[], Iterator[pa.Table]], role: str, file: str, how: TableFormat) -> Kind:
