@@ -12,7 +12,7 @@ are sums, |B| times the paper's means; a user who occurs twice in a batch counts
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -21,31 +21,24 @@ from torch.nn import functional
 
 from lethe.config.search import Log, Search
 from lethe.core.random import Stream
-from lethe.models.parts import base, towers
+from lethe.models.parts import towers
 from lethe.models.parts.batches import Pairs, pair_batches
 from lethe.models.parts.layers import rows_at
+from lethe.models.parts.vectors import VectorsConfig
 from lethe.tables.matrix import InteractionMatrix
 
 
 class DirectAU(towers.TwoTower):
     """score(u, v) = p_u·q_v."""
 
-    class Config(base.GradientConfig):
-        solver: Literal["gradient"] = "gradient"
-        embedding_dim: int = Field(64, ge=1)
-        """Size d of the vectors."""
-        init_std: float = Field(0.1, gt=0)
-        """Standard deviation of each coordinate of the start vectors."""
+    class Config(VectorsConfig):
         uniformity: float = Field(1.0, ge=0)
         """γ: weight of the spread against the alignment."""
         reg: float = Field(0.0, ge=0)
         """Factor of half the L2 on the vectors of each interaction."""
-        optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
-        learning_rate: float = Field(0.005, gt=0)
         epochs: int = Field(40, ge=0)
         batch_size: int = Field(256, ge=0)
         """Interactions a step; every two of its users, and of its items, are compared."""
-        decay: Literal["constant", "linear"] = "linear"
 
         search: ClassVar[Search] = {
             "embedding_dim": Log(16, 256, 5),

@@ -31,7 +31,7 @@ from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import RowBatch, row_batches
 from lethe.models.parts.feature_tower import Bag, feature_rows, from_sums, sums, tower
 from lethe.models.parts.fold_in import FoldIn
-from lethe.models.parts.placed import ragged_places
+from lethe.models.parts.ragged import placed_entries
 from lethe.models.solvers.pull import bag
 from lethe.tables.matrix import FeatureMatrix, InteractionMatrix, Shape
 
@@ -94,7 +94,7 @@ class ENSFM(base.Model):
     def batches(self, data: InteractionMatrix, stream: Stream) -> Iterator[Batch]:
         features = self.held("row", Bag)
         for batch in row_batches(self._rows, self.config.batch_size, stream.numpy("batches")):
-            indptr, places = ragged_places(self._row_bounds, features.indptr, batch.host_rows)
+            indptr, places = placed_entries(self._row_bounds, features.indptr, batch.host_rows)
             yield Batch(Bag(indptr, features.columns[places], features.weights[places]), batch)
 
     def loss(self, batch: Batch) -> Tensor:

@@ -33,7 +33,7 @@ from lethe.core.random import Stream
 from lethe.models.parts import losses, towers
 from lethe.models.parts.batches import RowBatch, row_batches
 from lethe.models.parts.layers import ragged_softmax, rows_at
-from lethe.models.parts.placed import ragged_places
+from lethe.models.parts.ragged import placed_entries
 from lethe.models.solvers.pull import bag, owners_of
 from lethe.tables.matrix import InteractionMatrix, Shape
 
@@ -128,7 +128,7 @@ class JNSKR(towers.NonSampling):
     def _facts_of(self, batch: RowBatch) -> Facts:
         """The triples of the batch's items, taken where the model is."""
         facts = self.held("fact", Facts)
-        indptr, places = ragged_places(self._fact_bounds, facts.indptr, batch.host_rows)
+        indptr, places = placed_entries(self._fact_bounds, facts.indptr, batch.host_rows)
         return Facts(indptr, facts.relations[places], facts.entities[places])
 
     def loss(self, batch: Batch) -> Tensor:

@@ -13,7 +13,7 @@ level; items have no bias.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,10 +22,11 @@ from torch import Tensor
 
 from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
-from lethe.models.parts import base, losses, towers
+from lethe.models.parts import losses, towers
 from lethe.models.parts.batches import Triples, choosers, negatives
 from lethe.models.parts.layers import rows_at
 from lethe.models.parts.multibehaviour import Levels, behaviour_matrices
+from lethe.models.parts.vectors import VectorsConfig
 from lethe.tables.matrix import InteractionMatrix
 
 
@@ -34,7 +35,7 @@ class MCBPR(towers.TwoTower):
 
     needs: ClassVar[frozenset[str]] = frozenset({"behaviours"})
 
-    class Config(Levels, base.GradientConfig):
+    class Config(Levels, VectorsConfig):
         search: ClassVar[Search] = {
             "embedding_dim": Log(8, 256, 6),
             "lower_share": Linear(0.0, 1.0, 6),
@@ -43,21 +44,13 @@ class MCBPR(towers.TwoTower):
             "epochs": Log(25, 400, 5),
         }
 
-        solver: Literal["gradient"] = "gradient"
-        embedding_dim: int = Field(64, ge=1)
-        """Size d of the vectors."""
-        init_std: float = Field(0.1, gt=0)
-        """Standard deviation of each coordinate of the start vectors."""
         lower_share: float = Field(0.3, ge=0, le=1)
         """Share of the pairs whose other item is one of a lower level, where the user has any."""
         reg: float = Field(0.02, ge=0)
         """Factor of half the L2 on the three vectors of each pair."""
-        optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
-        learning_rate: float = Field(0.005, gt=0)
         epochs: int = Field(100, ge=0)
         batch_size: int = Field(1024, ge=0)
         """Pairs a step; an epoch has as many as all behaviours have rows."""
-        decay: Literal["constant", "linear"] = "linear"
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         super().prepare(data, stream)

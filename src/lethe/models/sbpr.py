@@ -13,7 +13,7 @@ bias. Friends count whose own rows are in the same table: in a shard, those of t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,9 +24,10 @@ from torch.nn import functional
 
 from lethe.config.search import Log, Search
 from lethe.core.random import Stream
-from lethe.models.parts import base, towers
+from lethe.models.parts import towers
 from lethe.models.parts.batches import choosers, negatives
 from lethe.models.parts.layers import rows_at
+from lethe.models.parts.vectors import VectorsConfig
 from lethe.tables.matrix import InteractionMatrix
 
 
@@ -45,7 +46,7 @@ class SBPR(towers.TwoTower):
 
     needs: ClassVar[frozenset[str]] = frozenset({"links"})
 
-    class Config(base.GradientConfig):
+    class Config(VectorsConfig):
         search: ClassVar[Search] = {
             "embedding_dim": Log(8, 256, 6),
             "reg": Log(1e-4, 1.0, 9, zero=True),
@@ -53,19 +54,11 @@ class SBPR(towers.TwoTower):
             "epochs": Log(25, 400, 5),
         }
 
-        solver: Literal["gradient"] = "gradient"
-        embedding_dim: int = Field(64, ge=1)
-        """Size d of the vectors."""
-        init_std: float = Field(0.1, gt=0)
-        """Standard deviation of each coordinate of the start vectors."""
         reg: float = Field(0.02, ge=0)
         """Factor of half the L2 on the vectors of each draw."""
-        optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
-        learning_rate: float = Field(0.005, gt=0)
         epochs: int = Field(100, ge=0)
         batch_size: int = Field(1024, ge=0)
         """Draws a step; an epoch has as many as there are interactions."""
-        decay: Literal["constant", "linear"] = "linear"
 
     def prepare(self, data: InteractionMatrix, stream: Stream) -> None:
         super().prepare(data, stream)

@@ -22,7 +22,7 @@ from torch import Tensor
 from lethe.config.search import Linear, Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, item_based
-from lethe.models.parts.layers import entries_of
+from lethe.models.parts.ragged import entries_of
 from lethe.models.solvers.cooccurrence import cooccurrence, largest
 from lethe.models.solvers.votes import sparse_rows
 from lethe.tables.matrix import InteractionMatrix, Shape

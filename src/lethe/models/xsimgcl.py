@@ -15,7 +15,7 @@ are normal where the authors' program has Xavier's; the layer between is E^(l*) 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field, model_validator
@@ -24,11 +24,12 @@ from torch.nn import functional
 
 from lethe.config.search import Choice, Linear, Log, Search
 from lethe.core.random import Stream
-from lethe.models.parts import base, losses
+from lethe.models.parts import losses
 from lethe.models.parts.batches import Triples, triple_batches
 from lethe.models.parts.graph import symmetric_product
 from lethe.models.parts.graph_towers import GraphTowers
 from lethe.models.parts.layers import rows_at
+from lethe.models.parts.vectors import VectorsConfig
 from lethe.tables.matrix import InteractionMatrix
 
 
@@ -42,12 +43,7 @@ class NoisyTriples(NamedTuple):
 class XSimGCL(GraphTowers):
     """score(u, v) = e_u·e_v, of the smoothed vectors."""
 
-    class Config(base.GradientConfig):
-        solver: Literal["gradient"] = "gradient"
-        embedding_dim: int = Field(64, ge=1)
-        """Size d of the vectors."""
-        init_std: float = Field(0.1, gt=0)
-        """Standard deviation of each coordinate of the start vectors."""
+    class Config(VectorsConfig):
         num_layers: int = Field(2, ge=1)
         """Times L that vectors are smoothed along the graph of users and items."""
         contrast_layer: int = Field(1, ge=1)
@@ -60,12 +56,9 @@ class XSimGCL(GraphTowers):
         """ε: length of the noise that each layer adds to each vector."""
         reg: float = Field(1e-3, ge=0)
         """Factor of half the L2 on the unsmoothed vectors of each triple."""
-        optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
-        learning_rate: float = Field(0.005, gt=0)
         epochs: int = Field(30, ge=0)
         batch_size: int = Field(2048, ge=0)
         """Triples a step, which costs a propagation over the whole graph. 0: all."""
-        decay: Literal["constant", "linear"] = "linear"
 
         search: ClassVar[Search] = {
             "embedding_dim": Log(16, 256, 5),

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lethe.models.parts.layers import rows_at
 from lethe.models.parts.placed import Placed, RowBatch, place
+from lethe.models.parts.ragged import entries_of
 from lethe.tables.matrix import InteractionMatrix
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "labelled_batches",
     "negatives",
     "pair_batches",
-    "ragged_rows",
     "row_batches",
     "rows_of",
     "triple_batches",
@@ -93,15 +93,9 @@ def rows_of(data: InteractionMatrix, rows: np.ndarray) -> RowBatch:
     placed = place(data)
     if placed:
         return placed.rows(rows)
-    indptr, places = ragged_rows(data.indptr, rows)
-    return RowBatch(*map(torch.from_numpy, (rows, indptr, data.items[places])))
-
-
-def ragged_rows(indptr: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Some ``rows`` [B] of a ragged table: (their own indptr [B + 1] int64, places of their entries in the table)."""
-    lengths = indptr[rows + 1] - indptr[rows]
-    own = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return own, np.arange(own[-1]) + np.repeat(indptr[rows] - own[:-1], lengths)
+    chosen = torch.from_numpy(rows)
+    indptr, places = entries_of(torch.from_numpy(data.indptr), chosen)
+    return RowBatch(chosen, indptr, torch.from_numpy(data.items[places.numpy()]))
 
 
 def triple_batches(data: InteractionMatrix, batch_size: int, generator: np.random.Generator) -> Iterator[Triples]:

@@ -19,7 +19,8 @@ from lethe.core.random import Stream
 from lethe.models.parts import base, losses, towers
 from lethe.models.parts.batches import choosers, negatives
 from lethe.models.parts.feature_tower import Bag, sums
-from lethe.models.parts.layers import entries_of, rows_at
+from lethe.models.parts.layers import rows_at
+from lethe.models.parts.ragged import entries_of
 from lethe.models.parts.sampled import SampledConfig
 from lethe.tables.matrix import FeatureMatrix, InteractionMatrix, Shape
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lethe.models.parts import base
-from lethe.models.parts.layers import entries_of
+from lethe.models.parts.ragged import entries_of
 from lethe.models.solvers.votes import sparse_rows
 from lethe.tables.matrix import InteractionMatrix, Shape
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -14,10 +14,11 @@ from lethe.config.search import Log, Search
 from lethe.core.random import Stream
 from lethe.models.parts import base, losses
 from lethe.models.parts.batches import Triples, triple_batches
+from lethe.models.parts.vectors import VectorsConfig
 from lethe.tables.matrix import InteractionMatrix
 
 
-class KnowledgeConfig(base.GradientConfig):
+class KnowledgeConfig(VectorsConfig):
     """What they read."""
 
     search: ClassVar[Search] = {
@@ -28,21 +29,13 @@ class KnowledgeConfig(base.GradientConfig):
         "epochs": Log(15, 240, 5),
     }
 
-    solver: Literal["gradient"] = "gradient"
-    embedding_dim: int = Field(64, ge=1)
-    """Size d of the vectors."""
-    init_std: float = Field(0.1, gt=0)
-    """Standard deviation of each coordinate of the start vectors."""
     graph_weight: float = Field(1.0, ge=0)
     """Weight of a fact's loss against an interaction's. 0: no facts."""
     reg: float = Field(0.02, ge=0)
     """Factor of half the L2 on the vectors of each triple and of each fact."""
-    optimizer: Literal["adagrad", "adam", "sgd"] = "adam"
-    learning_rate: float = Field(0.005, gt=0)
     epochs: int = Field(60, ge=0)
     batch_size: int = Field(1024, ge=0)
     """Triples a step; its facts are their share of all."""
-    decay: Literal["constant", "linear"] = "linear"
 
 
 class Edges(NamedTuple):

@@ -21,14 +21,6 @@ def rows_at(table: Tensor, places: Tensor) -> Tensor:
     return functional.embedding(places, table)
 
 
-def entries_of(indptr: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the entries of ``rows`` [B] of a ragged table stand, whose row r has ``indptr[r]:indptr[r + 1]`` ->
-    (indptr [B + 1] of the rows taken, places [n]), both int64."""
-    starts, lengths = indptr[rows], indptr[rows + 1] - indptr[rows]
-    ends = functional.pad(lengths.cumsum(0), (1, 0))
-    return ends, torch.arange(int(ends[-1]), device=ends.device) + (starts - ends[:-1]).repeat_interleave(lengths)
-
-
 def dropped(x: Tensor, probability: float, generator: torch.Generator | None, *, whole_rows: bool = False) -> Tensor:
     """``x`` with each entry, or each row of [n, d], 0 with that probability, else scaled up by as much; as it is
     without a generator."""

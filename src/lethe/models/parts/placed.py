@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from lethe.models.parts.layers import rows_at
+from lethe.models.parts.ragged import placed_entries
 from lethe.models.solvers.pull import Ragged
 from lethe.tables.matrix import InteractionMatrix
 
@@ -110,7 +110,7 @@ class Placed:
 
     def rows(self, rows: np.ndarray) -> RowBatch:
         """Some rows [B] int64, in the order given."""
-        indptr, places = ragged_places(self.data.indptr, self.indptr, rows)
+        indptr, places = placed_entries(self.data.indptr, self.indptr, rows)
         return self._batch(rows, indptr, self.items.index_select(0, places))
 
     def _batch(self, rows: np.ndarray, indptr: Tensor, columns: Tensor) -> RowBatch:
@@ -145,17 +145,6 @@ def place(data: InteractionMatrix) -> Placed | None:
     if not isinstance(kept, Placed) or kept.device != device:
         kept = data.__dict__["_placed"] = Placed(data, device)
     return kept
-
-
-def ragged_places(host: np.ndarray, indptr: Tensor, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-    """``batches.ragged_rows`` on the device of ``indptr``, of which ``host`` is the copy that the CPU reads."""
-    count = int((host[rows + 1] - host[rows]).sum())
-    chosen = torch.from_numpy(rows).to(indptr.device)
-    starts = indptr[chosen]
-    lengths = indptr[chosen + 1] - starts
-    own = functional.pad(lengths.cumsum(0), (1, 0))
-    shifts = torch.repeat_interleave(starts - own[:-1], lengths, output_size=count)
-    return own, torch.arange(count, device=indptr.device) + shifts
 
 
 def _below(counts: Tensor, generator: torch.Generator) -> Tensor:
