@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu_cases import BESIDE, FULL_BATCH
+from benchmarks.gpu_models import BESIDE, FULL_BATCH
 from lethe.core.environment import numeric_environment
 from lethe.core.workspace import NUMERIC
 from lethe.errors import LetheError

@@ -178,3 +178,8 @@ def people(path: Path) -> set[str]:
 def csv(rows: Sequence[Sequence[object]], header: Sequence[str], separator: str = ",") -> str:
     """Rows as CSV."""
     return "\n".join(separator.join(map(str, row)) for row in (header, *rows)) + "\n"
+
+
+def must(holds: bool, what: str) -> None:
+    if not holds:
+        raise Wrong(f"not so: {what}")

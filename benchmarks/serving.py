@@ -27,6 +27,7 @@ import psutil
 import yaml
 
 from benchmarks.prefect_server import free_port
+from benchmarks.serving_load import in_turns, request_of
 from lethe.build.inputs import PackageInputs
 from lethe.build.registry import Registry
 from lethe.core.artifacts import ArtifactStore, Reference
@@ -57,20 +58,6 @@ class Size:
 
 
 SIZES = {"demo": Size(6040, 3706), "large": Size(1_000_000, 100_000)}
-
-
-@dataclass
-class Load:
-    """What one kind of request took: seconds of each answer, over ``seconds`` of asking."""
-
-    took: list[float]
-    seconds: float = 0.0
-
-    def figures(self) -> dict[str, float]:
-        """Requests a second, and milliseconds that half and 99 of 100 took at most."""
-        p50, p99 = np.percentile(self.took, [50, 99]) * 1000
-        per_second = len(self.took) / self.seconds
-        return {"per_second": round(per_second, 1), "p50_ms": round(p50, 2), "p99_ms": round(p99, 2)}
 
 
 def made(folder: Path, size: Size, workers: int) -> Workspace:
@@ -154,9 +141,9 @@ def compare(server: Server, connections: int, size: Size, seconds: float) -> dic
     """Recommendations and the constant route, in turns, over so many connections."""
     generator = np.random.default_rng(connections)
     bodies = [json.dumps({"user_id": int(user), "k": 10}).encode() for user in generator.integers(0, size.users, 4096)]
-    recommend = [_request(server, "POST", "/v1/recommend", body) for body in bodies]
-    constant = [_request(server, "GET", "/", b"")]
-    loads = asyncio.run(_turns(server, connections, {"constant": constant, "recommend": recommend}, seconds))
+    recommend = [request_of(server, "POST", "/v1/recommend", body) for body in bodies]
+    constant = [request_of(server, "GET", "/", b"")]
+    loads = asyncio.run(in_turns(server, connections, {"constant": constant, "recommend": recommend}, seconds))
     figures: dict[str, Any] = {name: load.figures() for name, load in loads.items()}
     figures["ratio"] = round(figures["recommend"]["per_second"] / figures["constant"]["per_second"], 3)
     return figures
@@ -226,43 +213,6 @@ def _until_it_answers(url: str, patience: float = 120) -> None:
         except httpx.TransportError:
             time.sleep(0.2)
     raise RuntimeError(f"{url}: no answer in {patience:.0f} s")
-
-
-def _request(server: Server, method: str, path: str, body: bytes) -> bytes:
-    head = f"{method} {path} HTTP/1.1\r\nHost: {server.host}\r\nContent-Length: {len(body)}\r\n"
-    return head.encode() + b"Content-Type: application/json\r\n\r\n" + body
-
-
-async def _turns(server: Server, connections: int, kinds: dict[str, list[bytes]], seconds: float) -> dict[str, Load]:
-    loads = {name: Load([]) for name in kinds}
-    lines = [await asyncio.open_connection(server.host, server.port) for _ in range(connections)]
-    for turn in range(max(int(seconds), 1) + 1):
-        for name, requests in kinds.items():
-            began = time.perf_counter()
-            asked = [_ask(line, requests, place, began + 1.0) for place, line in enumerate(lines)]
-            took = [value for part in await asyncio.gather(*asked) for value in part]
-            if turn:  # the first turn warms up
-                loads[name].took += took
-                loads[name].seconds += time.perf_counter() - began
-    for _, writer in lines:
-        writer.close()
-    return loads
-
-
-async def _ask(
-    line: tuple[asyncio.StreamReader, asyncio.StreamWriter], requests: list[bytes], place: int, until: float
-) -> list[float]:
-    reader, writer = line
-    took = []
-    while (began := time.perf_counter()) < until:
-        writer.write(requests[(place * 131 + len(took)) % len(requests)])
-        head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"the service answered {head[:40]!r}")
-        length = next(int(part[15:]) for part in head.lower().split(b"\r\n") if part.startswith(b"content-length:"))
-        await reader.readexactly(length)
-        took.append(time.perf_counter() - began)
-    return took
 
 
 def report(figures: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:

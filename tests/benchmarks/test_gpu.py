@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import gpu, gpu_cases
+from benchmarks import gpu, gpu_cases, gpu_models
 from lethe.errors import LetheError
 from lethe.models.solvers.pull import has_triton
 
@@ -69,10 +69,10 @@ def test_who_had_no_time_is_left_out_and_does_not_differ() -> None:
 
 def test_every_case_can_be_made_and_learns() -> None:
     """Each model that reads side tables, on few made rows: on a GPU nobody has the time to find out."""
-    rows, tables = gpu_cases.made(40, 30, 8)
-    with_tables = [case for case in gpu_cases.cases() if not gpu_cases._plain(case)]
+    rows, tables = gpu_models.made(40, 30, 8)
+    with_tables = [case for case in gpu_models.cases() if not gpu_models.reads_no_tables(case)]
     assert len(with_tables) > 10
     for case in with_tables:
-        catalogue, data = gpu_cases.encoded(case, rows, tables)
-        made = gpu_cases._learn(case, catalogue, data, torch.device("cpu"))
+        catalogue, data = gpu_models.encoded(case, rows, tables)
+        made = gpu_models.learned(case, catalogue, data, torch.device("cpu"))
         assert np.isfinite(made["loss"]), case

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.serving import Load, _ask, _turns, report
+from benchmarks.serving import report
+from benchmarks.serving_load import Load, _ask, in_turns
 from lethe.serving.server import Server
 
 
@@ -34,7 +35,7 @@ def test_kinds_take_turns_over_the_same_connections_and_the_first_turn_counts_no
         listening = await asyncio.start_server(answer, "127.0.0.1", 0)
         server = Server(0, 0, "127.0.0.1", listening.sockets[0].getsockname()[1], 1)
         kinds = {name: [f"POST /{name} HTTP/1.1\r\nContent-Length: 1\r\n\r\nx".encode()] for name in ("one", "two")}
-        return await _turns(server, 2, kinds, 1)
+        return await in_turns(server, 2, kinds, 1)
 
     loads = asyncio.run(run())
     turns = [(path, len(list(asked))) for path, asked in groupby(paths)]
