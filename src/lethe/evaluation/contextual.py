@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Unpack
 
 import numpy as np
 from torch import Tensor
 
-from lethe.evaluation.ranking import Ranked, Score, evaluate_users, rank_users
+from lethe.evaluation.ranking import Measured, Ranked, Score, evaluate_users, rank_users
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
@@ -22,9 +22,7 @@ def evaluate_situations(
     catalogue: Catalogue,
     seen: Interactions,
     held_out: Interactions,
-    *,
-    cutoffs: Sequence[int] = (10, 20, 50),
-    metrics: Sequence[str] | None = None,
+    **measured: Unpack[Measured],
 ) -> dict[str, np.ndarray]:
     """``evaluate_users`` with one row for each distinct (user, contexts) of ``held_out``, in that order.
 
@@ -32,7 +30,7 @@ def evaluate_situations(
     (as in ENSFM's program). The errors are those of ``evaluate_users``.
     """
     asked = _Situations.of(score, catalogue, seen, held_out)
-    return evaluate_users(*asked.ranking, cutoffs=cutoffs, metrics=metrics)
+    return evaluate_users(*asked.ranking, **measured)
 
 
 def rank_situations(
@@ -40,13 +38,11 @@ def rank_situations(
     catalogue: Catalogue,
     seen: Interactions,
     held_out: Interactions,
-    *,
-    cutoffs: Sequence[int] = (10, 20, 50),
-    metrics: Sequence[str] | None = None,
+    **measured: Unpack[Measured],
 ) -> Ranked:
     """``evaluate_situations``, with how often each item was listed, and whose each list is."""
     asked = _Situations.of(score, catalogue, seen, held_out)
-    return rank_users(*asked.ranking, cutoffs=cutoffs, metrics=metrics)._replace(people=asked.people)
+    return rank_users(*asked.ranking, **measured)._replace(people=asked.people)
 
 
 class _Situations(NamedTuple):

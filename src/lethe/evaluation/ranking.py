@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -26,8 +26,18 @@ Score = Callable[[np.ndarray], "np.ndarray | Tensor"]
 and may be overwritten."""
 
 DEFAULT_METRICS = ("hr", "recall", "recall_min", "ndcg")
+CUTOFFS = (10, 20, 50)
 BLOCK = 256
 """Users scored at once: scores are never held for all users."""
+
+
+class Measured(TypedDict, total=False):
+    """What lists are measured by: what is left out is as it is by default."""
+
+    cutoffs: Sequence[int]
+    """Lengths of the lists, each at least 1: 10, 20 and 50."""
+    metrics: Sequence[str]
+    """Names of METRICS: DEFAULT_METRICS."""
 
 
 def evaluate(
@@ -35,15 +45,13 @@ def evaluate(
     catalogue: Catalogue,
     seen: Interactions,
     held_out: Interactions,
-    *,
-    cutoffs: Sequence[int] = (10, 20, 50),
-    metrics: Sequence[str] | None = None,
+    **measured: Unpack[Measured],
 ) -> dict[str, float]:
     """Means over the users of ``held_out``, each weighing the same, e.g. ``{"recall@20": 0.25, ..., "cold_users": 3}``.
 
     ``cold_users`` is the number of them that ``catalogue`` doesn't know. See ``evaluate_users`` for the rest.
     """
-    return means(evaluate_users(score, catalogue, seen, held_out, cutoffs=cutoffs, metrics=metrics))
+    return means(evaluate_users(score, catalogue, seen, held_out, **measured))
 
 
 def means(values: dict[str, np.ndarray]) -> dict[str, float]:
@@ -56,15 +64,13 @@ def evaluate_users(
     catalogue: Catalogue,
     seen: Interactions,
     held_out: Interactions,
-    *,
-    cutoffs: Sequence[int] = (10, 20, 50),
-    metrics: Sequence[str] | None = None,
+    **measured: Unpack[Measured],
 ) -> dict[str, np.ndarray]:
     """Metrics of each user of ``held_out``, in order of raw id: ``{"recall@20": [U], ..., "cold_users": [U]}``.
 
     As ``rank_users``, which counts what was listed too.
     """
-    return _rank(score, catalogue, seen, held_out, cutoffs, metrics, show=False).values
+    return _rank(score, catalogue, seen, held_out, measured, show=False).values
 
 
 class Ranked(NamedTuple):
@@ -85,9 +91,7 @@ def rank_users(
     catalogue: Catalogue,
     seen: Interactions,
     held_out: Interactions,
-    *,
-    cutoffs: Sequence[int] = (10, 20, 50),
-    metrics: Sequence[str] | None = None,
+    **measured: Unpack[Measured],
 ) -> Ranked:
     """Metrics of each user of ``held_out``, in order of raw id, and how often each item was listed.
 
@@ -99,7 +103,7 @@ def rank_users(
     Raises ConfigError for an unknown metric or a cutoff below 1, DataError for an empty ``held_out`` or scores that are
     not numbers.
     """
-    return _rank(score, catalogue, seen, held_out, cutoffs, metrics, show=True)
+    return _rank(score, catalogue, seen, held_out, measured, show=True)
 
 
 def _rank(
@@ -107,12 +111,11 @@ def _rank(
     catalogue: Catalogue,
     seen: Interactions,
     held_out: Interactions,
-    cutoffs: Sequence[int],
-    metrics: Sequence[str] | None,
+    measured: Measured,
     *,
     show: bool,
 ) -> Ranked:
-    names = DEFAULT_METRICS if metrics is None else metrics
+    cutoffs, names = measured.get("cutoffs", CUTOFFS), measured.get("metrics", DEFAULT_METRICS)
     unknown = [name for name in names if name not in METRICS]
     if unknown:
         raise ConfigError(f"metrics: unknown {unknown[0]!r}; known metrics: {', '.join(METRICS)}")
