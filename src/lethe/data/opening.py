@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lethe.config.source import SqlSource
 from lethe.config.table import TableFormat
@@ -43,9 +41,7 @@ def at_hand(workspace: Workspace, source: Mapping[str, Any]) -> Iterator[Path]:
         with fetched(source["url"], place) as file:
             yield file
     elif source["kind"] == "sql":
-        with tempfile.TemporaryDirectory(dir=place.temporary(), prefix="fetched-") as folder:
-            file = Path(folder) / "query.parquet"
-            pq.write_table(sql.answer(SqlSource.parse(source, "source")), file)
+        with sql.answered(SqlSource.parse(source, "source"), place) as file:
             yield file
     else:
         yield workspace.root / source["path"]

@@ -41,16 +41,23 @@ _LOOKED_AT = 1 << 18
 
 def digest_columns(columns: Iterable[tuple[str, Column | pa.ChunkedArray]]) -> str:
     """SHA-256 of names, types and values of columns of numbers or (object) text; as Arrow has them, the same."""
+    return digest_pieces((name, len(column), [column]) for name, column in columns)
+
+
+def digest_pieces(columns: Iterable[tuple[str, int, Iterable[Column | pa.ChunkedArray]]]) -> str:
+    """``digest_columns`` of columns that come in pieces, at least one: each with its name and its length in all."""
     state = hashlib.sha256()
-    for name, column in columns:
-        text = holds_text(column)
-        numbers = from_arrow(column) if not text and isinstance(column, pa.ChunkedArray) else column
-        state.update(f"{name}:{'str' if text else numbers.dtype.name}:{len(column)};".encode())
-        if text:
-            for start in range(0, len(column), _AT_ONCE):
-                state.update(_framed(column[start : start + _AT_ONCE]))
-        else:
-            state.update(np.ascontiguousarray(np.asarray(numbers)).data)
+    for name, count, pieces in columns:
+        for place, column in enumerate(pieces):
+            text = holds_text(column)
+            numbers = from_arrow(column) if not text and isinstance(column, pa.ChunkedArray) else column
+            if not place:
+                state.update(f"{name}:{'str' if text else numbers.dtype.name}:{count};".encode())
+            if text:
+                for start in range(0, len(column), _AT_ONCE):
+                    state.update(_framed(column[start : start + _AT_ONCE]))
+            else:
+                state.update(np.ascontiguousarray(np.asarray(numbers)).data)
     return state.hexdigest()
 
 

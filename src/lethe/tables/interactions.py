@@ -15,6 +15,7 @@ from lethe.errors import DataError
 from lethe.tables.columns import (
     column_of,
     digest_columns,
+    digest_pieces,
     holds_text,
     is_text,
     ranked,
@@ -165,6 +166,19 @@ class Interactions:
     def digest_of(table: pa.Table) -> str:
         """``digest`` of what ``of_table`` makes of a table, without making it."""
         return digest_columns((name, table[name]) for name in _in_order(table.column_names))
+
+    @staticmethod
+    def digest_at(path: Path) -> str:
+        """``digest`` of what a file that ``write`` wrote holds, of which a piece of a column is held at a time."""
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            count = file.metadata.num_rows
+
+            def pieces(name: str) -> Iterator[pa.ChunkedArray]:
+                yield file.schema_arrow.empty_table()[name]
+                for batch in file.iter_batches(columns=[name]):
+                    yield pa.chunked_array([batch.column(0)])
+
+            return digest_pieces((name, count, pieces(name)) for name in _in_order(file.schema_arrow.names))
 
     @staticmethod
     def columns_of(path: Path | BinaryIO, names: Sequence[str]) -> list[str]:

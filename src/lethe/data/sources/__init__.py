@@ -41,7 +41,7 @@ SOURCES: dict[str, Reader] = {
     "movielens": Reader(movielens.read, movielens.digest, "ours", movielens.blocks),
     "table": Reader(table.read_source, table.digest_source, "outside", table.source_blocks),
     "url": Reader(url.read, url.digest, "outside", url.blocks),
-    "sql": Reader(sql.read, sql.digest, "outside"),
+    "sql": Reader(sql.read, sql.digest, "outside", sql.blocks),
     "folder": Reader(folder.read, folder.digest, "outside", folder.blocks),
     "synthetic": Reader(synthetic.read, synthetic.digest, "outside"),
 }

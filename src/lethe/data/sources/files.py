@@ -1,7 +1,8 @@
 """Files of rows, opened: Parquet, or CSV in any encoding, with any separator, plain or compressed -> columns of text.
 
 What CSV looks like says ``lethe.config.table.FileFormat``; Arrow parses it. What Arrow knows nothing of (comments,
-blanks around values, separators of several characters, archives) is taken out of the bytes before.
+blanks around values, separators of several characters, archives) is taken out of the bytes before, as they are read
+(``lethe.data.sources.text``).
 """
 
 from __future__ import annotations
@@ -19,11 +20,10 @@ import pyarrow.parquet as pq
 
 from lethe.config.table import FileFormat
 from lethe.core.canonical import digest_file, digest_json
-from lethe.data.sources.packed import is_packed, unpacked
+from lethe.data.sources import text
+from lethe.data.sources.packed import START, is_packed
+from lethe.data.sources.text import is_byte
 from lethe.errors import DataError
-
-_BETWEEN = "\x1f"
-"""Stands in for a separator of several characters: the ASCII unit separator."""
 
 EMPTY = "the file is empty, at least a header and 1 row are needed"
 ROWS = 1 << 20
@@ -93,44 +93,43 @@ def _cut(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _csv_blocks(path: Path, names: Sequence[str], how: FileFormat) -> Iterator[pa.Table]:
-    source = _prepared(path, how)
     parsing = pa.csv.ParseOptions(
-        delimiter=how.separator if is_byte(how.separator) else _BETWEEN,
+        delimiter=how.separator if is_byte(how.separator) else text.BETWEEN,
         quote_char='"' if is_byte(how.separator) else False,
         newlines_in_values=True,
     )
+    # Everything as text: what a column is must not hang on its first rows.
+    converting = pa.csv.ConvertOptions(
+        include_columns=list(names),
+        column_types=dict.fromkeys(names, pa.string()),
+        strings_can_be_null=True,
+        null_values=[""],
+    )
+    present: list[str] | None = None
     try:
-        with pa.csv.open_csv(_begin(source), parse_options=parsing) as reader:
-            present = reader.schema.names
-        if not how.header:
-            present = [str(place) for place in range(1, len(present) + 1)]
-        _must_have(path, names, present, how.header and looks_like_names(present))
-        # Everything as text: what a column is must not hang on its first rows.
-        converting = pa.csv.ConvertOptions(
-            include_columns=list(names),
-            column_types=dict.fromkeys(names, pa.string()),
-            strings_can_be_null=True,
-            null_values=[""],
-        )
-        reading = pa.csv.ReadOptions(column_names=None if how.header else present)
-        with pa.csv.open_csv(_begin(source), reading, parsing, converting) as reader:
-            yield reader.schema.empty_table()
-            for batch in reader:
-                table = pa.Table.from_batches([batch])
-                # Inside of quotes too, where the text of the file says nothing of blanks.
-                yield pa.table({n: pc.utf8_trim_whitespace(table[n]) for n in names}) if how.trim else table
+        for piece in [path] if _is_plain(path, how) else text.pieces(path, how):
+            first = present is None
+            if present is None:
+                with pa.csv.open_csv(_begin(piece), parse_options=parsing) as reader:
+                    present = list(reader.schema.names)
+                if not how.header:
+                    present = [str(place) for place in range(1, len(present) + 1)]
+                _must_have(path, names, present, how.header and looks_like_names(present))
+            reading = pa.csv.ReadOptions(column_names=None if how.header and first else present)
+            with pa.csv.open_csv(_begin(piece), reading, parsing, converting) as reader:
+                if first:
+                    yield reader.schema.empty_table()
+                for batch in reader:
+                    table = pa.Table.from_batches([batch])
+                    # Inside of quotes too, where the text of the file says nothing of blanks.
+                    yield pa.table({n: pc.utf8_trim_whitespace(table[n]) for n in names}) if how.trim else table
     except pa.ArrowInvalid as error:
         raise DataError(f"{path.name}: as CSV with separator {how.separator!r}, {_rule(str(error))}") from None
 
 
-def _begin(source: Path | bytes) -> pa.NativeFile:
+def _begin(piece: Path | bytes) -> pa.NativeFile:
     # Opened here: by its name alone Arrow would take a plain r.csv.gz for a compressed file.
-    return pa.OSFile(os.fsencode(source)) if isinstance(source, Path) else pa.BufferReader(source)
-
-
-def is_byte(separator: str) -> bool:
-    """Whether Arrow takes it as it is; quotes have a meaning only beside such a separator."""
-    return len(separator.encode()) == 1
+    return pa.OSFile(os.fsencode(piece)) if isinstance(piece, Path) else pa.BufferReader(piece)
 
 
 def _parquet_blocks(path: Path, names: Sequence[str], coded: Collection[str]) -> Iterator[pa.Table]:
@@ -189,7 +188,7 @@ def _rule(fault: str) -> str:
             f" begin with that are no rows (--ignore-lines){blank}"
         )
     if "straddling" in fault:
-        return "a row is longer than a megabyte; leave the long column out, or save it as Parquet"
+        return text.LONG
     if "Empty CSV file" in fault:
         return "it has no rows, at least 1 is needed"
     if "UTF8" in fault:
@@ -197,38 +196,9 @@ def _rule(fault: str) -> str:
     return "it is not readable"
 
 
-def _prepared(path: Path, how: FileFormat) -> Path | bytes:
-    """The file itself where Arrow reads it as it is, else bytes of UTF-8 that Arrow reads."""
+def _is_plain(path: Path, how: FileFormat) -> bool:
+    """Whether Arrow reads the file as it is."""
     with path.open("rb") as file:
-        start = file.read(512)
-    packed = is_packed(start)
+        packed = is_packed(file.read(START))
     utf8 = codecs.lookup(how.encoding).name == "utf-8"
-    if utf8 and is_byte(how.separator) and not (how.trim or how.ignore_lines or packed):
-        return path
-    return as_csv(decoded(path, unpacked(path, how.member), how.encoding), how).encode()
-
-
-def decoded(path: Path, content: bytes, encoding: str) -> str:
-    """Text without a byte order mark. Raises DataError, which names the option."""
-    try:
-        return content.decode(encoding).removeprefix("\ufeff")
-    except UnicodeError:
-        raise DataError(f"{path.name}: it is not in {encoding}; give the encoding (--encoding)") from None
-
-
-def as_csv(text: str, how: FileFormat) -> str:
-    """Text as Arrow reads it: only rows, no blanks around values, one character between them."""
-    if how.ignore_lines:
-        begins = "|".join(map(re.escape, how.ignore_lines))
-        text = re.sub(rf"^(?:{begins})[^\r\n]*(?:\r\n|\r|\n|\Z)", "", text, flags=re.MULTILINE)
-    quoted = '"(?:[^"]|"")*"|' if is_byte(how.separator) else ""
-    if how.trim:
-        blank = "[ \\u00a0]" if how.separator == "\t" else "[ \\t\\u00a0]"
-        around = rf"{quoted}({blank}*{re.escape(how.separator)}{blank}*)|(?:^{blank}+)|(?:{blank}+$)"
-        text = re.sub(
-            around,
-            lambda m: m[0] if m[0].startswith('"') else how.separator if m[1] else "",
-            text,
-            flags=re.MULTILINE,
-        )
-    return text if is_byte(how.separator) else text.replace(how.separator, _BETWEEN)
+    return utf8 and is_byte(how.separator) and not (how.trim or how.ignore_lines or packed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,9 +16,10 @@ import charset_normalizer
 
 from lethe.config.table import FileFormat
 from lethe.data.sources.columns import MISSING
-from lethe.data.sources.files import EMPTY, as_csv, decoded, is_byte, is_parquet, looks_like_names, must_be_file
+from lethe.data.sources.files import EMPTY, is_parquet, looks_like_names, must_be_file
 from lethe.data.sources.findings import Findings
-from lethe.data.sources.packed import unpacked
+from lethe.data.sources.packed import Begin, unpacked
+from lethe.data.sources.text import as_csv, decoded, is_byte, is_utf8
 from lethe.errors import DataError
 
 SEPARATORS = (",", ";", "\t", "|", "\x01", "\x1f")
@@ -55,12 +56,12 @@ def find_file(path: Path, names: Mapping[str, str | None], given: Mapping[str, A
 
 def first_rows(path: Path, given: Mapping[str, Any]) -> tuple[Findings, list[list[str]]]:
     """Encoding, separator, blanks and the like of a CSV file, and the values of its first lines, names or not."""
-    content = unpacked(path, given.get("member"))
-    encoding = given.get("encoding") or find_encoding(path, content)
+    begin = unpacked(path, given.get("member"))
+    encoding = given.get("encoding") or find_encoding(path, begin)
     found = Findings({} if encoding == "utf-8" else {"encoding": encoding})
     if encoding != "utf-8" and "encoding" not in given:
         found |= Findings(notes=(f"{path.name}: read as {encoding}; --encoding says otherwise",))
-    text = _head(decoded(path, content, encoding))
+    text = _head(decoded(path, begin, encoding))
     if not text.strip():
         raise DataError(f"{path.name}: {EMPTY}")
     ignored = tuple(given.get("ignore_lines") or ())
@@ -96,12 +97,13 @@ def first_rows(path: Path, given: Mapping[str, Any]) -> tuple[Findings, list[lis
     return found, rows
 
 
-def find_encoding(path: Path, content: bytes) -> str:
-    """By byte order mark, else utf-8 where the bytes are, else by likelihood."""
+def find_encoding(path: Path, begin: Begin) -> str:
+    """By byte order mark, else utf-8 where the bytes are, else by likelihood: then the file is held."""
+    with begin() as stream:
+        head = stream.read(4096)
     for mark, encoding in _MARKS.items():
-        if content.startswith(mark):
+        if head.startswith(mark):
             return encoding
-    head = content[:4096]
     if b"\0" in head:
         # Half of the bytes of Latin text in UTF-16 are zero.
         little = head[1::2].count(0) > head[::2].count(0)
@@ -110,8 +112,10 @@ def find_encoding(path: Path, content: bytes) -> str:
         if many and "\0" not in head[: len(head) // 2 * 2].decode(name, errors="replace"):
             return name
         raise DataError(f"{path.name}: is no text, its bytes hold zeros; save it as CSV or Parquet")
-    if _decodes(content, "utf-8"):
+    if is_utf8(begin):
         return "utf-8"
+    with begin() as stream:
+        content = stream.read()
     letters = re.findall(rb"[\x80-\xff]+", content)
     broken = sum(not _decodes(run, "utf-8") for run in letters)
     if broken < len(letters) / 2:
@@ -210,10 +214,12 @@ def _lines(text: str) -> list[str]:
     return re.split(r"\r\n|\r|\n", text.rstrip("\r\n"))
 
 
-def _head(text: str) -> str:
-    """The first lines, whole."""
-    lines = io.StringIO(text[: 1 << 20], newline="").readlines()
-    if len(text) > 1 << 20 and len(lines) > 1:
+def _head(text: Iterator[str]) -> str:
+    """The first lines, whole, of text that is decoded to its end: what is no text further down is refused now."""
+    first = next(text)
+    more = sum(map(len, text)) > 0
+    lines = io.StringIO(first, newline="").readlines()
+    if more and len(lines) > 1:
         lines.pop()
     return "".join(lines[:_LINES])
 

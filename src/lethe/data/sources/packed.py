@@ -1,4 +1,8 @@
-"""What is inside a file that is compressed, an archive, or both; files of other programs are refused by name."""
+"""What is inside a file that is compressed, an archive, or both, as a stream; files of other programs are refused by
+name.
+
+What is packed is never held whole, but for a zip archive inside of what can't be read from its end: a compressed one.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,13 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
 
 import pyarrow as pa
-import pyarrow.csv
 
 from lethe.errors import DataError
 
@@ -23,20 +28,30 @@ _NESTED = 4
 """Times that are packed in one another, and one more."""
 
 
-def _by_arrow(kind: str, content: bytes) -> bytes:
-    with pa.input_stream(pa.BufferReader(content), compression=kind) as stream:
-        return bytes(stream.read())
+Begin: TypeAlias = Callable[[], BinaryIO]
+"""Opens a stream at its first byte, as often as it is called; it can't be read backwards."""
+
+START = 512
+"""Bytes by which a file is known."""
 
 
-_COMPRESSED: dict[bytes, Callable[[bytes], bytes]] = {
-    b"\x1f\x8b": gzip.decompress,
-    b"BZh": bz2.decompress,
-    b"\xfd7zXZ\x00": lzma.decompress,
+def _by_arrow(kind: str, stream: BinaryIO) -> Any:
+    return pa.input_stream(pa.PythonFile(stream, mode="r"), compression=kind)
+
+
+def _gzip(stream: BinaryIO) -> Any:
+    return gzip.GzipFile(fileobj=stream)
+
+
+_COMPRESSED: dict[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b": _gzip,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
     b"\x28\xb5\x2f\xfd": partial(_by_arrow, "zstd"),
     b"\x04\x22\x4d\x18": partial(_by_arrow, "lz4"),
-    b"\x5d\0\0": lzma.decompress,
+    b"\x5d\0\0": lzma.LZMAFile,
 }
-_DAMAGE = (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error)
+_DAMAGE = (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, tarfile.TarError)
 
 _ARCHIVE = (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -90,59 +105,110 @@ def _other(start: bytes) -> str | None:
     return next(named, None) or next((what for begins, what in _TEXTS.items() if begins.match(text)), None)
 
 
-def unpacked(path: Path, member: str | None = None) -> bytes:
-    """The bytes of a file, those of the (named) member of an archive. Raises DataError."""
-    content = path.read_bytes()
+def unpacked(path: Path, member: str | None = None) -> Begin:
+    """The bytes of a file, those of the (named) member of an archive. Raises DataError; what it returns does, too, and
+    so do its streams where damage shows later."""
+    begin: Begin = lambda: path.open("rb")  # noqa: E731
     for _ in range(_NESTED):
-        if what := _other(content):
+        with begin() as stream:
+            start = stream.read(START)
+        if what := _other(start):
             raise DataError(f"{path.name}: is {what if ';' in what else f'{what}; save it as CSV or Parquet'}")
-        inner = _inside(path, content, member)
+        inner = _inside(path, begin, start, member)
         if inner is None:
-            return content
+            return begin
         # A member is named of the outermost archive.
-        member = None if content.startswith(_ARCHIVE) or _is_tar(content) else member
-        content = inner
+        member = None if start.startswith(_ARCHIVE) or _is_tar(start) else member
+        begin = inner
     raise DataError(f"{path.name}: it is packed more than {_NESTED - 1} times; unpack it")
 
 
-def _inside(path: Path, content: bytes, member: str | None) -> bytes | None:
+def _inside(path: Path, begin: Begin, start: bytes, member: str | None) -> Begin | None:
     """What is packed in it, None where nothing is."""
-    if content.startswith(_ARCHIVE):
-        return _of_archive(path, content, member)
-    if _is_tar(content):
-        return _of_tar(path, content, member)
-    decompress = next((call for magic, call in _COMPRESSED.items() if content.startswith(magic)), None)
+    if start.startswith(_ARCHIVE):
+        return _of_archive(path, begin, member)
+    if _is_tar(start):
+        return _of_tar(path, begin, member)
+    unpack = next((call for magic, call in _COMPRESSED.items() if start.startswith(magic)), None)
+    fault = f"{path.name}: the compressed file is damaged; copy or pack it again"
+    return None if unpack is None else _refusing(fault, begin, unpack)
+
+
+def _refusing(fault: str, begin: Begin, unpack: Callable[[BinaryIO], Any]) -> Begin:
+    """Opens what ``unpack`` makes of a stream; damage is an error with these words, whenever it shows."""
+
+    def inner() -> BinaryIO:
+        outer = begin()
+        with _damage(fault):
+            return io.BufferedReader(_Unpacked(unpack(outer), outer, fault))
+
+    return inner
+
+
+@contextmanager
+def _damage(fault: str) -> Iterator[None]:
     try:
-        return None if decompress is None else decompress(content)
+        yield
     except _DAMAGE:
-        raise DataError(f"{path.name}: the compressed file is damaged; copy or pack it again") from None
+        raise DataError(fault) from None
 
 
-def _of_archive(path: Path, content: bytes, member: str | None) -> bytes:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = [info.filename for info in archive.infolist() if not info.is_dir()]
-            if what := next((what for part, what in _DOCUMENTS.items() if part in names), None):
-                raise DataError(f"{path.name}: is {what}; save it as CSV or Parquet")
-            return archive.read(_chosen(path, names, member))
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, *_DAMAGE):
-        raise DataError(f"{path.name}: the archive is damaged or encrypted; unpack it") from None
+class _Unpacked(io.RawIOBase):
+    """The bytes of ``inner``, which is made of ``outer``; both are closed with it."""
+
+    def __init__(self, inner: Any, outer: BinaryIO, fault: str) -> None:
+        self._inner, self._outer, self._fault = inner, outer, fault
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _damage(self._fault):
+            some = self._inner.read(len(buffer))
+        buffer[: len(some)] = some
+        return len(some)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._inner.close()
+            self._outer.close()
+        super().close()
+
+
+def _of_archive(path: Path, begin: Begin, member: str | None) -> Begin:
+    fault = f"{path.name}: the archive is damaged or encrypted; unpack it"
+
+    def archive_of(stream: BinaryIO) -> zipfile.ZipFile:
+        return zipfile.ZipFile(stream if stream.seekable() else io.BytesIO(stream.read()))
+
+    def opened(name: str, stream: BinaryIO) -> Any:
+        try:
+            return archive_of(stream).open(name)
+        except (RuntimeError, NotImplementedError):
+            raise DataError(fault) from None
+
+    with _damage(fault), begin() as stream, archive_of(stream) as archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    if what := next((what for part, what in _DOCUMENTS.items() if part in names), None):
+        raise DataError(f"{path.name}: is {what}; save it as CSV or Parquet")
+    return _refusing(fault, begin, partial(opened, _chosen(path, names, member)))
 
 
 def _is_tar(start: bytes) -> bool:
     return start[257:262] == b"ustar"
 
 
-def _of_tar(path: Path, content: bytes, member: str | None) -> bytes:
+def _of_tar(path: Path, begin: Begin, member: str | None) -> Begin:
     """Read where it is: nothing of an archive is laid on the disk."""
-    try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-            names = [info.name for info in archive.getmembers() if info.isfile()]
-            file = archive.extractfile(_chosen(path, names, member))
-            assert file is not None, "only files were to choose from"
-            return file.read()
-    except (tarfile.TarError, *_DAMAGE):
-        raise DataError(f"{path.name}: the archive is damaged; copy or pack it again") from None
+    fault = f"{path.name}: the archive is damaged; copy or pack it again"
+
+    def opened(name: str, stream: BinaryIO) -> Any:
+        archive = tarfile.open(fileobj=stream, mode="r|")  # noqa: SIM115 — what is extracted reads from it.
+        return next(archive.extractfile(info) for info in archive if info.name == name and info.isfile())
+
+    with _damage(fault), begin() as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        names = [info.name for info in archive if info.isfile()]
+    return _refusing(fault, begin, partial(opened, _chosen(path, names, member)))
 
 
 def _chosen(path: Path, names: list[str], member: str | None) -> str:
