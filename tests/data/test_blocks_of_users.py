@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,13 +25,14 @@ from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data import stages
 from lethe.data.ingest import ingest
-from lethe.data.sources import files
+from lethe.data.sources import files, sql, text
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import DataError
 from lethe.learning.runner.calling import HERE, Runner
 from lethe.tables import blocks, columns, order
 from lethe.tables.interactions import Interactions
 
+URL = "MADE_URL"
 SHARDINGS = {
     "users": {"partition": "user-hash", "num_shards": 3, "slices": 2, "aggregator": "mean"},
     "rows": {"partition": "interaction-hash", "num_shards": 5, "aggregator": "mean"},
@@ -56,11 +61,11 @@ def source_rows(draw: st.DrawFn) -> dict[str, Any]:
     items = generator.integers(0, draw(st.integers(3, 30)), count)
     if draw(st.booleans()):
         users = np.sort(users)
-    text = {"integer": users, "text": np.array([f"u{user}" for user in users])}
+    kinds = {"integer": users, "text": np.array([f"u{user}" for user in users])}
     late = users.astype(str).astype(object)
     late[-1] = "x"
     return {
-        "user": draw(st.sampled_from([*text.values(), late])).tolist(),
+        "user": draw(st.sampled_from([*kinds.values(), late])).tolist(),
         "item": items.tolist(),
         "rating": generator.integers(1, 6, count).tolist(),
         "timestamp": generator.integers(10**9, 10**9 + 20, count).tolist(),
@@ -71,16 +76,32 @@ def source_rows(draw: st.DrawFn) -> dict[str, Any]:
 def workspace_of(folder: Path, table: dict[str, Any], kind: str, split: dict[str, Any], context: bool) -> Workspace:
     workspace = Workspace(folder)
     folder.mkdir(parents=True)
-    if kind == "csv":
-        pa.csv.write_csv(pa.table(table), folder / "rows.csv")
-    else:
-        pq.write_table(pa.table(table), folder / f"rows.{kind}", row_group_size=7)
     fields = {"user": "user", "item": "item", "rating": "rating", "timestamp": "timestamp"}
-    source = {"kind": "table", "path": f"rows.{kind}", "columns": {**fields, "context": ["place"] if context else []}}
+    source = {**laid_down(folder, table, kind), "columns": {**fields, "context": ["place"] if context else []}}
     workspace.params.write_text(yaml.safe_dump(params_of(source, split)))
     forgotten = [Suppressed.user("made", table["user"][0]), Suppressed.interaction("made", *pair(table, 1))]
     SuppressionList.read(workspace.suppression).add(forgotten)
     return workspace
+
+
+def laid_down(folder: Path, table: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The table in a file, or a database, in the folder; the source that names it."""
+    path = folder / f"rows.{kind}"
+    if kind == "sqlite":
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(f"CREATE TABLE made ({', '.join(table)})")
+            connection.executemany("INSERT INTO made VALUES (?, ?, ?, ?, ?)", zip(*table.values(), strict=True))
+        os.environ[URL] = f"sqlite:///{path}"
+        return {"kind": "sql", "url_env": URL, "query": "SELECT * FROM made"}
+    if kind == "parquet":
+        pq.write_table(pa.table(table), path, row_group_size=7)
+        return {"kind": "table", "path": path.name}
+    pa.csv.write_csv(pa.table(table), path)
+    if kind == "csv.gz":
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    if kind == "utf-16":
+        path.write_text(path.read_text(), "utf-16")
+    return {"kind": "table", "path": path.name, "encoding": "utf-16" if kind == "utf-16" else "utf-8"}
 
 
 def pair(table: dict[str, Any], row: int) -> tuple[Any, Any]:
@@ -132,16 +153,18 @@ def build(workspace: Workspace, shardings: list[str], place: Runner = HERE) -> d
 
 def few_at_once(patch: pytest.MonkeyPatch, rows: int) -> None:
     patch.setattr(files, "ROWS", rows)
+    patch.setattr(text, "AT_ONCE", 16 * rows)
+    patch.setattr(sql, "ROWS", rows)
     patch.setattr(blocks, "AT_ONCE", rows)
     patch.setattr(order, "RUN_GROUP", max(1, rows // 2))
     patch.setattr(stages, "SHARDS_AT_ONCE", 2)
     patch.setattr(stages, "SHARDS_A_CALL", 2)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     table=source_rows(),
-    kind=st.sampled_from(["csv", "parquet"]),
+    kind=st.sampled_from(["csv", "parquet", "csv.gz", "utf-16", "sqlite"]),
     split=st.sampled_from(SPLITS),
     context=st.booleans(),
     rows=st.integers(1, 12),
@@ -159,6 +182,7 @@ def test_bytes_do_not_hang_on_how_many_rows_are_held(
     folder = tmp_path_factory.mktemp("blocks")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(columns, "ROW_GROUP", group)
+        patch.setenv(URL, "")
         whole = build(workspace_of(folder / "whole", table, kind, split, context), list(SHARDINGS))
         few_at_once(patch, rows)
         assert build(workspace_of(folder / "few", table, kind, split, context), list(SHARDINGS)) == whole
@@ -203,12 +227,12 @@ def test_ready_parts_and_side_tables_have_the_same_bytes(with_valid: bool, tmp_p
         assert make(tmp_path / "sent", Sent()) == in_groups
 
 
-@pytest.mark.parametrize("text", [False, True])
-def test_every_row_lies_in_one_stretch_of_users(text: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_every_row_lies_in_one_stretch_of_users(named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One user has more rows than a row group, another as many."""
     monkeypatch.setattr(columns, "ROW_GROUP", 5)
     users = np.repeat(np.arange(9), [1, 2, 12, 5, 1, 1, 5, 3, 4])
-    ids = np.array([f"ü{user}" for user in users], dtype=object) if text else users
+    ids = np.array([f"ü{user}" for user in users], dtype=object) if named else users
     rows = Interactions(ids, np.arange(len(users)))
     rows.write(tmp_path / "rows.parquet")
     cut = blocks.stretches(tmp_path / "rows.parquet")
@@ -218,7 +242,7 @@ def test_every_row_lies_in_one_stretch_of_users(text: bool, tmp_path: Path, monk
     ]
     assert [len(set(own.user_ids)) for part in read for own in [Interactions.concatenate(*part)]] == [2, 1, 1, 2, 2, 1]
     assert Interactions.concatenate(*(own for part in read for own in part)).digest() == rows.digest()
-    nobody = blocks.Stretch("z", "zz") if text else blocks.Stretch(98, 99)
+    nobody = blocks.Stretch("z", "zz") if named else blocks.Stretch(98, 99)
     assert [blocks.length(block) for block, _ in blocks.side_by_side(tmp_path / "rows.parquet", of=nobody)] == [0]
 
 

@@ -24,6 +24,7 @@ from typer.main import get_command
 
 from lethe.cli import app
 from lethe.core.shipped import FILES
+from lethe.core.workspace import Workspace
 from tests.conftest import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -89,6 +90,25 @@ def test_what_a_container_refers_to_is_in_the_compose_file() -> None:
     built = {service["image"] for service in SERVICES.values() if "build" in service}
     assert {service["image"] for name, service in SERVICES.items() if "LETHE_" in service["image"]} == built
     assert len([name for name, service in SERVICES.items() if "SERVICE_IMAGE" in service["image"]]) == 2
+
+
+def test_leases_outlive_the_server_that_gave_them() -> None:
+    """In a volume that the image lays out for whom its containers run as; a new volume takes that over."""
+    prefect = SERVICES["prefect"]
+    home = prefect["environment"]["PREFECT_HOME"]
+    (volume,) = prefect["volumes"]
+    name, _, mounted = volume.partition(":")
+    assert name in COMPOSE["volumes"]
+    assert mounted == home
+    assert home in re.findall(r"install -d -o lethe -g lethe (.+)$", DOCKERFILE, flags=re.MULTILINE)[0].split()
+    (deployment,) = (
+        made for made in yaml.safe_load_all((BASE / "prefect.yaml").read_text()) if made["kind"] == "Deployment"
+    )
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    storage = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
+    ours = Workspace(ROOT).environment()[storage]
+    assert prefect["environment"][storage] == ours
+    assert [set_["value"] for set_ in container["env"] if set_["name"] == storage] == [ours]
 
 
 def test_containers_of_ours_may_do_little_and_ports_are_this_machines() -> None:
