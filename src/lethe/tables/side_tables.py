@@ -182,15 +182,15 @@ class SideTables:
             table.write(folder / f"{name}.parquet")
 
     @classmethod
-    def read(cls, folder: Path) -> SideTables:
-        """What ``write`` wrote; no tables where there is no folder."""
-        tables, behaviours = {}, {}
+    def read(cls, folder: Path, *, behaviours: bool = True) -> SideTables:
+        """What ``write`` wrote, without behaviours where these are not asked for; nothing where there is no folder."""
+        tables, rows = {}, {}
         for path in sorted(folder.glob("*.parquet")):
-            if path.stem.startswith(BEHAVIOUR):
-                behaviours[path.stem.removeprefix(BEHAVIOUR)] = Interactions.read(path)
-            else:
+            if not path.stem.startswith(BEHAVIOUR):
                 tables[path.stem] = SideTable.read(path.stem, path)
-        return cls(tables, behaviours)
+            elif behaviours:
+                rows[path.stem.removeprefix(BEHAVIOUR)] = Interactions.read(path)
+        return cls(tables, rows)
 
 
 NO_TABLES = SideTables()
