@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from lethe.core.keys import subject_digest
 from lethe.errors import ConfigError
 from lethe.forgetting.ledger.database import NEWEST, metadata, open_engine, revision
 from lethe.forgetting.ledger.ledger import Ledger
@@ -57,10 +58,10 @@ def write_first_schema(engine: sa.Engine) -> None:
         connection.execute(
             sa.text(
                 "INSERT INTO requests (id, dataset, kind, subject, subject_digest, reason, received, due, state,"
-                " idempotency_key) VALUES ('req-1', 'ml', 'user', :subject, 'd', 'user request', :at, :at, 'received',"
-                " 'd')"
+                " idempotency_key) VALUES ('req-1', 'ml', 'user', :subject, :digest, 'user request', :at, :at,"
+                " 'received', :digest)"
             ),
-            {"subject": '{"items":[],"user":"u"}', "at": AT},
+            {"subject": '{"items":[],"user":"u"}', "digest": subject_digest("ml", "u"), "at": AT},
         )
         connection.execute(
             sa.text("INSERT INTO events VALUES (1, 'req-1', 'received', :at, '{}', :previous, :hash)"),
