@@ -136,7 +136,7 @@ def _demo(folder: Path) -> Workspace:
 
 def _by_one_thread(project: Project, params: dict[str, Any]) -> Workspace:
     """The project with these parameters; what a sub-model takes is what its own thread does."""
-    params["training"]["threads"] = 1
+    params.setdefault("training", {})["threads"] = 1
     (project.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     return Workspace(project.root)
 

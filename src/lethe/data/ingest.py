@@ -1,6 +1,6 @@
 """From a source to the rows that may be learnt from, in canonical order, a block at a time.
 
-No more is held than a block and, where they are asked for, the side tables but behaviours, which are read whole.
+No more is held than a block and, where they are asked for, the side tables, which are read whole.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lethe.tables.columns import distinct
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from lethe.tables.order import in_order, together
-from lethe.tables.side_tables import BEHAVIOUR, known_links
+from lethe.tables.side_tables import known_links
 
 
 def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
@@ -58,8 +58,7 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
             raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
         strict = all(entry.dataset != dataset for entry in suppressed.entries)
         users, items = (beside or _Named()).ids()
-        behaviours = sources.side_blocks(config, users, items, root=workspace.source_root)
-        tables = sources.side_tables(config, users, items, root=workspace.source_root, strict=strict)
+        tables = sources.read_side(config, users, items, root=workspace.source_root, strict=strict)
         tables = tables.map(lambda table: table, lambda rows: deduplicate(rows, "latest"))
         if tables:
             tables = known_links(suppressed.drop_side(tables, dataset), Interactions.read(whole))
@@ -67,11 +66,6 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
                 lambda table: table, lambda rows: deduplicate(rows, "latest") if rows.contexts else rows
             )
         tables.write(folder / "side")
-        for name, blocks in behaviours.items():
-            with aside(folder) as own:
-                distinct_rows = _distinct(in_order(blocks, own), "latest")
-                kept = (suppressed.drop(rows, dataset, BEHAVIOUR + name) for rows in distinct_rows)
-                write_blocks(folder / "side" / f"{BEHAVIOUR}{name}.parquet", kept)
     dropped = counts["read"] - counts["allowed"]
     write_whole(workspace.suppressed_rows(dataset), json.dumps({"rows": dropped}) + "\n")
 

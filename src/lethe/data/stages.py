@@ -34,9 +34,8 @@ from lethe.learning.runner.calling import HERE, Runner
 from lethe.tables.blocks import EVERYBODY, Stretch, held, rows_of, side_by_side, stretches
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.columns import ParquetWriter, to_arrow
-from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import BEHAVIOUR, SideTables
+from lethe.tables.side_tables import SideTables
 
 SHARDS_AT_ONCE = 16
 """Shards that are written together. Of each as many rows are held as Parquet lays out together, so that there are no
@@ -164,9 +163,7 @@ def shards_stage(
     count = layout.num_shards
     width = max(2, len(str(count - 1)))
     names = [f"{shard:0{width}d}.parquet" for shard in range(count)]
-    tables = SideTables.read(workspace.side(dataset), behaviours=False)
-    behaviours = sorted(workspace.side(dataset).glob(f"{BEHAVIOUR}*.parquet"))
-    held_out = withheld(workspace, params, dataset, of)
+    tables = tables_beside(workspace, params, dataset, of)
     at_once = SHARDS_AT_ONCE if place is HERE else SHARDS_A_CALL
     # Aside: what a worker that is killed was at must not lie among the shards.
     with fresh(workspace.shards(dataset, laid)) as folder, aside(folder) as own:
@@ -181,14 +178,8 @@ def shards_stage(
                 pass
         for path in paths:
             os.replace(path, folder / path.name)
-        sides = [folder / "side" / Path(name).stem for name in names]
-        for path in behaviours:
-            for first in range(0, count, SHARDS_AT_ONCE):
-                parts = [side / path.name for side in sides[first : first + SHARDS_AT_ONCE]]
-                write_behaviours(path, rows, assignment, held_out, first, parts)
-        for name, side in zip(names, sides, strict=True) if tables or behaviours else ():
-            beside = SideTables(tables.tables, SideTables.read(side).behaviours)
-            beside.of_shard(Interactions.read(folder / name)).write(side)
+        for name in names if tables else ():
+            tables.of_shard(Interactions.read(folder / name)).write(folder / "side" / Path(name).stem)
 
 
 def write_shards(rows: Path, assignment: Path, first: int, paths: Sequence[Path]) -> None:
@@ -203,35 +194,6 @@ def write_shards(rows: Path, assignment: Path, first: int, paths: Sequence[Path]
                 writer.write(own if "slice" not in laid else own.append_column("slice", to_arrow(laid["slice"][mine])))
 
 
-def write_behaviours(
-    behaviour: Path, rows: Path, assignment: Path, held_out: Sequence[Path], first: int, paths: Sequence[Path]
-) -> None:
-    """What some shards, from the one numbered ``first`` on, have of a behaviour: the rows of their users."""
-    with ExitStack() as stack:
-        writers = []
-        for path in paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            writers.append(stack.enter_context(ParquetWriter(path)))
-        for block, (laid, own, *others) in side_by_side(
-            rows, [assignment, behaviour, *held_out], also=Assignment.PLACES
-        ):
-            users, shards = rows_of(block).user_ids, Assignment.of_columns(held(laid)).shards
-            beside = SideTables({}, {"own": rows_of(own)})
-            if others:
-                beside = beside.without_pairs([rows_of(other) for other in others])
-            mine = beside.behaviours["own"]
-            for shard, writer in enumerate(writers, first):
-                known = Ids.of(users[shards == shard])
-                writer.write(mine.take(known.encode(mine.user_ids) >= 0).to_table())
-
-
-def withheld(workspace: Workspace, params: Params, dataset: str, of: Rows) -> list[Path]:
-    """The parts whose pairs behaviours beside these rows don't hold."""
-    if of == "all" or not params.datasets[dataset].side.clean:
-        return []
-    return [workspace.split(dataset, part) for part in ("valid", "test")]
-
-
 def tables_beside(workspace: Workspace, params: Params, dataset: str, of: Rows) -> SideTables:
     """What may be learnt from beside these rows: nothing is withheld from a model that learns all of them."""
     return SideTables.read(workspace.side(dataset)) if of == "all" else training_tables(workspace, params, dataset)
@@ -241,10 +203,9 @@ def training_tables(workspace: Workspace, params: Params, dataset: str) -> SideT
     """What may be learnt from beside the training rows: with ``side.clean`` behaviours don't hold the pairs of
     validation and test, which tell the answer."""
     tables = SideTables.read(workspace.side(dataset))
-    held_out = withheld(workspace, params, dataset, "train")
-    if not tables.behaviours or not held_out:
+    if not tables.behaviours or not params.datasets[dataset].side.clean:
         return tables
-    return tables.without_pairs([Interactions.read(path) for path in held_out])
+    return tables.without_pairs([Interactions.read(workspace.split(dataset, part)) for part in ("valid", "test")])
 
 
 def _of_both(stage: Callable[[Workspace, Params, str, str, Rows, Runner], None]) -> Callable[..., None]:

@@ -182,15 +182,15 @@ class SideTables:
             table.write(folder / f"{name}.parquet")
 
     @classmethod
-    def read(cls, folder: Path, *, behaviours: bool = True) -> SideTables:
-        """What ``write`` wrote, without behaviours where these are not asked for; nothing where there is no folder."""
-        tables, rows = {}, {}
+    def read(cls, folder: Path) -> SideTables:
+        """What ``write`` wrote; no tables where there is no folder."""
+        tables, behaviours = {}, {}
         for path in sorted(folder.glob("*.parquet")):
-            if not path.stem.startswith(BEHAVIOUR):
+            if path.stem.startswith(BEHAVIOUR):
+                behaviours[path.stem.removeprefix(BEHAVIOUR)] = Interactions.read(path)
+            else:
                 tables[path.stem] = SideTable.read(path.stem, path)
-            elif behaviours:
-                rows[path.stem.removeprefix(BEHAVIOUR)] = Interactions.read(path)
-        return cls(tables, rows)
+        return cls(tables, behaviours)
 
 
 NO_TABLES = SideTables()

@@ -5,7 +5,7 @@ A source that needs a secret takes the name of an environment variable in its se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,17 +19,7 @@ from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 
-__all__ = [
-    "INTERACTIONS",
-    "SOURCES",
-    "blocks",
-    "digest",
-    "read",
-    "read_side",
-    "side",
-    "side_blocks",
-    "side_tables",
-]
+__all__ = ["INTERACTIONS", "SOURCES", "blocks", "digest", "read", "read_side", "side"]
 
 
 @dataclass(frozen=True)
@@ -81,20 +71,6 @@ def read_side(dataset: Dataset, users: Ids, items: Ids, *, root: Path, strict: b
     if isinstance(dataset.source, SyntheticSource):
         return synthetic.side_tables(dataset.source)
     return side.read(dataset.side, users, items, root=root, strict=strict)
-
-
-def side_tables(dataset: Dataset, users: Ids, items: Ids, *, root: Path, strict: bool) -> SideTables:
-    """``read_side`` without the behaviours that come a block at a time (``side_blocks``)."""
-    if isinstance(dataset.source, SyntheticSource):
-        return synthetic.side_tables(dataset.source)
-    return side.tables(dataset.side, users, items, root=root, strict=strict)
-
-
-def side_blocks(dataset: Dataset, users: Ids, items: Ids, *, root: Path) -> dict[str, Iterator[Interactions]]:
-    """Behaviours by name, each a block at a time, as ``blocks`` gives interactions."""
-    if isinstance(dataset.source, SyntheticSource):
-        return {}
-    return side.behaviours(dataset.side, users, items, root=root)
 
 
 def digest(source: Source, *, root: Path, copy: Path) -> dict[str, str]:

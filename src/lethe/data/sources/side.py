@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,52 +16,35 @@ from lethe.data.sources.files import digest, load
 from lethe.data.sources.identifiers import read_ids
 from lethe.errors import DataError
 from lethe.tables.ids import Ids
-from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTable, SideTables
 
 
 def read(sources: SideSources, users: Ids, items: Ids, *, root: Path, strict: bool = True) -> SideTables:
     """All side tables of interactions between ``users`` and ``items``, whose ids are of the same type. Raises DataError
-    with file, column and rule. See ``tables`` and ``behaviours``."""
-    blocks = behaviours(sources, users, items, root=root)
-    whole = {name: Interactions.concatenate(*rows) for name, rows in blocks.items()}
-    return SideTables(tables(sources, users, items, root=root, strict=strict).tables, whole)
-
-
-def behaviours(sources: SideSources, users: Ids, items: Ids, *, root: Path) -> dict[str, Iterator[Interactions]]:
-    """The rows of all behaviours, by name, a block at a time. Raises DataError as ``read``."""
-
-    def alike(name: str, blocks: Iterable[Interactions]) -> Iterator[Interactions]:
-        for rows in blocks:
-            for column, own, known in (("user", rows.user_ids, users), ("item", rows.item_ids, items)):
-                if own.dtype != known.values.dtype:
-                    raise DataError(f"behaviour {name}: column {column!r} must hold ids like those of the interactions")
-            yield rows
-
-    files = {name: table.Rows.of(root / source.path, source) for name, source in sources.behaviours.items()}
-    return {name: alike(name, rows) for name, rows in files.items()}
-
-
-def tables(sources: SideSources, users: Ids, items: Ids, *, root: Path, strict: bool = True) -> SideTables:
-    """All but the behaviours.
+    with file, column and rule.
 
     What the tables say about who or what occurs in no interaction stays in them: a shard takes what its rows need.
     Links to oneself never do, and whether those of unknown users are refused is the params' and ``strict``'s business.
     """
-    found: dict[str, SideTable] = {}
+    tables: dict[str, SideTable] = {}
     if sources.links is not None:
-        found["links"] = _links(root / sources.links.path, sources.links, users, strict)
+        tables["links"] = _links(root / sources.links.path, sources.links, users, strict)
     for kind, ids, features in (
         ("user_features", users, sources.user_features),
         ("item_features", items, sources.item_features),
     ):
         if features is not None:
-            found[kind] = _features(root / features.path, kind, features, ids)
+            tables[kind] = _features(root / features.path, kind, features, ids)
     if sources.item_features is not None and sources.item_features.new_items:
-        found["items"] = SideTable.of("items", item=found["item_features"]["item"])
+        tables["items"] = SideTable.of("items", item=tables["item_features"]["item"])
     if sources.triples is not None:
-        found["triples"] = _triples(root, sources.triples, items)
-    return SideTables(found)
+        tables["triples"] = _triples(root, sources.triples, items)
+    behaviours = {name: table.read(root / source.path, source) for name, source in sources.behaviours.items()}
+    for name, rows in behaviours.items():
+        for column, own, known in (("user", rows.user_ids, users), ("item", rows.item_ids, items)):
+            if own.dtype != known.values.dtype:
+                raise DataError(f"behaviour {name}: column {column!r} must hold ids like those of the interactions")
+    return SideTables(tables, behaviours)
 
 
 def digests(sources: SideSources, *, root: Path) -> dict[str, str]:
