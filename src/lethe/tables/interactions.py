@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 
 from lethe.errors import DataError
 from lethe.tables.columns import (
+    coded_in,
     column_of,
     digest_columns,
     digest_pieces,
     holds_text,
-    is_text,
     ranked,
     sortable,
     to_arrow,
@@ -194,7 +194,7 @@ class Interactions:
         try:
             with pq.ParquetFile(path, pre_buffer=False) as file:
                 names = cls.columns_of(path, file.schema_arrow.names)
-                text = [name for name in names if is_text(file.schema_arrow.field(name).type)]
+                text = coded_in(file, names)
             with pq.ParquetFile(path, read_dictionary=text, pre_buffer=False) as file:
                 # One by one: what Arrow holds of a column is gone before the next.
                 return cls.of_columns({name: column_of(file.read([name])[name]) for name in names})

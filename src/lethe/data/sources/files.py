@@ -24,6 +24,7 @@ from lethe.data.sources import text
 from lethe.data.sources.packed import START, is_packed
 from lethe.data.sources.text import is_byte
 from lethe.errors import DataError
+from lethe.tables.columns import coded_in
 
 EMPTY = "the file is empty, at least a header and 1 row are needed"
 ROWS = 1 << 20
@@ -150,9 +151,10 @@ def _parquet_blocks(path: Path, names: Sequence[str], coded: Collection[str]) ->
             for file in files:  # One after the other: read together, they would be held together.
                 yield dataset.dataset([file], schema=rows.schema, **place).to_table(columns=list(names))
             return
-        schema = pq.read_schema(path)
-        _must_have(path, names, schema.names, True)
-        texts = [name for name in coded if pa.types.is_string(schema.field(name).type)]
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            _must_have(path, names, schema.names, True)
+            texts = coded_in(file, [name for name in coded if pa.types.is_string(schema.field(name).type)])
         with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False, read_dictionary=texts) as whole:
             yield whole.schema_arrow.empty_table().select(list(names))
             for batch in whole.iter_batches(ROWS, columns=list(names)):

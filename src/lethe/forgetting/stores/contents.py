@@ -34,6 +34,7 @@ from lethe.forgetting.stores.parts import (
     names_people,
     of_record,
     of_strings,
+    of_texts,
 )
 
 PARQUET = b"PAR1"
@@ -122,7 +123,7 @@ def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
         yield from _of_people(_ids(table[column]), _ids(table[things[0]]) if things else None, whole)
     yield Strings([text.decode("utf-8", "replace") for pair in table.metadata.items() for text in pair])
     for column in names:
-        if column not in people:
+        if column not in people and table.says_more(column):
             yield from _of_values(table[column])
 
 
@@ -141,7 +142,7 @@ def _of_values(column: pa.ChunkedArray) -> Iterator[Part]:
         yield from (part for value in column.unique().to_pylist() if value for part in _of_text(PurePath(), value))
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
         values = distinct_ids(column.unify_dictionaries().combine_chunks()) if kind != column.type else column.unique()
-        yield from of_strings(value for value in values.to_pylist() if value)
+        yield from of_texts(values.drop_null())
 
 
 def _ids(column: Any) -> pa.Array:

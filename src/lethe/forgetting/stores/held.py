@@ -17,6 +17,7 @@ from lethe.core.workspace import Workspace
 from lethe.forgetting.stores.parts import distinct_ids
 from lethe.forgetting.stores.texts import Texts
 from lethe.tables.blocks import AT_ONCE
+from lethe.tables.columns import coded_in
 from lethe.tables.interactions import CONTEXT
 from lethe.tables.side_tables import SAID
 
@@ -66,7 +67,9 @@ def still_held(workspace: Workspace) -> Held:
 
 
 def _distinct(path: Path, name: str) -> pa.LargeStringArray:
-    with pq.ParquetFile(path, pre_buffer=False) as file:
+    with pq.ParquetFile(path) as file:
+        coded = coded_in(file, [name])
+    with pq.ParquetFile(path, pre_buffer=False, read_dictionary=coded) as file:
         some = [distinct_ids(batch[name]).drop_null() for batch in file.iter_batches(AT_ONCE, columns=[name])]
     return pa.concat_arrays([pa.array([], pa.large_string()), *(ids.cast(pa.large_string()) for ids in some)]).unique()
 

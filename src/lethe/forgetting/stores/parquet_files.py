@@ -5,16 +5,21 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lethe.tables.columns import coded_in
+
 
 class StoredTable:
     """A table in bytes, of which each column is decoded where it is asked for: all columns of ten million rows take
     half a gigabyte. Text comes as the file has it, each once and where it stands; that takes long, so it is kept."""
 
     def __init__(self, content: bytes) -> None:
-        texts = [field.name for field in pq.read_schema(pa.BufferReader(content)) if pa.types.is_string(field.type)]
-        self._file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts, pre_buffer=False)
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            schema, coded = file.schema_arrow, coded_in(file, file.schema_arrow.names)
+        texts = [field.name for field in schema if pa.types.is_string(field.type)]
+        self._file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=coded, pre_buffer=False)
         self._texts: dict[str, pa.ChunkedArray | None] = dict.fromkeys(texts)
-        self.column_names: list[str] = self._file.schema_arrow.names
+        self._decoded = set[str]()
+        self.column_names: list[str] = schema.names
         if len(set(self.column_names)) < len(self.column_names):
             raise ValueError("two columns have one name")
 
@@ -26,6 +31,15 @@ class StoredTable:
         column = self._texts.get(name)
         if column is None:
             column = self._file.read([name])[name]
+            self._decoded.add(name)
             if name in self._texts:
-                column = self._texts[name] = pa.chunked_array([column.unify_dictionaries().combine_chunks()])
+                coded = column.dictionary_encode().unify_dictionaries().combine_chunks()
+                column = self._texts[name] = pa.chunked_array([coded])
         return column
+
+    def says_more(self, name: str) -> bool:
+        """Whether a column must be asked for to know what it holds: one of numbers that could be decoded holds no
+        text."""
+        kind = self._file.schema_arrow.field(name).type
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+        return not (is_number and name in self._decoded)

@@ -39,8 +39,9 @@ class Strings:
 
     @cached_property
     def joined(self) -> bytes:
-        texts = self.values.to_pylist() if isinstance(self.values, pa.Array) else self.values
-        return b"\0".join(value.encode(errors="surrogatepass") for value in texts)
+        if isinstance(self.values, pa.Array):
+            return _joined(self.values)
+        return b"\0".join(value.encode(errors="surrogatepass") for value in self.values)
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,20 @@ def of_strings(values: Iterable[str]) -> Iterator[Part]:
         else:
             yield from of_record(record)
     yield Strings(texts)
+
+
+def of_texts(values: pa.Array) -> Iterator[Part]:
+    """``of_strings`` of a column without nulls, of which Python sees what may be JSON alone."""
+    opened = pc.or_(pc.starts_with(values, "{"), pc.starts_with(values, "["))
+    yield from of_strings(values.filter(opened).to_pylist())
+    yield Strings(values.filter(pc.and_not(pc.not_equal(values, ""), opened)))
+
+
+def _joined(values: pa.Array) -> bytes:
+    """Texts one behind the other, a zero byte between two."""
+    texts = values.drop_null().cast(pa.large_string()).cast(pa.large_binary())
+    ends = pa.array([0, len(texts)], pa.int64())
+    return pc.binary_join(pa.LargeListArray.from_arrays(ends, texts), pa.scalar(b"\0", pa.large_binary()))[0].as_py()
 
 
 def _plain(value: Any) -> list[str]:
