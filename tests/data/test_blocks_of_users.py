@@ -25,6 +25,7 @@ from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data import stages
 from lethe.data.ingest import ingest
+from lethe.data.partition import Assignment
 from lethe.data.sources import files, sql, text
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import DataError
@@ -310,3 +311,27 @@ def test_no_more_rows_are_held_than_a_block(
     stages.build_data(workspace, Params.read(workspace.params), "made", ["users", "rows"])
     assert pq.read_metadata(workspace.interactions("made")).num_rows > 950
     assert 80 <= most <= 220
+
+
+def test_of_parts_only_the_columns_are_read_that_are_asked_for(tmp_path: Path) -> None:
+    rows = Interactions.of(np.array([1, 1, 2]), np.array([5, 6, 5]), np.ones(3))
+    for name in ("whole", "part"):
+        rows.write(tmp_path / f"{name}.parquet")
+    whole, part = tmp_path / "whole.parquet", tmp_path / "part.parquet"
+    for block, (beside,) in blocks.side_by_side(whole, [part], of_parts=("user", "rating", "not there")):
+        assert [*block] == ["user", "item", "rating"]
+        assert [*beside] == ["user", "rating"]
+
+
+def test_rows_become_a_table_once_however_many_shards_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, rows_of = list[int](), stages.rows_of
+    monkeypatch.setattr(stages, "rows_of", lambda block: (made.append(1), rows_of(block))[1])
+    rows = Interactions.of(np.arange(8), np.arange(8))
+    rows.write(tmp_path / "rows.parquet")
+    Assignment(rows.user_ids, rows.item_ids, np.arange(8) % 4).write(tmp_path / "assignment.parquet")
+    paths = [tmp_path / f"{shard}.parquet" for shard in range(4)]
+    stages.write_shards(tmp_path / "rows.parquet", tmp_path / "assignment.parquet", 0, paths)
+    assert [Interactions.read(path).user_ids.tolist() for path in paths] == [[0, 4], [1, 5], [2, 6], [3, 7]]
+    assert sum(made) == 2, "the users before the last one, and that one"

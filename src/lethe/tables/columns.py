@@ -33,7 +33,7 @@ ROW_GROUP = 1 << 20
 
 _SMALL, _LARGE = 1 << 20, 1 << 23
 """Bytes of a column's distinct values in a row group, above which Parquet spells the rest of its rows out: what it does
-by itself, and what it is told where there is text."""
+by itself, and what it is told where there is much text (``_dictionaries``)."""
 
 _LOOKED_AT = 1 << 18
 """Rows by which is told whether the values of a column recur."""
@@ -144,21 +144,20 @@ class ParquetWriter:
 
 
 def _dictionaries(rows: pa.Table) -> dict[str, Any]:
-    """How Parquet is to hold distinct values, by the first rows of a table.
+    """How Parquet is to hold distinct values, by the first rows of a table: by itself, unless they hold text that
+    recurs and is more than a small dictionary takes.
 
-    Text that is spelled out must be hashed anew by whoever reads it, row by row. But a larger dictionary is in vain,
-    and costs bytes and time, for a column whose values hardly recur: it has none.
+    Such text, spelled out, would be hashed anew row by row by whoever reads it. A large dictionary is in vain, and
+    costs bytes and time, for columns whose values hardly recur: these have none.
     """
-    if not any(is_text(column.type) for column in rows.columns):
+    first = rows.slice(0, _LOOKED_AT)
+    distinct = {name: first[name].unique() for name in rows.column_names if is_text(rows[name].type)}
+    share = max(1, len(first)) / max(1, len(rows))
+    if not any(2 * len(some) <= len(first) and some.nbytes > _SMALL * share for some in distinct.values()):
         return {}
-    recurring = [name for name in rows.column_names if _recurs(rows[name].slice(0, _LOOKED_AT))]
-    return {"dictionary_pagesize_limit": _LARGE, "use_dictionary": recurring}
-
-
-def _recurs(column: pa.ChunkedArray) -> bool:
-    """Whether a dictionary holds at most half as many values as there are rows, or is a small one."""
-    distinct = column.unique()
-    return distinct.nbytes <= _SMALL or 2 * len(distinct) <= len(column)
+    distinct |= {name: first[name].unique() for name in rows.column_names if name not in distinct}
+    kept = [name for name, some in distinct.items() if some.nbytes <= _SMALL or 2 * len(some) <= len(first)]
+    return {"dictionary_pagesize_limit": _LARGE, "use_dictionary": kept}
 
 
 def write_parquet(table: pa.Table, path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from lethe.config.source import FolderSource, TableSource
 from lethe.data import sources
+from lethe.data.sources import files, table
 from lethe.errors import DataError
 from lethe.tables.interactions import Interactions
 
@@ -145,3 +146,27 @@ def test_a_folder_gives_its_parts_with_ids_of_one_type(tmp_path: Path) -> None:
     before = sources.digest(source, root=tmp_path, copy=tmp_path / "copy")["digest"]
     write(tmp_path / "test.csv", "user,item\n1,12\n")
     assert sources.digest(source, root=tmp_path, copy=tmp_path / "copy")["digest"] != before
+
+
+def test_a_file_is_read_on_from_the_block_that_was_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "ROWS", 2)
+    opened, load = list[Path](), table.load_blocks
+    monkeypatch.setattr(table, "load_blocks", lambda path, *how: (opened.append(path), load(path, *how))[1])
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table({"u": [*"aabbc"], "i": [*"xyxyx"]}), path)
+    how = TableSource.parse({"kind": "table", "path": path.name, "columns": {"user": "u", "item": "i"}}, "source")
+    rows = table.Rows.of(path, how)
+    users = [user for block in rows for user in block.user_ids]
+    assert users == [*"aabbc"]
+    assert len(opened) == 1
+    assert [user for block in rows for user in block.user_ids] == users
+
+
+def test_several_may_read_a_file_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "ROWS", 2)
+    path = tmp_path / "r.parquet"
+    pq.write_table(pa.table({"u": [*"aabbc"], "i": [*"xyxyx"]}), path)
+    how = TableSource.parse({"kind": "table", "path": path.name, "columns": {"user": "u", "item": "i"}}, "source")
+    rows = table.Rows.of(path, how)
+    for one, other in zip(rows, rows, strict=True):
+        assert list(one.user_ids) == list(other.user_ids)

@@ -10,14 +10,14 @@ import lzma
 import sqlite3
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyarrow.parquet import write_table
+from pyarrow.parquet import ParquetFile, write_table
 from safetensors.numpy import save as tensors
 from safetensors.numpy import save_file
 
@@ -25,6 +25,7 @@ from lethe.forgetting.stores import contents
 from lethe.forgetting.stores.base import Folder
 from lethe.forgetting.stores.contents import DEEPEST
 from lethe.forgetting.stores.needles import Needles
+from lethe.forgetting.stores.parts import Columns, Part, Strings, of_strings, of_texts
 from lethe.forgetting.stores.scan import look
 from lethe.tables.columns import write_parquet
 
@@ -249,3 +250,29 @@ def test_what_is_there_twice_is_searched_once_but_not_by_its_name_or_for_others(
     assert look(tmp_path / "first" / "notes.csv", needles).kind == "user id", "its name says that it has columns"
     assert look(tmp_path / "second" / "record", needles).kind is None
     assert look(tmp_path / "first" / "record", needles, digests_as_text=True).kind == "digest"
+
+
+def test_texts_of_a_column_fall_into_the_parts_that_texts_one_by_one_do() -> None:
+    texts = ["", "a b", '{"user": "42"}', "[no JSON", "é", '["x"]']
+
+    def of(parts: Iterable[Part]) -> tuple[set[bytes], list[object]]:
+        parts = list(parts)
+        words = {word for part in parts if isinstance(part, Strings) for word in part.joined.split(b"\0")}
+        return words - {b""}, [part.users.to_pylist() for part in parts if isinstance(part, Columns)]
+
+    assert of(of_texts(pa.array(texts))) == of(of_strings(texts))
+    assert of(of_texts(pa.array([], pa.string()))) == (set(), [])
+
+
+def test_numbers_of_a_table_are_decoded_once_for_its_digest_and_for_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded, read = list[str](), ParquetFile.read
+    monkeypatch.setattr(ParquetFile, "read", lambda file, names: (decoded.extend(names), read(file, names))[1])
+    rows = pa.table({"user": ["a", "b"], "item": ["c", "d"], "rating": np.float32([1, 2]), "timestamp": [3, 4]})
+    write_parquet(rows, tmp_path / "rows.parquet")
+    assert look(tmp_path / "rows.parquet", [Needles("ml", digests=frozenset({"0" * 64}))]).kind is None
+    assert sorted(decoded) == ["item", "rating", "timestamp", "user"]
+    decoded.clear()
+    assert look(tmp_path / "rows.parquet", [Needles("ml", texts=frozenset({"x1"}))]).kind is None
+    assert sorted(decoded) == ["item", "rating", "timestamp", "user"], "what nobody could decode counts as found"

@@ -5,18 +5,16 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lethe.tables.columns import coded_in
-
 
 class StoredTable:
     """A table in bytes, of which each column is decoded where it is asked for: all columns of ten million rows take
     half a gigabyte. Text comes as the file has it, each once and where it stands; that takes long, so it is kept."""
 
     def __init__(self, content: bytes) -> None:
-        with pq.ParquetFile(pa.BufferReader(content)) as file:
-            schema, coded = file.schema_arrow, coded_in(file, file.schema_arrow.names)
+        schema = pq.read_schema(pa.BufferReader(content))
         texts = [field.name for field in schema if pa.types.is_string(field.type)]
-        self._file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=coded, pre_buffer=False)
+        # All of them, whatever the file says of how they lie: a value that is in no row is in the file all the same.
+        self._file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=texts, pre_buffer=False)
         self._texts: dict[str, pa.ChunkedArray | None] = dict.fromkeys(texts)
         self._decoded = set[str]()
         self.column_names: list[str] = schema.names
@@ -33,8 +31,7 @@ class StoredTable:
             column = self._file.read([name])[name]
             self._decoded.add(name)
             if name in self._texts:
-                coded = column.dictionary_encode().unify_dictionaries().combine_chunks()
-                column = self._texts[name] = pa.chunked_array([coded])
+                column = self._texts[name] = pa.chunked_array([column.unify_dictionaries().combine_chunks()])
         return column
 
     def says_more(self, name: str) -> bool:
