@@ -192,6 +192,10 @@ def model_row(
     return Row(label, run, decides, baseline, max_seeds, note, spent=spent(split.dataset, file) if file else None)
 
 
+SLOW: dict[str, Any] = {"max_seeds": 2, "note": "2 seeds: slow"}
+"""Options of rows whose models take minutes."""
+
+
 def searched_rows(split: Split, models: Mapping[str, str], **options: Any) -> list[Row]:
     """Rows of {label: model} whose settings have been searched: a baseline's defaults alone say nothing of it."""
     return [model_row(label, model, split, **options) for label, model in models.items() if tuned(split.dataset, model)]

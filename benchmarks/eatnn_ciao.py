@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.collaborative import Split, default_rows, model_row
+from benchmarks.collaborative import SLOW, Split, default_rows, model_row
 from benchmarks.side_data import SEED, ciao
 from benchmarks.table import Row
 from lethe.config.dataset import RandomSplit
@@ -34,17 +34,16 @@ PUBLISHED = {
     }.items()
 }
 _OURS: dict[str, Any] = {"baseline": False}
-_SLOW: dict[str, Any] = {"max_seeds": 2, "note": "2 seeds: slow"}
 _SHORT: dict[str, Any] = {"baseline": False, "max_seeds": 2}
 _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("MostPop", "mostpop", {}),
     ("MostPop, seen items kept", "mostpop", {"masked": False, "note": "items of train stay candidates"}),
     ("BPR", "bpr", {}),
-    ("ExpoMF", "expomf", _SLOW),
-    ("NCF", "neumf", _SLOW),
+    ("ExpoMF", "expomf", SLOW),
+    ("NCF", "neumf", SLOW),
     ("SBPR", "sbpr", {}),
-    ("TranSIV", "transiv", _SLOW),
-    ("SAMN", "samn", _SLOW),
+    ("TranSIV", "transiv", SLOW),
+    ("SAMN", "samn", SLOW),
     ("ENMF", "enmf-u", {}),
     ("ENMF, exact solver", "wmf", {"note": "ENMF's objective, dropout integrated out, by alternating least squares"}),
     ("EATNN", "eatnn", _OURS),

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.collaborative import RANKING, Split, default_rows, model_row, ranked, searched_rows
-from benchmarks.ensfm_ml1m import COLUMNS, CUTOFFS, METRICS, OTHERS, SLOW
+from benchmarks.collaborative import RANKING, SLOW, Split, default_rows, model_row, ranked, searched_rows
+from benchmarks.ensfm_ml1m import COLUMNS, CUTOFFS, METRICS, OTHERS
 from benchmarks.side_data import frappe
 from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.collaborative import model_row, searched_rows
+from benchmarks.collaborative import SLOW, model_row, searched_rows
 from benchmarks.side_data import ml1m_features
 from benchmarks.table import Row
 
@@ -34,7 +34,6 @@ PUBLISHED = {
 METRICS: dict[str, Any] = {"cutoffs": CUTOFFS, "metrics": ("hr", "ndcg")}
 OTHERS = {"FM": "fm", "DeepFM": "deepfm", "NFM": "nfm", "ONCF": "convncf", "CFM": "cfm"}
 """The paper's other baselines."""
-SLOW: dict[str, Any] = {"max_seeds": 2, "note": "2 seeds: slow"}
 _ROWS: list[tuple[str, str, dict[str, Any]]] = [
     ("MostPop", "mostpop", {}),
     ("MostPop, seen items kept", "mostpop", {"masked": False, "note": "items of train stay candidates"}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.collaborative import Split, default_rows, model_row, searched_rows
+from benchmarks.collaborative import SLOW, Split, default_rows, model_row, searched_rows
 from benchmarks.table import Row
 
 CUTOFFS = (10, 20, 40)
@@ -33,6 +33,6 @@ def graph_rows(split: Split) -> list[Row]:
     metrics: dict[str, Any] = {"cutoffs": CUTOFFS, "metrics": METRICS}
     return [
         *(model_row(label, model, split, **metrics, **options) for label, model, options in _ROWS),
-        *searched_rows(split, OTHERS, **metrics, max_seeds=2, note="2 seeds: slow"),
+        *searched_rows(split, OTHERS, **metrics, **SLOW),
         *default_rows(split, DEFAULTS | OTHERS, **metrics),
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.collaborative import RANKING, Split, default_rows, model_row, ranked, searched_rows, tuned
+from benchmarks.collaborative import RANKING, SLOW, Split, default_rows, model_row, ranked, searched_rows, tuned
 from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest
 
@@ -26,7 +26,7 @@ _OTHERS: list[tuple[str, str, dict[str, Any]]] = [
     ("BPR", "bpr", {}),
     ("ENMF", "enmf-u", {}),
     ("ENMF, exact solver", "wmf", {"note": "ENMF's objective, dropout integrated out, by alternating least squares"}),
-    ("LightGCN", "lightgcn", {"max_seeds": 2, "note": "2 seeds: slow"}),
+    ("LightGCN", "lightgcn", SLOW),
 ]
 _SAMPLED = {"ExpoMF": "expomf", "NCF": "neumf", "CMF": "cmf", "MC-BPR": "mc-bpr", "NMTR": "nmtr"}
 
@@ -45,7 +45,7 @@ def headline_rows(split: Split) -> list[Row]:
 
 def sampled_rows(split: Split) -> list[Row]:
     """The papers' other baselines: of purchases alone, and of all behaviours."""
-    return searched_rows(split, _SAMPLED, **METRICS, max_seeds=2, note="2 seeds: slow")
+    return searched_rows(split, _SAMPLED, **METRICS, **SLOW)
 
 
 def unset_rows(split: Split) -> list[Row]:

@@ -39,8 +39,9 @@ def candidate(job: Job, sub_models: dict[str, str], reader: Reader, place: Runne
     return place.call(finish, workspace, Params.read(workspace.params), job, sub_models, reader)
 
 
-@task(name="likes")
-def likes(planned: list[Job]) -> None:
+@task(name="enough rows")
+def enough_rows(planned: list[Job]) -> None:
+    """Something is liked, and something held out, before anything is trained."""
     workspace = Workspace.find()
     params = Params.read(workspace.params)
     for job in planned:
@@ -95,7 +96,7 @@ def _trained(planned: list[Job], datasets: list[str] | None, place: Runner) -> l
     reader, rebuilt = Reader(), datasets is not None
     call_flow(data, datasets)
     if not rebuilt:
-        likes(planned)
+        enough_rows(planned)
     trained = _train(planned, reader, place)
     if not rebuilt:
         _show(trained)

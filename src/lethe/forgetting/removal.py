@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -102,19 +103,23 @@ def _rows(
     timed = has_time(params, dataset)
     for name, rows in _tables(workspace, params, dataset):
         mine = rows.take(covered_by(whole, rows.user_ids, rows.item_ids))
-        times = [None] * len(mine) if mine.seconds is None or not timed else mine.seconds.tolist()
-        for user, item, time in zip(mine.user_ids, mine.item_ids, times, strict=True):
+        for user, item, time in _told(mine, timed):
             yield Suppressed.row(dataset, user, name, user, item, time)
         for field, named in named_in_contexts(whole, rows.contexts):
-            told, said = rows.take(named), rows.contexts[field][named]
-            times = [None] * len(told) if told.seconds is None or not timed else told.seconds.tolist()
-            for user, item, time, word in zip(told.user_ids, told.item_ids, times, said, strict=True):
+            others = rows.take(named)
+            for (user, item, time), word in zip(_told(others, timed), others.contexts[field], strict=True):
                 yield Suppressed.row(dataset, user, context_table(name, field), user, item, time, word)
     people = {request.user for request in whole}
     for table in SideTables.read(workspace.side(dataset)).tables.values():
         for values in table.take(mentioned_by(whole, table.columns, len(table))).rows():
             for user in people.intersection(map(str, values)):
                 yield Suppressed.row(dataset, user, table.kind, *values)
+
+
+def _told(rows: Interactions, timed: bool) -> Iterator[tuple[Any, Any, int | None]]:
+    """User, item and time of each row; no time where it says nothing."""
+    times = [None] * len(rows) if rows.seconds is None or not timed else rows.seconds.tolist()
+    return zip(rows.user_ids, rows.item_ids, times, strict=True)
 
 
 def _tables(workspace: Workspace, params: Params, dataset: str) -> Iterator[tuple[str, Interactions]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -193,14 +192,10 @@ def from_arrow(column: pa.ChunkedArray) -> np.ndarray:
 def coded_in(file: pq.ParquetFile, names: Iterable[str]) -> list[str]:
     """Those of a file's columns of text that are to be read as they are held: as places among distinct values. What is
     spelled out in the file is sooner told apart once it is read."""
-    groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
-    places = {name: file.schema_arrow.names.index(name) for name in names}
-    texts = {name: place for name, place in places.items() if is_text(file.schema_arrow.field(place).type)}
-    return [name for name, place in texts.items() if not groups or any(map(partial(_is_coded, place), groups))]
-
-
-def _is_coded(place: int, group: pq.RowGroupMetaData) -> bool:
-    return bool(group.column(place).has_dictionary_page)
+    about = [file.metadata.row_group(group).to_dict()["columns"] for group in range(file.num_row_groups)]
+    coded = {column["path_in_schema"] for columns in about for column in columns if column["has_dictionary_page"]}
+    texts = [name for name in names if is_text(file.schema_arrow.field(name).type)]
+    return [name for name in texts if not about or name in coded]
 
 
 def read_parquet(path: Path | BinaryIO) -> pa.Table:

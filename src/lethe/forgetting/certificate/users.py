@@ -60,7 +60,7 @@ class Users(Section):
 
 
 class UserTree:
-    """The tree of these keyed digests, of which only the bytes of the hashes are held: 96 for each."""
+    """The tree of these keyed digests; the hashes of each level are held as bytes."""
 
     def __init__(self, digests: Iterable[bytes]) -> None:
         leaves = sorted({bytes.fromhex(FIRST), bytes.fromhex(LAST), *digests})

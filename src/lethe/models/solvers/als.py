@@ -20,10 +20,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lethe.models.solvers.als_compiled import solve_compiled
+from lethe.core.cores import in_pieces
+from lethe.models.solvers.als_compiled import add_grams, solve_compiled
 from lethe.models.solvers.als_device import PlacedRows, beside, solve_placed
 from lethe.models.solvers.vectors import Vectors, kind_of, squared
 from lethe.tables.matrix import InteractionMatrix
+
+ROWS = 512
+"""Rows that are solved in one piece; the objective is the sum of its pieces."""
+_GRAM_ROWS = 8
+"""Rows of a Gram matrix that are summed in one piece."""
 
 
 def als(
@@ -136,6 +142,10 @@ class Rows(NamedTuple):
             np.zeros(data.num_items, np.int64),
         )
 
+    def part(self, first: int, end: int) -> Rows:
+        """The rows from ``first`` on and before ``end``, of the same columns."""
+        return self._replace(indptr=self.indptr[first : end + 1], row_weights=self.row_weights[first:end])
+
 
 def solve_rows(
     rows: Rows | PlacedRows, x: Vectors, y: Vectors, *, dropout: float, reg: float | np.ndarray, steps: int
@@ -154,4 +164,12 @@ def solve_rows(
         return solve_placed(rows, x, y, noise=dropout / (1.0 - dropout), reg=placed, steps=steps)
     assert isinstance(x, np.ndarray)
     assert isinstance(y, np.ndarray)
-    return solve_compiled(*rows, x, y, kind(dropout / (1.0 - dropout)), regs, steps)
+    noise, d = kind(dropout / (1.0 - dropout)), x.shape[1]
+    grams: np.ndarray = np.zeros((rows.row_weights.shape[1], d, d), kind)
+    in_pieces(d, _GRAM_ROWS, lambda first, end: add_grams(y, rows.column_weights, rows.groups, first, end, grams))
+
+    def solve(first: int, end: int) -> float:
+        own = rows.part(first, end)
+        return float(solve_compiled(*own, grams, x[first:end], y, noise, regs[first:end], steps))
+
+    return sum(in_pieces(len(x), ROWS, solve))

@@ -1,46 +1,15 @@
-"""``solve_rows`` of ``models.solvers.als`` on a CPU, compiled: half a sweep, each row by one thread."""
+"""``solve_rows`` of ``models.solvers.als`` on a CPU, compiled: some rows, one after the other in one thread."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-from lethe.core.cores import in_pieces
-
 _FAST = {"reassoc", "contract", "nsz"}
-ROWS = 512
-"""Rows that are solved in one piece; the objective is the sum of its pieces."""
-_GRAM_ROWS = 8
-"""Rows of a Gram matrix that are summed in one piece."""
-
-
-def solve_compiled(
-    indptr: np.ndarray,
-    columns: np.ndarray,
-    positives: np.ndarray,
-    row_weights: np.ndarray,
-    column_weights: np.ndarray,
-    groups: np.ndarray,
-    x: np.ndarray,
-    y: np.ndarray,
-    noise: float,
-    regs: np.ndarray,
-    steps: int,
-) -> float:
-    """``solve_rows``, by conjugate gradients with the diagonal as preconditioner."""
-    d = x.shape[1]
-    grams = np.zeros((row_weights.shape[1], d, d), y.dtype)
-    in_pieces(d, _GRAM_ROWS, lambda first, end: _add_grams(y, column_weights, groups, first, end, grams))
-
-    def solve(first: int, end: int) -> float:
-        own = indptr[first : end + 1], columns, positives, row_weights[first:end], column_weights, groups
-        return float(_solve(*own, grams, x[first:end], y, noise, regs[first:end], steps))
-
-    return sum(in_pieces(len(x), ROWS, solve))
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def _add_grams(y: np.ndarray, weights: np.ndarray, groups: np.ndarray, first: int, end: int, grams: np.ndarray) -> None:
+def add_grams(y: np.ndarray, weights: np.ndarray, groups: np.ndarray, first: int, end: int, grams: np.ndarray) -> None:
     """Rows ``first`` to ``end`` of Σ_c weights_c y_c y_cᵀ over the columns of each group, into ``grams`` [G, d, d]."""
     for c in range(y.shape[0]):
         gram = grams[groups[c]]
@@ -52,7 +21,7 @@ def _add_grams(y: np.ndarray, weights: np.ndarray, groups: np.ndarray, first: in
 
 # Sums may be reassociated so that they vectorise; the order is then fixed by the build.
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def _solve(
+def solve_compiled(
     indptr: np.ndarray,
     columns: np.ndarray,
     positives: np.ndarray,
@@ -66,6 +35,7 @@ def _solve(
     regs: np.ndarray,
     steps: int,
 ) -> float:
+    """``solve_rows``, by conjugate gradients with the diagonal as preconditioner; ``grams``: see ``add_grams``."""
     rows, d = x.shape
     count = row_weights.shape[1]
     gram = grams[0].copy()

@@ -47,8 +47,8 @@ def expomf(
     by_item = data.transposed
     numbers = kind(precision), kind(reg), steps
     for _ in range(sweeps):
-        loss, _ = _half(data, users, items, exposure, True, *numbers)
-        _, exposed = _half(by_item, items, users, exposure, False, *numbers)
+        loss, _ = _half(data, users, items, exposure, True, numbers)
+        _, exposed = _half(by_item, items, users, exposure, False, numbers)
         first, second = prior
         exposure[:] = (exposed + first - 1) / (data.num_users + first + second - 2)
         np.clip(exposure, 1e-6, 1 - 1e-6, out=exposure)
@@ -61,16 +61,14 @@ def _half(
     y: np.ndarray,
     exposure: np.ndarray,
     by_columns: bool,
-    precision: float,
-    reg: float,
-    steps: int,
+    numbers: tuple[float, float, int],
 ) -> tuple[float, np.ndarray]:
-    """``_solve_rows`` in pieces."""
+    """``_solve_rows`` in pieces; ``numbers``: what it takes last."""
 
     def solve(first: int, end: int) -> tuple[float, np.ndarray]:
         known = exposure if by_columns else exposure[first:end]
         own = data.indptr[first : end + 1], data.items, x[first:end], y, known, by_columns
-        value, exposed = _solve_rows(*own, precision, reg, steps)
+        value, exposed = _solve_rows(*own, *numbers)
         return value, exposed
 
     values, exposed = zip(*in_pieces(len(x), ROWS, solve), strict=True)

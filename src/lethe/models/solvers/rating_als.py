@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from lethe.core.cores import in_pieces
-from lethe.models.solvers.als import Rows
-from lethe.models.solvers.als_compiled import ROWS
+from lethe.models.solvers.als import ROWS, Rows
 from lethe.models.solvers.als_device import PlacedRows, solve_placed
 from lethe.models.solvers.vectors import Vectors, kind_of, squared
 from lethe.tables.matrix import InteractionMatrix
