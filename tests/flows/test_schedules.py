@@ -170,8 +170,8 @@ def test_whoever_waits_is_told_of_a_due_date_that_is_near(api: str, workspace: W
     run(workspace, api, "-m", "flows.watch")
     with pytest.raises(Empty):
         receiver.called(timeout=3)
-    ask(workspace, "user-004", days=1)
-    ask(workspace, "user-005", days=1)
+    ask(workspace, "user-004", days=1, now=datetime.now(UTC))
+    ask(workspace, "user-005", days=1, now=datetime.now(UTC))
     run(workspace, api, "-m", "flows.watch")
     told = receiver.called().json
     assert told.pop("hours_left") == pytest.approx(24, abs=0.3)
@@ -179,8 +179,8 @@ def test_whoever_waits_is_told_of_a_due_date_that_is_near(api: str, workspace: W
     assert told == {"alert": "due-date-near", "waiting": 2}
 
 
-def ask(workspace: Workspace, user: str, days: int) -> None:
-    ledger(workspace).take([ForgetRequest.new("tiny", user, now=NOW, datasets=["tiny"], due_days=days)])
+def ask(workspace: Workspace, user: str, days: int, now: datetime = NOW) -> None:
+    ledger(workspace).take([ForgetRequest.new("tiny", user, now=now, datasets=["tiny"], due_days=days)])
 
 
 def test_prefect_keeps_its_runs_in_postgresql(api: str, database: str | None) -> None:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 from lethe.core.canonical import canonical_json
 from lethe.core.files import write_whole
@@ -72,12 +73,16 @@ def set_aside(workspace: Workspace, run: Run, ids: Sequence[str], code: str, why
     book.fail(ids, code)
     if not members(book, run):
         Run.discard(workspace)
-        raise LetheError(told_of(ids, code, why))
+        nothing_goes_on(ids, code, why)
 
 
-def told_of(ids: Sequence[str], code: str, why: str) -> str:
-    """That requests were set aside, and what to do about the first of them."""
-    return f"{why}; set aside as failed, once {'known' if code == UNSAID else 'mended'}: {_way_out(ids[0], code)}"
+def nothing_goes_on(ids: Sequence[str], code: str, why: str) -> NoReturn:
+    """Raise LetheError: requests were set aside, and what to do about the first of them."""
+    if code == UNSAID:
+        raise LetheError(
+            f"{why}; set aside as failed, once known: lethe forget retry {ids[0]} --also-item, or --not-item"
+        )
+    raise LetheError(f"{why}; set aside as failed, once mended: lethe forget retry {ids[0]}")
 
 
 def begun_before(workspace: Workspace, run: Run, requests: Sequence[ForgetRequest]) -> Run:

@@ -18,7 +18,7 @@ from lethe.core.keys import subject_hashes
 from lethe.core.workspace import Workspace
 from lethe.data.gates.epoch import Epoch, read_epoch, write_epoch
 from lethe.errors import LetheError
-from lethe.forgetting.aside import begun_before, members, set_aside, told_of
+from lethe.forgetting.aside import begun_before, members, nothing_goes_on, set_aside
 from lethe.forgetting.certificate.users import Member, UserTree
 from lethe.forgetting.earlier import earlier_files
 from lethe.forgetting.held import held_now
@@ -163,7 +163,7 @@ def _answered(
     if unsaid:
         book.fail(unsaid, UNSAID)
         if len(unsaid) == len(requests):
-            raise LetheError(told_of(unsaid, UNSAID, f"{unsaid[0]}: {NAMED_NOW}"))
+            nothing_goes_on(unsaid, UNSAID, f"{unsaid[0]}: {NAMED_NOW}")
     return [request for request in requests if request.id not in unsaid]
 
 

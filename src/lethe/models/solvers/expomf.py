@@ -65,14 +65,15 @@ def _half(
 ) -> tuple[float, np.ndarray]:
     """``_solve_rows`` in pieces; ``numbers``: what it takes last."""
 
-    def solve(first: int, end: int) -> tuple[float, np.ndarray]:
+    exposed = np.zeros(len(x))
+
+    def solve(first: int, end: int) -> float:
         known = exposure if by_columns else exposure[first:end]
         own = data.indptr[first : end + 1], data.items, x[first:end], y, known, by_columns
-        value, exposed = _solve_rows(*own, *numbers)
-        return value, exposed
+        value, exposed[first:end] = _solve_rows(*own, *numbers)
+        return float(value)
 
-    values, exposed = zip(*in_pieces(len(x), ROWS, solve), strict=True)
-    return sum(values), np.concatenate(exposed)
+    return sum(in_pieces(len(x), ROWS, solve)), exposed
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)

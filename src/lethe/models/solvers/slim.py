@@ -30,8 +30,10 @@ def slim(gram: sp.csr_array, *, l1: float, l2: float, sweeps: int, tolerance: fl
         found = _columns(*pairs, norms, first, end, l1, l2, sweeps, tolerance)
         return found
 
-    counts, rows, values, losses = zip(*in_pieces(size, COLUMNS, solve), strict=True)
-    indptr = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    # A shard that was emptied has no columns, and so no pieces.
+    nothing = np.zeros(1, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32), 0.0
+    counts, rows, values, losses = zip(nothing, *in_pieces(size, COLUMNS, solve), strict=True)
+    indptr = np.cumsum(np.concatenate(counts))
     weights = sp.csc_array((np.concatenate(values), np.concatenate(rows), indptr), shape=(size, size))
     return weights.tocsr(), sum(losses)
 
