@@ -30,7 +30,7 @@ from lethe.data.sources import files, sql, text
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import DataError
 from lethe.learning.runner.calling import HERE, Runner
-from lethe.tables import blocks, columns, order
+from lethe.tables import blocks, columns, order, stretches
 from lethe.tables.interactions import Interactions
 
 URL = "MADE_URL"
@@ -189,7 +189,7 @@ def test_bytes_do_not_hang_on_how_many_rows_are_held(
         assert build(workspace_of(folder / "few", table, kind, split, context), list(SHARDINGS)) == whole
         sent = Sent()
         assert build(workspace_of(folder / "sent", table, kind, split, context), list(SHARDINGS), sent) == whole
-        assert sent.calls >= len(blocks.stretches(Workspace(folder / "sent").interactions("made")))
+        assert sent.calls >= len(stretches.stretches(Workspace(folder / "sent").interactions("made")))
 
 
 @pytest.mark.parametrize("with_valid", [True, False])
@@ -236,14 +236,14 @@ def test_every_row_lies_in_one_stretch_of_users(named: bool, tmp_path: Path, mon
     ids = np.array([f"ü{user}" for user in users], dtype=object) if named else users
     rows = Interactions(ids, np.arange(len(users)))
     rows.write(tmp_path / "rows.parquet")
-    cut = blocks.stretches(tmp_path / "rows.parquet")
+    cut = stretches.stretches(tmp_path / "rows.parquet")
     assert (cut[0].first, cut[-1].end) == (None, None)
     read = [
         [blocks.rows_of(block) for block, _ in blocks.side_by_side(tmp_path / "rows.parquet", of=part)] for part in cut
     ]
     assert [len(set(own.user_ids)) for part in read for own in [Interactions.concatenate(*part)]] == [2, 1, 1, 2, 2, 1]
     assert Interactions.concatenate(*(own for part in read for own in part)).digest() == rows.digest()
-    nobody = blocks.Stretch("z", "zz") if named else blocks.Stretch(98, 99)
+    nobody = stretches.Stretch("z", "zz") if named else stretches.Stretch(98, 99)
     assert [blocks.length(block) for block, _ in blocks.side_by_side(tmp_path / "rows.parquet", of=nobody)] == [0]
 
 

@@ -31,11 +31,12 @@ from lethe.data.sources import files
 from lethe.data.split import PARTS, split
 from lethe.data.suppression import SuppressionList
 from lethe.learning.runner.calling import HERE, Runner
-from lethe.tables.blocks import EVERYBODY, Stretch, held, rows_of, side_by_side, stretches
+from lethe.tables.blocks import held, rows_of, side_by_side
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.columns import ParquetWriter, to_arrow
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
+from lethe.tables.stretches import EVERYBODY, Stretch, stretches
 
 SHARDS_AT_ONCE = 16
 """Shards that are written together. Of each as many rows are held as Parquet lays out together, so that there are no
