@@ -192,9 +192,10 @@ def test_bytes_do_not_hang_on_how_many_rows_are_held(
         assert sent.calls >= len(stretches.stretches(Workspace(folder / "sent").interactions("made")))
 
 
-@pytest.mark.parametrize("with_valid", [True, False])
-def test_ready_parts_and_side_tables_have_the_same_bytes(with_valid: bool, tmp_path: Path) -> None:
-    """Ids of one part are text, those of the others only look like integers; a pair lies in two parts."""
+@pytest.mark.parametrize(("with_valid", "clean"), [(True, True), (True, False), (False, True)])
+def test_ready_parts_and_side_tables_have_the_same_bytes(with_valid: bool, clean: bool, tmp_path: Path) -> None:
+    """Ids of one part are text, those of the others and of the views only look like integers; a pair lies in two parts.
+    Some users have views and no interactions, and views name pairs of the test part."""
     generator = np.random.default_rng(1)
     parts = {"train": 40, "test": 12} | ({"valid": 9} if with_valid else {})
 
@@ -209,14 +210,22 @@ def test_ready_parts_and_side_tables_have_the_same_bytes(with_valid: bool, tmp_p
             pa.csv.write_csv(pa.table(rows), source / f"{name}.csv")
         links = {"user": ["1", "2", "3", "1"], "friend": ["2", "3", "4", "nobody"]}
         pa.csv.write_csv(pa.table(links), folder / "links.csv")
+        views = {"user": [str(user) for user in generator.integers(0, 13, 80)], "item": generator.integers(0, 12, 80)}
+        pa.csv.write_csv(pa.table(views), folder / "views.csv")
         files_of = {name: f"{name}.csv" for name in parts}
         made = params_of({"kind": "folder", "path": "ready", **files_of}, {"by": "ready", "valid": 0.2})
-        made["datasets"]["made"]["side"] = {"links": {"path": "links.csv", "invalid": "drop"}}
+        made["datasets"]["made"]["side"] = {
+            "links": {"path": "links.csv", "invalid": "drop"},
+            "behaviours": {"view": {"path": "views.csv"}},
+            "clean": clean,
+        }
         workspace.params.write_text(yaml.safe_dump(made))
-        return build(workspace, ["users"], place)
+        return build(workspace, ["users", "rows"], place)
 
     whole = make(tmp_path / "whole")
-    assert [name for name in whole if "links" in name]
+    for table in ("links", "behaviour.view"):
+        where = {Path(name).parent.name for name in whole if table in name}
+        assert where == {"side", "00", "01", "02", "03", "04"}
     with pytest.MonkeyPatch.context() as patch:
         few_at_once(patch, 5)
         generator = np.random.default_rng(1)

@@ -1,6 +1,6 @@
 """From a source to the rows that may be learnt from, in canonical order, a block at a time.
 
-No more is held than a block and, where they are asked for, the side tables, which are read whole.
+No more is held than a block and, where they are asked for, the side tables but behaviours, which are read whole.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lethe.tables.columns import distinct
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from lethe.tables.order import in_order, together
-from lethe.tables.side_tables import known_links
+from lethe.tables.side_tables import BEHAVIOUR, SideTables, known_links
 
 
 def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
@@ -58,14 +58,14 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
             raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
         strict = all(entry.dataset != dataset for entry in suppressed.entries)
         users, items = (beside or _Named()).ids()
-        tables = sources.read_side(config, users, items, root=workspace.source_root, strict=strict)
-        tables = tables.map(lambda table: table, lambda rows: deduplicate(rows, "latest"))
+        tables, behaviours = sources.side_blocks(config, users, items, root=workspace.source_root, strict=strict)
         if tables:
-            tables = known_links(suppressed.drop_side(tables, dataset), Interactions.read(whole))
-            tables = tables.map(
-                lambda table: table, lambda rows: deduplicate(rows, "latest") if rows.contexts else rows
-            )
-        tables.write(folder / "side")
+            known = Ids.in_file(whole, "user")
+            known_links(suppressed.drop_side(tables, dataset), known).write(folder / "side")
+        for name, blocks in behaviours.items():
+            with aside(folder) as own:
+                kept = _allowed(in_order(blocks, own), name, suppressed, dataset)
+                write_blocks(folder / "side" / f"{BEHAVIOUR}{name}.parquet", kept)
     dropped = counts["read"] - counts["allowed"]
     write_whole(workspace.suppressed_rows(dataset), json.dumps({"rows": dropped}) + "\n")
 
@@ -97,6 +97,15 @@ def _emptied(
             counts["emptied"] += 1
             told = deduplicate(told, "sum" if duplicates == "sum" else "latest")
         yield told
+
+
+def _allowed(
+    blocks: Iterable[Interactions], name: str, suppressed: SuppressionList, dataset: str
+) -> Iterator[Interactions]:
+    """Distinct rows of a behaviour that may be learnt from, of blocks that hold all rows of their users."""
+    for block in _distinct(blocks, "latest"):
+        left = suppressed.drop_side(SideTables(behaviours={name: block}), dataset).behaviours[name]
+        yield deduplicate(left, "latest") if left.contexts else left
 
 
 @dataclass

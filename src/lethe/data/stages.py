@@ -22,6 +22,7 @@ from lethe.core.files import write_whole
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data import sources
+from lethe.data.beside import held_out, write_beside
 from lethe.data.ingest import ingest
 from lethe.data.outputs import ByTable, aside, called, fresh, write_tables
 from lethe.data.partition import PARTITIONS, Assignment, lay_slices, partition_of
@@ -35,7 +36,6 @@ from lethe.tables.blocks import held, rows_of, side_by_side
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.columns import ParquetWriter, to_arrow
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTables
 from lethe.tables.stretches import EVERYBODY, Stretch, stretches
 
 SHARDS_AT_ONCE = 16
@@ -164,7 +164,6 @@ def shards_stage(
     count = layout.num_shards
     width = max(2, len(str(count - 1)))
     names = [f"{shard:0{width}d}.parquet" for shard in range(count)]
-    tables = tables_beside(workspace, params, dataset, of)
     at_once = SHARDS_AT_ONCE if place is HERE else SHARDS_A_CALL
     # Aside: what a worker that is killed was at must not lie among the shards.
     with fresh(workspace.shards(dataset, laid)) as folder, aside(folder) as own:
@@ -177,10 +176,9 @@ def shards_stage(
             calls = [(write_shards, rows, assignment, first, paths[first : first + at_once]) for first in firsts]
             for _ in called(place, calls):
                 pass
-        for path in paths:
+        write_beside(paths, workspace.side(dataset), held_out(workspace, params, dataset, of), at_once, place)
+        for path in own.iterdir():
             os.replace(path, folder / path.name)
-        for name in names if tables else ():
-            tables.of_shard(Interactions.read(folder / name)).write(folder / "side" / Path(name).stem)
 
 
 def write_shards(rows: Path, assignment: Path, first: int, paths: Sequence[Path]) -> None:
@@ -193,20 +191,6 @@ def write_shards(rows: Path, assignment: Path, first: int, paths: Sequence[Path]
                 mine = laid["shard"] == shard
                 own = here.take(mine).to_table()
                 writer.write(own if "slice" not in laid else own.append_column("slice", to_arrow(laid["slice"][mine])))
-
-
-def tables_beside(workspace: Workspace, params: Params, dataset: str, of: Rows) -> SideTables:
-    """What may be learnt from beside these rows: nothing is withheld from a model that learns all of them."""
-    return SideTables.read(workspace.side(dataset)) if of == "all" else training_tables(workspace, params, dataset)
-
-
-def training_tables(workspace: Workspace, params: Params, dataset: str) -> SideTables:
-    """What may be learnt from beside the training rows: with ``side.clean`` behaviours don't hold the pairs of
-    validation and test, which tell the answer."""
-    tables = SideTables.read(workspace.side(dataset))
-    if not tables.behaviours or not params.datasets[dataset].side.clean:
-        return tables
-    return tables.without_pairs([Interactions.read(workspace.split(dataset, part)) for part in ("valid", "test")])
 
 
 def _of_both(stage: Callable[[Workspace, Params, str, str, Rows, Runner], None]) -> Callable[..., None]:
