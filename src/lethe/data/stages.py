@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
@@ -28,6 +28,7 @@ from lethe.data.outputs import ByTable, aside, called, fresh, write_tables
 from lethe.data.partition import PARTITIONS, Assignment, lay_slices, partition_of
 from lethe.data.partition.guarantee import frozen
 from lethe.data.partition.leaving import Leaving, leaving_of
+from lethe.data.partition.steps import Laid, are_alike, kept_in_steps
 from lethe.data.sources import files
 from lethe.data.split import PARTS, split
 from lethe.data.suppression import SuppressionList
@@ -114,20 +115,38 @@ def assigned_of(
     of: Stretch, path: Path, kept: Path | None, layout: Sharding, stream: Stream, leaving: Leaving | None
 ) -> Iterator[ByTable]:
     """Places of some users' rows. In a partition that does not look at data a row's shard hangs on its own user's rows
-    at most, by the law of locality."""
-    if partition_of(layout).frozen:
-        previous = None if kept is None else Assignment.read(kept)
-        yield {"assignment": _assigned(Interactions.read(path), layout, previous, stream, leaving).to_table()}
-        return
+    at most, by the law of locality; one that does is given all rows when an epoch begins."""
+    steps: Iterable[Laid]
+    if not partition_of(layout).frozen:
+        steps = _by_locality(of, path, kept, layout, stream)
+    elif kept is not None and are_alike(path, kept):
+        steps = kept_in_steps(path, kept, layout, stream)
+    else:
+        rows, previous = Interactions.read(path), None if kept is None else Assignment.read(kept)
+        steps = [(rows, previous, _shards_of(rows, layout, previous, stream))]
+    for laid in steps:
+        yield {"assignment": _with_slices(*laid, layout, stream, leaving).to_table()}
+
+
+def _by_locality(of: Stretch, path: Path, kept: Path | None, layout: Sharding, stream: Stream) -> Iterator[Laid]:
     for block, before in side_by_side(path, [] if kept is None else [kept], also=Assignment.PLACES, of=of):
-        previous = Assignment.of_columns(held(before[0])) if before else None
-        yield {"assignment": _assigned(rows_of(block), layout, previous, stream, leaving).to_table()}
+        rows, previous = rows_of(block), Assignment.of_columns(held(before[0])) if before else None
+        yield rows, previous, _shards_of(rows, layout, previous, stream)
 
 
-def _assigned(
-    rows: Interactions, layout: Sharding, previous: Assignment | None, stream: Stream, leaving: Leaving | None
+def _shards_of(rows: Interactions, layout: Sharding, previous: Assignment | None, stream: Stream) -> np.ndarray:
+    assign = partition_of(layout).assign
+    return assign(rows, layout.num_shards, previous, stream, balance=layout, embeddings=pretrain)
+
+
+def _with_slices(
+    rows: Interactions,
+    previous: Assignment | None,
+    shards: np.ndarray,
+    layout: Sharding,
+    stream: Stream,
+    leaving: Leaving | None,
 ) -> Assignment:
-    shards = partition_of(layout).assign(rows, layout.num_shards, previous, stream, balance=layout, embeddings=pretrain)
     slices = None
     if layout.slices > 1:
         likely = None if leaving is None else leaving(rows)
