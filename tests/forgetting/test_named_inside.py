@@ -161,6 +161,7 @@ def test_ids_that_contain_each_other_are_never_confused(workspace: Workspace) ->
     assert signed(workspace, request).scan.typed_only == 0
     data(workspace)
     assert said(workspace) == {f"link:{LONGER}", *others.values()}
+    assert counted(workspace) == (0, 0)
 
 
 def test_an_id_that_texts_hold_by_chance_is_asked_about_only_where_it_is_all_that_is_said(workspace: Workspace) -> None:

@@ -74,7 +74,7 @@ def shards_of(
 ) -> dict[str, Shard]:
     """Every shard of the recipe's sharding, and what the requests, all of its dataset, touch in it."""
     tables = sorted(workspace.shards(recipe.dataset, recipe.laid_in).glob("*.parquet"))
-    known = Known((reader.source(workspace.interactions(recipe.dataset)),))
+    known = Known((workspace.interactions(recipe.dataset),))
     return {path.stem: _shard(path, requests, recipe.layout.slices, reader, known) for path in tables}
 
 
