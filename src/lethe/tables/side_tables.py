@@ -37,6 +37,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 SAID = "value"
 """The column of what a feature says, which may name somebody (a seller), see ``may_name``."""
 
+SAYING = (SAID, "relation", "entity")
+"""Columns of what features and facts say, in which somebody may be named among other words."""
+
 DISTINCTIVE_DIGITS = 9
 """Least length of a number that is hardly another one by chance: sizes, prices and durations are shorter."""
 

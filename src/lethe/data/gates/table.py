@@ -20,6 +20,7 @@ from lethe.data.gates.suites import validate_interactions, validate_shards, vali
 from lethe.data.split import PARTS
 from lethe.data.suppression import SuppressionList
 from lethe.errors import DataError
+from lethe.tables.inside import Known
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 
@@ -93,7 +94,7 @@ def interactions(judged: Judged) -> Iterator[Report]:
 
 def side(judged: Judged) -> Iterator[Report]:
     if judged.tables:
-        allowed = judged.suppressed.drop_side(judged.tables, judged.dataset)
+        allowed = judged.suppressed.drop_side(judged.tables, judged.dataset, Known((judged.interactions,)))
         yield validate_side(judged.tables, judged.interactions, allowed, engine=judged.engine)
 
 

@@ -23,7 +23,6 @@ from lethe.forgetting.ledger import log
 from lethe.forgetting.ledger.database import requests as requests_table
 from lethe.forgetting.ledger.records import from_row, to_row
 from lethe.forgetting.ledger.requests import (
-    DISTINCTIVE,
     LEGAL,
     NOTHING_HELD,
     OPEN,
@@ -34,6 +33,7 @@ from lethe.forgetting.ledger.requests import (
     check_line,
 )
 from lethe.forgetting.ledger.store import Store, rows, update, where
+from lethe.tables.inside import DISTINCTIVE
 
 _BEFORE_EXECUTING: tuple[State, ...] = ("received", "accepted", "planned", "failed")
 
