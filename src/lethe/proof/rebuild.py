@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
 
 from pydantic import JsonValue
 
@@ -21,7 +22,7 @@ from lethe.build.snapshot import laid_out_by, lay_out
 from lethe.build.stored import artifact_store
 from lethe.build.version import Version
 from lethe.config.params import Params
-from lethe.config.sharding import Rows, laid_in
+from lethe.config.sharding import ROWS, Rows, laid_in
 from lethe.core import cores
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.environment import whole_code_digest
@@ -39,6 +40,16 @@ Layout = tuple[str, Rows]
 """A sharding, and of which rows."""
 
 
+@contextmanager
+def place_to_build(workspace: Workspace, params: Params, name: str) -> Iterator[Path]:
+    """A folder that is gone afterwards, and the cores that params.yaml gives to a process: training gets them from its
+    runner, what is made anew to be compared is made here."""
+    cores.use(params.training.threads)
+    workspace.temporary.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix=f"{name}-") as folder:
+        yield Path(folder)
+
+
 def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Workspace:
     """A folder with the parameters, the suppression list, our own source copies and the frozen assignments."""
     clean = Workspace(folder, sources=workspace.source_root)
@@ -46,7 +57,7 @@ def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Works
     copies += [workspace.source_copy(dataset) for dataset in params.pipeline.datasets]
     for sharding, layout in params.shardings.items():
         if frozen(layout):
-            places = [laid_in(sharding, rows) for rows in get_args(Rows)]
+            places = [laid_in(sharding, rows) for rows in ROWS]
             copies += [workspace.assignment(dataset, where) for dataset in params.pipeline.datasets for where in places]
     for source in copies:
         target = folder / source.relative_to(workspace.root)
@@ -90,7 +101,6 @@ class Rebuild:
         progress: Progress,
         reader: Reader | None = None,
     ) -> Rebuild:
-        cores.use(params.training.threads)
         clean_workspace(workspace, params, folder / "today")
         return cls(workspace, params, served, folder, progress, reader or Reader())
 
