@@ -142,15 +142,10 @@ def rollback(
 
 def _is_deployed(here: Workspace) -> bool:
     """Whether what a service would answer from is what is registered."""
-    from lethe.build.registry import Registry
-    from lethe.config.params import Params
+    from lethe.build.registry import tags_to_deploy
     from lethe.serving.deployment import Deployment
 
-    if not here.deployment.is_file():
-        return False
-    families, registered = Params.read(here.params).families, Registry(here).served()
-    tags = {family: version.tag for family, version in registered.items() if family in families}
-    return Deployment.read(here.deployment).families == tags
+    return here.deployment.is_file() and Deployment.read(here.deployment).families == tags_to_deploy(here)
 
 
 @app.command()

@@ -86,7 +86,7 @@ def _lines(answer: Answer, external_id: str | None) -> list[str]:
     known = "" if answer.is_new else ", as asked before"
     if request.state == "completed":
         lines = [f"{request.id} completed{known}: nothing held, and nothing of it will enter"]
-        lines += [f"  certificate {signed}"] if (signed := (request.result or {}).get("certificate")) else []
+        lines += [f"  certificate {signed}"] if (signed := request.certificate) else []
     else:
         due = f"due {request.due:%Y-%m-%d} ({request.days_left()} days)"
         lines = [f"{request.id} {request.state}{known}: {request.held} held; {due}"]

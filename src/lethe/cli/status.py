@@ -71,7 +71,7 @@ def status_report(workspace: Workspace) -> Status:
     server, params = servers.status(workspace), Params.read(workspace.params)
     decisions = Decisions.read(workspace)
     return Status(
-        data={name: _data(workspace, name) for name in params.pipeline.datasets},
+        data={name: data_status(workspace, name) for name in params.pipeline.datasets},
         models={
             family: _model(version, decisions, family, params.promotion.max_age_days)
             for family, version in Registry(workspace).served().items()
@@ -96,7 +96,8 @@ def _model(version: Version, decisions: Decisions, family: str, limit: float) ->
     )
 
 
-def _data(workspace: Workspace, dataset: str) -> DataStatus | None:
+def data_status(workspace: Workspace, dataset: str) -> DataStatus | None:
+    """None where it is not built yet."""
     path = workspace.interactions(dataset)
     if not path.is_file():
         return None

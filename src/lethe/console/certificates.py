@@ -21,7 +21,7 @@ _ID = re.compile(r"req-[0-9a-f]{1,64}")
 def listed(asked: Asked) -> View:
     """All of the ledger's, the newest first, and a form to check one that somebody brings."""
     done = reversed(ledger(asked.workspace).in_state("completed"))
-    signed = [request for request in done if (request.result or {}).get("certificate")]
+    signed = [request for request in done if request.certificate is not None]
     return View("certificates", {"requests": signed, "report": None})
 
 

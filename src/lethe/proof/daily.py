@@ -90,12 +90,11 @@ def check_log(workspace: Workspace) -> Log:
     book.check_chain()
     heads = []
     for request in book.in_state("completed"):
-        result = request.result or {}
         # An older Lethe gave none where nothing was held.
-        if result.get("outcome") != "forgotten" and "certificate" not in result:
+        if request.work is None and request.certificate is None:
             continue
-        path = workspace.root / result["certificate"]
-        if not path.is_file() or digest_file(path) != result["certificate_digest"]:
+        path, result = workspace.root / (request.certificate or ""), request.result
+        if result is None or not path.is_file() or digest_file(path) != result.certificate_digest:
             raise LetheError(f"audit: the certificate of {request.id} is missing or was changed")
         heads.append(certificate.check(path).content.ledger_head)
     witness = witness_of(workspace, Params.read(workspace.params).audit)
