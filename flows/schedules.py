@@ -27,7 +27,7 @@ def schedules(wait: bool = False) -> None:
 
     Raises ConfigError where no server is named, LetheError where it can't be reached or refuses.
     """
-    if not os.environ.get("PREFECT_API_URL"):
+    if not os.environ.get("PREFECT_API_URL", "").startswith(("http://", "https://")):
         raise ConfigError("PREFECT_API_URL: must be the address of a Prefect server, such as http://127.0.0.1:4200/api")
     if wait:
         _wait_for_server()
