@@ -180,12 +180,10 @@ def stop(as_json: Json = False) -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Data, models, service and requests at a glance."""
-    from dataclasses import asdict
-
     from lethe.cli.status import status_lines, status_report, status_tables
 
     report = status_report(workspace())
-    show_tables(asdict(report), as_json, status_tables(report), status_lines(report))
+    show_tables(report.plain(), as_json, status_tables(report), status_lines(report))
 
 
 @app.command()

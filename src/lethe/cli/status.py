@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
 
-from lethe.build.decision import Decisions
+from lethe.build.decision import Decision, Decisions
 from lethe.build.registry import Registry
 from lethe.build.version import Version
 from lethe.cli.tables import table
@@ -45,7 +45,7 @@ class ModelStatus:
     """Since it was last what the newest data give."""
     too_old: bool
     """Whether that is more than promotion.max_age_days."""
-    last: dict[str, Any] | None
+    last: Decision | None
     """What the last training came to: kept or replaced, both values, and why."""
 
 
@@ -65,6 +65,12 @@ class Status:
     service: ServiceStatus | None
     requests: dict[str, int]
     """Their number in each state."""
+
+    def plain(self) -> dict[str, Any]:
+        """As --json prints it."""
+        last = {name: None if one.last is None else one.last.plain() for name, one in self.models.items()}
+        models = {name: {**asdict(one), "last": last[name]} for name, one in self.models.items()}
+        return {**asdict(self), "models": models}
 
 
 def status_report(workspace: Workspace) -> Status:
@@ -92,7 +98,7 @@ def _model(version: Version, decisions: Decisions, family: str, limit: float) ->
         rows=version.recipe.rows,
         age_days=round(age, 2),
         too_old=age > limit,
-        last=None if last is None else last.plain(),
+        last=last,
     )
 
 
@@ -117,7 +123,7 @@ def status_tables(status: Status) -> list[Table]:
             f"{one.model} on {one.sharding}",
             one.version,
             f"{one.age_days:.1f}",
-            "" if one.last is None else f"{one.last['outcome']}: {one.last['why']}",
+            "" if one.last is None else f"{one.last.outcome}: {one.last.why}",
         ]
         for name, one in status.models.items()
     ]

@@ -22,7 +22,7 @@ from lethe.data.stages import build_data
 from lethe.errors import ArtifactError, ConfigError
 from lethe.forgetting.run import suppress
 from lethe.proof.attack import Auc, interval, signals
-from lethe.proof.rebuild import Progress, clean_workspace, place_to_build
+from lethe.proof.rebuild import Progress, build_whole, clean_workspace, place_to_build
 from lethe.serving.choosing import RawId
 from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions
@@ -118,10 +118,7 @@ def _look(
     build_data(clean, params, dataset, sorted({recipe.sharding for recipe in recipes.values()}))
     found = {}
     for family, recipe in recipes.items():
-        builder = Builder(clean, recipe)
-        made = {name: builder.sub_model(name, params.training.device) for name in builder.shard_names()}
-        ensemble = builder.ensemble({name: artifact.key for name, artifact in made.items()}, params.training.device)
-        package = Package.load(builder.package(ensemble.key, family, params).path)
+        package = Package.load(build_whole(Builder(clean, recipe), family, params).package.path)
         seen, never = ([signals(package, *one) for one in group.items()] for group in (forgotten, unseen))
         found[family] = {
             name: interval(

@@ -70,6 +70,32 @@ def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Works
 
 
 @dataclass(frozen=True)
+class Whole:
+    """What a family serves, from its shards up."""
+
+    sub_models: Mapping[str, Artifact]
+    ensemble: Artifact
+    package: Artifact
+
+    def digests(self, family: str) -> dict[str, str]:
+        """By the names of ``State.artifacts``."""
+        sub_models = {f"{family}/sub-model/{shard}": made.digest for shard, made in self.sub_models.items()}
+        return {**sub_models, f"{family}/ensemble": self.ensemble.digest, f"{family}/package": self.package.digest}
+
+
+def build_whole(builder: Builder, family: str, params: Params, progress: Progress = lambda _: None) -> Whole:
+    """All of it, on the device that params.yaml names."""
+    sub_models: dict[str, Artifact] = {}
+    for shard in builder.shard_names():
+        progress(f"{family}: sub-model {shard}")
+        sub_models[shard] = builder.sub_model(shard, params.training.device)
+    progress(f"{family}: ensemble")
+    keys = {shard: made.key for shard, made in sub_models.items()}
+    ensemble = builder.ensemble(keys, params.training.device)
+    return Whole(sub_models, ensemble, builder.package(ensemble.key, family, params))
+
+
+@dataclass(frozen=True)
 class Tables:
     """Digests of today's tables and of the same made anew; ``left_out``: those there was nothing to compare with."""
 
@@ -173,14 +199,13 @@ class Rebuild:
         for family, version in self.served.items():
             builder = self._builder(family)
             made = {shard: self._sub_model(family, builder, shard) for shard in builder.shard_names()}
-            digests |= {f"{family}/sub-model/{shard}": artifact.digest for shard, artifact in made.items()}
             self.progress(f"{family}: ensemble")
             keys, deployed = {shard: artifact.key for shard, artifact in made.items()}, version.info.ensemble.digest
             ensemble = builder.ensemble(keys, self._device(deployed))
             self._must_be_comparable(version, ensemble, deployed)
             package = self.packages[family] = builder.package(ensemble.key, family, self._params(version))
             self._must_be_comparable(version, package, version.digest)
-            digests |= {f"{family}/ensemble": ensemble.digest, f"{family}/package": package.digest}
+            digests |= Whole(made, ensemble, package).digests(family)
         return digests
 
     def _builder(self, family: str) -> Builder:

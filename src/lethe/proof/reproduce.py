@@ -17,7 +17,7 @@ from lethe.errors import NotComparable
 from lethe.forgetting.certificate import Erasure
 from lethe.learning.device import fault
 from lethe.proof.compare import Comparison, compare
-from lethe.proof.rebuild import Progress, clean_workspace, place_to_build, table_digests
+from lethe.proof.rebuild import Progress, build_whole, clean_workspace, place_to_build, table_digests
 from lethe.tables.reader import Reader
 
 
@@ -76,13 +76,4 @@ def _build(
         raise NotComparable(
             f"{content.request.id}: the data of {recipe.dataset} are not the certificate's, they have changed since"
         )
-    builder = Builder(clean, recipe)
-    keys: dict[str, str] = {}
-    for shard in builder.shard_names():
-        progress(f"{family}: sub-model {shard}")
-        sub_model = builder.sub_model(shard, params.training.device)
-        keys[shard], made[f"{family}/sub-model/{shard}"] = sub_model.key, sub_model.digest
-    progress(f"{family}: ensemble")
-    ensemble = builder.ensemble(keys, params.training.device)
-    package = builder.package(ensemble.key, family, params)
-    return made | {f"{family}/ensemble": ensemble.digest, f"{family}/package": package.digest}
+    return made | build_whole(Builder(clean, recipe), family, params, progress).digests(family)
