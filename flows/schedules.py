@@ -38,10 +38,10 @@ def schedules(wait: bool = False) -> None:
     try:
         _make_pool()
         _deploy_all()
-        told = alerts.install()
+        calls_webhook = alerts.install()
     except HTTPError as error:
         raise LetheError(f"PREFECT_API_URL: no answer from the server ({type(error).__name__})") from None
-    whom = "LETHE_WEBHOOK_URL is called" if told else "nobody is told, because LETHE_WEBHOOK_URL is not set"
+    whom = "LETHE_WEBHOOK_URL is called" if calls_webhook else "nobody is told, because LETHE_WEBHOOK_URL is not set"
     print(f"deployed; of failed runs and near due dates {whom}")
 
 

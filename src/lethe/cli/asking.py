@@ -75,10 +75,10 @@ def forget_add(
         write_whole(receipt, issue(answers[0].request, asks[0].user, asks[0].items), mode=0o600)
     if receipts is not None:
         write_whole(receipts, issue_all((a.request, ask.user, ask.items) for a, ask in pairs), mode=0o600)
-    told = [answer.to_json() for answer in answers]
+    plain = [answer.to_json() for answer in answers]
     many = len(answers) > _FEW
     lines = _counted(answers) if many else [line for answer, ask in pairs for line in _lines(answer, ask.external_id)]
-    show(told[0] if user is not None and not everywhere else told, as_json, lines)
+    show(plain[0] if user is not None and not everywhere else plain, as_json, lines)
 
 
 def _lines(answer: Answer, external_id: str | None) -> list[str]:

@@ -137,10 +137,12 @@ def rebuild(workspace: Workspace, sample: int | None = None, seed: str | None = 
     """A few sub-models (default: as many as params.yaml says), built anew from the remaining data, have the same
     digests. ``seed`` draws them; see ``verify``."""
     count = Params.read(workspace.params).audit.sample if sample is None else sample
-    found = verify(workspace, sample=count, seed=seed)
-    if not found.equal:
-        raise LetheError(f"audit: {len(found.differing)} digests differ from a rebuild; first: {found.differing[0]}")
-    return found.to_json()
+    comparison = verify(workspace, sample=count, seed=seed)
+    if not comparison.equal:
+        raise LetheError(
+            f"audit: {len(comparison.differing)} digests differ from a rebuild; first: {comparison.differing[0]}"
+        )
+    return comparison.to_json()
 
 
 def begin(workspace: Workspace) -> None:

@@ -116,14 +116,14 @@ def _look(
     recipes = {family: version.recipe for family, version in served.items()}
     dataset = next(iter(recipes.values())).dataset
     build_data(clean, params, dataset, sorted({recipe.sharding for recipe in recipes.values()}))
-    found = {}
+    areas = {}
     for family, recipe in recipes.items():
         package = Package.load(build_whole(Builder(clean, recipe), family, params).package.path)
         seen, never = ([signals(package, *one) for one in group.items()] for group in (forgotten, unseen))
-        found[family] = {
+        areas[family] = {
             name: interval(
                 np.array([one[name] for one in seen]), np.array([one[name] for one in never]), stream(family, name)
             )
             for name in seen[0]
         }
-    return found
+    return areas
