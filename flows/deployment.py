@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from flows.command import alone, command
 from flows.engine import flow, link, say, task
-from lethe.build.registry import Registry
-from lethe.config.params import Params
+from lethe.build.registry import tags_to_deploy
 from lethe.core.workspace import Workspace
 from lethe.forgetting.standing import publish_hidden
 from lethe.serving.deploy import build_bento, redeploy, shipped, status
@@ -13,11 +12,7 @@ from lethe.serving.deploy import build_bento, redeploy, shipped, status
 
 @task(name="current models")
 def current_models() -> dict[str, str]:
-    """Tag of the current version of every family of params.yaml."""
-    workspace = Workspace.find()
-    registry = Registry(workspace)
-    versions = {family: registry.current(family) for family in Params.read(workspace.params).families}
-    return {family: version.tag for family, version in versions.items() if version}
+    return tags_to_deploy(Workspace.find())
 
 
 @task(name="build")

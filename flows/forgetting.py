@@ -45,8 +45,8 @@ def prove(run: Run, reader: Reader) -> Verification:
 
 
 @task(name="certify")
-def complete(run: Run, verification: Verification, reader: Reader) -> None:
-    completion.complete(Workspace.find(), run, verification, reader)
+def complete(run: Run, verification: Verification, reader: Reader) -> list[str]:
+    return completion.complete(Workspace.find(), run, verification, reader)
 
 
 @flow(name="forgetting")
@@ -63,8 +63,7 @@ def forgetting(scheduled: bool = False) -> list[str]:
         call_flow(deployment, limited=False)
         confirm(run, reader)
         run = erase(run, reader)
-        complete(run, prove(run, reader), reader)
-        done += run.requests
+        done += complete(run, prove(run, reader), reader)
         _link(run)
     for line in left_out(workspace):
         say(line)

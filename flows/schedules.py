@@ -27,7 +27,7 @@ def schedules(wait: bool = False) -> None:
 
     Raises ConfigError where no server is named, LetheError where it can't be reached or refuses.
     """
-    if not os.environ.get("PREFECT_API_URL"):
+    if not os.environ.get("PREFECT_API_URL", "").startswith(("http://", "https://")):
         raise ConfigError("PREFECT_API_URL: must be the address of a Prefect server, such as http://127.0.0.1:4200/api")
     if wait:
         _wait_for_server()
@@ -38,10 +38,10 @@ def schedules(wait: bool = False) -> None:
     try:
         _make_pool()
         _deploy_all()
-        told = alerts.install()
+        calls_webhook = alerts.install()
     except HTTPError as error:
         raise LetheError(f"PREFECT_API_URL: no answer from the server ({type(error).__name__})") from None
-    whom = "LETHE_WEBHOOK_URL is called" if told else "nobody is told, because LETHE_WEBHOOK_URL is not set"
+    whom = "LETHE_WEBHOOK_URL is called" if calls_webhook else "nobody is told, because LETHE_WEBHOOK_URL is not set"
     print(f"deployed; of failed runs and near due dates {whom}")
 
 

@@ -116,7 +116,7 @@ def is_plain(value):
         return all(TEXT(name) and is_plain(inner) for name, inner in value.items())
     if isinstance(value, list):
         return all(map(is_plain, value))
-    return value is None or isinstance(value, bool) or TEXT(value) or type(value) is int or is_number(value)
+    return value is None or isinstance(value, bool) or TEXT(value) or is_number(value)
 
 
 def is_text(value):
@@ -124,7 +124,7 @@ def is_text(value):
 
 
 def is_number(value):
-    return type(value) in (int, float) and isfinite(value)
+    return type(value) is int or (type(value) is float and isfinite(value))
 
 
 TEXT = is_text
@@ -499,7 +499,7 @@ RECEIPT_STATEMENT = STATEMENT | {"predicateType": ("urn:lethe:receipt:v1",), "pr
 
 
 def check_receipt(content, key, user=None, items=()):
-    """The requester's receipt (bytes); with ``user`` it must be about that person."""
+    """The requester's receipt (bytes); with ``user`` it must be about that person, or about these items of theirs."""
     file = parse(content)
     match(file, {"salt": HEX, "receipt": is_plain}, "receipt")
     statement = parse(signed_payload(file["receipt"], key))
@@ -549,8 +549,13 @@ def main():
     parser.add_argument("--known-keys", help="file of trusted fingerprints, one a line")
     parser.add_argument("--receipt", help="file that the requester got at acceptance: the certificate must answer it")
     parser.add_argument("--user", help="the requester's own id, to see that the receipt is about them; - asks for it")
+    parser.add_argument("--item", action="append", default=[], help="with --user: an item asked about; repeatable")
     arguments = parser.parse_args()
     try:
+        if arguments.receipt is None and (arguments.user is not None or arguments.item):
+            raise Refused("--user, --item: are looked for in a receipt, which --receipt names; nothing was checked")
+        if arguments.user is None and arguments.item:
+            raise Refused("--item: goes with --user, whose items they are; nothing was checked")
         key = read_key(arguments.key)
         if arguments.known_keys:
             lines = Path(arguments.known_keys).read_text().splitlines()
@@ -559,7 +564,7 @@ def main():
         it = check(Path(arguments.certificate).read_bytes(), key)
         if arguments.receipt:
             user = input("id: ") if arguments.user == "-" else arguments.user
-            receipt = check_receipt(Path(arguments.receipt).read_bytes(), key, user)
+            receipt = check_receipt(Path(arguments.receipt).read_bytes(), key, user, arguments.item)
             if fault := next(receipt_faults(it, receipt), None):
                 raise Refused(fault)
     except Refused as fault:

@@ -35,11 +35,11 @@ def settings_for_uv(listed: str, environment: Mapping[str, str]) -> dict[str, st
         section, _, name = key.rpartition(".")
         if name in FOR_UV and section in _ORDER and values.get(name, (-1, ""))[0] <= _ORDER.index(section):
             values[name] = (_ORDER.index(section), str(ast.literal_eval(value)))
-    found = {FOR_UV[name][0]: FOR_UV[name][1].join(value.split()) for name, (_, value) in values.items()}
-    if "UV_EXTRA_INDEX_URL" in found:
+    variables = {FOR_UV[name][0]: FOR_UV[name][1].join(value.split()) for name, (_, value) in values.items()}
+    if "UV_EXTRA_INDEX_URL" in variables:
         # As pip does: the best version of all indexes, not the first index that has any.
-        found["UV_INDEX_STRATEGY"] = "unsafe-best-match"
-    return {name: value for name, value in found.items() if name not in environment}
+        variables["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    return {name: value for name, value in variables.items() if name not in environment}
 
 
 def main() -> int:

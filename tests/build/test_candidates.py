@@ -70,10 +70,12 @@ def test_rule_and_figures_are_recorded_with_the_promotion(trained) -> None:
     house.promote(workspace, params, outcomes)
     version = Registry(workspace).current("sharded")
     assert version is not None
-    assert version.choice["rule"].startswith("least expected seconds")
-    assert version.choice["expected_requests"] == 2
-    assert version.choice["forgetting_seconds"] > 0
-    assert version.choice["ndcg@10"] == pytest.approx(version.metrics["ndcg@10"])
+    grounds = version.grounds
+    assert grounds is not None
+    assert (grounds.rule or "").startswith("least expected seconds")
+    assert grounds.expected_requests == 2
+    assert (grounds.forgetting_seconds or 0.0) > 0
+    assert grounds.figures["ndcg@10"] == pytest.approx(version.metrics["ndcg@10"])
     known = Costs.read(workspace)
     assert known.seconds("package", 100) is not None, "the next plan can predict all parts"
     assert len(costs.learn(workspace).records) == len(known.records), "nothing is counted twice"

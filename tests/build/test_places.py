@@ -98,3 +98,21 @@ def test_what_the_other_project_cant_take_over_is_one_line_and_changes_nothing(
         promote_to(production, staging)
     assert production.params.read_bytes() == before
     assert not (production.root / "params").exists()
+
+
+def test_where_one_family_does_not_fit_nothing_of_the_others_is_left(staging: Workspace, production: Workspace) -> None:
+    values = yaml.safe_load(production.params.read_text())
+    values["datasets"]["other"] = values["datasets"]["tiny"]
+    values["pipeline"]["datasets"] = ["other"]
+    values["families"] = {"own": {"dataset": "other", "candidates": [{"model": "mostpop", "sharding": "whole"}]}}
+    production.params.write_text(yaml.safe_dump(values, sort_keys=False))
+    tuned = production.root / "params" / "tiny" / "wmf.yaml"
+    tuned.parent.mkdir(parents=True)
+    for own in (None, "{reg: 0.5}\n"):
+        if own is not None:
+            tuned.write_text(own)
+        before = production.params.read_bytes()
+        with pytest.raises(ConfigError, match=r"families\.plain\.dataset names 'tiny', known are other"):
+            promote_to(staging, production)
+        assert production.params.read_bytes() == before
+        assert (tuned.read_text() if tuned.exists() else None) == own, "what was tuned there is what it was"

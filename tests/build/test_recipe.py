@@ -11,6 +11,7 @@ import yaml
 from lethe.build import builder
 from lethe.build.candidates import jobs
 from lethe.build.recipe import Recipe
+from lethe.build.recipes import recipes
 from lethe.config.params import Params
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.environment import numeric_environment
@@ -105,3 +106,19 @@ def test_a_data_stage_refuses_an_unknown_partition_in_one_line(gradient: Workspa
     gradient.params.write_text(yaml.safe_dump(values))
     with pytest.raises(ConfigError, match=r"^partition: 'alphabet' must be one of "):
         build_data(gradient, Params.read(gradient.params), "tiny", ["user-hash-3"])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing is set\n", "- reg\n", "reg\n"], ids=["empty", "remarks", "a list", "a word"]
+)
+def test_a_file_of_tuned_values_that_holds_none_is_nothing_or_one_line(tiny: Workspace, text: str) -> None:
+    before = recipes(tiny, Params.read(tiny.params), "sharded")
+    file = tiny.root / "params" / "tiny" / "wmf.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    if "reg" not in text:
+        assert recipes(tiny, Params.read(tiny.params), "sharded") == before
+        return
+    with pytest.raises(ConfigError, match=r"^params/tiny/wmf.yaml: .* must be options and their values") as caught:
+        recipes(tiny, Params.read(tiny.params), "sharded")
+    assert "\n" not in str(caught.value)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,28 @@ def test_what_an_interrupted_promotion_left_can_be_discarded(registry: Registry)
     assert not registry.folder(unfinished).exists()
     assert registry.folder(whole).is_dir()
     assert registry.discard_unfinished() == 0
+
+
+def test_a_first_promotion_that_was_killed_before_it_counted_is_discarded_whole(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr(Registry, "_write", raised(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            promote(registry, "a")
+    (stored,) = registry.versions("plain")
+    assert registry.current("plain") is None
+    assert registry.discard_unfinished() == 1
+    assert not registry.folder(stored.tag).exists()
+    assert promote(registry, "a") == stored.tag, "the next one makes it again"
+    assert registry.discard_unfinished() == 0
+
+
+def raised(error: type[BaseException]) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
 
 
 def test_retiring_between_two_promotions_of_the_same_leaves_no_step_back(registry: Registry) -> None:

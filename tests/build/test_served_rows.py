@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -158,7 +157,7 @@ def test_what_is_too_old_is_said_and_replaced_though_it_be_better(
     assert all(one.too_old and 31 <= one.age_days < 32 for one in status.models.values())
     said = "older than promotion.max_age_days: run lethe train, which will replace it"
     assert all(f"{family}: {said}" in status_lines(status) for family in status.models)
-    json.dumps(asdict(status))
+    json.dumps(status.plain())
     write_csv(later(taste_blocks()), trained.root / "ratings.csv")
     monkeypatch.setattr(settling, "compare", lambda *_: Compared(0.1, 0.9, 24, 0.001, 0.0005))
     for decision in house.train(trained):

@@ -221,6 +221,38 @@ def test_what_an_earlier_search_left_stays_where_it_is_better(tiny: Workspace) -
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("metric", ["recal@5", "recall", "recall@0", "recall@05", "recall@²", "rmse"])
+def test_a_metric_that_there_is_not_is_said_before_anything_is_tried(tmp_path: Path, metric: str) -> None:
+    train, valid = parts()
+    with pytest.raises(
+        ConfigError, match=f"^metric: '{metric}' must read NAME@K, for example recall@10; names are hr, "
+    ):
+        search(Space("wmf"), Task(train, valid, metric), Budget(1, 3), tmp_path / "a.sqlite")
+    assert not (tmp_path / "a.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[1, 2]", r"params/tiny/wmf.yaml: \[1, 2\] must be options and their values, such as embedding_dim: 64"),
+        ("regg: 1", r"params/tiny/wmf.yaml.regg: unknown key \(did you mean 'reg'\?\)"),
+    ],
+    ids=["a list", "an unknown option"],
+)
+def test_what_an_earlier_search_left_is_looked_at_before_anything_is_tried(
+    tiny: Workspace, text: str, line: str
+) -> None:
+    for part, rows in zip(("train", "valid"), parts(), strict=True):
+        rows.write(tiny.split("tiny", part))
+    path = tiny.root / "params" / "tiny" / "wmf.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=line):
+        tune(tiny, Params.read(tiny.params), "wmf", "tiny", command="here", trials=1, metric="recall@5")
+    assert not (tiny.state / "tuning" / "tiny-wmf.sqlite").exists()
+    assert path.read_text() == text
+
+
 def test_a_budget_of_time_ends_a_search_after_the_settings_it_begins_with_and_more_time_resumes_it(
     tmp_path: Path,
 ) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,13 @@ import pytest
 import yaml
 
 from lethe.build.reports import FamilyReport, read_reports
+from lethe.cli.demo import Built, Forgotten, Report
+from lethe.cli.status import data_status
 from lethe.cli.tables import candidates_table
 from lethe.core.reports import read_report
+from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.ledger.result import Removed, Result, Work
+from lethe.serving.answers import Recommended
 from tests import house
 from tests.conftest import make_workspace, taste_blocks
 
@@ -53,3 +61,32 @@ def test_ratings_first_and_other_cutoffs(families: dict[str, Any], tmp_path: Pat
 
 def _of(training: dict[str, Any], family: str) -> list[dict[str, Any]]:
     return [row for row in training["candidates"] if row["family"] == family]
+
+
+def test_the_report_says_what_was_built_forgotten_and_verified(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "w", taste_blocks())
+    house.train(workspace)
+    data = data_status(workspace, "tiny")
+    assert data is not None
+    answer = Recommended(items=[], family="plain", version="plain:1", source="popular")
+    request = ForgetRequest.new("tiny", "1", now=datetime.now(UTC), datasets=["tiny"])
+    work = Work(("plain/00",), ("plain/00",), (), (Removed("artifacts", 2),), 14, 0, {"total": 4.0, "training": 0.5})
+    done = replace(request, state="completed", result=Result("forgotten", (), "certificates/x.json", "ab", work))
+    built = Built("tiny", data, {"train": 3}, tuple(read_reports(workspace)), there=1, made=7)
+    forgotten = Forgotten(done, work, answer, answer, answer)
+    report = Report(built, forgotten, equal=True, walls={"build": 8.0, "forget": 4.0}).plain()
+
+    assert report == json.loads(json.dumps(report)), "plain JSON"
+    assert set(report) >= {"candidates", "winners", "before", "accepted", "after", "purged", "scan", "certificate"}
+    assert report["dataset"] == {"name": "tiny", "split": {"train": 3}, **asdict(data)}
+    assert report["request"] == {
+        "id": request.id,
+        "subject_digest": request.subject_digest,
+        "state": "completed",
+        "shards_touched": ["plain/00"],
+        "shards_retrained": ["plain/00"],
+        "shards_reused": [],
+    }
+    assert report["seconds"] == {"build": 8.0, "forget": 4.0, "training": built.training, "retraining": 0.5}
+    assert report["ratio"] == {"build to forget": 2.0, "training to retraining": round(built.training / 0.5, 2)}
+    assert (report["verify"], report["artifacts"]) == ("equal", {"there": 1, "made": 7})

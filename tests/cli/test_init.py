@@ -127,6 +127,19 @@ def test_at_a_terminal_what_is_proposed_is_asked_for(
     assert dataset.split.by == "random"
 
 
+def test_what_is_asked_for_at_a_terminal_leaves_the_column_of_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lethe.cli.init._is_terminal", lambda: True)
+    plays = tmp_path / "plays.csv"
+    plays.write_text("user,item,plays\n" + "".join(f"{n % 9},{n % 7},{n % 5 + 1}\n" for n in range(63)))
+    command = ["init", str(tmp_path / "shop"), "--csv", str(plays), "--weight-column", "plays"]
+    ran = CliRunner().invoke(app, command, input="n\n\n\n\n\ny\n")
+    assert ran.exit_code == 0, ran.output
+    dataset = Params.read(tmp_path / "shop" / "params.yaml").datasets["plays"]
+    assert dataset.source.columns.weight == "plays"  # type: ignore[union-attr]
+
+
 def test_without_data_it_begins_with_generated_ones(tmp_path: Path) -> None:
     assert run("init", tmp_path / "shop").exit_code == 0
     assert Params.read(tmp_path / "shop" / "params.yaml").datasets["made"].source.kind == "synthetic"

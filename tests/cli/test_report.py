@@ -101,11 +101,11 @@ def test_it_says_what_was_recorded(lived: Workspace, facts: Facts, html: str) ->
     assert (waiting.state, done.state) == ("accepted", "completed")
     assert waiting.id in text
     assert f"{done.id} tiny a user completed {done.received:%Y-%m-%d} {done.due:%Y-%m-%d} 8 signed not run" in text
-    assert done.result is not None
-    assert f"{done.result['seconds']['total']:,.1f}" in text
+    assert done.work is not None
+    assert f"{done.work.seconds['total']:,.1f}" in text
     assert "users 23, 8.0 rows each" in text
     assert "interactions passed 2 of 2" in text
-    (touched,) = (shard for shard in done.result["shards_touched"] if shard.startswith("sharded/"))
+    (touched,) = (shard for shard in done.work.touched if shard.startswith("sharded/"))
     rows = next(family for family in facts.families if family.name == "sharded").shards[touched.partition("/")[2]]
     assert f"{touched.partition('/')[2]} {rows} 1" in text
 

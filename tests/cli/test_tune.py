@@ -69,6 +69,10 @@ def test_each_trial_is_said_with_the_best_so_far_and_so_is_a_search_that_found_n
         (["--set", "rge=1"], "set.wmf.rge: unknown key"),
         (["--grid", "reg=3"], "grid.reg: 3 must be a list of values, such as reg=[16, 64]"),
         (["--grid", "reg=[3"], "grid: 'reg=[3' must be an option and its value"),
+        (["--set", "reg=1", "--set", "reg=2"], "set: reg is given twice, must be given once"),
+        (["--grid", "reg=[1]", "--grid", "reg=[2]"], "grid: reg is given twice, must be given once"),
+        (["--set", "sweeps=2026-02-30"], "set: 'sweeps=2026-02-30' must be an option and its value"),
+        (["--set", "sweeps=010"], "set: 'sweeps=010' must be an option and its value"),
         (["--trials", "0"], "trials: 0 must be at least 1"),
     ],
 )

@@ -165,3 +165,34 @@ def test_what_would_end_a_later_command_is_told_at_once(section: dict[str, Any],
     values = read_yaml(ROOT / "params.yaml")
     with pytest.raises(ConfigError, match=words):
         Params.parse(values | section, "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("family", "line"),
+    [
+        ({"dataset": "tyny"}, r"families\.films\.dataset names 'tyny' \(did you mean 'tiny'\?\), known are tiny"),
+        (
+            {"dataset": "tiny", "candidates": [{"model": "wmf", "sharding": "halves"}]},
+            r"families\.films\.candidates\.sharding names 'halves', known are whole",
+        ),
+    ],
+)
+def test_a_name_that_there_is_not_is_said_with_the_family_that_names_it(family: dict[str, Any], line: str) -> None:
+    candidates = [{"model": "wmf", "sharding": "whole"}]
+    values = {
+        "pipeline": {"datasets": ["tiny"], "shardings": ["whole"]},
+        "datasets": {"tiny": {"source": SYNTHETIC}},
+        "shardings": {"whole": {"partition": "whole", "num_shards": 1, "aggregator": "identity"}},
+        "families": {
+            "shows": {"dataset": "tiny", "candidates": candidates},
+            "films": {"candidates": candidates, **family},
+        },
+    }
+    with pytest.raises(ConfigError, match=line):
+        Params.parse(values, "params.yaml")
+
+
+@pytest.mark.parametrize(("unit", "times"), [("s", True), ("iso", True), ("excel", True), ("position", False)])
+def test_positions_are_no_times(unit: str, times: bool) -> None:
+    source = {"kind": "table", "path": "a.csv", "columns": {"timestamp": "at"}, "timestamp_unit": unit}
+    assert Dataset.parse({"source": source}, "datasets.tiny").has_times is times

@@ -17,6 +17,7 @@ from lethe.build.registry import Registry
 from lethe.build.reports import read_reports
 from lethe.config.params import Params
 from lethe.console import charts
+from lethe.console.asked import Console
 from lethe.console.figures import over_time
 from lethe.console.rooms import ROOMS
 from lethe.core.envelope import PublicKey
@@ -282,6 +283,16 @@ def test_a_question_that_is_none_is_refused(lived: Workspace, fields: dict[str, 
     answer = ben.post("/ui/try", **{"family": "sharded", "kind": "user", "user": GONE, "k": "5", **fields})
     assert answer.status_code == 422
     assert problem(answer).startswith(line)
+
+
+def test_no_more_items_are_asked_for_than_the_service_gives(lived: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = Params.read(lived.params)
+    few = params.model_copy(update={"serving": params.serving.model_copy(update={"max_k": 3})})
+    monkeypatch.setattr(Console, "params", few)
+    ben = visitor(lived, "ben")
+    ben.get("/ui/try")
+    answer = ben.post("/ui/try", family="sharded", kind="user", user=GONE, k="4")
+    assert problem(answer).startswith("k: must be a whole number of 1 to 3")
 
 
 def test_the_console_listens_only_where_it_may(lived: Workspace) -> None:

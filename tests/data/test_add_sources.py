@@ -211,3 +211,5 @@ def test_a_condition_needs_a_value() -> None:
     assert reading(where=["label=1", "kind = buy"]).given["where"] == {"label": "1", "kind": "buy"}
     with pytest.raises(ConfigError, match="where: 'label' must be a name and its value"):
         reading(where=["label"])
+    with pytest.raises(ConfigError, match="where: label is given twice, must be given once"):
+        reading(where=["label=1", "label=2"])

@@ -195,6 +195,10 @@ def test_prefect_keeps_its_runs_in_postgresql(api: str, database: str | None) ->
     ("address", "line"),
     [
         ("", "error: PREFECT_API_URL: must be the address of a Prefect server, such as http://127.0.0.1:4200/api"),
+        (
+            "127.0.0.1:4200/api",
+            "error: PREFECT_API_URL: must be the address of a Prefect server, such as http://127.0.0.1:4200/api",
+        ),
         ("http://127.0.0.1:1/api", "error: PREFECT_API_URL: no answer from the server (ConnectError)"),
     ],
 )

@@ -121,8 +121,8 @@ def test_rows_that_were_not_ingested_yet_never_enter(tmp_path: Path) -> None:
     request = submit(workspace, None, "99")
     assert (request.state, request.held.source, request.user) == ("completed", 4, None)
     assert request.result is not None
-    assert request.result["outcome"] == "nothing held"
-    assert request.result["looked_at"]["source"] == 4
+    assert request.result.outcome == "nothing held"
+    assert (request.result.looked_at or {})["source"] == 4
     assert of(data(workspace), 99) == 0
     assert suppressed_rows(workspace, "tiny") == 4
     lift(workspace, None, "99")
@@ -304,6 +304,19 @@ def test_who_consents_again_comes_back_by_new_rows_alone(tmp_path: Path) -> None
     (again,) = forget(workspace, SEVEN)
     assert ledger(workspace).get(again).held.interactions == 4
     assert of(data(workspace), 7) == 0
+
+
+def test_positions_are_no_times_so_rows_that_move_stay_out(tmp_path: Path) -> None:
+    there = [(user, item, rating, place) for place, (user, item, rating, _) in enumerate(rows())]
+    workspace = workspace_of(tmp_path / "w", there, unit="position")
+    train(workspace)
+    forget(workspace, SEVEN)
+    with pytest.raises(RequestError, match="since: dataset tiny has no time"):
+        lift(workspace, None, SEVEN, datetime(2026, 1, 1, tzinfo=UTC))
+    lift(workspace, None, SEVEN)
+    moved = [(user, item, rating, place + 1) for user, item, rating, place in there]
+    write(workspace.root / "ratings.csv", moved)
+    assert of(data(workspace), 7) == 0, "the same rows, one place further down"
 
 
 def test_with_times_a_lift_may_begin_at_one(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_many_requests_are_one_run_with_a_certificate_each(tiny: Workspace) -> N
     done = book.get_all(ids)
     assert [request.state for request in done] == ["completed"] * 3
     for request in done:
-        path = tiny.root / request.result["certificate"]
+        path = tiny.root / request.certificate
         signed = certificate.read(path)
         assert (signed.request.id, signed.request.subject_digest) == (request.id, request.subject_digest)
         assert signed.before["sharded/ensemble"] != signed.after_keyed["sharded/ensemble"]
@@ -61,9 +61,9 @@ def test_many_requests_are_one_run_with_a_certificate_each(tiny: Workspace) -> N
         assert signed.request.hidden
         assert signed.families["sharded"].claim == SENTENCES["removed"], "no rebuild was made here"
         assert signed.scan.found == 0
-    assert len({request.result["certificate"] for request in done}) == 3
+    assert len({request.certificate for request in done}) == 3
     anew = [a for a in ArtifactStore(tiny.artifacts).all() if a.key not in made and a.kind == "sub-model"]
-    assert len(anew) == len(set(done[0].result["shards_retrained"])), "each touched shard was trained once for all"
+    assert len(anew) == len(set(done[0].work.retrained)), "each touched shard was trained once for all"
     book.check_chain([signed.ledger_head])
 
 
@@ -75,7 +75,7 @@ def test_the_certificate_names_the_code_that_built_what_was_replaced(
     train(tiny)
     monkeypatch.undo()
     (id,) = forget(tiny, USERS[0])
-    path = tiny.root / standing.ledger(tiny).get(id).result["certificate"]
+    path = tiny.root / standing.ledger(tiny).get(id).certificate
     signed = certificate.read(path)
     assert (signed.materials["code before"], signed.materials["code"]) == ("a" * 64, whole_code_digest())
     assert signed.materials["requirements.lock"] == digest_file(tiny.lock)
@@ -169,7 +169,7 @@ def test_a_run_killed_after_the_ledger_erased_its_subjects_searches_for_the_same
     completion.complete(tiny, erasure.erase(tiny, resumed))
     request = standing.ledger(tiny).get(id)
     assert request.state == "completed"
-    assert certificate.read(tiny.root / request.result["certificate"]).scan == first.ended.scan
+    assert certificate.read(tiny.root / request.certificate).scan == first.ended.scan
 
 
 def test_our_own_copy_of_a_source_is_rewritten(tiny: Workspace) -> None:

@@ -116,7 +116,7 @@ def test_who_was_only_in_the_buffer_is_known_and_gets_a_certificate(followed: Wo
     tell(followed, "session-77", ITEM)
     (id,) = ask(followed, "session-77")
     request = standing.ledger(followed).get(id)
-    assert (request.state, request.result["outcome"]) == ("completed", "nothing held")
+    assert (request.state, request.result.outcome) == ("completed", "nothing held")
     assert not in_any_file(followed, "session-77")
     assert tell(followed, "session-77", ITEM) == 0, "they are suppressed, and stay out"
 
@@ -208,7 +208,7 @@ def test_a_run_names_it_and_its_subject_stays_out_after_it(tmp_path: Path) -> No
     (id,) = ask(workspace, USER)
     (single,) = ask(workspace, OTHER, items=(mine,))
     fulfil(workspace)
-    signed = certificate.read(workspace.root / standing.ledger(workspace).get(id).result["certificate"])
+    signed = certificate.read(workspace.root / standing.ledger(workspace).get(id).certificate)
     assert signed.scan.stores["events"] == ()
     assert "events" in {purged.store for purged in signed.purged}
     assert tell(workspace, USER, ITEM) == 0, "hidden no more, and out for good"

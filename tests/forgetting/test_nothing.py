@@ -144,8 +144,8 @@ def test_both_checks_say_the_same_of_mutated_content(tmp_path: Path, tool: Modul
 def test_who_is_not_held_is_certified_to_be_suppressed_and_the_audit_reads_it(tiny: Workspace, key: Path) -> None:
     train(tiny)
     request = intake.submit(tiny, None, NOBODY, terms=CONFIRMED)
-    assert request.result is not None
-    path = tiny.root / request.result["certificate"]
+    assert request.certificate is not None
+    path = tiny.root / request.certificate
     content = check(path, key).content
     assert isinstance(content, NothingHeld)
     assert (content.request.id, content.suppressed) == (request.id, (request.subject_digest,))
@@ -163,8 +163,8 @@ def test_rows_of_the_source_alone_are_said(tiny: Workspace, key: Path) -> None:
     source = tiny.root / "ratings.csv"
     source.write_text(source.read_text() + f"{NOBODY},item-000,3,5000\n")
     request = intake.submit(tiny, None, NOBODY)
-    assert request.result is not None
-    content = check(tiny.root / request.result["certificate"], key).content
+    assert request.certificate is not None
+    content = check(tiny.root / request.certificate, key).content
     assert content.claims() == {"tiny": claims.CLAIM + claims.SOURCE_HOLDS}
 
 
@@ -187,8 +187,8 @@ def test_whom_only_a_remote_holds_is_not_nothing_held(tiny: Workspace, tmp_path:
 
 def certified(workspace: Workspace, user: str, key: Path) -> NothingHeld:
     request = intake.submit(workspace, None, user, terms=CONFIRMED)
-    assert request.result is not None
-    content = check(workspace.root / request.result["certificate"], key).content
+    assert request.certificate is not None
+    content = check(workspace.root / request.certificate, key).content
     assert isinstance(content, NothingHeld)
     return content
 
@@ -224,8 +224,8 @@ def test_an_interaction_that_never_was_is_nothing_held_though_the_user_is_known(
     with pytest.raises(RequestError, match="items: there is no such interaction in tiny;"):
         intake.submit(tiny, None, "user-004", (never,))
     request = intake.submit(tiny, None, "user-004", (never,), terms=CONFIRMED)
-    assert request.result is not None
-    assert isinstance(check(tiny.root / request.result["certificate"], key).content, NothingHeld)
+    assert request.certificate is not None
+    assert isinstance(check(tiny.root / request.certificate, key).content, NothingHeld)
 
 
 def test_an_interaction_that_only_an_earlier_snapshot_holds_is_accepted(tiny: Workspace) -> None:
@@ -247,8 +247,8 @@ def test_whose_rows_went_by_another_way_before_the_run_gets_one_too(tiny: Worksp
     data_of(tiny)
     assert runs.begin(tiny) is None
     done = ledger(tiny).get(id)
-    assert done.result is not None
-    assert isinstance(check(tiny.root / done.result["certificate"], key).content, NothingHeld)
+    assert done.certificate is not None
+    assert isinstance(check(tiny.root / done.certificate, key).content, NothingHeld)
 
 
 def test_what_was_only_received_gets_one_when_it_is_taken_up(tiny: Workspace, key: Path) -> None:
@@ -260,8 +260,8 @@ def test_what_was_only_received_gets_one_when_it_is_taken_up(tiny: Workspace, ke
     assert request.state == "received"
     assert not list(tiny.certificates.glob("req-*.json"))
     done = intake.establish(tiny, request.id, "identity")
-    assert done.result is not None
-    assert isinstance(check(tiny.root / done.result["certificate"], key).content, NothingHeld)
+    assert done.certificate is not None
+    assert isinstance(check(tiny.root / done.certificate, key).content, NothingHeld)
 
 
 def data_of(workspace: Workspace) -> None:

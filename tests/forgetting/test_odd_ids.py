@@ -50,6 +50,6 @@ def test_ids_that_are_part_of_one_another_or_words_of_ours(tmp_path: Path) -> No
     assert {request.state for request in done} == {"completed"}
     left = set(Interactions.read(workspace.interactions("tiny")).user_ids)
     assert left == {name for number, name in ODD.items() if number not in GONE}
-    signed = certificate.read(workspace.root / str((done[-1].result or {})["certificate"]))
+    signed = certificate.read(workspace.root / str(done[-1].certificate))
     assert signed.scan.needles["subjects"] == len(rest)
     assert signed.scan.typed_only == 5, "wmf, model, sub-model, 123456, and the one that is an item too"

@@ -63,6 +63,15 @@ def test_it_says_what_was_removed_from_where_until_when_and_how_to_check(tmp_pat
         assert one in said or one == "reports"
 
 
+@pytest.mark.parametrize(("kind", "asked"), [("user", False), ("interaction", True)])
+def test_the_way_to_check_names_the_items_where_single_ones_were_asked_about(
+    kind: str, asked: bool, tmp_path: Path
+) -> None:
+    values = content().plain()
+    one = content(request=values["request"] | {"kind": kind}, users=values["users"] if kind == "user" else None)
+    assert ("--user - --item ITEM --item ITEM" in pages.text(page(tmp_path, one))) == asked
+
+
 def test_it_loads_nothing_and_runs_nothing(tmp_path: Path) -> None:
     text = pages.html(page(tmp_path))
     shown = Shown()

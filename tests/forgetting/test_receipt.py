@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +17,8 @@ from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, ConfigError, EvidenceError, LetheError, RequestError
 from lethe.forgetting import certificate, completion, erasure, intake
 from lethe.forgetting import receipt as receipts
+from lethe.forgetting.ledger.requests import ForgetRequest
+from tests.forgetting.certificates import content
 from tests.forgetting.test_cases import data, rows, workspace_of
 from tests.forgetting.test_certificate import tool as tool
 from tests.house import ask, rebuild, train
@@ -55,6 +59,43 @@ def test_a_receipt_is_about_its_subject_alone_and_names_nobody(asked, tool) -> N
     assert both(tool, path, key, GONE) is None
     assert "another subject" in str(both(tool, path, key, "user-007"))
     assert receipts.check(path, PublicKey.read(key)).request == id
+
+
+def said(tool: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
+    """What the tool ends with, as a command."""
+    monkeypatch.setattr(sys, "argv", ["check_certificate.py", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        tool.main()
+    return str(ended.value.code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--user", GONE], "--user, --item: are looked for in a receipt, which --receipt names"),
+        (["--item", "i1"], "--user, --item: are looked for in a receipt, which --receipt names"),
+        (["--receipt", "RECEIPT", "--item", "i1"], "--item: goes with --user"),
+        (["--receipt", "RECEIPT", "--user", GONE], "it is about another subject"),
+        (["--receipt", "RECEIPT", "--user", GONE, "--item", "i1"], "it is about another subject"),
+        # The receipt is theirs; the certificate is of another request.
+        (
+            ["--receipt", "RECEIPT", "--user", GONE, "--item", "i2", "--item", "i1"],
+            "another subject_digest than the certificate's",
+        ),
+    ],
+)
+def test_the_tool_looks_for_the_person_and_their_items_or_says_that_it_did_not(
+    arguments: list[str], line: str, tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = certificate.write(content(), tmp_path / "certificates")
+    request = ForgetRequest.new("tiny", GONE, ["i1", "i2"], now=datetime.now(UTC), datasets=["tiny"])
+    receipt = tmp_path / "receipt.json"
+    receipt.write_text(receipts.issue(request, GONE, ("i1", "i2")))
+    given = [str(receipt) if word == "RECEIPT" else word for word in arguments]
+    key = signed.with_name(PublicKey.own().file_name)
+    ended = said(tool, monkeypatch, signed, "--key", key, *given)
+    assert ended.startswith("REFUSED: ")
+    assert line in ended
 
 
 def test_the_command_writes_it_at_acceptance(tiny: Workspace, tool, tmp_path: Path, monkeypatch) -> None:

@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from lethe.build.registry import Registry
+from lethe.config.params import Params
+from lethe.core import cores
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.environment import numeric_environment
 from lethe.core.random import Stream
@@ -16,6 +18,7 @@ from lethe.forgetting.certificate import Erasure, Verification
 from lethe.forgetting.certificate.claims import SENTENCES
 from lethe.forgetting.certificate.content import drawn
 from lethe.forgetting.run import Run
+from lethe.proof.rebuild import place_to_build
 from lethe.proof.reproduce import reproduce
 from lethe.proof.request import prove
 from lethe.tables.interactions import Interactions
@@ -33,6 +36,19 @@ def erased(workspace: Workspace, *users: str) -> Run:
 def signed(workspace: Workspace, run: Run, verification: Verification) -> Erasure:
     completion.complete(workspace, run, verification)
     return certificate.read(workspace.certificates / f"{run.requests[0]}.json")
+
+
+def test_what_is_made_anew_has_the_cores_that_params_yaml_gives(
+    tiny: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int | None] = []
+    monkeypatch.setattr(cores, "use", given.append)
+    params = Params.read(tiny.params)
+    one = params.model_copy(update={"training": params.training.model_copy(update={"threads": 1})})
+    with place_to_build(tiny, one, "verify") as folder:
+        assert given == [1]
+        assert (folder.parent, folder.is_dir()) == (tiny.temporary, True)
+    assert not folder.exists()
 
 
 def test_what_was_touched_is_rebuilt_and_the_rest_carried(tiny: Workspace) -> None:
@@ -175,7 +191,7 @@ def test_a_request_whose_evidence_does_not_hold_holds_up_no_other(tiny: Workspac
     failing, other = run.requests
     rows = run.ended.rows | {failing: run.ended.rows[failing].model_copy(update={"left": 1})}
     run = run.model_copy(update={"ended": run.ended.model_copy(update={"rows": rows})}).write(tiny)
-    completion.complete(tiny, run, prove(tiny, run))
+    assert completion.complete(tiny, run, prove(tiny, run)) == [other], "what was fulfilled, not what was set aside"
     failed, done = (intake.ledger(tiny).get(id) for id in (failing, other))
     assert (failed.state, failed.failure, failed.user is None) == ("failed", "no-evidence", False)
     assert done.state == "completed"

@@ -14,6 +14,7 @@ from lethe.core.keys import subject_digest
 from lethe.errors import DeploymentError
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.ledger.result import FORGOTTEN, Result
 from lethe.serving.hidden import is_url
 from lethe.serving.hidden_ledger import STALE, HiddenByLedger
 
@@ -35,7 +36,7 @@ def ask(book: Ledger, user: str, items: tuple[str, ...] = ()) -> str:
 def complete(book: Ledger, id: str) -> None:
     for state in ("planned", "executing", "verified"):
         book.advance(id, state)  # type: ignore[arg-type]
-    book.complete(id, {"outcome": "forgotten"})
+    book.complete(id, Result(FORGOTTEN))
 
 
 def test_replicas_agree_within_a_second(url: str) -> None:

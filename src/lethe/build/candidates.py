@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lethe.build.builder import Builder, slices_before
 from lethe.build.checks import check_params
@@ -16,7 +17,7 @@ from lethe.config.sharding import Rows
 from lethe.core.artifacts import Artifact
 from lethe.core.workspace import Workspace
 from lethe.evaluation.quality import Quality
-from lethe.learning.training import pick_device
+from lethe.learning.device import pick_device
 from lethe.tables.reader import Reader
 
 
@@ -75,32 +76,29 @@ class Outcome:
 
     def metrics(self, workspace: Workspace) -> dict[str, dict[str, float]]:
         """{"valid": {...}, "test": {...}}, empty ones for what wasn't measured."""
-        if self.evaluation is None:
-            return {"valid": {}, "test": {}}
-        artifact = artifact_store(workspace).get("evaluation", self.evaluation)
-        metrics: dict[str, dict[str, float]] = json.loads(artifact.file("metrics.json").read_text())
-        return metrics
+        metrics: dict[str, dict[str, float]] | None = self._measured(workspace, "metrics.json")
+        return metrics or {"valid": {}, "test": {}}
 
     def quality(self, workspace: Workspace) -> dict[str, Quality]:
         """What stands beside the means of each part; empty for what wasn't measured."""
-        if self.evaluation is None:
-            return {}
-        artifact = artifact_store(workspace).get("evaluation", self.evaluation)
-        plain = json.loads(artifact.file("quality.json").read_text())
+        plain = self._measured(workspace, "quality.json") or {}
         return {part: Quality.parse(values, part) for part, values in plain.items()}
+
+    def history(self, workspace: Workspace) -> str:
+        """Rows that were its users' history when test was measured; empty where it wasn't."""
+        return str((self._measured(workspace, "history.json") or {"test": ""})["test"])
+
+    def _measured(self, workspace: Workspace, name: str) -> Any:
+        """What a file of its evaluation holds; None where it has none."""
+        if self.evaluation is None:
+            return None
+        return json.loads(artifact_store(workspace).get("evaluation", self.evaluation).file(name).read_text())
 
     def row(self, workspace: Workspace) -> dict[str, str | float]:
         """For people to read: what it is, and how it did on validation."""
         recipe, valid = self.job.recipe, self.metrics(workspace)["valid"]
         named = {"family": self.job.family, "model": recipe.model, "sharding": recipe.sharding}
         return named | {key: round(value, 4) for key, value in valid.items()} | {"seconds": self.seconds}
-
-    def history(self, workspace: Workspace) -> str:
-        """Rows that were its users' history when test was measured; empty where it wasn't."""
-        if self.evaluation is None:
-            return ""
-        artifact = artifact_store(workspace).get("evaluation", self.evaluation)
-        return str(json.loads(artifact.file("history.json").read_text())["test"])
 
 
 def finish(

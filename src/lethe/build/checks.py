@@ -55,14 +55,16 @@ def check_params(workspace: Workspace, params: Params) -> None:
         _check_split(name, dataset)
     for name in dict.fromkeys(section.dataset for section in params.families.values()):
         _check_parts(name, params.datasets[name])
+    asked_for: dict[str, list[Recipe]] = {}
     for family, section in params.families.items():
         for recipe in recipes(workspace, params, family):
             _check_needs(family, recipe.model, section.dataset, params.datasets[section.dataset])
             config = configure(recipe.model, recipe.config)
             check_weights(params, section.dataset, recipe.model, config, f"families.{family}.candidates")
             _check_memory(workspace, params, family, recipe)
+            asked_for.setdefault(section.dataset, []).append(recipe)
     for name in params.datasets:
-        _check_new_items(params, name, _recipes_of(workspace, params, name))
+        _check_new_items(params, name, asked_for.get(name, []))
 
 
 def _check_split(name: str, dataset: Dataset) -> None:
@@ -136,11 +138,6 @@ def _weighing() -> list[str]:
     return [name for name, kind in MODELS.items() if kind.weight_option is not None]
 
 
-def _recipes_of(workspace: Workspace, params: Params, dataset: str) -> list[Recipe]:
-    families = (family for family, section in params.families.items() if section.dataset == dataset)
-    return [recipe for family in families for recipe in recipes(workspace, params, family)]
-
-
 def _check_new_items(params: Params, name: str, built: list[Recipe]) -> None:
     features = params.datasets[name].side.item_features
     if features is None or not features.new_items or not built:
@@ -184,10 +181,12 @@ def check_likes(workspace: Workspace, params: Params, dataset: str, model: str) 
     path = workspace.interactions(dataset)
     if params.datasets[dataset].positive is not None or rates(model) or not path.is_file():
         return
-    table = pq.read_table(path, columns=[name for name in ("rating",) if name in pq.read_schema(path).names])
-    disliked = int(pc.sum(pc.less_equal(table["rating"], 0)).as_py() or 0) if table.num_columns else 0
+    if "rating" not in pq.read_schema(path).names:
+        return
+    ratings = pq.read_table(path, columns=["rating"])["rating"]
+    disliked = int(pc.sum(pc.less_equal(ratings, 0)).as_py() or 0)
     if disliked:
         raise DataError(
-            f"datasets.{dataset}.positive: {disliked} of {table.num_rows} ratings are 0 or below, which {model!r} would"
+            f"datasets.{dataset}.positive: {disliked} of {len(ratings)} ratings are 0 or below, which {model!r} would"
             " learn as likes; say which are, '> 0' or another threshold, or all"
         )

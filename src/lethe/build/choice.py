@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from lethe.build.candidates import Outcome
 from lethe.build.costs import Costs, expected_seconds
+from lethe.build.grounds import Grounds
 from lethe.build.judging import judged_by, merit
 from lethe.config.params import Params
-from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.tables.reader import Reader
 
@@ -27,13 +27,9 @@ class Choice:
     """Expected, for ``forgetting.expected_requests`` whole-user requests together; None where that isn't known."""
     rule: str
 
-    def to_json(self, params: Params) -> Json:
-        return {
-            "rule": self.rule,
-            self.metric: self.value,
-            "expected_requests": params.forgetting.expected_requests,
-            "forgetting_seconds": self.forgetting_seconds,
-        }
+    def grounds(self, params: Params) -> Grounds:
+        figures, requests = {self.metric: self.value}, params.forgetting.expected_requests
+        return Grounds(self.rule, figures, requests, self.forgetting_seconds)
 
 
 def choose(

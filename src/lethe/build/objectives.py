@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from lethe.errors import ConfigError
 from lethe.evaluation.contextual import evaluate_situations
+from lethe.evaluation.metrics import METRICS
 from lethe.evaluation.ranking import evaluate_users
 from lethe.evaluation.rating import ERRORS, evaluate_ratings
 from lethe.learning.training import Validate
@@ -58,8 +60,9 @@ def ranking_objective(
 ) -> Validate:
     """``metric`` such as ``recall@10`` of the rankings of ``valid``, learnt from ``rows``. Raises ConfigError."""
     name, _, cutoff = metric.partition("@")
-    if not cutoff.isdigit():
-        raise ConfigError(f"metric: {metric!r} must read NAME@K, for example recall@10")
+    # Here, before anything is learnt: each trial would be trained, and then found to have no value.
+    if name not in METRICS or not re.fullmatch("[1-9][0-9]*", cutoff):
+        raise ConfigError(f"metric: {metric!r} must read NAME@K, for example recall@10; names are {', '.join(METRICS)}")
     catalogue = Catalogue.of(rows, tables)
 
     def measure(model: Model) -> float:
@@ -84,14 +87,17 @@ def ranking_objective(
 
 
 def rating_objective(metric: str, rows: Interactions, valid: Interactions) -> Validate:
-    """Less ``metric`` ("rmse" or "mae") of the ratings of ``valid``. Raises ConfigError."""
+    """Less ``metric`` (one of ``ERRORS``) of the ratings of ``valid``. Raises ConfigError."""
     if metric not in ERRORS:
         raise ConfigError(f"metric: {metric!r} does not judge ratings; known are {', '.join(ERRORS)}")
     catalogue = Catalogue.of(rows)
 
     def measure(model: Model) -> float:
         assert isinstance(model, RatingModel)
-        predict = lambda users, items: model.predict(torch.from_numpy(users), torch.from_numpy(items)).cpu().numpy()  # noqa: E731
+
+        def predict(users: np.ndarray, items: np.ndarray) -> np.ndarray:
+            return np.asarray(model.predict(torch.from_numpy(users), torch.from_numpy(items)).cpu())
+
         return -evaluate_ratings(predict, catalogue, valid)[metric]
 
     return measure

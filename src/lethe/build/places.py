@@ -7,8 +7,10 @@ are the same, so are the bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,12 +20,13 @@ from lethe.build.recipes import candidate_recipe
 from lethe.build.registry import Registry
 from lethe.build.version import Version
 from lethe.config.edit import edit_params, laid_out
-from lethe.config.params import Candidate, Params
+from lethe.config.params import Params
+from lethe.config.tuned import tuned_file
 from lethe.core.canonical import Json
 from lethe.core.files import write_whole
 from lethe.core.reports import write_report
 from lethe.core.workspace import Workspace
-from lethe.errors import ConfigError, LetheError
+from lethe.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Handed:
 
 
 def promote_to(workspace: Workspace, target: Workspace, families: Sequence[str] = ()) -> list[Handed]:
-    """Let ``target`` train what is current here, of these families or of all; its params.yaml is changed, all or none.
+    """Let ``target`` train what is current here, of these families or of all: its params.yaml and what it has tuned are
+    changed, all or none.
 
     Raises ConfigError for a family without a version, or where the other project can't take it over as it is.
     """
@@ -53,16 +57,14 @@ def promote_to(workspace: Workspace, target: Workspace, families: Sequence[str] 
     chosen = {name: served[name] for name in families or served}
     if not chosen:
         raise ConfigError("families: none has a promoted version; run lethe train first")
-    before, theirs = target.params.read_text(encoding="utf-8"), Params.read(target.params)
+    theirs = Params.read(target.params)
     for family, version in chosen.items():
         _must_fit(family, version.recipe, theirs)
-    handed = list[Handed]()
-    try:
+    tuned = [tuned_file(target, version.recipe.dataset, version.recipe.model) for version in chosen.values()]
+    with _all_or_none([target.params, *tuned]):
         for family, version in chosen.items():
-            handed.append(_hand_over(target, family, version))
-    except LetheError:
-        write_whole(target.params, before)
-        raise
+            _hand_over(target, family, version)
+        handed = [_handed(target, family, version) for family, version in chosen.items()]
     write_report(target, "promoted-from", {one.family: _record(one, chosen[one.family]) for one in handed})
     return handed
 
@@ -85,19 +87,37 @@ def _must_fit(family: str, recipe: Recipe, theirs: Params) -> None:
         )
 
 
-def _hand_over(target: Workspace, family: str, version: Version) -> Handed:
+@contextmanager
+def _all_or_none(files: Sequence[Path]) -> Iterator[None]:
+    """Where something goes wrong inside, these files are as they were before."""
+    before = {path: path.read_bytes() if path.is_file() else None for path in files}
+    try:
+        yield
+    except BaseException:
+        for path, content in before.items():
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                write_whole(path, content)
+        raise
+
+
+def _hand_over(target: Workspace, family: str, version: Version) -> None:
     recipe = version.recipe
-    tuned = target.root / "params" / recipe.dataset / f"{recipe.model}.yaml"
-    tuned.parent.mkdir(parents=True, exist_ok=True)
     origin = f"# What {version.tag} was trained by, handed over by lethe promote-to.\n"
-    write_whole(tuned, origin + yaml.safe_dump(recipe.config, sort_keys=True))
-    params = edit_params(target.params, lambda document: _put(document, family, recipe))
-    candidate = params.families[family].candidates[0]
-    made = candidate_recipe(target, params, recipe.dataset, Candidate(model=candidate.model, sharding=recipe.sharding))
-    ours, theirs = recipe.of("train").plain(), made.plain()
+    write_whole(
+        tuned_file(target, recipe.dataset, recipe.model), origin + yaml.safe_dump(recipe.config, sort_keys=True)
+    )
+    edit_params(target.params, lambda document: _put(document, family, recipe))
+
+
+def _handed(target: Workspace, family: str, version: Version) -> Handed:
+    """What the other project makes of it, once all is handed over."""
+    recipe, params = version.recipe, Params.read(target.params)
+    (candidate,) = params.families[family].candidates
+    ours, theirs = recipe.of("train").plain(), candidate_recipe(target, params, recipe.dataset, candidate).plain()
     differs = tuple(sorted(name for name in ours if ours[name] != theirs[name]))
-    metrics = dict(version.metrics)
-    return Handed(family, version.tag, recipe.name, metrics, differs)
+    return Handed(family, version.tag, recipe.name, dict(version.metrics), differs)
 
 
 def _put(document: Any, family: str, recipe: Recipe) -> None:

@@ -75,7 +75,7 @@ def _promote(workspace: Workspace, params: Params, settled: Settled, build: Outc
         package,
         reason=decision.why,
         metrics=settled.metrics,
-        choice=settled.choice,
+        grounds=settled.grounds,
         settings=params.datasets[recipe.dataset].digest(),
         comparison=settled.comparison,
     )

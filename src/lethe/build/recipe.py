@@ -11,6 +11,11 @@ from lethe.config.sharding import Rows, Sharding, laid_in
 from lethe.core.canonical import Json
 
 
+def candidate_name(model: str, sharding: str) -> str:
+    """What reports call a candidate of a family."""
+    return f"{model}-{sharding}"
+
+
 class Recipe(Section):
     """All that decides a candidate besides the data: what a forget run and ``verify`` hold fixed.
 
@@ -43,7 +48,7 @@ class Recipe(Section):
 
     @property
     def name(self) -> str:
-        return f"{self.model}-{self.sharding}"
+        return candidate_name(self.model, self.sharding)
 
     @property
     def laid_in(self) -> str:

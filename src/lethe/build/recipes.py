@@ -5,8 +5,8 @@ from __future__ import annotations
 from lethe.build.judging import judged_by
 from lethe.build.recipe import Recipe
 from lethe.config.params import Candidate, Params
-from lethe.config.section import read_yaml
 from lethe.config.sharding import Sharding
+from lethe.config.tuned import read_tuned
 from lethe.core.workspace import Workspace
 from lethe.data.partition import partition_of
 from lethe.errors import ConfigError
@@ -20,15 +20,15 @@ def recipes(workspace: Workspace, params: Params, family: str) -> list[Recipe]:
     for name, layout in params.shardings.items():
         check_layout(name, layout)
     chosen = params.families[family]
-    found = [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
-    kinds = {rates(recipe.model): recipe.model for recipe in found}
+    made = [candidate_recipe(workspace, params, chosen.dataset, candidate) for candidate in chosen.candidates]
+    kinds = {rates(recipe.model): recipe.model for recipe in made}
     if len(kinds) > 1:
         raise ConfigError(
             f"families.{family}.candidates: {kinds[True]!r} learns ratings and {kinds[False]!r} preferences, which no"
             " metric compares; give each kind a family of its own"
         )
-    judged_by(params, found[0].model)
-    return found
+    judged_by(params, made[0].model)
+    return made
 
 
 def check_layout(name: str, layout: Sharding) -> None:
@@ -56,10 +56,7 @@ def check_layout(name: str, layout: Sharding) -> None:
 def candidate_recipe(workspace: Workspace, params: Params, dataset: str, candidate: Candidate) -> Recipe:
     """The recipe of one candidate on a dataset. Raises ConfigError."""
     layout = params.shardings[candidate.sharding]
-    values = dict(params.models.get(candidate.model, {}))
-    tuned = workspace.root / "params" / dataset / f"{candidate.model}.yaml"
-    if tuned.is_file():
-        values |= read_yaml(tuned)
+    values = params.models.get(candidate.model, {}) | read_tuned(workspace, dataset, candidate.model)
     aggregator = aggregator_of(layout.aggregator)
     settings = params.aggregators.get(layout.aggregator, {})
     config = configure(candidate.model, values)

@@ -16,8 +16,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from lethe.build.grounds import Grounds
 from lethe.build.stored import model_bucket
 from lethe.build.version import Version
+from lethe.config.params import Params
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.canonical import Json, canonical_json, digest_file
 from lethe.core.environment import whole_code_digest
@@ -32,6 +34,13 @@ _TOO_OLD = "were built before the last completed forget request and are gone for
 def tag_of(family: str, package: Artifact) -> str:
     """The tag under which a package is, or would be, promoted."""
     return f"{PREFIX}{family}:{package.digest[:16]}"
+
+
+def tags_to_deploy(workspace: Workspace) -> dict[str, str]:
+    """Tag of the current version of every family of params.yaml: what a service of it is to answer from."""
+    registry = Registry(workspace)
+    current = {family: registry.current(family) for family in Params.read(workspace.params).families}
+    return {family: version.tag for family, version in current.items() if version is not None}
 
 
 class Registry:
@@ -50,7 +59,7 @@ class Registry:
         *,
         reason: str,
         metrics: dict[str, float],
-        choice: Json | None = None,
+        grounds: Grounds | None = None,
         settings: str = "",
         comparison: str = "",
     ) -> str:
@@ -69,7 +78,8 @@ class Registry:
             if tag in self._tombstones().get(family, []):
                 raise DeploymentError(f"model {tag!r} can't be promoted: such versions {_TOO_OLD}")
             if not self._whole(tag):
-                about: Json = {"family": family, "reason": reason, "metrics": {**metrics}, "choice": choice or {}}
+                about: Json = {"family": family, "reason": reason, "metrics": {**metrics}}
+                about |= {"choice": {} if grounds is None else {**grounds.plain()}}
                 about |= {"code": whole_code_digest(), "settings": settings, "stages": stages_code()}
                 about |= {"lock": digest_file(self.workspace.lock)} if self.workspace.lock.is_file() else {}
                 about |= {"comparison": comparison}
@@ -117,9 +127,9 @@ class Registry:
         entry = self._store_of_models().get(tag).info
         about = entry.metadata
         artifact = self.artifacts.open(self.folder(tag), check=False)
-        choice, metrics = dict(about.get("choice", {})), dict(about["metrics"])
+        grounds, metrics = Grounds.parse(about.get("choice", {})), dict(about["metrics"])
         made_by = (str(about.get(name, "")) for name in ("code", "settings", "stages", "lock", "comparison"))
-        return Version(tag, artifact, str(about["reason"]), metrics, entry.creation_time, choice, *made_by)
+        return Version(tag, artifact, str(about["reason"]), metrics, entry.creation_time, grounds, *made_by)
 
     def folder(self, tag: str) -> Path:
         """Where a version's files are."""
@@ -186,10 +196,16 @@ class Registry:
         return any(tag in tags for tags in self._tombstones().values())
 
     def discard_unfinished(self) -> int:
-        """Delete what interrupted promotions left in the model store; returns how many there were."""
+        """Delete what interrupted promotions left in the model store: half a copy, or a whole one of a family that has
+        no version yet, which is found in no other way. Returns how many there were."""
         with self._locked():
-            found = [path for path in self._models.glob(f"{PREFIX}*/*") if path.is_dir()]
-            unfinished = [path for path in found if not self._whole(f"{path.parent.name}:{path.name}", check=False)]
+            served = {f"{PREFIX}{family}" for family in self.families()}
+            stored = [path for path in self._models.glob(f"{PREFIX}*/*") if path.is_dir()]
+            unfinished = [
+                path
+                for path in stored
+                if path.parent.name not in served or not self._whole(f"{path.parent.name}:{path.name}", check=False)
+            ]
             for path in unfinished:
                 shutil.rmtree(path)
         return len(unfinished)

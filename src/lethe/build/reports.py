@@ -17,11 +17,12 @@ from pydantic import Field
 from lethe.build.candidates import Outcome
 from lethe.build.decision import Decision
 from lethe.build.judging import judged_by
+from lethe.build.recipe import candidate_name
+from lethe.build.stored import artifact_store
 from lethe.build.version import Version
 from lethe.config.params import Params
 from lethe.config.section import Section
 from lethe.config.sharding import Rows
-from lethe.core.artifacts import ArtifactStore
 from lethe.core.reports import page_path, report_path, write_report, write_text
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
@@ -49,7 +50,7 @@ class CandidateReport(Section):
 
     @property
     def name(self) -> str:
-        return f"{self.model}-{self.sharding}"
+        return candidate_name(self.model, self.sharding)
 
     @property
     def measured(self) -> bool:
@@ -69,6 +70,11 @@ class WinnerReport(Section):
     """Making what is served, beside the candidates; 0 where it was there."""
     decision: Decision
     choice: dict[str, int | float | str | None]
+
+    @property
+    def name(self) -> str:
+        """Of the candidate that won."""
+        return candidate_name(self.model, self.sharding)
 
     def __str__(self) -> str:
         return f"{self.model} on {self.sharding} is served, {self.version}"
@@ -163,7 +169,7 @@ def _winner(version: Version, decision: Decision, build: Outcome | None) -> Winn
         reason=version.reason,
         seconds=build.seconds if build is not None and recipe.rows == "all" else 0.0,
         decision=decision,
-        choice=version.choice,
+        choice={} if version.grounds is None else version.grounds.plain(),
     )
 
 
@@ -198,7 +204,7 @@ def _family_report(
 
 def _write_curve(workspace: Workspace, outcome: Outcome) -> None:
     """The loss after each epoch, summed over the sub-models; a solver without epochs has no curve."""
-    store, totals = ArtifactStore(workspace.artifacts), dict[int, float]()
+    store, totals = artifact_store(workspace), dict[int, float]()
     for key in outcome.sub_models.values():
         for row in json.loads(store.get("sub-model", key).file("history.json").read_bytes()):
             totals[int(row["epoch"])] = totals.get(int(row["epoch"]), 0.0) + row["loss"]
@@ -242,9 +248,13 @@ def _figures(report: FamilyReport, candidate: CandidateReport) -> dict[str, floa
     return decisive | alike
 
 
-def _metrics(standing: Iterable[FamilyReport]) -> dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]:
-    """{dataset: {family: {candidate: {part: {metric: value}}}}}: a DVC metric, the same for the same data and code."""
-    metrics: dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]] = {}
+Figures = dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]
+"""{dataset: {family: {candidate: {part: {metric: value}}}}}"""
+
+
+def _metrics(standing: Iterable[FamilyReport]) -> Figures:
+    """A DVC metric, the same for the same data and code."""
+    metrics: Figures = {}
     for report in standing:
         metrics.setdefault(report.dataset, {})[report.family] = {
             candidate.name: {"valid": candidate.valid, "test": candidate.metrics} for candidate in report.measured

@@ -17,13 +17,13 @@ from lethe.build.candidates import Job, Outcome
 from lethe.build.choice import Choice, cheaper, choose
 from lethe.build.costs import Costs, expected_seconds
 from lethe.build.decision import Decision, Decisions
+from lethe.build.grounds import Grounds
 from lethe.build.judging import judged_by, merit
 from lethe.build.registry import Registry
 from lethe.build.rivals import Compared, compare
 from lethe.build.stored import artifact_store
 from lethe.build.version import Version
 from lethe.config.params import Params
-from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
 from lethe.errors import ArtifactError
@@ -43,7 +43,7 @@ class Settled:
     """Of validation, of the build on the training part that it was chosen by."""
     comparison: str
     """Key of that build's ensemble; empty where it was rebuilt and not compared."""
-    choice: Json
+    grounds: Grounds
 
 
 def settle(
@@ -76,7 +76,7 @@ def settle(
         job=winner.job.of(params.promotion.serve) if decision.outcome == "replaced" else None,
         metrics=winner.metrics(workspace)["valid"],
         comparison=winner.ensemble,
-        choice=choice.to_json(params),
+        grounds=choice.grounds(params),
     )
 
 
@@ -88,13 +88,12 @@ def resettle(
     job, current = rebuilt.job, Registry(workspace).current(rebuilt.job.family)
     name, metrics = judged_by(params, job.recipe.model), rebuilt.metrics(workspace)["valid"]
     requests = max(params.forgetting.expected_requests, 1)
-    choice: Json = {
-        "rule": current.choice.get("rule") if current else None,
-        "expected_requests": params.forgetting.expected_requests,
-        "forgetting_seconds": expected_seconds(workspace, job.recipe, requests, costs, reader),
-    }
-    if name in metrics:
-        choice[name] = metrics[name]
+    grounds = Grounds(
+        rule=current.grounds.rule if current is not None and current.grounds is not None else None,
+        figures={name: metrics[name]} if name in metrics else {},
+        expected_requests=params.forgetting.expected_requests,
+        forgetting_seconds=expected_seconds(workspace, job.recipe, requests, costs, reader),
+    )
     return Settled(
         decision=Decision(
             family=job.family,
@@ -107,7 +106,7 @@ def resettle(
         job=job,
         metrics=metrics,
         comparison=rebuilt.ensemble if job.recipe.rows == "train" else "",
-        choice=choice,
+        grounds=grounds,
     )
 
 
@@ -142,7 +141,9 @@ class _Bout:
             return _decision(choice, "replaced", why, against)
         if self.incumbent is not None:
             old = self.incumbent.metrics(self.workspace)["valid"][name]
-            return _replaced(choice, self._wins(choice.value, old), old)
+            # What is served may cost more to forget from now than was reckoned when it was promoted.
+            why = self._wins(choice.value, old) or f"{choice.rule}, {_said(choice)} after {old:.4f}"
+            return _replaced(choice, why, old)
         if against is None:
             return _replaced(choice, f"{_said(choice)}, and nothing is left that it could be compared with")
         why = self._wins(against.new, against.old)
@@ -153,10 +154,10 @@ class _Bout:
 
     def _wins(self, new: float, old: float) -> str:
         """Why another recipe wins over what is served; empty where it doesn't."""
-        name, before = self.choice.metric, self.current.choice.get("forgetting_seconds")
+        name, grounds = self.choice.metric, self.current.grounds
         if merit(new, name) > merit(old, name):
             return f"validation {name} {new:.4f} beats {old:.4f}"
-        if cheaper(self.params, self.choice, new, old, before if isinstance(before, float) else None):
+        if cheaper(self.params, self.choice, new, old, None if grounds is None else grounds.forgetting_seconds):
             return f"validation {name} {new:.4f} is near {old:.4f}, and it forgets more cheaply"
         return ""
 

@@ -1,9 +1,9 @@
 """Choosing a model's settings on validation data: seeded, pruned, and resumable after a kill.
 
-What is searched is what the model's Config declares (``search``), or a grid that is given. A search tries the
-defaults first. Where there are no more cells than trials are allowed they are walked whole;
-otherwise Optuna's TPE chooses, its randomness a function of the seed and of how many trials are done, so a search that
-was killed ends as one that was not.
+What is searched is what the model's Config declares (``search``), or a grid that is given. A search tries the settings
+of params.yaml first. Where there are no more cells than trials are allowed they are walked whole; otherwise Optuna's
+TPE chooses, its randomness a function of the seed and of how many trials are done, so a search that was killed ends as
+one that was not.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from lethe.build.objectives import Task
 from lethe.build.space import Grid, Space
 from lethe.build.trials import Search, TrialProgress, Tuned, count_cells, open_study
 from lethe.config.params import Params
-from lethe.config.section import read_yaml
-from lethe.core.canonical import digest_json
+from lethe.config.tuned import read_tuned, tuned_file
+from lethe.core.canonical import Json, digest_json
 from lethe.core.environment import code_digest, numeric_environment
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
@@ -106,25 +106,29 @@ def tune(
         check_weights(params, dataset, model, configure(model, fixed), "tune")
     budget = Budget(trials, params.seed, pick_device(params.training.device).type, at_once, seconds)
     storage = workspace.state / "tuning" / f"{dataset}-{model}.sqlite"
+    # What --set says is wanted, whatever was there. It is read first: a file that is broken is said at once.
+    standing = None if base else _standing(workspace, dataset, space)
     with runner(workspace, params) as place:
         tuned = search(space, task, budget, storage, progress, place)
-        path = workspace.root / "params" / dataset / f"{model}.yaml"
-        # What --set says is wanted, whatever was there.
-        stands = None if base else _standing(path, space, tuned, task, budget, place)
+        stands = None if standing is None else _value_of(standing, tuned, task, budget, place)
     if stands is not None and stands > tuned.value:
         return replace(tuned, standing=stands)
-    write_tuned(path, tuned, command)
+    write_tuned(tuned_file(workspace, dataset, model), tuned, command)
     return tuned
 
 
-def _standing(path: Path, space: Space, tuned: Tuned, task: Task, budget: Budget, place: Runner) -> float | None:
-    """The value of the settings that an earlier search left in the file, where they are others than the found ones."""
-    if not path.is_file():
-        return None
-    config = configure(space.model, {**space.base, **read_yaml(path)}).plain()
-    if config == configure(space.model, tuned.values).plain():
+def _standing(workspace: Workspace, dataset: str, space: Space) -> Json | None:
+    """The settings that an earlier search left; None where there was none."""
+    values = read_tuned(workspace, dataset, space.model)
+    where = f"params/{dataset}/{space.model}.yaml"
+    return MODELS[space.model].Config.parse({**space.base, **values}, where).plain() if values else None
+
+
+def _value_of(config: Json, tuned: Tuned, task: Task, budget: Budget, place: Runner) -> float | None:
+    """What settings are worth; they are measured only where they are others than those that were found."""
+    if config == configure(tuned.model, tuned.values).plain():
         return tuned.value
-    return place.call(attempt, task, Attempt(space.model, config, budget.seed, budget.device, {})).value
+    return place.call(attempt, task, Attempt(tuned.model, config, budget.seed, budget.device, {})).value
 
 
 def read_task(workspace: Workspace, params: Params, model: str, dataset: str, metric: str) -> Task:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from lethe.build.grounds import Grounds
 from lethe.build.recipe import Recipe
 from lethe.core.artifacts import Artifact
-from lethe.core.canonical import Json
 from lethe.serving.package_info import PackageInfo
 
 
 @dataclass(frozen=True)
 class Version:
-    """One promoted package: its tag, its artifact (manifest unchecked; see ``Registry.open``) and why it is here.
-
-    ``choice``: the rule that made it a winner, and the figures it was weighed by.
-    """
+    """One promoted package: its tag, its artifact (manifest unchecked; see ``Registry.open``) and why it is here."""
 
     tag: str
     artifact: Artifact
@@ -26,7 +23,8 @@ class Version:
     """Of validation, of the build on the training part that it was chosen by."""
     made: datetime
     """When it was promoted first."""
-    choice: Json = field(default_factory=dict)
+    grounds: Grounds | None = None
+    """What it was chosen on, as far as that was kept."""
     code: str = ""
     """SHA-256 of the code that built and promoted it."""
     settings: str = ""

@@ -142,15 +142,10 @@ def rollback(
 
 def _is_deployed(here: Workspace) -> bool:
     """Whether what a service would answer from is what is registered."""
-    from lethe.build.registry import Registry
-    from lethe.config.params import Params
+    from lethe.build.registry import tags_to_deploy
     from lethe.serving.deployment import Deployment
 
-    if not here.deployment.is_file():
-        return False
-    families, registered = Params.read(here.params).families, Registry(here).served()
-    tags = {family: version.tag for family, version in registered.items() if family in families}
-    return Deployment.read(here.deployment).families == tags
+    return here.deployment.is_file() and Deployment.read(here.deployment).families == tags_to_deploy(here)
 
 
 @app.command()
@@ -185,12 +180,10 @@ def stop(as_json: Json = False) -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Data, models, service and requests at a glance."""
-    from dataclasses import asdict
-
     from lethe.cli.status import status_lines, status_report, status_tables
 
     report = status_report(workspace())
-    show_tables(asdict(report), as_json, status_tables(report), status_lines(report))
+    show_tables(report.plain(), as_json, status_tables(report), status_lines(report))
 
 
 @app.command()

@@ -75,10 +75,10 @@ def forget_add(
         write_whole(receipt, issue(answers[0].request, asks[0].user, asks[0].items), mode=0o600)
     if receipts is not None:
         write_whole(receipts, issue_all((a.request, ask.user, ask.items) for a, ask in pairs), mode=0o600)
-    told = [answer.to_json() for answer in answers]
+    plain = [answer.to_json() for answer in answers]
     many = len(answers) > _FEW
     lines = _counted(answers) if many else [line for answer, ask in pairs for line in _lines(answer, ask.external_id)]
-    show(told[0] if user is not None and not everywhere else told, as_json, lines)
+    show(plain[0] if user is not None and not everywhere else plain, as_json, lines)
 
 
 def _lines(answer: Answer, external_id: str | None) -> list[str]:
@@ -86,7 +86,7 @@ def _lines(answer: Answer, external_id: str | None) -> list[str]:
     known = "" if answer.is_new else ", as asked before"
     if request.state == "completed":
         lines = [f"{request.id} completed{known}: nothing held, and nothing of it will enter"]
-        lines += [f"  certificate {signed}"] if (signed := (request.result or {}).get("certificate")) else []
+        lines += [f"  certificate {signed}"] if (signed := request.certificate) else []
     else:
         due = f"due {request.due:%Y-%m-%d} ({request.days_left()} days)"
         lines = [f"{request.id} {request.state}{known}: {request.held} held; {due}"]

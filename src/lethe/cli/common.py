@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
@@ -17,6 +17,8 @@ from lethe.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+T = TypeVar("T")
 
 QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
 """What ``lethe --quiet`` sets, for the command that follows."""
@@ -43,6 +45,16 @@ class Commands(typer.Typer):
 
     def command(self, *names: Any, **more: Any) -> Any:
         return super().command(*names, **{"cls": _Command, **more})
+
+
+def each_once(option: str, pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
+    """{name: value}. Raises ConfigError for a name that is given twice, of which the first value would be lost."""
+    values: dict[str, T] = {}
+    for name, value in pairs:
+        if name in values:
+            raise ConfigError(f"{option}: {name} is given twice, must be given once")
+        values[name] = value
+    return values
 
 
 def must_be_new(option: str, file: Path) -> None:

@@ -113,9 +113,9 @@ def audit_membership(
     from lethe.proof.membership import audit_membership as run
     from lethe.proof.membership import write_report
 
-    found = workspace()
-    report = run(found, users, seed, lambda step: typer.echo(f"  {step}", err=True))
-    write_report(found, report)
+    here = workspace()
+    report = run(here, users, seed, lambda step: typer.echo(f"  {step}", err=True))
+    write_report(here, report)
     lines = [f"{report['users']} users forgotten, {report['users']} never seen; 0.5 is chance"]
     for family, looks in report["families"].items():
         for signal, after in looks["after"].items():

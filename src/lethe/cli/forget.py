@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -14,7 +14,9 @@ from lethe.cli.common import Commands, Json, run_flow, show, show_table, workspa
 from lethe.errors import RequestError
 
 if TYPE_CHECKING:
-    from lethe.forgetting.ledger.requests import ForgetRequest
+    from lethe.core.canonical import Json as Plain
+    from lethe.forgetting.ledger.ledger import Ledger
+    from lethe.forgetting.ledger.requests import Fact, ForgetRequest
 
 app = Commands(no_args_is_help=True, help="Forget requests: taken, planned, fulfilled, looked at.")
 
@@ -32,29 +34,30 @@ def forget_run(
     from lethe.config.params import Params
     from lethe.forgetting import erasure
     from lethe.forgetting.aside import left_out
+    from lethe.forgetting.ledger.requests import PENDING
     from lethe.forgetting.record import Run
     from lethe.forgetting.run import current_plan
     from lethe.forgetting.standing import ledger
 
-    found = workspace()
+    here = workspace()
     if dry_run:
-        plan, shares = current_plan(found), erasure.dry_run(found)
+        plan, shares = current_plan(here), erasure.dry_run(here)
         lines = [f"{'store':<20} {'bytes':>14} {'removed':>14}"]
         lines += [f"{share.store:<20} {share.bytes:>14,} {share.removed:>14,}" for share in shares]
         report = plan.to_json() | {"stores": [share.to_json() for share in shares]}
         show(report, as_json, [*plan.lines(), *lines])
         return
-    book, follows = ledger(found), Params.read(found.params).forgetting.follows
-    waiting = [request.id for request in book.in_state("received", "accepted", "planned", "executing", "verified")]
+    book, follows = ledger(here), Params.read(here.params).forgetting.follows
+    waiting = [request.id for request in book.in_state("received", *PENDING)]
     # Where others are followed only the run itself knows whom it has to forget.
-    begins = waiting or follows or Run.read(found) is not None
+    begins = waiting or follows or Run.read(here) is not None
     known = {request.id for request in book.all()} if begins else set[str]()
     if begins:
         run_flow("forgetting")
         waiting += [request.id for request in book.all() if request.id not in known]
     done = book.get_all(waiting)
     lines = [f"{request.id} {request.state}" for request in done] or ["nothing to forget"]
-    show([request.to_json() for request in done], as_json, lines if begins else [*lines, *left_out(found)])
+    show([request.to_json() for request in done], as_json, lines if begins else [*lines, *left_out(here)])
 
 
 @app.command("plan")
@@ -96,7 +99,7 @@ def forget_show(id: Id, as_json: Json = False) -> None:
     show(_plain(request) | {"events": log}, as_json, lines)
 
 
-def _plain(request: ForgetRequest) -> dict[str, Any]:
+def _plain(request: ForgetRequest) -> Plain:
     from lethe.forgetting.ledger.requests import OPEN
 
     return request.to_json() | {"days_left": request.days_left() if request.state in OPEN else None}
@@ -156,7 +159,7 @@ def forget_establish(
 
     if fact not in ("identity", "approval"):
         raise RequestError(f"fact: {fact!r} must be identity or approval")
-    established = cast(Any, fact)
+    established = cast("Fact", fact)
     _change(id, as_json, lambda _, who: establish(workspace(), id, established, who), actor)
 
 
@@ -176,7 +179,7 @@ def forget_retry(
     _change(id, as_json, lambda _, who: retry(workspace(), id, who, also_item), actor)
 
 
-def _change(id: str, as_json: bool, change: Callable[[Any, str], ForgetRequest], actor: str | None) -> None:
+def _change(id: str, as_json: bool, change: Callable[[Ledger, str], ForgetRequest], actor: str | None) -> None:
     from lethe.forgetting.standing import ledger
 
     request = change(ledger(workspace()), actor or getpass.getuser())

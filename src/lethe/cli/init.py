@@ -12,7 +12,7 @@ import typer
 
 from lethe.cli.common import Json, show
 from lethe.cli.reading import reads_a_source
-from lethe.config.reading import Reading
+from lethe.config.reading import NO_COLUMN, Reading
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
 
@@ -96,11 +96,13 @@ def _asked(workspace: Workspace, dataset: str, csv: str, how: Reading) -> NewDat
             return new
         columns = new.section.columns
         said = {
-            role: typer.prompt(f"Column of the {role} (- for none)", default=columns.get(role, "-")) for role in ROLES
+            role: typer.prompt(f"Column of the {role} ({NO_COLUMN} for none)", default=columns.get(role, NO_COLUMN))
+            for role in ROLES
         }
         given = dict(how.given)
-        if said["rating"] != "-":
+        if said["rating"] != NO_COLUMN:
             given["positive"] = typer.prompt(
                 "Ratings that are likes ('>= 4', '> 0', all)", default=new.section.positive or "all"
             )
-        how = replace(how, columns=said, given=given)
+        # Of a column that nobody is asked about, what was given stands.
+        how = replace(how, columns={**how.columns, **said}, given=given)

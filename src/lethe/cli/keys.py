@@ -92,7 +92,7 @@ def keys_api(
         show({"name": name, "removed": True}, as_json, [f"{name}: is no key any more"])
         return
     if role not in set(access.Role):
-        raise ConfigError(f"--role: {role!r} must be one of {', '.join(access.Role)}")
+        raise ConfigError(f"role: {role!r} must be one of {', '.join(access.Role)}")
     key = access.add(path, name, access.Role(role))
     if as_json:
         show({"name": name, "role": role, "key": key}, as_json, [])

@@ -97,14 +97,13 @@ class Project:
         return verify(self.workspace, sample=sample)
 
     def _desk(self) -> Desk:
-        from lethe.build.registry import Registry
+        from lethe.build.registry import Registry, tags_to_deploy
         from lethe.forgetting.standing import publish_hidden
         from lethe.serving.bentos import deployment_of
         from lethe.serving.desk import Desk
         from lethe.serving.hidden import HiddenUsers
 
-        registry = Registry(self.workspace)
-        tags = {family: version.tag for family, version in registry.served().items()}
+        registry, tags = Registry(self.workspace), tags_to_deploy(self.workspace)
         publish_hidden(self.workspace)
         hidden = HiddenUsers.at_start(self.workspace.hidden_users)
         return Desk.load(deployment_of(self.workspace, tags), registry.folder, hidden)

@@ -19,7 +19,7 @@ from lethe.data.proposal import propose_family
 
 _WRITTEN = ("source", "side", "split", "duplicates", "unweighted", "positive")
 """Of a dataset's section."""
-MODELS = Path(__file__).parents[1] / "models"
+_MODEL_FILES = Path(__file__).parents[1] / "models"
 _SPLITS = {
     "newest": "Each user's newest rows are for validation and test, so that models are judged on what came later.",
     "leave-one-out": "One row of each user is for the test and one for validation; who has too few is for training.",
@@ -109,7 +109,7 @@ def _entry(name: str, value: Any, indent: int, comment: str | None = None) -> st
 
 def _first_line(model: str) -> str:
     """What a model is, by the first line of its file; read, not imported, because torch comes with it."""
-    file = MODELS / f"{model.replace('-', '_')}.py"
+    file = _MODEL_FILES / f"{model.replace('-', '_')}.py"
     return (ast.get_docstring(ast.parse(file.read_bytes())) or "").splitlines()[0].rstrip(".")
 
 

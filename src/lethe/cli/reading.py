@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lethe.cli.common import each_once
 from lethe.config.reading import Reading
 from lethe.errors import ConfigError
 
@@ -103,7 +104,8 @@ def _pairs(option: str, given: list[str] | None) -> dict[str, str] | None:
     for pair in given or ():
         if "=" not in pair.strip("="):
             raise ConfigError(f"{option}: {pair!r} must be a name and its value, such as label=1 or view=views.csv")
-    return {name.strip(): value.strip() for name, _, value in (pair.partition("=") for pair in given or ())} or None
+    parted = (pair.partition("=") for pair in given or ())
+    return each_once(option, ((name.strip(), value.strip()) for name, _, value in parted)) or None
 
 
 def reads_a_source(command: Callable[..., None]) -> Callable[..., None]:

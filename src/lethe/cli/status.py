@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
 
-from lethe.build.decision import Decisions
+from lethe.build.decision import Decision, Decisions
 from lethe.build.registry import Registry
 from lethe.build.version import Version
 from lethe.cli.tables import table
@@ -45,7 +45,7 @@ class ModelStatus:
     """Since it was last what the newest data give."""
     too_old: bool
     """Whether that is more than promotion.max_age_days."""
-    last: dict[str, Any] | None
+    last: Decision | None
     """What the last training came to: kept or replaced, both values, and why."""
 
 
@@ -66,12 +66,18 @@ class Status:
     requests: dict[str, int]
     """Their number in each state."""
 
+    def plain(self) -> dict[str, Any]:
+        """As --json prints it."""
+        last = {name: None if one.last is None else one.last.plain() for name, one in self.models.items()}
+        models = {name: {**asdict(one), "last": last[name]} for name, one in self.models.items()}
+        return {**asdict(self), "models": models}
+
 
 def status_report(workspace: Workspace) -> Status:
     server, params = servers.status(workspace), Params.read(workspace.params)
     decisions = Decisions.read(workspace)
     return Status(
-        data={name: _data(workspace, name) for name in params.pipeline.datasets},
+        data={name: data_status(workspace, name) for name in params.pipeline.datasets},
         models={
             family: _model(version, decisions, family, params.promotion.max_age_days)
             for family, version in Registry(workspace).served().items()
@@ -92,11 +98,12 @@ def _model(version: Version, decisions: Decisions, family: str, limit: float) ->
         rows=version.recipe.rows,
         age_days=round(age, 2),
         too_old=age > limit,
-        last=None if last is None else last.plain(),
+        last=last,
     )
 
 
-def _data(workspace: Workspace, dataset: str) -> DataStatus | None:
+def data_status(workspace: Workspace, dataset: str) -> DataStatus | None:
+    """None where it is not built yet."""
     path = workspace.interactions(dataset)
     if not path.is_file():
         return None
@@ -116,7 +123,7 @@ def status_tables(status: Status) -> list[Table]:
             f"{one.model} on {one.sharding}",
             one.version,
             f"{one.age_days:.1f}",
-            "" if one.last is None else f"{one.last['outcome']}: {one.last['why']}",
+            "" if one.last is None else f"{one.last.outcome}: {one.last.why}",
         ]
         for name, one in status.models.items()
     ]

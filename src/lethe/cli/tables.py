@@ -35,13 +35,13 @@ def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str
 
 def candidates_table(report: FamilyReport) -> Table:
     """A family's candidates, the winner starred: on validation by what decides, on test by that and what else fits."""
-    metric, winner = report.metric, (report.winner.model, report.winner.sharding)
+    metric = report.metric
     # How many users and items were cold is counted on the way, and says nothing of a candidate.
     others = (name for name in report.candidates[0].metrics if name != metric and not name.startswith("cold_"))
     shown = [metric, *others][:SHOWN]
     rows = []
     for candidate in report.candidates:
-        star = " *" if (candidate.model, candidate.sharding) == winner else ""
+        star = " *" if candidate.name == report.winner.name else ""
         measured = [candidate.valid.get(metric), *(candidate.metrics.get(name) for name in shown)]
         # What learnt all rows, as a forget request rebuilds it, was held against none.
         values = ["-" if value is None else f"{value:.4f}" for value in measured]

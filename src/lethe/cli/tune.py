@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lethe.cli.common import Json, is_quiet, show, workspace
+from lethe.cli.common import Json, each_once, is_quiet, show, workspace
 from lethe.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def tune(
 
     from lethe.build.tuning import tune as run
     from lethe.config.params import Params
+    from lethe.config.tuned import tuned_file
 
     options: list[tuple[str, str | int | None]] = [("--trials", trials), ("--budget", budget), ("--metric", metric)]
     options += [("--set", text) for text in fixed or ()] + [("--grid", text) for text in grid or ()]
@@ -71,7 +73,7 @@ def tune(
     report = {"model": model, "dataset": dataset, "metric": tuned.metric, "value": tuned.value, "values": tuned.values}
     report |= {"default": tuned.default, "better": tuned.better, "trials": tuned.trials, "edges": list(tuned.edges)}
     report["standing"] = tuned.standing
-    file = f"params/{dataset}/{model}.yaml"
+    file = tuned_file(here, dataset, model).relative_to(here.root)
     kept = f"{file} holds better ones of an earlier search, {tuned.standing or 0.0:.4f}; it is left as it is"
     written = f"written to {file}; next: lethe train"
     show(report, as_json, [*_lines(tuned), written if tuned.standing is None else kept])
@@ -118,19 +120,21 @@ def _seconds(text: str) -> float:
 
 
 def _assignments(option: str, texts: list[str] | None) -> dict[str, Any]:
-    """{name: value} of ``name=value``, the value as YAML has it."""
+    """{name: value} of ``name=value``, the value as params.yaml would have it."""
+    return each_once(option, (_assignment(option, text) for text in texts or ()))
+
+
+def _assignment(option: str, text: str) -> tuple[str, Any]:
     import yaml
 
-    values: dict[str, Any] = {}
-    for text in texts or ():
-        name, equals, value = text.partition("=")
-        try:
-            values[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            equals = ""
-        if not equals:
-            raise ConfigError(f"{option}: {text!r} must be an option and its value, such as embedding_dim=64")
-    return values
+    from lethe.core.yaml_text import values_of
+
+    name, equals, value = text.partition("=")
+    # ValueError: of a date that there isn't.
+    with suppress(yaml.YAMLError, ValueError):
+        if equals:
+            return name.strip(), values_of(value)
+    raise ConfigError(f"{option}: {text!r} must be an option and its value, such as embedding_dim=64")
 
 
 def _lists(texts: list[str] | None) -> dict[str, list[Any]] | None:

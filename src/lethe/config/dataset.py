@@ -133,7 +133,7 @@ class Dataset(Section):
     @property
     def has_times(self) -> bool:
         """Whether its timestamps, if there are any, are times and no mere positions."""
-        return not isinstance(self.source, TableFormat) or self.source.ticks is not None
+        return not (isinstance(self.source, TableFormat) and self.source.timestamp_unit == "position")
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -213,21 +214,19 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Params:
-        for kind, names, known in (
-            ("pipeline.datasets", self.pipeline.datasets, self.datasets),
-            ("pipeline.shardings", self.pipeline.shardings, self.shardings),
-            ("families.*.dataset", [f.dataset for f in self.families.values()], self.pipeline.datasets),
-            (
-                "families.*.candidates.sharding",
-                [c.sharding for f in self.families.values() for c in f.candidates],
-                self.pipeline.shardings,
-            ),
-        ):
-            for name in names:
-                if name not in known:
-                    near = meant(name, known)
-                    raise ValueError(f"{kind} names {name!r}{near}, known are {', '.join(sorted(known))}")
+        for field, name, known in self._named():
+            if name not in known:
+                raise ValueError(f"{field} names {name!r}{meant(name, known)}, known are {', '.join(sorted(known))}")
         return self
+
+    def _named(self) -> Iterator[tuple[str, str, Collection[str]]]:
+        """Each name that stands for something: its field, itself, and those that there are."""
+        yield from (("pipeline.datasets", name, self.datasets) for name in self.pipeline.datasets)
+        yield from (("pipeline.shardings", name, self.shardings) for name in self.pipeline.shardings)
+        for family, section in self.families.items():
+            yield f"families.{family}.dataset", section.dataset, self.pipeline.datasets
+            for candidate in section.candidates:
+                yield f"families.{family}.candidates.sharding", candidate.sharding, self.pipeline.shardings
 
     @classmethod
     def read(cls, path: Path) -> Params:

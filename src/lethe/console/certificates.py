@@ -21,7 +21,7 @@ _ID = re.compile(r"req-[0-9a-f]{1,64}")
 def listed(asked: Asked) -> View:
     """All of the ledger's, the newest first, and a form to check one that somebody brings."""
     done = reversed(ledger(asked.workspace).in_state("completed"))
-    signed = [request for request in done if (request.result or {}).get("certificate")]
+    signed = [request for request in done if request.certificate is not None]
     return View("certificates", {"requests": signed, "report": None})
 
 
@@ -38,14 +38,19 @@ def checked(asked: Asked) -> View:
             if name in sent:
                 path.write_bytes(sent[name])
         try:
-            found = check(paths["certificate"], paths["key"])
-            answers = _answers(found, paths["receipt"]) if "receipt" in files else None
+            certificate = check(paths["certificate"], paths["key"])
+            answers = _answers(certificate, paths["receipt"]) if "receipt" in files else None
         except LetheError as error:
             # Where it lay for a moment is nobody's concern.
             raise RequestError(str(error).replace(f"{place}/", "")) from None
-    values = {"claims": found.content.claims(), "signer": found.signer, "answers": answers, "own": "key" not in files}
-    old = isinstance(found.content, v1.Certificate)
-    lines = [] if isinstance(found.content, v1.Certificate) else found.content.invariants
+    values = {
+        "claims": certificate.content.claims(),
+        "signer": certificate.signer,
+        "answers": answers,
+        "own": "key" not in files,
+    }
+    old = isinstance(certificate.content, v1.Certificate)
+    lines = [] if isinstance(certificate.content, v1.Certificate) else certificate.content.invariants
     page = listed(asked)
     return View(page.template, page.values | {"report": values | {"lines": lines, "old": old}}, done=True)
 
@@ -53,26 +58,26 @@ def checked(asked: Asked) -> View:
 _SENT = ("certificate", "key", "receipt")
 
 
-def _answers(found: Checked, receipt: Path) -> str:
-    if isinstance(found.content, v1.Certificate):
+def _answers(certificate: Checked, receipt: Path) -> str:
+    if isinstance(certificate.content, v1.Certificate):
         raise RequestError(f"receipt: {v1.WEAKER}; it can answer none")
-    receipts.answers(found.content, receipts.check(receipt, found.key))
-    return found.content.request.id
+    receipts.answers(certificate.content, receipts.check(receipt, certificate.key))
+    return certificate.content.request.id
 
 
 def shown(asked: Asked) -> View:
     """One as a page for people."""
     path = _path(asked)
-    found = check(path)
-    own = found.signer == PublicKey.own().fingerprint
+    certificate = check(path)
+    own = certificate.signer == PublicKey.own().fingerprint
     return View(
         "certificate",
         {
-            "page": page_of(replace(found, pinned=own)),
+            "page": page_of(replace(certificate, pinned=own)),
             "id": path.stem,
             "own": own,
-            "nothing": isinstance(found.content, NothingHeld),
-            "key_name": found.key.file_name,
+            "nothing": isinstance(certificate.content, NothingHeld),
+            "key_name": certificate.key.file_name,
         },
     )
 
@@ -85,8 +90,8 @@ def file(asked: Asked) -> File:
 
 def key(asked: Asked) -> File:
     """The public key that checks it."""
-    found = check(_path(asked))
-    return File(found.key.file_name, found.key.pem, "application/x-pem-file")
+    certificate = check(_path(asked))
+    return File(certificate.key.file_name, certificate.key.pem, "application/x-pem-file")
 
 
 def _path(asked: Asked) -> Path:

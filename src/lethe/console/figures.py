@@ -32,7 +32,7 @@ def family(asked: Asked) -> View:
         raise RequestError("family: there is none of this name that is served")
     history, decision = registry.history(name), Decisions.read(asked.workspace).last.get(name)
     report = next((one for one in read_reports(asked.workspace) if one.family == name), None)
-    measured = [candidate for candidate in report.candidates if candidate.measured] if report else []
+    measured = report.measured if report else []
     names = {metric: metric for version in history for metric in version.metrics}
     names |= {metric: metric for candidate in measured for metric in candidate.valid}
     usual = decision.metric if decision is not None and decision.metric in names else next(iter(names), "")
@@ -46,7 +46,7 @@ def family(asked: Asked) -> View:
         "chart": line(over_time(history, decision, metric), f"Validation {metric}"),
         "retired": registry.retired(name),
         "candidates": measured,
-        "winner": report.winner.model + "-" + report.winner.sharding if report else "",
+        "winner": report.winner.name if report else "",
     }
     return View("family", values)
 

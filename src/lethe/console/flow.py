@@ -46,6 +46,7 @@ class Runs:
         threading.Thread(target=self._wait, args=(process, by), daemon=True).start()
 
     def last(self) -> Ended | None:
+        """None where none has ended yet, or its record is of another Lethe: it is for reading alone."""
         with suppress(OSError, ValueError, TypeError):
             return Ended(**json.loads(self._record.read_bytes()))
         return None

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import get_args
 
 from lethe.console.asked import Answer, Asked, File, Go, View
@@ -15,7 +14,7 @@ from lethe.errors import RequestError
 from lethe.forgetting import intake
 from lethe.forgetting.approval import Log, approvals, entered_by
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import OPEN, UNSAID, ForgetRequest, State
+from lethe.forgetting.ledger.requests import BEFORE_EXECUTING, OPEN, UNSAID, ForgetRequest, State
 from lethe.forgetting.receipt import issue
 from lethe.forgetting.standing import ledger
 
@@ -81,8 +80,7 @@ def shown(asked: Asked) -> View:
     book = ledger(asked.workspace)
     request, events = book.get(asked.path["id"]), book.events(asked.path["id"])
     settings = asked.console.params.forgetting
-    result = request.result or {}
-    certificate = (asked.workspace.root / str(result.get("certificate", ""))).is_file()
+    signed = None if request.certificate is None else asked.workspace.root / request.certificate
     values = {
         "request": request,
         "events": events,
@@ -91,21 +89,20 @@ def shown(asked: Asked) -> View:
         "requires": settings.requires,
         "four_eyes": settings.four_eyes,
         "actions": list(_actions(asked, request, events)),
-        "certificate": Path(str(result["certificate"])).stem if certificate and result.get("certificate") else None,
-        "result": result,
+        "certificate": signed.stem if signed is not None and signed.is_file() else None,
     }
     return View("request", values)
 
 
 def _actions(asked: Asked, request: ForgetRequest, events: Log) -> Iterator[Action]:
-    settings, before = asked.console.params.forgetting, ("received", "accepted", "planned", "failed")
+    settings = asked.console.params.forgetting
     if request.state == "received":
         for fact in settings.requires:
             if fact not in request.facts:
                 yield _ESTABLISH[fact]
     if request.state == "failed":
         yield from _AGAIN if request.failure == UNSAID else (_RETRY,)
-    if request.state in before:
+    if request.state in BEFORE_EXECUTING:
         if request.on_hold:
             yield Action("release", "Release", "It goes its way again.")
         else:

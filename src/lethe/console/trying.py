@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,8 +36,9 @@ def ask(asked: Asked) -> View:
         raise RequestError(f"kind: must be one of {', '.join(_KINDS)}")
     if family not in values["families"]:
         raise RequestError("family: must be one that is served")
-    if not count.isascii() or not count.isdigit() or not 1 <= int(count) <= 100:
-        raise RequestError("k: must be a whole number of 1 to 100")
+    most = asked.console.params.serving.max_k
+    if not re.fullmatch("[0-9]{1,9}", count) or not 1 <= int(count) <= most:
+        raise RequestError(f"k: must be a whole number of 1 to {most}")
     items = fields.lines("items")
     if kind == "items" and not items:
         raise RequestError("items: must name at least one, one a line")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 from lethe.build.registry import Registry
 from lethe.build.version import Version
@@ -26,6 +25,7 @@ from lethe.forgetting.deposit import deposit
 from lethe.forgetting.erasure import must_be_clean, needles_of
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.ledger.result import FORGOTTEN, Removed, Result, Work
 from lethe.forgetting.plan import PlannedFamily
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
@@ -42,8 +42,9 @@ NOT_RUN = Verification(result="not run", reason="no rebuild was made in this run
 
 def complete(
     workspace: Workspace, run: Run, verification: Verification = NOT_RUN, reader: Reader | None = None
-) -> None:
-    """Erase the subjects, sign the certificates, end the requests, and let the service answer normally again.
+) -> list[str]:
+    """Erase the subjects, sign the certificates, end the requests, and let the service answer normally again; returns
+    the ids of those that were completed.
 
     A request whose certificate's invariants don't hold is set aside and holds up no other; where that is all of them,
     raises EvidenceError before anything is done.
@@ -67,28 +68,34 @@ def complete(
     if kept := [request.id for request in members(book, run) if request.user is not None]:
         raise EvidenceError(f"{kept[0]}: nothing is signed: the ledger still holds its subject")
     must_be_clean(purge.scan([LedgerStore(book)], needles))
-    results: dict[str, dict[str, Any]] = {}
-    for content in contents:
-        path = deposit(workspace, content)
-        shards = {family: one.shards for family, one in content.families.items()}
-        results[content.request.id] = {
-            "outcome": "forgotten",
-            "suppressed": list(run.suppressed[content.request.id]),
-            "shards_touched": run.touched,
-            "shards_retrained": [f"{family}/{shard}" for family, of in shards.items() for shard in of.retrained],
-            "shards_reused": [f"{family}/{shard}" for family, of in shards.items() for shard in of.reused],
-            "purged": [{"store": one.store, "removed": one.removed} for one in ended.purged],
-            "scan": {"stores": len(ended.scan.stores), "found": ended.scan.found},
-            "verification": verification.result,
-            "certificate": str(path.relative_to(workspace.root)),
-            # Through the result's digest it is part of the chain: nobody can put another certificate in its place.
-            "certificate_digest": digest_file(path),
-            "seconds": seconds,
-        }
+    results = {content.request.id: _result(workspace, run, content) for content in contents}
     book.complete_all(results)
     _witness(workspace, book)
     Run.discard(workspace)
     forget_records(workspace, results)
+    return list(results)
+
+
+def _result(workspace: Workspace, run: Run, content: certificate.Erasure) -> Result:
+    """The certificate is put where it is kept, and what the ledger says of it and of the run."""
+    path, shards = deposit(workspace, content), {family: one.shards for family, one in content.families.items()}
+    return Result(
+        outcome=FORGOTTEN,
+        suppressed=run.suppressed[content.request.id],
+        certificate=str(path.relative_to(workspace.root)),
+        # Through the result's digest it is part of the chain: nobody can put another certificate in its place.
+        certificate_digest=digest_file(path),
+        work=Work(
+            touched=tuple(run.touched),
+            retrained=tuple(f"{family}/{shard}" for family, of in shards.items() for shard in of.retrained),
+            reused=tuple(f"{family}/{shard}" for family, of in shards.items() for shard in of.reused),
+            purged=tuple(Removed(one.store, one.removed) for one in content.purged),
+            stores=len(content.scan.stores),
+            found=content.scan.found,
+            verification=content.verification.result,
+            seconds=content.seconds,
+        ),
+    )
 
 
 def _witness(workspace: Workspace, book: Ledger) -> None:
@@ -199,7 +206,7 @@ def not_repeatable(workspace: Workspace, now: State) -> set[str]:
 
 
 def _chosen(version: Version) -> str:
-    rule = version.choice.get("rule", "")
+    rule = None if version.grounds is None else version.grounds.rule
     return f"{rule or version.reason}, on data that held the forgotten rows"
 
 

@@ -14,8 +14,9 @@ from lethe.forgetting.certificate.nothing import COPY, PLACES, TABLES, Asked, No
 from lethe.forgetting.deposit import deposit
 from lethe.forgetting.earlier import files_by_place
 from lethe.forgetting.held import Tables, rows_of, source_rows
-from lethe.forgetting.ledger.ledger import Ending, Ledger, Result
+from lethe.forgetting.ledger.ledger import Ending, Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.ledger.result import NOTHING_WAS_HELD, Result
 from lethe.forgetting.removal import take_out
 from lethe.tables.reader import Reader
 
@@ -90,11 +91,15 @@ def _signed(workspace: Workspace, request: ForgetRequest, content: NothingHeld) 
         path = deposit(workspace, content.model_copy(update={"request": _asked(request)}))
     except EvidenceError:
         return None
-    return {
-        "outcome": "nothing held",
-        "suppressed": list(content.suppressed),
-        "looked_at": content.held
-        | {"remotes": content.remotes, "source": content.source, "elsewhere": content.elsewhere},
-        "certificate": str(path.relative_to(workspace.root)),
-        "certificate_digest": digest_file(path),
-    }
+    return Result(
+        outcome=NOTHING_WAS_HELD,
+        suppressed=content.suppressed,
+        certificate=str(path.relative_to(workspace.root)),
+        certificate_digest=digest_file(path),
+        looked_at={
+            **content.held,
+            "remotes": {**content.remotes},
+            "source": content.source,
+            "elsewhere": {**content.elsewhere},
+        },
+    )

@@ -107,11 +107,10 @@ def check_list(workspace: Workspace) -> int:
 
 
 def _suppressed_by(request: ForgetRequest) -> list[str]:
-    result = request.result or {}
-    if "suppressed" in result:
-        return list(result["suppressed"])
+    if request.result is not None and request.result.suppressed is not None:
+        return list(request.result.suppressed)
     # As an older Lethe completed it: nothing was suppressed where nothing was held.
-    return [request.subject_digest] if request.kind == "user" and result.get("outcome") == "forgotten" else []
+    return [request.subject_digest] if request.kind == "user" and request.work is not None else []
 
 
 def lift(workspace: Workspace, dataset: str | None, user: str, since: datetime | None = None, actor: str = "") -> int:

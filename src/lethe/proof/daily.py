@@ -90,12 +90,11 @@ def check_log(workspace: Workspace) -> Log:
     book.check_chain()
     heads = []
     for request in book.in_state("completed"):
-        result = request.result or {}
         # An older Lethe gave none where nothing was held.
-        if result.get("outcome") != "forgotten" and "certificate" not in result:
+        if request.work is None and request.certificate is None:
             continue
-        path = workspace.root / result["certificate"]
-        if not path.is_file() or digest_file(path) != result["certificate_digest"]:
+        path, result = workspace.root / (request.certificate or ""), request.result
+        if result is None or not path.is_file() or digest_file(path) != result.certificate_digest:
             raise LetheError(f"audit: the certificate of {request.id} is missing or was changed")
         heads.append(certificate.check(path).content.ledger_head)
     witness = witness_of(workspace, Params.read(workspace.params).audit)
@@ -138,10 +137,12 @@ def rebuild(workspace: Workspace, sample: int | None = None, seed: str | None = 
     """A few sub-models (default: as many as params.yaml says), built anew from the remaining data, have the same
     digests. ``seed`` draws them; see ``verify``."""
     count = Params.read(workspace.params).audit.sample if sample is None else sample
-    found = verify(workspace, sample=count, seed=seed)
-    if not found.equal:
-        raise LetheError(f"audit: {len(found.differing)} digests differ from a rebuild; first: {found.differing[0]}")
-    return found.to_json()
+    comparison = verify(workspace, sample=count, seed=seed)
+    if not comparison.equal:
+        raise LetheError(
+            f"audit: {len(comparison.differing)} digests differ from a rebuild; first: {comparison.differing[0]}"
+        )
+    return comparison.to_json()
 
 
 def begin(workspace: Workspace) -> None:

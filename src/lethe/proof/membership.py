@@ -6,9 +6,7 @@ clean folder, by the recipes of what is served: some users are never shown to it
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
@@ -17,14 +15,14 @@ from lethe.build.builder import Builder
 from lethe.build.registry import Registry
 from lethe.build.version import Version
 from lethe.config.params import Params
-from lethe.core import cores, reports
+from lethe.core import reports
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 from lethe.errors import ArtifactError, ConfigError
 from lethe.forgetting.run import suppress
 from lethe.proof.attack import Auc, interval, signals
-from lethe.proof.rebuild import Progress, clean_workspace
+from lethe.proof.rebuild import Progress, build_whole, clean_workspace, place_to_build
 from lethe.serving.choosing import RawId
 from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions
@@ -67,9 +65,8 @@ def audit_membership(
         rows = "train" if any(version.recipe.rows == "train" for version in mine.values()) else "all"
         learnt = Interactions.read(workspace.rows(dataset, rows))
         forgotten, unseen = _chosen(learnt, count, stream, dataset)
-        workspace.temporary.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="membership-") as folder:
-            clean = clean_workspace(workspace, params, Path(folder))
+        with place_to_build(workspace, params, "membership") as folder:
+            clean = clean_workspace(workspace, params, folder)
             looks = {}
             for when, gone in (("before", unseen), ("after", forgotten)):
                 progress(f"{dataset}, {when} forgetting")
@@ -116,21 +113,17 @@ def _look(
     stream: Stream,
 ) -> dict[str, dict[str, Auc]]:
     """What the attack finds in each family, built from what is left in the clean folder."""
-    cores.use(params.training.threads)
     recipes = {family: version.recipe for family, version in served.items()}
     dataset = next(iter(recipes.values())).dataset
     build_data(clean, params, dataset, sorted({recipe.sharding for recipe in recipes.values()}))
-    found = {}
+    areas = {}
     for family, recipe in recipes.items():
-        builder = Builder(clean, recipe)
-        made = {name: builder.sub_model(name, params.training.device) for name in builder.shard_names()}
-        ensemble = builder.ensemble({name: artifact.key for name, artifact in made.items()}, params.training.device)
-        package = Package.load(builder.package(ensemble.key, family, params).path)
+        package = Package.load(build_whole(Builder(clean, recipe), family, params).package.path)
         seen, never = ([signals(package, *one) for one in group.items()] for group in (forgotten, unseen))
-        found[family] = {
+        areas[family] = {
             name: interval(
                 np.array([one[name] for one in seen]), np.array([one[name] for one in never]), stream(family, name)
             )
             for name in seen[0]
         }
-    return found
+    return areas

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
 
 from pydantic import JsonValue
 
@@ -21,7 +22,7 @@ from lethe.build.snapshot import laid_out_by, lay_out
 from lethe.build.stored import artifact_store
 from lethe.build.version import Version
 from lethe.config.params import Params
-from lethe.config.sharding import Rows, laid_in
+from lethe.config.sharding import ROWS, Rows, laid_in
 from lethe.core import cores
 from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.environment import whole_code_digest
@@ -39,6 +40,16 @@ Layout = tuple[str, Rows]
 """A sharding, and of which rows."""
 
 
+@contextmanager
+def place_to_build(workspace: Workspace, params: Params, name: str) -> Iterator[Path]:
+    """A folder that is gone afterwards, and the cores that params.yaml gives to a process: training gets them from its
+    runner, what is made anew to be compared is made here."""
+    cores.use(params.training.threads)
+    workspace.temporary.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix=f"{name}-") as folder:
+        yield Path(folder)
+
+
 def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Workspace:
     """A folder with the parameters, the suppression list, our own source copies and the frozen assignments."""
     clean = Workspace(folder, sources=workspace.source_root)
@@ -46,7 +57,7 @@ def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Works
     copies += [workspace.source_copy(dataset) for dataset in params.pipeline.datasets]
     for sharding, layout in params.shardings.items():
         if frozen(layout):
-            places = [laid_in(sharding, rows) for rows in get_args(Rows)]
+            places = [laid_in(sharding, rows) for rows in ROWS]
             copies += [workspace.assignment(dataset, where) for dataset in params.pipeline.datasets for where in places]
     for source in copies:
         target = folder / source.relative_to(workspace.root)
@@ -56,6 +67,32 @@ def clean_workspace(workspace: Workspace, params: Params, folder: Path) -> Works
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
     return clean
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a family serves, from its shards up."""
+
+    sub_models: Mapping[str, Artifact]
+    ensemble: Artifact
+    package: Artifact
+
+    def digests(self, family: str) -> dict[str, str]:
+        """By the names of ``State.artifacts``."""
+        sub_models = {f"{family}/sub-model/{shard}": made.digest for shard, made in self.sub_models.items()}
+        return {**sub_models, f"{family}/ensemble": self.ensemble.digest, f"{family}/package": self.package.digest}
+
+
+def build_whole(builder: Builder, family: str, params: Params, progress: Progress = lambda _: None) -> Whole:
+    """All of it, on the device that params.yaml names."""
+    sub_models: dict[str, Artifact] = {}
+    for shard in builder.shard_names():
+        progress(f"{family}: sub-model {shard}")
+        sub_models[shard] = builder.sub_model(shard, params.training.device)
+    progress(f"{family}: ensemble")
+    keys = {shard: made.key for shard, made in sub_models.items()}
+    ensemble = builder.ensemble(keys, params.training.device)
+    return Whole(sub_models, ensemble, builder.package(ensemble.key, family, params))
 
 
 @dataclass(frozen=True)
@@ -90,7 +127,6 @@ class Rebuild:
         progress: Progress,
         reader: Reader | None = None,
     ) -> Rebuild:
-        cores.use(params.training.threads)
         clean_workspace(workspace, params, folder / "today")
         return cls(workspace, params, served, folder, progress, reader or Reader())
 
@@ -163,14 +199,13 @@ class Rebuild:
         for family, version in self.served.items():
             builder = self._builder(family)
             made = {shard: self._sub_model(family, builder, shard) for shard in builder.shard_names()}
-            digests |= {f"{family}/sub-model/{shard}": artifact.digest for shard, artifact in made.items()}
             self.progress(f"{family}: ensemble")
             keys, deployed = {shard: artifact.key for shard, artifact in made.items()}, version.info.ensemble.digest
             ensemble = builder.ensemble(keys, self._device(deployed))
             self._must_be_comparable(version, ensemble, deployed)
             package = self.packages[family] = builder.package(ensemble.key, family, self._params(version))
             self._must_be_comparable(version, package, version.digest)
-            digests |= {f"{family}/ensemble": ensemble.digest, f"{family}/package": package.digest}
+            digests |= Whole(made, ensemble, package).digests(family)
         return digests
 
     def _builder(self, family: str) -> Builder:

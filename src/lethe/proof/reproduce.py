@@ -6,13 +6,9 @@ inputs give the same bytes, doing it again is a proof that needs no trust in who
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from lethe.build.builder import Builder
 from lethe.build.recipe import Recipe
 from lethe.config.params import Device, Params
-from lethe.core import cores
 from lethe.core.canonical import digest_json
 from lethe.core.environment import numeric_environment, whole_code_digest
 from lethe.core.workspace import Workspace
@@ -21,7 +17,7 @@ from lethe.errors import NotComparable
 from lethe.forgetting.certificate import Erasure
 from lethe.learning.device import fault
 from lethe.proof.compare import Comparison, compare
-from lethe.proof.rebuild import Progress, clean_workspace, table_digests
+from lethe.proof.rebuild import Progress, build_whole, clean_workspace, place_to_build, table_digests
 from lethe.tables.reader import Reader
 
 
@@ -40,12 +36,11 @@ def reproduce(workspace: Workspace, content: Erasure, progress: Progress = lambd
         raise NotComparable(f"{content.request.id}: params.yaml has no dataset {content.dataset!r} to build from")
     if not content.families:
         raise NotComparable(f"{content.request.id}: nothing was served from {content.dataset}, so nothing can be built")
-    workspace.temporary.mkdir(parents=True, exist_ok=True)
     made: dict[str, str] = {}
-    with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="reproduce-") as folder:
+    with place_to_build(workspace, params, "reproduce") as folder:
         for family, one in content.families.items():
             recipe = Recipe.parse(one.recipe, f"families.{family}.recipe")
-            clean = clean_workspace(workspace, params, Path(folder) / family)
+            clean = clean_workspace(workspace, params, folder / family)
             made |= _build(clean, _as_then(params, recipe, device), family, recipe, content, progress)
     return compare(content.after, {name: digest for name, digest in made.items() if name in content.after})
 
@@ -81,14 +76,4 @@ def _build(
         raise NotComparable(
             f"{content.request.id}: the data of {recipe.dataset} are not the certificate's, they have changed since"
         )
-    cores.use(params.training.threads)
-    builder = Builder(clean, recipe)
-    keys: dict[str, str] = {}
-    for shard in builder.shard_names():
-        progress(f"{family}: sub-model {shard}")
-        sub_model = builder.sub_model(shard, params.training.device)
-        keys[shard], made[f"{family}/sub-model/{shard}"] = sub_model.key, sub_model.digest
-    progress(f"{family}: ensemble")
-    ensemble = builder.ensemble(keys, params.training.device)
-    package = builder.package(ensemble.key, family, params)
-    return made | {f"{family}/ensemble": ensemble.digest, f"{family}/package": package.digest}
+    return made | build_whole(Builder(clean, recipe), family, params, progress).digests(family)

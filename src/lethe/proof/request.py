@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from lethe.forgetting.certificate.content import drawn
 from lethe.forgetting.completion import not_repeatable
 from lethe.forgetting.record import Run
 from lethe.forgetting.state import State
-from lethe.proof.rebuild import Progress, Rebuild
+from lethe.proof.rebuild import Progress, Rebuild, place_to_build
 from lethe.proof.scores import score_difference
 from lethe.proof.verification import deployed_digests
 from lethe.serving.package import Package
@@ -38,9 +37,8 @@ def prove(
     if not served:
         return Verification(result="not run", reason="nothing is served from these data")
     expected = deployed_digests(workspace, served)
-    workspace.temporary.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="verify-") as folder:
-        rebuild = Rebuild.begin(workspace, params, served, Path(folder), progress, reader)
+    with place_to_build(workspace, params, "verify") as folder:
+        rebuild = Rebuild.begin(workspace, params, served, folder, progress, reader)
         try:
             tables = rebuild.tables()
             expected |= tables.today

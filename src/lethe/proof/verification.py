@@ -8,10 +8,8 @@ was when they were made.
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from lethe.build.registry import Registry
 from lethe.build.version import Version
@@ -22,7 +20,7 @@ from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError
 from lethe.forgetting.certificate.content import drawn
 from lethe.proof.compare import Comparison, compare
-from lethe.proof.rebuild import Progress, Rebuild
+from lethe.proof.rebuild import Progress, Rebuild, place_to_build
 
 
 def verify(
@@ -42,9 +40,8 @@ def verify(
         if not served:
             raise ArtifactError("registry: nothing is promoted yet, so there is nothing to verify; run lethe train")
         deployed = deployed_digests(workspace, served)
-        workspace.temporary.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=workspace.temporary, prefix="verify-") as folder:
-            rebuild = Rebuild.begin(workspace, params, served, Path(folder), progress)
+        with place_to_build(workspace, params, "verify") as folder:
+            rebuild = Rebuild.begin(workspace, params, served, folder, progress)
             tables = rebuild.tables()
             if sample is None:
                 made = rebuild.everything()

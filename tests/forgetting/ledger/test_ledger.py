@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from lethe.errors import ArtifactError, ConfigError, RequestError
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import LEGAL, ForgetRequest, Held
+from lethe.forgetting.ledger.result import FORGOTTEN, NOTHING_WAS_HELD, Removed, Result, Work
 from lethe.serving import hidden
 from lethe.serving.hidden import publish, read
 
@@ -43,6 +44,10 @@ def file(tmp_path):
 
 
 HELD = Held(interactions=3)
+WORK = Work(
+    ("ml/03",), ("ml/03",), ("ml/04",), (Removed("artifacts", 5),), 14, 0, {"total": 3.5, "training": 1.25}, "equal"
+)
+DONE = Result(FORGOTTEN, ("ab" * 32,), "certificates/x.json", "cd" * 32, WORK)
 
 
 def new(user="u", items=(), now=None, held=HELD, **options):
@@ -56,7 +61,7 @@ def add(ledger, user="u", items=(), accept=False, **options):
 
 
 def nothing_held(request):
-    return {"outcome": "nothing held", "suppressed": request.digests()}
+    return Result(NOTHING_WAS_HELD, tuple(request.digests()))
 
 
 def step(ledger, id, state):
@@ -76,11 +81,12 @@ def test_the_ordinary_way(ledger):
     assert ledger.pending() == []
     bring(ledger, request.id, "verified")
     assert [r.id for r in ledger.pending()] == [request.id]
-    done = ledger.complete(request.id, {"certificate": "certificates/x.json", "shards": ["03"]})
+    done = ledger.complete(request.id, DONE)
     assert (done.state, done.user, done.items) == ("completed", None, ())
     assert done.subject_digest == request.subject_digest
     assert ledger.get(request.id) == done
-    assert done.result == {"certificate": "certificates/x.json", "shards": ["03"]}
+    assert done.result == DONE
+    assert (done.certificate, done.work) == ("certificates/x.json", WORK)
     assert [e.state for e in ledger.events(request.id)] == ["received", *WAY, "completed"]
     assert ledger.pending() == []
     assert ledger.check_chain() == ledger.events()[-1].hash
@@ -118,7 +124,7 @@ def test_what_holds_nothing_completes_at_once_and_its_subject_is_never_written(l
     assert (done.state, done.user, done.held.source) == ("completed", None, 7)
     assert done.result is not None
     assert done.result == nothing_held(asked)
-    assert done.result["suppressed"] == [asked.user_digest]
+    assert done.result.suppressed == (asked.user_digest,)
     if request.node.callspec.params["url"] == "sqlite":
         assert CANARY.encode() not in file.read_bytes()
     started, _ = add(ledger)
@@ -152,7 +158,7 @@ def test_an_external_id_makes_a_repeat_the_same_request_for_ever(ledger):
     first, _ = add(ledger, external_id="ticket-7", accept=True)
     assert add(ledger, external_id="ticket-7") == (first, False)
     bring(ledger, first.id, "verified", since="accepted")
-    done = ledger.complete(first.id, {})
+    done = ledger.complete(first.id, DONE)
     assert add(ledger, external_id="ticket-7") == (done, False)
     with pytest.raises(RequestError, match="external_id: is that of a request about somebody else"):
         add(ledger, "v", external_id="ticket-7")
@@ -169,7 +175,7 @@ def test_hold_facts_and_lift_are_logged_with_their_actor(ledger):
     with pytest.raises(RequestError, match="a request about them is open"):
         ledger.lift("ml", request.user_digest)
     bring(ledger, request.id, "verified", since="accepted")
-    ledger.complete(request.id, {"rows": 3})
+    ledger.complete(request.id, DONE)
     with pytest.raises(RequestError, match="is completed, this is for requests that are received"):
         ledger.hold(request.id, True)
     (lifted,) = ledger.lift("ml", request.user_digest, 1_000, "desk")
@@ -203,7 +209,7 @@ def test_who_has_an_open_request_is_hidden_whatever_becomes_of_the_others(file):
     bring(ledger, whole.id, "verified", since="accepted")
     ledger.erase([whole.id])
     assert whole.user_digest in hidden_in(file), "verified and erased, not yet completed"
-    ledger.complete(whole.id, {})
+    ledger.complete(whole.id, DONE)
     assert hidden_in(file) == {part.user_digest, other.user_digest}, "the same user's second request is pending"
     ledger.fail([part.id], "rows-left")
     assert part.user_digest in hidden_in(file)
@@ -256,7 +262,7 @@ def test_a_subject_is_erased_only_when_it_is_no_longer_needed(ledger):
     bring(ledger, request.id, "verified")
     assert ledger.erase([request.id])[0].user is None
     assert ledger.erase([request.id])[0].state == "verified", "safe to repeat"
-    ledger.complete(request.id, {})
+    ledger.complete(request.id, DONE)
     ledger.check_chain()
 
 
@@ -315,7 +321,7 @@ def test_tampering_behind_the_ledgers_back_is_seen(file, change):
     ledger = Ledger(f"sqlite:///{file}")
     request, _ = add(ledger)
     bring(ledger, request.id, "verified")
-    ledger.complete(request.id, {"rows": 1})
+    ledger.complete(request.id, DONE)
     ledger.check_chain()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("DROP TRIGGER events_no_update")
@@ -350,11 +356,11 @@ def test_after_the_end_no_byte_of_the_subject_is_in_the_file(file, end):
         if end in ("complete", "erase"):
             bring(ledger, id, "verified")
         if end == "complete":
-            ledger.complete(id, {"rows": 20})
+            ledger.complete(id, DONE)
         elif end == "erase":
             ledger.erase([id])
         elif end == "nothing_held":
-            ledger.nothing_held(id, {})
+            ledger.nothing_held(id, Result(NOTHING_WAS_HELD))
         else:
             ledger.advance(id, "cancelled")
     assert CANARY.encode() not in everything()
@@ -397,7 +403,7 @@ def test_what_takes_several_requests_does_all_or_nothing(ledger):
         ledger.get_all([ids[0], "req-0"])
     bring(ledger, ids[1], "verified", since="accepted")
     with pytest.raises(RequestError, match="is accepted, it can't become completed"):
-        ledger.complete_all({ids[1]: {}, ids[2]: {}})
+        ledger.complete_all({ids[1]: DONE, ids[2]: DONE})
     assert ledger.get(ids[1]).user == "u1"
     ledger.check_chain()
 

@@ -79,7 +79,7 @@ def test_nothing_is_left_in_a_bucket_that_keeps_old_versions(
     current = {key: content for (key, _), content in s3_server.contents(name, "artifacts/").items()}
     here = {str(p.relative_to(workspace.root)): p for p in workspace.artifacts.glob("*/*/**/*") if p.is_file()}
     assert current.keys() == here.keys() | {"artifacts/lethe.json"}, "what is in use is still there"
-    path = workspace.root / standing.ledger(workspace).get(id).result["certificate"]
+    path = workspace.root / standing.ledger(workspace).get(id).certificate
     assert s3_server.keys(name, "certificates/") >= {f"certificates/{path.name}"}
     assert path.read_bytes() in s3_server.contents(name, "certificates/").values()
     signed = certificate.read(path)
@@ -120,7 +120,7 @@ def test_what_the_bucket_keeps_or_does_not_take_leaves_a_request_uncompleted(
     assert book.get(id).state == "verified"
     completion.complete(workspace, erasure.erase(workspace, run))
     assert book.get(id).state == "completed"
-    path = workspace.root / book.get(id).result["certificate"]
+    path = workspace.root / book.get(id).certificate
     assert path.read_bytes() in s3_server.contents(name, "certificates/").values()
 
 

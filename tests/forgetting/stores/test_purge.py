@@ -19,6 +19,7 @@ from lethe.core.canonical import digest_file
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc
 from lethe.forgetting.ledger.ledger import Ledger
+from lethe.forgetting.ledger.result import NOTHING_WAS_HELD, Result
 from lethe.forgetting.stores import every_store
 from lethe.forgetting.stores.base import Site, Store
 from lethe.forgetting.stores.held import Held
@@ -240,7 +241,7 @@ def test_a_subject_that_a_request_under_way_needs_is_no_finding_but_one_left_in_
     (store,) = [s for s in _stores(made) if s.name == "ledger"]
     request = taken(ledger, CANARY)
     assert store.find(needles).places == ()
-    ledger.nothing_held(request.id, {"outcome": "nothing held"})
+    ledger.nothing_held(request.id, Result(NOTHING_WAS_HELD))
     assert store.find(needles).places == ()
     made.state.joinpath("ledger.sqlite-journal-copy").write_text(CANARY)
     assert [str(place) for place in store.find(needles).places] == ["ledger: text"]

@@ -48,9 +48,11 @@ def bars(
     format: str = "{:,.0f}",
     scale: float | None = None,
 ) -> str:
-    """One bar a name, from the top down, its value beside it; the ``marked`` one in another colour. ``spreads``: (low,
-    high) of an interval around a value. ``scale``: the
-    value that fills the width, of a drawing that stands beside others of the same scale."""
+    """One bar a name, from the top down, its value beside it; the ``marked`` one in another colour.
+
+    ``spreads``: (low, high) of an interval around a value. ``scale``: the value that fills the width, of a drawing that
+    stands beside others of the same scale.
+    """
     names = list(values)
 
     def draw(axes: Any) -> None:

@@ -19,6 +19,7 @@ from lethe.data.gates.report import Verdict
 from lethe.data.profile import Profile, profile_with
 from lethe.data.split import PARTS
 from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.ledger.result import Work
 from lethe.forgetting.standing import ledger
 from lethe.tables.columns import distinct
 from lethe.tables.reader import Reader
@@ -97,10 +98,9 @@ class Facts:
         return dict(sorted(Counter(request.state for request in self.requests).items()))
 
     @property
-    def fulfilled(self) -> list[ForgetRequest]:
-        """Requests by which something was forgotten, the oldest first."""
-        done = (r for r in reversed(self.requests) if (r.result or {}).get("outcome") == "forgotten")
-        return list(done)
+    def fulfilled(self) -> dict[str, Work]:
+        """By request, the oldest first, what forgetting it took; of those by which something was forgotten."""
+        return {request.id: request.work for request in reversed(self.requests) if request.work is not None}
 
 
 def gather(workspace: Workspace, now: datetime | None = None) -> Facts:
@@ -134,7 +134,6 @@ def _dataset(workspace: Workspace, params: Params, name: str, reader: Reader) ->
 def _family(workspace: Workspace, decisions: Decisions, name: str, version: Version, reader: Reader) -> Family:
     recipe = version.recipe
     tables = sorted(workspace.shards(recipe.dataset, recipe.laid_in).glob("*.parquet"))
-    seconds, count = (version.choice.get(name) for name in ("forgetting_seconds", "expected_requests"))
     return Family(
         name=name,
         dataset=recipe.dataset,
@@ -145,8 +144,8 @@ def _family(workspace: Workspace, decisions: Decisions, name: str, version: Vers
         rows=recipe.rows,
         age_days=decisions.age_days(version),
         reason=version.reason,
-        expected_seconds=seconds if isinstance(seconds, float | int) else None,
-        expected_requests=count if isinstance(count, int) else 0,
+        expected_seconds=None if version.grounds is None else version.grounds.forgetting_seconds,
+        expected_requests=0 if version.grounds is None else version.grounds.expected_requests,
         decision=decisions.last.get(name),
         shards={path.stem: reader.rows(path) for path in tables},
     )

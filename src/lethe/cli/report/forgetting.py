@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from itertools import islice
 
 from lethe.cli.report import charts
 from lethe.cli.report.blocks import Block, Chart, Group, Table, Text
 from lethe.cli.report.facts import Facts, Family
 from lethe.forgetting.ledger.requests import OPEN, ForgetRequest
+from lethe.forgetting.ledger.result import Work
 
 SHOWN = 50
 """Requests in a table or chart, the newest; a ledger may hold thousands."""
@@ -18,7 +19,7 @@ SHOWN = 50
 def shards(facts: Facts) -> Iterator[Group]:
     if not facts.families:
         yield Group("", (Text("Nothing is served yet, so nothing was learnt from a shard.", "lethe train"),))
-    touched = Counter(shard for request in facts.fulfilled for shard in (request.result or {})["shards_touched"])
+    touched = Counter(shard for work in facts.fulfilled.values() for shard in work.touched)
     for family in facts.families:
         yield Group(family.name, tuple(_shards(family, touched)))
 
@@ -40,32 +41,24 @@ def forgetting(facts: Facts) -> Iterator[Group]:
     if not done:
         blocks.append(Text("No request was fulfilled yet.", "lethe forget run"))
     else:
-        seconds = {request.id: _seconds(request, "total") for request in done[-SHOWN:]}
+        newest = dict(islice(done.items(), max(len(done) - SHOWN, 0), None))
+        seconds = {id: work.seconds.get("total", 0.0) for id, work in newest.items()}
         caption = "Seconds of the run that fulfilled each request, from its first step to its certificate."
-        blocks += [Chart(charts.bars(seconds, "seconds", format="{:,.1f}"), caption), _costs(done)]
+        blocks += [Chart(charts.bars(seconds, "seconds", format="{:,.1f}"), caption), _costs(newest)]
     if facts.families:
         blocks.append(_expected(facts.families))
     yield Group("", tuple(blocks))
 
 
-def _seconds(request: ForgetRequest, part: str) -> float:
-    return float(((request.result or {}).get("seconds") or {}).get(part, 0.0))
-
-
-def _costs(done: list[ForgetRequest]) -> Block:
+def _costs(done: dict[str, Work]) -> Block:
     rows = []
-    for request in reversed(done[-SHOWN:]):
-        result: dict[str, Any] = request.result or {}
-        sub_models = f"{len(result['shards_retrained']):,} of {_sub_models(result):,}"
-        removed = sum(store["removed"] for store in result["purged"])
-        training, total = (f"{_seconds(request, part):,.1f}" for part in ("training", "total"))
-        rows.append((request.id, training, total, sub_models, f"{removed:,}"))
+    for id, work in reversed(done.items()):
+        sub_models = f"{len(work.retrained):,} of {len(work.retrained) + len(work.reused):,}"
+        removed = sum(store.removed for store in work.purged)
+        training, total = (f"{work.seconds.get(part, 0.0):,.1f}" for part in ("training", "total"))
+        rows.append((id, training, total, sub_models, f"{removed:,}"))
     columns = ("request", ">training, s", ">in all, s", ">sub-models retrained", ">entries purged")
     return Table("Cost of requests", columns, tuple(rows))
-
-
-def _sub_models(result: dict[str, Any]) -> int:
-    return len(result["shards_retrained"]) + len(result["shards_reused"])
 
 
 def _expected(families: tuple[Family, ...]) -> Block:
@@ -92,7 +85,7 @@ def requests(facts: Facts) -> Iterator[Group]:
     blocks.append(Table("The newest requests", columns, rows))
     if (more := len(facts.requests) - SHOWN) > 0:
         blocks.append(Text(f"{more:,} older ones are listed by", "lethe forget list"))
-    if any((request.result or {}).get("certificate") for request in facts.requests):
+    if any(request.certificate is not None for request in facts.requests):
         blocks.append(
             Text("Certificates lie in certificates/, each under its request's number.", "lethe certificate check")
         )
@@ -100,7 +93,7 @@ def requests(facts: Facts) -> Iterator[Group]:
 
 
 def _request(request: ForgetRequest, facts: Facts) -> tuple[str, ...]:
-    due, result = f"{request.due:%Y-%m-%d}", request.result or {}
+    due, verified = f"{request.due:%Y-%m-%d}", None if request.work is None else request.work.verification
     if request.state in OPEN:
         due += f" ({request.days_left(facts.at)} days)"
     state = request.state + (" (on hold)" if request.on_hold else "")
@@ -112,6 +105,6 @@ def _request(request: ForgetRequest, facts: Facts) -> tuple[str, ...]:
         f"{request.received:%Y-%m-%d}",
         due,
         f"{request.held.rows:,}",
-        "signed" if result.get("certificate") else "–",
-        result.get("verification", "–"),
+        "–" if request.certificate is None else "signed",
+        verified or "–",
     )

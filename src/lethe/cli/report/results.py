@@ -19,7 +19,7 @@ def candidates(facts: Facts) -> Iterator[Group]:
 
 
 def _compared(report: FamilyReport) -> Iterator[Block]:
-    measured = [candidate for candidate in report.candidates if candidate.measured]
+    measured = report.measured
     if not measured:
         took = ", ".join(f"{one.name} in {one.seconds:.2f} s" for one in report.candidates)
         yield Text(
@@ -46,8 +46,7 @@ def _compared(report: FamilyReport) -> Iterator[Block]:
 
 
 def _winner(report: FamilyReport, measured: list[CandidateReport]) -> int | None:
-    winner = (report.winner.model, report.winner.sharding)
-    return next((place for place, one in enumerate(measured) if (one.model, one.sharding) == winner), None)
+    return next((place for place, one in enumerate(measured) if one.name == report.winner.name), None)
 
 
 def _row(candidate: CandidateReport, metric: str) -> tuple[str, ...]:

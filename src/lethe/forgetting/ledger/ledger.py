@@ -23,6 +23,7 @@ from lethe.forgetting.ledger import log
 from lethe.forgetting.ledger.database import requests as requests_table
 from lethe.forgetting.ledger.records import from_row, to_row
 from lethe.forgetting.ledger.requests import (
+    BEFORE_EXECUTING,
     LEGAL,
     NOTHING_HELD,
     OPEN,
@@ -32,14 +33,12 @@ from lethe.forgetting.ledger.requests import (
     State,
     check_line,
 )
+from lethe.forgetting.ledger.result import Result
 from lethe.forgetting.ledger.store import Store, rows, update, where
 from lethe.tables.inside import DISTINCTIVE
 
-_BEFORE_EXECUTING: tuple[State, ...] = ("received", "accepted", "planned", "failed")
-
 Change = tuple[ForgetRequest, Json]
 """A request as it becomes, and what the log says of it."""
-Result = dict[str, Any]
 Ending = Callable[[ForgetRequest], Result | None]
 """The result of a request that is to be accepted and ends at once, because nothing is held; None where it doesn't."""
 
@@ -195,8 +194,7 @@ class Ledger(Store):
         return self.complete_all({id: result})[0]
 
     def complete_all(self, results: Mapping[str, Result]) -> list[ForgetRequest]:
-        """End verified requests {id: result}; a subject is erased if it is still there. A result is plain JSON without
-        ids of people."""
+        """End verified requests {id: result}; a subject is erased if it is still there."""
         return self._complete(results, ("verified",))
 
     def nothing_held(self, id: str, result: Result) -> ForgetRequest:
@@ -227,8 +225,8 @@ class Ledger(Store):
     ) -> ForgetRequest:
         with self.change() as connection:
             old = rows(connection, [id])[id]
-            if old.state not in _BEFORE_EXECUTING:
-                states = ", ".join(_BEFORE_EXECUTING)
+            if old.state not in BEFORE_EXECUTING:
+                states = ", ".join(BEFORE_EXECUTING)
                 raise RequestError(f"state: {id} is {old.state}, this is for requests that are {states}")
             _check_actor(actor, old)
             look(log.read(connection, id))
@@ -297,4 +295,4 @@ def _completed(request: ForgetRequest, result: Result) -> ForgetRequest:
 
 def _said_of(request: ForgetRequest) -> Json:
     """What the log says of a request that is accepted or completed."""
-    return {"held": asdict(request.held)} if request.result is None else {"result": digest_json(request.result)}
+    return {"held": asdict(request.held)} if request.result is None else {"result": digest_json(request.result.plain())}

@@ -75,7 +75,8 @@ def check(events: Sequence[Event], requests: Iterable[ForgetRequest], heads: Col
         end = last.get(request.id)
         if end is None or _NOW_CALLED.get(end.state, end.state) != request.state:
             raise ArtifactError(f"ledger: state of {request.id} is not the one its log ends in")
-        if request.state == "completed" and results.get(request.id) != digest_json(request.result):
+        result = None if request.result is None else request.result.plain()
+        if request.state == "completed" and results.get(request.id) != digest_json(result):
             raise ArtifactError(f"ledger: result of {request.id} is not the one its log names")
     # What was signed before anything was logged names the beginning.
     missing = len(set(heads) - {GENESIS, *(event.hash for event in events)})

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from lethe.core.canonical import Json, canonical_json
 from lethe.core.keys import subject_digest
 from lethe.forgetting.ledger.requests import OPEN, ForgetRequest, Held
+from lethe.forgetting.ledger.result import Result
 
 _PLAIN = (
     "id",
@@ -43,7 +44,7 @@ def to_row(request: ForgetRequest) -> dict[str, str | bool | None]:
         "due": request.due.isoformat(),
         # Once it is ended the subject may come back and ask again: that is a new request.
         "idempotency_key": request.subject if request.state in OPEN else request.id,
-        "result": None if request.result is None else _text(request.result),
+        "result": None if request.result is None else _text(request.result.plain()),
     }
 
 
@@ -71,5 +72,5 @@ def from_row(row: sa.RowMapping) -> ForgetRequest:
         facts=tuple(json.loads(row["facts"] or "[]")),
         received=datetime.fromisoformat(row["received"]),
         due=datetime.fromisoformat(row["due"]),
-        result=json.loads(row["result"]) if row["result"] else None,
+        result=Result.parse(json.loads(row["result"])) if row["result"] else None,
     )

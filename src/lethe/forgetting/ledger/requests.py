@@ -8,13 +8,14 @@ import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from lethe.core.canonical import Json, canonical_json
 from lethe.core.keys import subject_digest
 from lethe.errors import RequestError
+from lethe.forgetting.ledger.result import Result, Work
 from lethe.tables.ids import among, id_fault, same_id
 from lethe.tables.inside import DISTINCTIVE
 from lethe.tables.interactions import Interactions
@@ -41,6 +42,8 @@ LEGAL: dict[State, tuple[State, ...]] = {
 }
 NOTHING_HELD: tuple[State, ...] = ("received", "accepted", "planned")
 """States from which a request may complete because there is nothing (or nothing any more) to forget."""
+BEFORE_EXECUTING: tuple[State, ...] = ("received", "accepted", "planned", "failed")
+"""States in which a request may still be put on hold, taken back or cancelled."""
 Fact = Literal["identity", "approval"]
 UNSAID = "unsaid-item"
 """Why a request failed of whose user nobody has said whether an item, or what names the same id, is the person."""
@@ -131,7 +134,8 @@ class ForgetRequest:
     """The person may be known again."""
     said_item: bool = False
     """Somebody has said of this request whether ``also_item`` is so."""
-    result: dict[str, Any] | None = None
+    result: Result | None = None
+    """What came of it, once it is completed."""
 
     @classmethod
     def new(
@@ -185,6 +189,16 @@ class ForgetRequest:
         """What two requests about the same have in common while one is under way."""
         return f"{self.subject_digest}+item" if self.also_item else self.subject_digest
 
+    @property
+    def certificate(self) -> str | None:
+        """Its certificate's file, below the project's folder."""
+        return None if self.result is None else self.result.certificate
+
+    @property
+    def work(self) -> Work | None:
+        """What forgetting it took; None where nothing was forgotten."""
+        return None if self.result is None else self.result.work
+
     def digests(self) -> list[str]:
         """Keyed digests by which the suppression list names the subject; none once it is erased."""
         if self.user is None:
@@ -211,9 +225,10 @@ class ForgetRequest:
     def to_json(self) -> Json:
         """All but the ids."""
         plain = ("id", "dataset", "kind", "also_item", "subject_digest", "reason", "state", "ticket", "external_id")
-        more = ("on_hold", "failure", "lifted", "result")
+        more = ("on_hold", "failure", "lifted")
         return {
             **{name: getattr(self, name) for name in (*plain, *more)},
+            "result": None if self.result is None else self.result.plain(),
             "facts": list(self.facts),
             "held": asdict(self.held),
             "received": self.received.isoformat(),

@@ -231,6 +231,7 @@ def _evidence(content: Erasure | NothingHeld) -> Block:
 
 def _how(checked: Checked, *more: str) -> Block:
     told = "was" if checked.pinned else "was NOT"
+    items = " --item ITEM --item ITEM" if checked.content.request.kind == "interaction" else ""
     return Block(
         "How to check it yourself",
         (
@@ -246,7 +247,7 @@ def _how(checked: Checked, *more: str) -> Block:
             ),
         ),
         commands=(
-            "python check_certificate.py CERTIFICATE.json --key KEY.pem --receipt RECEIPT.json --user -",
+            f"python check_certificate.py CERTIFICATE.json --key KEY.pem --receipt RECEIPT.json --user -{items}",
             "openssl pkey -pubin -in KEY.pem -outform DER | sha256sum",
             "lethe certificate check CERTIFICATE.json --key KEY.pem",
             *more,
