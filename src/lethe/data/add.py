@@ -94,9 +94,9 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
     how = {key: value for key, value in reading.given.items() if key not in _OF_DATASET}
     place = source_of(workspace, str(path), reading.query)
     if "path" in place:
-        must_be_elsewhere(workspace, name, workspace.root / place["path"])
-    for file in reading.side.values():
-        must_be_elsewhere(workspace, name, Path(file).resolve())
+        must_be_elsewhere(workspace, name, workspace.root / str(place["path"]))
+    for table in reading.side.values():
+        must_be_elsewhere(workspace, name, Path(table).resolve())
     # Faults of what was given come before what the file says.
     Dataset.parse({"source": {**place, **how}}, where)
     with at_hand(workspace, place) as file:
