@@ -12,6 +12,7 @@ from lethe.config.sharding import Sharding
 from lethe.core.random import Stream
 from lethe.data import stages
 from lethe.data.partition import PARTITIONS, Assignment, lay_slices
+from lethe.data.partition.kept import keep_pairs
 from lethe.errors import ConfigError
 from lethe.tables import blocks
 from lethe.tables.interactions import Interactions
@@ -32,7 +33,7 @@ def table(generator: np.random.Generator, count: int, users: tuple[int, int], na
 
 
 def sharding(name: str, num_shards: int = 4, slices: int = 3) -> Sharding:
-    given = {"partition": name, "num_shards": num_shards, "slices": slices, "slack": 1.1, "aggregator": "mean"}
+    given = {"partition": name, "num_shards": num_shards, "slices": slices, "slack": 1.0, "aggregator": "mean"}
     return Sharding.parse(given, "shardings.made")
 
 
@@ -64,6 +65,16 @@ def test_it_has_the_rows_of_one_that_looks_at_all_together(
     assert pa.concat_tables(made).equals(expected.to_table())
     assert len(made) == 1 or named == named_before
     assert max(map(len, made)) < 60 or named != named_before
+
+
+@pytest.mark.parametrize("users", [2, 40])
+def test_a_pair_that_recurs_lies_where_its_first_row_did(users: int) -> None:
+    """Whether a table is dense or sparse in pairs."""
+    each = np.arange(users)
+    when = np.repeat(np.array(["am", "pm"], object), users)
+    rows = Interactions.of(np.tile(each, 2), np.tile(each, 2), contexts={"when": when})
+    previous = Assignment(rows.user_ids, rows.item_ids, np.tile([1, 0], users))
+    assert keep_pairs(rows, previous, 2, len(rows), STREAM).tolist() == [1] * len(rows)
 
 
 @pytest.mark.parametrize("name", FROZEN)
