@@ -93,10 +93,8 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
     where = f"datasets.{name}"
     how = {key: value for key, value in reading.given.items() if key not in _OF_DATASET}
     place = source_of(workspace, str(path), reading.query)
-    if "path" in place:
-        must_be_elsewhere(workspace, name, workspace.root / place["path"])
-    for file in reading.side.values():
-        must_be_elsewhere(workspace, name, Path(file).resolve())
+    sides = (str(Path(given).resolve()) for given in reading.side.values())
+    must_be_elsewhere(workspace, name, *([str(place["path"])] if "path" in place else []), *sides)
     # Faults of what was given come before what the file says.
     Dataset.parse({"source": {**place, **how}}, where)
     with at_hand(workspace, place) as file:
