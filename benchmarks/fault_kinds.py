@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.killed import ASIDE, Point
-from lethe.core.process import INTERRUPTED
+from lethe.core.interrupted import INTERRUPTED
 from lethe.core.workspace import Workspace
 from lethe.forgetting.intake import retry
 from lethe.forgetting.standing import ledger

@@ -15,6 +15,7 @@ from typing import NoReturn, ParamSpec, TextIO, TypeVar
 from flows.engine import quiet, tagged
 from lethe.core import logs, process
 from lethe.core.format import must_fit
+from lethe.core.interrupted import INTERRUPTED
 from lethe.core.workspace import Workspace
 from lethe.data import stages
 from lethe.errors import LetheError
@@ -69,7 +70,7 @@ def _end() -> NoReturn:
     with suppress(OSError):
         line = logs.fault("interrupted; the next run resumes what was under way")
         os.write(sys.stderr.fileno(), f"{line}\n".encode())
-    os._exit(process.INTERRUPTED)
+    os._exit(INTERRUPTED)
 
 
 class Unbroken(io.TextIOBase):

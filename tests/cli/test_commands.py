@@ -85,9 +85,16 @@ def test_all_models_are_listed_and_one_with_all_its_options() -> None:
     assert json.loads(run("show", "ease", "--json"))["options"]["reg"]["searched"][-1] == 20_000
 
 
-@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied", "/x/params.yaml"), OSError(28, "No space")])
+@pytest.mark.parametrize(
+    ("error", "mend"),
+    [
+        (PermissionError(13, "Permission denied", "/x/params.yaml"), "give its user the right to"),
+        (OSError(30, "Read-only file system", "/x/.lethe"), "mount it for writing, or move the project"),
+        (OSError(28, "No space"), "make room there, and run it again"),
+    ],
+)
 def test_what_the_machine_refuses_is_one_line(
-    error: OSError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: OSError, mend: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse() -> None:
         raise error
@@ -97,7 +104,10 @@ def test_what_the_machine_refuses_is_one_line(
     with pytest.raises(SystemExit) as ended:
         lethe.cli.main()
     named = f"{error.filename}: " if error.filename else ""
-    assert (ended.value.code, capsys.readouterr().err) == (1, f"error: {named}{error.strerror}\n")
+    line = capsys.readouterr().err
+    assert (ended.value.code, line.count("\n")) == (1, 1)
+    assert line.startswith(f"error: {named}{error.strerror}; ")
+    assert line.endswith(f"{mend}\n"), "it says what to do"
 
 
 @pytest.mark.parametrize(

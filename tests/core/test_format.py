@@ -17,6 +17,9 @@ def test_a_new_workspace_gets_its_number_at_first_use(tmp_path: Path) -> None:
     (tmp_path / "suppression").mkdir()
     (tmp_path / "suppression" / "README.md").write_text("Whom the list names.\n")
     (tmp_path / ".lethe" / "prefect").mkdir(parents=True)
+    for own in ("data/raw/orders.csv", "data/2024/jan/orders.csv", "artifacts/plots/a.png", "certificates/tls/key.pem"):
+        (tmp_path / own).parent.mkdir(parents=True)
+        (tmp_path / own).write_text("a file that the user has there")
     assert format_of(workspace) is None
     must_fit(workspace)
     assert json.loads((tmp_path / ".lethe" / "workspace.json").read_text()) == {"format": FORMAT}

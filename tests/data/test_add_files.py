@@ -444,6 +444,12 @@ def test_marks_that_end_lines_elsewhere_may_stand_in_ids(tiny: Workspace, tmp_pa
             "which columns are user and item is not clear",
         ),
         (lambda lines: [lines[0]], "it has no rows"),
+        (
+            lambda lines: ["user," + ",".join(f"item{n}" for n in range(6)), *(f"{n},0,3,0,5,1,0" for n in range(20))],
+            "6 columns are called item0 and the like, as in a table with a column for each item; write a row for each",
+        ),
+        (lambda lines: ["user,item,item_2", *(f"{n},{n},1" for n in range(20))], "may be column 'item' or 'item_2'"),
+        (lambda lines: ["user,item", *(f"{n},{n} 4 {n % 7} 8" for n in range(20))], "look like lists of ids"),
     ],
 )
 def test_shapes_that_are_refused_with_what_to_do(
@@ -455,10 +461,48 @@ def test_shapes_that_are_refused_with_what_to_do(
         read_new(tiny, "shop", tmp_path / "r.csv", Reading(assume=True), seed=1)
 
 
+@pytest.mark.parametrize("other", ["order_id", "sellerId", "shop_no", "quantity"])
+def test_a_number_of_something_else_is_no_rating(tiny: Workspace, tmp_path: Path, other: str) -> None:
+    path = table(tmp_path / "r.csv", header=f"user,item,{other},timestamp")
+    section = read_new(tiny, "shop", path, Reading(assume=True), seed=1).section
+    assert "rating" not in section.columns
+    assert section.positive is None
+
+
+def test_a_weight_that_nobody_named_is_told_with_the_columns_that_were_found(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", header="user,item,plays,timestamp")
+    notes = "\n".join(read_new(tiny, "shop", path, Reading(assume=True), seed=1).notes)
+    assert "column 'plays' is not read; --weight-column plays reads it as the weight" in notes
+
+
+@pytest.mark.parametrize(("name", "seen"), [("user\u00a0", r"'user\xa0'"), ("u\u200bser", r"'u\u200bser'")])
+def test_a_column_whose_name_has_signs_that_cannot_be_seen_is_told_with_them(
+    tiny: Workspace, tmp_path: Path, name: str, seen: str
+) -> None:
+    path = table(tmp_path / "r.csv", header=f"{name},item,rating,timestamp")
+    with pytest.raises(DataError, match="column 'user' is missing") as caught:
+        add(tiny, path)
+    assert seen in str(caught.value)
+
+
 def test_columns_that_are_numbered_are_read_when_they_are_named(tiny: Workspace, tmp_path: Path) -> None:
     path = table(tmp_path / "r.csv", header="0,1,2,3")
     reading = Reading({"user": "0", "item": "1", "rating": "2", "timestamp": "3"}, assume=True)
     assert read_new(tiny, "shop", path, reading, seed=1).profile.rows == len(ROWS)
+
+
+@pytest.mark.parametrize("folder", ["data/shop", "data/shop/raw", "reports", "artifacts", ".lethe"])
+def test_a_file_where_lethe_deletes_is_refused(tiny: Workspace, folder: str) -> None:
+    (tiny.root / folder).mkdir(parents=True, exist_ok=True)
+    path, before = table(tiny.root / folder / "r.csv"), tiny.params.read_bytes()
+    with pytest.raises(ConfigError, match=r"^path: r\.csv lies in .*, where Lethe writes and deletes; move it"):
+        add(tiny, path)
+    assert tiny.params.read_bytes() == before
+
+
+def test_a_file_of_the_users_beside_the_datasets_is_read(tiny: Workspace) -> None:
+    (tiny.root / "data" / "raw").mkdir(parents=True)
+    assert add(tiny, table(tiny.root / "data" / "raw" / "r.csv")).source["path"] == "data/raw/r.csv"
 
 
 def test_few_bytes_of_another_encoding_are_told(tiny: Workspace, tmp_path: Path) -> None:

@@ -71,6 +71,16 @@ def test_a_table_of_other_ids_is_refused_and_nothing_is_written(tiny: Workspace,
     assert tiny.params.read_bytes() == before
 
 
+def test_ids_of_a_behaviour_are_written_as_those_of_the_interactions(tiny: Workspace, tmp_path: Path) -> None:
+    """Whoever viewed something is called by figures, but not everybody who ordered is."""
+    orders = [("guest" if u == USERS[0] else u, i) for u, i, *_ in ROWS]
+    views = write(tmp_path / "views.csv", "user,item", [(u, i) for u, i in orders if u != "guest"])
+    shop = write(tmp_path / "orders.csv", "user,item", orders)
+    new = add(tiny, "shop", shop, Reading(side={"behaviours.view": views}, assume=True))
+    view = new.section.side["behaviours"]["view"]
+    assert (view["ids"], view["item_ids"]) == ("text", "integer")
+
+
 def test_names_alone_are_no_features(tmp_path: Path) -> None:
     file = write(tmp_path / "products.csv", "item,title", [(i, f"Thing {i}") for i in range(100)])
     with pytest.raises(DataError, match="no column beside 'item' can be a feature"):

@@ -158,6 +158,22 @@ def test_ids_that_lost_digits_or_have_two_readings(
     assert len(set(add(tiny, path, **option).rows.user_ids)) == 20
 
 
+@pytest.mark.parametrize("user", [lambda u: f'"=""{u:04d}"""', lambda u: f"'{u:04d}"])
+def test_a_spreadsheets_mark_of_a_text_is_no_part_of_an_id(
+    tiny: Workspace, tmp_path: Path, user: Callable[[int], str]
+) -> None:
+    path = table(tmp_path / "r.csv", user=user)
+    with pytest.raises(DataError, match=r"all ids stand in quotes that are no quotes of CSV.*--ids text to keep them"):
+        add(tiny, path)
+    assert len(set(add(tiny, path, ids="text").rows.user_ids)) == 20
+
+
+def test_a_rating_that_32_bits_cannot_hold_is_refused(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", rating=lambda r: "1e300" if r == 1 else str(r))
+    with pytest.raises(DataError, match="column 'rating': 40 values are missing or not finite in 32 bits"):
+        add(tiny, path)
+
+
 def test_decimals_that_may_be_thousands_are_asked_about(tiny: Workspace, tmp_path: Path) -> None:
     path = table(tmp_path / "r.csv", user=lambda u: f"{u}.000")
     with pytest.raises(DataError, match=r"give --thousands '\.' .*, or --ids integer to take 7\.000 as 7$"):

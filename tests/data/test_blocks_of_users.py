@@ -30,7 +30,7 @@ from lethe.data.sources import files, sql, text
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import DataError
 from lethe.learning.runner.calling import HERE, Runner
-from lethe.tables import blocks, columns, order
+from lethe.tables import blocks, columns, order, stretches
 from lethe.tables.interactions import Interactions
 
 URL = "MADE_URL"
@@ -189,12 +189,13 @@ def test_bytes_do_not_hang_on_how_many_rows_are_held(
         assert build(workspace_of(folder / "few", table, kind, split, context), list(SHARDINGS)) == whole
         sent = Sent()
         assert build(workspace_of(folder / "sent", table, kind, split, context), list(SHARDINGS), sent) == whole
-        assert sent.calls >= len(blocks.stretches(Workspace(folder / "sent").interactions("made")))
+        assert sent.calls >= len(stretches.stretches(Workspace(folder / "sent").interactions("made")))
 
 
-@pytest.mark.parametrize("with_valid", [True, False])
-def test_ready_parts_and_side_tables_have_the_same_bytes(with_valid: bool, tmp_path: Path) -> None:
-    """Ids of one part are text, those of the others only look like integers; a pair lies in two parts."""
+@pytest.mark.parametrize(("with_valid", "clean"), [(True, True), (True, False), (False, True)])
+def test_ready_parts_and_side_tables_have_the_same_bytes(with_valid: bool, clean: bool, tmp_path: Path) -> None:
+    """Ids of one part are text, those of the others and of the views only look like integers; a pair lies in two parts.
+    Some users have views and no interactions, and views name pairs of the test part."""
     generator = np.random.default_rng(1)
     parts = {"train": 40, "test": 12} | ({"valid": 9} if with_valid else {})
 
@@ -209,14 +210,22 @@ def test_ready_parts_and_side_tables_have_the_same_bytes(with_valid: bool, tmp_p
             pa.csv.write_csv(pa.table(rows), source / f"{name}.csv")
         links = {"user": ["1", "2", "3", "1"], "friend": ["2", "3", "4", "nobody"]}
         pa.csv.write_csv(pa.table(links), folder / "links.csv")
+        views = {"user": [str(user) for user in generator.integers(0, 13, 80)], "item": generator.integers(0, 12, 80)}
+        pa.csv.write_csv(pa.table(views), folder / "views.csv")
         files_of = {name: f"{name}.csv" for name in parts}
         made = params_of({"kind": "folder", "path": "ready", **files_of}, {"by": "ready", "valid": 0.2})
-        made["datasets"]["made"]["side"] = {"links": {"path": "links.csv", "invalid": "drop"}}
+        made["datasets"]["made"]["side"] = {
+            "links": {"path": "links.csv", "invalid": "drop"},
+            "behaviours": {"view": {"path": "views.csv"}},
+            "clean": clean,
+        }
         workspace.params.write_text(yaml.safe_dump(made))
-        return build(workspace, ["users"], place)
+        return build(workspace, ["users", "rows"], place)
 
     whole = make(tmp_path / "whole")
-    assert [name for name in whole if "links" in name]
+    for table in ("links", "behaviour.view"):
+        where = {Path(name).parent.name for name in whole if table in name}
+        assert where == {"side", "00", "01", "02", "03", "04"}
     with pytest.MonkeyPatch.context() as patch:
         few_at_once(patch, 5)
         generator = np.random.default_rng(1)
@@ -236,14 +245,14 @@ def test_every_row_lies_in_one_stretch_of_users(named: bool, tmp_path: Path, mon
     ids = np.array([f"ü{user}" for user in users], dtype=object) if named else users
     rows = Interactions(ids, np.arange(len(users)))
     rows.write(tmp_path / "rows.parquet")
-    cut = blocks.stretches(tmp_path / "rows.parquet")
+    cut = stretches.stretches(tmp_path / "rows.parquet")
     assert (cut[0].first, cut[-1].end) == (None, None)
     read = [
         [blocks.rows_of(block) for block, _ in blocks.side_by_side(tmp_path / "rows.parquet", of=part)] for part in cut
     ]
     assert [len(set(own.user_ids)) for part in read for own in [Interactions.concatenate(*part)]] == [2, 1, 1, 2, 2, 1]
     assert Interactions.concatenate(*(own for part in read for own in part)).digest() == rows.digest()
-    nobody = blocks.Stretch("z", "zz") if named else blocks.Stretch(98, 99)
+    nobody = stretches.Stretch("z", "zz") if named else stretches.Stretch(98, 99)
     assert [blocks.length(block) for block, _ in blocks.side_by_side(tmp_path / "rows.parquet", of=nobody)] == [0]
 
 

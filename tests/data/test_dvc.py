@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 import yaml
@@ -23,6 +23,7 @@ from lethe.data.dvc_objects import (
     cache_folder,
     is_own,
     known,
+    names_in_use,
     objects_in_use,
     remotes,
     superseded,
@@ -175,6 +176,8 @@ def test_what_an_interrupted_run_left_is_removed_and_counted(
         project.root / "data" / "other" / "ml-1m-a6898adb50b9.zip",
         project.root / "data" / "ml" / "source.parquet.origin",
         project.root / ".gitignore",
+        project.root / "data" / ".gitkeep",
+        project.root / "data" / ".raw" / "rows.csv",
     ]
     for path in (*left, *kept):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -240,11 +243,15 @@ def test_ours_is_what_an_output_has_ever_named_and_no_registered_project_uses(tm
         superseded(first, shared, known(first))
 
 
-def test_what_was_added_by_hand_is_in_use(project: Workspace) -> None:
-    (project.root / "extra.txt").write_text("kept")
-    dvc(project, "add", "-q", "extra.txt")
-    added = yaml.safe_load((project.root / "extra.txt.dvc").read_text())["outs"][0]["md5"]
-    assert added in objects_in_use(project.root, cache_folder(project))
+@pytest.mark.parametrize("path", ["extra.txt", "data/extra.txt", "data/raw/extra.txt"])
+def test_what_was_added_by_hand_is_in_use(path: str, project: Workspace) -> None:
+    file = project.root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("kept")
+    dvc(project, "add", "-q", path)
+    added = yaml.safe_load((project.root / f"{path}.dvc").read_text())["outs"][0]["md5"]
+    assert objects_in_use(project.root, cache_folder(project))[added] == set(), "it may be about any dataset"
+    assert names_in_use(project.root, cache_folder(project))[added] == ("extra.txt", PurePath(f"{path}.dvc"))
 
 
 @pytest.mark.parametrize("seconds", [1.0, 2.0, 3.5])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lethe.core.keys import fingerprint, subject_digest
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import ConfigError, DataError
+from lethe.tables.inside import Known
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTable, SideTables
 
@@ -62,6 +63,29 @@ def test_a_person_who_is_an_item_leaves_as_both(tmp_path: Path) -> None:
     assert left.tables["triples"]["item"].tolist() == [3]
     as_user = listing(tmp_path / "user", Suppressed.user("tiny", 1))
     assert len(as_user.drop_side(SideTables({"item_features": features}), "tiny").tables["item_features"]) == 2
+
+
+def test_who_is_named_inside_of_what_is_said_leaves_by_digests_alone(tmp_path: Path) -> None:
+    """Other words about them, and longer ids of others, stay; nobody learns from the list how long an id is."""
+    said = ["sold by user-1", "sold by user-1-2", "sold by user-10", "user-1", "red"]
+    column = {name: np.array([name] * 5, dtype=object) for name in ("item", "field")}
+    features = SideTable.of("item_features", **column, value=np.array(said, dtype=object), weight=np.ones(5))
+    rows = Interactions.of(
+        np.array(["user-2", "user-3"], dtype=object),
+        np.array(["a", "b"], dtype=object),
+        contexts={"by": np.array(["ask user-1", "ask user-1-2"], dtype=object)},
+    )
+    known = Known((Interactions.of(np.array(["user-1-2"], dtype=object), np.array(["a"], dtype=object)),))
+    there = listing(tmp_path, Suppressed.item("tiny", "user-1"), *Suppressed.lengths("tiny", "user-1"))
+    left = there.drop_side(SideTables({"item_features": features}), "tiny", known).tables["item_features"]
+    assert sorted(left["value"]) == ["red", "sold by user-1-2", "sold by user-10"]
+    assert there.emptied(rows, "tiny", known=known).contexts["by"].tolist() == ["missing", "ask user-1-2"]
+    assert there.emptied(rows, "other", known=known) is rows
+    assert there.lengths("tiny") == {6}
+    assert list(Suppressed.lengths("tiny", "short")) == []
+    whole = listing(tmp_path / "whole", Suppressed.item("tiny", "user-1"))
+    assert len(whole.drop_side(SideTables({"item_features": features}), "tiny").tables["item_features"]) == 4
+    assert "6" not in [line.split(",")[4] for line in there.path.read_text().splitlines()[2:]]
 
 
 @pytest.mark.parametrize(("rows", "times"), [(ROWS, (5, 10, 15)), (NO_TIMES, (None, None, None)), (ROWS, (None,) * 3)])

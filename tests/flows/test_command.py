@@ -89,6 +89,19 @@ while True:
 """
 
 
+def test_ctrl_c_while_a_flow_still_loads_is_one_line(tmp_path: Path) -> None:
+    process = start(tmp_path, "import pathlib, time, flows; pathlib.Path('loads').touch(); time.sleep(60)")
+    wait_for(tmp_path / "loads")
+    assert interrupt(process) == (130, "error: interrupted; nothing was begun\n", [])
+
+
+def test_a_fault_while_a_flow_loads_is_shown_as_ever(tmp_path: Path) -> None:
+    process = start(tmp_path, "import flows; raise ValueError('a bug')")
+    _, said = process.communicate(timeout=LONG)
+    assert process.returncode == 1
+    assert said.decode().endswith("ValueError: a bug\n")
+
+
 def test_a_second_ctrl_c_waits_for_nobody(tmp_path: Path) -> None:
     (tmp_path / "deaf.py").write_text(DEAF)
     process = start(

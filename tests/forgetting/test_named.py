@@ -139,14 +139,6 @@ def test_what_is_said_to_be_another_stays_and_the_certificate_tells(workspace: W
     assert signed(workspace, request).scan.typed_only == 1
 
 
-def test_a_hit_inside_what_a_feature_says_is_a_hit(workspace: Workspace) -> None:
-    write(workspace, {}, {3: f"sold by {PERSON}"})
-    train(workspace)
-    submit(workspace, None, PERSON)
-    with pytest.raises(LetheError, match=r"^scan: .* still hold forgotten data"):
-        fulfil(workspace)
-
-
 @pytest.mark.parametrize("where", ["context", "feature"])
 def test_who_is_named_by_data_that_came_later_is_asked_about_before_a_run(workspace: Workspace, where: str) -> None:
     write(workspace, {}, {})

@@ -8,6 +8,7 @@ import pytest
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import DataError
 from lethe.tables.catalogue import Catalogue
+from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTable, SideTables, content_digest, digest_beside, known_links
 from tests.conftest import taste_blocks
@@ -121,7 +122,7 @@ def test_held_out_pairs_leave_the_other_behaviours() -> None:
 
 def test_links_of_nobody_go() -> None:
     rest = ROWS.take(ROWS.user_ids != "user-004")
-    links = known_links(TABLES, rest).tables["links"]
+    links = known_links(TABLES, Ids.of(rest.user_ids)).tables["links"]
     assert "user-004" not in {*links["user"], *links["friend"]}
     assert len(links) == len(without_user(TABLES, "user-004").tables["links"])
 

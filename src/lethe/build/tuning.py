@@ -30,7 +30,7 @@ from lethe.core.canonical import Json, digest_json
 from lethe.core.environment import code_digest, numeric_environment
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
-from lethe.data.stages import training_tables
+from lethe.data.beside import tables_beside
 from lethe.errors import ConfigError, DataError
 from lethe.learning.device import learns_on, pick_device
 from lethe.learning.runner.by_params import runner
@@ -138,7 +138,7 @@ def read_task(workspace: Workspace, params: Params, model: str, dataset: str, me
         likes(Interactions.read(workspace.split(dataset, "train")), positive),
         likes(Interactions.read(workspace.split(dataset, "valid")), positive),
         metric,
-        training_tables(workspace, params, dataset),
+        tables_beside(workspace, params, dataset, "train"),
         scoring=params.training.scoring,
         read=partial(read_task, workspace, params, model, dataset, metric),
     )

@@ -25,7 +25,8 @@ class LinksSource(FileFormat):
 
 
 class BehaviourSource(TableFormat):
-    """A table of another behaviour (view, cart) of the same users; the interactions are the target behaviour."""
+    """A table of another behaviour (view, cart) of the same users; the interactions are the target behaviour. With
+    ``ids: auto`` ids are text where those of the interactions are."""
 
     path: SourcePath
     """The file, CSV or Parquet."""

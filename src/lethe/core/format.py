@@ -62,5 +62,7 @@ def _is_used(workspace: Workspace) -> bool:
         workspace.suppression,
         *(workspace.state / name for name in ("ledger.sqlite", "registry.json", "run.json")),
     ]
-    folders = (workspace.root / "data", workspace.artifacts, workspace.certificates)
-    return any(path.is_file() for path in files) or any(next(folder.glob("*/*"), None) for folder in folders)
+    # Users keep files of their own in data/, in folders too: what the stages of every Lethe write is looked for.
+    data = [f"data/*/{name}" for name in ("source.json", "source.parquet", "ingested", "split")]
+    traces = (*data, "artifacts/*/*/manifest.json", "certificates/*/*.json")
+    return any(path.is_file() for path in files) or any(next(workspace.root.glob(trace), None) for trace in traces)

@@ -5,6 +5,7 @@ Times, places, names of runs and counts; never ids of persons. The service's own
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -17,6 +18,16 @@ from lethe.errors import ConfigError
 VARIABLE = "LETHE_LOG"
 ACCESS = "lethe.access"
 """The logger of requests: its messages are JSON objects already."""
+
+
+_ALLOW = "; Lethe reads and writes there: give its user the right to"
+_MEND = {
+    errno.EACCES: _ALLOW,
+    errno.EPERM: _ALLOW,
+    errno.EROFS: "; Lethe writes there: mount it for writing, or move the project",
+    errno.ENOSPC: "; make room there, and run it again",
+}
+"""What to do about what the machine refuses."""
 
 
 def as_json() -> bool:
@@ -42,7 +53,7 @@ def fault(line: object) -> str:
     """The line that a command ends with which fails; of an error of the machine's it names the file."""
     if isinstance(line, OSError):
         named = f"{os.fsdecode(line.filename)}: " if isinstance(line.filename, str | bytes) else ""
-        line = f"{named}{line.strerror or str(line).partition(chr(10))[0]}"
+        line = f"{named}{line.strerror or str(line).partition(chr(10))[0]}{_MEND.get(line.errno or 0, '')}"
     return _object(str(line), "error") if as_json() else f"error: {line}"
 
 

@@ -17,12 +17,11 @@ import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
 from lethe.core import elsewhere, logs, warm
+from lethe.core.interrupted import INTERRUPTED
 from lethe.core.shipped import shipped_root
 from lethe.core.workspace import Workspace
 from lethe.errors import DataError, LetheError, Unreachable
 
-INTERRUPTED = 130
-"""Exit code of a process that was stopped by Ctrl-C, as a shell has it."""
 FAULT = "error: "
 """How the one line of a module that fails on purpose begins."""
 MAY_PASS = "error, may pass: "

@@ -19,7 +19,7 @@ from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data import sources
 from lethe.data.new_section import NewSection
-from lethe.data.opening import at_hand, found_in, path_below, source_of
+from lethe.data.opening import at_hand, found_in, must_be_elsewhere, path_below, source_of
 from lethe.data.profile import Profile, Ratings, profile_of, ratings_of
 from lethe.data.proposal import WEIGHING, FirstFamily, propose_family, propose_positive, propose_split
 from lethe.data.sources.find_columns import column_called, find_columns, head_of
@@ -93,6 +93,10 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
     where = f"datasets.{name}"
     how = {key: value for key, value in reading.given.items() if key not in _OF_DATASET}
     place = source_of(workspace, str(path), reading.query)
+    if "path" in place:
+        must_be_elsewhere(workspace, name, workspace.root / str(place["path"]))
+    for table in reading.side.values():
+        must_be_elsewhere(workspace, name, Path(table).resolve())
     # Faults of what was given come before what the file says.
     Dataset.parse({"source": {**place, **how}}, where)
     with at_hand(workspace, place) as file:
@@ -104,7 +108,7 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
     rows = _read(workspace, name, section)
     section, notes = _settled(section, rows, reading)
     if reading.side:
-        beside = _find_side(workspace, names, reading.side)
+        beside = _find_side(workspace, names, section.options, reading.side)
         section, notes = replace(section, side=dict(beside.options)), notes + beside.notes
         known = Ids.of(rows.user_ids), Ids.of(rows.item_ids)
         sources.read_side(section.parsed(name), *known, root=workspace.root, strict=True)
@@ -132,8 +136,10 @@ def _must_suffice(profile: Profile, section: NewSection, where: str, *, assumed:
         )
 
 
-def _find_side(workspace: Workspace, columns: Mapping[str, str], files: Mapping[str, str]) -> Findings:
-    """The section ``side``: each table by its file."""
+def _find_side(
+    workspace: Workspace, columns: Mapping[str, str], options: Mapping[str, Any], files: Mapping[str, str]
+) -> Findings:
+    """The section ``side``: each table by its file; ``columns`` and ``options`` are the interactions'."""
     side, behaviours = Json(), Json()
     notes: tuple[str, ...] = ()
     for kind, given in files.items():
@@ -146,6 +152,7 @@ def _find_side(workspace: Workspace, columns: Mapping[str, str], files: Mapping[
         elif what == "behaviours":
             own, told = find_columns(path, _same_names(path, columns), {})
             found = told | Findings({"columns": own}) | found_in(path, {"kind": "table"}, own, told.options)
+            found |= Findings(_kinds(found.options, options))
         else:
             role = what.removesuffix("_features")
             found = find_features(path, role, columns[role])
@@ -155,6 +162,14 @@ def _find_side(workspace: Workspace, columns: Mapping[str, str], files: Mapping[
         side[what] = behaviours if behaviour else table
         notes += found.notes
     return Findings(side, notes)
+
+
+def _kinds(*options: Mapping[str, Any]) -> dict[str, str]:
+    """What ids are in tables that name the same users and items: text as soon as they are in one."""
+    users = {own["ids"] for own in options}
+    items = {own.get("item_ids", own["ids"]) for own in options}
+    user, item = (next(kind for kind in ("text", "auto", "integer") if kind in kinds) for kinds in (users, items))
+    return {"ids": user} | ({} if item == user else {"item_ids": item})
 
 
 def _same_names(path: Path, columns: Mapping[str, str]) -> dict[str, str | None]:
@@ -169,7 +184,8 @@ def _columns(
     """Which columns are which: as said, else as likeliest (``assume``), else by the names user and item; without a
     header those are the first two columns."""
     if reading.assume and source["kind"] != "folder":
-        return find_columns(file, reading.columns, how)
+        likely, told = find_columns(file, reading.columns, how)
+        return likely, told | Findings(notes=tuple(_unread(file, likely, reading, how)))
     default = {"user": "user", "item": "item"} if how.get("header", True) else {"user": "1", "item": "2"}
     named = default | {role: column for role, column in reading.columns.items() if column not in (None, NO_COLUMN)}
     if source["kind"] == "folder":
@@ -182,7 +198,11 @@ def _unread(file: Path, named: Mapping[str, str], reading: Reading, how: Mapping
     names, _ = head_of(file, how)
     left = [name for name in names if name not in named.values()]
     for role in ("rating", "timestamp", "weight"):
-        if reading.columns.get(role) is None and (column := column_called(role, left)) is not None:
+        if (
+            role not in named
+            and reading.columns.get(role) is None
+            and (column := column_called(role, left)) is not None
+        ):
             option = f"--{role}-column {shlex.quote(column)}"
             yield f"{file.name}: column {column!r} is not read; {option} reads it as the {role}"
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any, NamedTuple
 
 from filelock import FileLock
 
@@ -55,6 +56,19 @@ class Memory:
         values = {"objects": sorted(self.objects), "caches": [str(cache) for cache in self.caches]}
         write_whole(workspace.state / "dvc.json", json.dumps(values))
         return self
+
+
+class Name(NamedTuple):
+    """What a project calls an object."""
+
+    name: str | None = None
+    """Of the file, which says what kind it is of."""
+    added_by: PurePath | None = None
+    """The .dvc file, from the project, where somebody added it by hand."""
+
+
+Names = dict[str, Name]
+UNNAMED = Name()
 
 
 def cache_folder(workspace: Workspace) -> Path:
@@ -125,14 +139,21 @@ def used_by_others(workspace: Workspace, cache: Path) -> set[str]:
 def objects_in_use(root: Path, cache: Path) -> dict[str, set[str]]:
     """MD5 of every object that an output of a project names -> datasets (data/DATASET/...) whose outputs it is of."""
     owners: dict[str, set[str]] = {}
-    for path, md5 in _outputs(root):
-        folder, _, rest = path.partition("/")
-        dataset = {rest.split("/")[0]} if folder == "data" else set[str]()
-        listing = cache / "files" / "md5" / md5[:2] / f"{md5[2:]}.dir"
-        members = [entry["md5"] for entry in json.loads(listing.read_text())] if listing.is_file() else []
-        for member in (md5, *members):
+    for output in _outputs(root):
+        folder, *rest = output.path.parts
+        dataset = {rest[0]} if folder == "data" and rest and not output.added else set[str]()
+        for member, _ in _members(output, cache):
             owners.setdefault(member, set()).update(dataset)
     return owners
+
+
+def names_in_use(root: Path, cache: Path) -> Names:
+    """Of every object that an output of a project names, by MD5."""
+    names: Names = {}
+    for output in _outputs(root):
+        by = output.path.with_name(f"{output.path.name}.dvc") if output.added else None
+        names |= {md5: Name(path.name, by) for md5, path in _members(output, cache)}
+    return names
 
 
 def object_of(path: PurePath) -> str:
@@ -159,17 +180,42 @@ def names_one(record: str, objects: set[str] | frozenset[str]) -> bool:
     return any(str(entry.get("md5", "")).removesuffix(".dir") in objects for entry in entries)
 
 
-def _outputs(root: Path) -> Iterator[tuple[str, str]]:
-    """(path from the project, MD5) of every output of a stage, and of everything that was added by hand."""
+@dataclass(frozen=True)
+class _Output:
+    """Of a stage, or ``added`` by hand (``dvc add``); its path from the project."""
+
+    path: PurePath
+    md5: str
+    added: bool = False
+
+
+def _outputs(root: Path) -> Iterator[_Output]:
     lock = root / "dvc.lock"
     stages = (values_of(lock.read_text()) or {}).get("stages", {}) if lock.is_file() else {}
-    outs = [out for stage in stages.values() for out in stage.get("outs", ())]
+    yield from (_Output(*out) for stage in stages.values() for out in _named(stage))
     for folder, names, files in os.walk(root):
-        names[:] = [name for name in names if not name.startswith(".") and name not in ("artifacts", "data")]
+        # Of what users have beside ours in data/ much is added by hand.
+        names[:] = [n for n in names if not n.startswith(".") and Path(folder, n) != root / "artifacts"]
         for name in files:
             if name.endswith(".dvc"):
-                outs += (values_of((Path(folder) / name).read_text()) or {}).get("outs", ())
-    yield from ((str(out["path"]), out["md5"].removesuffix(".dir")) for out in outs if "md5" in out)
+                by = Path(folder, name)
+                below = by.parent.relative_to(root)
+                yield from (_Output(below / path, md5, True) for path, md5 in _named(values_of(by.read_text())))
+
+
+def _named(stage: Any) -> Iterator[tuple[PurePath, str]]:
+    """Path and MD5 of each output of a stage, or of a .dvc file."""
+    for out in (stage or {}).get("outs", ()):
+        if "md5" in out:
+            yield PurePath(str(out["path"])), out["md5"].removesuffix(".dir")
+
+
+def _members(output: _Output, cache: Path) -> Iterator[tuple[str, PurePath]]:
+    """MD5 and path of an output, and of the files in it where it is a folder."""
+    yield output.md5, output.path
+    listing = cache / "files" / "md5" / output.md5[:2] / f"{output.md5[2:]}.dir"
+    if listing.is_file():
+        yield from ((entry["md5"], output.path / entry["relpath"]) for entry in json.loads(listing.read_text()))
 
 
 @dataclass(frozen=True)

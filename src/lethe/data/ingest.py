@@ -1,6 +1,6 @@
 """From a source to the rows that may be learnt from, in canonical order, a block at a time.
 
-No more is held than a block and, where they are asked for, the side tables, which are read whole.
+No more is held than a block and, where they are asked for, the side tables but behaviours, which are read whole.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -25,9 +26,10 @@ from lethe.errors import DataError
 from lethe.tables.blocks import merged
 from lethe.tables.columns import distinct
 from lethe.tables.ids import Ids
-from lethe.tables.interactions import Interactions
+from lethe.tables.inside import NOBODY, Known
+from lethe.tables.interactions import CONTEXT, Interactions
 from lethe.tables.order import in_order, together
-from lethe.tables.side_tables import known_links
+from lethe.tables.side_tables import BEHAVIOUR, SideTables, known_links
 
 
 def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
@@ -39,18 +41,25 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
     suppressed = SuppressionList.read(workspace.suppression)
     beside = _Named() if sources.side.is_any(config.side) else None
     read = sources.blocks(config.source, root=workspace.source_root, copy=workspace.source_copy(dataset))
-    counts = Counter[str]()
+    counts, later = Counter[str](), bool(suppressed.lengths(dataset))
     with fresh(workspace.ingested(dataset)) as folder:
         for name, blocks in read.items():
             with aside(folder) as own:
                 rows = in_order(blocks if beside is None else beside.watch(blocks), own)
                 allowed = (suppressed.drop(block, dataset) for block in _counted(rows, counts, "read"))
                 kept = _distinct(_counted(allowed, counts, "allowed"), config.duplicates)
-                write_blocks(folder / f"{name}.parquet", _emptied(kept, suppressed, dataset, config.duplicates, counts))
+                # A longer id that is known may hold one of somebody's: who is known must be told first.
+                told = kept if later else _emptied(kept, suppressed, dataset, config.duplicates, counts)
+                write_blocks(folder / f"{name}.parquet", told)
+        paths = [folder / f"{name}.parquet" for name in read]
+        known = Known(tuple(paths))
+        for path in (path for path in paths if later and _has_contexts(path)):
+            rows = map(together, merged([path]))
+            write_blocks(path, _emptied(rows, suppressed, dataset, config.duplicates, counts, known))
         whole = folder / f"{INTERACTIONS}.parquet"
         if INTERACTIONS not in read:
             # A pair may also recur across parts; which part then has it is the split's business.
-            rows = map(together, merged([folder / f"{name}.parquet" for name in read]))
+            rows = map(together, merged(paths))
             # Pairs that became equal because a context names nobody any more are nobody's error.
             agreed = "latest" if counts["emptied"] and config.duplicates == "error" else config.duplicates
             write_blocks(whole, _distinct(rows, agreed))
@@ -58,14 +67,14 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
             raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
         strict = all(entry.dataset != dataset for entry in suppressed.entries)
         users, items = (beside or _Named()).ids()
-        tables = sources.read_side(config, users, items, root=workspace.source_root, strict=strict)
-        tables = tables.map(lambda table: table, lambda rows: deduplicate(rows, "latest"))
+        tables, behaviours = sources.side_blocks(config, users, items, root=workspace.source_root, strict=strict)
         if tables:
-            tables = known_links(suppressed.drop_side(tables, dataset), Interactions.read(whole))
-            tables = tables.map(
-                lambda table: table, lambda rows: deduplicate(rows, "latest") if rows.contexts else rows
-            )
-        tables.write(folder / "side")
+            users = Ids.in_file(whole, "user")
+            known_links(suppressed.drop_side(tables, dataset, known), users).write(folder / "side")
+        for name, blocks in behaviours.items():
+            with aside(folder) as own:
+                kept = _allowed(in_order(blocks, own), name, suppressed, dataset, known)
+                write_blocks(folder / "side" / f"{BEHAVIOUR}{name}.parquet", kept)
     dropped = counts["read"] - counts["allowed"]
     write_whole(workspace.suppressed_rows(dataset), json.dumps({"rows": dropped}) + "\n")
 
@@ -87,16 +96,34 @@ def _distinct(blocks: Iterable[Interactions], duplicates: str) -> Iterator[Inter
         must_be_distinct(repeated)
 
 
+def _has_contexts(path: Path) -> bool:
+    return any(name.startswith(CONTEXT) for name in pq.read_schema(path).names)
+
+
 def _emptied(
-    blocks: Iterable[Interactions], suppressed: SuppressionList, dataset: str, duplicates: str, counts: Counter[str]
+    blocks: Iterable[Interactions],
+    suppressed: SuppressionList,
+    dataset: str,
+    duplicates: str,
+    counts: Counter[str],
+    known: Known = NOBODY,
 ) -> Iterator[Interactions]:
     """Blocks without the contexts that name somebody who is forgotten; what is the same row then is one."""
     for block in blocks:
-        told = suppressed.emptied(block, dataset)
+        told = suppressed.emptied(block, dataset, known=known)
         if told is not block:
             counts["emptied"] += 1
             told = deduplicate(told, "sum" if duplicates == "sum" else "latest")
         yield told
+
+
+def _allowed(
+    blocks: Iterable[Interactions], name: str, suppressed: SuppressionList, dataset: str, known: Known
+) -> Iterator[Interactions]:
+    """Distinct rows of a behaviour that may be learnt from, of blocks that hold all rows of their users."""
+    for block in _distinct(blocks, "latest"):
+        left = suppressed.drop_side(SideTables(behaviours={name: block}), dataset, known).behaviours[name]
+        yield deduplicate(left, "latest") if left.contexts else left
 
 
 @dataclass

@@ -28,11 +28,17 @@ def remove_leftovers(workspace: Workspace) -> int:
     return len(left)
 
 
+def hidden_outputs(data: Path) -> list[Path]:
+    """What is hidden in folders of datasets, but for DVC's own .gitignore files; not what users hide beside them."""
+    folders = [path for path in data.glob("*") if not path.name.startswith(".")]
+    hidden = {path for folder in folders for path in folder.rglob(".*") if path.name != ".gitignore"}
+    return sorted(path for path in hidden if not hidden & set(path.parents))
+
+
 def _leftovers(workspace: Workspace) -> Iterator[Path]:
     data = workspace.root / "data"
-    # No stage runs, so all that is hidden among the outputs is left over, but for DVC's own .gitignore files.
-    hidden = {path for path in data.rglob(".*") if path.name != ".gitignore"}
-    yield from sorted(path for path in hidden if not hidden & set(path.parents))
+    # No stage runs, so all that is hidden among the outputs is left over.
+    yield from hidden_outputs(data)
     for archive in sorted(data.glob(f"*/{_ARCHIVE}")):
         if archive.with_name("source.parquet.origin").is_file():
             yield archive

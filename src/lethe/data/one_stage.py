@@ -15,7 +15,7 @@ from lethe.data.stages import BY_USERS, STAGES
 from lethe.errors import ConfigError, LetheError
 from lethe.learning.runner.by_params import address, runner
 from lethe.learning.runner.calling import HERE, Runner
-from lethe.tables.blocks import stretches
+from lethe.tables.stretches import stretches
 
 
 def main(arguments: list[str]) -> int:

@@ -33,6 +33,22 @@ def path_below(workspace: Workspace, path: Path) -> str:
     return str(path.relative_to(workspace.root) if path.is_relative_to(workspace.root) else path)
 
 
+def must_be_elsewhere(workspace: Workspace, name: str, path: Path) -> None:
+    """Raises ConfigError for a file that lies where Lethe itself writes and deletes: it would go, or be found as a copy
+    that still holds who is forgotten."""
+    mine = [
+        workspace.artifacts,
+        workspace.reports,
+        workspace.certificates,
+        workspace.state,
+        workspace.suppression.parent,
+    ]
+    mine += [workspace.root / "data" / name, workspace.root / ".dvc"]
+    if within := next((folder for folder in mine if path.is_relative_to(folder)), None):
+        folder = within.relative_to(workspace.root)
+        raise ConfigError(f"path: {path.name} lies in {folder}, where Lethe writes and deletes; move it elsewhere")
+
+
 @contextmanager
 def at_hand(workspace: Workspace, source: Mapping[str, Any]) -> Iterator[Path]:
     """A file or folder that shows how the source is written; what was fetched for that is gone afterwards."""

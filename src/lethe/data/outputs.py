@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from lethe.core.files import temporary_beside
 from lethe.learning.runner.calling import HERE, Runner
-from lethe.tables.blocks import EVERYBODY, Stretch
 from lethe.tables.columns import ParquetWriter
 from lethe.tables.interactions import Interactions
+from lethe.tables.stretches import EVERYBODY, Stretch
 
 WAITING = 32
 """Calls that wait for somebody else's answer at once."""

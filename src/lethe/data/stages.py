@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
@@ -22,20 +22,22 @@ from lethe.core.files import write_whole
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data import sources
+from lethe.data.beside import held_out, write_beside
 from lethe.data.ingest import ingest
 from lethe.data.outputs import ByTable, aside, called, fresh, write_tables
 from lethe.data.partition import PARTITIONS, Assignment, lay_slices, partition_of
 from lethe.data.partition.guarantee import frozen
 from lethe.data.partition.leaving import Leaving, leaving_of
+from lethe.data.partition.steps import Laid, are_alike, kept_in_steps
 from lethe.data.sources import files
 from lethe.data.split import PARTS, split
 from lethe.data.suppression import SuppressionList
 from lethe.learning.runner.calling import HERE, Runner
-from lethe.tables.blocks import EVERYBODY, Stretch, held, rows_of, side_by_side, stretches
+from lethe.tables.blocks import held, rows_of, side_by_side
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.columns import ParquetWriter, to_arrow
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTables
+from lethe.tables.stretches import EVERYBODY, Stretch, stretches
 
 SHARDS_AT_ONCE = 16
 """Shards that are written together. Of each as many rows are held as Parquet lays out together, so that there are no
@@ -113,20 +115,38 @@ def assigned_of(
     of: Stretch, path: Path, kept: Path | None, layout: Sharding, stream: Stream, leaving: Leaving | None
 ) -> Iterator[ByTable]:
     """Places of some users' rows. In a partition that does not look at data a row's shard hangs on its own user's rows
-    at most, by the law of locality."""
-    if partition_of(layout).frozen:
-        previous = None if kept is None else Assignment.read(kept)
-        yield {"assignment": _assigned(Interactions.read(path), layout, previous, stream, leaving).to_table()}
-        return
+    at most, by the law of locality; one that does is given all rows when an epoch begins."""
+    steps: Iterable[Laid]
+    if not partition_of(layout).frozen:
+        steps = _by_locality(of, path, kept, layout, stream)
+    elif kept is not None and are_alike(path, kept):
+        steps = kept_in_steps(path, kept, layout, stream)
+    else:
+        rows, previous = Interactions.read(path), None if kept is None else Assignment.read(kept)
+        steps = [(rows, previous, _shards_of(rows, layout, previous, stream))]
+    for laid in steps:
+        yield {"assignment": _with_slices(*laid, layout, stream, leaving).to_table()}
+
+
+def _by_locality(of: Stretch, path: Path, kept: Path | None, layout: Sharding, stream: Stream) -> Iterator[Laid]:
     for block, before in side_by_side(path, [] if kept is None else [kept], also=Assignment.PLACES, of=of):
-        previous = Assignment.of_columns(held(before[0])) if before else None
-        yield {"assignment": _assigned(rows_of(block), layout, previous, stream, leaving).to_table()}
+        rows, previous = rows_of(block), Assignment.of_columns(held(before[0])) if before else None
+        yield rows, previous, _shards_of(rows, layout, previous, stream)
 
 
-def _assigned(
-    rows: Interactions, layout: Sharding, previous: Assignment | None, stream: Stream, leaving: Leaving | None
+def _shards_of(rows: Interactions, layout: Sharding, previous: Assignment | None, stream: Stream) -> np.ndarray:
+    assign = partition_of(layout).assign
+    return assign(rows, layout.num_shards, previous, stream, balance=layout, embeddings=pretrain)
+
+
+def _with_slices(
+    rows: Interactions,
+    previous: Assignment | None,
+    shards: np.ndarray,
+    layout: Sharding,
+    stream: Stream,
+    leaving: Leaving | None,
 ) -> Assignment:
-    shards = partition_of(layout).assign(rows, layout.num_shards, previous, stream, balance=layout, embeddings=pretrain)
     slices = None
     if layout.slices > 1:
         likely = None if leaving is None else leaving(rows)
@@ -163,7 +183,6 @@ def shards_stage(
     count = layout.num_shards
     width = max(2, len(str(count - 1)))
     names = [f"{shard:0{width}d}.parquet" for shard in range(count)]
-    tables = tables_beside(workspace, params, dataset, of)
     at_once = SHARDS_AT_ONCE if place is HERE else SHARDS_A_CALL
     # Aside: what a worker that is killed was at must not lie among the shards.
     with fresh(workspace.shards(dataset, laid)) as folder, aside(folder) as own:
@@ -176,10 +195,9 @@ def shards_stage(
             calls = [(write_shards, rows, assignment, first, paths[first : first + at_once]) for first in firsts]
             for _ in called(place, calls):
                 pass
-        for path in paths:
+        write_beside(paths, workspace.side(dataset), held_out(workspace, params, dataset, of), at_once, place)
+        for path in own.iterdir():
             os.replace(path, folder / path.name)
-        for name in names if tables else ():
-            tables.of_shard(Interactions.read(folder / name)).write(folder / "side" / Path(name).stem)
 
 
 def write_shards(rows: Path, assignment: Path, first: int, paths: Sequence[Path]) -> None:
@@ -192,20 +210,6 @@ def write_shards(rows: Path, assignment: Path, first: int, paths: Sequence[Path]
                 mine = laid["shard"] == shard
                 own = here.take(mine).to_table()
                 writer.write(own if "slice" not in laid else own.append_column("slice", to_arrow(laid["slice"][mine])))
-
-
-def tables_beside(workspace: Workspace, params: Params, dataset: str, of: Rows) -> SideTables:
-    """What may be learnt from beside these rows: nothing is withheld from a model that learns all of them."""
-    return SideTables.read(workspace.side(dataset)) if of == "all" else training_tables(workspace, params, dataset)
-
-
-def training_tables(workspace: Workspace, params: Params, dataset: str) -> SideTables:
-    """What may be learnt from beside the training rows: with ``side.clean`` behaviours don't hold the pairs of
-    validation and test, which tell the answer."""
-    tables = SideTables.read(workspace.side(dataset))
-    if not tables.behaviours or not params.datasets[dataset].side.clean:
-        return tables
-    return tables.without_pairs([Interactions.read(workspace.split(dataset, part)) for part in ("valid", "test")])
 
 
 def _of_both(stage: Callable[[Workspace, Params, str, str, Rows, Runner], None]) -> Callable[..., None]:

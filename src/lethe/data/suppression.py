@@ -7,8 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +18,13 @@ import numpy as np
 from lethe.core.canonical import digest_json
 from lethe.core.files import locked, write_whole
 from lethe.core.keys import fingerprint, must_fit, row_digest, subject_digest, subject_digests
+from lethe.data.listed import LONGEST, Listed, digests_in, lengths_among, named_inside, those
 from lethe.errors import DataError
-from lethe.tables.columns import distinct
+from lethe.tables.inside import NOBODY, Known, lengths_of
 from lethe.tables.interactions import CONTEXT, UNKNOWN, Interactions
-from lethe.tables.side_tables import BEHAVIOUR, SAID, SideTable, SideTables, may_name
-from lethe.tables.texts import Column
+from lethe.tables.side_tables import BEHAVIOUR, SAID, SAYING, SideTable, SideTables
 
-Kind = Literal["user", "item", "interaction", "row"]
+Kind = Literal["user", "item", "interaction", "row", "length"]
 _COLUMNS = ("dataset", "kind", "digest", "user_digest", "since")
 _HEAD = re.compile(r"# lethe suppression list 2, key ([0-9a-f]{16})")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -41,6 +40,8 @@ class Suppressed:
     item          every row that names a person as an item; in a context, only that context of it
     interaction   a user's rows with an item, whenever
     row           one row that was removed: it stays out for good, also after its user may be known again
+    length        of nobody in particular: how long an id is by which features, contexts or facts may name one of the
+                  people who are items among other words; what is as long is digested there
     """
 
     dataset: str
@@ -67,6 +68,17 @@ class Suppressed:
     def row(cls, dataset: str, user_id: object, table: str, *values: object) -> Self:
         """A row of a table that was removed with a user: its values, None for a time that is none."""
         return cls(dataset, "row", row_digest(dataset, table, *values), subject_digest(dataset, user_id))
+
+    @classmethod
+    def lengths(cls, dataset: str, user_id: object) -> Iterator[Self]:
+        """Of how many bytes an id is where it stands inside of something; none where it is looked for as a whole
+        alone."""
+        return (cls.length(dataset, length) for length in sorted(lengths_of(str(user_id))) if length <= LONGEST)
+
+    @classmethod
+    def length(cls, dataset: str, length: int) -> Self:
+        digest = row_digest(dataset, "length", length)
+        return cls(dataset, "length", digest, digest)
 
     @property
     def line(self) -> tuple[str, str, str, str, str]:
@@ -131,27 +143,32 @@ class SuppressionList:
         named = self.matches(interactions, dataset, table)
         return interactions.take(~named) if named.any() else interactions
 
-    def emptied(self, interactions: Interactions, dataset: str, table: str = INTERACTIONS) -> Interactions:
+    def emptied(
+        self, interactions: Interactions, dataset: str, table: str = INTERACTIONS, known: Known = NOBODY
+    ) -> Interactions:
         """The same rows without the contexts that name somebody of the list as an item: these are unknown then, and
         pairs may recur."""
-        named = self.named_in_contexts(interactions, dataset, table)
+        named = self.named_in_contexts(interactions, dataset, table, known)
         return interactions.without_contexts(named) if any(rows.any() for rows in named.values()) else interactions
 
     def named_in_contexts(
-        self, interactions: Interactions, dataset: str, table: str = INTERACTIONS
+        self, interactions: Interactions, dataset: str, table: str = INTERACTIONS, known: Known = NOBODY
     ) -> dict[str, np.ndarray]:
         """{field: [n] bool}: which rows name in a context somebody of the list as an item, or did when that person was
-        forgotten."""
+        forgotten. ``known``: whose longer ids are no hit."""
         listed = self._of(dataset)
         if not interactions.contexts or not (listed.items or listed.rows):
             return {}
-        digests, users = _digests(dataset, interactions.user_ids)
-        owned, times = _those(digests, listed.owners)[users], interactions.seconds
+        digests, users = digests_in(dataset, interactions.user_ids)
+        owned, times = those(digests, listed.owners)[users], interactions.seconds
         named = dict[str, np.ndarray]()
         for field, column in interactions.contexts.items():
-            digests, values = _digests(dataset, column, numbers=False)
+            digests, values = digests_in(dataset, column, numbers=False)
             told = np.asarray(column != UNKNOWN, dtype=bool)
-            named[field] = _those(digests, listed.items)[values] & told
+            named[field] = those(digests, listed.items)[values] & told
+            people = listed.items - {subject_digest(dataset, UNKNOWN)}
+            for _, rows in named_inside(dataset, column, people, listed.lengths, known):
+                named[field] |= rows
             for row in np.flatnonzero(owned & told & ~named[field]):
                 values_of = interactions.user_ids[row], interactions.item_ids[row]
                 named[field][row] = any(
@@ -160,13 +177,20 @@ class SuppressionList:
                 )
         return named
 
-    def drop_side(self, tables: SideTables, dataset: str) -> SideTables:
+    def lengths(self, dataset: str) -> frozenset[int]:
+        """Of how many bytes ids are that are looked for inside of what is said; there who is known must be told
+        first."""
+        return lengths_among(
+            dataset, frozenset(e.digest for e in self.entries if (e.dataset, e.kind) == (dataset, "length"))
+        )
+
+    def drop_side(self, tables: SideTables, dataset: str, known: Known = NOBODY) -> SideTables:
         """What is said about the listed leaves with them: links in both directions, features, behaviours."""
         behaviours = {
-            name: self.emptied(self.drop(rows, dataset, BEHAVIOUR + name), dataset, BEHAVIOUR + name)
+            name: self.emptied(self.drop(rows, dataset, BEHAVIOUR + name), dataset, BEHAVIOUR + name, known)
             for name, rows in tables.behaviours.items()
         }
-        kept = {name: table.take(~self._in_table(table, dataset)) for name, table in tables.tables.items()}
+        kept = {name: table.take(~self._in_table(table, dataset, known)) for name, table in tables.tables.items()}
         return SideTables(kept, behaviours)
 
     def matches(self, interactions: Interactions, dataset: str, table: str = INTERACTIONS) -> np.ndarray:
@@ -174,16 +198,16 @@ class SuppressionList:
         listed = self._of(dataset)
         if not listed:
             return np.zeros(len(interactions), dtype=bool)
-        digests, users = _digests(dataset, interactions.user_ids)
+        digests, users = digests_in(dataset, interactions.user_ids)
         times = interactions.seconds
-        named = _those(digests, listed.users)[users]
+        named = those(digests, listed.users)[users]
         if listed.since:
             began = np.array([listed.since.get(digest, _ALWAYS) for digest in digests], dtype=np.int64)[users]
             named |= began != _ALWAYS if times is None else times < began
         if listed.items:
-            of_items, items = _digests(dataset, interactions.item_ids)
-            named |= _those(of_items, listed.items)[items]
-        for row in np.flatnonzero(_those(digests, listed.owners)[users] & ~named):
+            of_items, items = digests_in(dataset, interactions.item_ids)
+            named |= those(of_items, listed.items)[items]
+        for row in np.flatnonzero(those(digests, listed.owners)[users] & ~named):
             user, item = interactions.user_ids[row], interactions.item_ids[row]
             # Where time says nothing (it is a position, or there is none) a row was put on the list without one.
             named[row] = subject_digest(dataset, user, item) in listed.pairs or any(
@@ -197,34 +221,40 @@ class SuppressionList:
         users = self._of(dataset).users
         return {id for id, digest in zip(ids, subject_digests(dataset, ids), strict=True) if digest in users}
 
-    def _in_table(self, table: SideTable, dataset: str) -> np.ndarray:
+    def _in_table(self, table: SideTable, dataset: str, known: Known) -> np.ndarray:
         """[n] bool: links of and to the listed, their features, what is said of them as items, and by other features. A
         number among these is hardly an id."""
         listed = self._of(dataset)
-        named = np.zeros(len(table), dtype=bool)
+        named, owned = np.zeros(len(table), dtype=bool), np.zeros(len(table), dtype=bool)
         for names, whole, owners in (
             (("user", "friend"), listed.users | listed.since.keys(), listed.owners),
             (("item", "entity", SAID), listed.items, listed.owners),
         ):
             for name in (name for name in names if name in table.columns and (whole or owners)):
-                digests, places = _digests(dataset, table[name], numbers=name != SAID)
-                named |= _those(digests, whole)[places]
-                for row in np.flatnonzero(_those(digests, owners)[places] & ~named):
-                    values = [values[row] for values in table.columns.values()]
-                    named[row] = row_digest(dataset, table.kind, *values) in listed.rows
+                digests, places = digests_in(dataset, table[name], numbers=name != SAID)
+                named |= those(digests, whole)[places]
+                owned |= those(digests, owners)[places]
+        for name in (name for name in SAYING if name in table.columns):
+            for digest, rows in named_inside(dataset, table[name], listed.items | listed.owners, listed.lengths, known):
+                named |= rows if digest in listed.items else False
+                owned |= rows if digest in listed.owners else False
+        for row in np.flatnonzero(owned & ~named):
+            values = [values[row] for values in table.columns.values()]
+            named[row] = row_digest(dataset, table.kind, *values) in listed.rows
         return named
 
-    def _of(self, dataset: str) -> _Listed:
+    def _of(self, dataset: str) -> Listed:
         mine = [entry for entry in self.entries if entry.dataset == dataset]
         by_kind = {kind: frozenset(e.digest for e in mine if e.kind == kind) for kind in get_args(Kind)}
         since = {e.digest: e.since for e in mine if e.kind == "user" and e.since is not None}
-        return _Listed(
+        return Listed(
             users=by_kind["user"] - since.keys(),
             since=since,
             items=by_kind["item"],
             pairs=by_kind["interaction"],
             rows=by_kind["row"],
             owners=frozenset(e.user_digest for e in mine if e.kind in ("interaction", "row")),
+            lengths=lengths_among(dataset, by_kind["length"]),
         )
 
     def _changed(self, change: Callable[[Sequence[Suppressed]], Iterable[Suppressed]]) -> Self:
@@ -250,35 +280,6 @@ def context_table(table: str, field: str) -> str:
 
 def _key(entry: Suppressed) -> tuple[str, str, str]:
     return entry.dataset, entry.kind, entry.digest
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """What the list names in one dataset, as digests. ``owners``: of those users single rows are named."""
-
-    users: frozenset[str]
-    since: Mapping[str, int]
-    items: frozenset[str]
-    pairs: frozenset[str]
-    rows: frozenset[str]
-    owners: frozenset[str]
-
-    def __bool__(self) -> bool:
-        return bool(self.users or self.since or self.items or self.owners)
-
-
-def _digests(dataset: str, column: Column, *, numbers: bool = True) -> tuple[list[str], np.ndarray]:
-    """Keyed digest of each distinct id of a column, and for each row which of them is its own. Without ``numbers``
-    these have none."""
-    ids, places = distinct(column)
-    digests = subject_digests(dataset, ids.tolist())
-    if not numbers:
-        digests = [digest if may_name(str(raw)) else "" for raw, digest in zip(ids, digests, strict=True)]
-    return digests, places
-
-
-def _those(digests: Sequence[str], named: AbstractSet[str]) -> np.ndarray:
-    return np.fromiter((digest in named for digest in digests), dtype=bool, count=len(digests))
 
 
 def _entry(line: list[str], where: str) -> Suppressed:

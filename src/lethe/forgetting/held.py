@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +20,13 @@ from lethe.data.suppression import INTERACTIONS
 from lethe.errors import LetheError
 from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.earlier import earlier_files, ids_of_earlier_files
-from lethe.forgetting.ledger.beside import changed_by, counts_beside
+from lethe.forgetting.ledger.beside import changed_by, counts_beside, said_of
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, holds
 from lethe.tables import blocks
 from lethe.tables.blocks import Source, in_steps
 from lethe.tables.columns import distinct
 from lethe.tables.ids import Ids, as_integer, near, same_id
+from lethe.tables.inside import Known, inside
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
 from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SAID, SideTables, may_name, may_name_in_context
@@ -57,7 +59,7 @@ class Tables:
         """Of each request what the tables hold; of thousands about whole users, all at once."""
         beside = self._beside(requests)
         rows, copy = ([0] * len(requests) if t is None else rows_of(t, requests) for t in (self.rows, self.copy))
-        changed = _changed(self.rows, requests)
+        changed = _changed(self.rows, requests, self.known)
         return [
             replace(h, interactions=r, source_copy=c, contexts=h.contexts + n)
             for h, r, c, n in zip(beside, rows, copy, changed, strict=True)
@@ -65,20 +67,30 @@ class Tables:
 
     def as_things(self, ids: Sequence[str]) -> list[int]:
         """How often each of these distinct ids stands among the items, or is named by a fact or, unless it is a number,
-        by a feature or a context."""
+        by a feature or a context; as the whole of what these say, or inside of it."""
         tables, behaviours = self.beside.tables.values(), self.beside.behaviours.values()
         facts, said = ([t[name] for t in tables if name in t.columns] for name in ("entity", SAID))
         named = tally(facts, ids) + np.where(list(map(may_name, ids)), tally(said, ids), 0)
-        named += sum((_in_contexts(rows, ids) for rows in behaviours), np.zeros(len(ids), dtype=np.int64))
-        return [rows + others for rows, others in zip(tally_things(self.rows, ids), named.tolist(), strict=True)]
+        for table in tables:
+            for name, raw, rows in said_of(ids, table.columns, self.known):
+                whole = same_id(table[name], raw) if name in ("entity", SAID) else False
+                named[ids.index(raw)] += int((rows & ~np.asarray(whole)).sum())
+        named += sum((_in_contexts(rows, ids, self.known) for rows in behaviours), np.zeros(len(ids), dtype=np.int64))
+        things = tally_things(self.rows, ids, self.known)
+        return [rows + others for rows, others in zip(things, named.tolist(), strict=True)]
+
+    @cached_property
+    def known(self) -> Known:
+        """Whose ids are told apart from those that stand in them."""
+        return Known((self.rows,))
 
     def _beside(self, requests: Sequence[ForgetRequest]) -> list[Held]:
         whole = _whole_users(requests)
         if len(whole) < 2:
-            return [counts_beside(self.beside, request) for request in requests]
+            return [counts_beside(self.beside, request, self.known) for request in requests]
         counts = self._of_users([str(request.user) for request in whole])
         at_once = {request.id: count for request, count in zip(whole, counts, strict=True)}
-        return [at_once[r.id] if r.id in at_once else counts_beside(self.beside, r) for r in requests]
+        return [at_once[r.id] if r.id in at_once else counts_beside(self.beside, r, self.known) for r in requests]
 
     def _of_users(self, users: Sequence[str]) -> list[Held]:
         tables = self.beside.tables
@@ -125,33 +137,37 @@ def _counted(rows: Interactions, requests: Sequence[ForgetRequest]) -> list[int]
     return [at_once[r.id] if r.id in at_once else holds(rows, r) for r in requests]
 
 
-def _changed(rows: Source, requests: Sequence[ForgetRequest]) -> list[int]:
+def _changed(rows: Source, requests: Sequence[ForgetRequest], known: Known) -> list[int]:
     """How many rows of others name the person of each request in a context."""
     if not any(request.also_item for request in requests):
         return [0] * len(requests)
 
     def count(block: blocks.Block, _: Sequence[blocks.Block]) -> list[int]:
         some = blocks.rows_of(block)
-        return [int(changed_by([request], some).sum()) if some.contexts else 0 for request in requests]
+        return [int(changed_by([request], some, known).sum()) if some.contexts else 0 for request in requests]
 
     return [sum(of_one) for of_one in zip(*in_steps(count, rows), strict=True)]
 
 
-def tally_things(rows: Source, ids: Sequence[str]) -> list[int]:
+def tally_things(rows: Source, ids: Sequence[str], known: Known) -> list[int]:
     """How often each of these distinct ids stands among the items, or is a context."""
 
     def count(block: blocks.Block, _: Sequence[blocks.Block]) -> list[int]:
         some = blocks.rows_of(block)
-        return list((tally([some.item_ids], ids) + _in_contexts(some, ids)).tolist())
+        return list((tally([some.item_ids], ids) + _in_contexts(some, ids, known)).tolist())
 
     return [sum(of_one) for of_one in zip(*in_steps(count, rows), strict=True)]
 
 
-def _in_contexts(rows: Interactions, ids: Sequence[str]) -> np.ndarray:
-    """[len(ids)] int64: how often each is what a context says."""
+def _in_contexts(rows: Interactions, ids: Sequence[str], known: Known) -> np.ndarray:
+    """[len(ids)] int64: how often each is what a context says, or stands inside of it."""
     if not rows.contexts:
         return np.zeros(len(ids), dtype=np.int64)
-    return np.where(list(map(may_name_in_context, ids)), tally(list(rows.contexts.values()), ids), 0)
+    counts = tally(list(rows.contexts.values()), ids)
+    for column in rows.contexts.values():
+        for raw, named in inside(column, ids, known).items():
+            counts[ids.index(raw)] += int((named & ~same_id(column, raw)).sum())
+    return np.where(list(map(may_name_in_context, ids)), counts, 0)
 
 
 def tally(columns: Sequence[Column], ids: Sequence[str]) -> np.ndarray:

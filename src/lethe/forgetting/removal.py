@@ -16,24 +16,32 @@ from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList, co
 from lethe.forgetting import kept_out
 from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.held import source_blocks
-from lethe.forgetting.ledger.beside import mentioned_by, named_in_contexts
+from lethe.forgetting.ledger.beside import mentioned_by, named_in_contexts, said_of
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, covered_by
 from lethe.forgetting.standing import digests_asked_about, has_time
 from lethe.tables.blocks import rows_of, side_by_side
 from lethe.tables.columns import from_arrow, read_parquet, to_arrow, write_parquet
+from lethe.tables.inside import Known
 from lethe.tables.interactions import CONTEXT, UNKNOWN, Interactions
-from lethe.tables.side_tables import BEHAVIOUR, SAID, SideTables
+from lethe.tables.side_tables import BEHAVIOUR, SAYING, SideTables
 
 
 def take_out(workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]) -> None:
     """Put the subjects of requests on the suppression list, and with them every row that is theirs now, so that a lift
     brings none of those back; rewrite our copy of the source without them, here and at its URL. Safe to repeat."""
-    entries = [*subjects(requests), *_same_persons(workspace, requests), *_rows(workspace, params, dataset, requests)]
+    known = Known((workspace.interactions(dataset),))
+    entries = [
+        *subjects(requests),
+        *(line for r in requests if r.also_item and r.user for line in Suppressed.lengths(dataset, r.user)),
+        *_same_persons(workspace, requests),
+        *_rows(workspace, params, dataset, requests, known),
+    ]
     listed = SuppressionList.read(workspace.suppression).add(entries)
     kept_out.suppress(workspace, entries)
     copy = workspace.source_copy(dataset)
     if copy.is_file():
-        write_blocks(copy, (listed.emptied(listed.drop(rows_of(b), dataset), dataset) for b, _ in side_by_side(copy)))
+        left = (listed.drop(rows_of(block), dataset) for block, _ in side_by_side(copy))
+        write_blocks(copy, (listed.emptied(rows, dataset, known=known) for rows in left))
         copies.keep(workspace, dataset)
 
 
@@ -42,27 +50,27 @@ def rewrite_what_no_stage_makes(
 ) -> None:
     """Tables of a dataset that left params.yaml, or of one of its shardings that did: the data stages pass them by, so
     the rows are taken out of the files themselves."""
-    folder = workspace.root / "data" / dataset
+    folder, known = workspace.root / "data" / dataset, Known((workspace.interactions(dataset),))
     made = {*params.pipeline.shardings, "ingested", "split"} if dataset in params.pipeline.datasets else set[str]()
     for part in sorted(path for path in folder.glob("*") if path.is_dir() and path.name not in made):
         for path in sorted(part.rglob("*.parquet")):
             table = read_parquet(path)
-            named = _covered(table, requests)
-            left = _emptied(table.filter(pa.array(~named)) if named.any() else table, requests)
+            named = _covered(table, requests, known)
+            left = _emptied(table.filter(pa.array(~named)) if named.any() else table, requests, known)
             if left is not table:
                 write_parquet(left, path)
 
 
-def _covered(table: pa.Table, requests: Sequence[ForgetRequest]) -> np.ndarray:
-    columns = {name: from_arrow(table[name]) for name in (*ID_COLUMNS, SAID) if name in table.column_names}
+def _covered(table: pa.Table, requests: Sequence[ForgetRequest], known: Known) -> np.ndarray:
+    columns = {name: from_arrow(table[name]) for name in (*ID_COLUMNS, *SAYING) if name in table.column_names}
     if {"user", "item"} <= columns.keys():
         return covered_by(requests, columns["user"], columns["item"])
-    return mentioned_by(requests, columns, len(table))
+    return mentioned_by(requests, columns, len(table), known)
 
 
-def _emptied(table: pa.Table, requests: Sequence[ForgetRequest]) -> pa.Table:
+def _emptied(table: pa.Table, requests: Sequence[ForgetRequest], known: Known) -> pa.Table:
     contexts = {name: from_arrow(table[name]) for name in table.column_names if name.startswith(CONTEXT)}
-    for name, named in named_in_contexts(requests, contexts):
+    for name, named in named_in_contexts(requests, contexts, known):
         if named.any():
             told = to_arrow(np.where(named, UNKNOWN, contexts[name]))
             table = table.set_column(table.column_names.index(name), name, told)
@@ -94,7 +102,7 @@ def _same_persons(workspace: Workspace, requests: Sequence[ForgetRequest]) -> It
 
 
 def _rows(
-    workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]
+    workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest], known: Known
 ) -> Iterator[Suppressed]:
     """Lines for the rows of whole users: as ingested, and as the source has them now, repeated ones and all."""
     whole = [request for request in requests if request.kind == "user" and request.user is not None]
@@ -105,14 +113,18 @@ def _rows(
         mine = rows.take(covered_by(whole, rows.user_ids, rows.item_ids))
         for user, item, time in _told(mine, timed):
             yield Suppressed.row(dataset, user, name, user, item, time)
-        for field, named in named_in_contexts(whole, rows.contexts):
+        for field, named in named_in_contexts(whole, rows.contexts, known):
             others = rows.take(named)
             for (user, item, time), word in zip(_told(others, timed), others.contexts[field], strict=True):
                 yield Suppressed.row(dataset, user, context_table(name, field), user, item, time, word)
     people = {request.user for request in whole}
     for table in SideTables.read(workspace.side(dataset)).tables.values():
-        for values in table.take(mentioned_by(whole, table.columns, len(table))).rows():
+        about = table.take(mentioned_by(whole, table.columns, len(table), known))
+        for values in about.rows():
             for user in people.intersection(map(str, values)):
+                yield Suppressed.row(dataset, user, table.kind, *values)
+        for _, user, places in said_of([r.user for r in whole if r.also_item and r.user], about.columns, known):
+            for values in about.take(places).rows():
                 yield Suppressed.row(dataset, user, table.kind, *values)
 
 

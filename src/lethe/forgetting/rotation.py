@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from lethe.config.params import Params
 from lethe.core import keys
 from lethe.core.process import alone
@@ -19,10 +21,12 @@ from lethe.data.suppression import Suppressed, SuppressionList, context_table
 from lethe.errors import RequestError
 from lethe.forgetting.aliases import Aliases, pair_of
 from lethe.forgetting.held import AllThereIs, all_there_is, every_id
+from lethe.forgetting.ledger.beside import said_of
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import check_list, ledger, within_reach
 from lethe.tables.ids import among
+from lethe.tables.inside import NOBODY, inside
 
 Line = tuple[Callable[..., Suppressed], tuple[object, ...]]
 """How a line is made, under whichever key is in place."""
@@ -95,6 +99,8 @@ def _lines(
     for raw in people:
         yield Suppressed.user, (dataset, raw)
         yield Suppressed.item, (dataset, raw)
+    for length in listed.lengths(dataset):
+        yield Suppressed.length, (dataset, length)
     for request in requests:
         yield from ((Suppressed.interaction, (dataset, request.user, item)) for item in request.items)
     for name, rows in tables:
@@ -105,10 +111,15 @@ def _lines(
             yield from ((Suppressed.row, (dataset, user, name, user, item, at)) for at in (time, None))
         for field, column in mine.contexts.items():
             place = context_table(name, field)
-            for user, item, time, said in zip(mine.user_ids, mine.item_ids, times, column, strict=True):
-                if str(said) in people:
-                    yield from ((Suppressed.row, (dataset, user, place, user, item, at, said)) for at in (time, None))
+            names = among(column, people)
+            for inner in inside(column, people, NOBODY).values():
+                names |= inner
+            for row in np.flatnonzero(names):
+                user, item, said = mine.user_ids[row], mine.item_ids[row], column[row]
+                yield from ((Suppressed.row, (dataset, user, place, user, item, at, said)) for at in (times[row], None))
     for table in (table for side in beside for table in side.tables.values()):
         for values in table.rows():
             for raw in people.intersection(map(str, values)):
                 yield Suppressed.row, (dataset, raw, table.kind, *values)
+        for _, raw, places in said_of(people, table.columns, NOBODY):
+            yield from ((Suppressed.row, (dataset, raw, table.kind, *values)) for values in table.take(places).rows())

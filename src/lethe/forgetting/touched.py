@@ -14,6 +14,7 @@ from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.forgetting.ledger.beside import changed_by, mentioned_by
 from lethe.forgetting.ledger.requests import ForgetRequest, covered_by
+from lethe.tables.inside import Known
 from lethe.tables.reader import Reader
 
 
@@ -73,19 +74,20 @@ def shards_of(
 ) -> dict[str, Shard]:
     """Every shard of the recipe's sharding, and what the requests, all of its dataset, touch in it."""
     tables = sorted(workspace.shards(recipe.dataset, recipe.laid_in).glob("*.parquet"))
-    return {path.stem: _shard(path, requests, recipe.layout.slices, reader) for path in tables}
+    known = Known((workspace.interactions(recipe.dataset),))
+    return {path.stem: _shard(path, requests, recipe.layout.slices, reader, known) for path in tables}
 
 
-def _shard(path: Path, requests: Sequence[ForgetRequest], slices: int, reader: Reader) -> Shard:
+def _shard(path: Path, requests: Sequence[ForgetRequest], slices: int, reader: Reader, known: Known) -> Shard:
     rows, places = reader.interactions(path), slices_of(path, reader)
     users, items = rows.user_ids, rows.item_ids
-    gone, changed = covered_by(requests, users, items), changed_by(requests, rows)
+    gone, changed = covered_by(requests, users, items), changed_by(requests, rows, known)
     tables = reader.side(path.parent / "side" / path.stem)
     mentioned = any(
-        (covered_by(requests, rows.user_ids, rows.item_ids) | changed_by(requests, rows)).any()
+        (covered_by(requests, rows.user_ids, rows.item_ids) | changed_by(requests, rows, known)).any()
         for rows in tables.behaviours.values()
     )
-    mentioned |= any(mentioned_by(requests, t.columns, len(t)).any() for t in tables.tables.values())
+    mentioned |= any(mentioned_by(requests, t.columns, len(t), known).any() for t in tables.tables.values())
     trainings: tuple[int, ...] = ()
     touched = gone | changed
     if (touched.any() or mentioned) and not gone.all():

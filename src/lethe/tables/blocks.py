@@ -6,47 +6,27 @@ that all rows of a user, wherever they lie, come in one step. A table in another
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lethe.errors import DataError
-from lethe.tables.columns import coded_in, column_of, from_arrow, holds_text
+from lethe.tables.columns import column_of, from_arrow, holds_text
 from lethe.tables.interactions import Interactions
-from lethe.tables.texts import Column, Texts, increases
+from lethe.tables.stretches import EVERYBODY, OutOfOrder, Piece, Stretch, reads
+from lethe.tables.texts import Column, Texts
 
 T = TypeVar("T")
 
 AT_ONCE = 1 << 19
 """Rows of the first table in a step, about; of the others together as many."""
 
-_BUFFER = 1 << 16
-"""Bytes of a column that are read at once; without it, or with Arrow's ``pre_buffer``, whole files are held."""
-
 Block: TypeAlias = Mapping[str, np.ndarray | pa.ChunkedArray]
 """Aligned columns by name: numbers, or text as Arrow has it."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """The users from ``first`` on and before ``end``, in their order; None: from the very first, to the very last."""
-
-    first: int | str | None = None
-    end: int | str | None = None
-
-
-EVERYBODY = Stretch()
-
-
-class _OutOfOrder(Exception):
-    """A table's users do not stand in increasing order, or are numbers in one table and text in another."""
 
 
 Source: TypeAlias = Path | Interactions
@@ -71,7 +51,7 @@ def in_steps(
     if len(paths) == len(sources):
         try:
             return [count(first, others) for first, *others in _steps(paths, at_once or AT_ONCE, ())]
-        except _OutOfOrder:
+        except OutOfOrder:
             begin()
     return [count(_everything(whole), [_everything(part) for part in parts])]
 
@@ -93,7 +73,7 @@ def side_by_side(
     try:
         for first, *others in _steps((whole, *parts), at_once or AT_ONCE, also, of, of_parts):
             yield first, others
-    except _OutOfOrder:
+    except OutOfOrder:
         raise DataError(f"{whole}: it and {[path.name for path in parts]} must lie in the order of users") from None
 
 
@@ -114,16 +94,8 @@ def merged(paths: Sequence[Path], at_once: int | None = None) -> Iterator[list[B
                 for stream in (stream for stream in unread if stream.last == end):
                     stream.pull()
         yield [stream.rest() for stream in streams]
-    except _OutOfOrder:
+    except OutOfOrder:
         raise DataError(f"{[path.name for path in paths]}: must lie in the order of users") from None
-
-
-def stretches(path: Path) -> list[Stretch]:
-    """A table's users cut where its row groups begin: of each stretch about as many rows as Parquet lays together."""
-    with pq.ParquetFile(path) as file:
-        users = [least for least, _ in _users_of_groups(file) if least is not None]
-    ends = [*dict.fromkeys(users[1:]), None]
-    return [Stretch(first, end) for first, end in zip([None, *ends], ends, strict=False)]
 
 
 def length(block: Block) -> int:
@@ -163,45 +135,6 @@ def _steps(
     yield [stream.rest() for stream in streams]
 
 
-@dataclass(frozen=True)
-class _Piece:
-    """Rows of one read: ``users`` are the distinct ones, increasing; the rows of each begin at ``starts``."""
-
-    table: pa.Table
-    users: Column
-    starts: np.ndarray
-
-    @classmethod
-    def of(cls, table: pa.Table) -> _Piece:
-        column = table["user"]
-        if column.null_count:
-            raise _OutOfOrder
-        users = column_of(column)
-        values = users.codes if isinstance(users, Texts) else users
-        if values.dtype.kind not in "iu":
-            raise _OutOfOrder
-        starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-        users = users[starts]
-        if not increases(users):
-            raise _OutOfOrder
-        return cls(table, users, starts)
-
-    def cut(self, end: int | str) -> tuple[pa.Table, _Piece | None]:
-        """The rows of users before ``end``, and the others."""
-        if isinstance(end, str) != isinstance(self.users, Texts):
-            raise _OutOfOrder
-        place = bisect_left(range(len(self.users)), end, key=self.user)
-        if place == len(self.users):
-            return self.table, None
-        row = int(self.starts[place])
-        return self.table.slice(0, row), _Piece(self.table.slice(row), self.users[place:], self.starts[place:] - row)
-
-    def user(self, place: int) -> Any:
-        """One of the users: an int, or a str, which compares with its like alone."""
-        user = self.users[place]
-        return user if isinstance(user, str) else int(user)
-
-
 class _Stream:
     """One table, of which as much is held as the step needs."""
 
@@ -213,9 +146,9 @@ class _Stream:
         of: Stretch = EVERYBODY,
         only: Sequence[str] | None = None,
     ) -> None:
-        self._reads = _reads(path, rows, also, of, only)
+        self._reads = reads(path, rows, also, of, only)
         self._empty = next(self._reads)
-        self._held: deque[_Piece] = deque()
+        self._held: deque[Piece] = deque()
         self._ended = False
 
     @property
@@ -236,9 +169,9 @@ class _Stream:
         if table is None:
             self._ended = True
             return False
-        piece = _Piece.of(table)
+        piece = Piece.of(table)
         if self._held and piece.user(0) < self.last:
-            raise _OutOfOrder
+            raise OutOfOrder
         self._held.append(piece)
         return True
 
@@ -262,7 +195,7 @@ class _Stream:
 def _everything(source: Source) -> Block:
     if isinstance(source, Interactions):
         return block_of(source)
-    empty, *tables = _reads(source, AT_ONCE)
+    empty, *tables = reads(source, AT_ONCE)
     return _block(empty, tables)
 
 
@@ -271,60 +204,3 @@ def _block(empty: pa.Table, tables: Sequence[pa.Table]) -> Block:
     table = pa.concat_tables(tables or [empty])
     columns = {name: table[name] for name in table.column_names}
     return {name: column if holds_text(column) else from_arrow(column) for name, column in columns.items()}
-
-
-def _reads(
-    path: Path,
-    rows: int,
-    also: Sequence[str] = (),
-    of: Stretch = EVERYBODY,
-    only: Sequence[str] | None = None,
-) -> Iterator[pa.Table]:
-    """First no row, then all of a stretch of users in their order, ``rows`` at a time at most."""
-    try:
-        with pq.ParquetFile(path) as file:
-            schema, names = file.schema_arrow, Interactions.columns_of(path, file.schema_arrow.names)
-            wanted = [*names, *also] if only is None else only
-            names = [name for name in wanted if name in schema.names]
-            groups = None if of == EVERYBODY else _groups(file, of)
-            text = coded_in(file, names)
-        yield schema.empty_table().select(names)
-        with pq.ParquetFile(path, read_dictionary=text, buffer_size=_BUFFER, pre_buffer=False) as file:
-            for batch in file.iter_batches(rows, row_groups=groups, columns=names):
-                yield _only(pa.Table.from_batches([batch]), of)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
-
-
-def _users_of_groups(file: pq.ParquetFile) -> Iterator[tuple[int | str | None, int | str | None]]:
-    """The least and the greatest user of each row group, where the file says them."""
-    column = file.schema_arrow.names.index("user")
-    for group in range(file.num_row_groups):
-        said = file.metadata.row_group(group).column(column).statistics
-        yield (said.min, said.max) if said is not None and said.has_min_max else (None, None)
-
-
-def _groups(file: pq.ParquetFile, of: Stretch) -> list[int]:
-    """Row groups that may hold rows of a stretch of users."""
-
-    def is_before(user: Any, other: Any) -> bool:
-        if isinstance(user, str) != isinstance(other, str):
-            raise _OutOfOrder
-        return bool(user < other)
-
-    def may_hold(least: int | str | None, greatest: int | str | None) -> bool:
-        too_late = of.end is not None and least is not None and not is_before(least, of.end)
-        too_early = of.first is not None and greatest is not None and is_before(greatest, of.first)
-        return not (too_late or too_early)
-
-    return [place for place, users in enumerate(_users_of_groups(file)) if may_hold(*users)]
-
-
-def _only(table: pa.Table, of: Stretch) -> pa.Table:
-    """The rows of a stretch of users."""
-    if of.first is not None and len(table):
-        _, rest = _Piece.of(table).cut(of.first)
-        table = table.slice(0, 0) if rest is None else rest.table
-    if of.end is not None and len(table):
-        table, _ = _Piece.of(table).cut(of.end)
-    return table

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -71,11 +72,12 @@ class Ids:
         read."""
         try:
             with pq.ParquetFile(path, read_dictionary=[column]) as file:
-                groups = [file.read_row_group(group, [column])[column] for group in range(file.num_row_groups)]
-                groups = groups or [file.schema_arrow.empty_table()[column]]
+                empty = file.schema_arrow.empty_table()[column]
+                groups = (file.read_row_group(group, [column])[column] for group in range(file.num_row_groups))
+                some = [cls.of(column_of(group)).values for group in chain([empty], groups)]
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
-        return cls.of(*(cls.of(column_of(group)).values for group in groups))
+        return cls.of(*some)
 
     def __len__(self) -> int:
         return len(self.values)

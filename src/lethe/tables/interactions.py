@@ -271,7 +271,8 @@ def _numbers(name: str, column: np.ndarray, dtype: type) -> np.ndarray:
     if not np.issubdtype(column.dtype, np.number):
         raise DataError(f"Column {name!r} must be numeric, got {column.dtype}")
     if np.issubdtype(column.dtype, np.floating):
-        bad = int((~np.isfinite(column)).sum())
-        if bad:
+        with np.errstate(over="ignore"):  # What is beyond 32 bits is counted.
+            kept = column.astype(dtype) if np.issubdtype(dtype, np.floating) else column
+        if bad := int((~np.isfinite(kept)).sum()):
             raise DataError(f"Column {name!r}: {bad} values are missing or not finite")
     return column.astype(dtype)

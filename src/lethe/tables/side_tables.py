@@ -37,6 +37,9 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 SAID = "value"
 """The column of what a feature says, which may name somebody (a seller), see ``may_name``."""
 
+SAYING = (SAID, "relation", "entity")
+"""Columns of what features and facts say, in which somebody may be named among other words."""
+
 DISTINCTIVE_DIGITS = 9
 """Least length of a number that is hardly another one by chance: sizes, prices and durations are shorter."""
 
@@ -139,26 +142,29 @@ class SideTables:
     def of_rows(self, rows: Interactions) -> SideTables:
         """What belongs to some interactions: of their users the links they chose, the behaviours and features; of
         their items and of those the behaviours name, the features and triples. An item is then no new one."""
-        users = Ids.of(rows.user_ids)
-        behaviours = {name: table.take(users.encode(table.user_ids) >= 0) for name, table in self.behaviours.items()}
-        items = Ids.of(rows.item_ids, *(table.item_ids for table in behaviours.values()))
-
-        def own(table: SideTable) -> SideTable:
-            return table.take(
-                (users if "user" in table.columns else items).encode(next(iter(table.columns.values()))) >= 0
-            )
-
-        return SideTables({name: own(table) for name, table in self.tables.items() if name != "items"}, behaviours)
+        known = {name: table for name, table in self.tables.items() if name != "items"}
+        return SideTables(known, self.behaviours).of_shard(rows)
 
     def of_shard(self, rows: Interactions) -> SideTables:
         """What lies beside a shard with these rows: what belongs to them, and the new items with their features."""
-        own = self.of_rows(rows)
-        if "items" not in self.tables:
-            return own
-        items, features = self.tables["items"], self.tables["item_features"]
-        named = Ids.of(rows.item_ids, *(table.item_ids for table in own.behaviours.values()), items["item"])
-        new = {"items": items, "item_features": features.take(named.encode(features["item"]) >= 0)}
-        return SideTables({**own.tables, **new}, own.behaviours)
+        users = Ids.of(rows.user_ids)
+        behaviours = {name: table.take(users.encode(table.user_ids) >= 0) for name, table in self.behaviours.items()}
+        items = Ids.of(rows.item_ids, *(table.item_ids for table in behaviours.values()))
+        return SideTables(self.tables_of(users, items), behaviours)
+
+    def tables_of(self, users: Ids, items: Ids) -> dict[str, SideTable]:
+        """The tables but the behaviours that lie beside a shard of these users, and of these items, which its
+        behaviours name too."""
+        known = {"user": users, "item": items}
+
+        def own(table: SideTable) -> SideTable:
+            role, ids = next(iter(table.columns.items()))
+            named = known[role]
+            if table.kind == "item_features" and "items" in self.tables:
+                named = Ids.of(named.values, self.tables["items"]["item"])
+            return table.take(named.encode(ids) >= 0)
+
+        return {name: table if name == "items" else own(table) for name, table in self.tables.items()}
 
     def without_pairs(self, held_out: Sequence[Interactions]) -> SideTables:
         """Behaviours without the (user, item) pairs that are held out of the target behaviour."""
@@ -182,25 +188,25 @@ class SideTables:
             table.write(folder / f"{name}.parquet")
 
     @classmethod
-    def read(cls, folder: Path) -> SideTables:
-        """What ``write`` wrote; no tables where there is no folder."""
-        tables, behaviours = {}, {}
+    def read(cls, folder: Path, *, behaviours: bool = True) -> SideTables:
+        """What ``write`` wrote, ``behaviours`` too or without them; no tables where there is no folder."""
+        tables, rows = {}, {}
         for path in sorted(folder.glob("*.parquet")):
-            if path.stem.startswith(BEHAVIOUR):
-                behaviours[path.stem.removeprefix(BEHAVIOUR)] = Interactions.read(path)
-            else:
+            if not path.stem.startswith(BEHAVIOUR):
                 tables[path.stem] = SideTable.read(path.stem, path)
-        return cls(tables, behaviours)
+            elif behaviours:
+                rows[path.stem.removeprefix(BEHAVIOUR)] = Interactions.read(path)
+        return cls(tables, rows)
 
 
 NO_TABLES = SideTables()
 
 
-def known_links(tables: SideTables, interactions: Interactions) -> SideTables:
+def known_links(tables: SideTables, known: Ids) -> SideTables:
     """Links between users who have interactions; whoever has none is nobody's friend."""
     if "links" not in tables.tables:
         return tables
-    known, links = Ids.of(interactions.user_ids), tables.tables["links"]
+    links = tables.tables["links"]
     kept = (known.encode(links["user"]) >= 0) & (known.encode(links["friend"]) >= 0)
     return SideTables({**tables.tables, "links": links.take(kept)}, tables.behaviours)
 

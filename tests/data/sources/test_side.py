@@ -95,6 +95,20 @@ def test_ids_unlike_those_of_the_interactions_are_refused(tmp_path: Path) -> Non
     path = write(tmp_path, "view.csv", "user,item", "anna,10")
     with pytest.raises(DataError, match="behaviour view: column 'user' must hold ids like those of the interactions"):
         read(tmp_path, behaviours={"view": {"path": path}})
+    named = Interactions.of(np.array(["anna", "7"], object), np.array([10, 20]))
+    path = write(tmp_path, "view.csv", "user,item", "7,10")
+    with pytest.raises(DataError, match=r"column 'user' must hold .* which are text; see its ids and item_ids"):
+        read(tmp_path, named, behaviours={"view": {"path": path, "ids": "integer"}})
+
+
+def test_ids_of_a_behaviour_are_text_where_those_of_the_interactions_are(tmp_path: Path) -> None:
+    """All that is in it may look like integers; items are of their own kind."""
+    named = Interactions.of(np.array(["anna", "7"], object), np.array([10, 20]))
+    path = write(tmp_path, "view.csv", "user,item", "7,10", "07,20")
+    view = read(tmp_path, named, behaviours={"view": {"path": path}}).behaviours["view"]
+    assert (list(view.user_ids), list(view.item_ids)) == (["07", "7"], [20, 10])
+    assert view.user_ids.dtype == object
+    assert view.item_ids.dtype == np.int64
 
 
 def test_a_digest_for_every_file(tmp_path: Path) -> None:

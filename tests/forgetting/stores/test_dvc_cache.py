@@ -82,6 +82,26 @@ def test_what_another_project_uses_too_stays_and_is_named(tmp_path: Path) -> Non
     assert "up to date" in dvc(other, "status")
 
 
+@pytest.mark.parametrize("path", ["rows.csv", "data/rows.csv", "data/raw/rows.csv"])
+def test_what_was_added_by_hand_stays_and_is_searched_by_its_columns(path: str, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    repro(project)
+    file = project.root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("user,item\n7,1\n8,2\n")
+    dvc(project, "add", "-q", path)
+    cache, needles = DvcCache(project), [Needles("ml", users=frozenset({"7"}))]
+    cache.remove(needles)
+    assert [str(place) for place in cache.find(needles).places] == [f"{path}.dvc: user id"]
+    file.unlink()
+    dvc(project, "checkout", "-q", f"{path}.dvc")
+    assert "8,2" in file.read_text(), "it is the user's, and was never superseded"
+    file.write_text("user,item\n8,2\n")
+    dvc(project, "add", "-q", path)
+    cache.remove(needles)
+    assert cache.find(needles).places == ()
+
+
 @pytest.mark.parametrize("inside", [True, False])
 def test_the_cache_from_before_another_was_configured_goes_too(inside: bool, tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", GONE)

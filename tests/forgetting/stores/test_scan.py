@@ -20,15 +20,15 @@ from safetensors.numpy import save_file
 
 from lethe.data.suppression import Suppressed
 from lethe.forgetting.ledger.requests import ForgetRequest
-from lethe.forgetting.stores import texts as texts_module
 from lethe.forgetting.stores.base import Folder
 from lethe.forgetting.stores.held import Held
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.scan import look
-from lethe.forgetting.stores.texts import Texts, spellings
+from lethe.tables import sought
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.columns import write_parquet
 from lethe.tables.interactions import Interactions
+from lethe.tables.sought import Sought, spellings
 
 SHORT, LONG, TEXT = "42", "canary-person", "canärie"
 NEEDLES = Needles("ml", users=frozenset({SHORT, LONG}), texts=frozenset({LONG, TEXT}))
@@ -125,15 +125,15 @@ def test_a_text_of_digits_must_stand_alone_but_not_between_the_values_of_a_datab
 )
 def test_many_texts_at_once_are_found_as_one_by_one(texts, content, padding, many):
     """By an automaton and by tables alike."""
-    with patch.object(texts_module, "_MANY", many):
+    with patch.object(sought, "_MANY", many):
         _assert_found_as_one_by_one(texts, b" " * padding + content.encode())
 
 
 def _assert_found_as_one_by_one(texts, held):
-    assert Texts(frozenset(texts), words=False).within(held) == any(text.encode() in held for text in texts)
+    assert Sought(frozenset(texts), words=False).within(held) == any(text.encode() in held for text in texts)
     spelt = {spelling.decode("latin-1") for text in texts for spelling in spellings(text)}
     places = ((match.start(), s) for s in spelt for match in re.finditer(f"(?={re.escape(s)})", held.decode("latin-1")))
-    assert Texts(frozenset(texts)).within(held) == any(_stands(held, start, len(text)) for start, text in places)
+    assert Sought(frozenset(texts)).within(held) == any(_stands(held, start, len(text)) for start, text in places)
 
 
 def test_hundreds_of_texts_of_many_beginnings_are_found_as_one_by_one():
@@ -141,10 +141,10 @@ def test_hundreds_of_texts_of_many_beginnings_are_found_as_one_by_one():
     wanted = names[::2]
     for written in (names[1::2], [*names[1::2], wanted[7]], [f"x{name}" for name in wanted]):
         content = " ".join(written * 3).encode()
-        assert Texts(frozenset(wanted)).within(content) == (wanted[7] in written)
-        assert Texts(frozenset(wanted)).those_in(content) == {wanted[7]} & set(written)
+        assert Sought(frozenset(wanted)).within(content) == (wanted[7] in written)
+        assert Sought(frozenset(wanted)).those_in(content) == {wanted[7]} & set(written)
     across = b" " * ((1 << 22) - 3) + wanted[7].encode()
-    assert Texts(frozenset(wanted)).those_in(across) == {wanted[7]}, "it lies across two blocks"
+    assert Sought(frozenset(wanted)).those_in(across) == {wanted[7]}, "it lies across two blocks"
 
 
 @settings(max_examples=60, deadline=None)
@@ -160,7 +160,7 @@ def test_a_digest_is_found_wherever_it_stands_and_none_that_is_cut(lengths, arou
     for digest in digests:
         written = digest[:-1] + "x" if is_cut else digest
         content = b" " * padding + around * offset + written.encode() + around * (70 - offset)
-        assert Texts(frozenset(digests), words=False).within(content) == (not is_cut)
+        assert Sought(frozenset(digests), words=False).within(content) == (not is_cut)
 
 
 def _stands(held: bytes, start: int, length: int) -> bool:

@@ -45,7 +45,7 @@ from lethe.learning.runner.by_params import ADDRESS, address, calls_at_once, mus
 from lethe.learning.runner.calling import Here, Runner
 from lethe.learning.runner.cluster import Cluster
 from lethe.learning.runner.worker import Terms, refusal
-from lethe.tables.blocks import Stretch
+from lethe.tables.stretches import Stretch
 from tests.conftest import make_workspace, taste_blocks
 
 

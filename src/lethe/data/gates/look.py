@@ -13,6 +13,7 @@ from lethe.data.gates.counting import CopyCounts, Keys, TableCounts
 from lethe.data.suppression import SuppressionList
 from lethe.tables.blocks import Block, in_steps, rows_of
 from lethe.tables.drift import Tally
+from lethe.tables.inside import Known
 from lethe.tables.interactions import Interactions
 
 AT_ONCE = 1 << 20
@@ -34,9 +35,9 @@ class Look:
     copies: CopyCounts | None
 
 
-def _named(suppressed: SuppressionList, rows: Interactions, dataset: str) -> int:
+def _named(suppressed: SuppressionList, rows: Interactions, dataset: str, known: Known) -> int:
     named = suppressed.matches(rows, dataset)
-    for of_field in suppressed.named_in_contexts(rows, dataset).values():
+    for of_field in suppressed.named_in_contexts(rows, dataset, known=known).values():
         named = named | of_field
     return int(named.sum())
 
@@ -46,7 +47,7 @@ def look_at(
 ) -> Look:
     """``suppressed``: the list, where it names anybody of the dataset. Raises DataError where a file can't be read."""
     config = params.datasets[dataset]
-    tally = Tally(config.has_times)
+    tally, known = Tally(config.has_times), Known((rows,))
 
     def count(block: Block, laid: Sequence[Block]) -> tuple[TableCounts, int, CopyCounts | None]:
         tally.add(block)
@@ -54,7 +55,7 @@ def look_at(
         table = TableCounts.of(block, config.rating.min, config.rating.max, keys)
         return (
             table,
-            0 if suppressed is None else _named(suppressed, rows_of(block), dataset),
+            0 if suppressed is None else _named(suppressed, rows_of(block), dataset, known),
             None if keys is None else CopyCounts.of(block, laid, keys),
         )
 

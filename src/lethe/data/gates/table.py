@@ -10,6 +10,7 @@ from pathlib import Path
 from lethe.config.params import Params
 from lethe.config.sharding import ROWS, Rows, laid_in
 from lethe.core.workspace import Workspace
+from lethe.data.beside import tables_beside
 from lethe.data.gates.engine import Engine
 from lethe.data.gates.epoch import Epoch
 from lethe.data.gates.look import Look, look_at
@@ -17,9 +18,9 @@ from lethe.data.gates.report import Report
 from lethe.data.gates.side import validate_shard_side, validate_side
 from lethe.data.gates.suites import validate_interactions, validate_shards, validate_split
 from lethe.data.split import PARTS
-from lethe.data.stages import tables_beside
 from lethe.data.suppression import SuppressionList
 from lethe.errors import DataError
+from lethe.tables.inside import Known
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 
@@ -93,7 +94,7 @@ def interactions(judged: Judged) -> Iterator[Report]:
 
 def side(judged: Judged) -> Iterator[Report]:
     if judged.tables:
-        allowed = judged.suppressed.drop_side(judged.tables, judged.dataset)
+        allowed = judged.suppressed.drop_side(judged.tables, judged.dataset, Known((judged.interactions,)))
         yield validate_side(judged.tables, judged.interactions, allowed, engine=judged.engine)
 
 

@@ -13,11 +13,11 @@ PARTITIONS: dict[str, Partition] = {
     "whole": Partition(whole, frozen=False, balanced=False, keeps_users=True),
     "user-hash": Partition(user_hash, frozen=False, balanced=False, keeps_users=True),
     "interaction-hash": Partition(interaction_hash, frozen=False, balanced=False, keeps_users=False),
-    "ubp": Partition(ubp, frozen=True, balanced=True, keeps_users=True, centred=True),
-    "ibp": Partition(ibp, frozen=True, balanced=True, keeps_users=False, centred=True),
+    "ubp": Partition(ubp, frozen=True, balanced=True, keeps_users=True, centred=True, lays="user"),
+    "ibp": Partition(ibp, frozen=True, balanced=True, keeps_users=False, centred=True, lays="item"),
     "inbp": Partition(inbp, frozen=True, balanced=True, keeps_users=False, centred=True),
-    "graph-lpa": Partition(blpa, frozen=True, balanced=True, keeps_users=True),
-    "graph-bekm": Partition(bekm, frozen=True, balanced=True, keeps_users=True, centred=True),
+    "graph-lpa": Partition(blpa, frozen=True, balanced=True, keeps_users=True, lays="user"),
+    "graph-bekm": Partition(bekm, frozen=True, balanced=True, keeps_users=True, centred=True, lays="user"),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -105,3 +105,5 @@ class Partition(NamedTuple):
     """All rows of a user lie in one shard."""
     centred: bool = False
     """Its clusters have centres."""
+    lays: Literal["user", "item", "pair"] = "pair"
+    """What an assignment that is frozen lays into one shard each."""

@@ -19,7 +19,7 @@ from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 
-__all__ = ["INTERACTIONS", "SOURCES", "blocks", "digest", "read", "read_side", "side"]
+__all__ = ["INTERACTIONS", "SOURCES", "blocks", "digest", "read", "read_side", "side", "side_blocks"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,17 @@ def read_side(dataset: Dataset, users: Ids, items: Ids, *, root: Path, strict: b
     if isinstance(dataset.source, SyntheticSource):
         return synthetic.side_tables(dataset.source)
     return side.read(dataset.side, users, items, root=root, strict=strict)
+
+
+def side_blocks(
+    dataset: Dataset, users: Ids, items: Ids, *, root: Path, strict: bool
+) -> tuple[SideTables, dict[str, Iterable[Interactions]]]:
+    """The same: the tables but behaviours, and these by name, a block at a time."""
+    if isinstance(dataset.source, SyntheticSource):
+        whole = synthetic.side_tables(dataset.source)
+        return SideTables(whole.tables), {name: (rows,) for name, rows in whole.behaviours.items()}
+    tables = side.tables(dataset.side, users, items, root=root, strict=strict)
+    return SideTables(tables), {**side.behaviours(dataset.side, users, items, root=root)}
 
 
 def digest(source: Source, *, root: Path, copy: Path) -> dict[str, str]:

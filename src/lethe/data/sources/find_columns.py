@@ -34,6 +34,10 @@ _NAMES = {
 }
 _DATE = re.compile(r"\s*(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})([T ].*)?\s*$")
 _ROWS = 1000
+_OTHER_ID = re.compile(r"(^|[_\W])(id|no|nr|num|number|key|code)$|[a-z](Id|ID|No|Nr|Key|Code)$")
+"""A column that names or numbers something: few values make it no rating."""
+_WIDE = 3
+"""Columns called alike but for their number, from which on they are taken for an item each."""
 _FEW = 20
 """Names of columns that an error tells."""
 _UNNAMED = 2
@@ -62,6 +66,7 @@ def find_columns(
     if header:
         for role in ROLES:
             if role not in (taken.keys() | given_up) and (likely := column_called(role, left)) is not None:
+                _refuse_alike(path, role, likely, left)
                 taken[role] = likely
                 left.remove(likely)
     values = {name: [row[place] for row in rows if place < len(row)] for place, name in enumerate(names)}
@@ -74,7 +79,7 @@ def find_columns(
     missing = [role for role in ("user", "item") if role not in taken]
     if "rating" not in (taken.keys() | given_up) and len(rest) > len(missing):
         # A number that takes few values; ids stand before it in every file known to us.
-        stars = [name for name in rest[len(missing) :] if _is_rating(values[name])]
+        stars = [name for name in rest[len(missing) :] if _may_rate(name) and _is_rating(values[name])]
         if stars:
             taken["rating"] = stars[0]
             rest.remove(stars[0])
@@ -90,6 +95,18 @@ def find_columns(
     said += "" if header else " (the first line names none)"
     note = f"{path.name}: {said}; --user-column and the like say otherwise"
     return columns, Findings({} if header else {"header": False}, (note,))
+
+
+def _refuse_alike(path: Path, role: str, likely: str, names: Sequence[str]) -> None:
+    """Raises DataError where a user or an item may as well be another column: item1, item2, ..."""
+    alike = [name for name in names if _letters(name) == _letters(likely)] if role in ("user", "item") else []
+    if len(alike) >= _WIDE:
+        raise DataError(
+            f"{path.name}: {len(alike)} columns are called {likely} and the like, as in a table with a column for each"
+            f" {role}; write a row for each user and item, or give --{role}-column"
+        )
+    if len(alike) > 1:
+        raise DataError(f"{path.name}: the {role} may be column {' or '.join(map(repr, alike))}; give --{role}-column")
 
 
 def head_of(path: Path, given: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -116,7 +133,7 @@ def head_of(path: Path, given: Mapping[str, Any]) -> tuple[list[str], list[list[
 def column_called(role: str, names: Sequence[str]) -> str | None:
     """The column that has the role by its name: the word itself, or an id of it (user_id, UserID, customerId)."""
     words = _NAMES[role].split()
-    plain = {name: re.sub(r"[^a-z]", "", name.casefold()) for name in names}
+    plain = {name: _letters(name) for name in names}
     tests: list[Callable[[str], bool]] = [lambda name: name == role, lambda name: name in (f"{role}id", f"id{role}")]
     tests.append(
         lambda name: any(name in (word, f"{word}id", f"id{word}", f"{word}key", f"{word}name") for word in words)
@@ -126,6 +143,15 @@ def column_called(role: str, names: Sequence[str]) -> str | None:
         if likely:
             return likely[0]
     return None
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.casefold())
+
+
+def _may_rate(name: str) -> bool:
+    """Whether a column of this name may be a rating by its values alone."""
+    return _OTHER_ID.search(name) is None and column_called("weight", [name]) is None
 
 
 def _counts(first: Sequence[str]) -> bool:

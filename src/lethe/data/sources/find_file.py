@@ -245,9 +245,14 @@ def _must_have_header(path: Path, rows: Sequence[Sequence[str]], names: Mapping[
         )
     role = missing[0]
     raise DataError(
-        f"{path.name}: column {names[role] or role!r} is missing, it has {', '.join(first)}; name it with"
-        f" --{role}-column"
+        f"{path.name}: column {names[role] or role!r} is missing, it has {', '.join(map(_seen, first))}; name it"
+        f" with --{role}-column"
     )
+
+
+def _seen(name: str) -> str:
+    """A column's name, in quotes and escaped where some of it can't be seen."""
+    return name if name.isprintable() and name == name.strip() else ascii(name)
 
 
 def _refuse_equal_names(path: Path, first: Sequence[str], others: Sequence[Sequence[str]]) -> None:

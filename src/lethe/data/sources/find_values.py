@@ -33,7 +33,9 @@ from lethe.errors import DataError
 _THOUSANDS = {mark: rf"^[+-]?[0-9]{{1,3}}({sign}[0-9]{{3}})+$" for mark, sign in ((",", ","), (".", r"\."), ("'", "'"))}
 _THOUSANDS[" "] = r"^[+-]?[0-9]{1,3}([ \x{a0}\x{202f}][0-9]{3})+$"
 _DECIMAL_ZERO = r"^-?[0-9]+,0+$"
-_LIST = r"^\[?['\"]?[0-9]+['\"]?( *[,;|] *['\"]?[0-9]+['\"]?)+\]?$"
+_QUOTED = r"""^('.*'|“.*”|‘.*’|«.*»|="[^"]*"|'.*)$"""
+"""In quotes that CSV doesn't know, or behind a spreadsheet's marks of a text."""
+_LIST = r"^(\[?['\"]?[0-9]+['\"]?( *[,;|] *['\"]?[0-9]+['\"]?)+\]?|[0-9]+( [0-9]+){2,})$"
 _DECIMAL_COMMA = r"^\s*[+-]?[0-9]+(,[0-9]+)?\s*$"
 _TOTALS = {"total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "average", "mean"}
 _TOTALS |= {"count", "合计", "总计", "итого", "somme", "suma", "totale", "totaal"}
@@ -125,7 +127,7 @@ def _refuse_blank_rows(table: pa.Table, file: str, how: TableFormat) -> None:
 
 
 def _refuse_quoted(column: pa.ChunkedArray, where: str) -> None:
-    if len(column) and count_like(column, r"^('.*'|“.*”|‘.*’|«.*»)$") == len(column):
+    if len(column) and count_like(column, _QUOTED) == len(column):
         raise DataError(
             f"{where}: all ids stand in quotes that are no quotes of CSV; write them in double ones or in none, or give"
             " --ids text to keep them"

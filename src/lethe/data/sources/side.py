@@ -9,42 +9,75 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lethe.config.side import FeaturesSource, LinksSource, SideSources, TriplesSource
+from lethe.config.side import BehaviourSource, FeaturesSource, LinksSource, SideSources, TriplesSource
 from lethe.config.table import Kind
 from lethe.data.sources import table
 from lethe.data.sources.files import digest, load
 from lethe.data.sources.identifiers import read_ids
 from lethe.errors import DataError
 from lethe.tables.ids import Ids
+from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTable, SideTables
 
 
 def read(sources: SideSources, users: Ids, items: Ids, *, root: Path, strict: bool = True) -> SideTables:
     """All side tables of interactions between ``users`` and ``items``, whose ids are of the same type. Raises DataError
-    with file, column and rule.
+    with file, column and rule."""
+    blocks = behaviours(sources, users, items, root=root)
+    whole = {name: Interactions.concatenate(*rows) for name, rows in blocks.items()}
+    return SideTables(tables(sources, users, items, root=root, strict=strict), whole)
+
+
+def tables(sources: SideSources, users: Ids, items: Ids, *, root: Path, strict: bool = True) -> dict[str, SideTable]:
+    """All but the behaviours, by kind.
 
     What the tables say about who or what occurs in no interaction stays in them: a shard takes what its rows need.
     Links to oneself never do, and whether those of unknown users are refused is the params' and ``strict``'s business.
     """
-    tables: dict[str, SideTable] = {}
+    there: dict[str, SideTable] = {}
     if sources.links is not None:
-        tables["links"] = _links(root / sources.links.path, sources.links, users, strict)
+        there["links"] = _links(root / sources.links.path, sources.links, users, strict)
     for kind, ids, features in (
         ("user_features", users, sources.user_features),
         ("item_features", items, sources.item_features),
     ):
         if features is not None:
-            tables[kind] = _features(root / features.path, kind, features, ids)
+            there[kind] = _features(root / features.path, kind, features, ids)
     if sources.item_features is not None and sources.item_features.new_items:
-        tables["items"] = SideTable.of("items", item=tables["item_features"]["item"])
+        there["items"] = SideTable.of("items", item=there["item_features"]["item"])
     if sources.triples is not None:
-        tables["triples"] = _triples(root, sources.triples, items)
-    behaviours = {name: table.read(root / source.path, source) for name, source in sources.behaviours.items()}
-    for name, rows in behaviours.items():
+        there["triples"] = _triples(root, sources.triples, items)
+    return there
+
+
+def behaviours(sources: SideSources, users: Ids, items: Ids, *, root: Path) -> dict[str, Iterator[Interactions]]:
+    """The behaviours, by name, a block at a time: each in canonical order, the blocks in none. What ``read`` raises
+    of one is raised when it is read."""
+    return {
+        name: _behaviour(name, root / source.path, _like_known(source, users, items), users, items)
+        for name, source in sources.behaviours.items()
+    }
+
+
+def _like_known(how: BehaviourSource, users: Ids, items: Ids) -> BehaviourSource:
+    """Ids whose kind nobody named are text where the interactions' are: those of a part may all look like integers."""
+    kinds = {"ids": how.ids, "item_ids": how.item_ids or how.ids}
+    for name, known in (("ids", users), ("item_ids", items)):
+        if kinds[name] == "auto" and known.values.dtype == object:
+            kinds[name] = "text"
+    return how.model_copy(update=kinds)
+
+
+def _behaviour(name: str, path: Path, how: BehaviourSource, users: Ids, items: Ids) -> Iterator[Interactions]:
+    for rows in table.Rows.of(path, how):
         for column, own, known in (("user", rows.user_ids, users), ("item", rows.item_ids, items)):
             if own.dtype != known.values.dtype:
-                raise DataError(f"behaviour {name}: column {column!r} must hold ids like those of the interactions")
-    return SideTables(tables, behaviours)
+                kind = "text" if known.values.dtype == object else "integers"
+                raise DataError(
+                    f"behaviour {name}: column {column!r} must hold ids like those of the interactions,"
+                    f" which are {kind}; see its ids and item_ids"
+                )
+        yield rows
 
 
 def digests(sources: SideSources, *, root: Path) -> dict[str, str]:

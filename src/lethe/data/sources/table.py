@@ -234,8 +234,10 @@ def _numbers(column: pa.ChunkedArray, how: TableFormat, where: str, role: str, t
             hint = two
         raise DataError(f"{where} must be numbers, got {kind_of(column)}; {hint}")
     values = numbers.to_numpy()
-    if bad := int((~np.isfinite(values)).sum()):
-        raise DataError(f"{where}: {bad} values are missing or not finite; {LEAVE_OUT}")
+    with np.errstate(over="ignore"):  # What is beyond the 32 bits in which it is kept is counted.
+        bad = int((~np.isfinite(values.astype(np.float32))).sum())
+    if bad:
+        raise DataError(f"{where}: {bad} values are missing or not finite in 32 bits; {LEAVE_OUT}")
     return values
 
 

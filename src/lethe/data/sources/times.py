@@ -31,6 +31,7 @@ DAY_SECONDS = 86_400
 EXCEL_DAYS = 25_569
 """1970 as spreadsheets count days."""
 _ZONED = r"(Z|[+-]\d\d(:?\d\d)?)$"
+_NO_DAY = "some values name no day or hour that there is; mend them, or do without the column ('-' for its name)"
 _AFTER_TIME = r":\d\d.*"
 
 
@@ -163,10 +164,7 @@ def _iso(text: pa.ChunkedArray, how: TableFormat, where: str, resolution: str) -
     try:
         moments = pd.to_datetime(text.to_pandas(), format="ISO8601", utc=True)
     except ValueError:
-        raise DataError(
-            f"{where}: some values name no day or hour that there is; mend them, or do without the column ('-' for its"
-            " name)"
-        ) from None
+        raise DataError(f"{where}: {_NO_DAY}") from None
     times = _since_1970(moments, None, resolution)
     if how.timezone is not None and not zoned.all():
         local = moments[~zoned].dt.tz_localize(None)
@@ -190,7 +188,9 @@ def _days(text: pa.ChunkedArray, how: TableFormat, where: str, resolution: str) 
             f"{where}: {others} of {len(text)} values are not written as timestamp_unit 'day' says"
             " (2023-11-14 or 20231114); give --timestamp-unit or --time-format"
         )
-    days = _formatted(pc.replace_substring(text, "-", ""), "%Y%m%d", where)
+    days = strptime(pc.replace_substring(text, "-", ""), "%Y%m%d")
+    if days.isna().any():
+        raise DataError(f"{where}: {_NO_DAY}")
     return _since_1970(days, how.timezone, resolution)
 
 

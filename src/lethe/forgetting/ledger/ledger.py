@@ -24,7 +24,6 @@ from lethe.forgetting.ledger.database import requests as requests_table
 from lethe.forgetting.ledger.records import from_row, to_row
 from lethe.forgetting.ledger.requests import (
     BEFORE_EXECUTING,
-    DISTINCTIVE,
     LEGAL,
     NOTHING_HELD,
     OPEN,
@@ -36,6 +35,7 @@ from lethe.forgetting.ledger.requests import (
 )
 from lethe.forgetting.ledger.result import Result
 from lethe.forgetting.ledger.store import Store, rows, update, where
+from lethe.tables.inside import DISTINCTIVE
 
 Change = tuple[ForgetRequest, Json]
 """A request as it becomes, and what the log says of it."""

@@ -17,6 +17,7 @@ from lethe.core.keys import subject_digest
 from lethe.errors import RequestError
 from lethe.forgetting.ledger.result import Result, Work
 from lethe.tables.ids import among, id_fault, same_id
+from lethe.tables.inside import DISTINCTIVE
 from lethe.tables.interactions import Interactions
 from lethe.tables.texts import Column
 
@@ -50,8 +51,6 @@ UNSAID = "unsaid-item"
 LONGEST_LINE = 100
 ID_COLUMNS = ("user", "friend", "item", "entity")
 """Columns of tables that hold ids: two of people, two of things (which may be people too)."""
-DISTINCTIVE = 6
-"""Least length in characters of an id that may be searched as text: shorter ones occur by chance."""
 
 
 CLOCKS_DIFFER = timedelta(minutes=5)

@@ -214,7 +214,10 @@ def _left(content: Erasure) -> Iterator[Block]:
 def _short(content: Erasure) -> tuple[str, ...]:
     if not content.scan.typed_only:
         return ()
-    return ("The id is so short, or so common a word, that it was searched where ids stand, and not in free text.",)
+    return (
+        "The id is so short, so common a word or also said of something else, that it was searched where ids stand, and"
+        " not in free text.",
+    )
 
 
 def _evidence(content: Erasure | NothingHeld) -> Block:

@@ -106,6 +106,8 @@ class Folder:
     skip: tuple[Path, ...] = ()
     digests_as_text: bool = False
     datasets_of: Callable[[Path], Datasets] = field(default=lambda path: None)
+    called: Callable[[Path], str | None] = field(default=lambda path: None)
+    """The name that says what kind a file is of, where it is not its own."""
 
     def size(self) -> int:
         return bytes_of(self.files())
@@ -138,7 +140,7 @@ class Folder:
         """Kind of needle that a file holds, and why some of it was not searched."""
         datasets = self.datasets_of(path)
         mine = [n for n in needles if datasets is None or n.dataset in datasets]
-        looked = look(path, mine, name=name, digests_as_text=self.digests_as_text)
+        looked = look(path, mine, name=name, called=self.called(path), digests_as_text=self.digests_as_text)
         return looked.kind, looked.not_searched
 
 

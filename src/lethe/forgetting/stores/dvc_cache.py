@@ -12,9 +12,12 @@ from filelock import FileLock
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc
 from lethe.data.dvc_objects import (
+    UNNAMED,
+    Names,
     cache_folder,
     is_own,
     known,
+    names_in_use,
     object_files,
     object_of,
     objects_in_use,
@@ -70,7 +73,8 @@ class DvcCache:
     def find(self, needles: Sequence[Needles]) -> Found:
         others = used_by_others(self.workspace, self._cache)
         files = [path for path in self._files() if path.is_relative_to(self._own) or object_of(path) not in others]
-        found = found_in(((path, self._name(path)) for path in files), needles, self._folder)
+        names = names_in_use(self.workspace.root, self._cache)
+        found = found_in(((path, self._name(path, names)) for path in files), needles, self._folder)
         shared = [path for path in self._files() if path not in set(files)]
         kept = Place("shared cache", f"{len(shared)} objects are used by other projects too", bytes_of(shared))
         return Found(found.places, (*found.not_searched, *([kept] if shared else [])))
@@ -110,7 +114,9 @@ class DvcCache:
             yield from (path for path in objects if object_of(path) not in used)
             yield from files_below(self._cache / "runs")
 
-    def _name(self, path: Path) -> PurePath:
+    def _name(self, path: Path, names: Names) -> PurePath:
+        if (by := names.get(object_of(path), UNNAMED).added_by) is not None:
+            return by  # Whoever added a file by hand can mend it there.
         for root in (self._own, self.workspace.root, self._cache):
             if path.is_relative_to(root):
                 return path.relative_to(root)
@@ -119,11 +125,15 @@ class DvcCache:
     @property
     def _folder(self) -> Folder:
         owners = objects_in_use(self.workspace.root, self._cache)
+        names = names_in_use(self.workspace.root, self._cache)
 
         def datasets_of(path: Path) -> Datasets:
             return owners.get(object_of(path)) or None
 
-        return Folder(self.name, self._own, digests_as_text=True, datasets_of=datasets_of)
+        def called(path: Path) -> str | None:
+            return names.get(object_of(path), UNNAMED).name
+
+        return Folder(self.name, self._own, digests_as_text=True, datasets_of=datasets_of, called=called)
 
 
 def stores(site: Site) -> list[DvcCache]:

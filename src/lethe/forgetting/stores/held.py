@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 import lethe
 from lethe.core.workspace import Workspace
 from lethe.forgetting.stores.parts import distinct_ids
-from lethe.forgetting.stores.texts import Texts
 from lethe.tables.blocks import AT_ONCE
 from lethe.tables.columns import coded_in
+from lethe.tables.inside import is_ordinary
 from lethe.tables.interactions import CONTEXT
-from lethe.tables.side_tables import SAID
+from lethe.tables.side_tables import SAYING
+from lethe.tables.sought import Sought
 
 _TEXT = {".py", ".json", ".css", ".js", ".html", ".mako", ".yaml", ".md", ".txt", ".toml"}
 
@@ -32,7 +33,7 @@ class Held:
     users: pa.LargeStringArray = field(repr=False)
     items: pa.LargeStringArray = field(repr=False)
     words: pa.LargeStringArray = field(repr=False)
-    """What features and contexts say. They are no ids: a hit inside one of them is a hit."""
+    """What features, facts and contexts say. They are no ids: a hit inside one of them is a hit."""
 
     @classmethod
     def of(cls, users: Iterable[str] = (), items: Iterable[str] = (), words: Iterable[str] = ()) -> Held:
@@ -43,10 +44,12 @@ class Held:
         return pa.concat_arrays([self.users, self.items])
 
     def things_among(self, ids: Iterable[str]) -> frozenset[str]:
-        """Those of these ids that are of things too, or are what is said of things."""
+        """Those of these ids that are of things too, or are what is said of things, or stand inside of that."""
         wanted = pa.array(sorted(ids), pa.large_string())
         there = (pc.is_in(wanted, value_set=known) for known in (self.items, self.words))
-        return frozenset(wanted.filter(pc.or_(*there)).to_pylist())
+        within = Sought(frozenset(raw for raw in wanted.to_pylist() if not is_ordinary(raw)), self.all)
+        named = frozenset(raw for _, raw in within.in_each(self.words))
+        return named | frozenset(wanted.filter(pc.or_(*there)).to_pylist())
 
 
 NOBODY = Held.of()
@@ -61,7 +64,7 @@ def still_held(workspace: Workspace) -> Held:
                 users.append(_distinct(path, name))
             elif name in ("item", "entity"):
                 items.append(_distinct(path, name))
-            elif name == SAID or name.startswith(CONTEXT):
+            elif name in SAYING or name.startswith(CONTEXT):
                 words.append(_distinct(path, name))
     return Held(*(pa.concat_arrays([*columns, NOBODY.users]).unique() for columns in (users, items, words)))
 
@@ -76,7 +79,7 @@ def _distinct(path: Path, name: str) -> pa.LargeStringArray:
 
 def own_words(ids: Collection[str]) -> frozenset[str]:
     """Those of these ids that our own files, and Prefect's list of its blocks, hold as words."""
-    return Texts(frozenset(text for text in ids if len(text) > 1)).those_in(_own_files()) if ids else frozenset()
+    return Sought(frozenset(text for text in ids if len(text) > 1)).those_in(_own_files()) if ids else frozenset()
 
 
 @cache

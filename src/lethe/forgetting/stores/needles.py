@@ -3,13 +3,13 @@
 Four kinds of needle, because no one way of looking sees everything:
 
 * ids, typed: values of user columns, and of JSON's by name. An id that is short, a number or a word of our own files
-  (``DISTINCTIVE``, ``own_words``) can't be searched as text: it occurs by chance in any file, so a search would always
+  (``is_ordinary``, ``own_words``) can't be searched as text: it occurs by chance in any file, so a search would always
   "find" it and prove nothing.
 * keyed digests of ids, typed too: what is left to look for once the ids are gone; of people who may be known again,
   those of the rows that were removed, looked for in tables of ours.
 * digests of tables and artifacts that must be gone: SHA-256 and MD5 of whole files, digests of interaction tables,
   names in content-addressed folders, and (where nothing may legitimately tell of the past) as text.
-* texts: distinctive ids, planted canaries; wherever they stand for themselves (see texts.py).
+* texts: distinctive ids, planted canaries; wherever they stand for themselves (see ``Sought``).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ import pyarrow.compute as pc
 
 from lethe.core.keys import subject_digest, subject_digests
 from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
-from lethe.forgetting.ledger.requests import DISTINCTIVE, ForgetRequest
+from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.stores.held import NOBODY, Held, own_words
 from lethe.forgetting.stores.parquet_files import StoredTable
 from lethe.forgetting.stores.parts import distinct_ids
-from lethe.forgetting.stores.texts import Texts
+from lethe.tables.inside import is_ordinary
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import DISTINCTIVE_DIGITS
+from lethe.tables.sought import Sought
 
 SHA256, MD5 = 64, 32
 """Length in hex digits."""
@@ -136,7 +136,7 @@ class Needles:
     @cached_property
     def typed_only(self) -> frozenset[str]:
         """Those of the users that are looked for only where ids stand: any file may hold such a text by chance."""
-        return frozenset(filter(_ordinary, self.users)) | self.held.things_among(self.users) | own_words(self.users)
+        return frozenset(filter(is_ordinary, self.users)) | self.held.things_among(self.users) | own_words(self.users)
 
     @cached_property
     def seen(self) -> dict[Any, Any]:
@@ -144,17 +144,17 @@ class Needles:
         return {}
 
     @cached_property
-    def in_text(self) -> Texts:
-        return Texts(self.texts | (self.users - self.typed_only), self.held.all)
+    def in_text(self) -> Sought:
+        return Sought(self.texts | (self.users - self.typed_only), self.held.all)
 
     @cached_property
-    def in_ids(self) -> Texts:
+    def in_ids(self) -> Sought:
         """Looked for among ids, where users are looked for by equality."""
-        return Texts(self.texts, self.held.all)
+        return Sought(self.texts, self.held.all)
 
     @cached_property
-    def digests_in_text(self) -> Texts:
-        return Texts(self.digests, words=False)
+    def digests_in_text(self) -> Sought:
+        return Sought(self.digests, words=False)
 
     def is_user(self, text: str) -> bool:
         """Whether this raw id is one of the users."""
@@ -211,11 +211,6 @@ class Needles:
     @cached_property
     def _keyed_owners(self) -> frozenset[str]:
         return frozenset(self.keyed_pairs.values())
-
-
-def _ordinary(text: str) -> bool:
-    """Whether an id is one that files hold by chance."""
-    return len(text) < (DISTINCTIVE_DIGITS if text.isdigit() else DISTINCTIVE)
 
 
 def _as_column(ids: Collection[str], kind: pa.DataType) -> pa.Array | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lethe.core.workspace import Workspace
+from lethe.data.leftovers import hidden_outputs
 from lethe.forgetting.stores.base import Folder, Found, Removed, Site, all_below, bytes_of, delete, size_of
 from lethe.forgetting.stores.needles import Needles
 
@@ -39,9 +40,7 @@ class Outputs:
         return self._folder.find(needles)
 
     def _left(self) -> list[Path]:
-        # DVC's own .gitignore files are no leftovers.
-        hidden = [path for path in sorted(self.root.rglob(".*")) if path.name != ".gitignore"]
-        return [path for path in hidden if not any(parent in hidden for parent in path.parents)]
+        return hidden_outputs(self.root)
 
     @property
     def _folder(self) -> Folder:

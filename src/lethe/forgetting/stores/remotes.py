@@ -13,9 +13,12 @@ from typing import Any
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc
 from lethe.data.dvc_objects import (
+    UNNAMED,
+    Names,
     cache_folder,
     is_own,
     known,
+    names_in_use,
     names_one,
     object_of,
     objects_in_use,
@@ -49,12 +52,13 @@ class Remote:
 
     def would_remove(self, needles: Sequence[Needles]) -> Removed:
         files, used = self._files(), objects_in_use(self.workspace.root, self._cache)
+        names = names_in_use(self.workspace.root, self._cache)
         mine = superseded(self.workspace, self._cache, known(self.workspace))
         gone = [
             path
             for path in files
             if (self._named(path, mine) if self.shared else object_of(path) not in used)
-            or self._holds(path, files[path], needles, used, cached=True)
+            or self._holds(path, files[path], needles, used, names, cached=True)
         ]
         return Removed(self.name, len(gone), sum(files[path] for path in gone))
 
@@ -71,9 +75,9 @@ class Remote:
 
     def find(self, needles: Sequence[Needles]) -> Found:
         files, used = self._files(), objects_in_use(self.workspace.root, self._cache)
-        mine = known(self.workspace).objects
+        mine, names = known(self.workspace).objects, names_in_use(self.workspace.root, self._cache)
         searched = [path for path in files if not self.shared or self._named(path, mine)]
-        kinds = ((path, self._holds(path, files[path], needles, used)) for path in searched)
+        kinds = ((path, self._holds(path, files[path], needles, used, names)) for path in searched)
         found = tuple(Place(told(path, needles), kind, files[path]) for path, kind in kinds if kind)
         rest = len(files) - len(searched)
         others = Place(self.name, f"{rest} files are not of this project", sum(files.values()))
@@ -99,6 +103,7 @@ class Remote:
         size: int,
         needles: Sequence[Needles],
         used: dict[str, set[str]],
+        names: Names,
         *,
         cached: bool = False,
     ) -> str | None:
@@ -109,13 +114,13 @@ class Remote:
             return None
         if kind := find_in_name(path, mine):
             return kind
-        local = self._cache / path
+        local, called = self._cache / path, names.get(object_of(path), UNNAMED).name
         if local.is_file() and local.stat().st_size == size:
-            return look(local, mine, digests_as_text=True).kind if cached else None
+            return look(local, mine, called=called, digests_as_text=True).kind if cached else None
         if cached:
             return None
         with self._fetched(path) as copy:
-            return look(copy, mine, digests_as_text=True).kind
+            return look(copy, mine, called=called, digests_as_text=True).kind
 
     def _named(self, path: PurePosixPath, objects: set[str] | frozenset[str]) -> bool:
         """Whether a file is one of these objects, or a record of the run cache that names one."""

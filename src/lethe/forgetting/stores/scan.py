@@ -31,21 +31,27 @@ class Looked:
 
 
 def look(
-    path: Path, needles: Sequence[Needles], *, name: PurePath | None = None, digests_as_text: bool = False
+    path: Path,
+    needles: Sequence[Needles],
+    *,
+    name: PurePath | None = None,
+    called: str | None = None,
+    digests_as_text: bool = False,
 ) -> Looked:
-    """Search a file for every needle. ``name``: its path as far as it may tell of people (default: its own name)."""
+    """Search a file for every needle. ``name``: its path as far as it may tell of people (default: its own name);
+    ``called``: what it is called where it is of use, which says what kind it is of (default: its own name)."""
     try:
         content = path.read_bytes()
         kind = _in_name(name or PurePath(path.name), path, needles)
-        return Looked(kind) if kind else _in_content(path, content, needles, digests_as_text)
+        return Looked(kind) if kind else _in_content(path, content, needles, digests_as_text, called or path.name)
     except FileNotFoundError:
         return Looked()  # Gone between listing and reading: a journal, a temporary file.
     except (OSError, sqlite3.Error, pa.ArrowException, LetheError, *UNREADABLE):
         return Looked("unreadable")
 
 
-def _in_content(path: Path, content: bytes, needles: Sequence[Needles], digests_as_text: bool) -> Looked:
-    sha256, name = hashlib.sha256(content).hexdigest(), PurePath(path.name)
+def _in_content(path: Path, content: bytes, needles: Sequence[Needles], digests_as_text: bool, called: str) -> Looked:
+    sha256, name = hashlib.sha256(content).hexdigest(), PurePath(called)
 
     def digests() -> Looked:
         return Looked(_in_digests(content, sha256, needles, digests_as_text))

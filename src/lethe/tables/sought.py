@@ -19,7 +19,6 @@ from urllib.parse import quote, quote_plus
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 _BLOCK = 1 << 22  # Bytes looked at together.
 _SHORT = 256  # Bytes that are sooner looked at one by one.
@@ -28,12 +27,14 @@ _MANY = 128
 _LONG = 32
 """Bytes of a text from which on it is sooner seen that it can't be somewhere: by some of the bytes there."""
 _WIDTH = 8  # First and last bytes of a text that are compared in one go.
-_ESCAPED = re.compile(
-    rb"(?:\\[abfnrtv0]|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|%[0-9a-f]{2}|&#?[a-z0-9]{1,6};)\Z", re.IGNORECASE
-)
+_ESCAPE = rb"(?:\\[abfnrtv0]|\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|%[0-9a-f]{2}|&#?[a-z0-9]{1,6};)"
 """An escaped character ends in a letter or digit that belongs to no word."""
-_WORD = np.zeros(256, dtype=bool)
-_WORD[[ord(c) for c in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"]] = True
+_ESCAPED = re.compile(_ESCAPE + rb"\Z", re.IGNORECASE)
+ESCAPED = re.compile(rb"(?=(" + _ESCAPE + rb"))", re.IGNORECASE)
+"""Each of them, wherever they are."""
+WORD = np.zeros(256, dtype=bool)
+WORD[[ord(c) for c in "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"]] = True
+"""[256] bool: bytes that a word may have; of other letters than these one byte does not tell."""
 
 
 def _nobody() -> pa.LargeStringArray:
@@ -41,7 +42,7 @@ def _nobody() -> pa.LargeStringArray:
 
 
 @dataclass(frozen=True)
-class Texts:
+class Sought:
     """``texts`` to look for; ``held``: longer ids that may hold one of them and are no finding.
 
     ``words``: each must stand for itself. Otherwise any place where its bytes are is a finding: a digest.
@@ -60,6 +61,13 @@ class Texts:
         places = ((start, end) for start, end in self._places(content, binary=False))
         spelt = {content[start:end] for start, end in places if self._counts(content, start, end, False)}
         return frozenset(text for text in self.texts if spelt & spellings(text)) if spelt else frozenset()
+
+    def in_each(self, values: pa.LargeStringArray) -> Iterator[tuple[int, str]]:
+        """(which of these values, which text) wherever one stands in them for itself, each value being all there is."""
+        for which, start, end in self._within_each(values) if self.texts else ():
+            content = values[which].as_py().encode()
+            if self._counts(content, start, end, binary=False):
+                yield from ((which, text) for text in self._spelt[content[start:end]])
 
     def _counts(self, content: bytes, start: int, end: int, binary: bool) -> bool:
         if not self.words:
@@ -105,7 +113,7 @@ class Texts:
                 if self.words and not binary:
                     # What goes on in a letter or digit is a longer word, whatever it is.
                     open_ended = np.minimum(some + length, len(block) - 1)
-                    some = some[(some + length == len(block)) | ~_WORD[block[open_ended]]]
+                    some = some[(some + length == len(block)) | ~WORD[block[open_ended]]]
                 for start in some.tolist():
                     if content[first + start : first + start + length] in self._spellings:
                         yield first + start, first + start + length
@@ -144,6 +152,15 @@ class Texts:
         # What is another id, as that is, is no escaped spelling of this one.
         escaped = {spelling for text in self.texts for spelling in spellings(text)}
         return frozenset(plain | (escaped - _among(escaped, self.held)))
+
+    @cached_property
+    def _spelt(self) -> dict[bytes, list[str]]:
+        """The texts that each spelling is one of."""
+        texts = defaultdict[bytes, list[str]](list)
+        for text in sorted(self.texts):
+            for spelling in spellings(text) & self._spellings:
+                texts[spelling].append(text)
+        return texts
 
     @cached_property
     def _automaton(self) -> Any:
@@ -227,6 +244,8 @@ def spellings(text: str) -> set[bytes]:
 
 def _among(spelt: set[bytes], held: pa.LargeStringArray) -> set[bytes]:
     """Those of these bytes that are, as UTF-8, one of the held ids."""
+    import pyarrow.compute as pc  # Not at the top: it takes as long to import as a request takes to be counted.
+
     wanted = pa.array(sorted(spelt), pa.large_binary())
     return set(wanted.filter(pc.is_in(wanted, value_set=held.view(pa.large_binary()))).to_pylist())
 
