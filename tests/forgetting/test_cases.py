@@ -319,6 +319,25 @@ def test_positions_are_no_times_so_rows_that_move_stay_out(tmp_path: Path) -> No
     assert of(data(workspace), 7) == 0, "the same rows, one place further down"
 
 
+def test_positions_of_another_behaviour_are_no_times_either(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows())
+    views = [(user, item, rating, place) for place, (user, item, rating, _) in enumerate(rows())]
+    write(workspace.root / "views.csv", views)
+    columns = {"user": "user", "item": "item", "timestamp": "timestamp"}
+    view = {"path": "views.csv", "columns": columns, "timestamp_unit": "position"}
+    say(workspace, side={"behaviours": {"view": view}})
+    train(workspace)
+    forget(workspace, SEVEN)
+    lift(workspace, None, SEVEN)
+    free = next(item for item in range(ITEMS) if item not in {row[1] for row in rows() if row[0] == 7})
+    write(workspace.root / "ratings.csv", [*rows(), (7, free, 5, 1_800_000_000)])
+    moved = [(user, item, rating, place + 1) for user, item, rating, place in views]
+    write(workspace.root / "views.csv", [*moved, (7, free, 5, len(views) + 1)])
+    assert of(data(workspace), 7) == 1
+    seen = SideTables.read(workspace.side("tiny")).behaviours["view"]
+    assert seen.item_ids[seen.user_ids == 7].tolist() == [free], "what moved stays out, what is new enters"
+
+
 def test_with_times_a_lift_may_begin_at_one(tmp_path: Path) -> None:
     workspace = workspace_of(tmp_path / "w", rows())
     train(workspace)

@@ -133,7 +133,12 @@ class Dataset(Section):
     @property
     def has_times(self) -> bool:
         """Whether its timestamps, if there are any, are times and no mere positions."""
-        return not (isinstance(self.source, TableFormat) and self.source.timestamp_unit == "position")
+        return not isinstance(self.source, TableFormat) or self.source.has_times
+
+    def behaviour_has_times(self, name: str) -> bool:
+        """The same of another behaviour; one that the source makes itself is as its interactions are."""
+        table = self.side.behaviours.get(name)
+        return self.has_times if table is None else table.has_times
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Dataset:

@@ -129,6 +129,11 @@ class TableFormat(FileFormat):
         return self
 
     @property
+    def has_times(self) -> bool:
+        """Whether its timestamps, if there are any, are times and no mere positions."""
+        return self.timestamp_unit != "position"
+
+    @property
     def ticks(self) -> int:
         """How many units of the stored times make a second; 1 where they are positions."""
         return 1 if self.timestamp_unit == "position" else TICKS[self.resolution]

@@ -108,8 +108,8 @@ def _rows(
     whole = [request for request in requests if request.kind == "user" and request.user is not None]
     if not whole:
         return
-    timed = has_time(params, dataset)
     for name, rows in _tables(workspace, params, dataset):
+        timed = has_time(params, dataset, name.removeprefix(BEHAVIOUR) if name.startswith(BEHAVIOUR) else None)
         mine = rows.take(covered_by(whole, rows.user_ids, rows.item_ids))
         for user, item, time in _told(mine, timed):
             yield Suppressed.row(dataset, user, name, user, item, time)

@@ -80,9 +80,13 @@ def one_dataset(workspace: Workspace, params: Params, dataset: str | None) -> st
     return name
 
 
-def has_time(params: Params, dataset: str) -> bool:
-    """Whether a dataset's timestamps, if there are any, are times and no mere positions."""
-    return dataset not in params.datasets or params.datasets[dataset].has_times
+def has_time(params: Params, dataset: str, behaviour: str | None = None) -> bool:
+    """Whether a dataset's timestamps, or those of another of its behaviours, are times and no mere positions, if there
+    are any."""
+    config = params.datasets.get(dataset)
+    if config is None:
+        return True
+    return config.has_times if behaviour is None else config.behaviour_has_times(behaviour)
 
 
 def has_data(workspace: Workspace, dataset: str) -> bool:
