@@ -106,7 +106,7 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
     rows = _read(workspace, name, section)
     section, notes = _settled(section, rows, reading)
     if reading.side:
-        beside = _find_side(workspace, names, reading.side)
+        beside = _find_side(workspace, names, section.options, reading.side)
         section, notes = replace(section, side=dict(beside.options)), notes + beside.notes
         known = Ids.of(rows.user_ids), Ids.of(rows.item_ids)
         sources.read_side(section.parsed(name), *known, root=workspace.root, strict=True)
@@ -134,8 +134,10 @@ def _must_suffice(profile: Profile, section: NewSection, where: str, *, assumed:
         )
 
 
-def _find_side(workspace: Workspace, columns: Mapping[str, str], files: Mapping[str, str]) -> Findings:
-    """The section ``side``: each table by its file."""
+def _find_side(
+    workspace: Workspace, columns: Mapping[str, str], options: Mapping[str, Any], files: Mapping[str, str]
+) -> Findings:
+    """The section ``side``: each table by its file; ``columns`` and ``options`` are the interactions'."""
     side, behaviours = Json(), Json()
     notes: tuple[str, ...] = ()
     for kind, given in files.items():
@@ -148,6 +150,7 @@ def _find_side(workspace: Workspace, columns: Mapping[str, str], files: Mapping[
         elif what == "behaviours":
             own, told = find_columns(path, _same_names(path, columns), {})
             found = told | Findings({"columns": own}) | found_in(path, {"kind": "table"}, own, told.options)
+            found |= Findings(_kinds(found.options, options))
         else:
             role = what.removesuffix("_features")
             found = find_features(path, role, columns[role])
@@ -157,6 +160,14 @@ def _find_side(workspace: Workspace, columns: Mapping[str, str], files: Mapping[
         side[what] = behaviours if behaviour else table
         notes += found.notes
     return Findings(side, notes)
+
+
+def _kinds(*options: Mapping[str, Any]) -> dict[str, str]:
+    """What ids are in tables that name the same users and items: text as soon as they are in one."""
+    users = {own["ids"] for own in options}
+    items = {own.get("item_ids", own["ids"]) for own in options}
+    user, item = (next(kind for kind in ("text", "auto", "integer") if kind in kinds) for kinds in (users, items))
+    return {"ids": user} | ({} if item == user else {"item_ids": item})
 
 
 def _same_names(path: Path, columns: Mapping[str, str]) -> dict[str, str | None]:
