@@ -200,6 +200,24 @@ def test_of_two_who_begin_at_once_both_see_one_generation(bucket: Bucket, monkey
     assert bucket.claimed() == (others[0], False)
 
 
+def test_what_another_worker_put_there_at_once_is_not_of_others(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = []
+    really = Bucket.names
+
+    def names(asked: Bucket, below: str = "") -> list[PurePosixPath]:
+        """Another worker has claimed it, and keeps something there, since the marker was looked for."""
+        monkeypatch.setattr(Bucket, "names", really)
+        others.append(bucket.claimed()[0])
+        (tmp_path / "made").write_text("made")
+        bucket.put(PurePosixPath("made"), tmp_path / "made")
+        return really(asked, below)
+
+    monkeypatch.setattr(Bucket, "names", names)
+    assert bucket.claimed() == (others[0], False)
+
+
 def test_a_project_whose_key_was_changed_keeps_its_prefix(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,11 +144,12 @@ def test_what_forgets_and_what_goes_back_is_deployed_without_limits(
 
     run = SimpleNamespace(requests=("req-1",), datasets=("tiny",), plan=())
     runs = iter([run, None])
-    steps = ("remove_rows", "training", "confirm", "prove", "complete", "_show", "_link")
+    steps = ("remove_rows", "training", "confirm", "prove", "_show", "_link")
     for name in steps:
         monkeypatch.setattr(flows.forgetting, name, lambda *_: None)
     monkeypatch.setattr(flows.forgetting, "begin", lambda *_: next(runs))
     monkeypatch.setattr(flows.forgetting, "erase", lambda run, _: run)
+    monkeypatch.setattr(flows.forgetting, "complete", lambda run, *_: list(run.requests))
     monkeypatch.setattr(flows.forgetting, "left_out", lambda _: [])
     monkeypatch.setattr(flows.rollback, "roll_back", lambda *_: "lethe-family:1")
     for flow in (flows.forgetting, flows.rollback):

@@ -70,6 +70,8 @@ class Bucket:
         content = self._read(MARKER)
         if content is None:
             if self.names():
+                if self._read(MARKER) is not None:
+                    return self.claimed()  # Another worker of this project claimed it meanwhile, and put objects there.
                 raise ConfigError(f"{self}: holds objects that are not Lethe's; name an empty prefix")
             try:
                 return self._mark(secrets.token_hex(8), IfNoneMatch="*"), True

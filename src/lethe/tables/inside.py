@@ -1,7 +1,7 @@
-"""Ids that stand inside of what features, contexts and facts say: "sold by anna@example.org".
+"""Ids that stand inside of what features, contexts and facts say: "sold by joe".
 
 What counts there is what the scan counts in any text (``Sought``): an id that stands for itself, neither in a longer
-word (``user_1`` in ``user_10``) nor in a longer id that is known (``maria@x.org`` in ``anna.maria@x.org``), in any of
+word (``joe`` in ``joey``) nor in a longer id that is known (``joe`` in ``jim,joe``), in any of
 its spellings; and none that texts hold by chance.
 """
 

@@ -1,6 +1,6 @@
 """Texts searched for in bytes, all at once, each only where it stands for itself.
 
-An id is no hit inside a longer word (``user_1`` in ``user_10``), nor inside a longer id that is still held and is
+An id is no hit inside a longer word (``joe`` in ``joey``), nor inside a longer id that is still held and is
 written there (``anna`` in ``anna k``): ids may hold blanks, slashes, anything, so what is held decides. Bytes that are
 no text have no words; there only numbers must stand alone.
 """
