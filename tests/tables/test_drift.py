@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from lethe.tables import blocks
-from lethe.tables.drift import Counts, Moved, Shape, less, moved, tally_of
+from lethe.tables import blocks, drift
+from lethe.tables.drift import Counts, Moved, Shape, Tally, less, moved, tally_of
 from lethe.tables.interactions import Interactions
 from tests.conftest import taste_blocks
 
@@ -90,6 +92,19 @@ def test_a_file_is_counted_as_its_table(text: bool, tmp_path: Path, monkeypatch:
     once = tally_of(tmp_path / "rows.parquet", timed=True).shape
     monkeypatch.setattr(blocks, "AT_ONCE", 7)
     assert once == tally_of(tmp_path / "rows.parquet", timed=True).shape == tally_of(rows, timed=True).shape
+
+
+@pytest.mark.parametrize("parts", [((0, 3),), ((0, 2), (2, 3)), ((0, 1), (1, 2), (2, 3))], ids=len)
+def test_items_that_no_row_names_count_for_nothing(
+    parts: Sequence[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a part of a table the distinct texts are the whole table's, with what stands in no row of the part."""
+    monkeypatch.setattr(drift, "AT_ONCE", 1)
+    items = pa.DictionaryArray.from_arrays(pa.array([1, 1, 2, 3], pa.int32()), pa.array(["cup", "mug", "pot", "zip"]))
+    tally = Tally(timed=False)
+    for first, end in parts:
+        tally.add({"user": np.arange(first, end), "item": pa.chunked_array([items.slice(first, end - first)])})
+    assert tally.shape == {"rows per user": {1: 3}, "rows per item": {1: 1, 2: 1}}
 
 
 def test_what_is_forgotten_is_taken_out_as_if_it_had_never_been_counted() -> None:

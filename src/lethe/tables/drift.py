@@ -164,14 +164,14 @@ class _ItemTally:
 def _tally(ids: np.ndarray | pa.ChunkedArray) -> tuple[Column, np.ndarray]:
     """The distinct ids of a column, and how many rows each has."""
     values, places = _distinct(ids if isinstance(ids, np.ndarray) else column_of(ids))
-    counts = np.bincount(places, minlength=len(values))
-    return values[counts > 0], counts[counts > 0]
+    return values, np.bincount(places, minlength=len(values))
 
 
 def _distinct(ids: Column) -> tuple[Column, np.ndarray]:
-    """The distinct ids of a column, text in any order, some of them perhaps in no row; and which each row holds."""
+    """The distinct ids of a column, text in any order; and which each row holds."""
     if isinstance(ids, Texts):
-        return Texts(np.arange(len(ids.values), dtype=np.int32), ids.values), ids.codes
+        there = ids.used()
+        return Texts(np.arange(len(there.values), dtype=np.int32), there.values), there.codes
     return distinct(ids)
 
 
