@@ -55,7 +55,8 @@ class DvcCache:
         return bytes_of(self._files())
 
     def would_remove(self, needles: Sequence[Needles]) -> Removed:
-        gone = {*self._superseded(), *(path for path in self._files() if self._folder.kind(path, path, needles)[0])}
+        folder = self._folder(names_in_use(self.workspace.root, self._cache))
+        gone = {*self._superseded(), *(path for path in self._files() if folder.kind(path, path, needles)[0])}
         return Removed(self.name, len(gone), bytes_of(gone))
 
     def remove(self, needles: Sequence[Needles]) -> Removed:
@@ -74,7 +75,7 @@ class DvcCache:
         others = used_by_others(self.workspace, self._cache)
         files = [path for path in self._files() if path.is_relative_to(self._own) or object_of(path) not in others]
         names = names_in_use(self.workspace.root, self._cache)
-        found = found_in(((path, self._name(path, names)) for path in files), needles, self._folder)
+        found = found_in(((path, self._name(path, names)) for path in files), needles, self._folder(names))
         shared = [path for path in self._files() if path not in set(files)]
         kept = Place("shared cache", f"{len(shared)} objects are used by other projects too", bytes_of(shared))
         return Found(found.places, (*found.not_searched, *([kept] if shared else [])))
@@ -122,10 +123,8 @@ class DvcCache:
                 return path.relative_to(root)
         return PurePath(path.parent.name, path.name)
 
-    @property
-    def _folder(self) -> Folder:
+    def _folder(self, names: Names) -> Folder:
         owners = objects_in_use(self.workspace.root, self._cache)
-        names = names_in_use(self.workspace.root, self._cache)
 
         def datasets_of(path: Path) -> Datasets:
             return owners.get(object_of(path)) or None
