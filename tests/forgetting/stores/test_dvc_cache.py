@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc, repro
@@ -80,6 +83,28 @@ def test_what_another_project_uses_too_stays_and_is_named(tmp_path: Path) -> Non
     assert cache.find(NEEDLES) == found
     assert [str(place) for place in found.not_searched] == ["shared cache: 2 objects are used by other projects too"]
     assert "up to date" in dvc(other, "status")
+
+
+def test_what_was_added_by_hand_is_searched_in_columns_that_name_people_in_other_words(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    repro(project)
+    columns = ("customer_id", "CustomerID", "member", "reviewer id")
+    for place, column in enumerate(columns):
+        orders = pa.table({"order": [70007, 70008], column: [5, 70000 + place], "said": ["70007 days", "5"]})
+        csv.write_csv(orders, project.root / f"orders-{place}.csv")
+        pq.write_table(orders, project.root / f"orders-{place}.parquet")
+    dvc(
+        project,
+        "add",
+        "-q",
+        *(f"orders-{place}.{kind}" for place in range(len(columns)) for kind in ("csv", "parquet")),
+    )
+    cache = DvcCache(project)
+    for place in range(len(columns)):
+        found = cache.find([Needles("ml", users=frozenset({str(70000 + place)}))])
+        files = (f"orders-{place}.{kind}.dvc: user id" for kind in ("csv", "parquet"))
+        assert sorted(map(str, found.places)) == sorted(files)
+    assert cache.find([Needles("ml", users=frozenset({"70007"}))]).places == (), "orders are no people"
 
 
 @pytest.mark.parametrize("path", ["rows.csv", "data/rows.csv", "data/raw/rows.csv"])

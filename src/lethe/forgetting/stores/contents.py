@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from lethe.data.sources.find_columns import column_called
 from lethe.forgetting.stores import sqlite_files
 from lethe.forgetting.stores.parquet_files import StoredTable
 from lethe.forgetting.stores.parts import (
@@ -121,6 +122,7 @@ def _of_parquet(name: PurePath, content: bytes) -> Iterator[Part]:
         yield from (Columns(None, _ids(table[column])) for column in things)
     for column in sorted(people):
         yield from _of_people(_ids(table[column]), _ids(table[things[0]]) if things else None, whole)
+    yield from (Columns(_ids(table[column])) for column in names if column not in people and _is_called_user(column))
     yield Strings([text.decode("utf-8", "replace") for pair in table.metadata.items() for text in pair])
     for column in names:
         if column not in people and table.says_more(column):
@@ -241,7 +243,15 @@ def _of_csv(text: str) -> Iterator[Part]:
     items = next((pa.array([row[p] for row in wide], pa.string()) for p, n in enumerate(header) if is_item(n)), None)
     for place in sorted(people):
         yield from _of_people(pa.array([row[place] for row in wide], pa.string()), items)
+    for place in (place for place, name in enumerate(header) if place not in people and _is_called_user(name)):
+        yield Columns(pa.array([row[place] for row in wide], pa.string()))
     yield from of_strings([*header, *{v for row in wide for p, v in enumerate(row) if p not in people}])
+
+
+def _is_called_user(name: str) -> bool:
+    """Whether a column of somebody else's table holds people by its name (customer_id), as ``lethe data add`` reads it.
+    Its values are looked through as texts besides: more than ids may stand there."""
+    return column_called("user", [name]) is not None
 
 
 def _of_lines(text: str) -> Iterator[Part]:
