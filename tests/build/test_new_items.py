@@ -105,5 +105,6 @@ def test_the_gate_knows_what_lies_beside_a_shard(tmp_path: Path) -> None:
     for path in sorted(made.shards("tiny", "mean-3").glob("*.parquet")):
         rows, own = Interactions.read(path), SideTables.read(made.shard_side("tiny", "mean-3", path.stem))
         assert {NOBODYS, ONLY_THEIRS} <= set(own.tables["item_features"]["item"])
-        assert validate_shard_side([(rows, own)], whole, name="side").success
-        assert not validate_shard_side([(rows, whole.of_rows(rows))], whole, name="side").success
+        assert validate_shard_side([path], made.side("tiny"), name="side").success
+        whole.of_rows(rows).write(made.shard_side("tiny", "mean-3", path.stem))
+        assert not validate_shard_side([path], made.side("tiny"), name="side").success

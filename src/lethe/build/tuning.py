@@ -134,11 +134,12 @@ def _value_of(config: Json, tuned: Tuned, task: Task, budget: Budget, place: Run
 def read_task(workspace: Workspace, params: Params, model: str, dataset: str, metric: str) -> Task:
     """A dataset's train and valid parts, as far as the model learns of them and is judged by them."""
     positive = None if rates(model) else params.datasets[dataset].threshold
+    rows = likes(Interactions.read(workspace.split(dataset, "train")), positive)
     return Task(
-        likes(Interactions.read(workspace.split(dataset, "train")), positive),
+        rows,
         likes(Interactions.read(workspace.split(dataset, "valid")), positive),
         metric,
-        tables_beside(workspace, params, dataset, "train"),
+        tables_beside(workspace, params, dataset, "train", rows),
         scoring=params.training.scoring,
         read=partial(read_task, workspace, params, model, dataset, metric),
     )

@@ -22,7 +22,7 @@ from lethe.core.files import write_whole
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data import sources
-from lethe.data.beside import held_out, write_beside
+from lethe.data.beside import SHARDS_AT_ONCE, held_out, write_beside
 from lethe.data.ingest import ingest
 from lethe.data.outputs import ByTable, aside, called, fresh, write_tables
 from lethe.data.partition import PARTITIONS, Assignment, lay_slices, partition_of
@@ -39,11 +39,8 @@ from lethe.tables.columns import ParquetWriter, to_arrow
 from lethe.tables.interactions import Interactions
 from lethe.tables.stretches import EVERYBODY, Stretch, stretches
 
-SHARDS_AT_ONCE = 16
-"""Shards that are written together. Of each as many rows are held as Parquet lays out together, so that there are no
-more of them: the others are written in further looks at the rows."""
 SHARDS_A_CALL = 4
-"""The same where others write them, so that there is something to do for several."""
+"""Shards that are written together where others write them, so that there is something to do for several."""
 
 
 def source_stage(workspace: Workspace, params: Params, dataset: str) -> None:

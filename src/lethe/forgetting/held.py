@@ -4,7 +4,7 @@ leave this module.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -29,10 +29,18 @@ from lethe.tables.ids import Ids, as_integer, near, same_id
 from lethe.tables.inside import Known, inside
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
-from lethe.tables.side_tables import BEHAVIOUR, NO_TABLES, SAID, SideTables, may_name, may_name_in_context
+from lethe.tables.side_tables import (
+    BEHAVIOUR,
+    NO_TABLES,
+    SAID,
+    SideTables,
+    behaviours_in,
+    may_name,
+    may_name_in_context,
+)
 from lethe.tables.texts import Column
 
-AllThereIs = tuple[list[tuple[str, Interactions]], list[SideTables]]
+AllThereIs = tuple[list[tuple[str, Source]], list[SideTables]]
 """A dataset's tables by name, and its side tables."""
 
 _FEW = 20  # Ids that are counted one by one.
@@ -44,14 +52,17 @@ class Tables:
 
     rows: Source
     beside: SideTables
+    """All side tables but behaviours."""
+    behaviours: Mapping[str, Source]
     copy: Source | None
 
     @classmethod
     def read(cls, workspace: Workspace, dataset: str, reader: Reader | None = None) -> Tables:
-        copy, reader = workspace.source_copy(dataset), reader or Reader()
+        copy, side, reader = workspace.source_copy(dataset), workspace.side(dataset), reader or Reader()
         return cls(
             reader.source(workspace.interactions(dataset)),
-            reader.side(workspace.side(dataset)),
+            reader.side(side, behaviours=False),
+            {name: reader.source(path) for name, path in behaviours_in(side).items()},
             reader.source(copy) if copy.is_file() else None,
         )
 
@@ -59,25 +70,26 @@ class Tables:
         """Of each request what the tables hold; of thousands about whole users, all at once."""
         beside = self._beside(requests)
         rows, copy = ([0] * len(requests) if t is None else rows_of(t, requests) for t in (self.rows, self.copy))
-        changed = _changed(self.rows, requests, self.known)
+        done = _sums([rows_of(table, requests) for table in self.behaviours.values()], len(requests))
+        with_contexts = (self.rows, *self.behaviours.values())
+        changed = _sums([_changed(table, requests, self.known) for table in with_contexts], len(requests))
         return [
-            replace(h, interactions=r, source_copy=c, contexts=h.contexts + n)
-            for h, r, c, n in zip(beside, rows, copy, changed, strict=True)
+            replace(h, interactions=r, behaviours=b, contexts=n, source_copy=c)
+            for h, r, b, n, c in zip(beside, rows, done, changed, copy, strict=True)
         ]
 
     def as_things(self, ids: Sequence[str]) -> list[int]:
         """How often each of these distinct ids stands among the items, or is named by a fact or, unless it is a number,
         by a feature or a context; as the whole of what these say, or inside of it."""
-        tables, behaviours = self.beside.tables.values(), self.beside.behaviours.values()
+        tables = self.beside.tables.values()
         facts, said = ([t[name] for t in tables if name in t.columns] for name in ("entity", SAID))
         named = tally(facts, ids) + np.where(list(map(may_name, ids)), tally(said, ids), 0)
         for table in tables:
             for name, raw, rows in said_of(ids, table.columns, self.known):
                 whole = same_id(table[name], raw) if name in ("entity", SAID) else False
                 named[ids.index(raw)] += int((rows & ~np.asarray(whole)).sum())
-        named += sum((_in_contexts(rows, ids, self.known) for rows in behaviours), np.zeros(len(ids), dtype=np.int64))
-        things = tally_things(self.rows, ids, self.known)
-        return [rows + others for rows, others in zip(things, named.tolist(), strict=True)]
+        said_beside = [in_contexts(rows, ids, self.known) for rows in self.behaviours.values()]
+        return _sums([named.tolist(), *said_beside, tally_things(self.rows, ids, self.known)], len(ids))
 
     @cached_property
     def known(self) -> Known:
@@ -95,11 +107,9 @@ class Tables:
     def _of_users(self, users: Sequence[str]) -> list[Held]:
         tables = self.beside.tables
         links = [tables["links"][name] for name in ("user", "friend")] if "links" in tables else []
-        behaviours = [rows.user_ids for rows in self.beside.behaviours.values()]
         features = [tables["user_features"]["user"]] if "user_features" in tables else []
-        counts = (tally(links, users), tally(behaviours, users), tally(features, users))
-        of_users = ([int(count) for count in of_one] for of_one in zip(*counts, strict=True))
-        return [Held(links=links, behaviours=others, features=said) for links, others, said in of_users]
+        counts = (tally(links, users).tolist(), tally(features, users).tolist())
+        return [Held(links=links, features=said) for links, said in zip(*counts, strict=True)]
 
 
 def held_now(workspace: Workspace, requests: Sequence[ForgetRequest], reader: Reader | None = None) -> dict[str, Held]:
@@ -126,8 +136,7 @@ def _whole_users(requests: Sequence[ForgetRequest]) -> list[ForgetRequest]:
 
 def rows_of(rows: Source, requests: Sequence[ForgetRequest]) -> list[int]:
     """How many rows each request covers; of thousands about whole users, all at once."""
-    counts = in_steps(lambda block, _: _counted(blocks.rows_of(block), requests), rows)
-    return [sum(of_one) for of_one in zip(*counts, strict=True)]
+    return _sums(in_steps(lambda block, _: _counted(blocks.rows_of(block), requests), rows), len(requests))
 
 
 def _counted(rows: Interactions, requests: Sequence[ForgetRequest]) -> list[int]:
@@ -146,7 +155,7 @@ def _changed(rows: Source, requests: Sequence[ForgetRequest], known: Known) -> l
         some = blocks.rows_of(block)
         return [int(changed_by([request], some, known).sum()) if some.contexts else 0 for request in requests]
 
-    return [sum(of_one) for of_one in zip(*in_steps(count, rows), strict=True)]
+    return _sums(in_steps(count, rows), len(requests))
 
 
 def tally_things(rows: Source, ids: Sequence[str], known: Known) -> list[int]:
@@ -156,7 +165,18 @@ def tally_things(rows: Source, ids: Sequence[str], known: Known) -> list[int]:
         some = blocks.rows_of(block)
         return list((tally([some.item_ids], ids) + _in_contexts(some, ids, known)).tolist())
 
-    return [sum(of_one) for of_one in zip(*in_steps(count, rows), strict=True)]
+    return _sums(in_steps(count, rows), len(ids))
+
+
+def in_contexts(rows: Source, ids: Sequence[str], known: Known) -> list[int]:
+    """How often each of these distinct ids is a context, or stands inside of one."""
+    counts = in_steps(lambda block, _: _in_contexts(blocks.rows_of(block), ids, known).tolist(), rows)
+    return _sums(counts, len(ids))
+
+
+def _sums(counts: Sequence[Sequence[int]], count: int) -> list[int]:
+    """Counts of as many things each, added up."""
+    return [sum(of_one) for of_one in zip([0] * count, *counts, strict=True)]
 
 
 def _in_contexts(rows: Interactions, ids: Sequence[str], known: Known) -> np.ndarray:
@@ -208,15 +228,16 @@ def source_blocks(workspace: Workspace, params: Params, dataset: str) -> Iterato
 
 def all_there_is(workspace: Workspace, params: Params, dataset: str) -> AllThereIs:
     """Tables by name, and side tables: as ingested, and as the source has them now."""
-    source, beside = source_rows(workspace, params, dataset), []
-    tables = [] if source is None else [(INTERACTIONS, source)]
+    source, beside = source_rows(workspace, params, dataset), list[SideTables]()
+    tables = list[tuple[str, Source]]()
     if workspace.interactions(dataset).is_file():
         held = Tables.read(workspace, dataset)
-        tables.append((INTERACTIONS, all_rows(held.rows)))
         beside.append(held.beside)
+        tables += [(INTERACTIONS, held.rows), *((BEHAVIOUR + name, rows) for name, rows in held.behaviours.items())]
     if source is not None:
-        beside.append(_side_of_source(workspace, params, dataset, source))
-    tables += [(BEHAVIOUR + name, rows) for side in beside for name, rows in side.behaviours.items()]
+        side = _side_of_source(workspace, params, dataset, source)
+        beside.append(side)
+        tables += [(INTERACTIONS, source), *((BEHAVIOUR + name, rows) for name, rows in side.behaviours.items())]
     return tables, beside
 
 
@@ -228,11 +249,19 @@ def _side_of_source(workspace: Workspace, params: Params, dataset: str, source: 
         return NO_TABLES
 
 
-def every_id(tables: Sequence[tuple[str, Interactions]], beside: Sequence[SideTables]) -> set[str]:
+def every_id(tables: Sequence[tuple[str, Source]], beside: Sequence[SideTables]) -> set[str]:
     """Each id that may be a person's: users, and items too, where people are items, and what may name them."""
-    columns = [c for _, rows in tables for c in (rows.user_ids, rows.item_ids, *rows.contexts.values())]
+
+    def named(block: blocks.Block, _: object) -> set[str]:
+        rows = blocks.rows_of(block)
+        return _texts_of([rows.user_ids, rows.item_ids, *rows.contexts.values()])
+
     names = (*ID_COLUMNS, SAID)
-    columns += [t.columns[n] for side in beside for t in side.tables.values() for n in names if n in t.columns]
+    said = [t.columns[n] for side in beside for t in side.tables.values() for n in names if n in t.columns]
+    return _texts_of(said).union(*(ids for _, rows in tables for ids in in_steps(named, rows)))
+
+
+def _texts_of(columns: Sequence[Column]) -> set[str]:
     return {str(raw) for column in columns for raw in distinct(column)[0].tolist()}
 
 

@@ -23,7 +23,7 @@ from lethe.tables.blocks import rows_of, side_by_side
 from lethe.tables.columns import from_arrow, read_parquet, to_arrow, write_parquet
 from lethe.tables.inside import Known
 from lethe.tables.interactions import CONTEXT, UNKNOWN, Interactions
-from lethe.tables.side_tables import BEHAVIOUR, SAYING, SideTables
+from lethe.tables.side_tables import BEHAVIOUR, SAYING, SideTables, behaviours_in
 
 
 def take_out(workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]) -> None:
@@ -118,7 +118,7 @@ def _rows(
             for (user, item, time), word in zip(_told(others, timed), others.contexts[field], strict=True):
                 yield Suppressed.row(dataset, user, context_table(name, field), user, item, time, word)
     people = {request.user for request in whole}
-    for table in SideTables.read(workspace.side(dataset)).tables.values():
+    for table in SideTables.read(workspace.side(dataset), behaviours=False).tables.values():
         about = table.take(mentioned_by(whole, table.columns, len(table), known))
         for values in about.rows():
             for user in people.intersection(map(str, values)):
@@ -138,6 +138,6 @@ def _tables(workspace: Workspace, params: Params, dataset: str) -> Iterator[tupl
     """Rows of the source, as it is now, and of our tables, with the name of what they are of, some at a time."""
     yield from ((INTERACTIONS, rows) for rows in source_blocks(workspace, params, dataset))
     if (ingested := workspace.interactions(dataset)).is_file():
-        yield from ((INTERACTIONS, rows_of(block)) for block, _ in side_by_side(ingested))
-        behaviours = SideTables.read(workspace.side(dataset)).behaviours
-        yield from ((BEHAVIOUR + name, rows) for name, rows in behaviours.items())
+        behaviours = {BEHAVIOUR + name: path for name, path in behaviours_in(workspace.side(dataset)).items()}
+        for name, path in {INTERACTIONS: ingested, **behaviours}.items():
+            yield from ((name, rows_of(block)) for block, _ in side_by_side(path))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from lethe.forgetting.ledger.beside import said_of
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import check_list, ledger, within_reach
+from lethe.tables.blocks import Block, in_steps, rows_of
 from lethe.tables.ids import among
 from lethe.tables.inside import NOBODY, inside
 
@@ -104,22 +106,30 @@ def _lines(
     for request in requests:
         yield from ((Suppressed.interaction, (dataset, request.user, item)) for item in request.items)
     for name, rows in tables:
-        mine = rows.take(among(rows.user_ids, people))
-        times = [None] * len(mine) if mine.seconds is None else mine.seconds.tolist()
-        for user, item, time in zip(mine.user_ids, mine.item_ids, times, strict=True):
-            yield Suppressed.interaction, (dataset, user, item)
-            yield from ((Suppressed.row, (dataset, user, name, user, item, at)) for at in (time, None))
-        for field, column in mine.contexts.items():
-            place = context_table(name, field)
-            names = among(column, people)
-            for inner in inside(column, people, NOBODY).values():
-                names |= inner
-            for row in np.flatnonzero(names):
-                user, item, said = mine.user_ids[row], mine.item_ids[row], column[row]
-                yield from ((Suppressed.row, (dataset, user, place, user, item, at, said)) for at in (times[row], None))
+        for lines in in_steps(partial(_of_rows, dataset, name, people), rows):
+            yield from lines
     for table in (table for side in beside for table in side.tables.values()):
         for values in table.rows():
             for raw in people.intersection(map(str, values)):
                 yield Suppressed.row, (dataset, raw, table.kind, *values)
         for _, raw, places in said_of(people, table.columns, NOBODY):
             yield from ((Suppressed.row, (dataset, raw, table.kind, *values)) for values in table.take(places).rows())
+
+
+def _of_rows(dataset: str, name: str, people: set[str], block: Block, _: object) -> list[Line]:
+    """Those lines that may be of rows of a table."""
+    rows, lines = rows_of(block), list[Line]()
+    mine = rows.take(among(rows.user_ids, people))
+    times = [None] * len(mine) if mine.seconds is None else mine.seconds.tolist()
+    for user, item, time in zip(mine.user_ids, mine.item_ids, times, strict=True):
+        lines.append((Suppressed.interaction, (dataset, user, item)))
+        lines += ((Suppressed.row, (dataset, user, name, user, item, at)) for at in (time, None))
+    for field, column in mine.contexts.items():
+        place = context_table(name, field)
+        names = among(column, people)
+        for inner in inside(column, people, NOBODY).values():
+            names |= inner
+        for row in np.flatnonzero(names):
+            user, item, said = mine.user_ids[row], mine.item_ids[row], column[row]
+            lines += ((Suppressed.row, (dataset, user, place, user, item, at, said)) for at in (times[row], None))
+    return lines

@@ -7,7 +7,7 @@ that all rows of a user, wherever they lie, come in one step. A table in another
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
@@ -18,7 +18,7 @@ from lethe.errors import DataError
 from lethe.tables.columns import column_of, from_arrow, holds_text
 from lethe.tables.interactions import Interactions
 from lethe.tables.stretches import EVERYBODY, OutOfOrder, Piece, Stretch, reads
-from lethe.tables.texts import Column, Texts
+from lethe.tables.texts import Column, Texts, concatenated
 
 T = TypeVar("T")
 
@@ -77,12 +77,15 @@ def side_by_side(
         raise DataError(f"{whole}: it and {[path.name for path in parts]} must lie in the order of users") from None
 
 
-def merged(paths: Sequence[Path], at_once: int | None = None) -> Iterator[list[Block]]:
+def merged(
+    paths: Sequence[Path], at_once: int | None = None, only: Mapping[Path, Sequence[str]] | None = None
+) -> Iterator[list[Block]]:
     """The blocks of several tables, cut at the same users: of all together about ``at_once`` rows, whichever has them,
-    and at most twice as many, but for those of one user. Raises DataError as ``side_by_side``.
+    and at most twice as many, but for those of one user. ``only``: the columns that are looked at of tables that are
+    no interactions, or of which not all are asked for. Raises DataError as ``side_by_side``.
     """
-    share = max(1, (at_once or AT_ONCE) // len(paths))
-    streams = [_Stream(path, share) for path in paths]
+    share, only = max(1, (at_once or AT_ONCE) // len(paths)), only or {}
+    streams = [_Stream(path, share, only=only.get(path)) for path in paths]
     try:
         while unread := [stream for stream in streams if stream.fill(share)]:
             # Whoever is held last of a table may have further rows in it.
@@ -111,6 +114,12 @@ def held(block: Block) -> dict[str, Column]:
 def block_of(rows: Interactions) -> Block:
     """A table that is held as a block."""
     return {n: pa.chunked_array([c.coded()]) if isinstance(c, Texts) else c for n, c in rows.columns()}
+
+
+def joined(blocks: Iterable[Interactions]) -> Interactions:
+    """Blocks of one table, at least one, in their order."""
+    tables = [dict(block.columns()) for block in blocks]
+    return Interactions.of_columns({name: concatenated([table[name] for table in tables]) for name in tables[0]})
 
 
 def rows_of(block: Block) -> Interactions:

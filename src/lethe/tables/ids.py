@@ -159,6 +159,9 @@ class Ids:
         return cls(from_arrow(read_parquet(path)["id"]))
 
 
+NOBODY = Ids(np.empty(0, dtype=np.int64))
+
+
 def canonical_ids(name: str, column: Column) -> Column:
     """[n] int64, or text. Raises DataError, naming the column, for what can be no id."""
     if isinstance(column, Texts):

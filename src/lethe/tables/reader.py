@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from lethe.core.canonical import digest_file, digest_json
 from lethe.tables.blocks import Source
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTables, content_digest, folder_beside
+from lethe.tables.side_tables import SideTables, behaviours_in, digest_together, folder_beside, is_behaviour
 
 T = TypeVar("T")
 
@@ -79,12 +79,14 @@ class Reader:
         """The rows to be looked at in steps: the table, where it is small enough to be kept, else its file."""
         return self.interactions(path) if path.stat().st_size <= self._room else path
 
-    def side(self, folder: Path) -> SideTables:
-        return self._table("side", tuple(sorted(folder.glob("*.parquet"))), lambda: SideTables.read(folder))
+    def side(self, folder: Path, *, behaviours: bool = True) -> SideTables:
+        """The side tables in a folder, ``behaviours`` too or without them."""
+        paths = [path for path in sorted(folder.glob("*.parquet")) if behaviours or not is_behaviour(path)]
+        return self._table("side", tuple(paths), lambda: SideTables.read(folder, behaviours=behaviours))
 
     def digest(self, path: Path) -> str:
         """Digest of the content of a table of interactions."""
-        return self._content("content", (path,), lambda: self.interactions(path).digest())
+        return self._content("content", (path,), lambda: self._digest_of_rows(path))
 
     def digest_beside(self, path: Path) -> str:
         """Digest of the content of a table of interactions and of the side tables that lie beside it."""
@@ -92,7 +94,7 @@ class Reader:
         files = (path, *sorted(folder.glob("*.parquet")))
         if len(files) == 1:
             return self.digest(path)
-        return self._content("beside", files, lambda: content_digest(self.interactions(path), self.side(folder)))
+        return self._content("beside", files, lambda: digest_together(self._digest_of_rows(path), self._beside(folder)))
 
     def digest_file(self, path: Path) -> str:
         """SHA-256 of a file's bytes."""
@@ -107,6 +109,15 @@ class Reader:
         if "slice" not in pq.read_schema(path).names:
             return None
         return pq.read_table(path, columns=["slice"])["slice"].to_numpy()
+
+    def _beside(self, folder: Path) -> dict[str, str]:
+        """The digests of side tables, by name."""
+        tables = {name: table.digest() for name, table in self.side(folder, behaviours=False).named()}
+        return tables | {path.stem: self._digest_of_rows(path) for path in behaviours_in(folder).values()}
+
+    def _digest_of_rows(self, path: Path) -> str:
+        rows = self.source(path)
+        return Interactions.digest_at(rows) if isinstance(rows, Path) else rows.digest()
 
     def _table(self, kind: str, files: tuple[Path, ...], read: Callable[[], T]) -> T:
         with self._lock:

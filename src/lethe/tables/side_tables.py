@@ -11,7 +11,7 @@ other shards hold, or of who was forgotten, is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,10 @@ DISTINCTIVE_DIGITS = 9
 
 BEHAVIOUR = "behaviour."
 """What the name of a behaviour's file begins with."""
+
+
+OF_USERS = frozenset(kind for kind, columns in COLUMNS.items() if columns[0] == "user")
+"""The kinds whose rows are users', and lie in the order of these, as a behaviour's do."""
 
 
 def may_name(said: str) -> bool:
@@ -150,33 +154,24 @@ class SideTables:
         users = Ids.of(rows.user_ids)
         behaviours = {name: table.take(users.encode(table.user_ids) >= 0) for name, table in self.behaviours.items()}
         items = Ids.of(rows.item_ids, *(table.item_ids for table in behaviours.values()))
-        return SideTables(self.tables_of(users, items), behaviours)
+        own = {n: t.take(users.encode(t["user"]) >= 0) for n, t in self.tables.items() if n in OF_USERS}
+        own |= self.of_items(items)
+        return SideTables({name: own[name] for name in self.tables}, behaviours)
 
-    def tables_of(self, users: Ids, items: Ids) -> dict[str, SideTable]:
-        """The tables but the behaviours that lie beside a shard of these users, and of these items, which its
-        behaviours name too."""
-        known = {"user": users, "item": items}
+    def of_items(self, items: Ids) -> dict[str, SideTable]:
+        """Those of the tables that are no users', as they lie beside a shard of these items, which its behaviours name
+        too."""
 
         def own(table: SideTable) -> SideTable:
-            role, ids = next(iter(table.columns.items()))
-            named = known[role]
-            if table.kind == "item_features" and "items" in self.tables:
-                named = Ids.of(named.values, self.tables["items"]["item"])
-            return table.take(named.encode(ids) >= 0)
+            new = [self.tables["items"]["item"]] if table.kind == "item_features" and "items" in self.tables else []
+            return table.take(Ids.of(items.values, *new).encode(table["item"]) >= 0)
 
-        return {name: table if name == "items" else own(table) for name, table in self.tables.items()}
+        others = {name: table for name, table in self.tables.items() if name not in OF_USERS}
+        return {name: table if name == "items" else own(table) for name, table in others.items()}
 
     def without_pairs(self, held_out: Sequence[Interactions]) -> SideTables:
         """Behaviours without the (user, item) pairs that are held out of the target behaviour."""
-        named = Interactions.concatenate(*(Interactions(rows.user_ids, rows.item_ids) for rows in held_out))
-        users, items = Ids.of(named.user_ids), Ids.of(named.item_ids)
-        pairs = np.unique(users.encode(named.user_ids) * len(items) + items.encode(named.item_ids))
-
-        def other(rows: Interactions) -> Interactions:
-            left, right = users.encode(rows.user_ids), items.encode(rows.item_ids)
-            return rows.take((left < 0) | (right < 0) | ~np.isin(left * len(items) + right, pairs))
-
-        return self.map(lambda table: table, other)
+        return self.map(lambda table: table, lambda rows: rows.take(~are_pairs_of(rows, held_out)))
 
     def digest(self) -> str:
         """SHA-256 over all tables and their names."""
@@ -192,7 +187,7 @@ class SideTables:
         """What ``write`` wrote, ``behaviours`` too or without them; no tables where there is no folder."""
         tables, rows = {}, {}
         for path in sorted(folder.glob("*.parquet")):
-            if not path.stem.startswith(BEHAVIOUR):
+            if not is_behaviour(path):
                 tables[path.stem] = SideTable.read(path.stem, path)
             elif behaviours:
                 rows[path.stem.removeprefix(BEHAVIOUR)] = Interactions.read(path)
@@ -200,6 +195,25 @@ class SideTables:
 
 
 NO_TABLES = SideTables()
+
+
+def is_behaviour(path: Path) -> bool:
+    """Whether a file of side tables is of a behaviour, by its name."""
+    return path.stem.startswith(BEHAVIOUR)
+
+
+def behaviours_in(folder: Path) -> dict[str, Path]:
+    """The files of the behaviours among side tables, by name."""
+    return {p.stem.removeprefix(BEHAVIOUR): p for p in sorted(folder.glob("*.parquet")) if is_behaviour(p)}
+
+
+def are_pairs_of(rows: Interactions, others: Sequence[Interactions]) -> np.ndarray:
+    """[n] bool: which rows have a (user, item) pair that is in one of some other tables."""
+    named = Interactions.concatenate(*(Interactions(other.user_ids, other.item_ids) for other in others))
+    users, items = Ids.of(named.user_ids), Ids.of(named.item_ids)
+    pairs = np.unique(users.encode(named.user_ids) * len(items) + items.encode(named.item_ids))
+    left, right = users.encode(rows.user_ids), items.encode(rows.item_ids)
+    return (left >= 0) & (right >= 0) & np.isin(left * len(items) + right, pairs)
 
 
 def known_links(tables: SideTables, known: Ids) -> SideTables:
@@ -213,7 +227,12 @@ def known_links(tables: SideTables, known: Ids) -> SideTables:
 
 def content_digest(interactions: Interactions, tables: SideTables) -> str:
     """SHA-256 of all that a dataset holds."""
-    return digest_json([interactions.digest(), tables.digest()]) if tables else interactions.digest()
+    return digest_together(interactions.digest(), {name: table.digest() for name, table in tables.named()})
+
+
+def digest_together(interactions: str, beside: Mapping[str, str]) -> str:
+    """``content_digest`` of tables whose digests are known; of side tables by name."""
+    return digest_json([interactions, digest_json(dict(beside))]) if beside else interactions
 
 
 def digest_beside(path: Path) -> str:

@@ -90,12 +90,15 @@ def reads(
     of: Stretch = EVERYBODY,
     only: Sequence[str] | None = None,
 ) -> Iterator[pa.Table]:
-    """First no row, then all of a stretch of users in their order, ``rows`` at a time at most."""
+    """First no row, then all of a stretch of users in their order, ``rows`` at a time at most; of the columns of
+    interactions and those that are named ``also``, or of those that ``only`` names, as far as they are there."""
     try:
         with pq.ParquetFile(path) as file:
-            schema, names = file.schema_arrow, Interactions.columns_of(path, file.schema_arrow.names)
-            wanted = [*names, *also] if only is None else only
+            schema = file.schema_arrow
+            wanted = [*Interactions.columns_of(path, schema.names), *also] if only is None else only
             names = [name for name in wanted if name in schema.names]
+            if "user" not in names:
+                raise DataError(f"{path}: column 'user' is missing, it has {schema.names}")
             groups = None if of == EVERYBODY else _groups(file, of)
             text = coded_in(file, names)
         yield schema.empty_table().select(names)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
+from lethe.data.beside import foreign_beside
 from lethe.data.gates.engine import Count, Engine
 from lethe.data.gates.report import Report
+from lethe.tables.blocks import Block, Source, in_steps, rows_of
 from lethe.tables.ids import Ids
-from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTable, SideTables
+from lethe.tables.side_tables import BEHAVIOUR, SideTable, SideTables
 from lethe.tables.texts import Column
 
 RULES = {
@@ -23,30 +26,44 @@ RULES = {
 }
 
 
+Allowed = Callable[[SideTables], SideTables]
+"""What the suppression list leaves of side tables."""
+
+
 def validate_side(
-    tables: SideTables, interactions: Interactions, allowed: SideTables, *, engine: Engine | None = None
+    tables: SideTables,
+    behaviours: Mapping[str, Source],
+    users: Ids,
+    allowed: Allowed,
+    *,
+    engine: Engine | None = None,
 ) -> Report:
-    """Each row of a side table keeps the rules of its kind; ``allowed`` is what the suppression list leaves of them."""
-    users = Ids.of(interactions.user_ids)
-    left = dict(allowed.named())
-    counts: list[Count] = []
-    for name, table in tables.named():
-        broken = {"suppressed": len(table) - len(left[name])}
-        if isinstance(table, Interactions):
-            broken["repeated"] = _repeated(table.user_ids, table.item_ids)
-        else:
-            broken["repeated"] = _repeated(*table.columns.values())
-            broken |= _broken(table, users)
-        counts += _counts(name, broken)
+    """Each row of a side table keeps the rules of its kind. ``tables``: all but behaviours; ``users``: who may be in
+    links, where there are any."""
+    left, counts = allowed(tables).tables, list[Count]()
+    for name, table in sorted(tables.tables.items()):
+        broken = {"suppressed": len(table) - len(left[name]), "repeated": _repeated(*table.columns.values())}
+        counts += _counts(name, broken | _broken(table, users))
+    for name, rows in sorted(behaviours.items()):
+        steps = in_steps(partial(_broken_in, allowed, name), rows)
+        suppressed, repeated = (sum(of_rule) for of_rule in zip(*steps, strict=True))
+        counts += _counts(BEHAVIOUR + name, {"suppressed": suppressed, "repeated": repeated})
     return (engine or Engine()).record("side", counts)
 
 
 def validate_shard_side(
-    shards: Iterable[tuple[Interactions, SideTables]], tables: SideTables, *, name: str, engine: Engine | None = None
+    shards: Sequence[Path], tables: Path, withheld: Sequence[Path] = (), *, name: str, engine: Engine | None = None
 ) -> Report:
-    """The side tables of each shard are those rows of ``tables`` that belong beside its interactions."""
-    wrong = sum(own.digest() != tables.of_shard(rows).digest() for rows, own in shards)
+    """The side tables of each shard are those rows of the tables in a folder that belong beside its interactions."""
+    wrong = foreign_beside(shards, tables, withheld)
     return (engine or Engine()).record(name, _counts(name, {"foreign": wrong}))
+
+
+def _broken_in(allowed: Allowed, name: str, block: Block, _: object) -> tuple[int, int]:
+    """Of some users' rows of a behaviour: how many are suppressed, and repeated."""
+    rows = rows_of(block)
+    left = allowed(SideTables(behaviours={name: rows})).behaviours[name]
+    return len(rows) - len(left), _repeated(rows.user_ids, rows.item_ids)
 
 
 def _broken(table: SideTable, users: Ids) -> dict[str, int]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from lethe.config.params import Params
 from lethe.config.sharding import ROWS, Rows, laid_in
 from lethe.core.workspace import Workspace
-from lethe.data.beside import tables_beside
+from lethe.data.beside import held_out
 from lethe.data.gates.engine import Engine
 from lethe.data.gates.epoch import Epoch
 from lethe.data.gates.look import Look, look_at
@@ -20,9 +20,9 @@ from lethe.data.gates.suites import validate_interactions, validate_shards, vali
 from lethe.data.split import PARTS
 from lethe.data.suppression import SuppressionList
 from lethe.errors import DataError
+from lethe.tables.ids import NOBODY, Ids
 from lethe.tables.inside import Known
-from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTables
+from lethe.tables.side_tables import SideTables, behaviours_in
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,6 @@ class Judged:
     epoch: Epoch
     """What was counted when the epoch began (``current_epoch``); no counts where it begins now."""
     engine: Engine
-
-    @cached_property
-    def interactions(self) -> Interactions:
-        return Interactions.read(self.workspace.interactions(self.dataset))
 
     @cached_property
     def look(self) -> Look:
@@ -55,9 +51,10 @@ class Judged:
     def suppressed(self) -> SuppressionList:
         return SuppressionList.read(self.workspace.suppression)
 
-    @cached_property
-    def tables(self) -> SideTables:
-        return SideTables.read(self.workspace.side(self.dataset))
+    @property
+    def side(self) -> Path:
+        """The folder of the side tables."""
+        return self.workspace.side(self.dataset)
 
     @cached_property
     def shards(self) -> dict[tuple[str, Rows], dict[str, Path]]:
@@ -93,9 +90,12 @@ def interactions(judged: Judged) -> Iterator[Report]:
 
 
 def side(judged: Judged) -> Iterator[Report]:
-    if judged.tables:
-        allowed = judged.suppressed.drop_side(judged.tables, judged.dataset, Known((judged.interactions,)))
-        yield validate_side(judged.tables, judged.interactions, allowed, engine=judged.engine)
+    tables, behaviours = SideTables.read(judged.side, behaviours=False), behaviours_in(judged.side)
+    if tables or behaviours:
+        rows = judged.rows("all")
+        allowed = partial(judged.suppressed.drop_side, dataset=judged.dataset, known=Known((rows,)))
+        linked = Ids.in_file(rows, "user") if "links" in tables.tables else NOBODY
+        yield validate_side(tables, behaviours, linked, allowed, engine=judged.engine)
 
 
 def split(judged: Judged) -> Iterator[Report]:
@@ -112,13 +112,9 @@ def shards(judged: Judged) -> Iterator[Report]:
 
 
 def shard_side(judged: Judged) -> Iterator[Report]:
-    if not judged.tables:
-        return
-    beside = {of: tables_beside(judged.workspace, judged.params, judged.dataset, of) for of in ROWS}
-    for (name, of), rows in judged.shards.items():
-        sides = {shard: judged.workspace.shard_side(judged.dataset, laid_in(name, of), shard) for shard in rows}
-        own = ((Interactions.read(path), SideTables.read(sides[shard])) for shard, path in rows.items())
-        yield validate_shard_side(own, beside[of], name=f"side-{_title(name, of)}", engine=judged.engine)
+    for (name, of), rows in judged.shards.items() if any(judged.side.glob("*.parquet")) else ():
+        withheld, title = held_out(judged.workspace, judged.params, judged.dataset, of), f"side-{_title(name, of)}"
+        yield validate_shard_side(list(rows.values()), judged.side, withheld, name=title, engine=judged.engine)
 
 
 def _title(sharding: str, of: Rows) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, covered_by, holds
+from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, covered_by
 from lethe.tables.ids import among
 from lethe.tables.inside import Known, inside
 from lethe.tables.interactions import Interactions
@@ -61,11 +61,6 @@ def mentioned_by(
 
 
 def counts_beside(tables: SideTables, request: ForgetRequest, known: Known) -> Held:
-    """Rows of side tables that the request covers, by kind."""
+    """Rows of side tables, but of behaviours, that the request covers, by kind."""
     by_kind = {name: int(mentioned_by([request], t.columns, len(t), known).sum()) for name, t in tables.tables.items()}
-    return Held(
-        links=by_kind.pop("links", 0),
-        behaviours=sum(holds(rows, request) for rows in tables.behaviours.values()),
-        features=sum(by_kind.values()),
-        contexts=sum(int(changed_by([request], rows, known).sum()) for rows in tables.behaviours.values()),
-    )
+    return Held(links=by_kind.pop("links", 0), features=sum(by_kind.values()))
