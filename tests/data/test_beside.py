@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,24 @@ import yaml
 from lethe.config.params import Params
 from lethe.config.sharding import ROWS, laid_in
 from lethe.core.workspace import Workspace
-from lethe.data import stages
+from lethe.data import beside, stages
+from lethe.data.beside import foreign_beside, held_out, tables_beside
+from lethe.data.gates.side import broken_in
 from lethe.data.ingest import ingest
 from lethe.data.sources import side
 from lethe.data.split import deduplicate
 from lethe.data.suppression import Suppressed, SuppressionList
+from lethe.forgetting.held import Tables
+from lethe.forgetting.ledger.requests import ForgetRequest, Held
+from lethe.forgetting.removal import take_out
 from lethe.learning.runner.calling import HERE, Runner
+from lethe.tables.blocks import Block, length
 from lethe.tables.ids import Ids
+from lethe.tables.inside import Known
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import known_links
+from lethe.tables.reader import Reader
+from lethe.tables.side_tables import SideTable, SideTables, behaviours_in, digest_beside, known_links
+from lethe.tables.texts import Column
 from tests.data.test_blocks_of_users import Sent, few_at_once, params_of
 
 LAYOUTS = {
@@ -58,12 +69,16 @@ def made(folder: Path, *, named: bool, in_order: bool, clean: bool, context: boo
     items = sorted({*rows["item"], *views["item"]})
     genres = pa.table({"item": items, "genre": [f"g{place % 3}" for place in range(len(items))]})
     pa.csv.write_csv(genres, folder / "items.csv")
+    everybody = np.arange(22)[::-1]
+    bands = [f"b{place % 3}" for place in range(22)]
+    pa.csv.write_csv(pa.table({"user": ids("ü", everybody), "band": bands, "age": everybody}), folder / "users.csv")
     columns = {**COLUMNS, "context": ["place"] if context else []}
     params = params_of({"kind": "table", "path": "rows.csv", "columns": columns}, {"by": "random", "valid": 0.2})
     params["shardings"], params["pipeline"]["shardings"] = LAYOUTS, list(LAYOUTS)
     params["datasets"]["made"]["side"] = {
         "behaviours": {name: {"path": f"{name}.csv", "columns": columns} for name in ("views", "carts")},
         "links": {"path": "links.csv", "invalid": "drop"},
+        "user_features": {"path": "users.csv", "fields": {"band": {}, "age": {"kind": "number"}}},
         "item_features": {"path": "items.csv", "fields": {"genre": {}}, "new_items": clean},
         "clean": clean,
     }
@@ -143,23 +158,75 @@ def test_what_lies_beside_has_the_bytes_of_whole_tables(
     assert [name for name, content in expected.items() if there[name] != content] == []
 
 
-def test_no_more_of_a_behaviour_is_held_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def many_views(folder: Path) -> Workspace:
     """Views are thirty times as many as interactions, and most of them of users who come behind all who have these."""
-    few_at_once(monkeypatch, 100)
-    most = 0
-    of_columns, in_order = Interactions.of_columns, Interactions.in_order
-
-    def watched(rows: Interactions) -> Interactions:
-        nonlocal most
-        most = max(most, len(rows))
-        return rows
-
-    monkeypatch.setattr(Interactions, "of_columns", lambda column: watched(of_columns(column)))
-    monkeypatch.setattr(Interactions, "in_order", lambda rows: in_order(watched(rows)))
-    workspace = made(tmp_path / "made", named=False, in_order=False, clean=True)
+    workspace = made(folder, named=False, in_order=False, clean=True)
     generator = np.random.default_rng(2)
     views = {"user": generator.permutation(np.repeat(np.arange(300), 10)).tolist(), "item": [*range(30)] * 100}
     pa.csv.write_csv(pa.table({**views, "timestamp": [10**9] * 3000}), workspace.root / "views.csv")
+    return workspace
+
+
+class Most:
+    """The most rows of interactions that were held together."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.rows = 0
+        of_columns, in_order = Interactions.of_columns, Interactions.in_order
+        patch.setattr(Interactions, "of_columns", lambda column: self.seen(of_columns(column)))
+        patch.setattr(Interactions, "in_order", lambda rows: in_order(self.seen(rows)))
+
+    def seen(self, rows: Interactions) -> Interactions:
+        self.rows = max(self.rows, len(rows))
+        return rows
+
+
+def test_no_more_of_a_behaviour_is_held_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few_at_once(monkeypatch, 100)
+    most, workspace = Most(monkeypatch), many_views(tmp_path / "made")
     build(workspace)
     assert pq.read_metadata(workspace.side("made") / "behaviour.views.parquet").num_rows > 2000
-    assert 80 <= most <= 220
+    assert 80 <= most.rows <= 220
+
+
+def test_no_more_of_a_behaviour_is_looked_at_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a gate, by `lethe tune`, to be counted and to be taken out."""
+    workspace = many_views(tmp_path / "made")
+    params = build(workspace)
+    files, known = behaviours_in(workspace.side("made")), Known((workspace.interactions("made"),))
+    listed, views = SuppressionList.read(workspace.suppression), Interactions.read(files["views"])
+    request = ForgetRequest.new("made", int(views.user_ids[-1]), now=datetime.now(UTC), datasets=["made"])
+    train = Interactions.read(workspace.split("made", "train"))
+    whole, digest = Tables.read(workspace, "made").held([request]), digest_beside(workspace.interactions("made"))
+    parts = [Interactions.read(path) for path in held_out(workspace, params, "made", "train")]
+    learnt = SideTables.read(workspace.side("made")).without_pairs(parts).of_rows(train).digest()
+    few_at_once(monkeypatch, 100)
+    most = Most(monkeypatch)
+    allowed = partial(listed.drop_side, dataset="made", known=known)
+    assert broken_in(files["views"], "views", allowed) == {"suppressed": 0, "repeated": 0}
+    shards = sorted(workspace.shards("made", "users").glob("*.parquet"))
+    assert foreign_beside(shards, workspace.side("made"), held_out(workspace, params, "made", "train")) == 0
+    assert foreign_beside(shards, workspace.side("made"), []) == 3, "views of what is held out"
+    assert Tables.read(workspace, "made", Reader(room=0)).held([request]) == whole == [Held(behaviours=10)]
+    assert Reader(room=0).digest_beside(workspace.interactions("made")) == digest
+    assert tables_beside(workspace, params, "made", "train", train).of_rows(train).digest() == learnt
+    take_out(workspace, params, "made", [request])
+    assert 80 <= most.rows <= 220
+
+
+def test_features_and_links_of_users_come_some_users_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = made(tmp_path / "made", named=True, in_order=False, clean=False)
+    params, most, whole = build(workspace), 0, list[str]()
+    few_at_once(monkeypatch, 20)
+    held, read = beside.held, SideTable.read
+
+    def watched(block: Block) -> dict[str, Column]:
+        nonlocal most
+        most = max(most, length(block))
+        return held(block)
+
+    monkeypatch.setattr(beside, "held", watched)
+    monkeypatch.setattr(SideTable, "read", lambda kind, path: (whole.append(kind), read(kind, path))[1])
+    stages.shards_stage(workspace, params, "made", "users")
+    assert pq.read_metadata(workspace.side("made") / "user_features.parquet").num_rows == 40
+    assert (whole, 5 <= most <= 20) == (["item_features"], True)

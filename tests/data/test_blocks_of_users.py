@@ -237,6 +237,33 @@ def test_ready_parts_and_side_tables_have_the_same_bytes(with_valid: bool, clean
         assert make(tmp_path / "sent", Sent()) == in_groups
 
 
+@pytest.mark.parametrize(("before", "now"), [("integer", "text"), ("text", "integer")])
+def test_slices_by_requests_are_kept_where_ids_are_of_another_kind_since(
+    before: str, now: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of users who asked to be forgotten in part, whom the next requests would put elsewhere."""
+    few_at_once(monkeypatch, 5)
+    table = {"user": np.repeat(np.arange(98, 106), 4).tolist(), "item": [*range(4)] * 8, "rating": [1] * 32}
+    table |= {"timestamp": [10**9] * 32, "place": ["home"] * 32}
+    workspace = workspace_of(tmp_path / "made", table, "csv", SPLITS[0], False)
+    laid = workspace.assignment("made", "asked/all") / "assignment.parquet"
+
+    def assigned(ids: str) -> dict[str, int]:
+        made = params_of({"kind": "table", "path": "rows.csv", "ids": ids}, SPLITS[0])
+        workspace.params.write_text(yaml.safe_dump(made))
+        build(workspace, ["asked"])
+        rows = Assignment.read(laid)
+        assert rows.slices is not None
+        assert (rows.user_ids.dtype == object) == (ids == "text")
+        return dict(zip(map(str, rows.user_ids), rows.slices.tolist(), strict=True))
+
+    first = assigned(before)
+    asked = min(user for user, place in first.items() if place < 2)
+    SuppressionList.read(workspace.suppression).add([Suppressed.interaction("made", asked, 3)])
+    assert len(first) == 7  # One user is forgotten.
+    assert assigned(now) == first
+
+
 @pytest.mark.parametrize("named", [False, True])
 def test_every_row_lies_in_one_stretch_of_users(named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One user has more rows than a row group, another as many."""

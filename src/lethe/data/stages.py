@@ -112,15 +112,17 @@ def assigned_of(
     of: Stretch, path: Path, kept: Path | None, layout: Sharding, stream: Stream, leaving: Leaving | None
 ) -> Iterator[ByTable]:
     """Places of some users' rows. In a partition that does not look at data a row's shard hangs on its own user's rows
-    at most, by the law of locality; one that does is given all rows when an epoch begins."""
+    at most, by the law of locality; one that does is given all rows when an epoch begins. So is any where ids have
+    become text since, or integers: what is kept lies in another order."""
     steps: Iterable[Laid]
-    if not partition_of(layout).frozen:
-        steps = _by_locality(of, path, kept, layout, stream)
-    elif kept is not None and are_alike(path, kept):
-        steps = kept_in_steps(path, kept, layout, stream)
-    else:
+    looks_at_all = partition_of(layout).frozen
+    if looks_at_all if kept is None else not are_alike(path, kept):
         rows, previous = Interactions.read(path), None if kept is None else Assignment.read(kept)
         steps = [(rows, previous, _shards_of(rows, layout, previous, stream))]
+    elif kept is not None and looks_at_all:
+        steps = kept_in_steps(path, kept, layout, stream)
+    else:
+        steps = _by_locality(of, path, kept, layout, stream)
     for laid in steps:
         yield {"assignment": _with_slices(*laid, layout, stream, leaving).to_table()}
 

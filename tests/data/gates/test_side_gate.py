@@ -11,12 +11,12 @@ import pytest
 
 from lethe.data.beside import foreign_beside
 from lethe.data.gates.report import Report, require
-from lethe.data.gates.side import validate_shard_side, validate_side
+from lethe.data.gates.side import broken_in, validate_shard_side, validate_side
 from lethe.errors import ValidationError
 from lethe.tables import blocks
-from lethe.tables.ids import NOBODY, Ids
+from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import NO_TABLES, SideTable, SideTables
+from lethe.tables.side_tables import SideTable, SideTables
 from tests.conftest import taste_blocks
 from tests.side import side_tables, without_user
 
@@ -87,9 +87,8 @@ def test_of_a_behaviour_every_row_is_looked_at_however_few_at_once(
 ) -> None:
     monkeypatch.setattr(blocks, "AT_ONCE", rows)
     Interactions(np.array([1, 1, 1, 2, 3, 3]), np.array([2, 2, 2, 5, 1, 1])).write(tmp_path / "view.parquet")
-    files = {"view": tmp_path / "view.parquet"}
-    report = validate_side(NO_TABLES, files, NOBODY, lambda tables: without_user(tables, 1))
-    assert {check.column: check.failed for check in report.checks} == {"suppressed": 3, "repeated": 3}
+    broken = broken_in(tmp_path / "view.parquet", "view", lambda tables: without_user(tables, 1))
+    assert broken == {"suppressed": 3, "repeated": 3}
 
 
 STRANGE: dict[str, Callable[[SideTables], SideTables]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,9 +44,7 @@ def validate_side(
         broken = {"suppressed": len(table) - len(left[name]), "repeated": _repeated(*table.columns.values())}
         counts += _counts(name, broken | _broken(table, users))
     for name, rows in sorted(behaviours.items()):
-        steps = in_steps(partial(_broken_in, allowed, name), rows)
-        suppressed, repeated = (sum(of_rule) for of_rule in zip(*steps, strict=True))
-        counts += _counts(BEHAVIOUR + name, {"suppressed": suppressed, "repeated": repeated})
+        counts += _counts(BEHAVIOUR + name, broken_in(rows, name, allowed))
     return (engine or Engine()).record("side", counts)
 
 
@@ -59,11 +56,16 @@ def validate_shard_side(
     return (engine or Engine()).record(name, _counts(name, {"foreign": wrong}))
 
 
-def _broken_in(allowed: Allowed, name: str, block: Block, _: object) -> tuple[int, int]:
-    """Of some users' rows of a behaviour: how many are suppressed, and repeated."""
-    rows = rows_of(block)
-    left = allowed(SideTables(behaviours={name: rows})).behaviours[name]
-    return len(rows) - len(left), _repeated(rows.user_ids, rows.item_ids)
+def broken_in(behaviour: Source, name: str, allowed: Allowed) -> dict[str, int]:
+    """How many rows of a behaviour break which rule; some users are looked at at a time."""
+
+    def count(block: Block, _: object) -> tuple[int, int]:
+        rows = rows_of(block)
+        left = allowed(SideTables(behaviours={name: rows})).behaviours[name]
+        return len(rows) - len(left), _repeated(rows.user_ids, rows.item_ids)
+
+    suppressed, repeated = (sum(of_rule) for of_rule in zip(*in_steps(count, behaviour), strict=True))
+    return {"suppressed": suppressed, "repeated": repeated}
 
 
 def _broken(table: SideTable, users: Ids) -> dict[str, int]:
