@@ -11,9 +11,10 @@ import yaml
 
 from lethe.build.registry import Registry
 from lethe.config.params import Params
+from lethe.config.tuned import tuned_models
 from lethe.core.workspace import Workspace
 from lethe.data.drift import read_drift
-from lethe.data.epoch import begin_epoch, tuned_before
+from lethe.data.epoch import begin_epoch
 from lethe.data.gates.__main__ import judge
 from lethe.data.partition import Assignment
 from lethe.data.stages import build_data
@@ -66,10 +67,10 @@ def test_the_number_is_counted_up_and_comments_stay(tiny: Workspace) -> None:
 
 
 def test_tuned_values_of_the_epoch_before_are_named(tiny: Workspace) -> None:
-    assert tuned_before(tiny, "tiny") == []
+    assert tuned_models(tiny, "tiny") == []
     (tiny.root / "params" / "tiny").mkdir(parents=True)
     (tiny.root / "params" / "tiny" / "wmf.yaml").write_text("reg: 0.1\n")
-    assert tuned_before(tiny, "tiny") == ["wmf"]
+    assert tuned_models(tiny, "tiny") == ["wmf"]
 
 
 def test_a_source_that_grew_is_refused_until_a_new_epoch_begins(tiny: Workspace) -> None:

@@ -22,10 +22,11 @@ def begin(
     as_json: Json = False,
 ) -> None:
     """Begin a new epoch: the next train lays shards anew, chooses winners anew and counts rows anew."""
-    from lethe.data.epoch import begin_epoch, tuned_before
+    from lethe.config.tuned import tuned_models
+    from lethe.data.epoch import begin_epoch
 
     name, number = begin_epoch(workspace(), dataset)
-    tuned = tuned_before(workspace(), name)
+    tuned = tuned_models(workspace(), name)
     lines = [f"params.yaml: epoch {number} of {name} begins; run lethe train"]
     if tuned:
         lines.append(f"note: params/{name} holds values that were tuned before, of {', '.join(tuned)}; tune them again")

@@ -14,6 +14,11 @@ def tuned_file(workspace: Workspace, dataset: str, model: str) -> Path:
     return workspace.root / "params" / dataset / f"{model}.yaml"
 
 
+def tuned_models(workspace: Workspace, dataset: str) -> list[str]:
+    """The models for which there is such a file."""
+    return sorted(path.stem for path in tuned_file(workspace, dataset, "").parent.glob("*.yaml"))
+
+
 def read_tuned(workspace: Workspace, dataset: str, model: str) -> dict[str, Any]:
     """The options that were found; none where nothing was searched. Raises ConfigError."""
     path = tuned_file(workspace, dataset, model)

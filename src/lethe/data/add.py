@@ -14,6 +14,7 @@ from lethe.config.dataset import Dataset
 from lethe.config.edit import edit_params, laid_out
 from lethe.config.params import Params
 from lethe.config.reading import NO_COLUMN, Reading
+from lethe.config.tuned import tuned_file
 from lethe.core.canonical import Json
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
@@ -66,7 +67,7 @@ def add(workspace: Workspace, name: str, path: str | Path, reading: Reading, *, 
             _add_family(document, new)
 
     edit_params(workspace.params, change)
-    settings = workspace.root / "params" / name / "wmf.yaml"
+    settings = tuned_file(workspace, name, "wmf")
     # Settings that are there were tuned, or written by hand.
     if family and new.section.unweighted is not None and not settings.exists():
         about = f"# An interaction costs 1 + alpha * weight; lethe tune wmf {name} searches better settings.\n"
@@ -111,7 +112,7 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
         known = Ids.of(rows.user_ids), Ids.of(rows.item_ids)
         sources.read_side(section.parsed(name), *known, root=workspace.root, strict=True)
     if not section.is_ready:
-        timed = rows.timestamps is not None and section.options.get("timestamp_unit") != "position"
+        timed = rows.timestamps is not None and section.parsed(name).has_times
         section = replace(section, split=propose_split(deduplicate(rows, "latest"), name, seed, timed=timed))
     profile = profile_of(rows, section.parsed(name), name, seed)
     _must_suffice(profile, section, where, assumed=reading.assume)

@@ -34,8 +34,3 @@ def begin_epoch(workspace: Workspace, dataset: str | None) -> tuple[str, int]:
 
     edit_params(workspace.params, begin)
     return name, number
-
-
-def tuned_before(workspace: Workspace, dataset: str) -> list[str]:
-    """Models whose hyper-parameters were tuned on the data of an earlier epoch, unless they are tuned again."""
-    return sorted(path.stem for path in (workspace.root / "params" / dataset).glob("*.yaml"))

@@ -80,7 +80,7 @@ def profile_of(rows: Interactions, config: Dataset, name: str, seed: int) -> Pro
 
 def profile_with(rows: Interactions, config: Dataset, parts: dict[str, int]) -> Profile:
     """Of the rows of a dataset that is laid into parts of these sizes."""
-    seconds = None if config_orders(config) else rows.seconds
+    seconds = rows.seconds if config.has_times else None
     times = None if seconds is None or not len(seconds) else (_moment(seconds.min()), _moment(seconds.max()))
     return Profile(
         rows=len(rows),
@@ -93,11 +93,6 @@ def profile_with(rows: Interactions, config: Dataset, parts: dict[str, int]) -> 
         likes=int(are_likes(deduplicate(rows, "latest"), config.threshold).sum()),
         parts=parts,
     )
-
-
-def config_orders(config: Dataset) -> bool:
-    """Whether the times of a source only order a user's rows."""
-    return getattr(config.source, "timestamp_unit", "s") == "position"
 
 
 def part_sizes(rows: Interactions, config: Split, name: str, seed: int) -> dict[str, int]:
