@@ -9,7 +9,6 @@ import numpy as np
 
 from benchmarks.figures import ALL, EACH, EPOCHS, USERS, Figure, Point, unfolded, value
 from benchmarks.table import TABLES, Result
-from lethe.core.environment import numeric_environment
 
 Report = dict[str, Any]
 TRAINING = (EACH, EPOCHS, ALL)
@@ -35,7 +34,6 @@ def summarise(name: str, figure: Figure, protocol: str, done: list[tuple[Point, 
         "log": figure.log,
         "metrics": list(figure.metrics),
         "lines": {label: line.model_dump(exclude_defaults=True) for label, line in figure.lines.items()},
-        "environment": numeric_environment("cpu"),
         "rows": rows,
     }
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_models import BESIDE, FULL_BATCH
-from lethe.core.environment import numeric_environment
+from benchmarks.machine import machine
 from lethe.core.workspace import NUMERIC
 from lethe.errors import LetheError
 
@@ -47,7 +47,7 @@ def interpret() -> dict[str, Any]:
 
 def measure(data_dir: Path, say: Say) -> dict[str, Any]:
     """The report; what fails is said in its place."""
-    figures: dict[str, Any] = {"environment": numeric_environment("cuda")}
+    figures = machine("cuda")
     with ThreadPoolExecutor(16) as pool:
 
         def start(what: str, *names: str, device: str = "cuda") -> Future[dict[str, Any]]:

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from lethe.core.environment import numeric_environment
 from lethe.core.random import Stream
 from lethe.evaluation import evaluate
 from lethe.learning.training import train
@@ -138,7 +137,7 @@ def report(rows: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], st
         ]
     )
     contents = {"table": "growth", "protocol": PROTOCOL, "command": command, "rows": rows, "exponents": exponents}
-    return contents | {"environment": numeric_environment("cpu")}, text + "\n"
+    return contents, text + "\n"
 
 
 def _line(row: dict[str, Any]) -> str:

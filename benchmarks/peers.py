@@ -24,7 +24,6 @@ from benchmarks.kernels import (
     table_of,
 )
 from benchmarks.peer_programs import PEERS, Snapshot, install, run_peer
-from lethe.core.environment import numeric_environment
 from lethe.core.random import Stream
 from lethe.errors import LetheError
 from lethe.evaluation import evaluate
@@ -200,7 +199,7 @@ def compare_all(
             row = {**asdict(ratio), "ratio": round(ratio.ratio, 2), "command": command}
             rows[ratio.what, ratio.against] = row
     report = {"table": "peers", "protocol": PROTOCOL, "command": command, "rows": list(rows.values())}
-    return report | {"environment": numeric_environment("cpu")}, markdown(report)
+    return report, markdown(report)
 
 
 def markdown(report: dict[str, Any]) -> str:

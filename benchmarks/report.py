@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import machine
 from benchmarks.table import Result, Table, columns
-from lethe.core.environment import numeric_environment
 from lethe.core.files import write_whole
 from lethe.evaluation.significance import holm, mixed_t_test
 
@@ -70,7 +70,6 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
         "command": command,
         "test": TEST,
         "best_baseline": best,
-        "environment": numeric_environment("cpu"),
         "rows": rows,
     }
 
@@ -235,12 +234,13 @@ def _signed(value: float) -> str:
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
-def write_report(report: dict[str, Any], text: str, folder: Path) -> None:
-    """NAME.json and NAME.md in ``folder``."""
-    name = report["table"]
+def write_report(report: dict[str, Any], text: str, folder: Path) -> str:
+    """NAME.json and NAME.md in ``folder``; returns the page, which is the text and the machine's pace below it."""
+    name, page = report["table"], text + machine.said(report)
     # In the order of the table, which sorted keys would lose.
     write_whole(folder / f"{name}.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    write_whole(folder / f"{name}.md", text)
+    write_whole(folder / f"{name}.md", page)
+    return page
 
 
 INK = "#7d7d7d"
@@ -265,6 +265,7 @@ def draw(report: dict[str, Any], plot: Callable[[dict[str, Any], Any], None], fo
         for unused in grid.flat[panels:]:
             unused.remove()
         plot(report, grid[0, 0] if panels == 1 else grid.flat[:panels])
+        folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(folder / f"{report['table']}.svg", metadata={"Date": None}, transparent=True)
         pyplot.close(figure)
 

@@ -18,7 +18,6 @@ import yaml
 
 from benchmarks.scale_log import write_log
 from benchmarks.scale_steps import DATASET, DIM, LOG, SHARDING, STEPS, SWEEPS
-from lethe.core.environment import numeric_environment
 
 SIZES = (1_000_000, 10_000_000, 100_000_000)
 ROWS_A_USER, ROWS_AN_ITEM, NUM_SHARDS = 10, 100, 10
@@ -118,7 +117,7 @@ def report(rows: list[Figures], whole: list[Figures], command: str) -> tuple[dic
             "\nThe certificate is believed by the independent program; the forgotten user stands in no table.",
         ]
     made = {"table": "scale", "protocol": PROTOCOL, "command": command, "rows": rows, "whole": whole}
-    made |= {"exponents": exponents, "peak_mib": peak, "environment": numeric_environment("cpu")}
+    made |= {"exponents": exponents, "peak_mib": peak}
     return made, "\n".join(lines) + "\n"
 
 

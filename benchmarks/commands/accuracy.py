@@ -25,6 +25,7 @@ from benchmarks.commands.common import (
     publish,
     say,
     this_command,
+    timed,
 )
 from lethe.core.files import write_whole
 from lethe.errors import ConfigError, LetheError
@@ -46,22 +47,20 @@ def tables(
     With --row and --commit the other rows of the committed report stay as they are.
     """
     from benchmarks.merge import merged
-    from benchmarks.report import compare, draw, markdown, summarise, write_report
+    from benchmarks.report import compare, draw, markdown, summarise
     from benchmarks.table import Table, run_table
 
     whole = Table.load(table, data_dir)
     chosen = whole.only(row or [])
     results = run_table(chosen, seeds, None if check else WORK / table, typer.echo)
-    report = summarise(chosen, results, this_command())
+    report = timed(summarise(chosen, results, this_command()))
     before = RESULTS / f"{table}.json"
     if row and commit and before.is_file():
         kept = json.loads(before.read_text(encoding="utf-8"))
         report = merged(report, kept, [each.model for each in whole.rows])
-    text = markdown(report, chosen.published)
-    write_report(report, text, REPORTS)
     if chosen.plot is not None:
         draw(report, chosen.plot, REPORTS)
-    typer.echo(text)
+    publish(report, markdown(report, chosen.published))
     if check:
         committed = RESULTS / f"{table}.json"
         if not committed.is_file():
@@ -88,18 +87,15 @@ def figures(
     """Make the figures of benchmarks/figures.yaml: reports/tables/figures/NAME.{json,md,svg}. Resumed by point."""
     from benchmarks import figure_report, figures
     from benchmarks.figure_data import bench
-    from benchmarks.report import draw, write_report
+    from benchmarks.report import draw
 
     for name, figure in figures.only(figures.read_figures(), only or []).items():
         done = figures.run(name, figure, data_dir, seeds, WORK / figures.FOLDER, typer.echo)
         command = this_command() if only else f"{this_command()} --only {name}"
-        report = figure_report.summarise(name, figure, bench(figure.data, data_dir).protocol, done, command)
-        text = figure_report.markdown(report)
-        write_report(report, text, REPORTS / figures.FOLDER)
+        protocol = bench(figure.data, data_dir).protocol
+        report = timed(figure_report.summarise(name, figure, protocol, done, command))
         draw(report, figure_report.plot, REPORTS / figures.FOLDER, len(figure.metrics))
-        typer.echo(text)
-        if commit:
-            commit_report(f"{figures.FOLDER}/{name}")
+        publish(report, figure_report.markdown(report), commit=commit, folder=figures.FOLDER)
 
 
 @app.command()
@@ -112,7 +108,7 @@ def statistics(
     from benchmarks.statistics_of_data import measure, report
 
     contents, text = report(measure(data_dir), this_command())
-    publish("statistics", contents, text, as_json, commit)
+    publish(contents, text, as_json, commit)
 
 
 @app.command()
@@ -205,7 +201,7 @@ def tune_all(
         shutil.rmtree(work, ignore_errors=True)
     rows = tuning.measure(work, model or list(MODELS), budget, say)
     contents, text = tuning.report(rows, budget, this_command())
-    publish("tune-all", contents, text, as_json, commit)
+    publish(timed(contents), text, as_json, commit)
     if contents["validation"].get("worse"):
         raise SystemExit(1)
 
@@ -249,7 +245,7 @@ def fold_in(
 
     rows = folding.run(family or [], data_dir, seed, WORK / "fold-in", say)
     contents, text = folding.report(rows, this_command())
-    publish("fold-in", contents, text, as_json, commit)
+    publish(timed(contents), text, as_json, commit)
 
 
 @app.command()
@@ -272,7 +268,7 @@ def coverage(
         typer.echo(f"{data_dir}: not there; whether the tables still make these rows was not looked at", err=True)
     elif faults := items.unmade(data_dir):
         raise ConfigError(f"coverage.yaml: {len(faults)} faults: {'; '.join(faults)}")
-    publish("coverage", contents, text, as_json, commit)
+    publish(contents, text, as_json, commit)
 
 
 @app.command()

@@ -37,20 +37,28 @@ def publish_plain(name: str, report: dict[str, Any], as_json: bool, commit: bool
         for key, value in report.items()
         if not isinstance(value, list | dict) and key != "command"
     ]
-    publish(name, report | {"table": name}, "\n".join(lines) + "\n", as_json, commit)
+    publish(report | {"table": name}, "\n".join(lines) + "\n", as_json, commit)
 
 
-def publish(name: str, contents: dict[str, Any], text: str, as_json: bool, commit: bool) -> None:
-    """Write a report, print it, and with ``commit`` put it among the results."""
+def timed(contents: dict[str, Any]) -> dict[str, Any]:
+    """A report with seconds or memory in it, and what it was measured on."""
+    from benchmarks.machine import machine
+
+    return contents | machine()
+
+
+def publish(contents: dict[str, Any], text: str, as_json: bool = False, commit: bool = False, folder: str = "") -> None:
+    """Write a report, print it, and with ``commit`` put it among the results; ``folder``: below theirs."""
     from benchmarks.report import write_report
 
-    write_report(contents, text, REPORTS)
-    typer.echo(json.dumps(contents, indent=1, ensure_ascii=False) if as_json else text)
+    page = write_report(contents, text, REPORTS / folder)
+    typer.echo(json.dumps(contents, indent=1, ensure_ascii=False) if as_json else page)
     if commit:
-        commit_report(name)
+        commit_report(str(Path(folder) / contents["table"]))
 
 
 def commit_report(name: str) -> None:
+    """Put what was written of a report (its page, its figures, its drawing) among the results."""
     place = (RESULTS / name).parent
     place.mkdir(parents=True, exist_ok=True)
     for path in sorted(REPORTS.glob(f"{name}.*")):
