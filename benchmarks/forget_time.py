@@ -26,6 +26,7 @@ import yaml
 
 from benchmarks import forget_goals as goals
 from benchmarks.forget_goals import DEMO
+from benchmarks.page import grid, page
 from benchmarks.project import Project
 from benchmarks.watched_run import cpu_seconds, peak, processes
 from lethe.core.workspace import Workspace
@@ -43,6 +44,8 @@ FLOWS = {
 }
 SUBMITTED = ("sub_model", "candidate")
 """Steps that run beside others, in threads: theirs is the processor time of the thread."""
+SUMS = ("cpu_seconds", "seconds", "full_training_cpu_seconds", "processes", "reads", "digests", "peak_mib")
+"""Of the whole request."""
 PROTOCOL = (
     f"Made interactions, {A_USER} of each user over up to {ITEMS:,} items, ids integers or text; one family, WMF of 64"
     " dimensions, no service. The demo: all datasets, families and candidates of the repository's params.yaml, and its"
@@ -128,7 +131,6 @@ def _project(folder: Path, rows: int, kind: str) -> Workspace:
 
 
 def _demo(folder: Path) -> Workspace:
-
     project = Project.begin(folder)
     shutil.copytree(ROOT / "params", folder / "params")
     return _by_one_thread(project, yaml.safe_load((ROOT / "params.yaml").read_text()))
@@ -211,17 +213,12 @@ def report(rows: Sequence[dict[str, Any]], command: str) -> tuple[dict[str, Any]
     """For reports/tables/forget-time.json, and as a table: a column a row of figures, a line a step."""
     known = ("add", *(name for names in FLOWS.values() for name in names))
     names = [name for name in known if any(name in row["steps"] for row in rows)]
-    lines = ["# forget-time", "", f"`{command}`", "", PROTOCOL, ""]
-    lines.append("| seconds of the processor | " + " | ".join(f"{row['rows']:,} {row['ids']}" for row in rows) + " |")
-    lines.append("| --- |" + " ---: |" * len(rows))
-    for name in names:
-        values = [row["steps"].get(name, {}).get("cpu_seconds", 0.0) for row in rows]
-        lines.append(f"| {name} | " + " | ".join(f"{value:.2f}" for value in values) + " |")
-    for name in ("cpu_seconds", "seconds", "full_training_cpu_seconds", "processes", "reads", "digests", "peak_mib"):
-        lines.append(f"| **{name}** | " + " | ".join(f"{row[name]:,}" for row in rows) + " |")
+    head = ["seconds of the processor", *(f"{row['rows']:,} {row['ids']}" for row in rows)]
+    steps = [[name, *(f"{row['steps'].get(name, {}).get('cpu_seconds', 0.0):.2f}" for row in rows)] for name in names]
+    sums = [[f"**{name}**", *(f"{row[name]:,}" for row in rows)] for name in SUMS]
     slopes = {kind: slope for kind in KINDS if (slope := exponent([r for r in rows if r["ids"] == kind])) is not None}
-    lines += ["", *(f"Time ∝ rows^{slope:.2f} ({kind})." for kind, slope in slopes.items())]
-    lines += ["", *goals.lines(rows)]
+    said = "\n".join(f"Time ∝ rows^{slope:.2f} ({kind})." for kind, slope in slopes.items())
+    seconds = grid(head, [*steps, *sums], right=range(1, len(head)))
     contents = {
         "table": "forget-time",
         "protocol": PROTOCOL,
@@ -230,7 +227,7 @@ def report(rows: Sequence[dict[str, Any]], command: str) -> tuple[dict[str, Any]
         "exponents": slopes,
         "goals": goals.goals(rows),
     }
-    return contents, "\n".join(lines) + "\n"
+    return contents, page("forget-time", f"`{command}`", PROTOCOL, seconds, said, goals.table_of(rows))
 
 
 def exponent(rows: Sequence[dict[str, Any]]) -> float | None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.page import bullets, grid, met, page
 from lethe.core.random import Stream
 from lethe.evaluation import evaluate
 from lethe.learning.training import train
@@ -103,7 +104,7 @@ def measure(sizes: Sequence[int], say: Callable[[str], None]) -> list[dict[str, 
             check=True,
         )
         found.append(json.loads(done.stdout))
-        say(_line(found[-1]))
+        say("  ".join(_cells(found[-1])))
     return found
 
 
@@ -114,37 +115,29 @@ def exponent(rows: Sequence[dict[str, Any]], name: str) -> float:
 
 
 def report(rows: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
-    """(report, Markdown)."""
+    """The report and its text."""
     exponents = {kind: round(exponent(rows, f"{kind}_seconds"), 3) for kind in ("train", "evaluate")}
     largest = rows[-1]
     verdicts = [
-        f"time ∝ interactions^{exponents[kind]:.2f} ({kind}; goal ≤ {LIMIT_EXPONENT}:"
-        f" {'met' if exponents[kind] <= LIMIT_EXPONENT else 'not met'})"
-        for kind in exponents
+        f"time ∝ interactions^{slope:.2f} ({kind}; goal ≤ {LIMIT_EXPONENT}: {met(slope <= LIMIT_EXPONENT)})"
+        for kind, slope in exponents.items()
     ]
     verdicts.append(
         f"{largest['peak_mib']:,} MiB for {largest['interactions']:,} interactions (goal ≤ {LIMIT_MIB:,}:"
-        f" {'met' if largest['peak_mib'] <= LIMIT_MIB else 'not met'})"
+        f" {met(largest['peak_mib'] <= LIMIT_MIB)})"
     )
-    text = "\n".join(
-        [
-            f"# growth\n\n{PROTOCOL}\n\nCommand: `{command}`.\n",
-            "| libraries, MiB | interactions | users | items | training, s | evaluation, s | peak, MiB |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
-            *map(_line, rows),
-            "",
-            *(f"* {verdict}" for verdict in verdicts),
-        ]
-    )
+    figures = grid(HEAD, map(_cells, rows))
     contents = {"table": "growth", "protocol": PROTOCOL, "command": command, "rows": rows, "exponents": exponents}
-    return contents, text + "\n"
+    return contents, page("growth", PROTOCOL, f"Command: `{command}`.", figures, bullets(verdicts))
 
 
-def _line(row: dict[str, Any]) -> str:
-    return (
-        f"| {row['libraries_mib']} | {row['interactions']:,} | {row['users']:,} | {row['items']:,} |"
-        f" {row['train_seconds']:.2f} | {row['evaluate_seconds']:.2f} | {row['peak_mib']:,} |"
-    )
+HEAD = ("libraries, MiB", "interactions", "users", "items", "training, s", "evaluation, s", "peak, MiB")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    counts = (f"{row[name]:,}" for name in ("interactions", "users", "items"))
+    seconds = (f"{row[name]:.2f}" for name in ("train_seconds", "evaluate_seconds"))
+    return (f"{row['libraries_mib']}", *counts, *seconds, f"{row['peak_mib']:,}")
 
 
 if __name__ == "__main__":

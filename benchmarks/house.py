@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks.page import grid, page
 from lethe.core.workspace import Workspace
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +41,11 @@ class Count:
     @property
     def met(self) -> bool:
         return self.limit is None or self.count <= self.limit
+
+    @property
+    def most(self) -> str:
+        """The limit, and whether it is missed, as it is told."""
+        return "–" if self.limit is None else f"{self.limit}{'' if self.met else ' (not met)'}"
 
     def to_json(self) -> dict[str, Any]:
         return {"what": self.what, "count": self.count, "limit": self.limit, "met": self.met, "names": self.names}
@@ -274,12 +280,9 @@ def _caller() -> str:
 def report(counts: Iterable[Count], command: str) -> tuple[dict[str, Any], str]:
     """For reports/tables/house.json, and as a small table."""
     counts = list(counts)
-    lines = ["# house", "", f"`{command}`", "", "| what | count | at most |", "| --- | --- | --- |"]
-    for count in counts:
-        limit = "–" if count.limit is None else f"{count.limit}{'' if count.met else ' (not met)'}"
-        lines.append(f"| {count.what} | {count.count} | {limit} |")
+    rows = [(count.what, count.count, count.most) for count in counts]
     figures = {"table": "house", "command": command, "rows": [count.to_json() for count in counts]}
-    return figures, "\n".join(lines) + "\n"
+    return figures, page("house", f"`{command}`", grid(("what", "count", "at most"), rows))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.page import grid, page
 from lethe.config.sharding import Balance
 from lethe.core.random import Stream
 from lethe.data.partition import PARTITIONS
@@ -63,19 +64,12 @@ def measure(rows: int, folder: Path, say: Callable[[str], None]) -> list[dict[st
 
 
 def report(rows: int, figures: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
-    lines = [
-        "# partition-scale",
-        "",
-        PROTOCOL,
-        "",
-        f"Command: `{command}`: {figures[0]['rows']:,} rows.",
-        "",
-        "| partition | seconds | peak MiB | largest shard / mean |",
-        "| --- | --- | --- | --- |",
-        *(f"| {f['name']} | {f['seconds']:.1f} | {f['peak_mib']:.0f} | {f['largest'] or '–'} |" for f in figures),
-    ]
+    """The report and its text."""
+    cells = [(f["name"], f"{f['seconds']:.1f}", f"{f['peak_mib']:.0f}", f["largest"] or "–") for f in figures]
+    seconds = grid(("partition", "seconds", "peak MiB", "largest shard / mean"), cells)
+    said = f"Command: `{command}`: {figures[0]['rows']:,} rows."
     made = {"table": "partition-scale", "protocol": PROTOCOL, "command": command, "asked": rows, "rows": figures}
-    return made, "\n".join(lines) + "\n"
+    return made, page("partition-scale", PROTOCOL, said, seconds)
 
 
 def lay(folder: Path, name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks.page import bullets, grid, met, page
 from benchmarks.scale_log import write_log
 from benchmarks.scale_steps import DATASET, DIM, LOG, SHARDING, STEPS, SWEEPS
 
@@ -65,7 +66,7 @@ def measure(size: int, folder: Path, say: Callable[[str], None]) -> list[Figures
             kept.parent.mkdir(exist_ok=True)
             kept.write_text(json.dumps(_run(folder, step)))
         figures.append({"size": size, **json.loads(kept.read_text())})
-        say(_line(figures[-1]))
+        say("  ".join(_cells(figures[-1])))
     return figures
 
 
@@ -75,11 +76,12 @@ def _run(folder: Path, step: str) -> Figures:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def _line(figure: Figures) -> str:
-    return (
-        f"| {figure['size']:,} | {figure['step']} | {figure['seconds']:.1f} | {figure['clock']:.1f} |"
-        f" {figure['peak_mib']:,} |"
-    )
+def _cells(figure: Figures) -> tuple[str, ...]:
+    return f"{figure['size']:,}", figure["step"], *_took(figure)
+
+
+def _took(figure: Figures) -> tuple[str, str, str]:
+    return f"{figure['seconds']:.1f}", f"{figure['clock']:.1f}", f"{figure['peak_mib']:,}"
 
 
 def exponent(rows: Sequence[Figures], steps: Sequence[str]) -> float | None:
@@ -90,36 +92,34 @@ def exponent(rows: Sequence[Figures], steps: Sequence[str]) -> float | None:
 
 
 def report(rows: list[Figures], whole: list[Figures], command: str) -> tuple[dict[str, Any], str]:
-    """(report, Markdown)."""
+    """The report and its text."""
     groups = {"data stages": DATA, "gates": ("gates",), "train": ("train",), "forget": ("forget",)}
     exponents = {name: exponent(rows, steps) for name, steps in groups.items()}
     peak = max(row["peak_mib"] for row in rows if row["step"] in (*DATA, "gates"))
-    lines = [
-        f"# scale\n\n{PROTOCOL}\n\nCommand: `{command}`.\n",
-        "| rows | step | seconds | by the clock | peak, MiB |",
-        "| --- | --- | --- | --- | --- |",
-        *map(_line, rows),
-        "",
-        f"* data stages and gates: {peak:,} MiB at most (goal ≤ {LIMIT_MIB:,}: {_met(peak <= LIMIT_MIB)})",
-        *(
-            f"* {name}: time ∝ rows^{slope:.2f}, goal ≤ {LIMIT_EXPONENT}: {_met(slope <= LIMIT_EXPONENT)}"
-            for name, slope in exponents.items()
-            if slope is not None
+    blocks = [
+        grid(("rows", "step", "seconds", "by the clock", "peak, MiB"), map(_cells, rows)),
+        bullets(
+            [
+                f"data stages and gates: {peak:,} MiB at most (goal ≤ {LIMIT_MIB:,}: {met(peak <= LIMIT_MIB)})",
+                *(
+                    f"{name}: time ∝ rows^{slope:.2f}, goal ≤ {LIMIT_EXPONENT}: {met(slope <= LIMIT_EXPONENT)}"
+                    for name, slope in exponents.items()
+                    if slope is not None
+                ),
+            ]
         ),
     ]
     if whole:
-        lines += [
-            f"\n## A log of the shape of ML-20M, by the product's commands\n\n{whole[0]['rows']:,} rows, WMF. Seconds"
-            " of the processor of each command and all its processes; the largest of them.\n",
-            "| command | seconds | by the clock | peak of a process, MiB |",
-            "| --- | --- | --- | --- |",
-            *(f"| {r['step']} | {r['seconds']:.1f} | {r['clock']:.1f} | {r['peak_mib']:,} |" for r in whole),
-            "\nThe certificate is believed by the independent program; the forgotten user stands in no table.",
+        blocks += [
+            "## A log of the shape of ML-20M, by the product's commands",
+            f"{whole[0]['rows']:,} rows, WMF. Seconds"
+            " of the processor of each command and all its processes; the largest of them.",
+            grid(
+                ("command", "seconds", "by the clock", "peak of a process, MiB"),
+                ((row["step"], *_took(row)) for row in whole),
+            ),
+            "The certificate is believed by the independent program; the forgotten user stands in no table.",
         ]
     made = {"table": "scale", "protocol": PROTOCOL, "command": command, "rows": rows, "whole": whole}
     made |= {"exponents": exponents, "peak_mib": peak}
-    return made, "\n".join(lines) + "\n"
-
-
-def _met(met: bool) -> str:
-    return "met" if met else "not met"
+    return made, page("scale", PROTOCOL, f"Command: `{command}`.", *blocks)

@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.page import grid, page
+
 ROOT = Path(__file__).parent.parent.parent
 WORK = ROOT / "benchmarks" / "work"
 RESULTS = ROOT / "benchmarks" / "results"
@@ -31,13 +33,9 @@ def say(line: str) -> None:
 
 def publish_plain(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
     """A report of plain figures, its long lists left out of the text."""
-    lines = [f"# {name}", "", f"`{report['command']}`", "", "| | |", "| --- | --- |"]
-    lines += [
-        f"| {key} | {value} |"
-        for key, value in report.items()
-        if not isinstance(value, list | dict) and key != "command"
-    ]
-    publish(report | {"table": name}, "\n".join(lines) + "\n", as_json, commit)
+    plain = [(key, value) for key, value in report.items() if not isinstance(value, list | dict) and key != "command"]
+    text = page(name, f"`{report['command']}`", grid(("", ""), plain))
+    publish(report | {"table": name}, text, as_json, commit)
 
 
 def timed(contents: dict[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,7 @@ def gpu(
 ) -> None:
     """What a GPU gives again, how near it is to the CPU and how fast: reports/tables/gpu.{json,md}."""
     from benchmarks import gpu as card
+    from benchmarks.page import page
     from lethe.learning.device import fault
 
     if interpret:
@@ -70,8 +71,7 @@ def gpu(
         typer.echo(f"{card.NO_GPU} ({reason})")
         return
     report = {"table": "gpu", "command": this_command(), **card.measure(data_dir, say)}
-    text = f"# gpu\n\n`{report['command']}`\n\n{card.table_of(report)}"
-    publish(report, text, as_json, commit)
+    publish(report, page("gpu", f"`{report['command']}`", *card.blocks(report)), as_json, commit)
 
 
 @app.command()
