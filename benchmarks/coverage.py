@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from benchmarks import ROOT
 from benchmarks.claims import VERDICTS, Comparison, Figures, verdict
 from benchmarks.figures import FOLDER, read_figures
 from benchmarks.page import grid, page
@@ -26,7 +27,6 @@ from lethe.evaluation.rating import ERRORS
 from lethe.learning.aggregation import AGGREGATORS
 from lethe.models import MODELS
 
-ROOT = Path(__file__).parent.parent
 FILE = ROOT / "benchmarks" / "coverage.yaml"
 
 State = Literal["measured", "measured in part", "built, not measured", "missing", "can't be had"]

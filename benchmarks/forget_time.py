@@ -12,26 +12,27 @@ import json
 import math
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from benchmarks import ROOT
 from benchmarks import forget_goals as goals
 from benchmarks.forget_goals import DEMO
 from benchmarks.page import grid, page
 from benchmarks.project import Project
+from benchmarks.runs import apart, kept
 from benchmarks.watched_run import cpu_seconds, peak, processes
 from lethe.core.workspace import Workspace
 
-ROOT = Path(__file__).parent.parent
 SIZES = (100_000, 1_000_000, 10_000_000)
 KINDS = ("integers", "text")
 A_USER, ITEMS = 10, 63_000
@@ -182,27 +183,23 @@ def measure(sizes: Sequence[int], kinds: Sequence[str], work: Path, say: Callabl
     cases = [(0, DEMO)] * (DEMO in kinds) + [(size, kind) for size in sizes for kind in made]
     found = []
     for size, kind in cases:
-        done = work / f"{size}-{kind}.json"
-        if not done.is_file():
-            work.mkdir(parents=True, exist_ok=True)
-            done.write_text(_apart(work / f"{size}-{kind}", size, kind) + "\n")
-        found.append(json.loads(done.read_text()))
+        found.append(kept(work / f"{size}-{kind}.json", partial(_afresh, work / f"{size}-{kind}", size, kind)))
         say(_line(found[-1]))
     return found
 
 
-def _apart(project: Path, size: int, kind: str) -> str:
-    """What ``fulfil`` found in a process of its own, as JSON."""
+def _afresh(project: Path, size: int, kind: str) -> dict[str, Any]:
+    """What ``fulfil`` found in a process of its own."""
+    project.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(project, ignore_errors=True)
     environment = Workspace(project).environment() | {
         "LETHE_KEY_DIR": str(project.parent / "keys"),
         "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
     }
     environment.pop("PREFECT_API_URL", None)
-    command = [sys.executable, "-m", "benchmarks.forget_time", str(project), str(size), kind]
-    made = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    made: dict[str, Any] = apart("forget_time", project, size, kind, environment=environment)
     shutil.rmtree(project)
-    return made.stdout.splitlines()[-1]
+    return made
 
 
 def _line(row: dict[str, Any]) -> str:

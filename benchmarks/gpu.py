@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks import ROOT
 from benchmarks.gpu_models import BESIDE, FULL_BATCH
 from benchmarks.machine import machine
 from benchmarks.page import grid, page
@@ -25,7 +26,6 @@ from lethe.core.workspace import NUMERIC
 from lethe.errors import LetheError
 
 QUICK = ("gmf", "neumf", "simplex", "ultragcn", "gru4rec")
-ROOT = Path(__file__).parent.parent
 SECONDS = 240
 """For one process."""
 EXACT = 1e-5

@@ -7,17 +7,15 @@ operating system tells.
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.page import bullets, grid, met, page
+from benchmarks.runs import apart, peak_mib
 from lethe.core.random import Stream
 from lethe.evaluation import evaluate
 from lethe.learning.training import train
@@ -41,8 +39,8 @@ PROTOCOL = (
 def run_size(interactions: int) -> dict[str, Any]:
     """Generate, train, evaluate -> figures of this process, which has done nothing else."""
     _figures(1_000)  # Compiles, or loads, what is compiled.
-    libraries = _peak_mib()
-    return {**_figures(interactions), "libraries_mib": round(libraries), "peak_mib": round(_peak_mib())}
+    libraries = peak_mib()
+    return {**_figures(interactions), "libraries_mib": libraries, "peak_mib": peak_mib()}
 
 
 def _figures(interactions: int) -> dict[str, Any]:
@@ -87,23 +85,11 @@ def _train(rows: Interactions) -> tuple[Catalogue, Model]:
     return catalogue, model
 
 
-def _peak_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
 def measure(sizes: Sequence[int], say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Figures of each size, from a fresh process each."""
     found = []
     for size in sizes:
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.growth", str(size)],
-            cwd=Path(__file__).parent.parent,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        found.append(json.loads(done.stdout))
+        found.append(apart("growth", size))
         say("  ".join(_cells(found[-1])))
     return found
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -20,10 +19,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks import ROOT
 from benchmarks.page import grid, page
+from benchmarks.runs import apart
 from lethe.core.workspace import Workspace
 
-ROOT = Path(__file__).parent.parent
 PACKAGES = {"lethe": "src/lethe", "flows": "flows"}
 LINES = 300
 
@@ -214,9 +214,7 @@ def requested() -> dict[str, dict[str, int]]:
             "LETHE_KEY_DIR": f"{folder}/keys",
             "PYTHONPATH": ":".join([str(ROOT), *filter(None, sys.path)]),
         }
-        command = [sys.executable, "-m", "benchmarks.house", folder]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    counts: dict[str, dict[str, int]] = json.loads(done.stdout.splitlines()[-1])
+        counts: dict[str, dict[str, int]] = apart("house", folder, environment=environment)
     return counts
 
 

@@ -19,10 +19,11 @@ from typing import Any
 
 import httpx
 
+from benchmarks import ROOT
 from benchmarks.night_project import SMALL, WHOLE, bucket, enter_request, project
 from benchmarks.page import grid, page
 from benchmarks.place import REPLICAS, Place, place, wait_for
-from benchmarks.project import ROOT, Wrong, must
+from benchmarks.project import Wrong, must
 from benchmarks.redeploys import Customers
 from lethe.build.registry import Registry
 from lethe.serving.deployment import Deployment

@@ -6,10 +6,8 @@ a measurement that was stopped is resumed at its next step.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import numpy as np
 import yaml
 
 from benchmarks.page import bullets, grid, met, page
+from benchmarks.runs import apart, kept
 from benchmarks.scale_log import write_log
 from benchmarks.scale_steps import DATASET, DIM, LOG, SHARDING, STEPS, SWEEPS
 
@@ -61,19 +60,10 @@ def measure(size: int, folder: Path, say: Callable[[str], None]) -> list[Figures
         part.replace(made)
         params_of(folder)
     for step in STEPS:
-        kept = folder / "figures" / f"{step.replace(' ', '-')}.json"
-        if not kept.is_file():
-            kept.parent.mkdir(exist_ok=True)
-            kept.write_text(json.dumps(_run(folder, step)))
-        figures.append({"size": size, **json.loads(kept.read_text())})
+        path = folder / "figures" / f"{step.replace(' ', '-')}.json"
+        figures.append({"size": size, **kept(path, partial(apart, "scale_steps", folder, step))})
         say("  ".join(_cells(figures[-1])))
     return figures
-
-
-def _run(folder: Path, step: str) -> Figures:
-    command = [sys.executable, "-m", "benchmarks.scale_steps", str(folder), step]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def _cells(figure: Figures) -> tuple[str, ...]:

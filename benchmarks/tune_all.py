@@ -7,7 +7,6 @@ first; the test part was never looked at, and says whether the gain is one.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import yaml
 
 from benchmarks.page import grid, page
+from benchmarks.runs import kept
 from lethe.build.attempt import Attempt, attempt
 from lethe.build.checks import what_it_has
 from lethe.build.judging import judged_by
@@ -175,12 +175,14 @@ def measure(
     made: list[Row] = []
     for model in models:
         for dataset in fitting(params, model):
-            kept = folder / "rows" / f"{model}--{dataset}--{seconds:g}--{trials or 'all'}.json"
-            if not kept.is_file():
+            path = folder / "rows" / f"{model}--{dataset}--{seconds:g}--{trials or 'all'}.json"
+
+            def tune(model: str = model, dataset: str = dataset) -> dict[str, Any]:
                 row = tuned_row(workspace, params, model, dataset, seconds, trials)
-                write_whole(kept, json.dumps(asdict(row)))
                 say(f"{row.model} on {row.dataset}: {row.metric} {row.default} → {row.tuned}, {row.trials} trials")
-            values = json.loads(kept.read_text(encoding="utf-8"))
+                return asdict(row)
+
+            values = kept(path, tune)
             made.append(Row(**values | {"edges": tuple(values["edges"])}))
     return made
 

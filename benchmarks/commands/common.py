@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks import ROOT
 from benchmarks.page import grid, page
 
-ROOT = Path(__file__).parent.parent.parent
 WORK = ROOT / "benchmarks" / "work"
 RESULTS = ROOT / "benchmarks" / "results"
 REPORTS = ROOT / "reports" / "tables"
