@@ -63,5 +63,6 @@ def commit_report(name: str) -> None:
         shutil.copy(path, place / path.name)
 
 
-def this_command() -> str:
-    return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+def this_command(module: str = "benchmarks") -> str:
+    """The words that this run was asked by."""
+    return shlex.join(["python", "-m", module, *sys.argv[1:]])
