@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from benchmarks import collaborative, enmf_ml1m, machine, receraser_retrain_ml1m
 from benchmarks.__main__ import app
 from benchmarks.budget import Spent
-from benchmarks.commands import accuracy, common
+from benchmarks.commands import accuracy, common, settings
 from benchmarks.merge import merged
 from benchmarks.report import compare, less_is_better, markdown, summarise, write_report
 from benchmarks.table import TABLES, Result, Row, Table, published, run_table
@@ -53,7 +53,9 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("WORK", "RESULTS", "REPORTS"):
         for module in (accuracy, common):
             monkeypatch.setattr(module, name, tmp_path / name.lower())
-    monkeypatch.setattr(accuracy, "ROOT", tmp_path)
+    monkeypatch.setattr(settings, "WORK", tmp_path / "work")
+    for module in (accuracy, settings):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(
         collaborative, "tuned", lambda dataset, model: {"wmf": {"sweeps": 2}, "others": {"sweeps": 3}}.get(model, {})
     )
