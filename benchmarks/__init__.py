@@ -1,1 +1,8 @@
 """Published tables run again, and peers side by side: ``python -m benchmarks``. Every figure has its command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+"""The project's folder."""

@@ -6,12 +6,12 @@ import os
 
 import typer
 
-from benchmarks.commands import accuracy, promise, service, speed
+from benchmarks.commands import accuracy, pages, promise, service, settings, speed
 from lethe.core.workspace import NUMERIC
 from lethe.errors import LetheError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Published tables run again; peers side by side.")
-for part in (accuracy, promise, service, speed):
+for part in (accuracy, settings, pages, promise, service, speed):
     app.add_typer(part.app)
 
 

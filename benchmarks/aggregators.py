@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,15 @@ AGGREGATORS = ("mean", "static", "attention", "refit", "stacked")
 
 
 def rows(data_dir: Path) -> list[Row]:
+    return crossed(data_dir, PARTITIONS, AGGREGATORS)
+
+
+def crossed(data_dir: Path, partitions: Mapping[str, str], aggregators: Sequence[str]) -> list[Row]:
+    """A row for each of {label: partition} with each aggregator, after one for the whole."""
     split = read_split(data_dir, DATASET)
     found = [sharded_row("Retrain", split, Kind("wmf"), max_seeds=2)]
-    for label, partition in PARTITIONS.items():
-        for aggregator in AGGREGATORS:
+    for label, partition in partitions.items():
+        for aggregator in aggregators:
             kind = Kind("wmf", partition, aggregator, settings=f"shards-{aggregator}", whole=True)
             found.append(sharded_row(f"{label}, {aggregator}", split, kind, baseline=aggregator == "mean", max_seeds=2))
     return found

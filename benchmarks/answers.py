@@ -8,12 +8,13 @@ Every user of every family's data is asked for, for lists of several lengths, by
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from benchmarks.page import grid, page
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
 from lethe.serving import access, deploy
@@ -65,20 +66,17 @@ def report(figures: dict[str, dict[str, Any]], command: str) -> tuple[dict[str, 
     """The report and its text."""
     names = ("users", "answers", "places", "seen", "unknown")
     total = {name: sum(row[name] for row in figures.values()) for name in names}
-    lines = [
-        "# answers",
-        "",
-        f"`{command}`",
-        "",
+    said = (
         f"Every user of the data is asked for, for lists of {', '.join(map(str, LENGTHS))}. Seen: places that hold an"
-        " item which the user has. Unknown: answers that say the user isn't known.",
-        "",
-        f"| family | {' | '.join(names)} | from |",
-        f"| --- |{' --- |' * (len(names) + 1)}",
-        *(
-            f"| {family} | {' | '.join(f'{row[name]:,}' for name in names)} | {', '.join(sorted(row['sources']))} |"
-            for family, row in figures.items()
-        ),
-        f"| all | {' | '.join(f'{total[name]:,}' for name in names)} | |",
+        " item which the user has. Unknown: answers that say the user isn't known."
+    )
+    rows = [
+        *([family, *_counts(row, names), ", ".join(sorted(row["sources"]))] for family, row in figures.items()),
+        ["all", *_counts(total, names), ""],
     ]
-    return {"table": "answers", "command": command, **total, "rows": figures}, "\n".join(lines) + "\n"
+    text = page("answers", f"`{command}`", said, grid(["family", *names, "from"], rows))
+    return {"table": "answers", "command": command, **total, "rows": figures}, text
+
+
+def _counts(row: dict[str, Any], names: Sequence[str]) -> list[str]:
+    return [f"{row[name]:,}" for name in names]

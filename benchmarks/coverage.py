@@ -14,8 +14,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from benchmarks import ROOT
 from benchmarks.claims import VERDICTS, Comparison, Figures, verdict
 from benchmarks.figures import FOLDER, read_figures
+from benchmarks.page import grid, page
 from benchmarks.table import TABLES, Table, module_of
 from lethe.config.section import Section, read_yaml
 from lethe.data.partition import PARTITIONS
@@ -25,7 +27,6 @@ from lethe.evaluation.rating import ERRORS
 from lethe.learning.aggregation import AGGREGATORS
 from lethe.models import MODELS
 
-ROOT = Path(__file__).parent.parent
 FILE = ROOT / "benchmarks" / "coverage.yaml"
 
 State = Literal["measured", "measured in part", "built, not measured", "missing", "can't be had"]
@@ -214,23 +215,21 @@ def _entry(item: Item, figures: Figures) -> dict[str, Any]:
 
 
 def _text(contents: dict[str, Any], counts: dict[str, Counter[State]]) -> str:
-    lines = ["# coverage", "", f"`{contents['command']}`", ""]
-    lines += ["Measured is what a committed result shows; what is only built is said to be so. The last line is beyond"]
-    lines += ["what the sources name and in no sum. Claims are in docs/what-we-found.md.", ""]
-    lines += [f"| source | items | {' | '.join(STATES)} |", f"| --- |{' --- |' * (len(STATES) + 1)}"]
+    said = (
+        "Measured is what a committed result shows; what is only built is said to be so. The last line is beyond\n"
+        "what the sources name and in no sum. Claims are in docs/what-we-found.md."
+    )
     total = ["all", contents["items"], *(contents[state] for state in STATES)]
     rows = [[source, count.total(), *(count[state] for state in STATES)] for source, count in counts.items()]
     rows.insert(-1 if BEYOND in counts else len(rows), total)
-    lines += [f"| {' | '.join(map(str, row))} |" for row in rows]
-    lines += ["", "Claims: " + ", ".join(f"{count} {said}" for said, count in contents["claims"].items()) + "."]
+    claims = ", ".join(f"{count} {verdict}" for verdict, count in contents["claims"].items())
+    blocks = [said, grid(["source", "items", *STATES], rows), f"Claims: {claims}."]
     for source, entries in contents["sources"].items():
-        lines += ["", f"## {source}", "", "| kind | what | state | where | why |", "| --- | --- | --- | --- | --- |"]
-        lines += [_line(entry) for entry in entries]
-    return "\n".join(lines) + "\n"
+        blocks += [f"## {source}", grid(("kind", "what", "state", "where", "why"), map(_cells, entries))]
+    return page("coverage", f"`{contents['command']}`", *blocks)
 
 
-def _line(entry: dict[str, Any]) -> str:
+def _cells(entry: dict[str, Any]) -> list[str]:
     state = f"{entry['state']}; {entry['claim']}" if "claim" in entry else entry["state"]
     where = entry["where"] + [f"results/{table}" for table in entry["results"]]
-    cells = [entry["kind"], entry["what"].replace("|", "\\|"), state, ", ".join(where) or "–", entry["why"] or "–"]
-    return f"| {' | '.join(cells)} |"
+    return [entry["kind"], entry["what"].replace("|", "\\|"), state, ", ".join(where) or "–", entry["why"] or "–"]

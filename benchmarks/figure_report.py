@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from benchmarks.figures import ALL, EACH, EPOCHS, USERS, Figure, Point, unfolded, value
+from benchmarks.page import grid, page
 from benchmarks.table import TABLES, Result
-from lethe.core.environment import numeric_environment
 
 Report = dict[str, Any]
 TRAINING = (EACH, EPOCHS, ALL)
@@ -35,7 +36,6 @@ def summarise(name: str, figure: Figure, protocol: str, done: list[tuple[Point, 
         "log": figure.log,
         "metrics": list(figure.metrics),
         "lines": {label: line.model_dump(exclude_defaults=True) for label, line in figure.lines.items()},
-        "environment": numeric_environment("cpu"),
         "rows": rows,
     }
 
@@ -74,50 +74,46 @@ def markdown(report: Report) -> str:
     seeds = max(row["seeds"] for row in report["rows"])
     known = report["protocol"] in TABLES
     protocol = f"the table [{report['protocol']}](../{report['protocol']}.md)" if known else report["protocol"]
-    lines = [
-        f"# {report['table']}",
-        "",
-        f"{report['what']} [{report['source']}]. {report['note']}".strip(),
-        "",
-        f"Data and protocol: {protocol}. Settings: params/, but for what the figure changes; {seeds} seed(s), ± is",
-        "their standard deviation. Seconds are of the processor, training alone, one thread, and compare within this",
-        "figure only; those in all have the loading of compiled code in them, those of an epoch do not.",
-        f"Command: `{report['command']}`.",
-        "",
-        f"![{report['what']}]({report['table']}.svg)",
-    ]
+    said = (
+        f"Data and protocol: {protocol}. Settings: params/, but for what the figure changes; {seeds} seed(s), ± is\n"
+        "their standard deviation. Seconds are of the processor, training alone, one thread, and compare within this\n"
+        "figure only; those in all have the loading of compiled code in them, those of an epoch do not.\n"
+        f"Command: `{report['command']}`."
+    )
+    what, drawing = f"{report['what']} [{report['source']}]. {report['note']}", f"({report['table']}.svg)"
+    blocks = [what.strip(), said, f"![{report['what']}]{drawing}"]
     whole = [row for row in report["rows"] if row["x"] is None]
     drawn = [row for row in report["rows"] if row["x"] is not None]
-    if not drawn:
-        return "\n".join([*lines, *_table("", whole, list(dict.fromkeys([*report["metrics"], *TRAINING])))]) + "\n"
-    for metric in report["metrics"]:
-        lines += _sweep(metric, report["x"], drawn)
+    if drawn:
+        for metric in report["metrics"]:
+            blocks += [f"## {metric}", _sweep(metric, report["x"], drawn)]
     if whole:
-        lines += _table("Of the whole", whole, list(dict.fromkeys([*report["metrics"], *TRAINING])))
-    return "\n".join(lines) + "\n"
+        blocks += [
+            *(["## Of the whole"] if drawn else []),
+            _lines(whole, dict.fromkeys([*report["metrics"], *TRAINING])),
+        ]
+    return page(report["table"], *blocks)
 
 
-def _table(title: str, rows: list[Report], metrics: list[str]) -> list[str]:
+def _lines(rows: list[Report], metrics: Iterable[str]) -> str:
     """A line of the figure in each row."""
     shown = [metric for metric in metrics if any(not math.isnan(cell(row, metric)[0]) for row in rows)]
-    head = ["", f"## {title}"] if title else []
-    head += ["", f"| | {' | '.join(shown)} |", f"| --- |{' --- |' * len(shown)}"]
-    return [*head, *(f"| {row['model']} | {' | '.join(_cell(row, metric) for metric in shown)} |" for row in rows)]
+    return grid(["", *shown], [[row["model"], *(_cell(row, metric) for metric in shown)] for row in rows])
 
 
-def _sweep(metric: str, x: str, rows: list[Report]) -> list[str]:
+def _sweep(metric: str, x: str, rows: list[Report]) -> str:
     """A value of what is swept in each row, a line of the figure in each column; of groups also how many they are."""
     labels = list(dict.fromkeys(row["line"] for row in rows))
     held = {(row["line"], row["x"]): row for row in rows}
     counts = {row["x"]: row for row in rows if USERS in row["metrics"]}
     head = [x, *labels, *([USERS] if counts else [])]
-    table = ["", f"## {metric}", "", f"| {' | '.join(head)} |", f"| --- |{' --- |' * (len(head) - 1)}"]
+    lines = []
     places = list(dict.fromkeys(row["x"] for row in rows))
     for place in places if any(isinstance(place, str) for place in places) else sorted(places):
         cells = [_cell(held[label, place], metric) if (label, place) in held else "–" for label in labels]
         cells += [f"{cell(counts[place], USERS)[0]:,.0f}"] if counts else []
-        table.append(f"| {place} | {' | '.join(cells)} |")
-    return table
+        lines.append([place, *cells])
+    return grid(head, lines)
 
 
 def _cell(row: Report, metric: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.page import grid
+
 Row = dict[str, Any]
 LARGE = 10_000_000
 DEMO = "demo"
@@ -62,14 +64,14 @@ def goals(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return told + list(_texts(rows))
 
 
-def lines(rows: Sequence[Row]) -> list[str]:
-    """The goals as a table, largest tables last; those that are missed say so."""
-    table = ["| goal | rows, ids | figure | at most |", "| --- | --- | ---: | ---: |"]
-    for goal in goals(rows):
-        missed = "" if goal["value"] <= goal["most"] else " (not met)"
-        of = f"{goal['rows']:,} {goal['ids']}"
-        table.append(f"| {goal['goal']} | {of} | {goal['value']:g}{missed} | {goal['most']:g} |")
-    return table
+def table_of(rows: Sequence[Row]) -> str:
+    """The goals, largest tables last; those that are missed say so."""
+    return grid(("goal", "rows, ids", "figure", "at most"), map(_cells, goals(rows)), right=(2, 3))
+
+
+def _cells(goal: dict[str, Any]) -> tuple[str, ...]:
+    missed = "" if goal["value"] <= goal["most"] else " (not met)"
+    return goal["goal"], f"{goal['rows']:,} {goal['ids']}", f"{goal['value']:g}{missed}", f"{goal['most']:g}"
 
 
 def _over_wall(row: Row) -> float:

@@ -12,25 +12,27 @@ import json
 import math
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from benchmarks import ROOT
 from benchmarks import forget_goals as goals
 from benchmarks.forget_goals import DEMO
+from benchmarks.page import grid, page
 from benchmarks.project import Project
+from benchmarks.runs import apart, kept
 from benchmarks.watched_run import cpu_seconds, peak, processes
 from lethe.core.workspace import Workspace
 
-ROOT = Path(__file__).parent.parent
 SIZES = (100_000, 1_000_000, 10_000_000)
 KINDS = ("integers", "text")
 A_USER, ITEMS = 10, 63_000
@@ -43,6 +45,8 @@ FLOWS = {
 }
 SUBMITTED = ("sub_model", "candidate")
 """Steps that run beside others, in threads: theirs is the processor time of the thread."""
+SUMS = ("cpu_seconds", "seconds", "full_training_cpu_seconds", "processes", "reads", "digests", "peak_mib")
+"""Of the whole request."""
 PROTOCOL = (
     f"Made interactions, {A_USER} of each user over up to {ITEMS:,} items, ids integers or text; one family, WMF of 64"
     " dimensions, no service. The demo: all datasets, families and candidates of the repository's params.yaml, and its"
@@ -128,7 +132,6 @@ def _project(folder: Path, rows: int, kind: str) -> Workspace:
 
 
 def _demo(folder: Path) -> Workspace:
-
     project = Project.begin(folder)
     shutil.copytree(ROOT / "params", folder / "params")
     return _by_one_thread(project, yaml.safe_load((ROOT / "params.yaml").read_text()))
@@ -180,27 +183,23 @@ def measure(sizes: Sequence[int], kinds: Sequence[str], work: Path, say: Callabl
     cases = [(0, DEMO)] * (DEMO in kinds) + [(size, kind) for size in sizes for kind in made]
     found = []
     for size, kind in cases:
-        done = work / f"{size}-{kind}.json"
-        if not done.is_file():
-            work.mkdir(parents=True, exist_ok=True)
-            done.write_text(_apart(work / f"{size}-{kind}", size, kind) + "\n")
-        found.append(json.loads(done.read_text()))
+        found.append(kept(work / f"{size}-{kind}.json", partial(_afresh, work / f"{size}-{kind}", size, kind)))
         say(_line(found[-1]))
     return found
 
 
-def _apart(project: Path, size: int, kind: str) -> str:
-    """What ``fulfil`` found in a process of its own, as JSON."""
+def _afresh(project: Path, size: int, kind: str) -> dict[str, Any]:
+    """What ``fulfil`` found in a process of its own."""
+    project.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(project, ignore_errors=True)
     environment = Workspace(project).environment() | {
         "LETHE_KEY_DIR": str(project.parent / "keys"),
         "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
     }
     environment.pop("PREFECT_API_URL", None)
-    command = [sys.executable, "-m", "benchmarks.forget_time", str(project), str(size), kind]
-    made = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    made: dict[str, Any] = apart("forget_time", project, size, kind, environment=environment)
     shutil.rmtree(project)
-    return made.stdout.splitlines()[-1]
+    return made
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -211,17 +210,12 @@ def report(rows: Sequence[dict[str, Any]], command: str) -> tuple[dict[str, Any]
     """For reports/tables/forget-time.json, and as a table: a column a row of figures, a line a step."""
     known = ("add", *(name for names in FLOWS.values() for name in names))
     names = [name for name in known if any(name in row["steps"] for row in rows)]
-    lines = ["# forget-time", "", f"`{command}`", "", PROTOCOL, ""]
-    lines.append("| seconds of the processor | " + " | ".join(f"{row['rows']:,} {row['ids']}" for row in rows) + " |")
-    lines.append("| --- |" + " ---: |" * len(rows))
-    for name in names:
-        values = [row["steps"].get(name, {}).get("cpu_seconds", 0.0) for row in rows]
-        lines.append(f"| {name} | " + " | ".join(f"{value:.2f}" for value in values) + " |")
-    for name in ("cpu_seconds", "seconds", "full_training_cpu_seconds", "processes", "reads", "digests", "peak_mib"):
-        lines.append(f"| **{name}** | " + " | ".join(f"{row[name]:,}" for row in rows) + " |")
+    head = ["seconds of the processor", *(f"{row['rows']:,} {row['ids']}" for row in rows)]
+    steps = [[name, *(f"{row['steps'].get(name, {}).get('cpu_seconds', 0.0):.2f}" for row in rows)] for name in names]
+    sums = [[f"**{name}**", *(f"{row[name]:,}" for row in rows)] for name in SUMS]
     slopes = {kind: slope for kind in KINDS if (slope := exponent([r for r in rows if r["ids"] == kind])) is not None}
-    lines += ["", *(f"Time ∝ rows^{slope:.2f} ({kind})." for kind, slope in slopes.items())]
-    lines += ["", *goals.lines(rows)]
+    said = "\n".join(f"Time ∝ rows^{slope:.2f} ({kind})." for kind, slope in slopes.items())
+    seconds = grid(head, [*steps, *sums], right=range(1, len(head)))
     contents = {
         "table": "forget-time",
         "protocol": PROTOCOL,
@@ -230,7 +224,7 @@ def report(rows: Sequence[dict[str, Any]], command: str) -> tuple[dict[str, Any]
         "exponents": slopes,
         "goals": goals.goals(rows),
     }
-    return contents, "\n".join(lines) + "\n"
+    return contents, page("forget-time", f"`{command}`", PROTOCOL, seconds, said, goals.table_of(rows))
 
 
 def exponent(rows: Sequence[dict[str, Any]]) -> float | None:

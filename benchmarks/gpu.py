@@ -18,13 +18,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks import ROOT
 from benchmarks.gpu_models import BESIDE, FULL_BATCH
-from lethe.core.environment import numeric_environment
+from benchmarks.machine import machine
+from benchmarks.page import grid, page
 from lethe.core.workspace import NUMERIC
 from lethe.errors import LetheError
 
 QUICK = ("gmf", "neumf", "simplex", "ultragcn", "gru4rec")
-ROOT = Path(__file__).parent.parent
 SECONDS = 240
 """For one process."""
 EXACT = 1e-5
@@ -47,7 +48,7 @@ def interpret() -> dict[str, Any]:
 
 def measure(data_dir: Path, say: Say) -> dict[str, Any]:
     """The report; what fails is said in its place."""
-    figures: dict[str, Any] = {"environment": numeric_environment("cuda")}
+    figures = machine("cuda")
     with ThreadPoolExecutor(16) as pool:
 
         def start(what: str, *names: str, device: str = "cuda") -> Future[dict[str, Any]]:
@@ -163,26 +164,28 @@ def goals(report: dict[str, Any]) -> list[tuple[str, Any, str]]:
     ]
 
 
-def table_of(report: dict[str, Any]) -> str:
-    """The environment, the goals and the models, in Markdown."""
+def blocks(report: dict[str, Any]) -> tuple[str, ...]:
+    """Of its page: the environment, the goals and the models."""
     card = report["environment"]
     versions = ", ".join(f"{name} {card[name]}" for name in ("driver", "cuda", "torch", "triton"))
-    reached = "".join(f"| {what} | {value} | {goal} |\n" for what, value, goal in goals(report))
-    head = "| model | same bytes | from the CPU | ms | CPU ms | times |\n| --- | --- | --- | --- | --- | --- |\n"
-    lines = [
-        f"| {name} | {row['failed']} | | | | |"
-        if "failed" in row
-        else f"| {name} | {'yes' if row['same bytes'] else 'no'} | {_gap(row)} | {row['ms']} |"
-        f" {row['CPU ms'] or 'not run'} | {row['times'] or ''} |"
-        for name, row in report["models"].items()
-    ]
+    models = [(name, *_cells(row)) for name, row in report["models"].items()]
     return (
-        f"{card['device']}, {versions}; the CPU's figures are one thread of the same machine ({card['cpu']}).\n\n"
-        f"| what | measured | goal |\n| --- | --- | --- |\n{reached}\n{head}" + "\n".join(lines) + "\n\n"
+        f"{card['device']}, {versions}; the CPU's figures are one thread of the same machine ({card['cpu']}).",
+        grid(("what", "measured", "goal"), goals(report)),
+        grid(("model", "same bytes", "from the CPU", "ms", "CPU ms", "times"), models),
         "Milliseconds are of an epoch or a sweep on MovieLens-1M, or on made rows as many where the model reads side"
         " tables, or of a whole closed form. How far it is from the CPU is said of the first epoch's loss, as a share;"
         " models that draw pairs draw others on a GPU. Models of the last part were measured beside other work"
-        f" ({', '.join(sorted(BESIDE))}).\n"
+        f" ({', '.join(sorted(BESIDE))}).",
+    )
+
+
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    if "failed" in row:
+        return (row["failed"], "", "", "", "")
+    return (
+        *("yes" if row["same bytes"] else "no", _gap(row)),
+        *(row["ms"], row["CPU ms"] or "not run", row["times"] or ""),
     )
 
 
@@ -218,4 +221,4 @@ if __name__ == "__main__":
     begun = time.monotonic()
     made = measure(Path(sys.argv[1]), lambda line: print(f"{time.monotonic() - begun:.0f} s: {line}", file=sys.stderr))
     print(json.dumps(made, indent=1))
-    print(table_of(made), file=sys.stderr)
+    print(page("gpu", *blocks(made)), file=sys.stderr)

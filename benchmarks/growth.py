@@ -7,17 +7,15 @@ operating system tells.
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lethe.core.environment import numeric_environment
+from benchmarks.page import bullets, grid, met, page
+from benchmarks.runs import apart, peak_mib
 from lethe.core.random import Stream
 from lethe.evaluation import evaluate
 from lethe.learning.training import train
@@ -41,8 +39,8 @@ PROTOCOL = (
 def run_size(interactions: int) -> dict[str, Any]:
     """Generate, train, evaluate -> figures of this process, which has done nothing else."""
     _figures(1_000)  # Compiles, or loads, what is compiled.
-    libraries = _peak_mib()
-    return {**_figures(interactions), "libraries_mib": round(libraries), "peak_mib": round(_peak_mib())}
+    libraries = peak_mib()
+    return {**_figures(interactions), "libraries_mib": libraries, "peak_mib": peak_mib()}
 
 
 def _figures(interactions: int) -> dict[str, Any]:
@@ -87,24 +85,12 @@ def _train(rows: Interactions) -> tuple[Catalogue, Model]:
     return catalogue, model
 
 
-def _peak_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
 def measure(sizes: Sequence[int], say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Figures of each size, from a fresh process each."""
     found = []
     for size in sizes:
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.growth", str(size)],
-            cwd=Path(__file__).parent.parent,
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        found.append(json.loads(done.stdout))
-        say(_line(found[-1]))
+        found.append(apart("growth", size))
+        say("  ".join(_cells(found[-1])))
     return found
 
 
@@ -115,37 +101,29 @@ def exponent(rows: Sequence[dict[str, Any]], name: str) -> float:
 
 
 def report(rows: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
-    """(report, Markdown)."""
+    """The report and its text."""
     exponents = {kind: round(exponent(rows, f"{kind}_seconds"), 3) for kind in ("train", "evaluate")}
     largest = rows[-1]
     verdicts = [
-        f"time ∝ interactions^{exponents[kind]:.2f} ({kind}; goal ≤ {LIMIT_EXPONENT}:"
-        f" {'met' if exponents[kind] <= LIMIT_EXPONENT else 'not met'})"
-        for kind in exponents
+        f"time ∝ interactions^{slope:.2f} ({kind}; goal ≤ {LIMIT_EXPONENT}: {met(slope <= LIMIT_EXPONENT)})"
+        for kind, slope in exponents.items()
     ]
     verdicts.append(
         f"{largest['peak_mib']:,} MiB for {largest['interactions']:,} interactions (goal ≤ {LIMIT_MIB:,}:"
-        f" {'met' if largest['peak_mib'] <= LIMIT_MIB else 'not met'})"
+        f" {met(largest['peak_mib'] <= LIMIT_MIB)})"
     )
-    text = "\n".join(
-        [
-            f"# growth\n\n{PROTOCOL}\n\nCommand: `{command}`.\n",
-            "| libraries, MiB | interactions | users | items | training, s | evaluation, s | peak, MiB |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
-            *map(_line, rows),
-            "",
-            *(f"* {verdict}" for verdict in verdicts),
-        ]
-    )
+    figures = grid(HEAD, map(_cells, rows))
     contents = {"table": "growth", "protocol": PROTOCOL, "command": command, "rows": rows, "exponents": exponents}
-    return contents | {"environment": numeric_environment("cpu")}, text + "\n"
+    return contents, page("growth", PROTOCOL, f"Command: `{command}`.", figures, bullets(verdicts))
 
 
-def _line(row: dict[str, Any]) -> str:
-    return (
-        f"| {row['libraries_mib']} | {row['interactions']:,} | {row['users']:,} | {row['items']:,} |"
-        f" {row['train_seconds']:.2f} | {row['evaluate_seconds']:.2f} | {row['peak_mib']:,} |"
-    )
+HEAD = ("libraries, MiB", "interactions", "users", "items", "training, s", "evaluation, s", "peak, MiB")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    counts = (f"{row[name]:,}" for name in ("interactions", "users", "items"))
+    seconds = (f"{row[name]:.2f}" for name in ("train_seconds", "evaluate_seconds"))
+    return (f"{row['libraries_mib']}", *counts, *seconds, f"{row['peak_mib']:,}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -20,9 +19,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks import ROOT
+from benchmarks.page import grid, page
+from benchmarks.runs import apart
 from lethe.core.workspace import Workspace
 
-ROOT = Path(__file__).parent.parent
 PACKAGES = {"lethe": "src/lethe", "flows": "flows"}
 LINES = 300
 
@@ -40,6 +41,11 @@ class Count:
     @property
     def met(self) -> bool:
         return self.limit is None or self.count <= self.limit
+
+    @property
+    def most(self) -> str:
+        """The limit, and whether it is missed, as it is told."""
+        return "–" if self.limit is None else f"{self.limit}{'' if self.met else ' (not met)'}"
 
     def to_json(self) -> dict[str, Any]:
         return {"what": self.what, "count": self.count, "limit": self.limit, "met": self.met, "names": self.names}
@@ -208,9 +214,7 @@ def requested() -> dict[str, dict[str, int]]:
             "LETHE_KEY_DIR": f"{folder}/keys",
             "PYTHONPATH": ":".join([str(ROOT), *filter(None, sys.path)]),
         }
-        command = [sys.executable, "-m", "benchmarks.house", folder]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    counts: dict[str, dict[str, int]] = json.loads(done.stdout.splitlines()[-1])
+        counts: dict[str, dict[str, int]] = apart("house", folder, environment=environment)
     return counts
 
 
@@ -274,12 +278,9 @@ def _caller() -> str:
 def report(counts: Iterable[Count], command: str) -> tuple[dict[str, Any], str]:
     """For reports/tables/house.json, and as a small table."""
     counts = list(counts)
-    lines = ["# house", "", f"`{command}`", "", "| what | count | at most |", "| --- | --- | --- |"]
-    for count in counts:
-        limit = "–" if count.limit is None else f"{count.limit}{'' if count.met else ' (not met)'}"
-        lines.append(f"| {count.what} | {count.count} | {limit} |")
+    rows = [(count.what, count.count, count.most) for count in counts]
     figures = {"table": "house", "command": command, "rows": [count.to_json() for count in counts]}
-    return figures, "\n".join(lines) + "\n"
+    return figures, page("house", f"`{command}`", grid(("what", "count", "at most"), rows))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from benchmarks.page import grid, page
+
 GOALS = {"--help": 0.5, "status": 1.0, "forget add": 1.0, "train": 8.0}
 """Seconds of the processor, at most."""
 
@@ -43,11 +45,15 @@ def _figures(arguments: Sequence[str], folder: Path, environment: dict[str, str]
 
 def report(rows: Sequence[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
     """For reports/tables/idle.json, and as a small table."""
-    lines = ["# idle", "", f"`{command}`", "", "| command | seconds of the processor | goal | by the clock |"]
-    lines.append("| --- | ---: | ---: | ---: |")
-    for row in rows:
-        missed = "" if row["cpu_seconds"] <= row["goal"] else " (not met)"
-        lines.append(
-            f"| {row['command']} | {row['cpu_seconds']:.2f}{missed} | ≤ {row['goal']:g} | {row['seconds']:.2f} |"
-        )
-    return {"table": "idle", "command": command, "rows": [*rows]}, "\n".join(lines) + "\n"
+    head = ("command", "seconds of the processor", "goal", "by the clock")
+    cells = [
+        (row["command"], f"{row['cpu_seconds']:.2f}{_missed(row)}", f"≤ {row['goal']:g}", f"{row['seconds']:.2f}")
+        for row in rows
+    ]
+    text = page("idle", f"`{command}`", grid(head, cells, right=(1, 2, 3)))
+    return {"table": "idle", "command": command, "rows": [*rows]}, text
+
+
+def _missed(row: dict[str, Any]) -> str:
+    """Said of a figure above its goal."""
+    return "" if row["cpu_seconds"] <= row["goal"] else " (not met)"

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.collaborative import Split
+from benchmarks.page import grid, met
 from lethe.core.random import Stream
 from lethe.evaluation import evaluate_users
 from lethe.learning.training import Row, one_thread, train
@@ -49,18 +50,16 @@ class Ratio:
     def ratio(self) -> float:
         return self.theirs / self.ours
 
-    def line(self) -> str:
-        met = "met" if self.ratio >= self.goal else "not met"
-        return (
-            f"| {self.what} | {self.against} | {self.ours:.4f} | {self.theirs:.4f} | {self.ratio:.1f} |"
-            f" {self.goal:g} ({met}) |"
-        )
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Of a line of the table."""
+        seconds = (f"{self.ours:.4f}", f"{self.theirs:.4f}", f"{self.ratio:.1f}")
+        return (self.what, self.against, *seconds, f"{self.goal:g} ({met(self.ratio >= self.goal)})")
 
 
 def table_of(ratios: list[Ratio]) -> str:
-    """The ratios as a Markdown table."""
-    head = "| what | against | ours, s | theirs, s | ratio | goal |\n| --- | --- | --- | --- | --- | --- |\n"
-    return head + "\n".join(ratio.line() for ratio in ratios) + "\n"
+    """The ratios in Markdown."""
+    return grid(("what", "against", "ours, s", "theirs, s", "ratio", "goal"), [ratio.cells for ratio in ratios])
 
 
 Run = Callable[[], float]

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,17 +13,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 import typer
 
+from benchmarks.collaborative import PARAMS, tuned
+from benchmarks.commands.common import DATA, WORK, DataDir, this_command
+from benchmarks.side_data import read_table
 from benchmarks.table import Result, Row
 from lethe.config.dataset import RandomSplit
-from lethe.config.section import read_yaml
 from lethe.core.environment import code_digest
 from lethe.core.random import Stream
 from lethe.data.split import split
-from lethe.errors import DataError
 from lethe.evaluation.rating import Predict, evaluate_ratings
 from lethe.learning.training import train
 from lethe.models import MODELS, configure
@@ -35,7 +33,6 @@ from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import InteractionMatrix
 
 DATASET = "ml-1m"
-PARAMS = Path(__file__).parent.parent / "params" / DATASET
 PROTOCOL = (
     "MovieLens-1M, 80/20 at random by key, one split for all seeds. The published rows have the paper's learning"
     " rate, epochs and batch size; it does not state the embedding size, the start and λ, which are 64, N(0, .1²) and"
@@ -104,11 +101,8 @@ class Ratings:
 
 def read_parts(data_dir: Path) -> dict[str, Interactions]:
     """{"train", "valid", "test"}: 72, 8 and 20 % of the ratings. Raises DataError if they aren't there."""
-    path = data_dir / DATASET / "interactions.parquet"
-    if not path.is_file():
-        raise DataError(f"--data-dir: {path} is not there; name the folder that holds {DATASET}/interactions.parquet")
-    table = pq.read_table(path, columns=["user", "item", "rating"])
-    everything = Interactions.of(*(table[name].to_numpy() for name in table.column_names))
+    table = read_table(data_dir, DATASET, "interactions")
+    everything = Interactions.of(*(table[name].to_numpy() for name in ("user", "item", "rating")))
     return split(everything, RandomSplit(valid=0.08, test=0.2), Stream(0)("benchmark", "lfm-ml1m"))
 
 
@@ -126,16 +120,11 @@ def rows(data_dir: Path) -> list[Row]:
         _model_row("BiasLFM", "bias-lfm", data, _BIAS_LFM),
         _model_row("MiniBatchLFM", "minibatch-lfm", data, mini.pop(1024), note="batch 1024"),
         *(_model_row(f"MiniBatchLFM, batch {size}", "minibatch-lfm", data, values) for size, values in mini.items()),
-        *(_model_row(label, model, data, _tuned(model), baseline=False) for label, model in TUNED.items()),
+        *(_model_row(label, model, data, tuned(DATASET, model), baseline=False) for label, model in TUNED.items()),
         _model_row("MomentumMF", "momentum-mf", data, {}),
         _model_row("EmbeddingDot", "embedding-dot", data, {}, max_seeds=2, note="2 seeds: slow"),
         _interpreted_row(data),
     ]
-
-
-def _tuned(model: str) -> dict[str, Any]:
-    path = PARAMS / f"{model}.yaml"
-    return dict(read_yaml(path) or {}) if path.is_file() else {}
 
 
 def _model_row(label: str, model: str, data: Ratings, values: dict[str, Any], **options: Any) -> Row:
@@ -231,12 +220,11 @@ def ratios() -> None:
 @app.command()
 def tune(
     model: Annotated[str, typer.Argument(help=f"One of {', '.join(TUNED.values())}.")],
-    data_dir: Annotated[Path, typer.Option("--data-dir", envvar="LETHE_DATA_DIR")] = Path("../shared/data"),
+    data_dir: DataDir = DATA,
     trials: Annotated[int, typer.Option(help="Settings to try.")] = 40,
     seed: Annotated[int, typer.Option()] = 2026,
 ) -> None:
     """Tune a model on the table's validation part, by RMSE, and write params/ml-1m/MODEL.yaml."""
-    from benchmarks.commands.common import WORK
     from lethe.build.objectives import Task
     from lethe.build.space import Space
     from lethe.build.tuning import Budget, search, write_tuned
@@ -254,8 +242,9 @@ def tune(
         WORK / "tuning" / f"{DATASET}-{model}.sqlite",
         lambda trial: typer.echo(f"{model}  trial {trial.number}  {trial.value}  {trial.values}"),
     )
-    command = shlex.join(["python", "-m", "benchmarks.lfm_ml1m", *sys.argv[1:]])
-    write_tuned(PARAMS / f"{model}.yaml", found, command, notes=["Table: lfm-ml1m."])
+    write_tuned(
+        PARAMS / DATASET / f"{model}.yaml", found, this_command("benchmarks.lfm_ml1m"), notes=["Table: lfm-ml1m."]
+    )
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ def merged(fresh: Report, committed: Report, order: Sequence[str]) -> Report:
     """The committed report with the rows of a fresh one, in the order of the table's rows; rows that the table no
     longer has are left out.
 
-    Each row says which command it is of. The best baselines are found anew; a test against another row than
-    today's best, or against figures that are no more, says nothing and goes.
+    Each row says which command it is of, and at which pace its machine was. The best baselines are found anew; a test
+    against another row than today's best, or against figures that are no more, says nothing and goes.
     """
     new, old = ({row["model"]: row for row in report["rows"]} for report in (fresh, committed))
     known = {name: (new.get(name) or old[name]) for name in order if name in new or name in old}
@@ -32,7 +32,8 @@ def merged(fresh: Report, committed: Report, order: Sequence[str]) -> Report:
             | {"p": figures["p"] if _stands(metric, tested, best[row["base"]], name in new, new) else None}
             for metric, figures in row["metrics"].items()
         }
-        rows.append(row | {"metrics": metrics, "command": row.get("command", source["command"])})
+        made_by = {name: row.get(name, source.get(name)) for name in ("command", "pace")}
+        rows.append(row | {"metrics": metrics} | made_by)
     tests = dict.fromkeys(row_test for row_test in (fresh.get("test"), committed.get("test")) if row_test)
     return fresh | {"best_baseline": best, "rows": rows, "test": " or ".join(tests)}
 

@@ -16,9 +16,9 @@ from typing import Literal
 
 import yaml
 
+from benchmarks import ROOT
 from lethe.errors import ConfigError
 
-ROOT = Path(__file__).parent.parent
 LIST = ROOT / "tests" / "mutants.yaml"
 COPIED = ("src", "flows", "tests", "benchmarks", "tools", "docs", "params", ".dvc", "suppression")
 TIMEOUT = 600

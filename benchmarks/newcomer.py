@@ -22,9 +22,9 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 
+from benchmarks import ROOT
 from benchmarks.prefect_server import free_port
 
-ROOT = Path(__file__).parent.parent
 TIMEOUT = 900
 FOLLOWED = 3
 """Refusals in a row that are followed."""

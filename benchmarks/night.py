@@ -19,9 +19,11 @@ from typing import Any
 
 import httpx
 
+from benchmarks import ROOT
 from benchmarks.night_project import SMALL, WHOLE, bucket, enter_request, project
+from benchmarks.page import grid, page
 from benchmarks.place import REPLICAS, Place, place, wait_for
-from benchmarks.project import ROOT, Wrong, must
+from benchmarks.project import Wrong, must
 from benchmarks.redeploys import Customers
 from lethe.build.registry import Registry
 from lethe.serving.deployment import Deployment
@@ -233,15 +235,14 @@ def measure(folder: Path, whole: bool = True, say: Callable[[str], None] = lambd
 
 def report(steps: list[Step], command: str) -> tuple[dict[str, Any], str]:
     """The report and its text."""
-    lines = [
-        *("# night", "", f"`{command}`", "", (__doc__ or "").strip(), ""),
+    said = (
         "PostgreSQL (ledger and Prefect's runs), a Prefect server, what is scheduled with its worker, a Dask scheduler,"
         " two workers of it, S3 (moto), two replicas of the service, the console, a receiver of alerts: all are"
-        " processes of this machine.",
-        *("", "| step | seconds | |", "| --- | --- | --- |"),
-        *(f"| {step['what']} | {step['seconds']} | {_told(step)} |" for step in steps),
-    ]
-    return {"table": "night", "command": command, "steps": steps}, "\n".join(lines) + "\n"
+        " processes of this machine."
+    )
+    rows = [(step["what"], step["seconds"], _told(step)) for step in steps]
+    text = page("night", f"`{command}`", (__doc__ or "").strip(), said, grid(("step", "seconds", ""), rows))
+    return {"table": "night", "command": command, "steps": steps}, text
 
 
 def _told(step: Step) -> str:

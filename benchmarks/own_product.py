@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import threading
 import time
@@ -16,6 +15,7 @@ import yaml
 
 from benchmarks.prefect_server import free_port
 from benchmarks.prefect_server import prefect_server as started
+from benchmarks.project import ship
 from lethe.config.source import SyntheticSource
 from lethe.core.process import run_flow
 from lethe.core.workspace import Workspace
@@ -23,7 +23,6 @@ from lethe.data.sources import synthetic
 from lethe.errors import DeploymentError
 from lethe.serving import deploy
 
-ROOT = Path(__file__).parent.parent
 DATASET = "made"
 
 
@@ -34,16 +33,12 @@ def person(number: int) -> str:
 
 def make_workspace(folder: Path, users: int = 60, items: int = 40, each: int = 12) -> Workspace:
     """A workspace over a CSV file of generated rows, its users called ``person(n)``; one sharded family, one whole."""
-    folder.mkdir(parents=True)
+    ship(folder)
     rows, _ = synthetic.generate(
         SyntheticSource(kind="synthetic", users=users, items=items, interactions_per_user=each, seed=1)
     )
     lines = [f"{person(int(u))},item-{int(i):04d}" for u, i in zip(rows.user_ids, rows.item_ids, strict=True)]
     (folder / "ratings.csv").write_text("\n".join(["user,item", *lines]) + "\n")
-    (folder / "suppression").mkdir()
-    (folder / ".dvc").mkdir()
-    for name in ("dvc.yaml", ".dvc/config", ".dvcignore", "bentofile.yaml"):
-        shutil.copyfile(ROOT / name, folder / name)
     source = {"kind": "table", "path": "ratings.csv", "ids": "text"}
     whole = {"partition": "whole", "num_shards": 1, "aggregator": "identity"}
     sharded = {"partition": "user-hash", "num_shards": 3, "aggregator": "stacked"}

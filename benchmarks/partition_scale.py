@@ -7,7 +7,6 @@ figures.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.page import grid, page
+from benchmarks.runs import apart, peak_mib
 from lethe.config.sharding import Balance
 from lethe.core.random import Stream
 from lethe.data.partition import PARTITIONS
@@ -55,27 +56,18 @@ def measure(rows: int, folder: Path, say: Callable[[str], None]) -> list[dict[st
         made_rows(rows).write(path)
     found = []
     for name in ("embeddings", *PARTITIONS):
-        command = [sys.executable, "-m", "benchmarks.partition_scale", str(folder), name]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found.append(json.loads(done.stdout.splitlines()[-1]))
+        found.append(apart("partition_scale", folder, name))
         say(f"partition-scale  {name}  {found[-1]['seconds']:.1f} s  {found[-1]['peak_mib']:.0f} MiB")
     return found
 
 
 def report(rows: int, figures: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
-    lines = [
-        "# partition-scale",
-        "",
-        PROTOCOL,
-        "",
-        f"Command: `{command}`: {figures[0]['rows']:,} rows.",
-        "",
-        "| partition | seconds | peak MiB | largest shard / mean |",
-        "| --- | --- | --- | --- |",
-        *(f"| {f['name']} | {f['seconds']:.1f} | {f['peak_mib']:.0f} | {f['largest'] or '–'} |" for f in figures),
-    ]
+    """The report and its text."""
+    cells = [(f["name"], f"{f['seconds']:.1f}", f"{f['peak_mib']:.0f}", f["largest"] or "–") for f in figures]
+    seconds = grid(("partition", "seconds", "peak MiB", "largest shard / mean"), cells)
+    said = f"Command: `{command}`: {figures[0]['rows']:,} rows."
     made = {"table": "partition-scale", "protocol": PROTOCOL, "command": command, "asked": rows, "rows": figures}
-    return made, "\n".join(lines) + "\n"
+    return made, page("partition-scale", PROTOCOL, said, seconds)
 
 
 def lay(folder: Path, name: str) -> dict[str, Any]:
@@ -103,12 +95,6 @@ def lay(folder: Path, name: str) -> dict[str, Any]:
         largest = round(float(sizes.max() / sizes.mean()), 3)
     seconds = round(time.process_time() - start, 2)
     return {"name": name, "rows": len(rows), "seconds": seconds, "peak_mib": peak_mib(), "largest": largest}
-
-
-def peak_mib() -> int:
-    """MiB. Of this program alone: what getrusage says begins with the peak of the process that started it."""
-    status = Path("/proc/self/status").read_text()
-    return round(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 
 
 if __name__ == "__main__":

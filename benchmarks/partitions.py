@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.collaborative import read_split
-from benchmarks.receraser_ml1m import DATASET
-from benchmarks.sharded import Kind, columns, grouped_bars, sharded_row
+from benchmarks.aggregators import crossed
+from benchmarks.sharded import columns, grouped_bars
 from benchmarks.table import Row
 
 PROTOCOL = (
@@ -29,13 +28,7 @@ AGGREGATORS = ("mean", "refit", "stacked")
 
 
 def rows(data_dir: Path) -> list[Row]:
-    split = read_split(data_dir, DATASET)
-    found = [sharded_row("Retrain", split, Kind("wmf"), max_seeds=2)]
-    for label, partition in PARTITIONS.items():
-        for aggregator in AGGREGATORS:
-            kind = Kind("wmf", partition, aggregator, settings=f"shards-{aggregator}", whole=True)
-            found.append(sharded_row(f"{label}, {aggregator}", split, kind, baseline=aggregator == "mean", max_seeds=2))
-    return found
+    return crossed(data_dir, PARTITIONS, AGGREGATORS)
 
 
 def plot(report: dict[str, Any], axes: Any) -> None:

@@ -23,8 +23,8 @@ from benchmarks.kernels import (
     seconds_of_evaluation,
     table_of,
 )
+from benchmarks.page import page
 from benchmarks.peer_programs import PEERS, Snapshot, install, run_peer
-from lethe.core.environment import numeric_environment
 from lethe.core.random import Stream
 from lethe.errors import LetheError
 from lethe.evaluation import evaluate
@@ -196,11 +196,11 @@ def compare_all(
     rows = {(row["what"], row["against"]): row for row in (before or {"rows": []})["rows"]}
     for part in parts:
         for ratio in PARTS[part](split, work):
-            say(ratio.line())
+            say("  ".join(ratio.cells))
             row = {**asdict(ratio), "ratio": round(ratio.ratio, 2), "command": command}
             rows[ratio.what, ratio.against] = row
     report = {"table": "peers", "protocol": PROTOCOL, "command": command, "rows": list(rows.values())}
-    return report | {"environment": numeric_environment("cpu")}, markdown(report)
+    return report, markdown(report)
 
 
 def markdown(report: dict[str, Any]) -> str:
@@ -209,4 +209,4 @@ def markdown(report: dict[str, Any]) -> str:
     ratios = table_of([Ratio(**{name: row[name] for name in fields}) for row in report["rows"]])
     commands = dict.fromkeys(row["command"] for row in report["rows"])
     said = ", then ".join(f"`{command}`" for command in commands)
-    return f"# peers\n\n{report['protocol']}\n\nCommand: {said}.\n\n{ratios}"
+    return page("peers", report["protocol"], f"Command: {said}.", ratios)

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 import yaml
 
-ROOT = Path(__file__).parent.parent
+from benchmarks import ROOT
+
 PEOPLE = ("user", "user_id", "friend")
 """Columns of people; in users.parquet and friends.parquet it is ``id``."""
 TIMEOUT = 900
@@ -52,11 +53,7 @@ class Project:
     @classmethod
     def begin(cls, folder: Path) -> Project:
         """What the repository ships beside the code, and a params.yaml with one small generated dataset."""
-        folder.mkdir(parents=True)
-        (folder / "suppression").mkdir()
-        (folder / ".dvc").mkdir()
-        for name in ("dvc.yaml", ".dvc/config", ".dvcignore", "bentofile.yaml"):
-            shutil.copyfile(ROOT / name, folder / name)
+        ship(folder)
         made = {"kind": "synthetic", "users": 12, "items": 20, "interactions_per_user": 8}
         params = {
             "seed": 1,
@@ -162,6 +159,15 @@ class Project:
             if done.returncode:
                 raise Wrong(f"check_certificate.py refuses a certificate: {(done.stdout + done.stderr).strip()[-200:]}")
         return len(self.certificates())
+
+
+def ship(folder: Path) -> None:
+    """A new folder with what the repository ships beside the code, but for params.yaml."""
+    folder.mkdir(parents=True)
+    (folder / "suppression").mkdir()
+    (folder / ".dvc").mkdir()
+    for name in ("dvc.yaml", ".dvc/config", ".dvcignore", "bentofile.yaml"):
+        shutil.copyfile(ROOT / name, folder / name)
 
 
 def tables(folder: Path) -> Iterable[Path]:

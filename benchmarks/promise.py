@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
 from benchmarks.project import Project, Wrong
 from benchmarks.promise_cases import CASES
+from benchmarks.runs import kept
 from lethe.core.canonical import digest_json
 from lethe.core.environment import whole_code_digest
-from lethe.core.files import write_whole
 
 Say = Callable[[str], None]
 
@@ -27,18 +27,14 @@ class CaseResult(TypedDict):
 
 
 def run_cases(
-    names: Iterable[str], folder: Path, kept: Path | None = None, say: Say = lambda _: None
+    names: Iterable[str], folder: Path, done: Path | None = None, say: Say = lambda _: None
 ) -> list[CaseResult]:
-    """Each case in a project of its own below ``folder``; what ``kept`` holds of the same code is not done again."""
+    """Each case in a project of its own below ``folder``; what ``done`` holds of the same code is not done again."""
     results = []
     for name in names:
-        path = None if kept is None else kept / f"{digest_json([name, whole_code_digest()])}.json"
-        if path is not None and path.is_file():
-            result: CaseResult = json.loads(path.read_text())
-        else:
-            result = _run(name, folder / f"case-{len(results):02d}")
-            if path is not None and not result["wrong"]:
-                write_whole(path, json.dumps(result))
+        path = None if done is None else done / f"{digest_json([name, whole_code_digest()])}.json"
+        run = partial(_run, name, folder / f"case-{len(results):02d}")
+        result = kept(path, run, worth=lambda result: not result["wrong"])
         say(f"{name}: {result['wrong'] or 'right'} ({result['seconds']:.0f} s)")
         results.append(result)
     return results

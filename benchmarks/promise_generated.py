@@ -12,16 +12,18 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 import yaml
 
-from benchmarks.project import ROOT, Project, Wrong
+from benchmarks import ROOT
+from benchmarks.project import Project, Wrong
 from benchmarks.promise_worlds import NEWCOMERS, START, Row, Shape, World
+from benchmarks.runs import kept
 from lethe.core.canonical import digest_json
 from lethe.core.environment import whole_code_digest
-from lethe.core.files import write_whole
 
 WORLDS = 13
 """As many as there are kinds of ids: each is the first dataset of one world."""
@@ -59,21 +61,20 @@ class Ask:
 
 
 def run_worlds(
-    drawn: Iterable[World], folder: Path, kept: Path | None = None, say: Say = lambda _: None
+    drawn: Iterable[World], folder: Path, done: Path | None = None, say: Say = lambda _: None
 ) -> list[WorldResult]:
-    """Each world in a project of its own below ``folder``; what ``kept`` holds of the same code is not done again."""
+    """Each world in a project of its own below ``folder``; what ``done`` holds of the same code is not done again."""
     results = []
     for world in drawn:
-        path = None if kept is None else kept / f"{digest_json([repr(world), whole_code_digest()])}.json"
-        if path is not None and path.is_file():
-            result: WorldResult = json.loads(path.read_text())
-        else:
-            result = _Run(world, Project.begin(folder / f"world-{world.number:02d}")).result()
-            if path is not None and not result["wrong"]:
-                write_whole(path, json.dumps(result))
+        path = None if done is None else done / f"{digest_json([repr(world), whole_code_digest()])}.json"
+        result = kept(path, partial(_run, world, folder), worth=lambda result: not result["wrong"])
         say(f"{world.name}: {result['requests']} requests, {'; '.join(result['wrong']) or 'right'}")
         results.append(result)
     return results
+
+
+def _run(world: World, folder: Path) -> WorldResult:
+    return _Run(world, Project.begin(folder / f"world-{world.number:02d}")).result()
 
 
 def totals(results: Sequence[WorldResult]) -> dict[str, int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +12,7 @@ import numpy as np
 import typer
 
 from benchmarks.collaborative import PARAMS, TIMED, newest_parts, score, tuned
+from benchmarks.commands.common import DATA, DataDir, this_command
 from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest
 from lethe.core.random import Stream
@@ -208,7 +207,7 @@ def _commands() -> None:
 
 @app.command()
 def theta(
-    data_dir: Annotated[Path, typer.Option("--data-dir", envvar="LETHE_DATA_DIR")] = Path("../shared/data"),
+    data_dir: DataDir = DATA,
     model: Annotated[str, typer.Option(help="ra-lst or ra-lst-exact.")] = "ra-lst",
     seed: Annotated[int, typer.Option()] = 2026,
 ) -> None:
@@ -230,7 +229,7 @@ def theta(
     found = Tuned(
         model, {"theta": best}, _FULL, values[best], values[learned], trials=len(THETAS), given_up=0, seed=seed
     )
-    command = shlex.join(["python", "-m", "benchmarks.ralst_ml1m", *sys.argv[1:]])
+    command = this_command("benchmarks.ralst_ml1m")
     note = f"Table: ralst-ml1m. One training, whose SGD came to θ {learned:.3f}: the start."
     write_tuned(PARAMS / TIMED / f"{model}{RANKED}.yaml", found, command, notes=[note])
 

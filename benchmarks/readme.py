@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.page import grid
+
 BEGIN, END = "<!-- figures: python -m benchmarks readme -->", "<!-- end of figures -->"
 FOLDER = "figures"
 """Below the results; see ``benchmarks.figures``."""
@@ -34,26 +36,23 @@ Report = dict[str, Any]
 def few(results: Path) -> str:
     """Ten figures: accuracy beside what was published, speed beside other programs, a GPU, what forgetting left."""
     by_name = _reports(results)
-    lines = ["| figure | ours | beside |", "| --- | --- | --- |"]
+    rows: list[tuple[str, str, str]] = []
     for table, model, metric in ACCURACY:
         row = next(row for row in by_name[table]["rows"] if row["model"] == model)
         values = row["metrics"][metric]
         ours, published = _short(values["mean"]), _short(values["published"])
-        lines.append(f"| [{model}, {metric}](benchmarks/results/{table}.md) | {ours} | {published} published |")
+        rows.append((f"[{model}, {metric}](benchmarks/results/{table}.md)", ours, f"{published} published"))
     for what in FASTER:
         row = max((row for row in by_name["peers"]["rows"] if row["what"].startswith(what)), key=lambda r: r["ratio"])
-        lines.append(f"| [{row['what']}](benchmarks/results/peers.md) | {row['ratio']:,.0f} × | {row['against']} |")
+        rows.append((f"[{row['what']}](benchmarks/results/peers.md)", f"{row['ratio']:,.0f} ×", row["against"]))
     gpu, card = by_name["gpu"]["models"]["lightgcn"], by_name["gpu"]["environment"]["device"]
-    lines.append(
-        f"| [demo on an {card}](benchmarks/results/gpu.md) | {by_name['gpu']['demo']} |"
-        f" LightGCN at {gpu['times']:.0f} × a CPU thread |"
-    )
+    times = f"LightGCN at {gpu['times']:.0f} × a CPU thread"
+    rows.append((f"[demo on an {card}](benchmarks/results/gpu.md)", by_name["gpu"]["demo"], times))
     promise = by_name["promise"]
-    lines.append(
-        f"| [rows left after {promise['generated: requests']} generated requests](benchmarks/results/promise.md)"
-        f" | {promise['generated: rows left']} | {promise['right']} of {promise['cases']} real-world cases right |"
-    )
-    return "\n".join(lines)
+    left = f"[rows left after {promise['generated: requests']} generated requests](benchmarks/results/promise.md)"
+    cases = f"{promise['right']} of {promise['cases']} real-world cases right"
+    rows.append((left, f"{promise['generated: rows left']}", cases))
+    return grid(("figure", "ours", "beside"), rows)
 
 
 def results_page(results: Path) -> str:
@@ -118,17 +117,12 @@ def _columns(report: Report) -> list[str]:
 
 def _models(report: Report) -> str:
     columns, best, name = _columns(report), report["best_baseline"], report["table"]
-    lines = [
-        f"## {name}",
-        "",
-        f"| [{name}](benchmarks/results/{name}.md) | {' | '.join(columns)} |",
-        f"| --- |{' --- |' * len(columns)}",
-    ]
+    rows = []
     for row in report["rows"]:
         mine = best.get(row["base"], {})
         cells = [_cell(row["metrics"].get(column), mine.get(column) == row["model"]) for column in columns]
-        lines.append(f"| {row['model']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([row["model"], *cells])
+    return f"## {name}\n\n" + grid([f"[{name}](benchmarks/results/{name}.md)", *columns], rows)
 
 
 def _cell(values: dict[str, Any] | None, best: bool) -> str:
@@ -143,35 +137,25 @@ def _short(value: float) -> str:
 
 
 def _peers(report: Report) -> str:
-    lines = [
-        "## Speed",
-        "",
-        "How many times faster than other programs, same data and quality, one thread:",
-        "",
-        "| [what](benchmarks/results/peers.md) | against | ratio | goal |",
-        "| --- | --- | --- | --- |",
-        *(f"| {row['what']} | {row['against']} | {row['ratio']:.1f} | {row['goal']:g} |" for row in report["rows"]),
-    ]
-    return "\n".join(lines)
+    lead = "How many times faster than other programs, same data and quality, one thread:"
+    rows = [(row["what"], row["against"], f"{row['ratio']:.1f}", f"{row['goal']:g}") for row in report["rows"]]
+    head = ("[what](benchmarks/results/peers.md)", "against", "ratio", "goal")
+    return "\n\n".join(["## Speed", lead, grid(head, rows)])
 
 
 def _gpu(report: Report) -> str:
     rows = sorted(report["models"].items(), key=lambda row: -(row[1].get("times") or 0))
-    lines = [
-        "## On a GPU",
-        "",
+    lead = (
         f"Milliseconds of an epoch or a sweep on an {report['environment']['device']} and on one thread of its machine;"
-        " each gave the same bytes twice:",
-        "",
-        "| [model](benchmarks/results/gpu.md) | GPU | CPU thread | times |",
-        "| --- | --- | --- | --- |",
-        *(
-            f"| {name} | {row['ms']:,.1f} | {row['CPU ms']:,.0f} | {row['times']:.1f} |"
-            for name, row in rows
-            if row.get("times") and row["same bytes"]
-        ),
+        " each gave the same bytes twice:"
+    )
+    head = ("[model](benchmarks/results/gpu.md)", "GPU", "CPU thread", "times")
+    cells = [
+        (name, f"{row['ms']:,.1f}", f"{row['CPU ms']:,.0f}", f"{row['times']:.1f}")
+        for name, row in rows
+        if row.get("times") and row["same bytes"]
     ]
-    return "\n".join(lines)
+    return "\n\n".join(["## On a GPU", lead, grid(head, cells)])
 
 
 def _growth(report: Report) -> str:

@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 
 import httpx
 
+from benchmarks.page import bullets, grid, page
 from benchmarks.serving import Size, built, made, running
 from lethe.core.environment import whole_code_digest
 from lethe.core.files import write_whole
@@ -136,14 +137,12 @@ def report(rows: list[Redeployment], command: str) -> tuple[dict[str, Any], str]
         "answered": sum(row["answered"] for row in rows),
         "failed": failed.total(),
     }
-    lines = ["# redeploys", "", f"`{command}`", ""]
-    lines += [
+    said = (
         f"{CUSTOMERS} customers ask without a pause while a service of two workers ({SIZE.users:,} users,"
-        f" {SIZE.items:,} items) is redeployed, half of them over a new connection each time.",
-        "",
-        "| redeployments | all workers on the new version | requests answered | failed | seconds each, at most |",
-        "| --- | --- | --- | --- | --- |",
-        f"| {' | '.join(str(value) for value in totals.values())} | {max(row['seconds'] for row in rows)} |",
-    ]
-    lines += ["", *(f"* {count} × {what}" for what, count in failed.most_common())] if failed else []
-    return {"table": "redeploys", "command": command, **totals, "rows": rows}, "\n".join(lines) + "\n"
+        f" {SIZE.items:,} items) is redeployed, half of them over a new connection each time."
+    )
+    head = ("redeployments", "all workers on the new version", "requests answered", "failed", "seconds each, at most")
+    sums = grid(head, [(*totals.values(), max(row["seconds"] for row in rows))])
+    faults = bullets(f"{count} × {what}" for what, count in failed.most_common())
+    text = page("redeploys", f"`{command}`", said, sums, faults)
+    return {"table": "redeploys", "command": command, **totals, "rows": rows}, text

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import machine
+from benchmarks.page import bullets, grid, page
 from benchmarks.table import Result, Table, columns
-from lethe.core.environment import numeric_environment
 from lethe.core.files import write_whole
 from lethe.evaluation.significance import holm, mixed_t_test
 
@@ -70,7 +71,6 @@ def summarise(table: Table, results: dict[str, list[Result]], command: str) -> d
         "command": command,
         "test": TEST,
         "best_baseline": best,
-        "environment": numeric_environment("cpu"),
         "rows": rows,
     }
 
@@ -129,20 +129,14 @@ def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None
     searched = any(row.get("spent") for row in report["rows"])
     differs = different(report, metrics)
     head = ["model", "seeds", *metrics, *times, "seconds", *(["trials", "search seconds"] if searched else [])]
-    lines = [
-        f"# {report['table']}",
-        "",
-        report["protocol"],
-        "",
+    said = (
         f"Command: `{report['command']}`. A cell is ours ± standard deviation over the seeds / published (difference);",
         f"↑ is better and ↓ worse than the best baseline (in bold), p < {LEVEL:g} by Holm's correction over the table,",
         f"paired by {report.get('test', 'user, over the means of the seeds')}. Seconds are of the processor, a median",
         "of training alone, one thread, and compare within this table only."
         + (" Trials and search seconds chose the settings." if searched else ""),
-        "",
-        f"| {' | '.join(head)} |",
-        f"| --- | --- |{' --- |' * (len(head) - 2)}",
-    ]
+    )
+    rows = []
     for row in report["rows"]:
         best = report["best_baseline"].get(row["base"], {})
         cells = [
@@ -151,24 +145,29 @@ def markdown(report: dict[str, Any], published: dict[str, dict[str, float | None
         ]
         cells += [f"{row['times'][name]:.2f}" if name in row.get("times", ()) else "–" for name in times]
         cells += [f"{row['seconds']:.2f}", *(_spent(row) if searched else ())]
-        lines.append(f"| {row['model']} | {row['seeds']} | {' | '.join(cells)} |")
-    lines += _tests(report, metrics)
-    notes = [f"* {row['model']}: {row['note']}" for row in report["rows"] if row["note"]]
+        rows.append([row["model"], row["seeds"], *cells])
+    tests, notes = _tests(report, metrics), bullets(_notes(report))
+    return page(report["table"], report["protocol"], "\n".join(said), grid(head, rows), tests, notes)
+
+
+def _notes(report: dict[str, Any]) -> list[str]:
+    """What is said of single rows: their notes, their commands where there are several, how their settings came."""
+    notes = [f"{row['model']}: {row['note']}" for row in report["rows"] if row["note"]]
     commands = dict.fromkeys(row.get("command", report["command"]) for row in report["rows"])
     for command in commands if len(commands) > 1 else ():
         own = [row["model"] for row in report["rows"] if row["command"] == command]
-        notes.append(f"* `{command}`: {'; '.join(own)}")
+        notes.append(f"`{command}`: {'; '.join(own)}")
     notes += [
-        f"* {row['model']}: at an edge of what was tried: {', '.join(row['spent']['edges'])}"
+        f"{row['model']}: at an edge of what was tried: {', '.join(row['spent']['edges'])}"
         for row in report["rows"]
         if row.get("spent") and row["spent"]["edges"]
     ]
     notes += [
-        f"* {row['model']}: settings of an earlier search, better on validation than any of this one"
+        f"{row['model']}: settings of an earlier search, better on validation than any of this one"
         for row in report["rows"]
         if row.get("spent") and row["spent"].get("earlier")
     ]
-    return "\n".join([*lines, "", *notes]).rstrip() + "\n"
+    return notes
 
 
 def different(report: dict[str, Any], metrics: list[str]) -> dict[tuple[str, str], str]:
@@ -195,16 +194,14 @@ def _spent(row: dict[str, Any]) -> list[str]:
     return ["–" if spent.get(name) is None else f"{spent[name]:,}" for name in ("trials", "seconds")]
 
 
-def _tests(report: dict[str, Any], metrics: list[str]) -> list[str]:
-    """A table of p-values against single rows, where any were asked for."""
-    lines = [
-        f"| {row['model']} against {other} | {' | '.join(_p(p.get(metric)) for metric in metrics)} |"
+def _tests(report: dict[str, Any], metrics: list[str]) -> str:
+    """A table of p-values against single rows; empty where none were asked for."""
+    rows = [
+        [f"{row['model']} against {other}", *(_p(p.get(metric)) for metric in metrics)]
         for row in report["rows"]
         for other, p in row.get("against", {}).items()
     ]
-    if not lines:
-        return []
-    return ["", f"| p, paired | {' | '.join(metrics)} |", f"| --- |{' --- |' * len(metrics)}", *lines]
+    return grid(["p, paired", *metrics], rows) if rows else ""
 
 
 def _p(value: float | None) -> str:
@@ -235,12 +232,13 @@ def _signed(value: float) -> str:
     return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
-def write_report(report: dict[str, Any], text: str, folder: Path) -> None:
-    """NAME.json and NAME.md in ``folder``."""
-    name = report["table"]
+def write_report(report: dict[str, Any], text: str, folder: Path) -> str:
+    """NAME.json and NAME.md in ``folder``; returns the page, which is the text and the machine's pace below it."""
+    name, whole = report["table"], text + machine.said(report)
     # In the order of the table, which sorted keys would lose.
     write_whole(folder / f"{name}.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    write_whole(folder / f"{name}.md", text)
+    write_whole(folder / f"{name}.md", whole)
+    return whole
 
 
 INK = "#7d7d7d"
@@ -265,6 +263,7 @@ def draw(report: dict[str, Any], plot: Callable[[dict[str, Any], Any], None], fo
         for unused in grid.flat[panels:]:
             unused.remove()
         plot(report, grid[0, 0] if panels == 1 else grid.flat[:panels])
+        folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(folder / f"{report['table']}.svg", metadata={"Date": None}, transparent=True)
         pyplot.close(figure)
 

@@ -6,19 +6,18 @@ a measurement that was stopped is resumed at its next step.
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from benchmarks.page import bullets, grid, met, page
+from benchmarks.runs import apart, kept
 from benchmarks.scale_log import write_log
 from benchmarks.scale_steps import DATASET, DIM, LOG, SHARDING, STEPS, SWEEPS
-from lethe.core.environment import numeric_environment
 
 SIZES = (1_000_000, 10_000_000, 100_000_000)
 ROWS_A_USER, ROWS_AN_ITEM, NUM_SHARDS = 10, 100, 10
@@ -61,26 +60,18 @@ def measure(size: int, folder: Path, say: Callable[[str], None]) -> list[Figures
         part.replace(made)
         params_of(folder)
     for step in STEPS:
-        kept = folder / "figures" / f"{step.replace(' ', '-')}.json"
-        if not kept.is_file():
-            kept.parent.mkdir(exist_ok=True)
-            kept.write_text(json.dumps(_run(folder, step)))
-        figures.append({"size": size, **json.loads(kept.read_text())})
-        say(_line(figures[-1]))
+        path = folder / "figures" / f"{step.replace(' ', '-')}.json"
+        figures.append({"size": size, **kept(path, partial(apart, "scale_steps", folder, step))})
+        say("  ".join(_cells(figures[-1])))
     return figures
 
 
-def _run(folder: Path, step: str) -> Figures:
-    command = [sys.executable, "-m", "benchmarks.scale_steps", str(folder), step]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+def _cells(figure: Figures) -> tuple[str, ...]:
+    return f"{figure['size']:,}", figure["step"], *_took(figure)
 
 
-def _line(figure: Figures) -> str:
-    return (
-        f"| {figure['size']:,} | {figure['step']} | {figure['seconds']:.1f} | {figure['clock']:.1f} |"
-        f" {figure['peak_mib']:,} |"
-    )
+def _took(figure: Figures) -> tuple[str, str, str]:
+    return f"{figure['seconds']:.1f}", f"{figure['clock']:.1f}", f"{figure['peak_mib']:,}"
 
 
 def exponent(rows: Sequence[Figures], steps: Sequence[str]) -> float | None:
@@ -91,36 +82,34 @@ def exponent(rows: Sequence[Figures], steps: Sequence[str]) -> float | None:
 
 
 def report(rows: list[Figures], whole: list[Figures], command: str) -> tuple[dict[str, Any], str]:
-    """(report, Markdown)."""
+    """The report and its text."""
     groups = {"data stages": DATA, "gates": ("gates",), "train": ("train",), "forget": ("forget",)}
     exponents = {name: exponent(rows, steps) for name, steps in groups.items()}
     peak = max(row["peak_mib"] for row in rows if row["step"] in (*DATA, "gates"))
-    lines = [
-        f"# scale\n\n{PROTOCOL}\n\nCommand: `{command}`.\n",
-        "| rows | step | seconds | by the clock | peak, MiB |",
-        "| --- | --- | --- | --- | --- |",
-        *map(_line, rows),
-        "",
-        f"* data stages and gates: {peak:,} MiB at most (goal ≤ {LIMIT_MIB:,}: {_met(peak <= LIMIT_MIB)})",
-        *(
-            f"* {name}: time ∝ rows^{slope:.2f}, goal ≤ {LIMIT_EXPONENT}: {_met(slope <= LIMIT_EXPONENT)}"
-            for name, slope in exponents.items()
-            if slope is not None
+    blocks = [
+        grid(("rows", "step", "seconds", "by the clock", "peak, MiB"), map(_cells, rows)),
+        bullets(
+            [
+                f"data stages and gates: {peak:,} MiB at most (goal ≤ {LIMIT_MIB:,}: {met(peak <= LIMIT_MIB)})",
+                *(
+                    f"{name}: time ∝ rows^{slope:.2f}, goal ≤ {LIMIT_EXPONENT}: {met(slope <= LIMIT_EXPONENT)}"
+                    for name, slope in exponents.items()
+                    if slope is not None
+                ),
+            ]
         ),
     ]
     if whole:
-        lines += [
-            f"\n## A log of the shape of ML-20M, by the product's commands\n\n{whole[0]['rows']:,} rows, WMF. Seconds"
-            " of the processor of each command and all its processes; the largest of them.\n",
-            "| command | seconds | by the clock | peak of a process, MiB |",
-            "| --- | --- | --- | --- |",
-            *(f"| {r['step']} | {r['seconds']:.1f} | {r['clock']:.1f} | {r['peak_mib']:,} |" for r in whole),
-            "\nThe certificate is believed by the independent program; the forgotten user stands in no table.",
+        blocks += [
+            "## A log of the shape of ML-20M, by the product's commands",
+            f"{whole[0]['rows']:,} rows, WMF. Seconds"
+            " of the processor of each command and all its processes; the largest of them.",
+            grid(
+                ("command", "seconds", "by the clock", "peak of a process, MiB"),
+                ((row["step"], *_took(row)) for row in whole),
+            ),
+            "The certificate is believed by the independent program; the forgotten user stands in no table.",
         ]
     made = {"table": "scale", "protocol": PROTOCOL, "command": command, "rows": rows, "whole": whole}
-    made |= {"exponents": exponents, "peak_mib": peak, "environment": numeric_environment("cpu")}
-    return made, "\n".join(lines) + "\n"
-
-
-def _met(met: bool) -> str:
-    return "met" if met else "not met"
+    made |= {"exponents": exponents, "peak_mib": peak}
+    return made, page("scale", PROTOCOL, f"Command: `{command}`.", *blocks)

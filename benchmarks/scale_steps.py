@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from benchmarks.partition_scale import peak_mib
+from benchmarks.runs import peak_mib
 from lethe.config.params import Params
 from lethe.core.random import Stream
 from lethe.core.workspace import Workspace

@@ -5,7 +5,6 @@ certificate checked by the independent program. Each command is measured with al
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import resource
 import shutil
@@ -13,12 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from benchmarks.project import Project, Wrong
+from benchmarks.runs import kept
 from benchmarks.scale_log import write_log
 
 ROWS, USERS, ITEMS = 20_000_000, 138_493, 26_744
@@ -38,11 +39,9 @@ def measure(rows: int, folder: Path, say: Callable[[str], None]) -> list[dict[st
     project, figures = _project(rows, folder), list[dict[str, Any]]()
     _adopt_orphans()
     for name, arguments in COMMANDS.items():
-        kept = folder / "figures" / f"{name.replace(' ', '-')}.json"
-        if not kept.is_file():
-            kept.parent.mkdir(exist_ok=True)
-            kept.write_text(json.dumps({"step": name, "rows": rows, **_run(project, arguments)}))
-        figures.append(json.loads(kept.read_text()))
+        path = folder / "figures" / f"{name.replace(' ', '-')}.json"
+        made = kept(path, partial(_run, project, arguments))
+        figures.append({"step": name, "rows": rows, **made})
         say(f"scale  {name}  {figures[-1]['seconds']:.1f} s  {figures[-1]['peak_mib']:,} MiB")
     if (left := project.holders(USER)) or not project.check_certificates():
         raise Wrong(f"scale: the forgotten user stands in {len(left)} tables, or there is no certificate")

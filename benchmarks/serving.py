@@ -26,6 +26,7 @@ import numpy as np
 import psutil
 import yaml
 
+from benchmarks.page import grid, page
 from benchmarks.prefect_server import free_port
 from benchmarks.serving_load import in_turns, request_of
 from lethe.build.inputs import PackageInputs
@@ -217,40 +218,36 @@ def _until_it_answers(url: str, patience: float = 120) -> None:
 
 def report(figures: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
     """The report and its text."""
-    lines = ["# serving", "", f"`{command}`", ""]
-    lines += [
+    said = (
         "Requests a second and milliseconds at 1, 8 and 32 keep-alive connections, beside a constant route of the same"
         " stack in turns of a second. Own: memory that no other process shares, after the requests; of the stack,"
-        " that of a worker that answers a constant and loads nothing of ours.",
-        "",
-        "| size | workers | connections | recommend/s | constant/s | ratio | p50 ms | p99 ms |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for size in figures:
-        for workers in (1, 2):
-            for count, load in size[f"workers_{workers}"]["loads"].items():
-                ours, constant = load["recommend"], load["constant"]
-                rates = f"{ours['per_second']:.0f} | {constant['per_second']:.0f} | {load['ratio']:.2f}"
-                times = f"{ours['p50_ms']:.1f} | {ours['p99_ms']:.1f}"
-                lines.append(f"| {size['size']} | {workers} | {count} | {rates} | {times} |")
-    columns = (
-        "size",
-        "package MB",
-        "own MB a worker",
-        "own MB of the stack",
-        "start s",
-        "1,000 users ms",
-        "ratio, 100 k hidden",
-        "2nd worker",
+        " that of a worker that answers a constant and loads nothing of ours."
     )
-    lines += ["", f"| {' | '.join(columns)} |"]
-    lines += ["| --- | --- | --- | --- | --- | --- | --- | --- |"]
-    for size in figures:
-        one, two = size["workers_1"], size["workers_2"]
-        own = max(part["own_mb"] for part in two["memory"])
-        lines.append(
-            f"| {size['size']} | {size['package_mb']} | {own} | {size['stack_mb']} | {one['start_seconds']} |"
-            f" {one['batch_of_1000_ms']} |"
-            f" {one['with_100k_hidden']['ratio']:.2f} | {size['second_worker']:.2f} × |"
-        )
-    return {"table": "serving", "command": command, "sizes": figures}, "\n".join(lines) + "\n"
+    loads = [
+        (size["size"], workers, count, *_load(load))
+        for size in figures
+        for workers in (1, 2)
+        for count, load in size[f"workers_{workers}"]["loads"].items()
+    ]
+    text = page("serving", f"`{command}`", said, grid(LOADS, loads), grid(SERVICE, map(_service, figures)))
+    return {"table": "serving", "command": command, "sizes": figures}, text
+
+
+LOADS = ("size", "workers", "connections", "recommend/s", "constant/s", "ratio", "p50 ms", "p99 ms")
+SERVICE = (
+    *("size", "package MB", "own MB a worker", "own MB of the stack"),
+    *("start s", "1,000 users ms", "ratio, 100 k hidden", "2nd worker"),
+)
+
+
+def _load(load: dict[str, Any]) -> tuple[str, ...]:
+    ours, constant = load["recommend"], load["constant"]
+    rates = (f"{ours['per_second']:.0f}", f"{constant['per_second']:.0f}", f"{load['ratio']:.2f}")
+    return (*rates, f"{ours['p50_ms']:.1f}", f"{ours['p99_ms']:.1f}")
+
+
+def _service(size: dict[str, Any]) -> tuple[object, ...]:
+    one, own = size["workers_1"], max(part["own_mb"] for part in size["workers_2"]["memory"])
+    memory = (size["package_mb"], own, size["stack_mb"])
+    times = (one["start_seconds"], one["batch_of_1000_ms"], f"{one['with_100k_hidden']['ratio']:.2f}")
+    return (size["size"], *memory, *times, f"{size['second_worker']:.2f} ×")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.figure_data import SETS, bench
+from benchmarks.page import grid, page
 
 PUBLISHED: dict[str, dict[str, int]] = {
     "ml-1m-loo": {"users": 6040, "items": 3706, "interactions": 1_000_209},
@@ -42,18 +43,21 @@ def measure(data_dir: Path) -> Rows:
 def report(rows: Rows, command: str) -> tuple[dict[str, Any], str]:
     """The rows as other reports name them, and a table of them."""
     kinds = list(dict.fromkeys(kind for row in rows for kind in row["counts"]))
-    lines = [
-        "# statistics",
-        "",
-        "Of all parts of each data set as the tables read it; in brackets what the thesis says of",
-    ]
-    lines += [f"it, where that is another number. `{command}`", ""]
-    lines += [f"| data | {' | '.join([*kinds, 'density'])} |", f"| --- |{' --- |' * (len(kinds) + 1)}"]
-    for row in rows:
-        cells = [_cell(row["counts"].get(kind), PUBLISHED.get(row["model"], {}).get(kind)) for kind in kinds]
-        lines.append(f"| {row['model']} | {' | '.join(cells)} | {row['density']:.2%} |")
+    said = (
+        "Of all parts of each data set as the tables read it; in brackets what the thesis says of\n"
+        f"it, where that is another number. `{command}`"
+    )
     published = [row | {"published": PUBLISHED.get(row["model"], {})} for row in rows]
-    return {"table": "statistics", "command": command, "rows": published}, "\n".join(lines) + "\n"
+    cells = [
+        (
+            row["model"],
+            *(_cell(row["counts"].get(kind), row["published"].get(kind)) for kind in kinds),
+            f"{row['density']:.2%}",
+        )
+        for row in published
+    ]
+    text = page("statistics", said, grid(["data", *kinds, "density"], cells))
+    return {"table": "statistics", "command": command, "rows": published}, text
 
 
 def _cell(count: int | None, published: int | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.growth import generate
+from benchmarks.page import grid, met, page
 from lethe.core import cores
 from lethe.core.random import Stream
 from lethe.evaluation import evaluate_users
@@ -105,14 +106,14 @@ def _with(count: int, work: Work) -> tuple[str, float]:
 
 
 def report(rows: Sequence[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
-    """(report, Markdown)."""
-    lines = ["# threads", "", PROTOCOL, "", f"Command: `{command}`.", ""]
-    lines += ["| work | one thread, s | two, s | × | bytes | goal |", "| --- | ---: | ---: | ---: | --- | --- |"]
-    for row in rows:
-        bytes_are = "the same" if row["same_bytes"] else "**different**"
-        met = "" if row["goal"] is None else f"{row['goal']} ({'met' if row['ratio'] >= row['goal'] else 'not met'})"
-        lines.append(
-            f"| {row['work']} | {row['one']:.2f} | {row['two']:.2f} | {row['ratio']:.2f} | {bytes_are} | {met} |"
-        )
+    """The report and its text."""
+    head = ("work", "one thread, s", "two, s", "×", "bytes", "goal")
+    seconds = grid(head, map(_cells, rows), right=(1, 2, 3))
     contents = {"table": "threads", "protocol": PROTOCOL, "command": command, "rows": [*rows]}
-    return contents, "\n".join(lines) + "\n"
+    return contents, page("threads", PROTOCOL, f"Command: `{command}`.", seconds)
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    goal = "" if row["goal"] is None else f"{row['goal']} ({met(row['ratio'] >= row['goal'])})"
+    seconds = (f"{row['one']:.2f}", f"{row['two']:.2f}", f"{row['ratio']:.2f}")
+    return (row["work"], *seconds, "the same" if row["same_bytes"] else "**different**", goal)

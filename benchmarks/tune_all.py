@@ -7,7 +7,6 @@ first; the test part was never looked at, and says whether the gain is one.
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,8 @@ from typing import Any
 
 import yaml
 
+from benchmarks.page import grid, page
+from benchmarks.runs import kept
 from lethe.build.attempt import Attempt, attempt
 from lethe.build.checks import what_it_has
 from lethe.build.judging import judged_by
@@ -174,12 +175,14 @@ def measure(
     made: list[Row] = []
     for model in models:
         for dataset in fitting(params, model):
-            kept = folder / "rows" / f"{model}--{dataset}--{seconds:g}--{trials or 'all'}.json"
-            if not kept.is_file():
+            path = folder / "rows" / f"{model}--{dataset}--{seconds:g}--{trials or 'all'}.json"
+
+            def tune(model: str = model, dataset: str = dataset) -> dict[str, Any]:
                 row = tuned_row(workspace, params, model, dataset, seconds, trials)
-                write_whole(kept, json.dumps(asdict(row)))
                 say(f"{row.model} on {row.dataset}: {row.metric} {row.default} → {row.tuned}, {row.trials} trials")
-            values = json.loads(kept.read_text(encoding="utf-8"))
+                return asdict(row)
+
+            values = kept(path, tune)
             made.append(Row(**values | {"edges": tuple(values["edges"])}))
     return made
 
@@ -191,27 +194,28 @@ def report(rows: Sequence[Row], seconds: float, command: str) -> tuple[dict[str,
         f"on {part} {', '.join(f'{count[word]} {word}' for word in ('better', 'equal', 'worse'))}"
         for part, count in counts.items()
     )
-    lines = [
-        "# tune-all",
-        "",
-        f"`{command}`",
-        "",
+    summary = (
         f"{len({row.model for row in rows})} models, each tuned on two datasets for {seconds:g} s of the processor a"
         f" search, by one thread. Of {len(rows)} searches {said}. Validation chooses; the test part was not looked at"
         " before, and a gain there is one that holds. Both learn the training rows and are ranked against the items"
-        " that these don't have. A model whose defaults take longer than the time is tried with those alone.",
-        "",
-        "| model | dataset | metric | default | tuned | test: default | tuned | trials | given up | seconds | edges |",
-        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
-    ]
-    for row in rows:
-        cells = [row.model, row.dataset, row.metric]
-        cells += [f"{row.default:.4f}", f"{row.tuned:.4f} {_mark(row, 'validation')}"]
-        cells += [f"{row.test_default:.4f}", f"{row.test_tuned:.4f} {_mark(row, 'test')}", str(row.trials)]
-        cells += [str(row.given_up), f"{row.seconds:.1f}", ", ".join(row.edges)]
-        lines.append(f"| {' | '.join(cells)} |".replace(" |  |", " | |"))
+        " that these don't have. A model whose defaults take longer than the time is tried with those alone."
+    )
+    text = page("tune-all", f"`{command}`", summary, grid(HEAD, map(_cells, rows), right=range(3, 10)))
     contents = {"table": "tune-all", "command": command, "seconds": seconds, "rows": [asdict(row) for row in rows]}
-    return contents | {part: dict(count) for part, count in counts.items()}, "\n".join(lines) + "\n"
+    return contents | {part: dict(count) for part, count in counts.items()}, text
+
+
+HEAD = (
+    *("model", "dataset", "metric", "default", "tuned", "test: default", "tuned"),
+    *("trials", "given up", "seconds", "edges"),
+)
+
+
+def _cells(row: Row) -> tuple[object, ...]:
+    validation = (f"{row.default:.4f}", f"{row.tuned:.4f} {_mark(row, 'validation')}")
+    test = (f"{row.test_default:.4f}", f"{row.test_tuned:.4f} {_mark(row, 'test')}")
+    took = (row.trials, row.given_up, f"{row.seconds:.1f}", ", ".join(row.edges))
+    return (row.model, row.dataset, row.metric, *validation, *test, *took)
 
 
 def _mark(row: Row, part: str) -> str:

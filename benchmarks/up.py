@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 import httpx
 import psutil
 
+from benchmarks.page import grid, page
 from benchmarks.prefect_server import free_port
 from benchmarks.serving import Size, made
 from lethe.core.format import mark
@@ -114,12 +115,13 @@ def _asked(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def report(came: Came, command: str) -> tuple[dict[str, Any], str]:
     """The report and its text."""
-    lines = [
-        *("# up", "", f"`{command}`", ""),
-        "deploy/Procfile by honcho on this machine: Prefect's server, what is scheduled, two replicas of the service.",
-        *("", "| what | seconds from the start |", "| --- | --- |"),
-        f"| replicas answer from models | {came['replica_1']}, {came['replica_2']} |",
-        f"| a worker waits for the runs of {came['deployments']} deployments | {came['worker']} |",
-        f"| all ended after SIGTERM ({came['left']} processes left) | {came['stopped']} from then |",
+    said = (
+        "deploy/Procfile by honcho on this machine: Prefect's server, what is scheduled, two replicas of the service."
+    )
+    rows = [
+        ("replicas answer from models", f"{came['replica_1']}, {came['replica_2']}"),
+        (f"a worker waits for the runs of {came['deployments']} deployments", came["worker"]),
+        (f"all ended after SIGTERM ({came['left']} processes left)", f"{came['stopped']} from then"),
     ]
-    return {"table": "up", "command": command, **came}, "\n".join(lines) + "\n"
+    text = page("up", f"`{command}`", said, grid(("what", "seconds from the start"), rows))
+    return {"table": "up", "command": command, **came}, text

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from benchmarks.claims import VERDICTS, Cell, Comparison, Figures, Verdict, compared, verdict
 from benchmarks.coverage import Coverage, Item
+from benchmarks.page import grid
 
 MADE = "<!-- Made by `python -m benchmarks claims` from benchmarks/coverage.yaml and benchmarks/results. -->"
 INTRODUCTION = """\
@@ -34,19 +35,16 @@ def page(coverage: Coverage, figures: Figures) -> str:
 
 
 def _claim(source: str, item: Item, figures: Figures) -> str:
-    head = ["result", "metric", "row", "against", "needed", "outcome"]
-    lines = [f"### {item.what} [{source}]", ""]
-    lines += [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    lines += [_line(comparison, other, figures) for comparison in item.better for other in comparison.than]
-    return "\n".join([*lines, *(["", item.note] if item.note else [])])
+    head = ("result", "metric", "row", "against", "needed", "outcome")
+    rows = [_cells(comparison, other, figures) for comparison in item.better for other in comparison.than]
+    return "\n\n".join([f"### {item.what} [{source}]", grid(head, rows), *([item.note] if item.note else [])])
 
 
-def _line(comparison: Comparison, other: str, figures: Figures) -> str:
+def _cells(comparison: Comparison, other: str, figures: Figures) -> list[str]:
     outcome, ours, theirs = compared(comparison, other, figures)
     table = f"[{comparison.table}](../benchmarks/results/{comparison.table}.md)"
     needed = "better" if comparison.by == 1 else f"{comparison.by:g} × as good"
-    cells = [table, comparison.metric, f"{comparison.row} {_cell(ours)}", f"{other} {_cell(theirs)}", needed, outcome]
-    return f"| {' | '.join(cells)} |"
+    return [table, comparison.metric, f"{comparison.row} {_cell(ours)}", f"{other} {_cell(theirs)}", needed, outcome]
 
 
 def _cell(cell: Cell) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks.page import grid, met, page
 from benchmarks.partition_scale import made_rows
 from benchmarks.sharded import params_of
 from lethe.build.candidates import Job, train_shard
@@ -108,25 +109,15 @@ def _row(size: int, runs: list[dict[str, Any]], same: bool) -> dict[str, Any]:
 
 
 def report(rows: int, figures: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
-    first = figures[0]
-    gains = {row["workers"]: first["seconds"] / row["seconds"] for row in figures}
-    lines = [
-        "# workers",
-        "",
-        PROTOCOL,
-        "",
-        f"Command: `{command}`: {rows:,} rows.",
-        "",
-        "| workers | seconds (least to most) | × of one | cores |",
-        "| --- | --- | --- | --- |",
-        *(
-            f"| {row['workers']} | {row['seconds']:.2f} ({row['spread'][0]:.2f} to {row['spread'][1]:.2f})"
-            f" | {gains[row['workers']]:.2f} | {row['cores']:.2f} |"
-            for row in figures
-        ),
-        "",
-        f"Two workers are {gains[2]:.2f} × one (goal ≥ {GOAL}: {'met' if gains[2] >= GOAL else 'not met'}).",
-        f"Bytes: {'the same for all' if all(row['same_bytes'] for row in figures) else 'DIFFERENT'}.",
-    ]
+    """The report and its text."""
+    gains = {row["workers"]: figures[0]["seconds"] / row["seconds"] for row in figures}
+    cells = [(row["workers"], _spread(row), f"{gains[row['workers']]:.2f}", f"{row['cores']:.2f}") for row in figures]
+    seconds = grid(("workers", "seconds (least to most)", "× of one", "cores"), cells)
+    same = "the same for all" if all(row["same_bytes"] for row in figures) else "DIFFERENT"
+    said = f"Two workers are {gains[2]:.2f} × one (goal ≥ {GOAL}: {met(gains[2] >= GOAL)}).\nBytes: {same}."
     made = {"table": "workers", "protocol": PROTOCOL, "command": command, "asked": rows, "rows": figures}
-    return made, "\n".join(lines) + "\n"
+    return made, page("workers", PROTOCOL, f"Command: `{command}`: {rows:,} rows.", seconds, said)
+
+
+def _spread(row: dict[str, Any]) -> str:
+    return f"{row['seconds']:.2f} ({row['spread'][0]:.2f} to {row['spread'][1]:.2f})"

@@ -11,7 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-ROOT = Path(__file__).parent.parent.parent
+from benchmarks import ROOT
+from benchmarks.page import grid, page
+
 WORK = ROOT / "benchmarks" / "work"
 RESULTS = ROOT / "benchmarks" / "results"
 REPORTS = ROOT / "reports" / "tables"
@@ -31,31 +33,36 @@ def say(line: str) -> None:
 
 def publish_plain(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
     """A report of plain figures, its long lists left out of the text."""
-    lines = [f"# {name}", "", f"`{report['command']}`", "", "| | |", "| --- | --- |"]
-    lines += [
-        f"| {key} | {value} |"
-        for key, value in report.items()
-        if not isinstance(value, list | dict) and key != "command"
-    ]
-    publish(name, report | {"table": name}, "\n".join(lines) + "\n", as_json, commit)
+    plain = [(key, value) for key, value in report.items() if not isinstance(value, list | dict) and key != "command"]
+    text = page(name, f"`{report['command']}`", grid(("", ""), plain))
+    publish(report | {"table": name}, text, as_json, commit)
 
 
-def publish(name: str, contents: dict[str, Any], text: str, as_json: bool, commit: bool) -> None:
-    """Write a report, print it, and with ``commit`` put it among the results."""
+def timed(contents: dict[str, Any]) -> dict[str, Any]:
+    """A report with seconds or memory in it, and what it was measured on."""
+    from benchmarks.machine import machine
+
+    return contents | machine()
+
+
+def publish(contents: dict[str, Any], text: str, as_json: bool = False, commit: bool = False, folder: str = "") -> None:
+    """Write a report, print it, and with ``commit`` put it among the results; ``folder``: below theirs."""
     from benchmarks.report import write_report
 
-    write_report(contents, text, REPORTS)
-    typer.echo(json.dumps(contents, indent=1, ensure_ascii=False) if as_json else text)
+    page = write_report(contents, text, REPORTS / folder)
+    typer.echo(json.dumps(contents, indent=1, ensure_ascii=False) if as_json else page)
     if commit:
-        commit_report(name)
+        commit_report(str(Path(folder) / contents["table"]))
 
 
 def commit_report(name: str) -> None:
+    """Put what was written of a report (its page, its figures, its drawing) among the results."""
     place = (RESULTS / name).parent
     place.mkdir(parents=True, exist_ok=True)
     for path in sorted(REPORTS.glob(f"{name}.*")):
         shutil.copy(path, place / path.name)
 
 
-def this_command() -> str:
-    return shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+def this_command(module: str = "benchmarks") -> str:
+    """The words that this run was asked by."""
+    return shlex.join(["python", "-m", module, *sys.argv[1:]])

@@ -16,6 +16,7 @@ from benchmarks.commands.common import (
     publish_plain,
     say,
     this_command,
+    timed,
 )
 from lethe.errors import ConfigError
 
@@ -116,7 +117,7 @@ def queue(
 
     with tempfile.TemporaryDirectory(prefix="lethe-queue-") as folder:
         report = run(Path(folder), requests, say)
-    publish_plain("queue", {"command": this_command(), **report}, as_json, commit)
+    publish_plain("queue", timed({"command": this_command(), **report}), as_json, commit)
 
 
 @app.command()
@@ -129,4 +130,4 @@ def house(
     from benchmarks.house import report as told
 
     contents, text = told(measure(), this_command())
-    publish("house", contents, text, as_json, commit)
+    publish(contents, text, as_json, commit)

@@ -18,6 +18,7 @@ from benchmarks.commands.common import (
     publish_plain,
     say,
     this_command,
+    timed,
 )
 from lethe.errors import ConfigError
 
@@ -46,7 +47,7 @@ def newcomer(
 
         with tempfile.TemporaryDirectory(prefix="lethe-cold-", ignore_cleanup_errors=True) as folder:
             figures = start(Path(folder))
-        publish_plain("newcomer-cold", {"command": this_command(), **figures}, as_json, commit)
+        publish_plain("newcomer-cold", timed({"command": this_command(), **figures}), as_json, commit)
         if not figures["met"]:
             raise SystemExit(1)
         return
@@ -54,7 +55,7 @@ def newcomer(
     files = [path for path in files if not only or path.name in only]
     with tempfile.TemporaryDirectory(prefix="lethe-newcomer-") as folder:
         report = run(Path(folder), files, say, whole=not init_only)
-    publish_plain("newcomer", {"command": this_command(), **report}, as_json, commit)
+    publish_plain("newcomer", timed({"command": this_command(), **report}), as_json, commit)
     if report["right"] < report["files"]:
         raise SystemExit(1)
 
@@ -77,7 +78,7 @@ def serving(
 
         figures = [service.measure(Path(folder), name, seconds, say) for name in chosen]
     contents, text = service.report(figures, this_command())
-    publish("serving", contents, text, as_json, commit)
+    publish(timed(contents), text, as_json, commit)
 
 
 @app.command()
@@ -97,7 +98,7 @@ def redeploys(
         os.environ["LETHE_KEY_DIR"] = str(Path(folder) / "keys")
         rows = renewals.measure(Path(folder), times, work, say)
     contents, text = renewals.report(rows, this_command())
-    publish("redeploys", contents, text, as_json, commit)
+    publish(timed(contents), text, as_json, commit)
     if contents["failed"] or contents["all_workers_on_the_new_version"] < times:
         raise SystemExit(1)
 
@@ -114,7 +115,7 @@ def answers(
     from benchmarks.answers import measure, report
 
     contents, text = report(measure(project.resolve(), say), this_command())
-    publish("answers", contents, text, as_json, commit)
+    publish(contents, text, as_json, commit)
     if contents["seen"] or contents["unknown"]:
         raise SystemExit(1)
 
@@ -131,7 +132,8 @@ def up(
     with tempfile.TemporaryDirectory(prefix="lethe-up-") as folder:
         os.environ["LETHE_KEY_DIR"] = str(Path(folder) / "keys")
         came = measure(Path(folder))
-    publish("up", *told(came, this_command()), as_json, commit)
+    contents, text = told(came, this_command())
+    publish(timed(contents), text, as_json, commit)
     if came["left"]:
         raise SystemExit(1)
 
@@ -148,7 +150,8 @@ def night(
     with tempfile.TemporaryDirectory(prefix="lethe-night-") as folder:
         os.environ["LETHE_KEY_DIR"] = str(Path(folder) / "keys")
         steps = measure(Path(folder), not small, say)
-    publish("night", *report(steps, this_command()), as_json, commit)
+    contents, text = report(steps, this_command())
+    publish(timed(contents), text, as_json, commit)
 
 
 @app.command("two-places")

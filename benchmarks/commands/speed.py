@@ -12,16 +12,15 @@ import typer
 
 from benchmarks.commands.common import (
     DATA,
-    REPORTS,
     RESULTS,
     WORK,
     AsJson,
     Commit,
     DataDir,
-    commit_report,
     publish,
     say,
     this_command,
+    timed,
 )
 from lethe.errors import ConfigError
 
@@ -42,7 +41,6 @@ def peers(
     """
     from benchmarks.collaborative import read_split
     from benchmarks.peers import PARTS, compare_all
-    from benchmarks.report import write_report
 
     for name in only or []:
         if name not in PARTS:
@@ -51,9 +49,7 @@ def peers(
     committed = RESULTS / "peers.json"
     before = json.loads(committed.read_text(encoding="utf-8")) if only and committed.is_file() else None
     report, text = compare_all(split, WORK, only or list(PARTS), this_command(), typer.echo, before)
-    write_report(report, text, REPORTS)
-    if commit:
-        commit_report("peers")
+    publish(timed(report), text, commit=commit)
 
 
 @app.command()
@@ -65,7 +61,7 @@ def gpu(
 ) -> None:
     """What a GPU gives again, how near it is to the CPU and how fast: reports/tables/gpu.{json,md}."""
     from benchmarks import gpu as card
-    from benchmarks.report import write_report
+    from benchmarks.page import page
     from lethe.learning.device import fault
 
     if interpret:
@@ -75,11 +71,7 @@ def gpu(
         typer.echo(f"{card.NO_GPU} ({reason})")
         return
     report = {"table": "gpu", "command": this_command(), **card.measure(data_dir, say)}
-    text = f"# gpu\n\n`{report['command']}`\n\n{card.table_of(report)}"
-    write_report(report, text, REPORTS)
-    typer.echo(json.dumps(report, indent=1) if as_json else text)
-    if commit:
-        commit_report("gpu")
+    publish(report, page("gpu", f"`{report['command']}`", *card.blocks(report)), as_json, commit)
 
 
 @app.command()
@@ -93,7 +85,7 @@ def growth(
     from benchmarks.growth import SIZES, measure, report
 
     contents, text = report(measure(size or SIZES, typer.echo), this_command())
-    publish("growth", contents, text, as_json=False, commit=commit)
+    publish(timed(contents), text, commit=commit)
 
 
 @app.command("partition-scale")
@@ -106,7 +98,7 @@ def partition_scale(
 
     figures = measure(rows, WORK / f"partition-scale-{rows}", typer.echo)
     made, text = report(rows, figures, this_command())
-    publish("partition-scale", made, text, as_json=False, commit=commit)
+    publish(timed(made), text, commit=commit)
 
 
 @app.command()
@@ -127,7 +119,7 @@ def scale(
     figures = [row for rows in sorted(size or SIZES) for row in measure(rows, folder / str(rows), typer.echo)]
     way = scale_whole.measure(whole, folder / f"whole-{whole}", typer.echo) if whole else []
     made, text = report(figures, way, this_command())
-    publish("scale", made, text, as_json=False, commit=commit)
+    publish(timed(made), text, commit=commit)
 
 
 @app.command()
@@ -142,7 +134,7 @@ def workers(
 
     figures = measure(rows, WORK / f"workers-{rows}", sorted({1, 2, *(size or [])}), repeats, typer.echo)
     made, text = report(rows, figures, this_command())
-    publish("workers", made, text, as_json=False, commit=commit)
+    publish(timed(made), text, commit=commit)
 
 
 @app.command()
@@ -157,7 +149,7 @@ def threads(
 
     figures = several.measure(rows, repeats, say)
     contents, text = several.report(figures, this_command())
-    publish("threads", contents, text, as_json, commit)
+    publish(timed(contents), text, as_json, commit)
 
 
 @app.command()
@@ -176,7 +168,7 @@ def forget_time(
         shutil.rmtree(work, ignore_errors=True)
     rows = times.measure(size or times.SIZES, ids or (times.DEMO, *times.KINDS), work, say)
     contents, text = times.report(rows, this_command())
-    publish("forget-time", contents, text, as_json, commit)
+    publish(timed(contents), text, as_json, commit)
 
 
 @app.command()
@@ -190,4 +182,4 @@ def idle(
     with tempfile.TemporaryDirectory(prefix="lethe-idle-") as folder:
         rows = waiting.measure(Path(folder) / "project")
     contents, text = waiting.report(rows, this_command())
-    publish("idle", contents, text, as_json, commit)
+    publish(timed(contents), text, as_json, commit)

@@ -52,7 +52,7 @@ def test_other_bytes_and_failures_stand_in_the_report() -> None:
     card = dict.fromkeys(("device", "driver", "cuda", "torch", "triton", "cpu"), "x")
     told = {"laws": "held", "demo": "verify: equal", "environment": card, "rankings": {"once": {}}}
     quick = dict.fromkeys((gpu.FULL_BATCH, "lightgcn", "convncf"), report["models"]["wmf"])
-    text = gpu.table_of(figures | report | told | {"models": report["models"] | quick})
+    text = "\n".join(gpu.blocks(figures | report | told | {"models": report["models"] | quick}))
     assert "| ghcf | RuntimeError: no |" in text
     assert "| other bytes in a second process | gmf, ghcf, big, gmf, replayed | none |" in text
     assert "| times a CPU thread, neumf | not measured | >= 20 |" in text

@@ -33,13 +33,13 @@ def test_a_log_goes_through_the_steps_and_loses_one_user(tmp_path: Path) -> None
 def test_a_step_that_was_measured_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
 
-    def run(folder: Path, step: str) -> dict[str, Any]:
+    def run(module: str, folder: Path, step: str) -> dict[str, Any]:
         ran.append(step)
         if ran.count("gates") == 1 and step == "gates":
             raise KeyboardInterrupt
         return {"step": step, "rows": 2000, "seconds": 1.0, "clock": 1.0, "peak_mib": 100}
 
-    monkeypatch.setattr(scale, "_run", run)
+    monkeypatch.setattr(scale, "apart", run)
     with pytest.raises(KeyboardInterrupt):
         scale.measure(2000, tmp_path, lambda line: None)
     figures = scale.measure(2000, tmp_path, lambda line: None)

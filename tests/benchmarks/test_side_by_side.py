@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import kernels, peer_programs, peers, peers_large
 from benchmarks.collaborative import Split
-from benchmarks.kernels import Padded, Ratio
+from benchmarks.kernels import Padded, Ratio, table_of
 from benchmarks.peer_programs import Peer, Snapshot
 from lethe.errors import LetheError
 from lethe.models.parts.batches import RowBatch
@@ -54,7 +54,7 @@ def test_epochs_are_timed(split: Split) -> None:
 def test_a_ratio_is_how_many_times_faster_ours_is() -> None:
     ratio = Ratio("an epoch", "them", ours=0.5, theirs=2.0, goal=5.0)
     assert ratio.ratio == 4.0
-    assert ratio.line() == "| an epoch | them | 0.5000 | 2.0000 | 4.0 | 5 (not met) |"
+    assert table_of([ratio]).endswith("\n| an epoch | them | 0.5000 | 2.0000 | 4.0 | 5 (not met) |")
 
 
 def test_rows_that_are_not_measured_again_stay(split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,10 @@ import yaml
 from scipy import stats
 from typer.testing import CliRunner
 
-from benchmarks import collaborative, enmf_ml1m, receraser_retrain_ml1m
+from benchmarks import collaborative, enmf_ml1m, machine, receraser_retrain_ml1m
 from benchmarks.__main__ import app
 from benchmarks.budget import Spent
-from benchmarks.commands import accuracy, common
+from benchmarks.commands import accuracy, common, settings
 from benchmarks.merge import merged
 from benchmarks.report import compare, less_is_better, markdown, summarise, write_report
 from benchmarks.table import TABLES, Result, Row, Table, published, run_table
@@ -53,7 +53,9 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("WORK", "RESULTS", "REPORTS"):
         for module in (accuracy, common):
             monkeypatch.setattr(module, name, tmp_path / name.lower())
-    monkeypatch.setattr(accuracy, "ROOT", tmp_path)
+    monkeypatch.setattr(settings, "WORK", tmp_path / "work")
+    for module in (accuracy, settings):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(
         collaborative, "tuned", lambda dataset, model: {"wmf": {"sweeps": 2}, "others": {"sweeps": 3}}.get(model, {})
     )
@@ -281,9 +283,11 @@ def test_the_command_writes_commits_and_checks(data_dir: Path, room: Path) -> No
     ran = CliRunner().invoke(app, [*options, "--commit"])
     assert ran.exit_code == 0, ran.output
     report = json.loads((room / "reports" / "receraser-retrain-ml1m.json").read_text())
-    assert {"table", "protocol", "rows", "command", "environment"} <= set(report)
+    assert {"table", "protocol", "rows", "command", "environment", "pace"} <= set(report)
     assert [line["model"] for line in report["rows"]] == ["MostPop", "WMF"]
-    assert (room / "results" / "receraser-retrain-ml1m.md").read_text().startswith("# receraser-retrain-ml1m")
+    page = (room / "results" / "receraser-retrain-ml1m.md").read_text()
+    assert page.startswith("# receraser-retrain-ml1m")
+    assert page.endswith(machine.said(report))
     ran = CliRunner().invoke(app, [*options, "--check"])
     assert ran.exit_code == 0, ran.output
     committed = room / "results" / "receraser-retrain-ml1m.json"
@@ -311,7 +315,7 @@ def test_a_test_against_what_is_no_longer_best_goes() -> None:
         chosen = Table("enmf-ml1m", "", {"": {"hr@5": None}}, rows)
         return summarise(chosen, run_table(chosen, 3, None, lambda line: None), command)
 
-    old = report("first", Best=0.4, Floor=0.1, Ours=0.6, Gone=0.2)
+    old = report("first", Best=0.4, Floor=0.1, Ours=0.6, Gone=0.2) | {"pace": {"python": 0.2, "numpy": 0.1}}
     order = ["Floor", "Best", "Better", "Ours"]
     same = merged(report("second", Floor=0.2), old, order)
     assert [(line["model"], line["command"]) for line in same["rows"]] == [
@@ -319,6 +323,7 @@ def test_a_test_against_what_is_no_longer_best_goes() -> None:
         ("Best", "first"),
         ("Ours", "first"),
     ]
+    assert [line["pace"] for line in same["rows"]] == [None, old["pace"], old["pace"]]
     p = {line["model"]: line["metrics"]["hr@5"]["p"] for line in same["rows"]}
     assert p["Ours"] == next(line for line in old["rows"] if line["model"] == "Ours")["metrics"]["hr@5"]["p"]
     assert p["Floor"] is None  # It was the only one of its run.

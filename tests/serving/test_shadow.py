@@ -101,7 +101,7 @@ def test_limits(limits: dict[str, float], line: str | None) -> None:
 def deployed(workspace: Workspace, seed: int, **how: bool) -> dict[str, Compared]:
     """Deploy packages of that seed, without a server and without BentoML."""
     deployment = deployment_of(workspace, {family: promote(workspace, family, seed) for family in "ab"})
-    bento_folder(workspace, deployment.bento).mkdir(parents=True, exist_ok=True)
+    deployment.write(bento_folder(workspace, deployment.bento) / "src" / "deployment.json")
     return deploy.redeploy(workspace, deployment, **how)
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+RawId = int | str
 Source = Literal["model", "similar", "popular"]
 Reason = Literal["taste", "history", "taste and history", "popular", "near", "content"]
 
@@ -16,7 +17,7 @@ class Answer(BaseModel):
 
 
 class ScoredItem(Answer):
-    item_id: int | str
+    item_id: RawId
     score: float
 
 
@@ -30,10 +31,10 @@ class Offered(ScoredItem):
 
 
 def offered(
-    items: Iterable[tuple[int | str, float]],
+    items: Iterable[tuple[RawId, float]],
     source: Source,
     reason: Reason,
-    is_new: Callable[[int | str], bool] = lambda item_id: False,
+    is_new: Callable[[RawId], bool] = lambda item_id: False,
 ) -> list[Offered]:
     """Scored items that were chosen for a reason, as far as they aren't new."""
     content: Reason = reason if source == "popular" else "content"
@@ -87,7 +88,7 @@ class Taken(Answer):
 
 
 class Share(Answer):
-    item_id: int | str
+    item_id: RawId
     share: float
 
 

@@ -77,10 +77,15 @@ def build_bento(workspace: Workspace, tags: dict[str, str]) -> str:
 
 def shipped(workspace: Workspace, bento: str) -> Deployment:
     """The deployment that a built bento carries; raises DeploymentError if the bento isn't in the store."""
-    path = bento_folder(workspace, bento) / "src" / "deployment.json"
-    if not path.is_file():
-        raise DeploymentError(f"bento {bento!r} is not in the bento store")
-    return Deployment.read(path)
+    return Deployment.read(built(workspace, bento) / "src" / "deployment.json")
+
+
+def built(workspace: Workspace, tag: str) -> Path:
+    """The folder of a bento; raises DeploymentError if it isn't in the store."""
+    folder = bento_folder(workspace, tag)
+    if not (folder / "src" / "deployment.json").is_file():
+        raise DeploymentError(f"bento {tag!r} is not in the bento store; lethe deploy builds what is promoted")
+    return folder
 
 
 def bento_folder(workspace: Workspace, tag: str) -> Path:

@@ -14,6 +14,7 @@ from lethe.serving.answers import (
     Described,
     Explained,
     Person,
+    RawId,
     Reason,
     Recommended,
     Scores,
@@ -22,7 +23,7 @@ from lethe.serving.answers import (
     offered,
 )
 from lethe.serving.asking import Wish
-from lethe.serving.choosing import Choice, RawId, Recommendation
+from lethe.serving.choosing import Choice, Recommendation
 from lethe.serving.deployment import Deployment
 from lethe.serving.describing import carriers, described
 from lethe.serving.event import Event
@@ -88,9 +89,10 @@ class Desk:
         _must_fit(ratings, history or (), "history's ")
         lately = self._lately(package, user_id)
         choice = without(package, self._choice(name, package, wish), lately)
-        said = {"context": context, "history": history, "ratings": ratings, "lately": lately}
         try:
-            answer = package.recommend(user_id, k, **said, choice=choice)  # type: ignore[arg-type]
+            answer = package.recommend(
+                user_id, k, context=context, history=history, ratings=ratings, lately=lately, choice=choice
+            )
         except DataError as error:
             raise BadRequest(str(error)) from None
         return self._recommended(name, package, user_id, k, answer, choice, bool(history or lately), context)
@@ -214,11 +216,11 @@ class Desk:
         with_history: bool = False,
         context: dict[str, RawId] | None = None,
     ) -> Recommended:
-        known, reason = package.knows(user_id), _REASONS
+        known = package.knows(user_id)
         if self._hides(package, user_id):
             answer, known, with_history = package.popular_of(k, choice, context), False, False
         note = None if known or answer.source != "popular" else self._note(family, user_id)
-        why = "popular" if answer.source == "popular" else reason[known, with_history]
+        why = "popular" if answer.source == "popular" else _REASONS[known, with_history]
         return Recommended(
             items=offered(answer.items, answer.source, why, package.is_new),
             family=family,

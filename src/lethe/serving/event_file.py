@@ -94,7 +94,7 @@ def wipe(path: Path, named: Named) -> int:
     with _for_owner(path) as connection:
         with transaction(connection):
             gone = _wipe(connection, named)
-            gone += connection.execute("DELETE FROM events WHERE until <= ?", (time.time(),)).rowcount
+            gone += let_go(connection, time.time())
         connection.execute("VACUUM")
         _leave_no_copies(connection)
     return gone
@@ -147,6 +147,11 @@ def _wipe(connection: sqlite3.Connection, named: Named) -> int:
     numbers = _about(connection, named)
     connection.executemany("DELETE FROM events WHERE number = ?", ((number,) for number in numbers))
     return len(numbers)
+
+
+def let_go(connection: sqlite3.Connection, now: float) -> int:
+    """Remove what has been kept long enough; returns how many went."""
+    return connection.execute("DELETE FROM events WHERE until <= ?", (now,)).rowcount
 
 
 def is_out(connection: sqlite3.Connection, named: Sequence[tuple[str, str]]) -> bool:

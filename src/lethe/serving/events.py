@@ -20,7 +20,7 @@ from lethe.config.serving import Events
 from lethe.core.keys import fingerprint, subject_digest
 from lethe.errors import LetheError
 from lethe.serving.event import Event
-from lethe.serving.event_file import is_out, key_of, opened, reason, transaction
+from lethe.serving.event_file import is_out, key_of, let_go, opened, reason, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class EventBuffer:
     def expire(self) -> None:
         """Let go what has been kept long enough. Raises Unavailable."""
         with self._writing() as connection:
-            connection.execute("DELETE FROM events WHERE until <= ?", (self._clock(),))
+            let_go(connection, self._clock())
 
     def _keep_bounds(self, connection: sqlite3.Connection, user: str) -> None:
         surplus = "SELECT number FROM events WHERE user_digest = ? ORDER BY number DESC LIMIT -1 OFFSET ?"
@@ -86,7 +86,7 @@ class EventBuffer:
         # Numbers only grow, so that there are never more rows than numbers; to count the rows would take far longer.
         newest = connection.execute("SELECT max(number) FROM events").fetchone()[0] or 0
         connection.execute("DELETE FROM events WHERE number <= ?", (newest - self.settings.rows,))
-        connection.execute("DELETE FROM events WHERE until <= ?", (self._clock(),))
+        let_go(connection, self._clock())
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

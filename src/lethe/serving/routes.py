@@ -82,8 +82,15 @@ async def recommend(asked: ForUser, request: Request) -> Response:
     desk = _desk(request)
 
     def work() -> Recommended:
-        given = {"context": asked.context, "history": asked.history, "ratings": asked.ratings}
-        return desk.recommend(asked.user_id, asked.k, asked.family, **given, wish=asked)  # type: ignore[arg-type]
+        return desk.recommend(
+            asked.user_id,
+            asked.k,
+            asked.family,
+            context=asked.context,
+            history=asked.history,
+            ratings=asked.ratings,
+            wish=asked,
+        )
 
     answer = await _work(desk, desk.cells(asked.family, 1 + 9 * bool(asked.history)), work)
     _count(request, answer)
@@ -116,8 +123,7 @@ async def score(asked: ForScores, request: Request) -> Scores:
     desk = _desk(request)
 
     def work() -> Scores:
-        given = {"context": asked.context, "history": asked.history}
-        return desk.scores(asked.user_id, asked.item_ids, asked.family, **given)  # type: ignore[arg-type]
+        return desk.scores(asked.user_id, asked.item_ids, asked.family, context=asked.context, history=asked.history)
 
     return await _work(desk, desk.cells(asked.family), work)
 
@@ -139,8 +145,8 @@ async def events(asked: ForEvents, request: Request) -> Taken:
     desk = _desk(request)
 
     def work() -> Taken:
-        said = {"ratings": asked.ratings, "recommendation_id": asked.recommendation_id}
-        return desk.take(asked.user_id, asked.item_ids, asked.family, **said)  # type: ignore[arg-type]
+        came_of = asked.recommendation_id
+        return desk.take(asked.user_id, asked.item_ids, asked.family, ratings=asked.ratings, recommendation_id=came_of)
 
     # It may have to wait for another worker to write.
     return await to_thread.run_sync(work)

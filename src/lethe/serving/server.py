@@ -29,7 +29,7 @@ from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, NotReady
 from lethe.serving import access
 from lethe.serving.access import Keys
-from lethe.serving.bentos import bento_folder
+from lethe.serving.bentos import built
 from lethe.serving.deployment import Deployment
 from lethe.serving.hidden import HiddenUsers
 
@@ -187,9 +187,7 @@ def stop(workspace: Workspace, timeout: float = 30) -> bool:
 
 def activate(workspace: Workspace, deployment: Deployment) -> None:
     """Make workers that start from now on serve ``deployment``; raises DeploymentError if its bento isn't built."""
-    folder = bento_folder(workspace, deployment.bento)
-    if not folder.is_dir():
-        raise DeploymentError(f"bento {deployment.bento!r} is not in the bento store")
+    folder = built(workspace, deployment.bento)
     # The server is started on this link, so its new workers run the code of the new bento and the old one can go.
     link = _current(workspace)
     temporary = link.with_name(f".{link.name}.tmp")
