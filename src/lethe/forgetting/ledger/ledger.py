@@ -229,9 +229,11 @@ class Ledger(Store):
                 states = ", ".join(BEFORE_EXECUTING)
                 raise RequestError(f"state: {id} is {old.state}, this is for requests that are {states}")
             _check_actor(actor, old)
-            look(log.read(connection, id))
-            new = change(old)
-            self._put(connection, [(new, detail | _by(actor))])
+            look(events := log.read(connection, id))
+            new, said = change(old), detail | _by(actor)
+            # A form that is sent twice says nothing new.
+            if new != old or said not in [event.detail for event in events]:
+                self._put(connection, [(new, said)])
         return new
 
     def _put(self, connection: sa.Connection, changes: Sequence[Change]) -> None:
