@@ -20,19 +20,11 @@ serve: $(READY)
 	$(BIN)/lethe serve
 
 # What deploy/Procfile names, on this machine and in the background: Prefect's server, what is scheduled, two replicas.
-UP := .lethe/up.pid
 up: $(READY)
-	@test ! -f $(UP) || { echo "error: up: it runs already; stop it with make down" >&2; exit 1; }
-	@$(BIN)/python -c 'import honcho' 2>/dev/null || { echo "error: up: honcho is not installed; install lethe-recsys[up]" >&2; exit 1; }
-	@mkdir -p .lethe/logs
-	@export PATH="$(abspath $(BIN)):$$PATH" PREFECT_API_URL="http://127.0.0.1:$${PREFECT_PORT:-4200}/api"; eval "$$(lethe env)"; \
-	nohup honcho --app-root . --procfile deploy/Procfile start > .lethe/logs/up.log 2>&1 & echo $$! > $(UP)
-	@echo "started; .lethe/logs/up.log tells how it goes, make down stops it"
+	@PATH="$(abspath $(BIN)):$$PATH" sh deploy/up.sh start
 
 down:
-	@test -f $(UP) || { echo "error: down: nothing was started by make up" >&2; exit 1; }
-	@kill -TERM "$$(cat $(UP))" 2>/dev/null || true; while kill -0 "$$(cat $(UP))" 2>/dev/null; do sleep 0.2; done; rm -f $(UP)
-	@echo "stopped"
+	@sh deploy/up.sh stop
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

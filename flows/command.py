@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn, ParamSpec, TextIO, TypeVar
 
-from flows.engine import quiet, tagged
+from flows.engine import quiet, server_fault, tagged
 from lethe.core import logs, process
 from lethe.core.format import must_fit
 from lethe.core.interrupted import INTERRUPTED
@@ -39,8 +39,9 @@ def alone(run: Callable[P, R]) -> Callable[P, R]:
 
 
 def command(run: Callable[[], object]) -> None:
-    """Run a flow; an error a user can mend, a full or read-only disk among them, is one line on standard error and exit
-    code 1. So is Ctrl-C, with 130; nothing we started is left then, and what was under way the next run resumes."""
+    """Run a flow; an error a user can mend, such as a full disk or a server that is away, is one line on standard error
+    and exit code 1. So is Ctrl-C, with 130; nothing we started is left then, and what was under way the next run
+    resumes."""
     quiet()
     sys.stdout, sys.stderr = Unbroken(sys.stdout), Unbroken(sys.stderr)
     try:
@@ -50,6 +51,10 @@ def command(run: Callable[[], object]) -> None:
             run()
     except (LetheError, OSError) as error:
         sys.exit(logs.fault(error))
+    except Exception as error:
+        if line := server_fault(error):
+            sys.exit(logs.fault(line))
+        raise
 
 
 def _interrupted(number: int, frame: FrameType | None) -> NoReturn:

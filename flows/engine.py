@@ -22,9 +22,35 @@ def prefect_is_asked_for() -> bool:
 
 
 if TYPE_CHECKING or prefect_is_asked_for():
-    from flows.watched import PrefectFuture, as_completed, flow, link, quiet, rename, say, table, tagged, task, tell
+    from flows.watched import (
+        PrefectFuture,
+        as_completed,
+        flow,
+        link,
+        quiet,
+        rename,
+        say,
+        server_fault,
+        table,
+        tagged,
+        task,
+        tell,
+    )
 else:
-    from flows.plain import PrefectFuture, as_completed, flow, link, quiet, rename, say, table, tagged, task, tell
+    from flows.plain import (
+        PrefectFuture,
+        as_completed,
+        flow,
+        link,
+        quiet,
+        rename,
+        say,
+        server_fault,
+        table,
+        tagged,
+        task,
+        tell,
+    )
 
 __all__ = [
     "PrefectFuture",
@@ -35,6 +61,7 @@ __all__ = [
     "quiet",
     "rename",
     "say",
+    "server_fault",
     "table",
     "tagged",
     "task",

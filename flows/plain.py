@@ -10,7 +10,20 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from lethe.core import logs
 
-__all__ = ["PrefectFuture", "as_completed", "flow", "link", "quiet", "rename", "say", "table", "tagged", "task", "tell"]
+__all__ = [
+    "PrefectFuture",
+    "as_completed",
+    "flow",
+    "link",
+    "quiet",
+    "rename",
+    "say",
+    "server_fault",
+    "table",
+    "tagged",
+    "task",
+    "tell",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,6 +85,10 @@ def _nothing(*_: object) -> None:
 
 
 rename = table = link = tell = quiet = _nothing
+
+
+def server_fault(_: Exception) -> None:
+    """There is no server."""
 
 
 def tagged(*_: str) -> nullcontext[None]:

@@ -11,9 +11,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any, ParamSpec, Self, TypeVar
 
 import prefect
+from httpx import HTTPError, HTTPStatusError
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
@@ -28,7 +31,20 @@ from lethe.core import logs
 from lethe.core.process import BrokeDown, place_of
 from lethe.errors import LetheError
 
-__all__ = ["PrefectFuture", "as_completed", "flow", "link", "quiet", "rename", "say", "table", "tagged", "task", "tell"]
+__all__ = [
+    "PrefectFuture",
+    "as_completed",
+    "flow",
+    "link",
+    "quiet",
+    "rename",
+    "say",
+    "server_fault",
+    "table",
+    "tagged",
+    "task",
+    "tell",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -142,6 +158,25 @@ def _discreet(run: Callable[P, R]) -> Callable[P, R]:
         raise fault
 
     return without_text
+
+
+def server_fault(error: Exception) -> str | None:
+    """What to say of an error that is the server's, which began no run or lost sight of one; None of any other."""
+    if isinstance(error, HTTPStatusError):
+        reason = f"the server answers {error.response.status_code}"
+    elif isinstance(error, HTTPError):
+        reason = "no answer from the server"
+    elif type(error) is RuntimeError and "prefect" in Path(extract_tb(error.__traceback__)[-1].filename).parts:
+        other = "incompatible" in str(error)
+        reason = (
+            f"the server is of another version than {prefect.__version__}" if other else "no answer from the server"
+        )
+    else:
+        return None
+    return (
+        f"PREFECT_API_URL: {reason}; mend that, or unset it, since a flow that is run by hand needs none; the next run"
+        " resumes what was under way"
+    )
 
 
 def quiet() -> None:

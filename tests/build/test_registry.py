@@ -25,7 +25,7 @@ def package(registry: Registry, content: str) -> Artifact:
         (folder / "inner").mkdir()
         (folder / "inner" / "weights").write_text(content)
 
-    return registry.artifacts.make("package", {"content": content}, write)
+    return ArtifactStore(registry.workspace.artifacts).make("package", {"content": content}, write)
 
 
 def promote(registry: Registry, content: str, family: str = "plain") -> str:

@@ -199,6 +199,9 @@ def test_more_than_a_page_is_paged(ann: Visitor, lived: Workspace, monkeypatch: 
     ids = {enter(ann), enter(ann, OTHER)}
     first, second = (ann.get("/ui/requests", page=page) for page in (1, 2))
     assert "2 requests, page 1 of 2" in words(first)
+    for beyond in ("0", "-1", "3", "9" * 5000, "\u0661", "x"):
+        refused = ann.get("/ui/requests", page=beyond)
+        assert problem(refused) == "page: must be a whole number of 1 to 2; by now there may be fewer"
     shown = [{id for id in ids if id in page.text} for page in (first, second)]
     assert sorted(map(len, shown)) == [1, 1]
     assert shown[0] | shown[1] == ids

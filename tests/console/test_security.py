@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from collections.abc import Iterator
@@ -214,3 +215,20 @@ def test_a_bug_shows_its_place_and_never_what_it_says(
     assert answer.status_code == 500
     assert ASKING not in answer.text + caplog.text
     assert "broke down with ValueError at line" in caplog.text
+    assert answer.text.startswith("console: broke down with ValueError at line")
+
+
+def test_a_full_disk_is_one_line_and_what_was_typed_stays(
+    ann: Visitor, lived: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    ann.get("/ui/requests/new")
+    monkeypatch.setattr("lethe.serving.hidden.write_whole", full)
+    answer = ann.post("/ui/requests/new", user=ASKING, ticket="7")
+    assert answer.status_code == 500
+    assert problem(answer) == f"{lived.hidden_users}: No space left on device; make room there, and run it again"
+    assert re.search(r'name="ticket"[^>]* value="7"', answer.text)
+    monkeypatch.undo()
+    assert all(request.state == "completed" for request in ledger(lived).all()), "nobody is half taken"

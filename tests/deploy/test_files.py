@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +250,44 @@ def test_the_procfile_names_commands_that_are_there() -> None:
         assert option in {text for made in known.commands[command].params for text in made.opts}
     assert os.path.basename(commands["scheduled"][1]) == "scheduled.sh"
     subprocess.run(["sh", "-n", DEPLOY / "scheduled.sh"], check=True)
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Callable[[str], str]:
+    """``deploy/up.sh`` in a folder, where honcho waits to be stopped: what it says."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "honcho").write_text("#!/bin/sh\nexec sh -c 'while :; do sleep 0.05; done; : honcho'\n")
+    (programs / "lethe").write_text('#!/bin/sh\ntest ! -f no-project || { echo "error: no project" >&2; exit 1; }\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+
+    def run(word: str) -> str:
+        around = {"PATH": f"{programs}:{os.environ['PATH']}"}
+        done = subprocess.run(["sh", DEPLOY / "up.sh", word], cwd=tmp_path, env=around, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    return run
+
+
+def test_up_is_once_and_down_stops_it(up: Callable[[str], str]) -> None:
+    assert up("stop") == "error: down: nothing was started by make up\n"
+    assert up("start").startswith("started; ")
+    assert up("start") == "error: up: it runs already; stop it with make down\n"
+    assert up("stop") == "stopped\n"
+    assert up("stop") == "error: down: nothing was started by make up\n"
+
+
+def test_down_leaves_a_process_alone_that_has_the_number_by_now(up: Callable[[str], str], tmp_path: Path) -> None:
+    (tmp_path / ".lethe").mkdir()
+    with subprocess.Popen(["sleep", "60"]) as other:
+        (tmp_path / ".lethe" / "up.pid").write_text(f"{other.pid}\n")
+        assert up("stop") == "it had ended by itself; .lethe/logs/up.log tells why\n"
+        assert other.poll() is None
+        other.kill()
+
+
+def test_up_starts_nothing_where_there_is_no_project(up: Callable[[str], str], tmp_path: Path) -> None:
+    (tmp_path / "no-project").touch()
+    assert up("start") == "error: no project\n"
+    assert not (tmp_path / ".lethe").exists()

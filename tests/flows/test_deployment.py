@@ -15,6 +15,7 @@ import flows.rollback
 from flows.deployment import build, current_models, deploy
 from lethe.build.decision import Decision
 from lethe.build.registry import Registry
+from lethe.core.artifacts import ArtifactStore
 from lethe.core.format import mark
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
@@ -26,7 +27,9 @@ from tests.conftest import ROOT
 
 def promote(workspace: Workspace, family: str, content: str) -> str:
     registry = Registry(workspace)
-    package = registry.artifacts.make("package", {"of": content}, lambda folder: _write(folder / "weights", content))
+    package = ArtifactStore(registry.workspace.artifacts).make(
+        "package", {"of": content}, lambda folder: _write(folder / "weights", content)
+    )
     return registry.promote(family, package, reason="test", metrics={})
 
 

@@ -7,11 +7,13 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TypeVar
 
+import httpx
 import pytest
 
-from flows import training
+from flows import command, training
 from flows.plain import as_completed, flow, task
 from lethe.build.candidates import jobs
 from lethe.config.params import Params
@@ -93,6 +95,70 @@ def test_prefect_is_imported_where_it_is_asked_for(asked: dict[str, str], with_p
     imported, module = done.stdout.split()
     assert imported == str(with_prefect)
     assert module == ("flows.watched" if with_prefect else "flows.plain")
+
+
+def _refused_by_prefect(said: Exception | str) -> Exception:
+    """What Prefect raises before a run begins, of a server that answers so when it is asked for its version."""
+
+    def api_version() -> str:
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    from prefect.client.orchestration import SyncPrefectClient
+
+    client = SimpleNamespace(
+        server_type=None, api_url="http://user:secret@h/api", api_version=api_version, client_version=lambda: "3.8.8"
+    )
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        SyncPrefectClient.raise_for_api_version_mismatch(client)  # type: ignore[arg-type]
+    return caught.value
+
+
+def _status(code: int) -> httpx.HTTPStatusError:
+    request = httpx.Request("GET", "http://h/api")
+    return httpx.HTTPStatusError("Unauthorized", request=request, response=httpx.Response(code))
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (httpx.ConnectError("refused"), "no answer from the server"),
+        ("1.4.0", "the server is of another version than 3."),
+        (_status(401), "the server answers 401"),
+    ],
+    ids=["away", "another version", "a key that is wrong"],
+)
+def test_a_server_that_is_away_or_another_is_one_line(
+    said: Exception | str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import watched  # What is flows.engine's here was chosen before it brings Prefect.
+
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    monkeypatch.setattr(command, "quiet", lambda: None)
+    monkeypatch.setattr(command, "server_fault", watched.server_fault)
+    monkeypatch.setattr(command.signal, "signal", lambda *_: None)
+    fault = _refused_by_prefect(said)
+
+    def run() -> None:
+        raise fault
+
+    with pytest.raises(SystemExit) as caught:
+        command.command(run)
+    line = str(caught.value.code)
+    assert line.startswith(f"error: PREFECT_API_URL: {reason}")
+    assert "; mend that, or unset it" in line
+    assert "\n" not in line
+    assert "secret" not in line
+
+
+def test_a_bug_of_ours_is_not_taken_for_the_servers() -> None:
+    from flows import watched
+
+    with pytest.raises(RuntimeError) as caught:
+        raise RuntimeError("ours")
+    assert watched.server_fault(caught.value) is None
 
 
 class Recording(Here):

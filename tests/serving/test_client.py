@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
 import lethe
+from lethe.errors import ConfigError
 from lethe.serving import client as clients
 from lethe.serving.client import Client, ServiceError
 from tests.serving.test_gate import KEYS, Role, served
@@ -77,3 +79,59 @@ def test_a_busy_service_is_asked_again_after_as_long_as_it_says(monkeypatch: pyt
         Client("http://x", tries=1, http=scripted(iter([httpx.ConnectError("anna")]))).person("u")
     with pytest.raises(ServiceError, match=r"^service: status 502$"):
         Client("http://x", http=scripted(iter([httpx.Response(502, text="<html>")]))).person("u")
+    with pytest.raises(ServiceError, match=r"^service: no answer \(DecodingError\)$"):
+        Client("http://x", tries=1, http=scripted(iter([httpx.DecodingError("anna")]))).person("u")
+
+
+@pytest.mark.parametrize("content", ["<html>", '{"something": "else"}'])
+def test_an_answer_of_something_else_is_one_line(content: str) -> None:
+    with pytest.raises(ServiceError, match=r"^service: its answer to /v1/person is none of this Lethe's") as caught:
+        Client("http://x", http=scripted(iter([httpx.Response(200, text=content)]))).person("u")
+    assert caught.value.status == 200
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wait", ["\u00b2", "-1", "Wed, 21 Oct 2015 07:28:00 GMT", "soon"])
+def test_a_wait_that_is_no_number_is_a_second(wait: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(clients.time, "sleep", waited.append)
+    busy = httpx.Response(503, json={"error": "service: busy"}, headers={"retry-after": wait.encode()})
+    with pytest.raises(ServiceError, match=r"^service: busy$"):
+        Client("http://x", tries=2, http=scripted(iter([busy, busy]))).person("u")
+    assert waited == [1.0]
+
+
+def test_numbers_and_columns_of_a_frame_are_sent_as_they_are_meant() -> None:
+    with asking(Role.OPERATOR) as service:
+        assert (
+            service.recommend(np.int64(1), k=2, history=np.array([30])).items
+            == service.recommend(1, history=[30]).items
+        )
+        assert len(service.recommend_many(np.array([1, 2]), k=1)) == 2
+        with pytest.raises(ServiceError, match=r"^user_id: '.ud800' must be valid Unicode"):
+            service.recommend("\ud800")
+
+
+@pytest.mark.parametrize("wish", [{"diversity": float("nan")}, {"allow": [object()]}, {"filter": {"price": 1j}}])
+def test_what_json_cannot_hold_is_not_sent(wish: dict[str, Any]) -> None:
+    with pytest.raises(
+        ServiceError, match=r"^request: must hold text, finite numbers, true, false, lists and mappings"
+    ):
+        Client("http://x", http=scripted(iter([]))).recommend("u", **wish)
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "line"),
+    [
+        ("nonsense", {}, "url: must be the address of a service"),
+        ("http://[::1", {}, "url: must be the address of a service"),
+        ("", {}, "url: must be the address of a service"),
+        ("http://x", {"tries": 0}, "tries: 0 must be at least 1"),
+        ("http://x", {"key": "k\u00e9y"}, "key: must be one line of ASCII"),
+        ("http://x", {"key": "key\nX-Role: operator"}, "key: must be one line of ASCII"),
+    ],
+)
+def test_an_address_or_a_key_that_can_be_none_is_refused_at_once(url: str, given: dict[str, Any], line: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{line}") as caught:
+        lethe.client(url, **given)
+    assert "operator" not in str(caught.value)

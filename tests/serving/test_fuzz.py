@@ -71,8 +71,18 @@ def test_nothing_that_is_sent_is_an_error_of_ours(app: FastAPI, path: str, metho
             "ratings: True Input should be a valid number",
         ),
         ("events", '{"user_id": 1, "item_ids": [1], "ratings": ["4"]}', "ratings: '4' Input should be a valid number"),
+        ("recommend", '{"user_id": 1, "a\\nb": 1}', r"'a\nb': 1 Extra inputs are not permitted"),
+        ("recommend", '{"user_id": 1, "filter": {"\\ud800": {}}}', "filter.'\ufffd\ufffd\ufffd': {} must be text"),
+        ("recommend", '{"user_id": 1, "filter": {"price": NaN}}', "filter.price: nan must be a finite number"),
+        ("recommend", f'{{"user_id": 1, "k": 1{"0" * 4000}}}', f"k: 1{'0' * 56}... must be between 1 and"),
+        ("recommend", f'{{"user_id": 1, "{"x" * 9000}": 1}}', f"'{'x' * 56}...: 1 Extra inputs are not permitted"),
+        ("similar_items", '{"item_id": null}', "body: {'item_id': None} must have one of item_id, item_ids"),
+        ("similar_items", '{"item_ids": null}', "body: {'item_ids': None} must have one of item_id, item_ids"),
     ],
-    ids=["user twice", "k twice", "context twice", "deep", "long", "nan", "rule", "beyond 32 bits", "boolean", "text"],
+    ids=[
+        *("user twice", "k twice", "context twice", "deep", "long", "nan", "rule", "beyond 32 bits", "boolean", "text"),
+        *("lines in a name", "half a letter", "a filter by nan", "huge k", "long name", "no item", "no items"),
+    ],
 )
 def test_what_no_schema_allows_is_refused_in_a_line(app: FastAPI, path: str, body: str, line: str) -> None:
     client = TestClient(app, raise_server_exceptions=False)
@@ -80,3 +90,25 @@ def test_what_no_schema_allows_is_refused_in_a_line(app: FastAPI, path: str, bod
     assert answer.status_code in (400, 422)
     assert answer.json()["error"].startswith(line)
     assert "\n" not in answer.json()["error"]
+    assert len(answer.text) < 250
+
+
+def test_what_is_no_route_no_method_or_no_json_is_said(app: FastAPI) -> None:
+    client = TestClient(app)
+    assert client.get("/v1/nothing").json() == {"error": "path: is no route of this service; /openapi.json lists them"}
+    wrong = client.get("/v1/recommend")
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+    assert wrong.json() == {"error": "method: is not one of this route; /openapi.json says which are"}
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        answer = client.post("/v1/recommend", content=b'{"user_id": "anna"}', headers={"content-type": kind})
+        assert answer.json() == {"error": "content-type: must be application/json, with a body of JSON"}
+
+
+def test_a_fault_of_ours_says_so_and_nothing_of_what_broke(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: Any, **__: Any) -> None:
+        raise RuntimeError("anna")
+
+    monkeypatch.setattr(Desk, "recommend", breaks)
+    answer = TestClient(app, raise_server_exceptions=False).post("/v1/recommend", json={"user_id": "anna"})
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "service: a fault of ours, nothing was answered; its log has the kind of it"}

@@ -209,6 +209,55 @@ def test_an_overloaded_worker_says_so_at_its_stated_length_and_recovers() -> Non
     assert held == 3
 
 
+def test_a_body_that_does_not_arrive_gives_its_place_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lethe.serving.gate.PATIENCE", 0.01)
+    gate, sent = served(), list[Any]()
+
+    async def ask() -> None:
+        parts = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+        async def receive() -> Any:
+            return parts.pop() if parts else await Event().wait()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        head = [(b"authorization", f"Bearer {KEYS[Role.READER]}".encode())]
+        scope = {"type": "http", "method": "POST", "path": "/v1/recommend", "headers": head, "client": ("10.0.0.7", 1)}
+        await gate(scope, receive, send)
+
+    run(ask)
+    assert sent[0]["status"] == 408
+    assert json.loads(sent[1]["body"]) == {"error": "body: must arrive within 0.01 s"}
+    assert gate.held == 0
+
+
+def test_a_rate_below_one_a_second_says_how_long_to_wait() -> None:
+    gate = served(rate=0.1)
+    gate.rates.clock = lambda: 0.0
+    reader = client(gate, Role.READER)
+    answers = [reader.post("/recommend", json=ASK) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert answers[1].headers["retry-after"] == "10"
+    assert answers[1].json() == {"error": "key: more than 0.1 requests a second, ask again in 10 s"}
+
+
+def test_a_web_page_reads_why_it_is_refused_where_it_may_ask() -> None:
+    gate = served(origins=["https://shop.example"])
+    refused = client(gate).post("/recommend", json=ASK, headers={"Origin": "https://shop.example"})
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == "https://shop.example"
+    assert "access-control-allow-origin" not in client(gate).post("/recommend", json=ASK).headers
+
+
+def test_without_keys_no_web_page_of_elsewhere_asks_through_a_browser_of_this_machine() -> None:
+    here = client(served(keyed=False, origins=["https://shop.example"]), host="127.0.0.1")
+    for origin in ("http://127.0.0.1:8080", "http://localhost", "http://[::1]:3000", "https://shop.example"):
+        assert here.post("/recommend", json=ASK, headers={"Origin": origin}).status_code == 200, origin
+    for origin in ("http://evil.example:3000", "null", "http://localhost.evil.example", "http://[::1"):
+        assert here.post("/recommend", json=ASK, headers={"Origin": origin}).status_code == 403, origin
+
+
 def test_web_pages_may_ask_only_where_it_is_set() -> None:
     preflight = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
     closed = client(served()).options("/recommend", headers=preflight)

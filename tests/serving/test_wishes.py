@@ -12,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from lethe.core.keys import subject_digest
+from lethe.errors import DataError
 from lethe.learning.ensemble import FactorEnsemble
 from lethe.models.parts.fold_in import SquareLossRows
 from lethe.serving import features
@@ -148,6 +149,32 @@ def test_a_table_of_features_is_read_again_and_a_damaged_one_changes_nothing(
     (folder / "tiny.csv").write_text("item,kind\n8,blue\n8,red\n")
     assert ids(client.post("/v1/recommend", json=asked).json()) == [8]
     assert "each item must have one row" in caplog.text
+
+
+def test_items_of_a_table_are_read_as_they_are_written(tmp_path: Path) -> None:
+    items = Ids.of(np.array(["007", "7", "8"], dtype=object))
+    (tmp_path / "shop.csv").write_text("item,kind\n007,spy\n7,digit\n")
+    table = features.FeatureFile(tmp_path, "shop", items).now()
+    assert table.columns["kind"].tolist() == ["spy", "digit", None]
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        ({"item": [1.0, 2.0]}, "column 'item': must hold ids as text or integers, got float"),
+        ({"item": [True]}, "column 'item': must hold ids as text or integers, got bool"),
+        ({"item": [b"1"]}, "column 'item': must hold ids as text or integers, got bytes"),
+    ],
+)
+def test_a_table_whose_items_are_no_ids_is_refused(columns: dict[str, Any], line: str) -> None:
+    with pytest.raises(DataError, match=f"^{line}$"):
+        features.Features.aligned(columns, Ids.of(np.array([1, 2])))
+
+
+def test_a_table_with_two_columns_of_a_name_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "shop.csv").write_text("item,kind,kind\n1,a,b\n")
+    assert features.FeatureFile(tmp_path, "shop", Ids.of(np.array([1]))).now().columns == {}
+    assert "shop.csv: column 'kind' stands there twice" in caplog.text
 
 
 def test_variety_takes_items_unlike_each_other_and_none_of_it_the_best() -> None:

@@ -12,20 +12,19 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 
 from lethe.build.grounds import Grounds
-from lethe.build.stored import model_bucket
+from lethe.build.model_store import ModelStore
 from lethe.build.version import Version
 from lethe.config.params import Params
-from lethe.core.artifacts import Artifact, ArtifactStore
+from lethe.core.artifacts import Artifact
 from lethe.core.canonical import Json, canonical_json, digest_file
 from lethe.core.environment import whole_code_digest
 from lethe.core.files import read_json, write_whole
 from lethe.core.workspace import Workspace
-from lethe.errors import ArtifactError, DeploymentError, LetheError
+from lethe.errors import DeploymentError, LetheError
 
 PREFIX = "lethe-"
 _TOO_OLD = "were built before the last completed forget request and are gone for good"
@@ -50,7 +49,7 @@ class Registry:
         self.workspace = workspace
         self.pointer = workspace.state / "registry.json"
         self.tombstones = workspace.state / "tombstones.json"
-        self.artifacts = ArtifactStore(workspace.artifacts)
+        self._store = ModelStore(workspace)
 
     def promote(
         self,
@@ -77,15 +76,14 @@ class Registry:
             tags = history.setdefault(family, [])
             if tag in self._tombstones().get(family, []):
                 raise DeploymentError(f"model {tag!r} can't be promoted: such versions {_TOO_OLD}")
-            if not self._whole(tag):
+            if not self._store.holds(tag):
                 about: Json = {"family": family, "reason": reason, "metrics": {**metrics}}
                 about |= {"choice": {} if grounds is None else {**grounds.plain()}}
                 about |= {"code": whole_code_digest(), "settings": settings, "stages": stages_code()}
                 about |= {"lock": digest_file(self.workspace.lock)} if self.workspace.lock.is_file() else {}
                 about |= {"comparison": comparison}
-                self._store(tag, package, about)
-            if bucket := model_bucket(self.workspace):
-                bucket.push(self.folder(tag))
+                self._store.put(tag, package, about)
+            self._store.push(tag)
             if tags[-1:] != [tag]:
                 tags.append(tag)
                 self._write(self.pointer, history)
@@ -111,9 +109,8 @@ class Registry:
 
     def versions(self, family: str) -> list[Version]:
         """Every stored version of a family, sorted by tag; unfinished copies are left out."""
-        folder = self._models / f"{PREFIX}{family}"
-        tags = sorted(f"{folder.name}:{path.name}" for path in folder.glob("*") if path.is_dir())
-        return [self.version(tag) for tag in tags if self._whole(tag, check=False)]
+        tags = sorted(_tag_in(folder) for folder in self._store.folders(f"{PREFIX}{family}"))
+        return [self.version(tag) for tag in tags if self._store.holds(tag, check=False)]
 
     def all_versions(self) -> Iterator[Version]:
         """Every stored version of every family that is served."""
@@ -122,26 +119,18 @@ class Registry:
 
     def version(self, tag: str) -> Version:
         """A stored version by tag; raises DeploymentError if it isn't there."""
-        if not self._whole(tag, check=False) and not self._fetched(tag):
+        is_here = self._store.holds(tag, check=False)
+        if not is_here and (self.is_retired(tag) or not self._store.fetch(tag)):
             raise DeploymentError(f"model {tag!r} is not in the model store")
-        entry = self._store_of_models().get(tag).info
-        about = entry.metadata
-        artifact = self.artifacts.open(self.folder(tag), check=False)
-        grounds, metrics = Grounds.parse(about.get("choice", {})), dict(about["metrics"])
-        made_by = (str(about.get(name, "")) for name in ("code", "settings", "stages", "lock", "comparison"))
-        return Version(tag, artifact, str(about["reason"]), metrics, entry.creation_time, grounds, *made_by)
+        return self._store.version(tag)
 
     def folder(self, tag: str) -> Path:
         """Where a version's files are."""
-        name, _, version = tag.partition(":")
-        return self._models / name / version
+        return self._store.folder(tag)
 
     def open(self, tag: str) -> Artifact:
         """A version's artifact with every file compared to its manifest, and that to the tag; raises ArtifactError."""
-        artifact = self.artifacts.open(self.folder(tag))
-        if not tag.endswith(f":{artifact.digest[:16]}"):
-            raise ArtifactError(f"model {tag!r}: its manifest was changed, its digest is {artifact.digest[:16]}")
-        return artifact
+        return self._store.open(tag)
 
     def roll_back(self, family: str, to: str | None = None) -> str:
         """Make an earlier version (default: the one before) current again and return its tag.
@@ -180,12 +169,7 @@ class Registry:
             self._write(self.tombstones, tombstones)
             # The pointer first: a crash in between leaves files nobody refers to, never a reference to nothing.
             self._write(self.pointer, {family: _without(tags, tag) for family, tags in history.items()})
-            # BentoML's own delete reads every other version and gives up at an unfinished one. The file "latest",
-            # which we never use, is its cache: it is made again when it is missing.
-            shutil.rmtree(self.folder(tag))
-            (self.folder(tag).parent / "latest").unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                self.folder(tag).parent.rmdir()
+            self._store.delete(tag)
 
     def retired(self, family: str) -> int:
         """How many versions of a family were retired: deleted for good."""
@@ -200,14 +184,13 @@ class Registry:
         no version yet, which is found in no other way. Returns how many there were."""
         with self._locked():
             served = {f"{PREFIX}{family}" for family in self.families()}
-            stored = [path for path in self._models.glob(f"{PREFIX}*/*") if path.is_dir()]
             unfinished = [
-                path
-                for path in stored
-                if path.parent.name not in served or not self._whole(f"{path.parent.name}:{path.name}", check=False)
+                folder
+                for folder in self._store.folders(f"{PREFIX}*")
+                if folder.parent.name not in served or not self._store.holds(_tag_in(folder), check=False)
             ]
-            for path in unfinished:
-                shutil.rmtree(path)
+            for folder in unfinished:
+                shutil.rmtree(folder)
         return len(unfinished)
 
     def older(self, family: str) -> int:
@@ -218,71 +201,13 @@ class Registry:
         """Delete a family that is no longer served: its pointer and every version, unfinished copies too."""
         with self._locked():
             self._write(self.pointer, {name: tags for name, tags in self._history().items() if name != family})
-            shutil.rmtree(self._models / f"{PREFIX}{family}", ignore_errors=True)
+            shutil.rmtree(self._store.models / f"{PREFIX}{family}", ignore_errors=True)
 
     def _is_readable(self, tag: str) -> bool:
         with contextlib.suppress(LetheError, KeyError):
             version = self.version(tag)
             return bool(version.info and version.recipe)
         return False
-
-    @property
-    def _models(self) -> Path:
-        return self.workspace.bentoml_home / "models"
-
-    # BentoML's public functions read its folder from the environment of the process, once. Its classes are told ours.
-    def _store_of_models(self) -> Any:
-        from bentoml._internal.models import ModelStore
-
-        self._models.mkdir(parents=True, exist_ok=True)
-        return ModelStore(self._models)
-
-    def _new_entry(self, tag: str, about: Json) -> Any:
-        from bentoml._internal.models import Model, ModelContext
-
-        nothing = ModelContext(framework_name="", framework_versions={})
-        return Model.create(tag, module="", api_version="v1", signatures={}, metadata=about, context=nothing)
-
-    def _whole(self, tag: str, check: bool = True) -> bool:
-        folder = self.folder(tag)
-        if not ((folder / "model.yaml").is_file() and (folder / "manifest.json").is_file()):
-            return False
-        with contextlib.suppress(ArtifactError):
-            return bool(self.artifacts.open(folder, check=check))
-        return False
-
-    def _store(self, tag: str, package: Artifact, about: Json) -> None:
-        folder = self.folder(tag)
-        shutil.rmtree(folder, ignore_errors=True)
-        # BentoML fills a temporary folder outside the workspace and leaves it there, so it gets no data of people:
-        # it makes the entry, the files are copied in here, the manifest last.
-        entry = self._new_entry(tag, about)
-        entry.flush()
-        entry.save(self._store_of_models())
-        shutil.rmtree(entry.path, ignore_errors=True)
-        for name in [*sorted(package.files), "manifest.json"]:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(package.file(name), folder / name)
-        try:
-            self.open(tag)
-        except ArtifactError:
-            shutil.rmtree(folder)
-            raise
-
-    def _fetched(self, tag: str) -> bool:
-        """Whether a version that is missing here was at the URL of models and is what its tag says."""
-        bucket = model_bucket(self.workspace)
-        if bucket is None or self.is_retired(tag):
-            return False
-        bucket.fetch(self.folder(tag))
-        if not self._whole(tag, check=False):
-            return False
-        try:
-            self.open(tag)
-        except ArtifactError:
-            shutil.rmtree(self.folder(tag))
-            raise
-        return True
 
     def _history(self) -> dict[str, list[str]]:
         return read_json(self.pointer, dict) if self.pointer.is_file() else {}
@@ -296,6 +221,10 @@ class Registry:
     def _locked(self) -> FileLock:
         self.pointer.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(self.pointer.with_suffix(".lock"))
+
+
+def _tag_in(folder: Path) -> str:
+    return f"{folder.parent.name}:{folder.name}"
 
 
 def _without(tags: list[str], gone: str) -> list[str]:

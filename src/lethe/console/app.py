@@ -20,11 +20,12 @@ from lethe.config.params import Params
 from lethe.console import certificates, entering, figures, requests, run, trying
 from lethe.console.asked import Answer, Asked, Changed, Console, File, Form, Go, Page, View
 from lethe.console.flow import Runs
-from lethe.console.gate import Gate
+from lethe.console.gate import Gate, broken
 from lethe.console.reading import Malformed, TooLarge, read_form
 from lethe.console.render import HERE, html
 from lethe.console.rooms import ROOMS, rooms_of
 from lethe.console.sessions import COOKIE, NONE, NotLoggedIn, Session, Sessions
+from lethe.core.logs import said_of
 from lethe.core.workspace import Workspace
 from lethe.errors import LetheError, RequestError
 from lethe.serving.access import Keys
@@ -66,7 +67,7 @@ def application(workspace: Workspace, known: Keys | None = None) -> ASGIApp:
         ),
         Mount("/ui/static", StaticFiles(directory=HERE / "static")),
     ]
-    return Gate(Starlette(routes=routes))
+    return Gate(Starlette(routes=routes, exception_handlers={Exception: broken}))
 
 
 class _Desk:
@@ -98,8 +99,8 @@ class _Desk:
             return await self.sent(request, asked, page)
         try:
             return self.made(request, asked, await to_thread.run_sync(page, asked))
-        except LetheError as error:
-            return self.fault(request, asked, str(error), 404 if isinstance(error, RequestError) else 422)
+        except (LetheError, OSError) as error:
+            return self.fault(request, asked, said_of(error), _status(error, RequestError, 404))
 
     def login(self, request: Request, asked: Asked) -> Response:
         """Where nobody is logged in: a page leads to the login, what was sent is refused in one line."""
@@ -117,16 +118,16 @@ class _Desk:
             return self.made(request, asked, await to_thread.run_sync(page, asked))
         except (TooLarge, Malformed) as error:
             return self.fault(request, asked, str(error), 413 if isinstance(error, TooLarge) else 400)
-        except LetheError as error:
+        except (LetheError, OSError) as error:
             return await self.again(request, asked, error)
 
-    async def again(self, request: Request, asked: Asked, error: LetheError) -> Response:
-        asked, status = replace(asked, problem=str(error)), 409 if isinstance(error, Changed) else 422
+    async def again(self, request: Request, asked: Asked, error: LetheError | OSError) -> Response:
+        asked, status = replace(asked, problem=said_of(error)), _status(error, Changed, 409)
         if self.show is None:
             return self.fault(request, asked, asked.problem, status)
         try:
             answer = await to_thread.run_sync(self.show, asked)
-        except LetheError:
+        except (LetheError, OSError):
             return self.fault(request, asked, asked.problem, status)
         return self.made(request, asked, replace(answer, status=status) if isinstance(answer, View) else answer)
 
@@ -195,6 +196,11 @@ class _Logout(_Desk):
             return self.fault(request, asked, "form: is not of this session; nothing was changed", 403)
         cookie = self.console.sessions.nobody(Session.new())
         return _with_cookie(request, RedirectResponse("/ui/login?done=out", 303), cookie)
+
+
+def _status(error: LetheError | OSError, kind: type[LetheError], status: int) -> int:
+    """That of a refusal, or ``status`` where it is of this kind; of what the machine refuses (a full disk) 500."""
+    return 500 if isinstance(error, OSError) else status if isinstance(error, kind) else 422
 
 
 def from_here(request: Request, session: Session, form: Form) -> bool:

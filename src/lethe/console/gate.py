@@ -6,6 +6,7 @@ import json
 import logging
 import time
 
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -53,10 +54,15 @@ class Gate:
         except Exception as error:
             # Its text, and a traceback of it, may hold a value of a row.
             _faults.error("console: %s", place_of(error))
-            if not status:
-                await PlainTextResponse(f"console: {place_of(error)}\n", 500)(scope, receive, safe)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             took = round((time.perf_counter() - began) * 1000, 1)
             line = {"method": scope["method"], "route": route, "status": status or 500, "ms": took}
             logger.info(json.dumps(line | {"key": scope.get("state", {}).get("key")}))
+
+
+async def broken(_: Request, error: Exception) -> PlainTextResponse:
+    """What is answered where a bug of ours broke a page."""
+    return PlainTextResponse(
+        f"console: {place_of(error)}; what was sent is not known to be done, look before again\n", 500
+    )

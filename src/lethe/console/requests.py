@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from functools import partial
 from typing import get_args
 
 from lethe.console.asked import Answer, Asked, File, Go, View
-from lethe.errors import RequestError
+from lethe.errors import LetheError, RequestError
 from lethe.forgetting import intake
 from lethe.forgetting.approval import Log, approvals, entered_by
 from lethe.forgetting.ledger.ledger import Ledger
@@ -40,7 +41,7 @@ def listed(asked: Asked) -> View:
     ]
     chosen.sort(key=lambda request: (request.state not in OPEN, request.due, request.id))
     pages = max(-(-len(chosen) // PAGE), 1)
-    page = int(asked.choice("page", {str(number): "" for number in range(1, pages + 1)}, "1"))
+    page = _page(asked, pages)
     values = {
         "tiles": _tiles(requests, now + lead),
         "requests": chosen[(page - 1) * PAGE : page * PAGE],
@@ -50,6 +51,13 @@ def listed(asked: Asked) -> View:
         "filters": {"state": (_STATES, state), "dataset": (datasets, dataset), "due": (_DUE, due)},
     }
     return View("requests", values)
+
+
+def _page(asked: Asked, pages: int) -> int:
+    wanted = asked.query.get("page", "1")
+    if not re.fullmatch("[1-9][0-9]{0,8}", wanted) or int(wanted) > pages:
+        raise LetheError(f"page: must be a whole number of 1 to {pages}; by now there may be fewer")
+    return int(wanted)
 
 
 def _tiles(requests: list[ForgetRequest], soon: datetime) -> list[tuple[int, str, str]]:

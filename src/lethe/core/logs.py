@@ -50,11 +50,17 @@ def say(line: object, **about: str) -> None:
 
 
 def fault(line: object) -> str:
-    """The line that a command ends with which fails; of an error of the machine's it names the file."""
-    if isinstance(line, OSError):
-        named = f"{os.fsdecode(line.filename)}: " if isinstance(line.filename, str | bytes) else ""
-        line = f"{named}{line.strerror or str(line).partition(chr(10))[0]}{_MEND.get(line.errno or 0, '')}"
-    return _object(str(line), "error") if as_json() else f"error: {line}"
+    """The line that a command ends with which fails."""
+    line = said_of(line) if isinstance(line, Exception) else str(line)
+    return _object(line, "error") if as_json() else f"error: {line}"
+
+
+def said_of(error: Exception) -> str:
+    """An error in one line; of one of the machine's the file that it is about, and what to do."""
+    if not isinstance(error, OSError):
+        return str(error)
+    named = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return f"{named}{error.strerror or str(error).partition(chr(10))[0]}{_MEND.get(error.errno or 0, '')}"
 
 
 def hand_on(lines: Iterable[str]) -> None:

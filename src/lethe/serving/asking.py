@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -26,6 +27,8 @@ def _raw_id(value: object) -> object:
 def _plain(value: object) -> object:
     if not isinstance(value, bool | int | float | str):
         raise ValueError("must be text, a number, true or false")
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError("must be a finite number")
     return value
 
 
@@ -135,7 +138,7 @@ class ForItem(Wish):
     @model_validator(mode="before")
     @classmethod
     def _names_items_once(cls, values: Any) -> Any:
-        if isinstance(values, dict) and ("item_id" in values) == ("item_ids" in values):
+        if isinstance(values, dict) and (values.get("item_id") is None) == (values.get("item_ids") is None):
             raise ValueError("must have one of item_id, item_ids")
         return values
 

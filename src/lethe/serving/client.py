@@ -10,15 +10,16 @@ up, is asked again after as long as it says. Nothing is kept, and nothing of an 
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from lethe.errors import LetheError
+from lethe.errors import ConfigError, LetheError
 from lethe.serving.answers import Batch, Explained, Person, RawId, Recommended, Scores, ServedModels, Similar, Taken
 
 A = TypeVar("A", bound=BaseModel)
@@ -37,7 +38,10 @@ class ServiceError(LetheError):
 
 
 class Client:
-    """Asks one service. ``tries``: how often, before a busy service or a lost connection is an error."""
+    """Asks one service. ``tries``: how often, before a busy service or a lost connection is an error.
+
+    Raises ConfigError for an address or a key that can be none.
+    """
 
     def __init__(
         self,
@@ -48,7 +52,11 @@ class Client:
         tries: int = 3,
         http: httpx.Client | None = None,
     ) -> None:
-        self._http = http or httpx.Client(base_url=url, timeout=timeout)
+        if tries < 1:
+            raise ConfigError(f"tries: {tries} must be at least 1")
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise ConfigError("key: must be one line of ASCII, as lethe keys api printed it")
+        self._http = http or _reaching(url, timeout)
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._tries = tries
 
@@ -134,30 +142,63 @@ class Client:
         self.close()
 
     def _ask(self, kind: type[A], path: str, body: Mapping[str, Any] | None) -> A:
-        given = None if body is None else {name: _plain(value) for name, value in body.items() if value is not None}
+        sent: dict[str, Any] = {} if body is None else _as_json(body)
         for left in reversed(range(self._tries)):
             try:
-                answer = self._http.request("GET" if body is None else "POST", path, json=given, headers=self._headers)
-            except httpx.TransportError as error:
+                method, headers = "GET" if body is None else "POST", self._headers | sent.get("headers", {})
+                answer = self._http.request(method, path, content=sent.get("content"), headers=headers)
+            except httpx.RequestError as error:
                 if not left:
                     raise ServiceError(0, f"service: no answer ({type(error).__name__})") from None
                 continue
             if answer.status_code not in AGAIN or not left:
                 break
             said = answer.headers.get("retry-after", "1")
-            time.sleep(min(float(said) if said.isdigit() else 1.0, LONGEST_WAIT))
+            time.sleep(min(float(said) if said.isascii() and said.isdigit() else 1.0, LONGEST_WAIT))
         if answer.status_code != 200:
             raise ServiceError(answer.status_code, _line(answer))
-        return kind.model_validate_json(answer.content)
-
-
-def _plain(value: Any) -> Any:
-    """Sequences as JSON has them; whatever else as it is."""
-    return list(value) if isinstance(value, tuple | set | frozenset) else value
+        try:
+            return kind.model_validate_json(answer.content)
+        except ValidationError:
+            line = f"service: its answer to {path} is none of this Lethe's; does the URL lead to the service?"
+            raise ServiceError(answer.status_code, line) from None
 
 
 def _line(answer: httpx.Response) -> str:
     try:
-        return str(answer.json()["error"])
+        return " ".join(str(answer.json()["error"]).split())
     except (ValueError, KeyError, TypeError):
         return f"service: status {answer.status_code}"
+
+
+def _reaching(url: str, timeout: float) -> httpx.Client:
+    """Raises ConfigError for what is no address of a service."""
+    try:
+        if httpx.URL(url).scheme in ("http", "https") and httpx.URL(url).host:
+            return httpx.Client(base_url=url, timeout=timeout)
+    except httpx.InvalidURL:
+        pass
+    raise ConfigError("url: must be the address of a service, such as http://127.0.0.1:3000")
+
+
+def _as_json(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A request's body, without what isn't said. Raises ServiceError where it holds what JSON can't."""
+    try:
+        given = {name: value for name, value in body.items() if value is not None}
+        content = json.dumps(given, allow_nan=False, default=_plain).encode()
+    except (TypeError, ValueError):
+        raise ServiceError(
+            0, "request: must hold text, finite numbers, true, false, lists and mappings alone"
+        ) from None
+    return {"content": content, "headers": {"content-type": "application/json"}}
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for, as what it has: sequences, and the numbers and arrays of NumPy."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable):
+        return list(value)
+    raise TypeError(type(value).__name__)

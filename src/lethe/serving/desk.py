@@ -276,7 +276,7 @@ class Desk:
 
     def _check(self, k: int) -> None:
         if not 1 <= k <= self.deployment.max_k:
-            raise BadRequest(f"k: {k} must be between 1 and {self.deployment.max_k}")
+            raise BadRequest(f"k: {clip(k)} must be between 1 and {self.deployment.max_k}")
 
 
 _REASONS: dict[tuple[bool, bool], Reason] = {

@@ -47,10 +47,13 @@ class Features:
 
     @classmethod
     def aligned(cls, table: Mapping[str, Sequence[Any]], items: Ids) -> Features:
-        """The rows of a table at the places of ``items``. Raises DataError for a table without items, or with one
-        twice."""
+        """The rows of a table at the places of ``items``. Raises DataError for a table without items, with what is no
+        id, or with one twice."""
         if KEY not in table:
             raise DataError(f"column {KEY!r}: missing, a table of item features must have it")
+        for item in table[KEY]:
+            if item is not None and (isinstance(item, bool) or not isinstance(item, int | str)):
+                raise DataError(f"column {KEY!r}: must hold ids as text or integers, got {type(item).__name__}")
         places = np.array([items.place(item) for item in table[KEY]], dtype=np.int64)
         known = places >= 0
         if len(np.unique(places[known])) < known.sum():
@@ -136,8 +139,12 @@ def _table(path: Path) -> dict[str, list[Any]]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path) if path.suffix == ".parquet" else csv.read_csv(path)
+        # An id is read as it is written: as numbers 007 and 7 would be one.
+        as_text = csv.ConvertOptions(column_types={KEY: pa.string()})
+        table = pq.read_table(path) if path.suffix == ".parquet" else csv.read_csv(path, convert_options=as_text)
     except (OSError, pa.ArrowException):
         raise DataError(f"{path.name}: is no table of item features, must be Parquet or CSV") from None
+    if twice := next((name for name in table.column_names if table.column_names.count(name) > 1), None):
+        raise DataError(f"{path.name}: column {twice!r} stands there twice, each must have a name of its own")
     columns: dict[str, list[Any]] = table.to_pydict()
     return columns

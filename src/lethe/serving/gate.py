@@ -9,13 +9,16 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from math import ceil
 from typing import TYPE_CHECKING
 
+from anyio import move_on_after
 from starlette.datastructures import Headers, State
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
@@ -38,6 +41,10 @@ SAFE = {
 }
 """Headers of every answer: what is personal is kept nowhere on its way, and no page loads anything."""
 RETRY_AFTER = 1
+PATIENCE = 30.0
+"""Seconds that a body may take to arrive: who sends slower holds a place of ``serving.limits.queue`` for nothing."""
+_OF_HERE = re.compile(r"https?://(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?")
+"""Origins of web pages that this machine serves itself."""
 CALLERS = 10_000
 """Callers whose rate is watched; the one who was quiet longest is let go first."""
 
@@ -105,11 +112,18 @@ class Gate:
     @cached_property
     def inside(self) -> ASGIApp:
         """What answers: with CORS where web pages may ask."""
+        return self._for_pages(self.app)
+
+    def _for_pages(self, answer: ASGIApp) -> ASGIApp:
+        """An answer that the web pages of ``serving.limits.origins`` may read, be it a refusal."""
         if not self.limits.origins:
-            return self.app
-        headers = ["authorization", "content-type", "x-api-key"]
+            return answer
         return CORSMiddleware(
-            self.app, allow_origins=self.limits.origins, allow_methods=["GET", "POST"], allow_headers=headers
+            answer,
+            allow_origins=self.limits.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type", "x-api-key"],
+            expose_headers=["retry-after"],
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,9 +147,9 @@ class Gate:
             scope.setdefault("state", {})["roles"] = caller.roles
             await self._answer(scope, receive, safe)
         except Refused as refusal:
-            headers = {"connection": "close"} if refusal.status == 413 else {}
+            headers = {"connection": "close"} if refusal.status in (408, 413) else {}
             answer = JSONResponse({"error": refusal.line}, refusal.status, headers | refusal.headers)
-            await answer(scope, receive, safe)
+            await self._for_pages(answer)(scope, receive, safe)
         finally:
             self._log(scope, caller, status, began)
 
@@ -172,6 +186,7 @@ class Gate:
         address = str((scope.get("client") or ("",))[0])
         if not self.keys:
             if _from_here(address) and "x-forwarded-for" not in headers and "forwarded" not in headers:
+                self._must_be_of_here(headers.get("origin", ""))
                 return Caller(address, frozenset(Role))
             if scope["path"] in OPEN:
                 return Caller(address, frozenset())
@@ -185,6 +200,12 @@ class Gate:
             raise Refused(401, "key: is not one of this service", www_authenticate="Bearer")
         return Caller(entry.name, frozenset({entry.role}))
 
+    def _must_be_of_here(self, origin: str) -> None:
+        """Without keys every page that a browser of this machine shows could ask, by a name of its own that leads here:
+        it says where it comes from."""
+        if origin and origin not in self.limits.origins and not _OF_HERE.fullmatch(origin):
+            raise Refused(403, "origin: is a web page of elsewhere; serving.limits.origins names those that may ask")
+
     def _check(self, scope: Scope, caller: Caller) -> None:
         path = scope["path"]
         if path in OPEN or (self.limits.origins and scope["method"] == "OPTIONS"):
@@ -195,8 +216,9 @@ class Gate:
             roles = " or ".join(sorted(allowed(path)))
             raise Refused(403, f"key: is of the role {', '.join(caller.roles)}, this needs {roles}")
         if not self.rates.take(caller.name):
-            line = f"key: more than {self.limits.rate:g} requests a second, ask again in {RETRY_AFTER} s"
-            raise Refused(429, line, retry_after=str(RETRY_AFTER))
+            wait = max(RETRY_AFTER, ceil(1 / self.limits.rate))
+            line = f"key: more than {self.limits.rate:g} requests a second, ask again in {wait} s"
+            raise Refused(429, line, retry_after=str(wait))
 
     async def _body(self, scope: Scope, receive: Receive) -> Receive:
         """The body, read whole: it is small, and what is too large is refused before anything looks at it."""
@@ -204,21 +226,25 @@ class Gate:
         too_large = Refused(413, f"body: more than {most} bytes, at most so many are read")
         if said.isdigit() and int(said) > most:
             raise too_large
-        content, more, first = b"", True, True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                break
-            content, more = content + message.get("body", b""), message.get("more_body", False)
-            if len(content) > most:
-                raise too_large
+        content, more, first = bytearray(), True, True
+        with move_on_after(PATIENCE) as slow:
+            while more:
+                message = await receive()
+                if message["type"] != "http.request":
+                    break
+                content += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(content) > most:
+                    raise too_large
+        if slow.cancelled_caught:
+            raise Refused(408, f"body: must arrive within {PATIENCE:g} s")
 
         async def whole() -> Message:
             nonlocal first
             if not first:
                 return await receive()
             first = False
-            return {"type": "http.request", "body": content, "more_body": False}
+            return {"type": "http.request", "body": bytes(content), "more_body": False}
 
         return whole
 

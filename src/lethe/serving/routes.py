@@ -200,18 +200,34 @@ async def _malformed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
     # What pydantic calls one of several types is no field.
-    named = (part for part in fault["loc"][1:] if isinstance(part, str) and not part.startswith("function-"))
-    field = ".".join(named) or "body"
+    named = [part for part in fault["loc"][1:] if isinstance(part, str) and not part.startswith("function-")]
     if fault["type"] == "json_invalid":
         return _refuse(422, "body: must be valid JSON")
+    if not named and isinstance(fault.get("input"), bytes):
+        return _refuse(422, "content-type: must be application/json, with a body of JSON")
+    field = ".".join(part if part.isidentifier() and len(part) <= 60 else clip(part) for part in named) or "body"
     value = "" if fault["type"] == "missing" else f" {clip(fault['input'])}"
     return _refuse(422, f"{field}:{value} {fault['msg'].removeprefix('Value error, ')}")
 
 
 async def _other(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    answer = _refuse(error.status_code, _LINES.get(error.status_code, str(error.detail)))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+_LINES = {
     # FastAPI's 400 is a body that isn't even text, or holds a number with too many digits.
-    return _refuse(error.status_code, "body: must be valid JSON" if error.status_code == 400 else str(error.detail))
+    400: "body: must be valid JSON",
+    404: "path: is no route of this service; /openapi.json lists them",
+    405: "method: is not one of this route; /openapi.json says which are",
+}
+
+
+async def _broken(_: Request, error: Exception) -> JSONResponse:
+    # What broke is for the log, and its text for nobody.
+    return _refuse(500, "service: a fault of ours, nothing was answered; its log has the kind of it")
 
 
 async def _bad(_: Request, error: Exception) -> JSONResponse:
@@ -232,6 +248,7 @@ _HANDLERS = {
     BadRequest: _bad,
     NotServed: _not_served,
     Unavailable: _unavailable,
+    Exception: _broken,
 }
 
 

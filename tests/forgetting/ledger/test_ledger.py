@@ -8,12 +8,14 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lethe.errors import ArtifactError, ConfigError, RequestError
+from lethe.forgetting.ledger.database import one_line
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import LEGAL, ForgetRequest, Held
 from lethe.forgetting.ledger.result import FORGOTTEN, NOTHING_WAS_HELD, Removed, Result, Work
@@ -164,6 +166,9 @@ def test_an_external_id_makes_a_repeat_the_same_request_for_ever(ledger):
         add(ledger, "v", external_id="ticket-7")
     with pytest.raises(RequestError, match="external_id: is that of"):
         ledger.take([new("w", external_id="9"), new("x", external_id="9")])
+    with pytest.raises(RequestError, match="external_id: is that of"):
+        # Of who is waiting already, the one is asked for again and the other is new.
+        ledger.take([new("u", external_id="10"), new("y", external_id="10")])
     assert len(ledger.all()) == 1, "all or nothing"
 
 
@@ -436,6 +441,53 @@ def test_an_empty_file_in_the_place_of_a_ledger_with_open_requests_is_no_new_led
     assert read(listed), "still hidden"
     file.write_bytes(whole)
     assert len(Ledger(f"sqlite:///{file}", listed).open()) == 1
+
+
+def test_what_the_same_person_says_twice_is_written_down_once(ledger):
+    id = add(ledger)[0].id
+    for _ in range(2):
+        ledger.hold(id, True, "ann")
+        ledger.establish(id, "identity", "ann")
+    assert [event.detail for event in ledger.events(id)[1:]] == [
+        {"hold": True, "actor": "ann"},
+        {"established": "identity", "actor": "ann"},
+    ]
+    ledger.establish(id, "identity", "ben")
+    ledger.hold(id, False, "ben")
+    ledger.hold(id, True, "ann")
+    assert [event.detail["actor"] for event in ledger.events(id)[3:]] == ["ben", "ben", "ann"], "another says it anew"
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (
+            "PRAGMA query_only = ON",
+            "attempt to write a readonly database; give Lethe's user the right to write the file",
+        ),
+        ("PRAGMA max_page_count = 1", "database or disk is full; make room there, and run it again"),
+    ],
+    ids=["may not be written", "full"],
+)
+def test_what_the_database_refuses_says_what_to_do(before, said):
+    connection = sa.create_engine("sqlite://").connect()
+    connection.exec_driver_sql(before)
+    with connection, pytest.raises(ConfigError, match=f"^ledger: {said}"), one_line():
+        connection.exec_driver_sql("CREATE TABLE requests (id TEXT)")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (psycopg.errors.ReadOnlySqlTransaction, "name a server that may be written to"),
+        (psycopg.errors.TooManyConnections, "let others end or raise its max_connections, and run it again"),
+        (psycopg.OperationalError, "nothing is half done; run it again once the server answers"),
+        (psycopg.errors.AdminShutdown, "nothing is half done; run it again once the server answers"),
+    ],
+)
+def test_what_a_server_refuses_says_what_to_do_and_no_value(kind, said):
+    with pytest.raises(ConfigError, match=f"^ledger: the reason; {said}$"), one_line():
+        raise sa.exc.OperationalError("INSERT", {"user": "anna"}, kind("the reason\nDETAIL: anna"))
 
 
 def test_bad_urls_and_files_are_one_line(tmp_path):

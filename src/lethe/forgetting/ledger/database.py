@@ -17,6 +17,22 @@ from lethe.errors import ConfigError
 
 LOCK = 0x4C455448  # PostgreSQL's advisory lock of all who write to the ledger: the chain has one end.
 
+_MAY_WRITE = "give Lethe's user the right to write the file and its folder"
+_ROOM = "make room there, and run it again"
+_BACKUP = "put it back from a backup"
+_MEND = {
+    "SQLITE_READONLY": _MAY_WRITE,
+    "SQLITE_CANTOPEN": _MAY_WRITE,
+    "SQLITE_FULL": _ROOM,
+    "SQLITE_BUSY": "another process holds it; let that end, and run it again",
+    "SQLITE_CORRUPT": _BACKUP,
+    "SQLITE_NOTADB": _BACKUP,
+    "53100": _ROOM,
+    "53300": "let others end or raise its max_connections, and run it again",
+    "25006": "name a server that may be written to",
+}
+"""What to do, by how the codes of SQLite and PostgreSQL begin."""
+
 NEWEST = "0004"
 """Revision of the newest step."""
 
@@ -136,4 +152,13 @@ def one_line() -> Iterator[None]:
     except sa.exc.DBAPIError as error:
         # The driver's own first line: SQLAlchemy's text would show the parameters, which may be a person's ids.
         reason = (str(error.orig).splitlines() or ["failed without a word"])[0]
-        raise ConfigError(f"ledger: {reason}") from None
+        raise ConfigError(f"ledger: {reason}{_mend(error)}") from None
+
+
+def _mend(error: sa.exc.DBAPIError) -> str:
+    sqlite, state = getattr(error.orig, "sqlite_errorname", None), getattr(error.orig, "sqlstate", None) or ""
+    said = next((what for code, what in _MEND.items() if (sqlite or state).startswith(code)), None)
+    # Without a state of its own the server wasn't there, or went away; 08 and 57 say so.
+    if said is None and sqlite is None and isinstance(error, sa.exc.OperationalError) and state[:2] in ("", "08", "57"):
+        said = "nothing is half done; run it again once the server answers"
+    return f"; {said}" if said else ""

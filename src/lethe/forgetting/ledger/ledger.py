@@ -75,6 +75,8 @@ class Ledger(Store):
                 if not same:
                     changes += [(request, _by(actor)), *([(new, _said_of(new))] if accept else [])]
                     known |= dict.fromkeys(_names_of(request), new)
+                elif request.external_id:
+                    known[request.dataset, request.external_id] = same[0]
                 taken.append((same[0] if same else new, not same))
             final = {request.id: request for request, _ in changes}
             if final:
@@ -129,9 +131,8 @@ class Ledger(Store):
                         f"state: {old.id} failed after its rows were removed; lethe forget retry ends it"
                     )
                 _check_actor(detail.get("actor", ""), old)
-                changes.append(
-                    (_without_subject(replace(old, state=state)) if ending else replace(old, state=state), detail)
-                )
+                new = replace(old, state=state)
+                changes.append((_without_subject(new) if ending else new, detail))
             self._put(connection, changes)
         if ending:
             self.vacuum()
@@ -229,9 +230,10 @@ class Ledger(Store):
                 states = ", ".join(BEFORE_EXECUTING)
                 raise RequestError(f"state: {id} is {old.state}, this is for requests that are {states}")
             _check_actor(actor, old)
-            look(log.read(connection, id))
-            new = change(old)
-            self._put(connection, [(new, detail | _by(actor))])
+            look(events := log.read(connection, id))
+            new, said = change(old), detail | _by(actor)
+            if new != old or said not in [event.detail for event in events]:  # A form that is sent twice says no more.
+                self._put(connection, [(new, said)])
         return new
 
     def _put(self, connection: sa.Connection, changes: Sequence[Change]) -> None:
