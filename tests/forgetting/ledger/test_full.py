@@ -15,7 +15,7 @@ from lethe.forgetting.standing import ledger
 from lethe.serving import hidden
 from tests.house import ask, rebuild, train
 
-LINE = r"^ledger: could not extend file: No space left on device$"
+LINE = r"^ledger: could not extend file: No space left on device; make room there, and run it again$"
 
 
 @contextmanager

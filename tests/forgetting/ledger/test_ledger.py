@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lethe.errors import ArtifactError, ConfigError, RequestError
+from lethe.forgetting.ledger.database import one_line
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import LEGAL, ForgetRequest, Held
 from lethe.forgetting.ledger.result import FORGOTTEN, NOTHING_WAS_HELD, Removed, Result, Work
@@ -445,3 +447,20 @@ def test_bad_urls_and_files_are_one_line(tmp_path):
             Ledger(url)
         assert str(caught.value).startswith("ledger: ")
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "do"),
+    [
+        ("attempt to write a readonly database", "give its user the right to write the file and its folder"),
+        ("database or disk is full", "make room there, and run it again"),
+        ("database is locked", "another process is writing to it: let that end, and run it again"),
+        ("server closed the connection unexpectedly\n\tThis probably means", "start its server, or mend its URL"),
+        ("cannot execute INSERT in a read-only transaction", "name the server that is written to"),
+    ],
+)
+def test_what_a_database_refuses_is_one_line_that_says_what_to_do(said, do):
+    with pytest.raises(ConfigError) as caught, one_line():
+        raise sa.exc.OperationalError("INSERT", {"user": "canary"}, sqlite3.OperationalError(said))
+    assert re.fullmatch(rf"ledger: [^\n]+; [^\n]*{re.escape(do)}[^\n]*", str(caught.value))
+    assert "canary" not in str(caught.value)

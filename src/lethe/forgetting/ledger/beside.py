@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, covered_by, holds
+from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, covered_by
 from lethe.tables.ids import among
 from lethe.tables.inside import Known, inside
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SAID, SAYING, SideTables, may_name, may_name_in_context
+from lethe.tables.side_tables import SAID, SAYING, may_name, may_name_in_context
 from lethe.tables.texts import Column
 
 
@@ -58,14 +58,3 @@ def mentioned_by(
     for _, _, rows in said_of(as_item, columns, known):
         named |= rows
     return named
-
-
-def counts_beside(tables: SideTables, request: ForgetRequest, known: Known) -> Held:
-    """Rows of side tables that the request covers, by kind."""
-    by_kind = {name: int(mentioned_by([request], t.columns, len(t), known).sum()) for name, t in tables.tables.items()}
-    return Held(
-        links=by_kind.pop("links", 0),
-        behaviours=sum(holds(rows, request) for rows in tables.behaviours.values()),
-        features=sum(by_kind.values()),
-        contexts=sum(int(changed_by([request], rows, known).sum()) for rows in tables.behaviours.values()),
-    )

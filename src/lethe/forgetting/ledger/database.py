@@ -128,6 +128,26 @@ def _begin_sqlite(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("write") else "BEGIN")
 
 
+_MEND = {
+    "readonly database": "Lethe writes there: give its user the right to write the file and its folder",
+    "unable to open database": "its folder must be there, and Lethe's user must have the right to write in it",
+    "is full": "make room there, and run it again",
+    "No space left": "make room there, and run it again",
+    "is locked": "another process is writing to it: let that end, and run it again",
+    "disk I/O error": "its disk fails or is full: look there, and run it again",
+    "malformed": "restore it from a backup",
+    "not a database": "restore it from a backup",
+    "read-only transaction": "it is a standby, or set to be only read: name the server that is written to",
+    "permission denied": "give the user that its URL names the right to",
+    "authentication failed": "mend user or password in its URL",
+    "does not exist": "make it on the server, or mend its URL",
+    "connection": "start its server, or mend its URL, and run it again",
+    "could not translate host name": "mend the host in its URL",
+    "timeout": "its server does not answer in time: look there, and run it again",
+}
+"""What to do about what a driver says, by words of it; the first that fits."""
+
+
 @contextmanager
 def one_line() -> Iterator[None]:
     """Turn what a database driver raises into one line without parameters."""
@@ -136,4 +156,5 @@ def one_line() -> Iterator[None]:
     except sa.exc.DBAPIError as error:
         # The driver's own first line: SQLAlchemy's text would show the parameters, which may be a person's ids.
         reason = (str(error.orig).splitlines() or ["failed without a word"])[0]
-        raise ConfigError(f"ledger: {reason}") from None
+        do = next((f"; {do}" for words, do in _MEND.items() if words in reason), "")
+        raise ConfigError(f"ledger: {reason}{do}") from None
