@@ -11,7 +11,3 @@ def main() -> None:
         from lethe.cli import main as run
     with without_more():
         run()
-
-
-if __name__ == "__main__":
-    main()
