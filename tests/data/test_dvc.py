@@ -21,10 +21,9 @@ from lethe.data.dvc import dvc, repro
 from lethe.data.dvc_objects import (
     RemoteUrl,
     cache_folder,
+    in_use,
     is_own,
     known,
-    names_in_use,
-    objects_in_use,
     remotes,
     superseded,
     used_by_others,
@@ -227,12 +226,12 @@ def test_ours_is_what_an_output_has_ever_named_and_no_registered_project_uses(tm
     first, second = (make_project(tmp_path / name, "common", shared) for name in ("first", "second"))
     repro(first)
     repro(second)
-    common = set(objects_in_use(first.root, shared))
+    common = set(in_use(first.root, shared))
     assert len(common) == 2, "the folder's listing, and its file"
-    assert objects_in_use(first.root, shared) == {md5: {"ml"} for md5 in common}
+    assert {md5: use.datasets for md5, use in in_use(first.root, shared).items()} == {md5: {"ml"} for md5 in common}
     (first.root / "source.txt").write_text("own")
     repro(first)
-    own = set(objects_in_use(first.root, shared))
+    own = set(in_use(first.root, shared))
     assert superseded(first, shared, known(first)) == set(), "the other project uses what was replaced"
     (first.root / "source.txt").write_text("newer")
     repro(first)
@@ -250,8 +249,9 @@ def test_what_was_added_by_hand_is_in_use(path: str, project: Workspace) -> None
     file.write_text("kept")
     dvc(project, "add", "-q", path)
     added = yaml.safe_load((project.root / f"{path}.dvc").read_text())["outs"][0]["md5"]
-    assert objects_in_use(project.root, cache_folder(project))[added] == set(), "it may be about any dataset"
-    assert names_in_use(project.root, cache_folder(project))[added] == ("extra.txt", PurePath(f"{path}.dvc"))
+    use = in_use(project.root, cache_folder(project))[added]
+    assert use.datasets == set(), "it may be about any dataset"
+    assert use[1:] == ("extra.txt", PurePath(f"{path}.dvc"))
 
 
 @pytest.mark.parametrize("seconds", [1.0, 2.0, 3.5])

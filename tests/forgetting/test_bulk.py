@@ -7,13 +7,20 @@ import io
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lethe.config.params import Params
+from lethe.data.stages import build_data
 from lethe.errors import RequestError
-from lethe.forgetting.bulk import read_asks, read_id
+from lethe.forgetting.bulk import asks_of, read_asks, read_id
+from lethe.forgetting.intake import submit_all
+from lethe.forgetting.standing import ledger
 from lethe.tables.ids import id_fault
+from lethe.tables.interactions import Interactions
+from tests.conftest import make_workspace
 
 IDS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8).filter(lambda raw: id_fault(raw) is None)
 
@@ -120,3 +127,21 @@ def test_who_asks_for_all_and_for_an_item_is_asked_for_all_too(tmp_path: Path) -
     path.write_text("user,item,external_id\na,x,T\na,,T\na,y,T\nb,,\n")
     asks = [(ask.user, ask.items) for ask in read_asks(str(path))]
     assert asks == [("a", ("x", "y")), ("a", ()), ("b", ())]
+
+
+@pytest.mark.parametrize(
+    ("content", "asked"),
+    [("user\nuser\nuser-003\n", ["user", "user-003"]), ("USER\nuser-003\n", ["user-003"])],
+    ids=["both", "a head line alone"],
+)
+def test_a_first_line_that_is_somebodys_id_too_is_asked_about(content: str, asked: list[str], tmp_path: Path) -> None:
+    people = np.array(["user", "user-003", "other"], dtype=object).repeat(4)
+    rows = Interactions.of(people, np.tile(np.arange(4), 3), np.ones(12), np.arange(12))
+    workspace = make_workspace(tmp_path / "w", rows)
+    build_data(workspace, Params.read(workspace.params), "tiny", [])
+    with pytest.raises(RequestError, match="its first line is somebody's id, or the name of the column; write it once"):
+        submit_all(workspace, None, asks_of(b"user\nuser-003\n"))
+    assert ledger(workspace).all() == []
+    asks = asks_of(content.encode())
+    assert [ask.user for ask in asks] == asked
+    assert [answer.request.state for answer in submit_all(workspace, None, asks)] == ["accepted"] * len(asked)

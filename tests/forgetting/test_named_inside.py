@@ -11,9 +11,11 @@ import yaml
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.gates.look import look_at
+from lethe.data.stages import build_data
 from lethe.data.suppression import SuppressionList
 from lethe.errors import RequestError
 from lethe.forgetting.intake import Terms, retry, submit
+from lethe.forgetting.removal import take_out
 from lethe.forgetting.rotation import rotate
 from lethe.forgetting.standing import ledger, lift
 from lethe.tables.inside import Known
@@ -94,6 +96,45 @@ def test_the_gates_count_what_the_list_names_inside(workspace: Workspace) -> Non
     for path, content in kept.items():
         path.write_bytes(content)
     assert counted(workspace) == (6 + REFERRED, 1)
+
+
+def test_of_ready_parts_each_loses_what_names_the_person_and_keeps_its_rows(workspace: Workspace) -> None:
+    """Who is known stands in all parts together, so their contexts are emptied once all are read."""
+    write(workspace, referred(FROM) | {100: LONGER, 101: BY}, {}, everybody(n9=LONGER))
+    lines = (workspace.root / "ratings.csv").read_text().splitlines()
+    (workspace.root / "parts").mkdir()
+    for part, some in (("train", lines[1::2]), ("test", lines[2::2])):
+        (workspace.root / "parts" / f"{part}.csv").write_text("\n".join([lines[0], *some]) + "\n")
+    params = yaml.safe_load(workspace.params.read_text())
+    dataset = params["datasets"]["tiny"]
+    dataset["source"] = {k: v for k, v in dataset["source"].items() if k in ("ids", "columns")}
+    dataset["source"] |= {"kind": "folder", "path": "parts", "train": "train.csv", "test": "test.csv"}
+    dataset["split"] = {"by": "ready"}
+    del dataset["side"]
+    workspace.params.write_text(yaml.safe_dump(params, sort_keys=False))
+    before = referrers(workspace)
+    assert {word for words in before.values() for word in words} == {FROM, LONGER, BY, "missing"}
+    request = submit(workspace, None, PERSON, terms=Terms(also_item=True))
+    take_out(workspace, Params.read(workspace.params), "tiny", [request])
+    after = referrers(workspace)
+    assert {word for words in after.values() for word in words} == {LONGER, "missing"}, "one who is known is not named"
+    own = {part: sum(user == PERSON for user in users) for part, users in people(workspace).items()}
+    assert own == {"interactions": 0, "train": 0, "test": 0}
+    assert [len(after[part]) for part in ("train", "test")] == [len(before[part]) - 3 for part in ("train", "test")]
+
+
+def parts_of(workspace: Workspace) -> dict[str, Interactions]:
+    build_data(workspace, Params.read(workspace.params), "tiny", ["whole"])
+    laid = {part: workspace.split("tiny") / f"{part}.parquet" for part in ("train", "test")}
+    return {n: Interactions.read(p) for n, p in ({"interactions": workspace.interactions("tiny")} | laid).items()}
+
+
+def referrers(workspace: Workspace) -> dict[str, list[str]]:
+    return {part: rows.contexts["referrer"].tolist() for part, rows in parts_of(workspace).items()}
+
+
+def people(workspace: Workspace) -> dict[str, list[str]]:
+    return {part: rows.user_ids.tolist() for part, rows in parts_of(workspace).items()}
 
 
 def counted(workspace: Workspace) -> tuple[int, int]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from lethe.core import logs
@@ -20,8 +24,47 @@ def in_one_line() -> None:
         if not issubclass(kind, KeyboardInterrupt):
             others(kind, error, trace)
             return
-        print(logs.fault("interrupted; nothing was begun"), file=sys.stderr, flush=True)
-        # Python would end by the signal once more, which nobody takes for Ctrl-C who waits for us.
-        os._exit(INTERRUPTED)
+        end("interrupted; nothing was begun")
 
     sys.excepthook = hook
+
+
+@contextmanager
+def while_loading() -> Iterator[None]:
+    """Until all is loaded Ctrl-C ends in one line, at once. Whoever started us not to hear of it isn't told here."""
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: end("interrupted; nothing was begun"))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def without_more() -> Iterator[None]:
+    """What ends by Ctrl-C says so in one line, unless it has, and while it ends one more is not heard."""
+    try:
+        yield
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if _by_ctrl_c(ended):
+                print(logs.fault("interrupted"), file=sys.stderr, flush=True)
+        raise
+
+
+def _by_ctrl_c(error: BaseException) -> bool:
+    before = error.__cause__ or error.__context__
+    return before is not None and (isinstance(before, KeyboardInterrupt) or _by_ctrl_c(before))
+
+
+def end(line: str) -> None:
+    """End this process as one that was stopped by Ctrl-C, however often it comes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Not by print: the signal may have come while something is written.
+    os.write(2, f"{logs.fault(line)}\n".encode(errors="backslashreplace"))
+    # Python would end by the signal once more, which nobody takes for Ctrl-C who waits for us.
+    os._exit(INTERRUPTED)

@@ -58,17 +58,20 @@ class Memory:
         return self
 
 
-class Name(NamedTuple):
-    """What a project calls an object."""
+class Use(NamedTuple):
+    """What a project has an object for."""
 
+    datasets: frozenset[str] = frozenset()
+    """Whose outputs (data/DATASET/...) it is of."""
     name: str | None = None
     """Of the file, which says what kind it is of."""
     added_by: PurePath | None = None
     """The .dvc file, from the project, where somebody added it by hand."""
 
 
-Names = dict[str, Name]
-UNNAMED = Name()
+Uses = dict[str, Use]
+"""By MD5."""
+UNUSED = Use()
 
 
 def cache_folder(workspace: Workspace) -> Path:
@@ -93,7 +96,7 @@ def remotes(workspace: Workspace) -> dict[str, RemoteUrl]:
 def known(workspace: Workspace) -> Memory:
     """What is remembered, and what outputs name now."""
     cache, before = cache_folder(workspace), Memory.read(workspace)
-    objects = before.objects | objects_in_use(workspace.root, cache).keys()
+    objects = before.objects | in_use(workspace.root, cache).keys()
     return Memory(objects, tuple(dict.fromkeys([*before.caches, cache])))
 
 
@@ -110,7 +113,7 @@ def settle(workspace: Workspace) -> None:
     """Once cache and remotes are emptied: keep in mind only what is still there, because a digest of what was tells of
     it. Objects that other projects use are still there, by the same names."""
     memory, cache = known(workspace), cache_folder(workspace)
-    there = set(objects_in_use(workspace.root, cache))
+    there = set(in_use(workspace.root, cache))
     if not is_own(workspace, cache):
         there |= {object_of(path) for path in cached_objects(cache, memory.objects)}
     Memory(memory.objects & there, (cache,)).write(workspace)
@@ -118,7 +121,7 @@ def settle(workspace: Workspace) -> None:
 
 def superseded(workspace: Workspace, cache: Path, memory: Memory) -> set[str]:
     """Objects that are ours and that neither this project nor another one registered at the cache uses any more."""
-    return set(memory.objects - objects_in_use(workspace.root, cache).keys() - used_by_others(workspace, cache))
+    return set(memory.objects - in_use(workspace.root, cache).keys() - used_by_others(workspace, cache))
 
 
 def used_by_others(workspace: Workspace, cache: Path) -> set[str]:
@@ -132,28 +135,20 @@ def used_by_others(workspace: Workspace, cache: Path) -> set[str]:
                 f"{cache / _REGISTER}: {root} uses this cache but is not there, so its objects are not known; "
                 "if the project is gone for good, remove its line"
             )
-        used |= objects_in_use(root, cache).keys()
+        used |= in_use(root, cache).keys()
     return used
 
 
-def objects_in_use(root: Path, cache: Path) -> dict[str, set[str]]:
-    """MD5 of every object that an output of a project names -> datasets (data/DATASET/...) whose outputs it is of."""
-    owners: dict[str, set[str]] = {}
+def in_use(root: Path, cache: Path) -> Uses:
+    """Every object that an output of a project names."""
+    uses: Uses = {}
     for output in _outputs(root):
         folder, *rest = output.path.parts
-        dataset = {rest[0]} if folder == "data" and rest and not output.added else set[str]()
-        for member, _ in _members(output, cache):
-            owners.setdefault(member, set()).update(dataset)
-    return owners
-
-
-def names_in_use(root: Path, cache: Path) -> Names:
-    """Of every object that an output of a project names, by MD5."""
-    names: Names = {}
-    for output in _outputs(root):
+        dataset = frozenset(rest[:1]) if folder == "data" and not output.added else frozenset[str]()
         by = output.path.with_name(f"{output.path.name}.dvc") if output.added else None
-        names |= {md5: Name(path.name, by) for md5, path in _members(output, cache)}
-    return names
+        for md5, path in _members(output, cache):
+            uses[md5] = Use(uses.get(md5, UNUSED).datasets | dataset, path.name, by)
+    return uses
 
 
 def object_of(path: PurePath) -> str:

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from lethe.errors import RequestError
@@ -47,7 +48,11 @@ def _asks(rows: list[tuple[int, list[str]]]) -> list[Ask]:
                 f"file: line {number} has {len(row)} columns, its head names {len(head)}; an id with a comma must "
                 "stand in quotes"
             )
-    return _grouped(dict(zip(head, row, strict=True)) for _, row in rows[1:])
+    asks = _grouped(dict(zip(head, row, strict=True)) for _, row in rows[1:])
+    if len(head) > 1:
+        return asks
+    # Alone in its column it may as well be the first id: whoever knows the ids decides.
+    return [replace(asks[0], below=rows[0][1][0]), *asks[1:]]
 
 
 def _must_stand_between_commas(head: list[str]) -> None:

@@ -15,10 +15,10 @@ from lethe.data.dvc_objects import (
     Memory,
     cache_folder,
     cached_objects,
+    in_use,
     is_own,
     known,
     object_of,
-    objects_in_use,
     used_by_others,
 )
 from lethe.errors import Unreachable
@@ -105,7 +105,7 @@ def superseded_objects(workspace: Workspace) -> list[Path]:
     """Objects of ours in DVC's cache, and in those that it had before, that no output names, by itself or in a folder's
     listing."""
     memory, cache = known(workspace), cache_folder(workspace)
-    used = objects_in_use(workspace.root, cache)
+    used = in_use(workspace.root, cache)
     objects = [path for each in dict.fromkeys([cache, *memory.caches]) for path in _ours(workspace, each, memory)]
     return [path for path in objects if path.suffix != ".dir" and object_of(path) not in used]
 

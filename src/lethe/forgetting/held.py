@@ -4,13 +4,12 @@ leave this module.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import pyarrow as pa
 
 from lethe.config.params import Params
 from lethe.core.keys import subject_digests
@@ -20,19 +19,21 @@ from lethe.data.suppression import INTERACTIONS
 from lethe.errors import LetheError
 from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.earlier import earlier_files, ids_of_earlier_files
-from lethe.forgetting.ledger.beside import changed_by, counts_beside, said_of
+from lethe.forgetting.ledger.beside import said_of
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, holds
+from lethe.forgetting.people import People, of_each, tally
 from lethe.tables import blocks
 from lethe.tables.blocks import Source, in_steps
 from lethe.tables.columns import distinct
-from lethe.tables.ids import Ids, as_integer, near, same_id
-from lethe.tables.inside import Known, inside
+from lethe.tables.ids import Ids, near, same_id
+from lethe.tables.inside import NOBODY, Known, inside
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
 from lethe.tables.side_tables import (
     BEHAVIOUR,
     NO_TABLES,
     SAID,
+    SideTable,
     SideTables,
     behaviours_in,
     may_name,
@@ -42,8 +43,6 @@ from lethe.tables.texts import Column
 
 AllThereIs = tuple[list[tuple[str, Source]], list[SideTables]]
 """A dataset's tables by name, and its side tables."""
-
-_FEW = 20  # Ids that are counted one by one.
 
 
 @dataclass(frozen=True)
@@ -67,16 +66,25 @@ class Tables:
         )
 
     def held(self, requests: Sequence[ForgetRequest]) -> list[Held]:
-        """Of each request what the tables hold; of thousands about whole users, all at once."""
-        beside = self._beside(requests)
-        rows, copy = ([0] * len(requests) if t is None else rows_of(t, requests) for t in (self.rows, self.copy))
-        done = _sums([rows_of(table, requests) for table in self.behaviours.values()], len(requests))
-        with_contexts = (self.rows, *self.behaviours.values())
-        changed = _sums([_changed(table, requests, self.known) for table in with_contexts], len(requests))
-        return [
-            replace(h, interactions=r, behaviours=b, contexts=n, source_copy=c)
-            for h, r, b, n, c in zip(beside, rows, done, changed, copy, strict=True)
-        ]
+        """Of each request what the tables hold; of thousands about whole people all at once."""
+        tables, none, behaviours = self.beside.tables, [0] * len(requests), self.behaviours.values()
+        said = [table for name, table in tables.items() if name != "links"]
+
+        def count(of_people: Callable[[People], Sequence[int]]) -> list[int]:
+            return of_each(requests, self.known, of_people, lambda _: 0)
+
+        def mentions(some: Sequence[SideTable]) -> list[int]:
+            return count(lambda people: _sums(map(people.mentions, some), len(people.ids)))
+
+        counts = {
+            "interactions": rows_of(self.rows, requests),
+            "source_copy": none if self.copy is None else rows_of(self.copy, requests),
+            "links": mentions([tables["links"]] if "links" in tables else []),
+            "features": mentions(said),
+            "behaviours": _sums([rows_of(rows, requests) for rows in behaviours], len(requests)),
+            "contexts": _sums([self._changed(rows, requests) for rows in (self.rows, *behaviours)], len(requests)),
+        }
+        return [Held(**dict(zip(counts, of_one, strict=True))) for of_one in zip(*counts.values(), strict=True)]
 
     def as_things(self, ids: Sequence[str]) -> list[int]:
         """How often each of these distinct ids stands among the items, or is named by a fact or, unless it is a number,
@@ -91,25 +99,21 @@ class Tables:
         said_beside = [in_contexts(rows, ids, self.known) for rows in self.behaviours.values()]
         return _sums([named.tolist(), *said_beside, tally_things(self.rows, ids, self.known)], len(ids))
 
+    def _changed(self, rows: Source, requests: Sequence[ForgetRequest]) -> list[int]:
+        """How many rows of others name the person of each request in a context."""
+        if not any(request.also_item for request in requests):
+            return [0] * len(requests)
+
+        def count(block: blocks.Block, _: Sequence[blocks.Block]) -> list[int]:
+            some = blocks.rows_of(block)
+            return of_each(requests, self.known, lambda people: people.contexts(some), lambda _: 0)
+
+        return _sums(in_steps(count, rows), len(requests))
+
     @cached_property
     def known(self) -> Known:
         """Whose ids are told apart from those that stand in them."""
         return Known((self.rows,))
-
-    def _beside(self, requests: Sequence[ForgetRequest]) -> list[Held]:
-        whole = _whole_users(requests)
-        if len(whole) < 2:
-            return [counts_beside(self.beside, request, self.known) for request in requests]
-        counts = self._of_users([str(request.user) for request in whole])
-        at_once = {request.id: count for request, count in zip(whole, counts, strict=True)}
-        return [at_once[r.id] if r.id in at_once else counts_beside(self.beside, r, self.known) for r in requests]
-
-    def _of_users(self, users: Sequence[str]) -> list[Held]:
-        tables = self.beside.tables
-        links = [tables["links"][name] for name in ("user", "friend")] if "links" in tables else []
-        features = [tables["user_features"]["user"]] if "user_features" in tables else []
-        counts = (tally(links, users).tolist(), tally(features, users).tolist())
-        return [Held(links=links, features=said) for links, said in zip(*counts, strict=True)]
 
 
 def held_now(workspace: Workspace, requests: Sequence[ForgetRequest], reader: Reader | None = None) -> dict[str, Held]:
@@ -130,30 +134,12 @@ def all_rows(rows: Source) -> Interactions:
     return rows if isinstance(rows, Interactions) else Interactions.read(rows)
 
 
-def _whole_users(requests: Sequence[ForgetRequest]) -> list[ForgetRequest]:
-    return [r for r in requests if r.kind == "user" and r.user is not None and not r.also_item]
-
-
 def rows_of(rows: Source, requests: Sequence[ForgetRequest]) -> list[int]:
-    """How many rows each request covers; of thousands about whole users, all at once."""
-    return _sums(in_steps(lambda block, _: _counted(blocks.rows_of(block), requests), rows), len(requests))
-
-
-def _counted(rows: Interactions, requests: Sequence[ForgetRequest]) -> list[int]:
-    whole = _whole_users(requests)
-    counts = tally([rows.user_ids], [str(request.user) for request in whole]).tolist()
-    at_once = {request.id: count for request, count in zip(whole, counts, strict=True)}
-    return [at_once[r.id] if r.id in at_once else holds(rows, r) for r in requests]
-
-
-def _changed(rows: Source, requests: Sequence[ForgetRequest], known: Known) -> list[int]:
-    """How many rows of others name the person of each request in a context."""
-    if not any(request.also_item for request in requests):
-        return [0] * len(requests)
+    """How many rows each request covers; of thousands about whole people all at once."""
 
     def count(block: blocks.Block, _: Sequence[blocks.Block]) -> list[int]:
         some = blocks.rows_of(block)
-        return [int(changed_by([request], some, known).sum()) if some.contexts else 0 for request in requests]
+        return of_each(requests, NOBODY, lambda people: people.rows(some), lambda request: holds(some, request))
 
     return _sums(in_steps(count, rows), len(requests))
 
@@ -174,7 +160,7 @@ def in_contexts(rows: Source, ids: Sequence[str], known: Known) -> list[int]:
     return _sums(counts, len(ids))
 
 
-def _sums(counts: Sequence[Sequence[int]], count: int) -> list[int]:
+def _sums(counts: Iterable[Sequence[int]], count: int) -> list[int]:
     """Counts of as many things each, added up."""
     return [sum(of_one) for of_one in zip([0] * count, *counts, strict=True)]
 
@@ -188,21 +174,6 @@ def _in_contexts(rows: Interactions, ids: Sequence[str], known: Known) -> np.nda
         for raw, named in inside(column, ids, known).items():
             counts[ids.index(raw)] += int((named & ~same_id(column, raw)).sum())
     return np.where(list(map(may_name_in_context, ids)), counts, 0)
-
-
-def tally(columns: Sequence[Column], ids: Sequence[str]) -> np.ndarray:
-    """[len(ids)] int64: how often each of these distinct ids stands in columns of raw ids."""
-    if len(ids) <= _FEW:
-        return np.array([sum(int(same_id(column, raw).sum()) for column in columns) for raw in ids], dtype=np.int64)
-    import pyarrow.compute as pc  # Not at the top: it takes as long to import as a request takes to be counted.
-
-    counts = np.zeros(len(ids), dtype=np.int64)
-    for column in columns:
-        numbers = np.issubdtype(column.dtype, np.integer)
-        wanted = pa.array([as_integer(raw) for raw in ids] if numbers else ids, pa.int64() if numbers else pa.string())
-        places = pc.index_in(pa.array(column, wanted.type), value_set=wanted, skip_nulls=True).drop_null()
-        counts += np.bincount(places.to_numpy(zero_copy_only=False), minlength=len(ids))
-    return counts
 
 
 def source_rows(workspace: Workspace, params: Params, dataset: str) -> Interactions | None:
@@ -265,15 +236,12 @@ def _texts_of(columns: Sequence[Column]) -> set[str]:
     return {str(raw) for column in columns for raw in distinct(column)[0].tolist()}
 
 
-def elsewhere(workspace: Workspace, dataset: str, users: Sequence[str]) -> dict[str, int]:
-    """In which other datasets, also such as left params.yaml, these ids are held: rows of interactions."""
+def elsewhere(workspace: Workspace, datasets: Sequence[str], users: Sequence[str]) -> dict[str, int]:
+    """In which of these datasets these ids are held: rows of interactions."""
     rows = {}
-    for other in workspace.datasets():
-        if other != dataset:
-            path = workspace.interactions(other)
-            rows[other] = sum(
-                in_steps(lambda block, _: int(tally([blocks.rows_of(block).user_ids], users).sum()), path)
-            )
+    for name in datasets:
+        if (path := workspace.interactions(name)).is_file():
+            rows[name] = sum(in_steps(lambda block, _: int(tally([blocks.rows_of(block).user_ids], users).sum()), path))
     return {name: count for name, count in rows.items() if count}
 
 

@@ -42,6 +42,8 @@ class Ask:
     user: str = field(repr=False)
     items: tuple[str, ...] = field(default=(), repr=False)
     external_id: str | None = None
+    below: str | None = field(default=None, repr=False)
+    """What stood alone above this first ask, and was taken for a head line."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +103,13 @@ def submit_all(
         names = [name for name in within_reach(workspace, params) if has_data(workspace, name)]
     else:
         names = [one_dataset(workspace, params, dataset)]
+    _must_head_nobody(workspace, names, asks)
     asked = [_asked(workspace, params, name, asks, terms) for name in names]
     unknown = set(range(len(asks))).intersection(*(one.unknown for one in asked))
     if unknown and not terms.confirm_unknown:
         raise _nobody(", ".join(names), unknown, asks, max(one.looked.near for one in asked))
-    others = elsewhere(workspace, names[0], [ask.user for ask in asks]) if len(asks) == len(names) == 1 else {}
+    beyond = [name for name in workspace.datasets() if name not in names]
+    others = elsewhere(workspace, beyond, [ask.user for ask in asks]) if len(asks) == len(names) == 1 else {}
     return [answer for one in asked for answer in _take(workspace, params, one, terms, others)]
 
 
@@ -164,6 +168,18 @@ def retry(workspace: Workspace, id: str, actor: str = "", also_item: bool | None
 
 
 # --- below -------------------------------------------------------------------------------------------------------
+
+
+def _must_head_nobody(workspace: Workspace, names: Sequence[str], asks: Sequence[Ask]) -> None:
+    """Raises RequestError where what was taken for a head line may be the first of the ids."""
+    head = next((ask.below for ask in asks if ask.below is not None), None)
+    if head is None or any(ask.user == head for ask in asks):
+        return
+    if any(elsewhere(workspace, [name], [head]) for name in names):
+        raise RequestError(
+            "file: its first line is somebody's id, or the name of the column; write it once more above if it is an"
+            " id, or as USER if it is the name"
+        )
 
 
 @dataclass(frozen=True)

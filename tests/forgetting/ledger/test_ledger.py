@@ -497,3 +497,16 @@ def test_bad_urls_and_files_are_one_line(tmp_path):
             Ledger(url)
         assert str(caught.value).startswith("ledger: ")
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ('FATAL:  password authentication failed for user "lethe"', "mend user or password in its URL"),
+        ('FATAL:  database "lethe" does not exist', "make it on the server, or mend its URL"),
+        ("failed to resolve host 'nowhere'", "mend the host in its URL"),
+    ],
+)
+def test_a_server_that_is_not_reached_says_what_to_mend(words, said):
+    with pytest.raises(ConfigError, match=f"; {said}$"), one_line():
+        raise sa.exc.OperationalError("INSERT", {}, psycopg.OperationalError(words))

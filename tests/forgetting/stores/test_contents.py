@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyarrow.feather import write_feather
 from pyarrow.parquet import ParquetFile, write_table
 from safetensors.numpy import save as tensors
 from safetensors.numpy import save_file
@@ -24,6 +25,7 @@ from safetensors.numpy import save_file
 from lethe.forgetting.stores import contents
 from lethe.forgetting.stores.base import Folder
 from lethe.forgetting.stores.contents import DEEPEST
+from lethe.forgetting.stores.held import Held
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.parts import Columns, Part, Strings, of_strings, of_texts
 from lethe.forgetting.stores.scan import look
@@ -65,6 +67,18 @@ def table(path: Path, kind: pa.DataType) -> None:
     write_parquet(pa.table({"user": pa.array([1, 42], pa.int64()).cast(kind)}), path)
 
 
+def arrows(path: Path, rows: pa.Table) -> None:
+    with pa.ipc.new_stream(path, rows.schema) as writer:
+        writer.write_table(rows)
+
+
+def one_row(path: Path, table: str, value: object) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(table)
+        connection.execute(f"INSERT INTO t ({table.split('(')[1].split()[0].rstrip(',')}) VALUES (?)", (value,))
+
+
+MAP = pa.map_(pa.string(), pa.string())
 OPENED: dict[str, Callable[[Path], object]] = {
     "service.log.gz": lambda p: p.write_bytes(gzip.compress(TEXT.encode())),
     "service.log.bz2": lambda p: p.write_bytes(bz2.compress(TEXT.encode())),
@@ -94,6 +108,35 @@ OPENED: dict[str, Callable[[Path], object]] = {
     "text.parquet": lambda p: table(p, pa.string()),
     "categories.parquet": lambda p: write_parquet(pa.table({"user": pa.array(["1", "42"]).dictionary_encode()}), p),
     "lists.parquet": lambda p: write_parquet(pa.table({"user_ids": pa.array([[1], [42, 7]])}), p),
+    "views.parquet": lambda p: write_table(pa.table({"note": pa.array([LONG, "x"]).cast(pa.string_view())}), p),
+    "fixed.parquet": lambda p: write_table(pa.table({"note": pa.array([LONG.encode()], pa.binary(len(LONG)))}), p),
+    "values.parquet": lambda p: write_table(pa.table({"note": pa.array(['{"user": 42}'], pa.json_())}), p),
+    "maps.parquet": lambda p: write_table(pa.table({"said": pa.array([[("user_id", "42")]], MAP)}), p),
+    "who.parquet": lambda p: write_table(pa.table({"user": pa.array([{"id": 42}])}), p),
+    "lists-of-who.parquet": lambda p: write_table(pa.table({"user": pa.array([[{"id": 42}]])}), p),
+    "lists-of-lists.parquet": lambda p: write_table(pa.table({"user": pa.array([[[1, 42]]])}), p),
+    "a-column-each.parquet": lambda p: write_table(pa.table({LONG: [5, 0]}), p),
+    "told.parquet": lambda p: write_table(
+        pa.table([[1]], pa.schema([pa.field("a", pa.int64(), True, {"of": LONG})])), p
+    ),
+    "who.feather": lambda p: write_feather(pa.table({"customer_id": [1, 42]}), p),
+    "who.arrows": lambda p: arrows(p, pa.table({"user": [1, 42]})),
+    "UPPER.CSV": lambda p: p.write_text("k,user\n1,42\n"),
+    "blanks.csv": lambda p: p.write_text("k, user\n1, 42\n"),
+    "fractions.csv": lambda p: p.write_text("k,user\n1,42.0\n2,\n"),
+    "cp1252.csv": lambda p: p.write_bytes("k,user,name\n1,42,Ren\xe9\n".encode("cp1252")),
+    "fractions.json": lambda p: p.write_text('{"user_id": 42.0}'),
+    "customers.json": lambda p: p.write_text('{"orders": [{"customer_id": 42, "total": 3}]}'),
+    "customers.jsonl": lambda p: p.write_text('{"order": {"customer": {"id": 42}}}\n{"order": null}\n'),
+    "listed.json": lambda p: p.write_text('{"memberIds": [7, 42]}'),
+    "who.json": lambda p: p.write_text('{"user": {"id": 42}}'),
+    "whos.json": lambda p: p.write_text('{"reviewer": [{"id": 7}, {"_id": 42}]}'),
+    "utf16-unmarked.txt": lambda p: p.write_text(TEXT, encoding="utf-16-le"),
+    "utf32.txt": lambda p: p.write_text(TEXT, encoding="utf-32"),
+    "customers.sqlite": lambda p: one_row(p, "CREATE TABLE t (customer_id INTEGER)", 42),
+    "fractions.sqlite": lambda p: one_row(p, "CREATE TABLE t (user REAL)", 42),
+    "bytes.sqlite": lambda p: one_row(p, "CREATE TABLE t (user BLOB)", b"42"),
+    "named.sqlite": lambda p: one_row(p, f'CREATE TABLE t (user, "{LONG}" DEFAULT 0)', None),
     "records.parquet": lambda p: write_parquet(pa.table({"answer": pa.array([{"user_id": 42}])}), p),
 }
 
@@ -130,9 +173,21 @@ def test_what_cant_be_read_counts_as_found(name: str, tmp_path: Path) -> None:
     assert look(tmp_path / name, NEEDLES).kind == "unreadable"
 
 
+AS_TEXT = "its bytes are searched as text, its columns are not read"
 NOT_OPENED = {
     "too-deep.gz": (nested(DEEPEST + 1), "archives deeper than 3 are not opened"),
     "rows.7z": (b"7z\xbc\xaf'\x1c" + bytes(20), "7z archive, which can't be opened"),
+    "rows.orc": (b"ORC" + bytes(20), f"ORC file: {AS_TEXT}"),
+    "rows.h5": (b"\x89HDF\r\n" + bytes(20), f"HDF5 file: {AS_TEXT}"),
+    "rows.pkl": (b"\x80\x05\x95" + bytes(20), f"pickle: {AS_TEXT}"),
+    "rows.xlsx": (
+        zipped("xl/workbook.xml", "<c><v>42</v></c>"),
+        "a workbook: its texts are searched, numbers in its cells are not told apart",
+    ),
+    "no-head.csv": (
+        b"41,7\n42,8\n43,9\n",
+        "a table without names of its columns: ids in it are searched as text",
+    ),
     "rows.zip": (zipped("rows.rar", b"Rar!\x1a\x07" + bytes(20)), "rar archive, which can't be opened"),
 }
 
@@ -144,6 +199,28 @@ def test_what_is_not_opened_is_named(name: str, tmp_path: Path) -> None:
     found = Folder("reports", tmp_path).find(NEEDLES)
     assert found.places == ()
     assert [str(place) for place in found.not_searched] == [f"{name}: {reason}"]
+
+
+def test_what_is_written_otherwise_is_no_finding_where_somebody_else_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("user\n42.0\n 42\n")
+    (tmp_path / "counts.json").write_text('{"customers": 42, "members": 42, "user_count": 42, "account": {"age": 42}}')
+    others = [Needles("ml", users=frozenset({"42"}), held=Held.of(users=["42.0", " 42"]))]
+    assert look(tmp_path / "rows.csv", others).kind is None
+    assert look(tmp_path / "counts.json", others).kind is None
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.json", "rows.parquet"])
+def test_an_interaction_is_found_beside_things_in_other_words(name: str, tmp_path: Path) -> None:
+    rows = [{"customer_id": 41.0, "product_id": 7}, {"customer_id": 42.0, "product_id": 8}]
+    write = {
+        "rows.csv": lambda p: p.write_text("customer_id,product_id\n41.0,7\n42.0,8\n"),
+        "rows.json": lambda p: p.write_text(json.dumps(rows)),
+        "rows.parquet": lambda p: write_table(pa.Table.from_pylist(rows), p),
+    }
+    write[name](tmp_path / name)
+    pair = frozenset({("42", "8")})
+    assert look(tmp_path / name, [Needles("ml", pairs=pair)]).kind == "interaction"
+    assert look(tmp_path / name, [Needles("ml", pairs=frozenset({("42", "7")}))]).kind is None
 
 
 def test_an_encrypted_archive_and_one_too_large_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,6 +261,18 @@ def test_what_sqlite_deleted_but_did_not_overwrite_is_found(all_rows: bool, tmp_
     with closing(database(tmp_path / "secure.db", secure=True)) as connection:
         connection.execute(f"DELETE FROM t{where}")
         assert look(tmp_path / "secure.db", NEEDLES).kind is None
+
+
+def test_what_sqlite_deleted_is_found_in_its_own_encoding(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "rows.db")) as connection:
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("PRAGMA encoding = 'UTF-16'")
+        connection.execute("CREATE TABLE t (a)")
+        connection.executemany("INSERT INTO t VALUES (?)", [(LONG,), ("x",)])
+        connection.commit()
+        connection.execute("DELETE FROM t WHERE a = ?", (LONG,))
+        connection.commit()
+    assert look(tmp_path / "rows.db", NEEDLES).kind == "text"
 
 
 def test_a_write_ahead_log_is_searched_as_part_of_the_database_and_by_itself(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pyarrow import csv
 
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc, repro
-from lethe.data.dvc_objects import Memory, objects_in_use, settle
+from lethe.data.dvc_objects import Memory, in_use, settle
 from lethe.forgetting.stores.dvc_cache import DvcCache
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.remotes import Remote
@@ -46,7 +46,7 @@ def test_from_a_cache_that_others_share_only_ours_goes(tmp_path: Path) -> None:
     for project in (mine, other):
         repro(project)
     cache, before = DvcCache(mine), files(shared)
-    theirs = set(objects_in_use(other.root, shared))
+    theirs = set(in_use(other.root, shared))
     would = cache.would_remove(NEEDLES)
     forget(mine)
     found = cache.find(NEEDLES)
@@ -58,10 +58,10 @@ def test_from_a_cache_that_others_share_only_ours_goes(tmp_path: Path) -> None:
     assert cache.find(NEEDLES).places == ()
     assert cache.remove(NEEDLES).entries == 0, "safe to repeat"
     settle(mine)
-    assert Memory.read(mine).objects == objects_in_use(mine.root, shared).keys(), "a digest of what was tells of it"
+    assert Memory.read(mine).objects == in_use(mine.root, shared).keys(), "a digest of what was tells of it"
     gone = before - files(shared)
     assert {path.relative_to(shared).parts[0] for path in gone} == {"files", "runs"}
-    assert set(objects_in_use(other.root, shared)) == theirs
+    assert set(in_use(other.root, shared)) == theirs
     assert "up to date" in dvc(other, "status")
     assert (shared / "files" / "md5" / "ab" / ("c" * 30)).exists()
     (other.root / "data" / "ml" / "ingested" / "rows").unlink()
@@ -159,7 +159,7 @@ def test_a_remote_of_the_users_own_configuration_loses_ours_alone(tmp_path: Path
     forget(first)
     dvc(first, "gc", "--workspace", "-f", "-q")
     store, before = Remote(first, "mine", shared=True), files(remote)
-    theirs = set(objects_in_use(second.root, second.root / ".dvc" / "cache"))
+    theirs = set(in_use(second.root, second.root / ".dvc" / "cache"))
     assert {place.kind for place in store.find(NEEDLES).places} == {"text"}
     would = store.would_remove(NEEDLES)
     removed = store.remove(NEEDLES)

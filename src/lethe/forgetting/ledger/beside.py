@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, covered_by
+from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, covered_by
 from lethe.tables.ids import among
 from lethe.tables.inside import Known, inside
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SAID, SAYING, SideTables, may_name, may_name_in_context
+from lethe.tables.side_tables import SAID, SAYING, may_name, may_name_in_context
 from lethe.tables.texts import Column
 
 
@@ -58,9 +58,3 @@ def mentioned_by(
     for _, _, rows in said_of(as_item, columns, known):
         named |= rows
     return named
-
-
-def counts_beside(tables: SideTables, request: ForgetRequest, known: Known) -> Held:
-    """Rows of side tables, but of behaviours, that the request covers, by kind."""
-    by_kind = {name: int(mentioned_by([request], t.columns, len(t), known).sum()) for name, t in tables.tables.items()}
-    return Held(links=by_kind.pop("links", 0), features=sum(by_kind.values()))

@@ -32,6 +32,12 @@ _MEND = {
     "25006": "name a server that may be written to",
 }
 """What to do, by how the codes of SQLite and PostgreSQL begin."""
+_MEND_URL = {
+    "authentication failed": "mend user or password in its URL",
+    "does not exist": "make it on the server, or mend its URL",
+    "resolve host": "mend the host in its URL",
+}
+"""What to do where a server was not reached, which has no code, by words of the driver."""
 
 NEWEST = "0004"
 """Revision of the newest step."""
@@ -160,5 +166,9 @@ def _mend(error: sa.exc.DBAPIError) -> str:
     said = next((what for code, what in _MEND.items() if (sqlite or state).startswith(code)), None)
     # Without a state of its own the server wasn't there, or went away; 08 and 57 say so.
     if said is None and sqlite is None and isinstance(error, sa.exc.OperationalError) and state[:2] in ("", "08", "57"):
-        said = "nothing is half done; run it again once the server answers"
+        words = str(error.orig)
+        said = next(
+            (what for part, what in _MEND_URL.items() if part in words),
+            "nothing is half done; run it again once the server answers",
+        )
     return f"; {said}" if said else ""

@@ -12,15 +12,14 @@ from filelock import FileLock
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc
 from lethe.data.dvc_objects import (
-    UNNAMED,
-    Names,
+    UNUSED,
+    Uses,
     cache_folder,
+    in_use,
     is_own,
     known,
-    names_in_use,
     object_files,
     object_of,
-    objects_in_use,
     remember,
     superseded,
     used_by_others,
@@ -55,7 +54,7 @@ class DvcCache:
         return bytes_of(self._files())
 
     def would_remove(self, needles: Sequence[Needles]) -> Removed:
-        folder = self._folder(names_in_use(self.workspace.root, self._cache))
+        folder = self._folder(in_use(self.workspace.root, self._cache))
         gone = {*self._superseded(), *(path for path in self._files() if folder.kind(path, path, needles)[0])}
         return Removed(self.name, len(gone), bytes_of(gone))
 
@@ -73,10 +72,10 @@ class DvcCache:
 
     def find(self, needles: Sequence[Needles]) -> Found:
         others = used_by_others(self.workspace, self._cache)
-        files = [path for path in self._files() if path.is_relative_to(self._own) or object_of(path) not in others]
-        names = names_in_use(self.workspace.root, self._cache)
-        found = found_in(((path, self._name(path, names)) for path in files), needles, self._folder(names))
-        shared = [path for path in self._files() if path not in set(files)]
+        every, uses = self._files(), in_use(self.workspace.root, self._cache)
+        files = [path for path in every if path.is_relative_to(self._own) or object_of(path) not in others]
+        found = found_in(((path, self._name(path, uses)) for path in files), needles, self._folder(uses))
+        shared = sorted({*every} - {*files})
         kept = Place("shared cache", f"{len(shared)} objects are used by other projects too", bytes_of(shared))
         return Found(found.places, (*found.not_searched, *([kept] if shared else [])))
 
@@ -110,27 +109,25 @@ class DvcCache:
             if not is_own(self.workspace, cache):
                 yield from object_files(cache, superseded(self.workspace, cache, memory))
         if is_own(self.workspace, self._cache):
-            used = objects_in_use(self.workspace.root, self._cache)
+            used = in_use(self.workspace.root, self._cache)
             objects = files_below(self._cache / "files")
             yield from (path for path in objects if object_of(path) not in used)
             yield from files_below(self._cache / "runs")
 
-    def _name(self, path: Path, names: Names) -> PurePath:
-        if (by := names.get(object_of(path), UNNAMED).added_by) is not None:
+    def _name(self, path: Path, uses: Uses) -> PurePath:
+        if (by := uses.get(object_of(path), UNUSED).added_by) is not None:
             return by  # Whoever added a file by hand can mend it there.
         for root in (self._own, self.workspace.root, self._cache):
             if path.is_relative_to(root):
                 return path.relative_to(root)
         return PurePath(path.parent.name, path.name)
 
-    def _folder(self, names: Names) -> Folder:
-        owners = objects_in_use(self.workspace.root, self._cache)
-
+    def _folder(self, uses: Uses) -> Folder:
         def datasets_of(path: Path) -> Datasets:
-            return owners.get(object_of(path)) or None
+            return uses.get(object_of(path), UNUSED).datasets or None
 
         def called(path: Path) -> str | None:
-            return names.get(object_of(path), UNNAMED).name
+            return uses.get(object_of(path), UNUSED).name
 
         return Folder(self.name, self._own, digests_as_text=True, datasets_of=datasets_of, called=called)
 

@@ -65,7 +65,7 @@ def still_held(workspace: Workspace) -> Held:
             elif name in ("item", "entity"):
                 items.append(_distinct(path, name))
             elif name in SAYING or name.startswith(CONTEXT):
-                words.append(_distinct(path, name))
+                words += [_distinct(path, name), pa.array([name.removeprefix(CONTEXT)], pa.large_string())]
     return Held(*(pa.concat_arrays([*columns, NOBODY.users]).unique() for columns in (users, items, words)))
 
 

@@ -14,6 +14,7 @@ Four kinds of needle, because no one way of looking sees everything:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,6 +36,8 @@ from lethe.tables.sought import Sought
 
 SHA256, MD5 = 64, 32
 """Length in hex digits."""
+_OTHERWISE = r"^\s|\s$|^-?[0-9]+\.0+$"
+_WHOLE = re.compile(r"(-?[0-9]+)\.0+")
 _INTEGER = r"^(0|-?[1-9][0-9]{0,18})$"
 
 
@@ -188,7 +191,8 @@ class Needles:
             users = users.dictionary_decode()
         rows = pc.is_in(users, value_set=pa.array(owners, distinct.type))
         kept = zip(users.filter(rows).to_pylist(), items.filter(rows).to_pylist(), strict=True)
-        return "interaction" if any(self.is_pair(str(user), [str(item)]) for user, item in kept) else None
+        pairs = ((written, _both(str(item))) for user, item in kept for written in _both(str(user)))
+        return "interaction" if any(self.is_pair(user, things) for user, things in pairs) else None
 
     def in_rows(self, table: StoredTable | None) -> str | None:
         """Kind of needle in a table of interactions, or of another behaviour, if it has a row that was removed."""
@@ -202,15 +206,33 @@ class Needles:
         """Those of a column's values that are among raw or keyed ids."""
         wanted = _as_column(raw, distinct.type)
         values: list[object] = distinct.filter(pc.is_in(distinct, value_set=wanted)).to_pylist() if wanted else []
+        values += self._spelt_otherwise(distinct, raw) if wanted and pa.types.is_string(distinct.type) else []
         if keyed:
             ids = distinct.drop_null().to_pylist()
             digests = subject_digests(self.dataset, ids)
             values += [id for id, digest in zip(ids, digests, strict=True) if digest in keyed]
         return values
 
+    def _spelt_otherwise(self, distinct: pa.Array, raw: Collection[str]) -> list[object]:
+        """Those that are a raw id as other programs write it, unless somebody is called so who is still held."""
+        odd = distinct.filter(pc.match_substring_regex(distinct, _OTHERWISE))
+        there = pa.array([value for value in odd.to_pylist() if as_written(value) in raw], pa.large_string())
+        values: list[object] = there.filter(pc.invert(pc.is_in(there, value_set=self.held.users))).to_pylist()
+        return values
+
     @cached_property
     def _keyed_owners(self) -> frozenset[str]:
         return frozenset(self.keyed_pairs.values())
+
+
+def as_written(value: str) -> str:
+    """An id without what other programs put to it: blanks around it, the .0 of a whole number among fractions."""
+    whole = _WHOLE.fullmatch(value.strip())
+    return whole[1] if whole else value.strip()
+
+
+def _both(value: str) -> set[str]:
+    return {value, as_written(value)}
 
 
 def _as_column(ids: Collection[str], kind: pa.DataType) -> pa.Array | None:

@@ -22,8 +22,8 @@ class StoredTable:
             raise ValueError("two columns have one name")
 
     @property
-    def metadata(self) -> dict[bytes, bytes]:
-        return self._file.schema_arrow.metadata or {}
+    def schema(self) -> pa.Schema:
+        return self._file.schema_arrow
 
     def __getitem__(self, name: str) -> pa.ChunkedArray:
         column = self._texts.get(name)

@@ -5,19 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lethe.data.sources.find_columns import column_called
 from lethe.forgetting.stores.parquet_files import StoredTable
 
 # By the names this project gives its columns, case and underscores aside: `users` and `items` are dense indices, which
 # name nobody.
 USER_NAMES = ("user", "userid", "userids", "friend")
 ITEM_NAMES = ("item", "itemid", "itemids")
+_MARKS = (
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+)
+_MOST = 0.7
+"""Of every second byte, how many are zero where a text is in UTF-16 and does not say so."""
+_IDS = ("id", "key", "number")
+"""What the id is called inside of what tells of somebody: {"user": {"id": 42}}."""
 
 
 @dataclass(frozen=True)
@@ -90,21 +102,21 @@ def of_record(record: Any) -> Iterator[Part]:
             value = Pairs((str(name), inner) for name, inner in value.items())
         if isinstance(value, Pairs):
             people = [text for name, inner in value if is_user(name) for text in _plain(inner)]
-            beside = [text for name, inner in value if is_item(name) for text in _plain(inner)]
-            for user in people:
+            others = [text for name, inner in value if is_called_user(name) for text in _plain(inner)]
+            things = [text for name, inner in value if is_item(name) for text in _plain(inner)]
+            named = [text for name, inner in value if others and is_called_item(name) for text in _plain(inner)]
+            beside = things or named
+            for user in (*people, *others):
                 users += [user] * max(1, len(beside))
                 items += beside or [None]
             lone += beside
             ids += people
             strings += [name for name, _ in value]
-            waiting += [inner for name, inner in value if not is_user(name) or isinstance(inner, (dict, list))]
-        elif isinstance(value, list):
-            waiting += value
+            waiting += [inner for name, inner in value if not is_user(name) or isinstance(inner, (dict, list, tuple))]
+        elif isinstance(value, (list, tuple)):
+            waiting += [_entries(value)] if _is_map(value) else value
         elif isinstance(value, bytes):
-            try:
-                strings.append(value.decode())
-            except UnicodeDecodeError:
-                yield Raw(value, binary=True)
+            yield from of_text(value)
         elif isinstance(value, str):
             strings.append(value)
     if lone:
@@ -113,6 +125,37 @@ def of_record(record: Any) -> Iterator[Part]:
         yield Columns(pa.array(users, pa.string()), pa.array(items, pa.string()))
         yield Strings(ids, ids=True)
     yield from of_strings(strings)
+
+
+def of_text(content: bytes) -> Iterator[Part]:
+    """Text without a name: one JSON value, or lines some of which are (a log, a report with one a line); or else
+    bytes."""
+    try:
+        text = decoded(content)
+    except UnicodeDecodeError:
+        yield Raw(content, binary=True)
+        return
+    if text[:64].lstrip().startswith(("{", "[")) and (value := as_json(text)) is not None:
+        yield from of_record(value)
+        return
+    values, others = [], []
+    for line in text.splitlines(keepends=True):
+        value = as_json(line) if line.lstrip()[:1] in ("{", "[") else None
+        others.append(line) if value is None else values.append(value)
+    yield from of_record(values)
+    yield Raw("".join(others).encode(), binary=False)
+
+
+def decoded(content: bytes) -> str:
+    """Text in UTF-8, or in what its first bytes say. Raises UnicodeDecodeError for what is no text."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return content.decode(encoding, "replace").encode(errors="replace").decode()
+    half, zeros = len(content) // 2, (content[::2].count(0), content[1::2].count(0))
+    for some, others, encoding in ((*zeros, "utf-16-be"), (*zeros[::-1], "utf-16-le")):
+        if some > _MOST * half and not others:
+            return content.decode(encoding, "replace").encode(errors="replace").decode()
+    return content.decode()
 
 
 def of_strings(values: Iterable[str]) -> Iterator[Part]:
@@ -142,14 +185,40 @@ def _joined(values: pa.Array) -> bytes:
 
 
 def _plain(value: Any) -> list[str]:
-    """The ids in a value: itself, its entries, or the names of its entries."""
-    if isinstance(value, Pairs):
-        return [name for name, _ in value]
+    """The ids in a value: itself, its entries, or the names of its entries; and what they call their id."""
+    if isinstance(value, (list, tuple)) and _is_map(value):
+        value = _entries(value)
     if isinstance(value, dict):
-        return [str(name) for name in value]
-    if isinstance(value, list):
-        return [str(inner) for inner in value if isinstance(inner, (str, int, float)) and not isinstance(inner, bool)]
+        value = Pairs((str(name), inner) for name, inner in value.items())
+    if isinstance(value, Pairs):
+        return [*(name for name, _ in value), *_called_id(value)]
+    if isinstance(value, (list, tuple)):
+        return [text for inner in value for text in _one_of(inner)]
+    return _one_of(value)
+
+
+def _one_of(value: Any) -> list[str]:
+    if isinstance(value, bytes):
+        return [value.decode("utf-8", "replace")]
+    if isinstance(value, (dict, list, tuple)):
+        return _plain(value) if not isinstance(value, (Pairs, dict)) else _called_id(value)
     return [] if value is None or isinstance(value, bool) else [str(value)]
+
+
+def _called_id(value: Pairs | dict[str, Any]) -> list[str]:
+    entries = value.items() if isinstance(value, dict) else value
+    plain = [inner for name, inner in entries if _normal(str(name)) in _IDS]
+    return [text for inner in plain if not isinstance(inner, (dict, list, tuple)) for text in _one_of(inner)]
+
+
+def _is_map(value: Sequence[Any]) -> bool:
+    """Whether a value is a column's map, which Arrow gives as names with values."""
+    pairs = not isinstance(value, Pairs) and len(value) > 0
+    return pairs and all(isinstance(one, tuple) and len(one) == 2 for one in value)
+
+
+def _entries(value: Sequence[Any]) -> Pairs:
+    return Pairs((str(name), inner) for name, inner in value)
 
 
 def names_people(name: PurePath) -> bool | None:
@@ -163,6 +232,20 @@ def is_user(name: str) -> bool:
 
 def is_item(name: str) -> bool:
     return _normal(name) in ITEM_NAMES
+
+
+@lru_cache(1 << 12)
+def is_called_user(name: str) -> bool:
+    """Whether what somebody else made holds people by its name (customer_id), as ``lethe data add`` reads it, in words
+    other than ours. Its values are looked through as texts besides: more than ids may stand there."""
+    plain = name[:-1] if name.lower().endswith("ids") else name
+    return not is_user(name) and column_called("user", [plain]) is not None
+
+
+@lru_cache(1 << 12)
+def is_called_item(name: str) -> bool:
+    """Whether what stands beside such people are things."""
+    return not is_item(name) and column_called("item", [name]) is not None
 
 
 def _normal(name: str) -> str:

@@ -13,15 +13,14 @@ from typing import Any
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc
 from lethe.data.dvc_objects import (
-    UNNAMED,
-    Names,
+    UNUSED,
+    Uses,
     cache_folder,
+    in_use,
     is_own,
     known,
-    names_in_use,
     names_one,
     object_of,
-    objects_in_use,
     remotes,
     superseded,
 )
@@ -51,14 +50,13 @@ class Remote:
         return sum(self._files().values())
 
     def would_remove(self, needles: Sequence[Needles]) -> Removed:
-        files, used = self._files(), objects_in_use(self.workspace.root, self._cache)
-        names = names_in_use(self.workspace.root, self._cache)
+        files, used = self._files(), in_use(self.workspace.root, self._cache)
         mine = superseded(self.workspace, self._cache, known(self.workspace))
         gone = [
             path
             for path in files
             if (self._named(path, mine) if self.shared else object_of(path) not in used)
-            or self._holds(path, files[path], needles, used, names, cached=True)
+            or self._holds(path, files[path], needles, used, cached=True)
         ]
         return Removed(self.name, len(gone), sum(files[path] for path in gone))
 
@@ -74,10 +72,10 @@ class Remote:
         return Removed(self.name, max(0, len(before) - len(after)), sum(before.values()) - sum(after.values()))
 
     def find(self, needles: Sequence[Needles]) -> Found:
-        files, used = self._files(), objects_in_use(self.workspace.root, self._cache)
-        mine, names = known(self.workspace).objects, names_in_use(self.workspace.root, self._cache)
+        files, used = self._files(), in_use(self.workspace.root, self._cache)
+        mine = known(self.workspace).objects
         searched = [path for path in files if not self.shared or self._named(path, mine)]
-        kinds = ((path, self._holds(path, files[path], needles, used, names)) for path in searched)
+        kinds = ((path, self._holds(path, files[path], needles, used)) for path in searched)
         found = tuple(Place(told(path, needles), kind, files[path]) for path, kind in kinds if kind)
         rest = len(files) - len(searched)
         others = Place(self.name, f"{rest} files are not of this project", sum(files.values()))
@@ -88,7 +86,7 @@ class Remote:
         folders are none of them. Raises Unreachable."""
         if remotes(self.workspace)[self.remote].is_away:
             raise Unreachable(f"{self.name}: nothing is at its folder now")
-        used, mine = objects_in_use(self.workspace.root, self._cache), known(self.workspace).objects
+        used, mine = in_use(self.workspace.root, self._cache), known(self.workspace).objects
         for path in self._files():
             name = object_of(path)
             if path.parts[0] == "runs" or path.suffix == ".dir" or name in used or name in here:
@@ -102,19 +100,18 @@ class Remote:
         path: PurePosixPath,
         size: int,
         needles: Sequence[Needles],
-        used: dict[str, set[str]],
-        names: Names,
+        used: Uses,
         *,
         cached: bool = False,
     ) -> str | None:
         """Kind of needle in a file. ``cached``: look at the local cache's copy as well, and at nothing else."""
-        datasets = used.get(object_of(path)) or None
-        mine = [n for n in needles if datasets is None or n.dataset in datasets]
+        use = used.get(object_of(path), UNUSED)
+        mine = [n for n in needles if not use.datasets or n.dataset in use.datasets]
         if not mine:
             return None
         if kind := find_in_name(path, mine):
             return kind
-        local, called = self._cache / path, names.get(object_of(path), UNNAMED).name
+        local, called = self._cache / path, use.name
         if local.is_file() and local.stat().st_size == size:
             return look(local, mine, called=called, digests_as_text=True).kind if cached else None
         if cached:

@@ -12,6 +12,7 @@ Row = dict[str, int | float | str | bytes | None]
 MAGIC = b"SQLite format 3\0"
 _INTERIOR, _LEAVES = (2, 5), (10, 13)
 """Kinds of b-tree pages."""
+_ENCODINGS = {2: "utf-16-le", 3: "utf-16-be"}
 
 
 @contextmanager
@@ -41,8 +42,23 @@ def tables(connection: sqlite3.Connection) -> Iterator[tuple[str, str, Iterator[
         yield quoted, "_rowid_" if number else columns[0], rows
 
 
+def words(connection: sqlite3.Connection) -> list[str]:
+    """What tables, columns and the like are called, and what stands in their making."""
+    rows = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
+    return [text for row in rows for text in row if text]
+
+
 def unused(content: bytes) -> Iterator[bytes]:
-    """What no row is in: free pages, and the gaps between the cells of the others."""
+    """What no row is in: free pages, and the gaps between the cells of the others; in UTF-8 whatever the database's
+    own encoding is."""
+    encoding = _ENCODINGS.get(int.from_bytes(content[56:60], "big"))
+    for some in _unused(content):
+        yield some
+        if encoding is not None:  # Where a text begins nobody knows.
+            yield from (some[start:].decode(encoding, "replace").encode() for start in (0, 1))
+
+
+def _unused(content: bytes) -> Iterator[bytes]:
     size = int.from_bytes(content[16:18], "big")
     size = 65536 if size == 1 else size
     if size < 512:
