@@ -336,6 +336,7 @@ def test_ingest_refuses_times_that_are_none_in_the_stated_unit(
         ({"timestamp_unit": "day"}, "2023-11-14 22:13"),
         ({"time_format": "%d/%m/%Y"}, "11/14/2023"),
         ({"timestamp_unit": "position"}, "first"),
+        ({"timestamp_unit": "s"}, "1.6E+09"),
     ],
 )
 def test_a_time_that_is_not_written_as_stated_names_the_option(how: dict[str, Any], text: str) -> None:

@@ -42,7 +42,7 @@ def must_be_file(path: Path) -> None:
     if path.is_dir() and parquet_files(path):
         return
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: no such file; bring it back, or name another")
     if path.stat().st_size == 0:
         raise DataError(f"{path.name}: {EMPTY}")
 

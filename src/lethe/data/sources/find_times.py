@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import TICKS, TableFormat
-from lethe.data.sources.columns import EXPONENT, count_like, is_text, must_be_whole, refuse_missing_words, simple
+from lethe.data.sources.columns import count_like, is_text, must_be_whole, refuse_missing_words, simple
 from lethe.data.sources.findings import Findings
 from lethe.data.sources.times import (
     DAY,
@@ -23,6 +23,7 @@ from lethe.data.sources.times import (
     number_column,
     plain_iso,
     read_times,
+    refuse_exponents,
     strptime,
 )
 from lethe.errors import DataError
@@ -81,8 +82,8 @@ def _find(column: pa.ChunkedArray, where: str) -> Findings:
 
 
 def _of_numbers(column: pa.ChunkedArray, numbers: np.ndarray, where: str) -> Findings:
-    if is_text(column) and count_like(column, EXPONENT):
-        raise DataError(f"{where}: times in exponent form (1.7E+09) have lost digits; export the column as text")
+    if is_text(column):
+        refuse_exponents(column, where)
     compact = _compact(column)
     counts = {unit: int(((numbers >= EARLY * ticks) & (numbers < LATE * ticks)).sum()) for unit, ticks in TICKS.items()}
     units = [unit for unit, count in counts.items() if count == len(numbers)]

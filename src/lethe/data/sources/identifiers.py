@@ -68,7 +68,7 @@ def plain(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     if pa.types.is_nested(kind):
         raise DataError(f"{where} must be integers or text, got {kind}; make its parts columns or rows of their own")
     if not pa.types.is_integer(kind) and not pa.types.is_floating(kind):
-        raise DataError(f"{where} must be integers or text, got {kind}; give the column that holds the ids")
+        raise DataError(f"{where} must be integers or text, got {kind}; give another column, or write it so")
     return column
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import TICKS, TableFormat
-from lethe.data.sources.columns import cast, count_like, is_text, kind_of, simple
+from lethe.data.sources.columns import EXPONENT, cast, count_like, is_text, kind_of, simple
 from lethe.errors import DataError
 
 if TYPE_CHECKING:
@@ -78,6 +78,12 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.utf8_trim_whitespace(column.cast(pa.string()))
 
 
+def refuse_exponents(column: pa.ChunkedArray, where: str) -> None:
+    """Raises DataError where times were written by a spreadsheet that cut their digits."""
+    if count_like(pc.utf8_trim_whitespace(column), EXPONENT):
+        raise DataError(f"{where}: times in exponent form (1.7E+09) have lost digits; export the column as text")
+
+
 def fits(numbers: np.ndarray, unit: str) -> np.ndarray:
     """[n] bool: which numbers are times of 1970 to 2100 in a unit, of 1971 on where that is a part of a second."""
     return np.asarray(
@@ -133,6 +139,8 @@ def _numbers(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: 
     if numbers is None:
         hint = "; give --timestamp-unit iso or day, or --time-format" if is_text(column) else ""
         raise DataError(f"{where} must be numbers or times, got {kind_of(column)}{hint}")
+    if numbers.dtype != np.int64 and is_text(column):
+        refuse_exponents(column, where)
     times, per_unit = TICKS[resolution], TICKS[unit]
     if numbers.dtype == np.int64:
         # Beyond 1970 to 2100 a product might overflow into it.
