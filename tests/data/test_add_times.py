@@ -281,6 +281,19 @@ def test_times_of_no_unit_are_refused_with_the_option(
     assert tiny.params.read_bytes() == before
 
 
+@pytest.mark.parametrize("given", [{}, {"timestamp_unit": "day"}])
+def test_times_of_few_bits_have_lost_their_seconds(tiny: Workspace, tmp_path: Path, given: dict[str, Any]) -> None:
+    times = pa.array([1_700_000_000.0, 1_700_000_001.0], pa.float32())
+    pq.write_table(pa.table({"user": [1, 2], "item": [4, 5], "when": times}), tmp_path / "r.parquet")
+    with pytest.raises(DataError, match="'when': times of type float have lost digits; write them as numbers of 64"):
+        add(tiny, tmp_path / "r.parquet", {"rating": None, "timestamp": "when"}, **given)
+
+
+def test_seconds_of_another_beginning_are_told(tiny: Workspace, tmp_path: Path) -> None:
+    words = "all times are before 1996; if they are seconds since 2001, as Apple counts"
+    assert words in add(tiny, table(tmp_path / "r.csv", time=lambda s: s - 978_307_200)).notes
+
+
 def test_positions_are_read_when_it_is_said(tiny: Workspace, tmp_path: Path) -> None:
     path = table(tmp_path / "r.csv", time=lambda s: (s - FIRST_SECOND) // 10)
     rows = add(tiny, path, timestamp_unit="position").rows
@@ -323,6 +336,7 @@ def test_ingest_refuses_times_that_are_none_in_the_stated_unit(
         ({"timestamp_unit": "day"}, "2023-11-14 22:13"),
         ({"time_format": "%d/%m/%Y"}, "11/14/2023"),
         ({"timestamp_unit": "position"}, "first"),
+        ({"timestamp_unit": "s"}, "1.6E+09"),
     ],
 )
 def test_a_time_that_is_not_written_as_stated_names_the_option(how: dict[str, Any], text: str) -> None:

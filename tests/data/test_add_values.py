@@ -21,6 +21,7 @@ from lethe.core.workspace import Workspace
 from lethe.data import add as adding
 from lethe.data.add import read_new
 from lethe.data.ingest import ingest
+from lethe.data.odd_users import odd_users
 from lethe.data.sources.identifiers import read_ids
 from lethe.data.stages import source_stage
 from lethe.errors import ConfigError, DataError
@@ -209,6 +210,52 @@ def test_names_like_missing_values_are_told(tiny: Workspace, tmp_path: Path, nam
     added = add(tiny, table(tmp_path / "r.csv", user=lambda u: name if u == 3 else f"u{u}"))
     assert "10 of 200 ids are written like a missing value" in added.notes
     assert name in added.rows.user_ids
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        (pa.list_(pa.int64()), lambda i: [i], "must be numbers, got list.*make its parts columns or rows of their own"),
+        (pa.struct([("v", pa.int64())]), lambda i: {"v": i}, "must be numbers, got struct.*or give --rating-column -"),
+    ],
+)
+def test_ratings_of_several_parts_are_refused(
+    tiny: Workspace, tmp_path: Path, kind: pa.DataType, value: Callable[[int], object], words: str
+) -> None:
+    path = tmp_path / "r.parquet"
+    columns = {name: [row[place] for row in ROWS] for place, name in enumerate(("user", "item"))}
+    pq.write_table(pa.table({**columns, "rating": pa.array([value(row[2]) for row in ROWS], kind)}), path)
+    with pytest.raises(DataError, match=words):
+        add(tiny, path, {"rating": "rating"})
+    with pytest.raises(DataError, match="'rating' of --where holds several values in one"):
+        add(tiny, path, PLAIN, where={"rating": "1"})
+
+
+def test_whole_numbers_beside_names_are_told(tiny: Workspace, tmp_path: Path) -> None:
+    added = add(tiny, table(tmp_path / "r.csv", user=lambda u: f"g{u}" if u % 2 else str(u)))
+    assert "100 of 200 ids are whole numbers, and are kept as text beside the others" in added.notes
+
+
+def odd(user: Callable[[int], object], others: int = 0) -> str:
+    ids = [*(user(row[0]) for row in ROWS), *(user(99) for _ in range(others))]
+    rows = Interactions.of(np.array(ids, dtype=object if isinstance(ids[0], str) else np.int64), np.arange(len(ids)))
+    return "\n".join(odd_users(rows, "column 'user'"))
+
+
+@pytest.mark.parametrize("spelt", [str.upper, lambda name: f"{name} ", lambda name: name.replace("é", "e\u0301")])
+def test_users_who_differ_by_spelling_alone_are_told(spelt: Callable[[str], str]) -> None:
+    names = [f"josé{user}@x.org" for user in range(20)]
+    rows = Interactions.of(np.array([*names, *map(spelt, names[:3])], dtype=object), np.arange(23))
+    (note,) = odd_users(rows, "column 'user'")
+    assert note.startswith("column 'user': 6 ids are the same as another but for case, blanks")
+    assert "josé" not in note
+
+
+def test_whoever_is_not_known_is_told() -> None:
+    assert "40 of 240 rows are of an id that systems give to whoever they" in odd(lambda u: 0 if u == 99 else u, 40)
+    assert "40 of 240 rows are of an id that systems give" in odd(lambda u: "Guest" if u == 99 else f"u{u}", 40)
+    assert "101 of 301 rows are of one user, more than 10 times as many as of anybody" in odd(lambda u: u, 101)
+    assert odd(lambda u: u, 100) == odd(lambda u: u - 1) == odd(lambda u: f"u{u}") == odd(lambda _: 1) == ""
 
 
 def test_blanks_around_names_are_told(tiny: Workspace, tmp_path: Path) -> None:

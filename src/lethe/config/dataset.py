@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from lethe.config.section import Section
+from lethe.config.section import THRESHOLD, Section
 from lethe.config.side import SideSources
 from lethe.config.source import Source
 from lethe.config.table import TableFormat
@@ -89,9 +89,6 @@ class Bounds(Section):
         return self
 
 
-_THRESHOLD = r"^( *(>=|>) *-?[0-9]+([.][0-9]+)? *|all)$"
-
-
 class Dataset(Section):
     source: Source
     """Where the interactions come from."""
@@ -110,7 +107,7 @@ class Dataset(Section):
     unweighted: Literal["refuse", "ignore"] = "refuse"
     """Candidates whose model knows no weights, where the dataset has such (``source.columns.weight``, or ``duplicates:
     sum``): an error, or they learn every interaction alike."""
-    positive: Annotated[str, Field(pattern=_THRESHOLD)] | None = None
+    positive: Annotated[str, Field(pattern=THRESHOLD)] | None = None
     """Ratings that are likes, such as ``>= 4`` or ``> 0``: models of preferences learn and are judged by such rows
     alone; all: every row is a like. Null: so it is, where no rating is 0 or below; where one is, training asks for a
     threshold or all. Models of ratings learn all rows."""

@@ -22,6 +22,15 @@ from lethe.errors import ConfigError
 # DVC reads dots in a key as a path, and BentoML wants lower case: names are plain.
 _NAME = r"^[a-z0-9][a-z0-9-]*$"
 Name = Annotated[str, StringConstraints(pattern=_NAME)]
+THRESHOLD = r"^( *(>=|>) *-?[0-9]+([.][0-9]+)? *|all)$"
+"""Which ratings count as likes."""
+_PATTERNS = {
+    _NAME: "must be a name of lower-case letters, digits and hyphens, such as user-hash",
+    THRESHOLD: "must be a threshold such as '>= 4' or '> 0', or all",
+}
+_LIST, _SECTION = "must be a list: [a, b]", "must be a section of keys and values"
+_PLAIN = {"tuple_type": _LIST, "list_type": _LIST, "dict_type": _SECTION, "model_type": _SECTION}
+_PLAIN["model_attributes_type"] = _SECTION
 
 
 class Section(BaseModel):
@@ -54,21 +63,17 @@ class Section(BaseModel):
             return cls.model_validate({} if values is None else values)
         except ValidationError as error:
             fault = error.errors()[0]
-            field = ".".join([where, *(str(part) for part in fault["loc"])])
+            field = ".".join([where, *_written(cls, fault["loc"])])
             if fault["type"] == "extra_forbidden":
                 known = _known_keys(cls, fault["loc"][:-1])
                 near = meant(str(fault["loc"][-1]), known)
                 raise ConfigError(f"{field}: unknown key{near}; known keys: {', '.join(known)}") from None
+            if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
+                raise ConfigError(f"{field}.{_tag_rule(cls, fault)}") from None
             # A URL with a secret in it must not be said either.
             hidden = fault["type"] == "missing" or "must hold no " in fault["msg"] or isinstance(fault["input"], dict)
             value = "" if hidden else f" {fault['input']!r}"
-            rule = fault["msg"].removeprefix("Value error, ")
-            if fault["type"] == "string_type" and isinstance(fault["input"], (bool, int, float, date)):
-                # YAML takes no, on, 0123, 12:30 and 2024-01-01 for something else than text.
-                rule += "; put it in quotes"
-            if fault.get("ctx", {}).get("pattern") == _NAME:
-                rule = "must be a name of lower-case letters, digits and hyphens, such as user-hash"
-            raise ConfigError(f"{field}:{value} {rule}") from None
+            raise ConfigError(f"{field}:{value} {_rule(fault)}") from None
 
     @classmethod
     def exactly(cls, values: Any) -> Self:
@@ -85,6 +90,53 @@ class Section(BaseModel):
     def digest(self) -> str:
         """SHA-256 of the canonical JSON."""
         return digest_json(self.plain())
+
+
+def _rule(fault: Any) -> str:
+    """The rule that a value breaks, in the words of who writes YAML."""
+    if fault["type"] in _PLAIN:
+        return _PLAIN[fault["type"]]
+    if words := _PATTERNS.get(fault.get("ctx", {}).get("pattern")):
+        return words
+    rule = str(fault["msg"]).removeprefix("Value error, ").replace("Tuple should", "List should")
+    if fault["type"] == "string_type" and isinstance(fault["input"], (bool, int, float, date)):
+        # YAML takes no, on, 0123, 12:30 and 2024-01-01 for something else than text.
+        rule += "; put it in quotes"
+    return rule
+
+
+def _tag_rule(section: type[BaseModel], fault: Any) -> str:
+    """Of a section of several kinds: which word says the kind, what it is, what it may be."""
+    kind: Any = section
+    for part in fault["loc"]:
+        kind = _bare(_kind_below(kind, part))
+    word = fault["ctx"]["discriminator"].strip("'")
+    known = [tag for member in get_args(kind) for tag in get_args(member.model_fields[word].annotation)]
+    rule = f"must be one of {', '.join(known)}"
+    if fault["type"] == "union_tag_not_found":
+        return f"{word}: missing; {rule}"
+    tag = fault["ctx"]["tag"]
+    return f"{word}: {tag!r} {rule}{meant(tag, known)}"
+
+
+def _written(section: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """A path of pydantic as it stands in the file: which kind of several a section is, is no key."""
+    kind: Any = section
+    keys: list[str] = []
+    for place, part in enumerate(path):
+        kind = _bare(kind)
+        if get_origin(kind) not in (Union, UnionType):
+            keys.append(str(part))
+        try:
+            kind = _kind_below(kind, part)
+        except (StopIteration, KeyError, IndexError, AttributeError):
+            return [*keys, *map(str, path[place + 1 :])]
+    return keys
+
+
+def _bare(kind: Any) -> Any:
+    """A type without what is annotated of it, and without None."""
+    return _bare(get_args(kind)[0]) if get_origin(kind) is Annotated else _given(kind)
 
 
 def _fields(kind: type) -> dict[str, FieldInfo]:

@@ -20,6 +20,7 @@ from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data import sources
 from lethe.data.new_section import NewSection
+from lethe.data.odd_users import odd_users
 from lethe.data.opening import at_hand, found_in, must_be_elsewhere, path_below, source_of
 from lethe.data.profile import Profile, Ratings, profile_of, ratings_of
 from lethe.data.proposal import WEIGHING, FirstFamily, propose_family, propose_positive, propose_split
@@ -106,6 +107,7 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
     section = NewSection(place, columns, {**how, **told.options})
     rows = _read(workspace, name, section)
     section, notes = _settled(section, rows, reading)
+    notes += tuple(odd_users(rows, f"column {columns['user']!r}"))
     if reading.side:
         beside = _find_side(workspace, names, section.options, reading.side)
         section, notes = replace(section, side=dict(beside.options)), notes + beside.notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,18 @@ from lethe.config.table import TableFormat
 from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.data.sources import sql
-from lethe.data.sources.files import parquet_files
 from lethe.data.sources.find_file import find_file
 from lethe.data.sources.find_values import find_values
 from lethe.data.sources.findings import Findings
+from lethe.data.sources.parquet import other_files, parquet_files
 from lethe.data.sources.place import Place
 from lethe.data.sources.table import load_columns
 from lethe.data.sources.url import fetched
 from lethe.errors import ConfigError, DataError
 
 _SUFFIXES = (".parquet", ".csv")
+_FEW = 5
+"""Files that are named of many."""
 
 
 def path_below(workspace: Workspace, path: Path) -> str:
@@ -99,6 +101,13 @@ def _part(folder: Path, part: str) -> str | None:
     return next((f"{part}{suffix}" for suffix in _SUFFIXES if (folder / f"{part}{suffix}").is_file()), None)
 
 
+def _beside(folder: Path, read: Sequence[Path]) -> Iterator[str]:
+    """What lies in the folder that nobody reads: it may well be rows."""
+    if others := other_files(folder, read):
+        named = ", ".join(others[:_FEW]) + (f" and {len(others) - _FEW} more" if len(others) > _FEW else "")
+        yield f"{folder.name}: {len(read)} files are read, and {len(others)} beside them are not: {named}"
+
+
 def found_in(path: Path, source: Mapping[str, Any], columns: Mapping[str, Any], given: Mapping[str, Any]) -> Findings:
     """What the file or the files of a folder say that was not given."""
     ready = source["kind"] == "folder"
@@ -106,6 +115,8 @@ def found_in(path: Path, source: Mapping[str, Any], columns: Mapping[str, Any], 
     found = find_file(files[0], columns, given)
     how = TableFormat.parse({"columns": columns, **given, **found.options}, "source")
     tables = [load_columns(file, how) for file in files]
+    if path.is_dir():
+        found |= Findings(notes=tuple(_beside(path, files if ready else parquet_files(path))))
     # Kinds of ids go by all parts: in one of them all may look like integers while another has text.
     table = pa.concat_tables(tables, promote_options="permissive")
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -238,6 +239,14 @@ def near(column: Column, raw_id: str) -> int:
     """
     folded = _folded(raw_id)
     return sum(text != raw_id and _folded(text) == folded for text in map(str, distinct(column)[0].tolist()))
+
+
+def alike(ids: Ids) -> int:
+    """How many ids are another spelling of one of the others, in the words of ``near``."""
+    if ids.values.dtype != object:
+        return 0
+    times = Counter(map(_folded, ids.values.tolist()))
+    return sum(count for count in times.values() if count > 1)
 
 
 def _folded(raw: str) -> str:

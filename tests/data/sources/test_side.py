@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lethe.config.side import SideSources
@@ -66,6 +68,41 @@ def test_categories_numbers_and_missing_values(tmp_path: Path) -> None:
     write(tmp_path, "items.csv", "item,genres,price", "10,Drama,cheap")
     with pytest.raises(DataError, match=r"items.csv: column 'price' must be numbers, got text"):
         read(tmp_path, item_features={"path": path, "fields": fields})
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["1,4", "2,nan"], "'age' must be finite numbers, 1 are not .*; leave those cells empty"),
+        (["1,4", "2,1e300"], "'age' must be finite numbers, 1 are not .*or beyond 32 bits"),
+        (["1,4", '2,"4,5"'], "'age' must be numbers, got text; leave those cells empty, write plain numbers"),
+        (["1,4", "2,3", "2,5", "2,7", "1,4"], "'age': 1 ids have several numbers; keep one row of each user"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_with_what_to_do(tmp_path: Path, lines: list[str], words: str) -> None:
+    path = write(tmp_path, "users.csv", "user,age", *lines)
+    with pytest.raises(DataError, match=rf"users\.csv: column {words}"):
+        read(tmp_path, user_features={"path": path, "fields": {"age": {"kind": "number"}}})
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        (pa.array([["a", "b"], ["c"]]), "holds several values in one; write them as one text with"),
+        (pa.array([{"a": 1}, {"a": 2}]), "holds several values in one"),
+        (pa.array([b"\xff", b"\xfe"]), "must be numbers or text, got binary; leave it out of fields"),
+    ],
+)
+def test_features_of_no_known_type_are_refused(tmp_path: Path, column: pa.Array, words: str) -> None:
+    pq.write_table(pa.table({"user": [1, 2], "tags": column}), tmp_path / "users.parquet")
+    with pytest.raises(DataError, match=rf"users\.parquet: column 'tags'.* {words}"):
+        read(tmp_path, user_features={"path": "users.parquet", "fields": {"tags": {}}})
+
+
+def test_a_number_that_pandas_does_not_know_is_none(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"user": [1, 2], "age": [4.0, float("nan")]}), tmp_path / "users.parquet")
+    how = {"path": "users.parquet", "fields": {"age": {"kind": "number"}}}
+    assert read(tmp_path, user_features=how).tables["user_features"]["user"].tolist() == [1]
 
 
 def test_items_with_features_are_named_as_new_ones_where_that_is_asked_for(tmp_path: Path) -> None:

@@ -16,21 +16,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from lethe.config.table import FileFormat
 from lethe.core.canonical import digest_file, digest_json
 from lethe.data.sources import text
 from lethe.data.sources.packed import START, is_packed
+from lethe.data.sources.parquet import is_parquet, parquet_blocks, parquet_files, parquet_names
 from lethe.data.sources.text import is_byte
 from lethe.errors import DataError
-from lethe.tables.columns import coded_in
 
 EMPTY = "the file is empty, at least a header and 1 row are needed"
 ROWS = 1 << 20
 """Rows of a file that are read, and brought into order, at once."""
-_BUFFER = 1 << 16
-"""Bytes of a column of Parquet that are read at once."""
 
 
 def digest(path: Path) -> str:
@@ -41,29 +38,13 @@ def digest(path: Path) -> str:
     return digest_file(path)
 
 
-def parquet_files(folder: Path) -> list[Path]:
-    """The files of a table that lies in a folder, also in partitions below it (``day=2024-01-01/``), sorted."""
-    files = (path for suffix in ("parquet", "pq") for path in folder.rglob(f"*.{suffix}"))
-    try:
-        return sorted(path for path in files if path.is_file() and not path.name.startswith(("_", ".")))
-    except OSError as error:
-        raise DataError(f"{folder.name}: {error.filename} may not be read; give a file, or another folder") from None
-
-
 def must_be_file(path: Path) -> None:
     if path.is_dir() and parquet_files(path):
         return
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: no such file; bring it back, or name another")
     if path.stat().st_size == 0:
         raise DataError(f"{path.name}: {EMPTY}")
-
-
-def is_parquet(path: Path) -> bool:
-    if path.is_dir():
-        return True
-    with path.open("rb") as file:
-        return path.suffix in (".parquet", ".pq") or file.read(4) == b"PAR1"
 
 
 def load(path: Path, names: Sequence[str], how: FileFormat) -> pa.Table:
@@ -75,8 +56,10 @@ def load_blocks(path: Path, names: Sequence[str], how: FileFormat, coded: Collec
     """``load``, ``ROWS`` at a time, and one table without rows where there is none. ``coded``: columns whose text may
     come as places among the distinct values, as a file of Parquet has it."""
     must_be_file(path)
-    tables = _parquet_blocks(path, names, coded) if is_parquet(path) else _csv_blocks(path, names, how)
-    return _cut(tables, ROWS)
+    if not is_parquet(path):
+        return _cut(_csv_blocks(path, names, how), ROWS)
+    _must_have(path, names, parquet_names(path), True)
+    return _cut(parquet_blocks(path, names, coded, ROWS), ROWS)
 
 
 def _cut(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
@@ -134,33 +117,6 @@ def _csv_blocks(path: Path, names: Sequence[str], how: FileFormat) -> Iterator[p
 def _begin(piece: Path | bytes) -> pa.NativeFile:
     # Opened here: by its name alone Arrow would take a plain r.csv.gz for a compressed file.
     return pa.OSFile(os.fsencode(piece)) if isinstance(piece, Path) else pa.BufferReader(piece)
-
-
-def _parquet_blocks(path: Path, names: Sequence[str], coded: Collection[str]) -> Iterator[pa.Table]:
-    try:
-        if path.is_dir():
-            # Folders below may say what their rows have in common (``day=2024-01-01``). Imported here, where it is
-            # needed: most commands read no folder.
-            from pyarrow import dataset
-
-            base, files = str(path), [str(file) for file in parquet_files(path)]
-            place = {"format": "parquet", "partitioning": "hive", "partition_base_dir": base}
-            rows = dataset.dataset(files, **place)
-            _must_have(path, names, rows.schema.names, True)
-            yield rows.schema.empty_table().select(list(names))
-            for file in files:  # One after the other: read together, they would be held together.
-                yield dataset.dataset([file], schema=rows.schema, **place).to_table(columns=list(names))
-            return
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            _must_have(path, names, schema.names, True)
-            texts = coded_in(file, [name for name in coded if pa.types.is_string(schema.field(name).type)])
-        with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False, read_dictionary=texts) as whole:
-            yield whole.schema_arrow.empty_table().select(list(names))
-            for batch in whole.iter_batches(ROWS, columns=list(names)):
-                yield pa.Table.from_batches([batch]).select(list(names))
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        raise DataError(f"{path.name}: as Parquet, it is not readable") from None
 
 
 def _must_have(path: Path, names: Sequence[str], present: list[str], tell: bool) -> None:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from lethe.config.reading import NO_COLUMN
 from lethe.config.table import TICKS
-from lethe.data.sources.files import is_parquet, must_be_file, parquet_files
+from lethe.data.sources.files import must_be_file
 from lethe.data.sources.find_file import as_number, first_rows, is_a_row
 from lethe.data.sources.find_times import EARLY, LATE
 from lethe.data.sources.findings import Findings
+from lethe.data.sources.parquet import is_parquet, parquet_head
 from lethe.errors import DataError
 
 ROLES = ("user", "item", "rating", "timestamp")
@@ -36,6 +35,12 @@ _DATE = re.compile(r"\s*(\d{4}[-/.]\d\d?[-/.]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4})([T
 _ROWS = 1000
 _OTHER_ID = re.compile(r"(^|[_\W])(id|no|nr|num|number|key|code)$|[a-z](Id|ID|No|Nr|Key|Code)$")
 """A column that names or numbers something: few values make it no rating."""
+_OTHER = (
+    "price total subtotal amount cost revenue fee tax discount margin duration length seconds minutes hour day week"
+    " month year age lat latitude lon lng long longitude size height width zip postcode position pos rank index step"
+    " version session number balance stock population"
+)
+"""Words in the name of a column of numbers that are no rating."""
 _WIDE = 3
 """Columns called alike but for their number, from which on they are taken for an item each."""
 _FEW = 20
@@ -70,29 +75,32 @@ def find_columns(
                 taken[role] = likely
                 left.remove(likely)
     values = {name: [row[place] for row in rows if place < len(row)] for place, name in enumerate(names)}
-    rest = [name for name in left if any(values[name])]
+    rest = [name for name in left if any(values[name]) and not _counts_rows(values[name])]
     if "timestamp" not in (taken.keys() | given_up) and (
         times := [name for name in rest if _all(values[name], _is_time)]
     ):
         taken["timestamp"] = times[0]
         rest.remove(times[0])
     missing = [role for role in ("user", "item") if role not in taken]
-    if "rating" not in (taken.keys() | given_up) and len(rest) > len(missing):
+    able = [name for name in rest if _OTHER_ID.search(name) or not _has_fractions(values[name])]
+    first = rest.index(able[len(missing) - 1]) + 1 if 0 < len(missing) <= len(able) else 0
+    if "rating" not in (taken.keys() | given_up):
         # A number that takes few values; ids stand before it in every file known to us.
-        stars = [name for name in rest[len(missing) :] if _may_rate(name) and _is_rating(values[name])]
+        stars = [name for name in rest[first:] if _may_rate(name) and _is_rating(values[name])]
         if stars:
             taken["rating"] = stars[0]
-            rest.remove(stars[0])
+    rest = [name for name in able if name != taken.get("rating")]
     if len(rest) < len(missing) or (missing and len(rest) - len(missing) > (0 if header else _UNNAMED)):
-        few = ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
         raise DataError(
-            f"{path.name}: which columns are user and item is not clear from {few}; give"
+            f"{path.name}: which columns are user and item is not clear from {_some(names)}; give"
             f" {' and '.join(f'--{role}-column' for role in missing)}"
         )
     taken |= dict(zip(missing, rest, strict=False))
     columns = {role: taken[role] for role in NAMED if role in taken}
     said = ", ".join(f"{role} is column {column!r}" for role, column in columns.items())
     said += "" if header else " (the first line names none)"
+    others = [name for name in names if name not in columns.values()]
+    said += f"; not read: {_some(others)}" if others else ""
     note = f"{path.name}: {said}; --user-column and the like say otherwise"
     return columns, Findings({} if header else {"header": False}, (note,))
 
@@ -113,15 +121,11 @@ def head_of(path: Path, given: Mapping[str, Any]) -> tuple[list[str], list[list[
     """Names of the columns, none where the first line is a row; and the first rows as text."""
     must_be_file(path)
     if is_parquet(path):
-        try:
-            one = parquet_files(path)[0] if path.is_dir() else path
-            rows = next(pq.ParquetFile(one).iter_batches(_ROWS), None)
-        except pa.ArrowInvalid:
-            raise DataError(f"{path.name}: as Parquet, it is not readable") from None
-        if rows is None:
+        table = parquet_head(path, _ROWS)
+        if not len(table):
             raise DataError(f"{path.name}: it has no rows, at least 1 is needed")
-        columns = [["" if value is None else str(value) for value in column.to_pylist()] for column in rows.columns]
-        return rows.schema.names, [list(row) for row in zip(*columns, strict=True)]
+        columns = [["" if value is None else str(value) for value in column.to_pylist()] for column in table.columns]
+        return table.column_names, [list(row) for row in zip(*columns, strict=True)]
     _, lines = first_rows(path, given)
     if not lines:
         raise DataError(f"{path.name}: it has no rows, at least 1 is needed")
@@ -149,9 +153,15 @@ def _letters(name: str) -> str:
     return re.sub(r"[^a-z]", "", name.casefold())
 
 
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_FEW]) + (f" and {len(names) - _FEW} more" if len(names) > _FEW else "")
+
+
 def _may_rate(name: str) -> bool:
     """Whether a column of this name may be a rating by its values alone."""
-    return _OTHER_ID.search(name) is None and column_called("weight", [name]) is None
+    words = {word.casefold() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
+    others = f"{_OTHER} {_NAMES['weight']} {_NAMES['timestamp']}"
+    return _OTHER_ID.search(name) is None and not words & set(others.split())
 
 
 def _counts(first: Sequence[str]) -> bool:
@@ -173,4 +183,17 @@ def _is_time(value: str) -> bool:
 
 def _is_rating(values: Sequence[str]) -> bool:
     numbers = {as_number(value) for value in values}
-    return None not in numbers and len(numbers) <= max(2, min(101, len(values) // 2))
+    # One value alone says nothing of taste, nor do dislikes alone.
+    varied = 1 < len(numbers) <= max(2, min(101, len(values) // 2))
+    return varied and None not in numbers and any(number > 0 for number in numbers if number is not None)
+
+
+def _counts_rows(values: Sequence[str]) -> bool:
+    """Whether they are 0, 1, 2, ... or 1, 2, 3, ..., row by row."""
+    return len(values) > _WIDE and any(all(map(str.__eq__, values, map(str, count(begin)))) for begin in (0, 1))
+
+
+def _has_fractions(values: Sequence[str]) -> bool:
+    """Whether they are numbers throughout, and some no whole ones, as ids hardly are that nobody named so."""
+    numbers = [as_number(value) for value in values if value]
+    return None not in numbers and any(number != number // 1 for number in numbers if number is not None)

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lethe.data.sources.files import is_parquet
 from lethe.data.sources.find_columns import column_called, head_of
 from lethe.data.sources.find_file import as_number, first_rows
 from lethe.data.sources.findings import Findings
+from lethe.data.sources.parquet import is_parquet
 from lethe.errors import DataError
 
 _FRIEND = "friend follows followed followee trusts trusted trustee target to contact"

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import TICKS, TableFormat
-from lethe.data.sources.columns import EXPONENT, count_like, is_text, must_be_whole, refuse_missing_words, simple
+from lethe.data.sources.columns import count_like, is_text, must_be_whole, refuse_missing_words, simple
 from lethe.data.sources.findings import Findings
 from lethe.data.sources.times import (
     DAY,
@@ -23,6 +23,7 @@ from lethe.data.sources.times import (
     number_column,
     plain_iso,
     read_times,
+    refuse_exponents,
     strptime,
 )
 from lethe.errors import DataError
@@ -30,6 +31,8 @@ from lethe.errors import DataError
 EARLY = 631_152_000
 """1990 in seconds: between it and 2100 no number is a time in two units."""
 LATE = 4_102_444_800
+_OLD = 820_454_400
+"""1996 in seconds: before, hardly anybody noted who took what."""
 _TICKS_2100 = 662_380_416 * 10**9
 """2100 as .NET counts ticks, which as nanoseconds is a day of 1990."""
 _DATES = ["%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d"]
@@ -55,7 +58,10 @@ def find_times(column: pa.ChunkedArray, where: str, how: TableFormat, given: Map
     how = how.model_copy(update=dict(found.options))
     if how.timestamp_unit == "position":
         return found
-    read_times(column, how, where)
+    times = read_times(column, how, where)
+    if number_column(column) is not None and times.max(initial=0) < _OLD * how.ticks:
+        note = f"{where}: all times are before 1996; if they are seconds since 2001, as Apple counts, write them as"
+        found |= Findings(notes=(f"{note} seconds since 1970 (978307200 more)",))
     if _is_local(column, how) and how.timezone is None:
         note = f"{where}: the times name no zone and are taken as UTC; --timezone Europe/Berlin (or another) says where"
         found |= Findings(notes=(f"{note} they were taken",))
@@ -70,14 +76,14 @@ def _find(column: pa.ChunkedArray, where: str) -> Findings:
     if numbers is not None:
         return _of_numbers(column, numbers, where)
     if not is_text(column):
-        raise DataError(f"{where} must be numbers or times, got {column.type}")
+        raise DataError(f"{where} must be numbers or times, got {column.type}; give another, or '-' to do without")
     refuse_missing_words(column, where)
     return _of_text(pc.utf8_trim_whitespace(column), where)
 
 
 def _of_numbers(column: pa.ChunkedArray, numbers: np.ndarray, where: str) -> Findings:
-    if is_text(column) and count_like(column, EXPONENT):
-        raise DataError(f"{where}: times in exponent form (1.7E+09) have lost digits; export the column as text")
+    if is_text(column):
+        refuse_exponents(column, where)
     compact = _compact(column)
     counts = {unit: int(((numbers >= EARLY * ticks) & (numbers < LATE * ticks)).sum()) for unit, ticks in TICKS.items()}
     units = [unit for unit, count in counts.items() if count == len(numbers)]

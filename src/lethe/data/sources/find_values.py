@@ -84,7 +84,7 @@ def _ids(column: pa.ChunkedArray, where: str, how: TableFormat, role: str, *, fi
         )
     _refuse_strangers(column, whole, where, how.separator if first else None)
     if whole < len(column):
-        return Findings({"ids": "text"}, tuple(_odd_text(column, where)))
+        return Findings({"ids": "text"}, tuple(_odd_text(column, whole, where)))
     if whole_numbers(column) is None:
         return _kind("text", f"{where}: whole numbers beyond 64 bits are kept as text")
     if count_like(column, INTEGER) < whole:
@@ -92,7 +92,9 @@ def _ids(column: pa.ChunkedArray, where: str, how: TableFormat, role: str, *, fi
     return _kind("integer")
 
 
-def _odd_text(column: pa.ChunkedArray, where: str) -> Iterator[str]:
+def _odd_text(column: pa.ChunkedArray, whole: int, where: str) -> Iterator[str]:
+    if whole:
+        yield f"{where}: {whole} of {len(column)} ids are whole numbers, and are kept as text beside the others"
     if count_like(column, r"^0[0-9]+$"):
         yield f"{where}: ids with leading zeros are kept as text (007 is not 7)"
     if blank := count_like(column, r"^[\s\pZ]|[\s\pZ]$"):

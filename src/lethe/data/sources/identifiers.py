@@ -65,8 +65,10 @@ def plain(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
         return pc.replace_substring_regex(column.cast(pa.string()), r"\.0+$", "")
     if pa.types.is_null(kind):
         return column.cast(pa.string())
+    if pa.types.is_nested(kind):
+        raise DataError(f"{where} must be integers or text, got {kind}; make its parts columns or rows of their own")
     if not pa.types.is_integer(kind) and not pa.types.is_floating(kind):
-        raise DataError(f"{where} must be integers or text, got {kind}")
+        raise DataError(f"{where} must be integers or text, got {kind}; give another column, or write it so")
     return column
 
 

@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 from lethe.config.side import BehaviourSource, FeaturesSource, LinksSource, SideSources, TriplesSource
 from lethe.config.table import Kind
 from lethe.data.sources import table
+from lethe.data.sources.columns import cast, simple
 from lethe.data.sources.files import digest, load
 from lethe.data.sources.identifiers import read_ids
 from lethe.errors import DataError
+from lethe.tables.columns import sortable
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTable, SideTables
@@ -120,12 +122,15 @@ def _features(path: Path, kind: str, how: FeaturesSource, like: Ids) -> SideTabl
     ids = _like(columns[key], like, path, key)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
     for name, field in how.fields.items():
-        text = pc.fill_null(columns[name].cast(pa.string()), "")
+        where = f"{path.name}: column {name!r}"
+        text = _said(columns[name], where)
         there = np.flatnonzero(pc.not_equal(text, "").to_numpy(zero_copy_only=False))
         values = np.array(text.to_pylist(), dtype=object)[there]
         owners, weights = ids[there], np.ones(len(there))
         if field.kind == "number":
-            weights, values = _numbers(values, f"{path.name}: column {name!r}"), np.full(len(there), "", dtype=object)
+            weights, values = _numbers(values, where), np.full(len(there), "", dtype=object)
+            if several := len(Ids.of(owners[_differ(owners, weights)])):
+                raise DataError(f"{where}: {several} ids have several numbers; keep one row of each {role}")
         elif field.kind == "categories":
             lists = [sorted({part.strip() for part in value.split(field.separator)} - {""}) for value in values]
             owners = np.repeat(owners, [len(found) for found in lists])
@@ -172,11 +177,35 @@ def _text(column: pa.ChunkedArray, path: Path, name: str) -> np.ndarray:
     return np.asarray(read_ids(column, "text", f"{path.name}: column {name!r}", role=name))
 
 
+def _said(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """What a column says of each, as text; nothing where it is empty."""
+    if pa.types.is_nested(column.type):
+        raise DataError(
+            f"{where}: it holds several values in one; write them as one text with | between, or leave it out of fields"
+        )
+    if pa.types.is_floating(column.type):  # How pandas writes that there is none.
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    text = cast(simple(column), pa.string())
+    if text is None:
+        raise DataError(f"{where} must be numbers or text, got {column.type}; leave it out of fields")
+    return pc.fill_null(text, "")
+
+
+def _differ(owners: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """[m] where one of a pair of rows of the same owner stands whose numbers differ."""
+    order = np.lexsort((numbers, sortable(owners)))
+    same = owners[order][1:] == owners[order][:-1]
+    return order[1:][same & (numbers[order][1:] != numbers[order][:-1])]
+
+
 def _numbers(values: np.ndarray, where: str) -> np.ndarray:
+    hint = "leave those cells empty, write plain numbers, or name another kind (side, fields)"
     try:
         numbers = values.astype(np.float64)
     except ValueError:
-        raise DataError(f"{where} must be numbers, got text") from None
-    if not np.isfinite(numbers).all():
-        raise DataError(f"{where} must be finite numbers, {int((~np.isfinite(numbers)).sum())} are not")
+        raise DataError(f"{where} must be numbers, got text; {hint}") from None
+    with np.errstate(over="ignore"):  # What is beyond the 32 bits in which it is kept is counted.
+        bad = int((~np.isfinite(numbers.astype(np.float32))).sum())
+    if bad:
+        raise DataError(f"{where} must be finite numbers, {bad} are not (nan, inf, or beyond 32 bits); {hint}")
     return numbers

@@ -157,6 +157,10 @@ def where(table: pa.Table, file: str, how: TableFormat) -> pa.Table:
 
 def _where(tables: Callable[[], Iterator[pa.Table]], file: str, how: TableFormat) -> Callable[[], Iterator[pa.Table]]:
     for name, value in how.where.items():
+        if any(pa.types.is_nested(table[name].type) for table in tables()):
+            raise DataError(
+                f"{file}: column {name!r} of --where holds several values in one; give a column of one each"
+            )
         # Whether values are compared as numbers goes by all of them.
         numbers = all(cast(simple(table[name]), pa.float64()) is not None for table in tables())
         tables = partial(_those, tables, name, value, numbers)
@@ -230,7 +234,9 @@ def _numbers(column: pa.ChunkedArray, how: TableFormat, where: str, role: str, t
     numbers = None if pa.types.is_boolean(column.type) else cast(as_number(column, how), pa.float64())
     if numbers is None:
         hint = f"give --decimal or --thousands, or --{role}-column - where these are no figures"
-        if two is not None and pc.count_distinct(column).as_py() == _TWO:
+        if pa.types.is_nested(column.type):
+            hint = f"make its parts columns or rows of their own, or give --{role}-column -"
+        elif two is not None and pc.count_distinct(column).as_py() == _TWO:
             hint = two
         raise DataError(f"{where} must be numbers, got {kind_of(column)}; {hint}")
     values = numbers.to_numpy()

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lethe.config.table import TICKS, TableFormat
-from lethe.data.sources.columns import cast, count_like, is_text, kind_of, simple
+from lethe.data.sources.columns import EXPONENT, cast, count_like, is_text, kind_of, simple
 from lethe.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ DAY = r"^(\d{4}-\d\d-\d\d|\d{8})$"
 FIRST_PART = 31_536_000
 """1971 in seconds: milliseconds and finer parts of 1970 are times in a coarser unit, or 0 for want of one."""
 DAY_SECONDS = 86_400
+_DOUBLE = 64
+"""Bits of a floating-point number that holds a second of today."""
 EXCEL_DAYS = 25_569
 """1970 as spreadsheets count days."""
 _ZONED = r"(Z|[+-]\d\d(:?\d\d)?)$"
@@ -57,6 +59,8 @@ def in_unit(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: s
     """[n] int64: the times, whatever they are, in units of ``resolution``, rounded down."""
     if pa.types.is_temporal(column.type):
         return _typed(column, how, where, resolution)
+    if pa.types.is_floating(column.type) and column.type.bit_width < _DOUBLE:
+        raise DataError(f"{where}: times of type {column.type} have lost digits; write them as numbers of 64 bits")
     if how.time_format is not None:
         return _since_1970(_formatted(as_text(column), how.time_format, where), how.timezone, resolution)
     if how.timestamp_unit == "iso":
@@ -72,6 +76,12 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_floating(column.type):
         column = cast(column, pa.int64()) or column
     return pc.utf8_trim_whitespace(column.cast(pa.string()))
+
+
+def refuse_exponents(column: pa.ChunkedArray, where: str) -> None:
+    """Raises DataError where times were written by a spreadsheet that cut their digits."""
+    if count_like(pc.utf8_trim_whitespace(column), EXPONENT):
+        raise DataError(f"{where}: times in exponent form (1.7E+09) have lost digits; export the column as text")
 
 
 def fits(numbers: np.ndarray, unit: str) -> np.ndarray:
@@ -129,6 +139,8 @@ def _numbers(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: 
     if numbers is None:
         hint = "; give --timestamp-unit iso or day, or --time-format" if is_text(column) else ""
         raise DataError(f"{where} must be numbers or times, got {kind_of(column)}{hint}")
+    if numbers.dtype != np.int64 and is_text(column):
+        refuse_exponents(column, where)
     times, per_unit = TICKS[resolution], TICKS[unit]
     if numbers.dtype == np.int64:
         # Beyond 1970 to 2100 a product might overflow into it.
@@ -145,7 +157,7 @@ def _typed(column: pa.ChunkedArray, how: TableFormat, where: str, resolution: st
     if pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("s"))
     if not pa.types.is_timestamp(column.type):
-        raise DataError(f"{where} must be numbers or times, got {column.type}")
+        raise DataError(f"{where} must be numbers or times, got {column.type}; give another, or '-' to do without")
     zoned = column.type.tz is not None
     return _since_1970(column.to_pandas(), None if zoned else how.timezone, resolution)
 
