@@ -80,6 +80,20 @@ def build(name: str, values: Values, interactions: Interactions, seed: int = 1) 
     return model
 
 
+_LEARNT: dict[tuple[type[Model], str], Model] = {}
+"""The model that was learnt last, by all that it was made of: the laws that only look at it need no second one."""
+
+
+def learnt(name: str, values: Values) -> Model:
+    """The model built on the table of its name; what looks at it leaves it as it is."""
+    key = (MODELS[name], str(values))
+    if key not in _LEARNT:
+        model = build(name, values, table(name))
+        _LEARNT.clear()
+        _LEARNT[key] = model
+    return _LEARNT[key]
+
+
 def encode(name: str, interactions: Interactions) -> tuple[Catalogue, InteractionMatrix]:
     """A table and the side tables that the model reads, dense."""
     tables = side_tables(interactions)
@@ -99,7 +113,7 @@ def weights(model: Model) -> bytes:
 def hits_the_checkerboard(name: str, values: Values) -> None:
     """A user's own block's unseen items rank above every item of the other block."""
     data = table(name)
-    model = build(name, values, data)
+    model = learnt(name, values)
     num_users, num_items = 2 * BLOCK_USERS, 2 * BLOCK_ITEMS
     scores = model.score(torch.arange(num_users)).numpy()
     seen = Catalogue.of(data).encode(data).csr().toarray() > 0
@@ -114,7 +128,7 @@ def hits_the_checkerboard(name: str, values: Values) -> None:
 
 def scores_are_finite(name: str, values: Values) -> None:
     """score() gives [B, num_items] finite numbers for any users, in any order, even repeated."""
-    model = build(name, values, table(name))
+    model = learnt(name, values)
     scores = model.score(torch.tensor([3, 0, 3]))
     assert scores.shape == (3, 2 * BLOCK_ITEMS)
     assert torch.isfinite(scores).all()
@@ -124,7 +138,7 @@ def scores_are_finite(name: str, values: Values) -> None:
 
 def factors_make_the_scores(name: str, values: Values) -> None:
     """Where there are factors, their dot product is the score."""
-    model = build(name, values, table(name))
+    model = learnt(name, values)
     factors = model.factors()
     if factors is not None:
         users = torch.arange(5)
@@ -147,9 +161,8 @@ def rebuilds_identically(name: str, values: Values) -> None:
 
 def weights_round_trip(name: str, values: Values) -> None:
     """A fresh model that loads the weights, and has seen no data, scores the same."""
-    data = table(name)
-    model = build(name, values, data)
-    fresh = MODELS[name](configure(name, values), encode(name, data)[0].shape)
+    model = learnt(name, values)
+    fresh = MODELS[name](configure(name, values), encode(name, table(name))[0].shape)
     fresh.load_state_dict(load(weights(model)))
     fresh.eval()
     users = torch.arange(2 * BLOCK_USERS)
@@ -225,7 +238,7 @@ def survives_an_emptied_shard(name: str, values: Values) -> None:
 def folds_strangers_in(name: str, values: Values) -> None:
     """Where a history says anything, somebody new who took half of a block is offered the other half first; a
     stranger in a crowd gets the answer they get alone, and one without a history changes nothing."""
-    model = build(name, values, table(name))
+    model = learnt(name, values)
     if model.fold_in() is None and "history" not in model.accepts:
         return
     ratings = torch.full((BLOCK_ITEMS // 2,), 5.0) if issubclass(MODELS[name], RatingModel) else None

@@ -32,15 +32,14 @@ def forget_run(
 ) -> None:
     """Fulfil every accepted request: data, training, redeployment, purge, certificate."""
     from lethe.config.params import Params
-    from lethe.forgetting import erasure
-    from lethe.forgetting.aside import left_out
     from lethe.forgetting.ledger.requests import PENDING
-    from lethe.forgetting.record import Run
-    from lethe.forgetting.run import current_plan
     from lethe.forgetting.standing import ledger
 
     here = workspace()
     if dry_run:
+        from lethe.forgetting import erasure  # Not at the top, as below: a run's own process imports that for seconds.
+        from lethe.forgetting.run import current_plan
+
         plan, shares = current_plan(here), erasure.dry_run(here)
         lines = [f"{'store':<20} {'bytes':>14} {'removed':>14}"]
         lines += [f"{share.store:<20} {share.bytes:>14,} {share.removed:>14,}" for share in shares]
@@ -50,14 +49,25 @@ def forget_run(
     book, follows = ledger(here), Params.read(here.params).forgetting.follows
     waiting = [request.id for request in book.in_state("received", *PENDING)]
     # Where others are followed only the run itself knows whom it has to forget.
-    begins = waiting or follows or Run.read(here) is not None
+    begins = waiting or follows or _was_stopped(here)
     known = {request.id for request in book.all()} if begins else set[str]()
     if begins:
         run_flow("forgetting")
         waiting += [request.id for request in book.all() if request.id not in known]
     done = book.get_all(waiting)
     lines = [f"{request.id} {request.state}" for request in done] or ["nothing to forget"]
-    show([request.to_json() for request in done], as_json, lines if begins else [*lines, *left_out(here)])
+    if not begins:
+        from lethe.forgetting.aside import left_out
+
+        lines += left_out(here)
+    show([request.to_json() for request in done], as_json, lines)
+
+
+def _was_stopped(here: Workspace) -> bool:
+    """Whether a run is there to be resumed."""
+    from lethe.forgetting.record import Run
+
+    return Run.read(here) is not None
 
 
 @app.command("plan")

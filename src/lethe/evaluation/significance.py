@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 
 class PairedTest(NamedTuple):
@@ -21,6 +20,8 @@ def paired_t_test(ours: np.ndarray, theirs: np.ndarray) -> PairedTest:
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     if not difference.any():
         return PairedTest(0.0, 1.0)
+    from scipy import stats  # Slow to import, here and below: who compares nobody needs none.
+
     return PairedTest(float(difference.mean()), float(stats.ttest_1samp(difference, 0.0).pvalue))
 
 
@@ -42,6 +43,8 @@ def mixed_t_test(ours: np.ndarray, theirs: np.ndarray) -> PairedTest:
     variance = sum(part for part, _ in parts)
     if variance == 0:
         return PairedTest(difference, 1.0 if difference == 0 else 0.0)
+    from scipy import stats
+
     degrees = variance**2 / sum(part**2 / freedom for part, freedom in parts)
     return PairedTest(difference, float(2 * stats.t.sf(abs(difference) / variance**0.5, degrees)))
 
