@@ -42,13 +42,13 @@ def tables(seed: int) -> Tables:
         "triples": SideTable.of("triples", item=names(90), relation=words(90), entity=names(90)),
     }
     views = Interactions.of(names(100), names(100), contexts={"said": words(100)})
-    return Tables(rows, SideTables(side, {"view": views}), rows.take(np.arange(len(rows)) % 2 == 0))
+    return Tables(rows, SideTables(side), {"view": views}, rows.take(np.arange(len(rows)) % 2 == 0))
 
 
 def alone(there: Tables, asked: ForgetRequest) -> Held:
     """What a request covers, looked for by itself."""
     side, known = there.beside.tables, Known((there.rows,))
-    views = there.beside.behaviours["view"]
+    views = there.behaviours["view"]
     mentions = {name: int(mentioned_by([asked], t.columns, len(t), known).sum()) for name, t in side.items()}
     return Held(
         interactions=holds(there.rows, asked),
