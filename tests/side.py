@@ -12,7 +12,7 @@ import numpy as np
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import FeatureMatrix, InteractionMatrix, Shape, Side, TripleMatrix
-from lethe.tables.side_tables import SideTable, SideTables
+from lethe.tables.side_tables import SideTable, SideTables, content_digest, folder_beside
 
 
 def side_tables(rows: Interactions) -> SideTables:
@@ -54,6 +54,11 @@ def side_tables(rows: Interactions) -> SideTables:
             "cart": Interactions.of(rows.user_ids[cart], rows.item_ids[cart]),
         },
     )
+
+
+def digest_beside(path: Path) -> str:
+    """Digest of the content of a table of interactions and of what lies beside it, all read as a whole."""
+    return content_digest(Interactions.read(path), SideTables.read(folder_beside(path)))
 
 
 def without_user(tables: SideTables, user_id: object) -> SideTables:

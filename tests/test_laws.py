@@ -25,10 +25,10 @@ from lethe.forgetting.run import suppress
 from lethe.models import MODELS, configure
 from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import Shape
-from lethe.tables.side_tables import NO_TABLES, SideTables, digest_beside
+from lethe.tables.side_tables import NO_TABLES, SideTables
 from tests.conftest import make_workspace, taste_blocks
 from tests.place import DEVICE
-from tests.side import side_tables, without_user
+from tests.side import digest_beside, side_tables, without_user
 
 TWO_TOWERS = [name for name, model in MODELS.items() if model(configure(name, {}), Shape(2, 2)).factors() is not None]
 

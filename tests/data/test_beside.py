@@ -33,9 +33,10 @@ from lethe.tables.ids import Ids
 from lethe.tables.inside import Known
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
-from lethe.tables.side_tables import SideTable, SideTables, behaviours_in, digest_beside, known_links
+from lethe.tables.side_tables import SideTable, SideTables, behaviours_in, known_links
 from lethe.tables.texts import Column
 from tests.data.test_blocks_of_users import Sent, few_at_once, params_of
+from tests.side import digest_beside
 
 LAYOUTS = {
     "users": {"partition": "user-hash", "num_shards": 3, "aggregator": "mean"},

@@ -19,9 +19,9 @@ from lethe.forgetting import run as runs
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
-from lethe.tables.drift import tally_of
 from lethe.tables.interactions import Interactions
 from tests.house import ask, train
+from tests.tables.test_drift import tally_of
 
 SHARDINGS = ["whole", "user-hash-3"]
 

@@ -16,10 +16,10 @@ from lethe.learning import device
 from lethe.proof import daily
 from lethe.proof.verification import verify
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import digest_beside
 from tests.conftest import taste_blocks
 from tests.edits import edited, with_code
 from tests.house import forget, train
+from tests.side import digest_beside
 
 
 def test_a_sample_compares_the_data_and_some_sub_models(tiny: Workspace) -> None:

@@ -14,9 +14,17 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
 from lethe.tables import blocks, drift
-from lethe.tables.drift import Counts, Moved, Shape, Tally, less, moved, tally_of
+from lethe.tables.blocks import Source, in_steps
+from lethe.tables.drift import Counts, Moved, Shape, Tally, less, moved
 from lethe.tables.interactions import Interactions
 from tests.conftest import taste_blocks
+
+
+def tally_of(rows: Source, *, timed: bool) -> Tally:
+    """A table, counted."""
+    tally = Tally(timed)
+    in_steps(lambda block, _: tally.add(block), rows, begin=tally.clear)
+    return tally
 
 
 def of(then: Counts, now: Counts, psi: float = 0.25, ks: float = 0.2) -> Moved:

@@ -13,7 +13,8 @@ import pytest
 
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
-from lethe.tables.side_tables import SideTable, digest_beside
+from lethe.tables.side_tables import SideTable
+from tests.side import digest_beside
 
 
 def rows(*items: int) -> Interactions:

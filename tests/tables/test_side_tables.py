@@ -10,9 +10,9 @@ from lethe.errors import DataError
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
-from lethe.tables.side_tables import SideTable, SideTables, content_digest, digest_beside, known_links
+from lethe.tables.side_tables import SideTable, SideTables, content_digest, known_links
 from tests.conftest import taste_blocks
-from tests.side import in_situations, side_tables, without_user
+from tests.side import digest_beside, in_situations, side_tables, without_user
 
 ROWS = taste_blocks()
 TABLES = side_tables(ROWS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ from lethe.forgetting.held import source_blocks
 from lethe.forgetting.ledger.beside import mentioned_by, named_in_contexts, said_of
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, covered_by
 from lethe.forgetting.standing import digests_asked_about, has_time
-from lethe.tables.blocks import rows_of, side_by_side
-from lethe.tables.columns import from_arrow, read_parquet, to_arrow, write_parquet
+from lethe.tables.blocks import AT_ONCE, rows_of, side_by_side
+from lethe.tables.columns import ParquetWriter, from_arrow, pieces_of, to_arrow
 from lethe.tables.inside import Known
 from lethe.tables.interactions import CONTEXT, UNKNOWN, Interactions
 from lethe.tables.side_tables import BEHAVIOUR, SAYING, SideTables, behaviours_in
@@ -54,11 +55,17 @@ def rewrite_what_no_stage_makes(
     made = {*params.pipeline.shardings, "ingested", "split"} if dataset in params.pipeline.datasets else set[str]()
     for part in sorted(path for path in folder.glob("*") if path.is_dir() and path.name not in made):
         for path in sorted(part.rglob("*.parquet")):
-            table = read_parquet(path)
-            named = _covered(table, requests, known)
-            left = _emptied(table.filter(pa.array(~named)) if named.any() else table, requests, known)
-            if left is not table:
-                write_parquet(left, path)
+            if any(left is not rows for rows, left in _left(path, requests, known)):
+                with ParquetWriter(path) as writer:
+                    for _, left in _left(path, requests, known):
+                        writer.write(left)
+
+
+def _left(path: Path, requests: Sequence[ForgetRequest], known: Known) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Some rows of a file at a time, and what is left of them: the same table, where none is the requests'."""
+    for rows in pieces_of(path, AT_ONCE):
+        named = _covered(rows, requests, known)
+        yield rows, _emptied(rows.filter(pa.array(~named)) if named.any() else rows, requests, known)
 
 
 def _covered(table: pa.Table, requests: Sequence[ForgetRequest], known: Known) -> np.ndarray:

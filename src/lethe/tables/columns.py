@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -208,6 +208,17 @@ def read_parquet(path: Path | BinaryIO) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         if not isinstance(path, Path):
             raise
+        raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
+
+
+def pieces_of(path: Path, rows: int) -> Iterator[pa.Table]:
+    """A file, so many rows at a time; at least once, though there be none. Raises DataError for one that is damaged."""
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            yield file.schema_arrow.empty_table()
+            for batch in file.iter_batches(rows):
+                yield pa.Table.from_batches([batch])
+    except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: not a readable Parquet file ({type(error).__name__})") from None
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from lethe.config.section import Section
-from lethe.tables.blocks import AT_ONCE, Block, Source, in_steps
+from lethe.tables.blocks import AT_ONCE, Block
 from lethe.tables.columns import column_of, distinct
 from lethe.tables.interactions import TIMES, Interactions
 from lethe.tables.texts import Column, Texts, concatenated
@@ -59,13 +59,6 @@ class Drift(Section):
         return tuple(one for one in self.moved if one.above)
 
 
-def tally_of(rows: Source, *, timed: bool) -> Tally:
-    """A table, counted; ``timed``: whether its timestamps are times, and no mere positions."""
-    tally = Tally(timed)
-    in_steps(lambda block, _: tally.add(block), rows, begin=tally.clear)
-    return tally
-
-
 def there_by(rows: Interactions, newest: int | None) -> np.ndarray:
     """[n] bool: which rows are of that time or earlier; all, where there is no time to tell them by."""
     if newest is None or rows.timestamps is None:
@@ -103,7 +96,7 @@ def _moved(of: str, then: Counts, now: Counts, most_psi: float, most_ks: float) 
 
 
 class Tally:
-    """A shape as it is counted, some users at a time."""
+    """A shape as it is counted, some users at a time; ``timed``: whether timestamps are times, no mere positions."""
 
     def __init__(self, timed: bool) -> None:
         self._timed = timed

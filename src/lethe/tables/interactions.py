@@ -129,11 +129,6 @@ class Interactions:
         for name, column in self.contexts.items():
             yield CONTEXT + name, column
 
-    @property
-    def key_columns(self) -> list[str]:
-        """Names of the columns that together occur once: user, item and the contexts."""
-        return ["user", "item", *(CONTEXT + name for name in self.contexts)]
-
     def take(self, rows: np.ndarray) -> Interactions:
         """The rows of a boolean mask, or of positions; a mask, or increasing positions, keep the canonical order."""
         return Interactions(

@@ -235,14 +235,6 @@ def digest_together(interactions: str, beside: Mapping[str, str]) -> str:
     return digest_json([interactions, digest_json(dict(beside))]) if beside else interactions
 
 
-def digest_beside(path: Path) -> str:
-    """``content_digest`` of a Parquet file of interactions and the side tables below ``side`` beside it.
-
-    ``lethe.tables.reader`` remembers it.
-    """
-    return content_digest(Interactions.read(path), SideTables.read(folder_beside(path)))
-
-
 def folder_beside(path: Path) -> Path:
     """Where the side tables of a table of interactions lie: of interactions.parquet in side/, of shard 03.parquet in
     side/03/."""

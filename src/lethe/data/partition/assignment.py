@@ -57,10 +57,11 @@ class Assignment:
     def read(cls, path: Path) -> Assignment:
         """Read what ``write`` wrote; raises DataError where the file is no assignment."""
         columns = Interactions.read(path).columns()
-        table = pq.read_table(path)
-        if "shard" not in table.column_names:
-            raise DataError(f"{path}: column 'shard' is missing, it has {table.column_names}")
-        return cls.of_columns(dict(columns) | {n: table[n].to_numpy() for n in cls.PLACES if n in table.column_names})
+        there = pq.read_schema(path).names
+        if "shard" not in there:
+            raise DataError(f"{path}: column 'shard' is missing, it has {there}")
+        places = pq.read_table(path, columns=[name for name in cls.PLACES if name in there])
+        return cls.of_columns(dict(columns) | {name: places[name].to_numpy() for name in places.column_names})
 
     @classmethod
     def of_columns(cls, column: Mapping[str, Column]) -> Assignment:
