@@ -173,7 +173,10 @@ def read(path: Path) -> tuple[ApiKey, ...]:
         entries = json.loads(path.read_bytes())["keys"]
         return tuple(ApiKey(str(e["name"]), Role(e["role"]), str(e["salt"]), str(e["hash"])) for e in entries)
     except OSError as error:
-        raise ConfigError(f"{path.name}: the list of API keys can't be read ({error.strerror})") from None
+        raise ConfigError(
+            f"{path.name}: the list of API keys can't be read ({error.strerror}); let this user read it, or name"
+            " another in LETHE_API_KEYS_FILE"
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise ConfigError(f"{path.name}: must be a list of API keys as lethe keys api writes it") from None
 
