@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.figures import ALL, EACH, EPOCHS, USERS, Figure, Point, unfolded, value
-from benchmarks.page import grid, page
+from benchmarks.page import grid, page, short
 from benchmarks.table import TABLES, Result
 
 Report = dict[str, Any]
@@ -122,12 +122,8 @@ def _cell(row: Report, metric: str) -> str:
         return "–"
     if metric == EPOCHS:
         return f"{mean:.0f}"
-    text = _short(mean) if metric not in (EACH, ALL, *row["times"]) else f"{mean:.3g}"
-    return f"{text} ± {_short(deviation)}" if row["seeds"] > 1 and deviation else text
-
-
-def _short(number: float) -> str:
-    return f"{number:.4f}".removeprefix("0") if 0 <= number < 1 else f"{number:.4f}"
+    text = short(mean) if metric not in (EACH, ALL, *row["times"]) else f"{mean:.3g}"
+    return f"{text} ± {short(deviation)}" if row["seeds"] > 1 and deviation else text
 
 
 def plot(report: Report, panels: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.page import bullets, grid, met, page
-from benchmarks.runs import apart, peak_mib
+from benchmarks.runs import apart, exponent, peak_mib
 from lethe.core.random import Stream
 from lethe.evaluation import evaluate
 from lethe.learning.training import train
@@ -94,15 +94,12 @@ def measure(sizes: Sequence[int], say: Callable[[str], None]) -> list[dict[str, 
     return found
 
 
-def exponent(rows: Sequence[dict[str, Any]], name: str) -> float:
-    """Slope of log ``name`` over log interactions."""
-    sizes, values = (np.log([row[key] for row in rows]) for key in ("interactions", name))
-    return float(np.polyfit(sizes, values, 1)[0])
-
-
 def report(rows: list[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
     """The report and its text."""
-    exponents = {kind: round(exponent(rows, f"{kind}_seconds"), 3) for kind in ("train", "evaluate")}
+    sizes = [row["interactions"] for row in rows]
+    exponents = {
+        kind: round(exponent(sizes, [row[f"{kind}_seconds"] for row in rows]), 3) for kind in ("train", "evaluate")
+    }
     largest = rows[-1]
     verdicts = [
         f"time ∝ interactions^{slope:.2f} ({kind}; goal ≤ {LIMIT_EXPONENT}: {met(slope <= LIMIT_EXPONENT)})"

@@ -20,7 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks import ROOT
-from benchmarks.page import grid, page
+from benchmarks.page import grid, missed, page
 from benchmarks.runs import apart
 from lethe.core.workspace import Workspace
 
@@ -45,7 +45,7 @@ class Count:
     @property
     def most(self) -> str:
         """The limit, and whether it is missed, as it is told."""
-        return "–" if self.limit is None else f"{self.limit}{'' if self.met else ' (not met)'}"
+        return "–" if self.limit is None else f"{self.limit}{missed(self.met)}"
 
     def to_json(self) -> dict[str, Any]:
         return {"what": self.what, "count": self.count, "limit": self.limit, "met": self.met, "names": self.names}

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.page import grid, page
+from benchmarks.page import grid, missed, page
 
 GOALS = {"--help": 0.5, "status": 1.0, "forget add": 1.0, "train": 8.0}
 """Seconds of the processor, at most."""
@@ -46,14 +46,10 @@ def _figures(arguments: Sequence[str], folder: Path, environment: dict[str, str]
 def report(rows: Sequence[dict[str, Any]], command: str) -> tuple[dict[str, Any], str]:
     """For reports/tables/idle.json, and as a small table."""
     head = ("command", "seconds of the processor", "goal", "by the clock")
-    cells = [
-        (row["command"], f"{row['cpu_seconds']:.2f}{_missed(row)}", f"≤ {row['goal']:g}", f"{row['seconds']:.2f}")
-        for row in rows
-    ]
-    text = page("idle", f"`{command}`", grid(head, cells, right=(1, 2, 3)))
+    text = page("idle", f"`{command}`", grid(head, map(_cells, rows), right=(1, 2, 3)))
     return {"table": "idle", "command": command, "rows": [*rows]}, text
 
 
-def _missed(row: dict[str, Any]) -> str:
-    """Said of a figure above its goal."""
-    return "" if row["cpu_seconds"] <= row["goal"] else " (not met)"
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    took = f"{row['cpu_seconds']:.2f}{missed(row['cpu_seconds'] <= row['goal'])}"
+    return row["command"], took, f"≤ {row['goal']:g}", f"{row['seconds']:.2f}"

@@ -25,5 +25,15 @@ def met(is_met: bool) -> str:
     return "met" if is_met else "not met"
 
 
+def missed(is_met: bool) -> str:
+    """Said behind a figure that is beyond its goal."""
+    return "" if is_met else " (not met)"
+
+
+def short(value: float) -> str:
+    """A metric of four digits, without the 0 before its point."""
+    return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
+
+
 def _line(cells: Sequence[object]) -> str:
     return "|" + "".join(f" {cell} |" if f"{cell}" else " |" for cell in cells)

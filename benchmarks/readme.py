@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.page import grid
+from benchmarks.page import grid, short
 
 BEGIN, END = "<!-- figures: python -m benchmarks readme -->", "<!-- end of figures -->"
 FOLDER = "figures"
@@ -40,7 +40,7 @@ def few(results: Path) -> str:
     for table, model, metric in ACCURACY:
         row = next(row for row in by_name[table]["rows"] if row["model"] == model)
         values = row["metrics"][metric]
-        ours, published = _short(values["mean"]), _short(values["published"])
+        ours, published = short(values["mean"]), short(values["published"])
         rows.append((f"[{model}, {metric}](benchmarks/results/{table}.md)", ours, f"{published} published"))
     for what in FASTER:
         row = max((row for row in by_name["peers"]["rows"] if row["what"].startswith(what)), key=lambda r: r["ratio"])
@@ -128,12 +128,8 @@ def _models(report: Report) -> str:
 def _cell(values: dict[str, Any] | None, best: bool) -> str:
     if values is None:
         return "–"
-    ours = f"**{_short(values['mean'])}**" if best else _short(values["mean"])
-    return ours if values["published"] is None else f"{ours} ({_short(values['published'])})"
-
-
-def _short(value: float) -> str:
-    return f"{value:.4f}".removeprefix("0") if 0 <= value < 1 else f"{value:.4f}"
+    ours = f"**{short(values['mean'])}**" if best else short(values["mean"])
+    return ours if values["published"] is None else f"{ours} ({short(values['published'])})"
 
 
 def _peers(report: Report) -> str:

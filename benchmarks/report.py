@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from benchmarks.page import bullets, grid, page
+from benchmarks.page import bullets, grid, page, short
 from benchmarks.table import Result, Table, columns
 from lethe.core.files import write_whole
 from lethe.evaluation.significance import holm, mixed_t_test
@@ -212,19 +212,15 @@ def _cell(row: dict[str, Any], metric: str, best: bool, mark: str) -> str:
     figures = row["metrics"].get(metric)
     if figures is None:
         return "–"
-    text = _short(figures["mean"])
+    text = short(figures["mean"])
     text = f"**{text}**" if best else text
     if row["seeds"] > 1:
-        text += f" ± {_short(figures['std'])}"
+        text += f" ± {short(figures['std'])}"
     if mark:
         text += f" {mark}"
     if figures["published"] is not None:
-        text += f" / {_short(figures['published'])} ({_signed(figures['difference'])})"
+        text += f" / {short(figures['published'])} ({_signed(figures['difference'])})"
     return text
-
-
-def _short(value: float) -> str:
-    return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
 
 
 def _signed(value: float) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from benchmarks import ROOT
 from lethe.core.files import write_whole
@@ -36,6 +38,11 @@ def kept(path: Path | None, make: Callable[[], T], worth: Callable[[T], bool] = 
     if path is not None and worth(made):
         write_whole(path, json.dumps(made))
     return made
+
+
+def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
+    """Slope of log seconds over log sizes, least squares."""
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
 def peak_mib() -> int:

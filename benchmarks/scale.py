@@ -11,11 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from benchmarks.page import bullets, grid, met, page
-from benchmarks.runs import apart, kept
+from benchmarks.runs import apart, exponent, kept
 from benchmarks.scale_log import write_log
 from benchmarks.scale_steps import DATASET, DIM, LOG, SHARDING, STEPS, SWEEPS
 
@@ -74,17 +73,17 @@ def _took(figure: Figures) -> tuple[str, str, str]:
     return f"{figure['seconds']:.1f}", f"{figure['clock']:.1f}", f"{figure['peak_mib']:,}"
 
 
-def exponent(rows: Sequence[Figures], steps: Sequence[str]) -> float | None:
-    """Slope of log seconds of some steps together over log rows; None of a single size."""
+def growth(rows: Sequence[Figures], steps: Sequence[str]) -> float | None:
+    """The exponent of some steps together; None of a single size."""
     sizes = sorted({row["size"] for row in rows})
     seconds = [sum(row["seconds"] for row in rows if row["size"] == size and row["step"] in steps) for size in sizes]
-    return round(float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0]), 3) if len(sizes) > 1 else None
+    return round(exponent(sizes, seconds), 3) if len(sizes) > 1 else None
 
 
 def report(rows: list[Figures], whole: list[Figures], command: str) -> tuple[dict[str, Any], str]:
     """The report and its text."""
     groups = {"data stages": DATA, "gates": ("gates",), "train": ("train",), "forget": ("forget",)}
-    exponents = {name: exponent(rows, steps) for name, steps in groups.items()}
+    exponents = {name: growth(rows, steps) for name, steps in groups.items()}
     peak = max(row["peak_mib"] for row in rows if row["step"] in (*DATA, "gates"))
     blocks = [
         grid(("rows", "step", "seconds", "by the clock", "peak, MiB"), map(_cells, rows)),

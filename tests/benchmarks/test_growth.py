@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from benchmarks import growth
+from benchmarks.runs import exponent
 
 
 def test_the_exponent_is_the_slope_of_the_logarithms() -> None:
-    rows = [{"interactions": n, "train_seconds": 3e-6 * n**1.07} for n in (100, 1_000, 40_000)]
-    assert growth.exponent(rows, "train_seconds") == pytest.approx(1.07)
+    sizes = (100, 1_000, 40_000)
+    assert exponent(sizes, [3e-6 * n**1.07 for n in sizes]) == pytest.approx(1.07)
 
 
 def test_generated_rows_are_distinct_pairs_of_every_user_and_popular_items_are_popular() -> None:

@@ -85,7 +85,7 @@ def test_signals_by_hand(trained: Workspace) -> None:
     assert len(vectors) == 2
     assert signals(package, "nobody", mine)["items"] == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-6)
     assert signals(package, "nobody", mine)["knows"] == 0.0
-    shown = package.vectors([item for item, _ in package.popular(10)])
+    shown = package.vectors([item for item, _ in package.popular(10).items])
     expected = np.mean([float(a @ b) for a in vectors for b in shown])
     assert signals(package, "nobody", mine)["answers"] == pytest.approx(expected, abs=1e-6)
     assert signals(package, "nobody", ["item-absent"]) == {"knows": 0.0, "answers": 0.0, "items": 0.0}

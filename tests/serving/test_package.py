@@ -173,7 +173,7 @@ def test_a_pair_seen_twice_counts_twice_but_is_one_seen_item(tmp_path: Path) -> 
     ensemble = FactorEnsemble(Catalogue.of(rows), np.ones((2, 1), np.float32), np.ones((2, 1), np.float32))
     write_package(tmp_path, ensemble, rows, package_info())
     loaded = Package.load(tmp_path)
-    assert loaded.popular(2) == [(10, 2.0), (20, 1.0)]
+    assert loaded.popular(2).items == [(10, 2.0), (20, 1.0)]
     assert loaded.items.tolist() == [0, 1]
 
 

@@ -102,7 +102,7 @@ def test_an_unknown_user_is_told_so_and_gets_ten_popular_items(
     for user_id in ("nobody", 17):
         answer = client.post("/recommend", json={"user_id": user_id}).json()
         assert (answer["source"], answer["known"]) == ("popular", False)
-        assert [item["item_id"] for item in answer["items"]] == [i for i, _ in package(served, "b").popular(10)]
+        assert [item["item_id"] for item in answer["items"]] == [i for i, _ in package(served, "b").popular(10).items]
 
 
 def test_a_suppressed_user_is_answered_like_an_unknown_one(

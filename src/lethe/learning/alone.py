@@ -75,9 +75,9 @@ class Recommender:
         columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp, "weight": weight}
         rows = _rows(frame, columns)
         catalogue = Catalogue.of(rows)
-        must_fit_memory(self.name, MODELS[self.name], self.config, catalogue.shape)
+        must_fit_memory(self.name, kind, self.config, catalogue.shape)
         stream = Stream(seed)("sub-model", self.name, SHARD)
-        where = learns_on(MODELS[self.name], self.config, device, len(rows))
+        where = learns_on(kind, self.config, device, len(rows))
         try:
             model = self._learn(catalogue, rows, stream, where)
         except DeviceError as error:
@@ -157,7 +157,8 @@ def _rows(frame: pd.DataFrame, columns: dict[str, str | None]) -> Interactions:
     """The interactions of a frame, each pair once."""
     for column in columns.values():
         if column is not None and column not in frame.columns:
-            raise DataError(f"frame: column {column!r} is missing, it has {', '.join(map(str, frame.columns))}")
+            known = ", ".join(map(str, frame.columns))
+            raise DataError(f"frame: column {column!r} is missing, it has {known}; name one of these")
     if not len(frame):
         raise DataError("frame: it has no rows, at least 1 is needed")
     values = {role: None if name is None else _values(frame[name], role) for role, name in columns.items()}

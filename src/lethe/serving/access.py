@@ -23,6 +23,7 @@ from pathlib import Path
 from lethe.core import keys
 from lethe.core.canonical import readable_json
 from lethe.core.files import write_whole
+from lethe.core.stamps import UNREAD, Stamp, stamp
 from lethe.errors import ConfigError
 
 FILE = "api-keys.json"
@@ -106,7 +107,7 @@ class Keys:
 
     def __init__(self, file: Path | None, fixed: tuple[ApiKey, ...] = ()) -> None:
         self.file, self._fixed = file, fixed
-        self._stamp: tuple[int, int, int] | None = (-1, -1, -1)
+        self._stamp: Stamp | None = UNREAD
         self._listed: tuple[ApiKey, ...] = ()
         self._damaged = False
 
@@ -145,17 +146,13 @@ class Keys:
     def _look(self) -> None:
         if self.file is None:
             return
-        try:
-            now = self.file.stat()
-            stamp = (now.st_mtime_ns, now.st_size, now.st_ino)
-        except OSError:
-            stamp = None
-        if stamp == self._stamp:
+        now = stamp(self.file)
+        if now == self._stamp:
             return
         # A list of keys that vanishes doesn't open the service to everybody.
-        self._damaged = stamp is None and bool(self._listed or self._damaged)
-        self._stamp, self._listed = stamp, ()
-        if stamp is not None:
+        self._damaged = now is None and bool(self._listed or self._damaged)
+        self._stamp, self._listed = now, ()
+        if now is not None:
             try:
                 self._listed = read(self.file)
             except ConfigError:
@@ -173,7 +170,10 @@ def read(path: Path) -> tuple[ApiKey, ...]:
         entries = json.loads(path.read_bytes())["keys"]
         return tuple(ApiKey(str(e["name"]), Role(e["role"]), str(e["salt"]), str(e["hash"])) for e in entries)
     except OSError as error:
-        raise ConfigError(f"{path.name}: the list of API keys can't be read ({error.strerror})") from None
+        raise ConfigError(
+            f"{path.name}: the list of API keys can't be read ({error.strerror}); let this user read it, or name"
+            " another in LETHE_API_KEYS_FILE"
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise ConfigError(f"{path.name}: must be a list of API keys as lethe keys api writes it") from None
 

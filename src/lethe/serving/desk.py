@@ -218,7 +218,7 @@ class Desk:
     ) -> Recommended:
         known = package.knows(user_id)
         if self._hides(package, user_id):
-            answer, known, with_history = package.popular_of(k, choice, context), False, False
+            answer, known, with_history = package.popular(k, choice, context), False, False
         note = None if known or answer.source != "popular" else self._note(family, user_id)
         why = "popular" if answer.source == "popular" else _REASONS[known, with_history]
         return Recommended(

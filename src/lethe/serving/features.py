@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from lethe.core.stamps import Stamp, stamp
 from lethe.errors import DataError, LetheError
 from lethe.tables.ids import Ids
 
@@ -112,7 +113,7 @@ class FeatureFile:
     def __init__(self, folder: Path | None, dataset: str, items: Ids) -> None:
         self._paths = [] if folder is None else [folder / f"{dataset}{suffix}" for suffix in (".parquet", ".csv")]
         self._items, self._features = items, Features({})
-        self._stamp: tuple[str, int, int] | None = None
+        self._stamp: tuple[str, Stamp | None] | None = None
         self._looked = -LOOK
 
     def now(self) -> Features:
@@ -120,9 +121,9 @@ class FeatureFile:
         if self._paths and time.monotonic() - self._looked >= LOOK:
             self._looked = time.monotonic()
             path = next((path for path in self._paths if path.is_file()), None)
-            stamp = None if path is None else (path.name, path.stat().st_mtime_ns, path.stat().st_size)
-            if stamp != self._stamp:
-                self._stamp = stamp
+            now = None if path is None else (path.name, stamp(path))
+            if now != self._stamp:
+                self._stamp = now
                 self._read(path)
         return self._features
 

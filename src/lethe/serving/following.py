@@ -85,7 +85,7 @@ def _watch(server: subprocess.Popen[str], deployment: Path, seen: bytes, say: Ca
             # The main process keeps the socket: it starts new workers, then ends the old ones.
             server.send_signal(signal.SIGHUP)
             say("a new deployment: new workers begin")
-    raise DeploymentError(f"the server ended by itself, with code {server.returncode}")
+    raise DeploymentError(f"the server ended by itself, with code {server.returncode}; what it said before says why")
 
 
 def _wait_for_first(deployment: Path) -> bytes:

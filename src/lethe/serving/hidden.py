@@ -16,12 +16,11 @@ from typing import Literal
 from lethe.core import keys
 from lethe.core.files import write_whole
 from lethe.core.keys import subject_digest
+from lethe.core.stamps import UNREAD, Stamp, stamp
 from lethe.errors import DataError, DeploymentError, LetheError
 
 logger = logging.getLogger(__name__)
 
-Stamp = tuple[int, int, int]
-_UNREAD: Stamp = (-1, -1, -1)
 THE_LIST = "the list of hidden users"
 
 
@@ -35,7 +34,7 @@ class HiddenUsers:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._stamp: Stamp | None = _UNREAD
+        self._stamp: Stamp | None = UNREAD
         self._digests: frozenset[str] | None = frozenset()
 
     @classmethod
@@ -49,8 +48,8 @@ class HiddenUsers:
 
     def digests(self) -> frozenset[str] | None:
         """Who is hidden at this moment; None: everybody."""
-        if self.path is not None and (stamp := self._look()) != self._stamp:
-            self._digests, self._stamp = self._read(), stamp
+        if self.path is not None and (now := stamp(self.path)) != self._stamp:
+            self._digests, self._stamp = self._read(), now
         return self._digests
 
     def holds(self, dataset: str, user_id: int | str) -> bool:
@@ -62,14 +61,6 @@ class HiddenUsers:
     def answers(self) -> Literal["models", "popular items only"]:
         """What the service answers from, as it says of itself."""
         return "popular items only" if self.digests() is None else "models"
-
-    def _look(self) -> Stamp | None:
-        assert self.path is not None
-        try:
-            now = self.path.stat()
-        except OSError:
-            return None
-        return now.st_mtime_ns, now.st_size, now.st_ino
 
     def _read(self) -> frozenset[str] | None:
         assert self.path is not None

@@ -84,7 +84,7 @@ class Package:
         followed, stars = self.followed(user, history, ratings, lately)
         scored = self.scores(user, followed, stars, context)
         if scored is None:
-            return self.popular_of(k, choice, context)
+            return self.popular(k, choice, context)
         (scores, source), given = scored, self.places(history or ())
         return Recommendation(self._chosen(scores, k, choice, user, given[given >= 0]), source)
 
@@ -189,7 +189,7 @@ class Package:
         ``AT_ONCE`` scores."""
         users = np.array([self.ensemble.catalogue.users.place(user_id) for user_id in user_ids], dtype=np.int64)
         known = np.flatnonzero(users >= 0)
-        answers = [self.popular_of(k, choice)] * len(users)
+        answers = [self.popular(k, choice)] * len(users)
         step = max(AT_ONCE // max(len(self.counts), 1), 1)
         for block in (known[start : start + step] for start in range(0, len(known), step)):
             for place, scores in zip(block.tolist(), self.ensemble.score(users[block]), strict=True):
@@ -244,11 +244,7 @@ class Package:
         rows = self._directions[places]
         return np.asarray(rows if isinstance(rows, np.ndarray) else rows.toarray(), dtype=np.float32)
 
-    def popular(self, k: int) -> Scored:
-        """The ``k`` items seen most often, with how often."""
-        return self.popular_of(k).items
-
-    def popular_of(self, k: int, choice: Choice = ANYTHING, context: dict[str, RawId] | None = None) -> Recommendation:
+    def popular(self, k: int, choice: Choice = ANYTHING, context: dict[str, RawId] | None = None) -> Recommendation:
         """What anybody gets of whom nothing is known: the items seen most often, in the context if there is one, that
         the choice allows."""
         scores = popularity(self.situations, context or {}, self.counts)

@@ -108,7 +108,7 @@ def _like_popular(package: Package, users: list[RawId], answers: list[list[RawId
 def _is_popular(package: Package, user_id: RawId, answer: list[RawId]) -> bool:
     unseen = np.ones(len(package.counts), dtype=bool)
     unseen[package.seen(package.ensemble.catalogue.users.place(user_id))] = False
-    popular = package.popular_of(len(answer), Choice(allowed=unseen)).items
+    popular = package.popular(len(answer), Choice(allowed=unseen)).items
     return bool(answer) and {item for item, _ in popular} == set(answer)
 
 

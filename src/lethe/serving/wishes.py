@@ -29,7 +29,9 @@ def choice_of(wish: Wish, name: str, package: Package, features: Callable[[], Fe
     if wish.allow is not None:
         places = package.places(wish.allow)
         if (places < 0).all():
-            raise DataError(f"allow: none of the {len(places)} items is one of the family {name!r}")
+            raise DataError(
+                f"allow: none of the {len(places)} items is one of the family {name!r}; name some, or no list"
+            )
         listed = np.zeros(len(package.counts), dtype=bool)
         listed[places[places >= 0]] = True
         allowed = listed if allowed is None else allowed & listed
