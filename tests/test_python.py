@@ -21,7 +21,7 @@ from lethe.build.registry import Registry
 from lethe.cli import app
 from lethe.cli.opened import Project
 from lethe.core.workspace import Workspace
-from lethe.errors import ConfigError, DataError, DeploymentError, LetheError
+from lethe.errors import ConfigError, DataError, DeploymentError, LetheError, RequestError
 from lethe.learning.ensemble import Ensemble
 from lethe.models import MODELS, rates
 from lethe.tables.interactions import Interactions
@@ -140,6 +140,23 @@ def test_a_project_answers_measures_forgets_and_verifies(tiny: Workspace) -> Non
     assert item not in [near.item_id for near in project.similar(item, 5, "plain").items]
     assert "valid" in project.metrics()["tiny"]["plain"]["wmf-whole"]  # type: ignore[index,call-overload,operator]
     assert project.verify(sample=1).equal
+    for wrong in (None, True, 5.0, [], "anna\0"):
+        with pytest.raises(LetheError, match=r"^user_id: "):
+            project.recommend(wrong, 4)  # type: ignore[arg-type]
+        with pytest.raises(RequestError) as caught:
+            project.forget(wrong)  # type: ignore[arg-type]
+        assert "anna" not in str(caught.value)
+    for refused in (
+        lambda: project.recommend("user-003", "4"),
+        lambda: project.recommend("user-003", history="item-001"),
+        lambda: project.similar(None),
+        lambda: project.similar([]),
+        lambda: project.forget("user-003", items="item-001"),
+        lambda: project.verify(sample=0),
+    ):
+        with pytest.raises(LetheError):
+            refused()
+    assert project.recommend(np.str_("user-003"), np.int64(4), "plain") == answer
     (taken,) = project.forget("user-003")
     assert taken.request.state == "accepted"
     assert project.recommend("user-003", 4, "plain").source == "popular"

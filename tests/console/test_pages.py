@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from dataclasses import replace
@@ -19,6 +20,7 @@ from lethe.config.params import Params
 from lethe.console import charts
 from lethe.console.asked import Console
 from lethe.console.figures import over_time
+from lethe.console.flow import Runs
 from lethe.console.rooms import ROOMS
 from lethe.core.envelope import PublicKey
 from lethe.core.workspace import Workspace
@@ -94,6 +96,37 @@ def test_a_run_that_fails_says_its_line_and_one_that_breaks_down_where_to_look(a
     said = ended(ann)
     assert "it broke down, see .lethe/logs/console-run.log" in said
     assert "of somebody" not in said
+
+
+def test_two_consoles_at_once_start_one_run(lived: Workspace) -> None:
+    own_flow(lived, "import sys\nsys.stdin.read()\nimport time\ntime.sleep(0.5)\nprint('it ran')\n")
+    one, other = Runs(lived), Runs(lived)
+    assert one.start("ann") is True
+    assert other.busy, "before the flow has the workspace to itself, too"
+    assert other.start("ben") is False
+    assert other.last() is None
+    assert one._waiting is not None
+    one._waiting.join()
+    assert (lived.state / "logs" / "console-run.log").read_text() == "it ran\n"
+    assert other.last() == one.last()
+    assert not other.busy
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ("error: service: it was started elsewhere\n", "service: it was started elsewhere"),
+        ("all is well\n", "no console saw its end, see .lethe/logs/console-run.log"),
+    ],
+)
+def test_a_run_whose_console_was_killed_has_ended_for_every_other(lived: Workspace, said: str, line: str) -> None:
+    (lived.state / "logs").mkdir(parents=True, exist_ok=True)
+    (lived.state / "logs" / "console-run.log").write_text(said)
+    begun = {"at": "2026-01-02T03:04:05+00:00", "by": "ann", "pid": os.getpid(), "created": 1.0}
+    (lived.state / "console-begun.json").write_text(json.dumps(begun))
+    last = Runs(lived).last()
+    assert last is not None
+    assert (last.by, last.code, last.line) == ("ann", 1, line)
 
 
 def test_while_another_flow_runs_none_is_started(ann: Visitor, lived: Workspace) -> None:

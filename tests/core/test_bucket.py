@@ -6,6 +6,7 @@ import json
 import shutil
 import socket
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 
 import pytest
 
@@ -135,6 +136,30 @@ def test_no_bucket_no_credentials_no_answer_are_a_line_each(
     unknown = fault(bucket)
     assert isinstance(unknown, ConfigError)
     assert "set AWS_ACCESS_KEY_ID" in str(unknown)
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("ExpiredToken", "its credentials have expired; renew them"),
+        ("InvalidAccessKeyId", "its credentials are not known there; correct AWS_ACCESS_KEY_ID and"),
+        ("RequestTimeTooSkewed", "this machine's clock is not the server's; set it right"),
+        ("XMinioStorageFull", "is full; make room there"),
+    ],
+)
+def test_what_somebody_has_to_mend_is_said_and_not_tried_again(
+    code: str, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from botocore.exceptions import ClientError
+    from s3fs.errors import translate_boto_error
+
+    def refuse(*_: object, **__: object) -> None:
+        raise translate_boto_error(ClientError({"Error": {"Code": code, "Message": ""}}, "PutObject"))
+
+    monkeypatch.setattr("lethe.core.bucket.client", lambda: SimpleNamespace(call_s3=refuse))
+    with pytest.raises(ConfigError, match=rf"^stores.models: s3://b/p: {line}.* \({code}\)$") as caught:
+        Bucket("s3://b/p", "stores.models").is_there(NAME)
+    assert not caught.value.may_pass
 
 
 def test_a_bucket_that_may_only_be_read_is_a_line_and_loses_nothing(

@@ -22,9 +22,10 @@ from benchmarks.prefect_server import free_port
 from benchmarks.receiver import Receiver
 from lethe.core.format import mark
 from lethe.core.workspace import Workspace
+from lethe.errors import DeploymentError
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.standing import ledger
-from lethe.serving import deploy
+from lethe.serving import deploy, following
 from tests.conftest import ROOT
 from tests.serving.conftest import make_workspace
 from tests.serving.test_hidden_ledger import complete
@@ -163,3 +164,32 @@ def test_a_server_that_ends_by_itself_ends_the_follower(tmp_path: Path) -> None:
     _, fault = process.communicate(timeout=LONG)
     assert process.returncode == 1
     assert fault.splitlines()[-1].startswith("error: the server ended by itself, with code ")
+
+
+def test_a_damaged_deployment_ends_no_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, told = tmp_path / "deployment.json", list[str]()
+    whole = json.dumps({"bento": "b:1", "families": {"f": "t:1"}, "default": "f"})
+    contents = iter(["{", '{"bento": "b:1"}', whole])
+
+    class Stub:
+        returncode = 0
+
+        def poll(self) -> int | None:
+            following_content = next(contents, None)
+            if following_content is None:
+                return 0
+            path.write_text(following_content)
+            return None
+
+        def send_signal(self, number: int) -> None:
+            told.append(signal.Signals(number).name)
+
+    monkeypatch.setattr(following, "EVERY", 0.0)
+    with pytest.raises(DeploymentError, match="ended by itself"):
+        following._watch(Stub(), path, b"", told.append)  # type: ignore[arg-type]
+    assert [line.partition(";")[2] or line for line in told] == [
+        " run lethe deploy again; what is served stays",
+        " what is served stays",
+        "SIGHUP",
+        "a new deployment: new workers begin",
+    ]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from lethe.core.canonical import Json
+from lethe.core.files import read_json
 from lethe.core.format import must_fit
 from lethe.core.workspace import Workspace
-from lethe.errors import ConfigError, LetheError
+from lethe.errors import ConfigError, LetheError, RequestError
 
 if TYPE_CHECKING:
     from lethe.forgetting.intake import Answer
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from lethe.proof.compare import Comparison
     from lethe.serving.answers import Recommended, Similar
     from lethe.serving.desk import Desk
+
+B = TypeVar("B", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,26 @@ class Project:
         history: Sequence[int | str] | None = None,
     ) -> Recommended:
         """Items for a user, best first, and where they come from."""
-        return self._desk().recommend(user_id, k, family, context=context, history=history)
+        from lethe.serving.asking import ForUser
+
+        asked = _asked(ForUser, user_id=user_id, k=k, family=family, context=context, history=history)
+        return self._desk().recommend(
+            asked.user_id, asked.k, asked.family, context=asked.context, history=asked.history
+        )
 
     def similar(self, item_id: int | str, k: int = 10, family: str | None = None) -> Similar:
         """The nearest items of an item."""
-        return self._desk().similar_items(item_id, k, family)
+        from lethe.serving.asking import ForItem
+
+        asked = _asked(ForItem, item_id=item_id, k=k, family=family)
+        return self._desk().similar_items(asked.items, asked.k, asked.family)
 
     def metrics(self) -> Json:
         """{dataset: {family: {candidate: {part: {metric: value}}}}} of the last training."""
         path = self.workspace.reports / "metrics.json"
         if not path.is_file():
             raise LetheError("metrics: nothing is trained yet; call train(), or run lethe train")
-        metrics: Json = json.loads(path.read_bytes())
+        metrics: Json = read_json(path, dict)
         return metrics
 
     def forget(
@@ -79,6 +93,9 @@ class Project:
         """Take a request; from now on the user is answered from popularity. ``fulfil`` then removes the data."""
         from lethe.forgetting.intake import Ask, Terms, submit_all
 
+        # The rule of an id is the ledger's; here only what text would hide: 5.0, None, a text in place of a list.
+        if isinstance(items, str) or not all(_may_be_id(raw) for raw in (user_id, *items)):
+            raise RequestError("user, items: an id must be an integer or text, items a list of such")
         ask = Ask(str(user_id), tuple(map(str, items)))
         return submit_all(self.workspace, dataset, [ask], Terms(actor="python"), everywhere=everywhere)
 
@@ -94,6 +111,8 @@ class Project:
         """Rebuild what is served from the remaining data, or a sample of it, and compare every digest."""
         from lethe.proof.verification import verify
 
+        if sample is not None and sample < 1:
+            raise ConfigError(f"sample: {sample} must be at least 1")
         return verify(self.workspace, sample=sample)
 
     def _desk(self) -> Desk:
@@ -113,3 +132,19 @@ class Project:
 
         if code := run_flow(self.workspace, flow):
             raise LetheError(f"{flow}: it ended with exit code {code}, and said why on standard error")
+
+
+def _may_be_id(raw: object) -> bool:
+    return isinstance(raw, Integral | str) and not isinstance(raw, bool)
+
+
+def _asked(kind: type[B], **given: Any) -> B:
+    """What is asked, held to the rules of the service. Raises BadRequest, as it would refuse."""
+    from lethe.serving.asking import plain, refusal
+    from lethe.serving.desk import BadRequest
+
+    try:
+        return kind.model_validate({name: plain(value) for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise BadRequest(refusal(fault, fault["loc"])) from None

@@ -15,6 +15,8 @@ from lethe.forgetting.record import Run
 from lethe.forgetting.run import current_plan
 from lethe.forgetting.standing import ledger
 
+_RUNS = "run: a flow is running in this workspace; nothing was started, look again when it has ended"
+
 
 def shown(asked: Asked) -> View:
     """The plan of what waits; while a flow runs, how far it is."""
@@ -40,13 +42,14 @@ def stores(asked: Asked) -> View:
 def start(asked: Asked) -> Go:
     """Start the run, if what waits is still what was looked at."""
     if asked.console.runs.busy:
-        raise Changed("run: a flow is running in this workspace; nothing was started, look again when it has ended")
+        raise Changed(_RUNS)
     plan = current_plan(asked.workspace)
     if asked.form.text("seen") != seen_as(plan):
         raise Changed("plan: it has changed since this page was loaded; nothing was started, look at it again")
     if not plan.requests:
         raise RequestError("run: nothing waits, so there is nothing to start")
-    asked.console.runs.start(asked.session.name)
+    if not asked.console.runs.start(asked.session.name):
+        raise Changed(_RUNS)
     return Go("/ui/run", "started")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from lethe.core import keys
 from lethe.core.canonical import canonical_json, digest_file
-from lethe.core.s3 import client, code_of
+from lethe.core.s3 import client, code_of, mend_of
 from lethe.errors import ConfigError, LetheError, Unreachable
 
 MARKER = PurePosixPath("lethe.json")
@@ -274,6 +274,8 @@ class Bucket:
     def _fault(self, error: Exception, code: str, done: str) -> LetheError:
         if code == "NoSuchBucket":
             return ConfigError(f"{self}: there is no such bucket; make it, or name another")
+        if mend := mend_of(code):
+            return ConfigError(f"{self}: {mend} ({code})")
         if "Credential" in code or code == "ProfileNotFound":
             how = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
             return ConfigError(f"{self}: no credentials for it ({code}); {how}")

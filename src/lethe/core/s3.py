@@ -16,6 +16,25 @@ def code_of(error: Exception) -> str | None:
     return None if code is None else str(code)
 
 
+_EXPIRED = "its credentials have expired; renew them"
+_UNKNOWN = "its credentials are not known there; correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_CLOCK = "this machine's clock is not the server's; set it right"
+_FULL = "is full; make room there"
+_MEND = {
+    **dict.fromkeys(("ExpiredToken", "TokenRefreshRequired", "InvalidToken"), _EXPIRED),
+    **dict.fromkeys(("TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError"), _EXPIRED),
+    **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch"), _UNKNOWN),
+    **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), _CLOCK),
+    **dict.fromkeys(("QuotaExceeded", "XMinioStorageFull"), _FULL),
+}
+"""What stands behind a word of S3's, or of its client's, that somebody has to mend."""
+
+
+def mend_of(code: str) -> str | None:
+    """What is wrong and what to do, where a fault's word says it; it won't pass by itself."""
+    return _MEND.get(code)
+
+
 def client() -> Any:
     """The client of this process, under the environment as it is."""
     settings = {name: value for name, value in os.environ.items() if name.startswith(("AWS_", "FSSPEC_"))}

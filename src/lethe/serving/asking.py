@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Annotated, Any
 
@@ -12,6 +13,8 @@ from lethe.tables.ids import id_fault
 
 LONGEST = 10_000
 """Items that one list of a request may name."""
+LONGEST_NAME = 60
+"""Characters of a name or a value that a refusal shows."""
 LARGEST = 1e15
 """A rating that is further from 0 is none: models compute in 32 bits, and square them."""
 
@@ -198,6 +201,32 @@ class ForPerson(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"user_id": "u-17"}]})
 
     user_id: RawId
+
+
+def refusal(fault: Mapping[str, Any], path: Sequence[str | int]) -> str:
+    """What pydantic found wrong at a path of a body, as one line of bounded length: field, value, rule."""
+    # What pydantic calls one of several types is no field.
+    named = [part for part in path if isinstance(part, str) and not part.startswith("function-")]
+    field = ".".join(part if part.isidentifier() and len(part) <= LONGEST_NAME else clip(part) for part in named)
+    value = "" if fault["type"] == "missing" else f" {clip(fault['input'])}"
+    return f"{field or 'body'}:{value} {fault['msg'].removeprefix('Value error, ')}"
+
+
+def clip(value: object) -> str:
+    """A value as it was given, in one line of bounded length."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
+
+
+def plain(value: Any) -> Any:
+    """Sequences, mappings and what NumPy has as JSON has them; whatever else as it is."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {name: plain(one) for name, one in value.items()}
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        return [plain(one) for one in value]
+    return value
 
 
 def _rule(rule: Any) -> Rule:

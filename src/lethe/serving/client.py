@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from lethe.errors import ConfigError, LetheError
 from lethe.serving.answers import Batch, Explained, Person, RawId, Recommended, Scores, ServedModels, Similar, Taken
+from lethe.serving.asking import plain
 
 A = TypeVar("A", bound=BaseModel)
 AGAIN = frozenset({429, 503})
@@ -185,20 +186,9 @@ def _as_json(body: Mapping[str, Any]) -> dict[str, Any]:
     """A request's body, without what isn't said. Raises ServiceError where it holds what JSON can't."""
     try:
         given = {name: value for name, value in body.items() if value is not None}
-        content = json.dumps(given, allow_nan=False, default=_plain).encode()
+        content = json.dumps(plain(given), allow_nan=False).encode()
     except (TypeError, ValueError):
         raise ServiceError(
             0, "request: must hold text, finite numbers, true, false, lists and mappings alone"
         ) from None
     return {"content": content, "headers": {"content-type": "application/json"}}
-
-
-def _plain(value: Any) -> Any:
-    """What JSON has no form for, as what it has: sequences, and the numbers and arrays of NumPy."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, Iterable):
-        return list(value)
-    raise TypeError(type(value).__name__)

@@ -22,7 +22,7 @@ from lethe.serving.answers import (
     Taken,
     offered,
 )
-from lethe.serving.asking import Wish
+from lethe.serving.asking import Wish, clip
 from lethe.serving.choosing import Choice, Recommendation
 from lethe.serving.deployment import Deployment
 from lethe.serving.describing import carriers, described
@@ -290,9 +290,3 @@ _REASONS: dict[tuple[bool, bool], Reason] = {
 def _must_fit(ratings: Sequence[float] | None, items: Sequence[RawId], whose: str) -> None:
     if ratings is not None and len(ratings) != len(items):
         raise BadRequest(f"ratings: {len(ratings)} given, must be as many as the {whose}{len(items)} items")
-
-
-def clip(value: object) -> str:
-    """A value as it was given, in one line of bounded length."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

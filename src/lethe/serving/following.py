@@ -23,7 +23,8 @@ from typing import NoReturn
 from lethe.config.params import Params
 from lethe.core import logs
 from lethe.core.workspace import Workspace
-from lethe.errors import DeploymentError
+from lethe.errors import DeploymentError, LetheError
+from lethe.serving.deployment import Deployment
 from lethe.serving.server import check_may_listen, environment, serve_command
 
 EVERY = 0.5
@@ -82,6 +83,12 @@ def _watch(server: subprocess.Popen[str], deployment: Path, seen: bytes, say: Ca
         now = _content(deployment)
         if now not in (seen, b""):
             seen = now
+            try:
+                Deployment.read(deployment)
+            except LetheError as error:
+                # No worker could begin on it, and those that serve would be ended for it.
+                say(f"{error}; what is served stays")
+                continue
             # The main process keeps the socket: it starts new workers, then ends the old ones.
             server.send_signal(signal.SIGHUP)
             say("a new deployment: new workers begin")

@@ -21,9 +21,9 @@ from starlette.exceptions import HTTPException
 import lethe
 from lethe.serving.access import Role
 from lethe.serving.answers import Batch, Explained, Person, Recommended, Scores, ServedModels, Similar, Taken
-from lethe.serving.asking import ForEvents, ForItem, ForPerson, ForReasons, ForScores, ForUser, ForUsers
+from lethe.serving.asking import ForEvents, ForItem, ForPerson, ForReasons, ForScores, ForUser, ForUsers, refusal
 from lethe.serving.bodies import BodyRoute
-from lethe.serving.desk import BadRequest, Desk, NotServed, clip
+from lethe.serving.desk import BadRequest, Desk, NotServed
 from lethe.serving.events import Unavailable
 from lethe.serving.figures import CONTENT_TYPE, Figures
 from lethe.serving.gate import RETRY_AFTER
@@ -199,15 +199,11 @@ def application() -> FastAPI:
 async def _malformed(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     fault = error.errors()[0]
-    # What pydantic calls one of several types is no field.
-    named = [part for part in fault["loc"][1:] if isinstance(part, str) and not part.startswith("function-")]
     if fault["type"] == "json_invalid":
         return _refuse(422, "body: must be valid JSON")
-    if not named and isinstance(fault.get("input"), bytes):
+    if len(fault["loc"]) == 1 and isinstance(fault.get("input"), bytes):
         return _refuse(422, "content-type: must be application/json, with a body of JSON")
-    field = ".".join(part if part.isidentifier() and len(part) <= 60 else clip(part) for part in named) or "body"
-    value = "" if fault["type"] == "missing" else f" {clip(fault['input'])}"
-    return _refuse(422, f"{field}:{value} {fault['msg'].removeprefix('Value error, ')}")
+    return _refuse(422, refusal(fault, fault["loc"][1:]))
 
 
 async def _other(_: Request, error: Exception) -> JSONResponse:
