@@ -71,9 +71,12 @@ def still_held(workspace: Workspace) -> Held:
                 fields += [pa.array([name.removeprefix(CONTEXT)], pa.large_string())] if name not in SAYING else []
             elif name == "field":
                 fields.append(_distinct(path, name))
-    sorts = (users, items, [*words, *fields], fields)
-    *ids, named = (pa.concat_arrays([*columns, NOBODY.users]).unique() for columns in sorts)
-    return Held(*ids, fields=frozenset(named.to_pylist()))
+    words += fields
+
+    def together(columns: list[pa.LargeStringArray]) -> pa.LargeStringArray:
+        return pa.concat_arrays([*columns, NOBODY.users]).unique()
+
+    return Held(together(users), together(items), together(words), frozenset(together(fields).to_pylist()))
 
 
 def _distinct(path: Path, name: str) -> pa.LargeStringArray:
