@@ -20,6 +20,7 @@ from lethe.forgetting.certificate import Erasure
 from lethe.forgetting.intake import Terms, retry, submit
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.standing import ledger, lift
+from lethe.proof.daily import check_suppression
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 from tests.forgetting.test_cases import rows, workspace_of
@@ -209,3 +210,22 @@ def test_what_was_answered_is_not_asked_again(workspace: Workspace) -> None:
     write(workspace, referred(PERSON, by_person(9)), {})
     completion.complete(workspace, erasure.erase(workspace, rebuild(workspace)))
     assert ledger(workspace).get(request.id).state == "completed"
+
+
+@pytest.mark.parametrize("answer", [True, False], ids=["the person", "a thing"])
+def test_who_was_certified_unasked_and_is_an_item_since_is_told_of_until_it_is_said(
+    workspace: Workspace, answer: bool
+) -> None:
+    write(workspace, {}, {})
+    data(workspace)
+    asked = {who: submit(workspace, None, who, terms=Terms(confirm_unknown=True)).id for who in ("newcomer", "nobody")}
+    said = submit(workspace, None, "thing-20", terms=Terms(confirm_unknown=True, also_item=False))
+    assert {ledger(workspace).get(id).state for id in (*asked.values(), said.id)} == {"completed"}
+    assert check_suppression(workspace)["unsaid"] == []
+    with (workspace.root / "ratings.csv").open("a") as file:
+        file.writelines(f"person-00{n},{item},4,1800000000,\n" for n in (1, 2) for item in ("newcomer", "thing-20"))
+    assert "newcomer" in set(data(workspace).item_ids)
+    assert check_suppression(workspace)["unsaid"] == [asked["newcomer"]]
+    again = submit(workspace, None, "newcomer", terms=Terms(also_item=answer))
+    assert again.state == ("accepted" if answer else "completed")
+    assert check_suppression(workspace)["unsaid"] == ([asked["newcomer"]] if answer else []), "a run takes them out"

@@ -100,7 +100,11 @@ def audit_run(
         f"audit: {scan['found']} found in {scan['stores']} stores, {rebuilt['compared']} digests {rebuilt['result']}, "
         f"{report['log']['events']} events and {report['log']['certificates']} certificates whole"
     )
-    show(report, as_json, [line, f"  the sample that was rebuilt: seed {rebuilt['seed']}"])
+    unsaid = [
+        f"  {id}: its user's id is an item now; ask once more, with --also-item if that is the person, or --not-item"
+        for id in report["suppression"]["unsaid"]
+    ]
+    show(report, as_json, [line, f"  the sample that was rebuilt: seed {rebuilt['seed']}", *unsaid])
 
 
 @audit_app.command("membership")

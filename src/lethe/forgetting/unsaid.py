@@ -1,6 +1,7 @@
 """Whether an id that stands among the items, or in what facts, features or contexts say, is the person who asks.
 
 That is asked when a request is taken; and again, before anything is certified, where data that came later name the id.
+Of those that were certified the audit tells which data name since, unless somebody has said it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lethe.config.params import Params
+from lethe.core.keys import subject_digests
 from lethe.core.workspace import Workspace
 from lethe.errors import RequestError
 from lethe.forgetting.held import Tables
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest, Held
-from lethe.tables.ids import as_integer
+from lethe.tables.ids import Ids, as_integer
 from lethe.tables.reader import Reader
 
 NAMED_NOW = "its user's id is an item now, or named by facts, features or contexts: is that the person?"
@@ -54,6 +56,28 @@ def named_since(
             counts = Tables.read(workspace, dataset, reader).as_things([str(request.user) for request in mine])
             named += [request.id for request, count in zip(mine, counts, strict=True) if count]
     return named
+
+
+def named_after(workspace: Workspace, params: Params, book: Ledger) -> list[str]:
+    """Completed requests whose user's id, a text, is an item's or in a fact now, of which nobody was ever asked whether
+    that is the person; an answer stands, also one given with another request about them."""
+    done = [r for r in book.in_state("completed") if r.kind == "user" and not r.lifted]
+    said = {(r.dataset, r.user_digest) for r in done if r.also_item or r.said_item}
+    asked = []
+    for dataset in sorted({request.dataset for request in done}):
+        config = params.datasets.get(dataset)
+        open_still = [r for r in done if r.dataset == dataset and (dataset, r.user_digest) not in said]
+        if open_still and config is not None and config.items_are_users is None:
+            things = set(subject_digests(dataset, _texts_among_things(workspace, dataset)))
+            asked += [request.id for request in open_still if request.user_digest in things]
+    return asked
+
+
+def _texts_among_things(workspace: Workspace, dataset: str) -> list[str]:
+    facts = workspace.side(dataset) / "triples.parquet"
+    columns = [(workspace.interactions(dataset), "item"), (facts, "entity")]
+    ids = {str(raw) for path, name in columns if path.is_file() for raw in Ids.in_file(path, name).values.tolist()}
+    return sorted(raw for raw in ids if as_integer(raw) is None)
 
 
 def held_as_item(workspace: Workspace, book: Ledger, request: ForgetRequest) -> Held:

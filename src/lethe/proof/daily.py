@@ -21,6 +21,7 @@ from lethe.forgetting.record import Run
 from lethe.forgetting.standing import check_list, ledger
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.needles import Needles
+from lethe.forgetting.unsaid import named_after
 from lethe.forgetting.witness import witness_of
 from lethe.proof.verification import verify
 from lethe.tables.side_tables import BEHAVIOUR
@@ -40,10 +41,12 @@ class Log(TypedDict):
 
 
 class Listed(TypedDict):
-    """Lines of the suppression list, and requests that were looked for on it."""
+    """Lines of the suppression list, and requests that were looked for on it. ``unsaid``: those whose user's id is an
+    item's now, of which nobody has said whether that is the person."""
 
     entries: int
     forgotten: int
+    unsaid: list[str]
 
 
 class Searched(TypedDict):
@@ -108,7 +111,8 @@ def check_log(workspace: Workspace) -> Log:
 def check_suppression(workspace: Workspace) -> Listed:
     """Every forgotten user and interaction is still on the list that keeps them from coming back, unless lifted."""
     entries = SuppressionList.read(workspace.suppression).entries
-    return {"entries": len(entries), "forgotten": check_list(workspace)}
+    unsaid = named_after(workspace, Params.read(workspace.params), ledger(workspace))
+    return {"entries": len(entries), "forgotten": check_list(workspace), "unsaid": unsaid}
 
 
 def search(workspace: Workspace) -> Searched:

@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,22 @@ def test_what_is_written_otherwise_is_no_finding_where_somebody_else_is_called_s
     others = [Needles("ml", users=frozenset({"42"}), held=Held.of(users=["42.0", " 42"]))]
     assert look(tmp_path / "rows.csv", others).kind is None
     assert look(tmp_path / "counts.json", others).kind is None
+
+
+def test_a_context_or_feature_that_is_called_like_people_holds_none(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"situations": {"client": "42", "reader": {"42": 1}}}')
+    plain = Held.of()
+    said = replace(plain, fields=frozenset({"client", "reader"}))
+    assert look(tmp_path / "package.json", [Needles("ml", users=frozenset({"42"}), held=plain)]).kind == "user id"
+    assert look(tmp_path / "package.json", [Needles("ml", users=frozenset({"42"}), held=said)]).kind is None
+
+
+def test_words_of_a_programs_own_database_name_nobody(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "prefect.db")) as connection, connection:
+        connection.execute("CREATE TABLE alembic_version (version_num)")
+        connection.execute("CREATE TABLE automation (a, b)")
+        connection.execute("INSERT INTO automation VALUES (1, 'of nobody')")
+    assert look(tmp_path / "prefect.db", [Needles("ml", users=frozenset({"automation"}))]).kind is None
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.json", "rows.parquet"])

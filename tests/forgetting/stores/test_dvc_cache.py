@@ -69,6 +69,18 @@ def test_from_a_cache_that_others_share_only_ours_goes(tmp_path: Path) -> None:
     assert (other.root / "data" / "ml" / "ingested" / "rows").read_text() == f"{GONE} of theirs"
 
 
+def test_a_cache_inside_that_is_a_link_to_another_disk_is_searched(tmp_path: Path) -> None:
+    project, elsewhere = Workspace(tmp_path / "project"), tmp_path / "disk" / "files" / "md5" / "ab"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / ("c" * 30)).write_text(f"asked by {GONE}")
+    (project.root / ".dvc").mkdir(parents=True)
+    (project.root / ".dvc" / "config").touch()
+    (project.root / ".dvc" / "cache").symlink_to(tmp_path / "disk")
+    project.state.mkdir(parents=True)
+    Memory(frozenset({"ab" + "c" * 30})).write(project)
+    assert [place.kind for place in DvcCache(project).find(NEEDLES).places] == ["text"]
+
+
 def test_what_another_project_uses_too_stays_and_is_named(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     mine, other = (make_project(tmp_path / name, GONE, shared) for name in ("mine", "other"))

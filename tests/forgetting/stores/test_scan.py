@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import sqlite3
 from contextlib import closing
@@ -231,3 +232,28 @@ def test_a_catalogue_of_the_product_is_looked_into(tmp_path):
     Catalogue.of(Interactions.of(np.array([42]), np.array([5]))).write(tmp_path)
     assert look(tmp_path / "users.parquet", [NEEDLES]).kind == "user id"
     assert look(tmp_path / "items.parquet", [NEEDLES]).kind is None
+
+
+def test_where_something_was_found_is_one_line_of_text_whatever_a_file_is_called(tmp_path):
+    for name in (b"two\nlines.txt", b"no \xff text.txt"):
+        (tmp_path / os.fsdecode(name)).write_text(LONG)
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    found = Folder("reports", tmp_path).find([NEEDLES])
+    assert [*map(str, found.places)] == [r"no \xff text.txt: text", r"two\nlines.txt: text"]
+    assert [*map(str, found.not_searched)] == ["link: a link to a folder, which is not followed"]
+
+
+def test_a_folder_that_can_not_be_listed_was_not_searched(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    listed = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError, match="closed"):
+        Folder("reports", tmp_path).find([NEEDLES])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.scan import find_in_name, look
 from lethe.tables.reader import Reader
 
+ELSEWHERE = "a link to a folder, which is not followed"
 Datasets = Collection[str] | None
 """Datasets that a file belongs to; None where it may be any's."""
 
@@ -127,7 +129,9 @@ class Folder:
         return Removed(self.name, len(held), before - size_of(self.root))
 
     def find(self, needles: Sequence[Needles]) -> Found:
-        return found_in(((path, path.relative_to(self.root)) for path in self.files()), needles, self)
+        found = found_in(((path, path.relative_to(self.root)) for path in self.files()), needles, self)
+        links = [Place(told(path.relative_to(self.root), needles), ELSEWHERE) for path in links_below(self.root)]
+        return Found(found.places, (*found.not_searched, *links))
 
     def holding(self, needles: Sequence[Needles]) -> list[Path]:
         """The files that hold a needle."""
@@ -156,8 +160,21 @@ def found_in(files: Iterable[tuple[Path, PurePath]], needles: Sequence[Needles],
 
 
 def files_below(root: Path) -> list[Path]:
-    """Every file below a folder, in order; none if it isn't there."""
-    return sorted(path for path in root.rglob("*") if path.is_file())
+    """Every file below a folder, in order; none if it isn't there. Raises OSError for a folder that can't be listed:
+    what is in it was not seen to be clean."""
+    paths = (Path(folder, name) for folder, _, names in os.walk(root, onerror=_refuse) for name in names)
+    return sorted(path for path in paths if path.is_file())
+
+
+def links_below(root: Path) -> list[Path]:
+    """Every link to a folder, none of which is followed: what is there is not ours, or is below another name too."""
+    paths = (Path(folder, name) for folder, names, _ in os.walk(root, onerror=_refuse) for name in names)
+    return sorted(path for path in paths if path.is_symlink())
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def size_of(root: Path) -> int:
@@ -190,4 +207,10 @@ def told(path: PurePath, needles: Sequence[Needles]) -> str:
     def reveals(part: str) -> bool:
         return any(n.is_user(part.split(".")[0]) for n in needles) or find_in_name(PurePath(part), needles) == "text"
 
-    return "/".join("(withheld)" if reveals(part) else part for part in path.parts)
+    return "/".join("(withheld)" if reveals(part) else _in_one_line(part) for part in path.parts)
+
+
+def _in_one_line(part: str) -> str:
+    """A name as it may be printed and signed: it may hold line breaks, and bytes that are no text."""
+    text = part.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -90,9 +90,9 @@ class DvcCache:
     def _files(self) -> list[Path]:
         """Every file that DVC has of this project."""
         memory = known(self.workspace)
-        caches = [
-            cache for cache in dict.fromkeys([self._cache, *memory.caches]) if not cache.is_relative_to(self._own)
-        ]
+        # One inside may be a link to another disk, which a walk does not follow.
+        own = self._own.resolve()
+        caches = [c for c in dict.fromkeys([self._cache, *memory.caches]) if not c.resolve().is_relative_to(own)]
         outside = [
             path
             for cache in caches

@@ -34,6 +34,8 @@ class Held:
     items: pa.LargeStringArray = field(repr=False)
     words: pa.LargeStringArray = field(repr=False)
     """What features, facts and contexts say. They are no ids: a hit inside one of them is a hit."""
+    fields: frozenset[str] = frozenset()
+    """What contexts and features are called."""
 
     @classmethod
     def of(cls, users: Iterable[str] = (), items: Iterable[str] = (), words: Iterable[str] = ()) -> Held:
@@ -57,7 +59,7 @@ NOBODY = Held.of()
 
 def still_held(workspace: Workspace) -> Held:
     """The ids of people and things in the tables of every dataset as they are now, and what these say of them."""
-    users, items, words = (list[pa.LargeStringArray]() for _ in range(3))
+    users, items, words, fields = (list[pa.LargeStringArray]() for _ in range(4))
     for path in sorted((workspace.root / "data").glob("*/ingested/**/*.parquet")):
         for name in pq.read_schema(path).names:
             if name in ("user", "friend"):
@@ -65,8 +67,16 @@ def still_held(workspace: Workspace) -> Held:
             elif name in ("item", "entity"):
                 items.append(_distinct(path, name))
             elif name in SAYING or name.startswith(CONTEXT):
-                words += [_distinct(path, name), pa.array([name.removeprefix(CONTEXT)], pa.large_string())]
-    return Held(*(pa.concat_arrays([*columns, NOBODY.users]).unique() for columns in (users, items, words)))
+                words.append(_distinct(path, name))
+                fields += [pa.array([name.removeprefix(CONTEXT)], pa.large_string())] if name not in SAYING else []
+            elif name == "field":
+                fields.append(_distinct(path, name))
+    words += fields
+
+    def together(columns: list[pa.LargeStringArray]) -> pa.LargeStringArray:
+        return pa.concat_arrays([*columns, NOBODY.users]).unique()
+
+    return Held(together(users), together(items), together(words), frozenset(together(fields).to_pylist()))
 
 
 def _distinct(path: Path, name: str) -> pa.LargeStringArray:

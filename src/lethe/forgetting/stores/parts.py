@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -35,11 +36,12 @@ _IDS = ("id", "key", "number")
 @dataclass(frozen=True)
 class Columns:
     """Aligned columns of raw ids, int64 or text (plain or a dictionary). ``rows``: the table they are of, if it is one
-    of interactions."""
+    of interactions; ``called``: a word of others' by which the users are taken for people."""
 
     users: pa.Array | None
     items: pa.Array | None = None
     rows: StoredTable | None = None
+    called: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,18 +97,19 @@ class Pairs(list[tuple[str, Any]]):
 def of_record(record: Any) -> Iterator[Part]:
     """Nested records: ids by the names they stand under, with the items beside them, and every other text."""
     strings, ids, waiting = list[str](), list[str](), [record]
-    users, items, lone = list[str](), list[str | None](), list[str]()
+    aligned, lone = defaultdict[str | None, tuple[list[str], list[str | None]]](lambda: ([], [])), list[str]()
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
             value = Pairs((str(name), inner) for name, inner in value.items())
         if isinstance(value, Pairs):
             people = [text for name, inner in value if is_user(name) for text in _plain(inner)]
-            others = [text for name, inner in value if is_called_user(name) for text in _plain(inner)]
+            others = [(name, text) for name, inner in value if is_called_user(name) for text in _plain(inner)]
             things = [text for name, inner in value if is_item(name) for text in _plain(inner)]
             named = [text for name, inner in value if others and is_called_item(name) for text in _plain(inner)]
             beside = things or named
-            for user in (*people, *others):
+            for called, user in (*((None, user) for user in people), *others):
+                users, items = aligned[called]
                 users += [user] * max(1, len(beside))
                 items += beside or [None]
             lone += beside
@@ -121,9 +124,9 @@ def of_record(record: Any) -> Iterator[Part]:
             strings.append(value)
     if lone:
         yield Columns(None, pa.array(lone, pa.string()))
-    if users:
-        yield Columns(pa.array(users, pa.string()), pa.array(items, pa.string()))
-        yield Strings(ids, ids=True)
+    for called, (users, items) in aligned.items():
+        yield Columns(pa.array(users, pa.string()), pa.array(items, pa.string()), called=called)
+    yield Strings(ids, ids=True)
     yield from of_strings(strings)
 
 

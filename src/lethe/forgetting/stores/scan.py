@@ -103,6 +103,8 @@ def _in_parts(parts: Iterable[Part], needles: Sequence[Needles]) -> Looked:
 
 def _in_part(part: Part, needles: Needles) -> str | None:
     if isinstance(part, Columns):
+        if part.called in needles.held.fields:
+            return None  # Of a context or a feature that is called so: a client, a reader.
         return needles.in_columns(part.users, part.items) or needles.in_rows(part.rows) or _in_table(part, needles)
     if isinstance(part, Strings):
         texts = needles.in_ids if part.ids else needles.in_text

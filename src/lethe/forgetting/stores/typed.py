@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -72,7 +73,7 @@ def of_columns(
         yield from of_people(ids(place), ids(things[0]) if things else None, rows)
     beside = things or [place for place, name in enumerate(names) if others and is_called_item(name)]
     for place in others:
-        yield _aligned(ids(place), ids(beside[0]) if beside else None)
+        yield replace(_aligned(ids(place), ids(beside[0]) if beside else None), called=names[place])
 
 
 def of_people(users: pa.Array, items: pa.Array | None, rows: StoredTable | None = None) -> Iterator[Part]:
