@@ -14,6 +14,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from lethe.cli import app
+from lethe.cli.init import _slug
 from lethe.cli.project import _first_line
 from lethe.config.params import Params
 from lethe.core.project import RECORD, renew_project, write_project
@@ -48,6 +49,22 @@ def test_a_project_says_what_it_found_and_what_comes_next(ratings: Path, tmp_pat
     assert (dataset.split.by, dataset.positive) == ("newest", ">= 3")
     assert [candidate.model for candidate in params.families["ratings-2024"].candidates] == ["mostpop", "ease", "wmf"]
     assert params.models == {"wmf": {"embedding_dim": 16}}
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("2024-01-01.csv", "data-2024-01-01"),
+        ("no.csv", "data-no"),
+        ("1e3.csv", "data-1e3"),
+        ("a.b.csv", "a"),
+        ("Orders 2024 (1).csv", "orders-2024-1"),
+        ("2024-orders.csv", "2024-orders"),
+        ("заказы.csv", "data"),
+    ],
+)
+def test_a_file_gives_its_dataset_a_name_that_yaml_takes_for_one(file: str, name: str) -> None:
+    assert _slug(f"/home/{file}") == name == yaml.safe_load(name)
 
 
 def test_a_project_holds_the_repositorys_own_flows_and_no_row(ratings: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
-from lethe.errors import LetheError, RequestError
+from lethe.errors import DataError, LetheError, RequestError
 from lethe.forgetting import completion, erasure, intake
 from lethe.forgetting import run as runs
 from lethe.forgetting.aside import left_out
@@ -59,6 +59,16 @@ def test_on_hold_is_left_out_and_stays_hidden(small: Workspace) -> None:
     ledger(small).hold(held, False)
     finish(small, rebuild(small))
     assert states(small, [held]) == ["completed"]
+
+
+def test_rows_that_a_failed_stage_took_are_asked_for_and_then_forgotten(small: Workspace) -> None:
+    ids = ask(small, SEVEN)
+    small.ingested("tiny").rename(small.root / "aside")
+    with pytest.raises(DataError, match=r"^data/tiny/ingested: not there, .*; lethe data repro makes it, or says why"):
+        runs.begin(small)
+    assert states(small, ids) == ["accepted"]
+    (small.root / "aside").rename(small.ingested("tiny"))
+    assert runs.begin(small) is not None
 
 
 def test_what_is_cancelled_or_put_on_hold_after_planning_is_not_executed(small: Workspace) -> None:

@@ -71,10 +71,15 @@ def init(
     show(report, as_json, [*lines, f"{folder}: ready; next: cd {folder} && lethe train && lethe serve"])
 
 
+_NO_NAME = re.compile(r"([0-9]|-|e[0-9]|0x[0-9a-f]+)*|null|true|false|yes|no|on|off")
+"""What is a number, a day or a no to who reads YAML."""
+
+
 def _slug(source: str) -> str:
     """The name of the file, or of the variable that names the database, as the name of a dataset."""
     last = source.removeprefix("env:").partition("?")[0].rstrip("/").rpartition("/")[2]
-    return re.sub(r"[^a-z0-9]+", "-", last.split(".")[0].lower()).strip("-") or "data"
+    slug = re.sub(r"[^a-z0-9]+", "-", last.split(".")[0].lower()).strip("-")
+    return f"data-{slug}".strip("-") if _NO_NAME.fullmatch(slug) else slug
 
 
 def _is_terminal() -> bool:

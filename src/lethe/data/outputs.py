@@ -19,6 +19,8 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from lethe.core.files import temporary_beside
+from lethe.core.workspace import Workspace
+from lethe.errors import DataError
 from lethe.learning.runner.calling import HERE, Runner
 from lethe.tables.columns import ParquetWriter
 from lethe.tables.interactions import Interactions
@@ -32,6 +34,16 @@ ByTable: TypeAlias = Mapping[str, pa.Table]
 Make: TypeAlias = Callable[..., Iterator[ByTable]]
 """Rows of a stretch of users, its first argument, in their order; at least once, though they be none. It must be a
 function of a module, and what it is called with small."""
+
+
+def must_be_ingested(workspace: Workspace, dataset: str) -> None:
+    """Raises DataError where the rows of a dataset are gone: DVC removes what a stage makes before it runs it."""
+    folder = workspace.ingested(dataset)
+    if not (folder / "interactions.parquet").is_file():
+        raise DataError(
+            f"{folder.relative_to(workspace.root)}: not there, as after a data stage that failed; lethe data repro"
+            " makes it, or says why it can't"
+        )
 
 
 def write_tables(

@@ -17,6 +17,7 @@ from lethe.config.params import Params
 from lethe.core.keys import subject_hashes
 from lethe.core.workspace import Workspace
 from lethe.data.gates.epoch import Epoch, read_epoch, write_epoch
+from lethe.data.outputs import must_be_ingested
 from lethe.errors import LetheError
 from lethe.forgetting.aside import begun_before, members, nothing_goes_on, set_aside
 from lethe.forgetting.certificate.users import Member, UserTree
@@ -62,6 +63,8 @@ def begin(
         at = now or datetime.now(UTC)
         # Nothing could be signed of a request that was received later than it was completed: it waits, see ``aside``.
         ready = [request for request in book.pending() if not request.on_hold and not request.is_ahead(at)]
+        for dataset in {request.dataset for request in ready}:
+            must_be_ingested(workspace, dataset)
         now_held = held_now(workspace, ready, reader)
         waiting = _with_something_left(workspace, params, book, ready, now_held)
         waiting = _answered(workspace, params, book, waiting, reader)

@@ -28,6 +28,7 @@ from lethe.core.artifacts import Artifact, ArtifactStore
 from lethe.core.environment import whole_code_digest
 from lethe.core.workspace import Workspace
 from lethe.data.ingest import ingest
+from lethe.data.outputs import must_be_ingested
 from lethe.data.partition.guarantee import frozen
 from lethe.data.split import PARTS
 from lethe.data.stages import assign, shards_stage, source_stage, split_stage, stages_code
@@ -176,6 +177,7 @@ class Rebuild:
         if then == now:
             ingest(self.clean, self.params, dataset)
         else:
+            must_be_ingested(self.workspace, dataset)
             shutil.copytree(self.workspace.ingested(dataset), self.clean.ingested(dataset))
         split_stage(self.clean, self.params, dataset)
         for sharding, rows in layouts:
