@@ -34,6 +34,30 @@ if not Path("/dev/nvidiactl").exists():
     os.environ["TRITON_INTERPRET"] = "1"
 
 
+ROOT = Path(__file__).parent.parent
+DEAREST = (
+    "flows/test_whole_way.py",
+    "test_laws.py",
+    "flows/test_faults.py",
+    "models/test_contract.py",
+    "flows/test_night.py",
+    "learning/test_device.py",
+    "flows/test_schedules.py",
+    "forgetting/stores/test_by_url.py",
+    "test_traps.py",
+    "data/test_blocks_of_users.py",
+    "forgetting/test_upgrade.py",
+    "learning/runner/test_cluster.py",
+)
+"""Files that are begun first, so that none keeps one process at work after the other has ended. Two that start many
+processes of their own don't follow each other: that would be two at once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {ROOT / "tests" / name: place for place, name in enumerate(DEAREST)}
+    items.sort(key=lambda item: places.get(item.path, len(DEAREST)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_keys(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Secrets of the test run alone; the user's key folder is never touched."""
@@ -65,9 +89,6 @@ def s3_server() -> Iterator[Server]:
     server = Server.start()
     yield server
     server.running.stop()
-
-
-ROOT = Path(__file__).parent.parent
 
 
 def taste_blocks(users: int = 24, items: int = 20, seed: int = 0) -> Interactions:

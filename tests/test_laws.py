@@ -5,8 +5,11 @@ Absence is tested in tests/forgetting and tests/flows, recovery in tests/flows.
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +52,27 @@ def build(workspace: Workspace, model: str, sharding: str, rows: Rows = "all") -
     return digests
 
 
+Whole = Callable[[str, str, Rows], tuple[Workspace, dict[str, str]]]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """A workspace over all rows, with everything built, and the digests of that: made once for all laws that begin with
+    it, so to be copied by whoever changes it."""
+
+    @cache
+    def made(model: str, sharding: str, of: Rows) -> tuple[Workspace, dict[str, str]]:
+        rows, folder = taste_blocks(), tmp_path_factory.mktemp("whole")
+        workspace = make_workspace(folder / "w", rows, (model,), tables_for(model, rows))
+        return workspace, build(workspace, model, sharding, of)
+
+    return made
+
+
+def copied(workspace: Workspace, folder: Path) -> Workspace:
+    return Workspace(shutil.copytree(workspace.root, folder))
+
+
 def tables_for(model: str, rows: Interactions) -> SideTables:
     """Side tables for a model that reads any."""
     return side_tables(rows) if MODELS[model].reads() - {"timestamps", "contexts"} else NO_TABLES
@@ -68,12 +92,12 @@ def cases() -> list[tuple[str, str, Rows]]:
 
 @pytest.mark.parametrize(("model", "sharding", "of"), cases())
 def test_equality_forgetting_a_user_is_never_having_had_him(
-    model: str, sharding: str, of: Rows, tmp_path: Path
+    model: str, sharding: str, of: Rows, whole: Whole, tmp_path: Path
 ) -> None:
     rows, gone = taste_blocks(), "user-004"
     tables = tables_for(model, rows)
-    forgetful = make_workspace(tmp_path / "forgetful", rows, (model,), tables)
-    before = build(forgetful, model, sharding, of)
+    built, before = whole(model, sharding, of)
+    forgetful = copied(built, tmp_path / "forgetful")
     suppress(forgetful, "tiny", [(gone, ())])
     after = build(forgetful, model, sharding, of)
     rest = without_user(tables, gone)
@@ -106,12 +130,10 @@ def test_order_of_requests_leaves_no_trace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_isolation_a_shard_alone_has_the_bytes_of_the_full_build(model: str, tmp_path: Path) -> None:
-    tables = tables_for(model, taste_blocks())
-    full = make_workspace(tmp_path / "full", taste_blocks(), (model,), tables)
+def test_isolation_a_shard_alone_has_the_bytes_of_the_full_build(model: str, whole: Whole, tmp_path: Path) -> None:
     sharding = "user-hash-3" if model in TWO_TOWERS else "mean-3"
-    digests = build(full, model, sharding)
-    alone = make_workspace(tmp_path / "alone", taste_blocks(), (model,), tables)
+    _, digests = whole(model, sharding, "all")
+    alone = make_workspace(tmp_path / "alone", taste_blocks(), (model,), tables_for(model, taste_blocks()))
     params = Params.read(alone.params)
     build_data(alone, params, "tiny", [sharding])
     candidate = Candidate(model=model, sharding=sharding)
@@ -127,9 +149,9 @@ def test_isolation_a_shard_alone_has_the_bytes_of_the_full_build(model: str, tmp
     }
 
 
-def test_isolation_only_the_touched_shard_changes(tmp_path: Path) -> None:
-    workspace = make_workspace(tmp_path / "w", taste_blocks())
-    before = build(workspace, "wmf", "user-hash-3")
+def test_isolation_only_the_touched_shard_changes(whole: Whole, tmp_path: Path) -> None:
+    built, before = whole("wmf", "user-hash-3", "all")
+    workspace = copied(built, tmp_path / "w")
     folder = workspace.shards("tiny", "user-hash-3/all")
     holder = next(p.stem for p in sorted(folder.glob("*.parquet")) if "user-004" in Interactions.read(p).user_ids)
     suppress(workspace, "tiny", [("user-004", ())])

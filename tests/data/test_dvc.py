@@ -31,12 +31,15 @@ from lethe.data.dvc_objects import (
 from lethe.data.leftovers import remove_leftovers
 from lethe.errors import DataError
 from tests.conftest import ROOT
+from tests.warm import keep_warm
 
 
-def make_project(folder: Path, content: str = "a", cache: Path | None = None) -> Workspace:
+def make_project(folder: Path, content: str = "a", cache: Path | None = None, warm: bool = True) -> Workspace:
     """A project of one stage, whose output is a folder with the content of source.txt."""
-    workspace = Workspace(folder)
     folder.mkdir(parents=True)
+    workspace = Workspace(folder)
+    if warm:
+        keep_warm(workspace)
     (folder / "source.txt").write_text(content)
     command = f"{sys.executable} -c \"import pathlib; p = pathlib.Path('data/ml/ingested'); p.mkdir(parents=True, "
     command += "exist_ok=True); (p / 'rows').write_text(pathlib.Path('source.txt').read_text())\""
@@ -255,7 +258,8 @@ def test_what_was_added_by_hand_is_in_use(path: str, project: Workspace) -> None
 
 
 @pytest.mark.parametrize("seconds", [1.0, 2.0, 3.5])
-def test_after_ctrl_c_at_any_moment_the_next_run_goes_through(seconds: float, project: Workspace) -> None:
+def test_after_ctrl_c_at_any_moment_the_next_run_goes_through(seconds: float, tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", warm=False)  # DVC is a child of the run that is stopped.
     script = "from pathlib import Path; from flows.command import command; from lethe.core.workspace import Workspace; "
     script += "from lethe.data.dvc import repro; command(lambda: repro(Workspace(Path.cwd())))"
     path = os.pathsep.join([str(ROOT), str(ROOT / "src")])

@@ -15,6 +15,7 @@ from lethe.errors import RequestError
 
 if TYPE_CHECKING:
     from lethe.core.canonical import Json as Plain
+    from lethe.core.workspace import Workspace
     from lethe.forgetting.ledger.ledger import Ledger
     from lethe.forgetting.ledger.requests import Fact, ForgetRequest
 

@@ -29,6 +29,7 @@ from lethe.forgetting.stores.versions import Versions
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 from tests.forgetting.stores.test_ledger_store import taken
+from tests.warm import keep_warm
 
 CANARY = "canary-person@example.org"
 DATASETS = ("ml", "other")
@@ -64,7 +65,7 @@ def workspace(tmp_path: Path) -> Workspace:
         for dataset in DATASETS
     }
     (made.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
-    dvc(made, "init", "--no-scm", "-q")
+    dvc(keep_warm(made), "init", "--no-scm", "-q")
     config = "[core]\nno_scm = true\nanalytics = false\nsite_cache_dir = site-cache\n"
     (made.root / ".dvc" / "config").write_text(config)
     dvc(made, "remote", "add", "-d", "-q", "backup", str(tmp_path / "remote"))

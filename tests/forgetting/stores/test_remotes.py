@@ -16,6 +16,7 @@ from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.remotes import Remote
 from tests.forgetting.stores.test_purge import CANARY, STAGE, rows_of, write_source
 from tests.s3 import AWS_KEYS, Server
+from tests.warm import keep_warm
 
 KEYS = {"access_key_id": "test", "secret_access_key": "test", "region": "us-east-1"}
 SECTION = "['remote \"cloud\"']\n"
@@ -40,7 +41,7 @@ def workspace(bucket, s3_server: Server, tmp_path: Path) -> Workspace:
     (made.root / "stage.py").write_text(STAGE)
     stage = {"cmd": "python stage.py ml", "deps": ["ml.csv"], "outs": ["data/ml/ingested"]}
     (made.root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"ingest-ml": stage}}))
-    dvc(made, "init", "--no-scm", "-q")
+    dvc(keep_warm(made), "init", "--no-scm", "-q")
     core = "[core]\nno_scm = true\nanalytics = false\nsite_cache_dir = site-cache\nremote = cloud\n"
     (made.root / ".dvc" / "config").write_text(f"{core}{SECTION}url = s3://{bucket.name}/store\n")
     lead_to(made, s3_server.url)
@@ -83,7 +84,10 @@ def test_superseded_versions_leave_the_bucket(workspace: Workspace, bucket) -> N
     assert keys(bucket) == kept, "what is in use stays"
 
 
-def test_a_remote_that_is_away_is_one_line_and_loses_nothing(workspace: Workspace) -> None:
+def test_a_remote_that_is_away_is_one_line_and_loses_nothing(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # It is away for good: asking again only takes time.
     lead_to(workspace, "http://127.0.0.1:9")
     remote = Remote(workspace, "cloud")
     for touch in (remote.size, lambda: remote.find([]), lambda: remote.remove([])):
