@@ -7,7 +7,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-RawId = int | str
 Source = Literal["model", "similar", "popular"]
 Reason = Literal["taste", "history", "taste and history", "popular", "near", "content"]
 
@@ -17,7 +16,7 @@ class Answer(BaseModel):
 
 
 class ScoredItem(Answer):
-    item_id: RawId
+    item_id: int | str
     score: float
 
 
@@ -31,10 +30,10 @@ class Offered(ScoredItem):
 
 
 def offered(
-    items: Iterable[tuple[RawId, float]],
+    items: Iterable[tuple[int | str, float]],
     source: Source,
     reason: Reason,
-    is_new: Callable[[RawId], bool] = lambda item_id: False,
+    is_new: Callable[[int | str], bool] = lambda item_id: False,
 ) -> list[Offered]:
     """Scored items that were chosen for a reason, as far as they aren't new."""
     content: Reason = reason if source == "popular" else "content"
@@ -88,7 +87,7 @@ class Taken(Answer):
 
 
 class Share(Answer):
-    item_id: RawId
+    item_id: int | str
     share: float
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lethe.serving.answers import RawId, Source
+from lethe.serving.answers import Source
 
 POOL = 10
 """Times k: of so many best items the varied ones are chosen."""
 
+
+RawId = int | str
 Scored = list[tuple[RawId, float]]
 """Raw item ids with their scores, best first; equal scores in the order of the ids."""
 

@@ -19,8 +19,9 @@ import httpx
 from pydantic import BaseModel
 
 from lethe.errors import LetheError
-from lethe.serving.answers import Batch, Explained, Person, RawId, Recommended, Scores, ServedModels, Similar, Taken
+from lethe.serving.answers import Batch, Explained, Person, Recommended, Scores, ServedModels, Similar, Taken
 
+RawId = int | str
 A = TypeVar("A", bound=BaseModel)
 AGAIN = frozenset({429, 503})
 """Statuses that say: later."""

@@ -14,7 +14,6 @@ from lethe.serving.answers import (
     Described,
     Explained,
     Person,
-    RawId,
     Reason,
     Recommended,
     Scores,
@@ -23,7 +22,7 @@ from lethe.serving.answers import (
     offered,
 )
 from lethe.serving.asking import Wish
-from lethe.serving.choosing import Choice, Recommendation
+from lethe.serving.choosing import Choice, RawId, Recommendation
 from lethe.serving.deployment import Deployment
 from lethe.serving.describing import carriers, described
 from lethe.serving.event import Event

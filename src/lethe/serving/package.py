@@ -21,8 +21,8 @@ from lethe.core.arrays import map_arrays
 from lethe.errors import ArtifactError, DataError
 from lethe.learning.ensemble import Asked, Ensemble
 from lethe.models import MODELS, rates
-from lethe.serving.answers import RawId, Source
-from lethe.serving.choosing import ANYTHING, Choice, Recommendation, Scored, best, varied
+from lethe.serving.answers import Source
+from lethe.serving.choosing import ANYTHING, Choice, RawId, Recommendation, Scored, best, varied
 from lethe.serving.event import Event
 from lethe.serving.package_info import PackageInfo
 from lethe.serving.sequences import Sequences, liked

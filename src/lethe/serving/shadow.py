@@ -12,8 +12,7 @@ import numpy as np
 from lethe.config.section import Section
 from lethe.config.serving import Shadow
 from lethe.errors import DeploymentError
-from lethe.serving.answers import RawId
-from lethe.serving.choosing import Choice
+from lethe.serving.choosing import Choice, RawId
 from lethe.serving.hidden import HiddenUsers
 from lethe.serving.package import Package
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from lethe.core.canonical import Json
 from lethe.errors import DeploymentError
-from lethe.serving.answers import RawId, Recommended, Similar
+from lethe.serving.answers import Recommended, Similar
+from lethe.serving.choosing import RawId
 from lethe.serving.desk import Desk
 from lethe.serving.hidden import HiddenUsers
 from lethe.serving.package import Package
