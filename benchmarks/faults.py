@@ -131,13 +131,10 @@ def _asked(watches: Sequence[Watch]) -> dict[str, Any]:
     }
 
 
-def summary(
-    killed: dict[str, Any], other: dict[str, Any], added: Sequence[dict[str, Any]], command: str
-) -> dict[str, Any]:
+def summary(killed: dict[str, Any], other: dict[str, Any], added: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The report."""
     points, requests = killed["points"], [*killed["requests"], *other["faults"]]
     return {
-        "command": command,
         "kill points tried": len(points),
         "killed": sum(row["killed"] for row in points),
         "recovered": sum(row["recovered"] for row in points),

@@ -31,11 +31,12 @@ def say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def publish_plain(name: str, report: dict[str, Any], as_json: bool, commit: bool) -> None:
+def publish_plain(name: str, figures: dict[str, Any], as_json: bool, commit: bool) -> None:
     """A report of plain figures, its long lists left out of the text."""
-    plain = [(key, value) for key, value in report.items() if not isinstance(value, list | dict) and key != "command"]
-    text = page(name, f"`{report['command']}`", grid(("", ""), plain))
-    publish(report | {"table": name}, text, as_json, commit)
+    command = this_command()
+    plain = [(what, value) for what, value in figures.items() if not isinstance(value, list | dict)]
+    text = page(name, f"`{command}`", grid(("", ""), plain))
+    publish({"command": command, **figures, "table": name}, text, as_json, commit)
 
 
 def timed(contents: dict[str, Any]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def promise(
         results = run_cases(cases, Path(folder), WORK / "promise", say)
         generated = run_worlds(drawn, Path(folder), WORK / "promise", say)
     wrong = sum(bool(result["wrong"]) for result in results)
-    report = {"command": this_command(), "cases": len(results), "right": len(results) - wrong, "wrong": wrong}
+    report = {"cases": len(results), "right": len(results) - wrong, "wrong": wrong}
     report |= {f"generated: {name}": count for name, count in totals(generated).items()}
     publish_plain("promise", report | {"results": results, "worlds": generated}, as_json, commit)
     if wrong or any(result["wrong"] for result in generated):
@@ -69,7 +69,7 @@ def mutants(
     with tempfile.TemporaryDirectory(prefix="lethe-mutants-") as folder:
         outcomes = run_mutants(chosen, Path(folder), say, workers)
     counts = {kind: sum(outcome == kind for outcome in outcomes.values()) for kind in ("killed", "survived", "stale")}
-    report = {"command": this_command(), "mutants": len(outcomes), **counts, "outcomes": outcomes}
+    report = {"mutants": len(outcomes), **counts, "outcomes": outcomes}
     publish_plain("mutants", report, as_json, commit)
     if counts["survived"] or counts["stale"]:
         raise SystemExit(1)
@@ -90,7 +90,7 @@ def faults(
             killed = storms.storm(workspace, say=say)
             added = storms.adds(workspace, len(killed["requests"]))
             other = storms.others(workspace, len(killed["requests"]) + len(added), say=say)
-    publish_plain("faults", storms.summary(killed, other, added, this_command()), as_json, commit)
+    publish_plain("faults", storms.summary(killed, other, added), as_json, commit)
 
 
 @app.command()
@@ -103,7 +103,7 @@ def erasure(
 
     with tempfile.TemporaryDirectory(prefix="lethe-erasure-") as folder:
         report = canaries(Path(folder), say)
-    publish_plain("erasure", {"command": this_command(), **report}, as_json, commit)
+    publish_plain("erasure", report, as_json, commit)
 
 
 @app.command()
@@ -117,7 +117,7 @@ def queue(
 
     with tempfile.TemporaryDirectory(prefix="lethe-queue-") as folder:
         report = run(Path(folder), requests, say)
-    publish_plain("queue", timed({"command": this_command(), **report}), as_json, commit)
+    publish_plain("queue", timed(report), as_json, commit)
 
 
 @app.command()

@@ -47,7 +47,7 @@ def newcomer(
 
         with tempfile.TemporaryDirectory(prefix="lethe-cold-", ignore_cleanup_errors=True) as folder:
             figures = start(Path(folder))
-        publish_plain("newcomer-cold", timed({"command": this_command(), **figures}), as_json, commit)
+        publish_plain("newcomer-cold", timed(figures), as_json, commit)
         if not figures["met"]:
             raise SystemExit(1)
         return
@@ -55,7 +55,7 @@ def newcomer(
     files = [path for path in files if not only or path.name in only]
     with tempfile.TemporaryDirectory(prefix="lethe-newcomer-") as folder:
         report = run(Path(folder), files, say, whole=not init_only)
-    publish_plain("newcomer", timed({"command": this_command(), **report}), as_json, commit)
+    publish_plain("newcomer", timed(report), as_json, commit)
     if report["right"] < report["files"]:
         raise SystemExit(1)
 

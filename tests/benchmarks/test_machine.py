@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import machine
+from benchmarks.commands import common
 from benchmarks.report import write_report
 
 PACE = {"python": 0.03, "numpy": 0.0251}
@@ -50,3 +51,20 @@ def test_the_best_of_three_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.pace() == {"python": 0.2, "numpy": 0.05}
     assert len({*done[:3]}) == len({*done[3:]}) == 1
     assert done[0]() == sum(number * number % 7 for number in range(machine.STEPS))
+
+
+def test_a_report_of_plain_figures_is_written_printed_and_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(machine, "pace", lambda: PACE)
+    monkeypatch.setattr(common, "REPORTS", tmp_path / "reports")
+    monkeypatch.setattr(common, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr("sys.argv", ["benchmarks", "queue", "--commit"])
+    common.publish_plain("queue", common.timed({"requests": 2, "each": [1.5, 1.7]}), as_json=False, commit=True)
+    page = (tmp_path / "results" / "queue.md").read_text()
+    assert page.startswith(
+        "# queue\n\n`python -m benchmarks queue --commit`\n\n| | |\n| --- | --- |\n| requests | 2 |\n\nP"
+    )
+    assert capsys.readouterr().out == f"{page}\n"
+    written = json.loads((tmp_path / "results" / "queue.json").read_text())
+    assert [written[name] for name in ("table", "each", "pace")] == ["queue", [1.5, 1.7], PACE]
