@@ -20,7 +20,8 @@ from lethe.errors import ConfigError, RequestError
 from lethe.forgetting import completion, erasure
 from lethe.forgetting.earlier import earlier_files
 from lethe.forgetting.intake import Ask, Terms, submit, submit_all
-from lethe.forgetting.removal import subjects
+from lethe.forgetting.removal import subjects, take_out
+from lethe.forgetting.respelt import respelt
 from lethe.forgetting.standing import ledger, lift
 from lethe.proof import daily
 from lethe.serving import hidden
@@ -386,3 +387,17 @@ def test_every_id_that_a_gate_lets_in_can_be_forgotten(tmp_path: Path) -> None:
     left = data(workspace)
     assert not set(ODD) & set(left.user_ids)
     assert len(set(left.user_ids)) == 18
+
+
+@pytest.mark.parametrize("spelt", ["7.0", "007", " 7", "+7"])
+def test_who_comes_back_in_another_spelling_is_told_of(spelt: str, tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows())
+    data(workspace)
+    request = submit(workspace, None, "7")
+    take_out(workspace, Params.read(workspace.params), "tiny", [request])
+    assert of(data(workspace), 7) == 0
+    assert respelt(workspace) == {}
+    others = [("somebody", *row[1:]) if row[0] == 8 else row for row in rows()]
+    write(workspace.root / "ratings.csv", [(spelt, *row[1:]) if row[0] == 7 else row for row in others])
+    assert spelt in set(data(workspace).user_ids), "who knows whether it is the same person"
+    assert respelt(workspace) == {"tiny": 1}

@@ -53,7 +53,7 @@ def test_an_untouched_workspace_passes(forgetful: Workspace) -> None:
     report = json.loads((forgetful.reports / "audit.json").read_text())
     assert report["log"]["certificates"] == 2
     rows = int((taste_blocks().user_ids == GONE).sum())
-    assert report["suppression"] == {"entries": rows + 2, "forgotten": 2}
+    assert report["suppression"] == {"entries": rows + 2, "forgotten": 2, "unsaid": [], "respelt": {}}
     assert (report["scan"]["digests"], report["scan"]["found"]) == (rows + 2, 0)
     assert report["rebuild"]["result"] == "equal"
     tables = 4 + 3 + 1  # interactions and split, shards of the two shardings

@@ -104,7 +104,12 @@ def audit_run(
         f"  {id}: its user's id is an item now; ask once more, with --also-item if that is the person, or --not-item"
         for id in report["suppression"]["unsaid"]
     ]
-    show(report, as_json, [line, f"  the sample that was rebuilt: seed {rebuilt['seed']}", *unsaid])
+    respelt = [
+        f"  {dataset}: {count} people are somebody who was forgotten, but for case, blanks or how a number is written;"
+        " if the source spells ids in another way now, ask about them"
+        for dataset, count in report["suppression"]["respelt"].items()
+    ]
+    show(report, as_json, [line, f"  the sample that was rebuilt: seed {rebuilt['seed']}", *unsaid, *respelt])
 
 
 @audit_app.command("membership")

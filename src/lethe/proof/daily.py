@@ -18,6 +18,7 @@ from lethe.errors import LetheError
 from lethe.forgetting import certificate
 from lethe.forgetting.erasure import must_be_clean, stores
 from lethe.forgetting.record import Run
+from lethe.forgetting.respelt import respelt
 from lethe.forgetting.standing import check_list, ledger
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.needles import Needles
@@ -42,11 +43,13 @@ class Log(TypedDict):
 
 class Listed(TypedDict):
     """Lines of the suppression list, and requests that were looked for on it. ``unsaid``: those whose user's id is an
-    item's now, of which nobody has said whether that is the person."""
+    item's now, of which nobody has said whether that is the person; ``respelt``: people, by dataset, who are one
+    that the list names but for the spelling."""
 
     entries: int
     forgotten: int
     unsaid: list[str]
+    respelt: dict[str, int]
 
 
 class Searched(TypedDict):
@@ -112,7 +115,12 @@ def check_suppression(workspace: Workspace) -> Listed:
     """Every forgotten user and interaction is still on the list that keeps them from coming back, unless lifted."""
     entries = SuppressionList.read(workspace.suppression).entries
     unsaid = named_after(workspace, Params.read(workspace.params), ledger(workspace))
-    return {"entries": len(entries), "forgotten": check_list(workspace), "unsaid": unsaid}
+    return {
+        "entries": len(entries),
+        "forgotten": check_list(workspace),
+        "unsaid": unsaid,
+        "respelt": respelt(workspace),
+    }
 
 
 def search(workspace: Workspace) -> Searched:
