@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lethe.config.table import FileFormat
@@ -71,6 +71,7 @@ def test_a_compressed_file_has_the_rows_of_a_plain_one(
     ignored=st.sampled_from([(), ("#",)]),
     at_once=st.integers(1, 20),
 )
+@example(lines=['#"', '" ', '"'], separator=",", trim=True, ignored=("#",), at_once=1)
 def test_what_is_no_row_is_taken_out_as_of_the_whole_text(
     lines: list[str], separator: str, trim: bool, ignored: tuple[str, ...], at_once: int, tmp_path: Path
 ) -> None:

@@ -63,9 +63,18 @@ def decoded(path: Path, begin: Begin, encoding: str) -> Iterator[str]:
 
 def as_csv(text: str, how: FileFormat) -> str:
     """Text as Arrow reads it: only rows, no blanks around values, one character between them."""
-    if how.ignore_lines:
-        begins = "|".join(map(re.escape, how.ignore_lines))
-        text = re.sub(rf"^(?:{begins})[^\r\n]*(?:\r\n|\r|\n|\Z)", "", text, flags=re.MULTILINE)
+    return _between(_without_ignored(text, how), how)
+
+
+def _without_ignored(text: str, how: FileFormat) -> str:
+    if not how.ignore_lines:
+        return text
+    begins = "|".join(map(re.escape, how.ignore_lines))
+    return re.sub(rf"^(?:{begins})[^\r\n]*(?:\r\n|\r|\n|\Z)", "", text, flags=re.MULTILINE)
+
+
+def _between(text: str, how: FileFormat) -> str:
+    """No blanks around values, and one character between them."""
     quoted = '"(?:[^"]|"")*"|' if is_byte(how.separator) else ""
     if how.trim:
         blank = "[ \\u00a0]" if how.separator == "\t" else "[ \\t\\u00a0]"
@@ -81,10 +90,13 @@ def as_csv(text: str, how: FileFormat) -> str:
 
 def _encoded(path: Path, how: FileFormat) -> Iterator[bytes]:
     text: Iterable[str] = decoded(path, unpacked(path, how.member), how.encoding)
-    if how.trim or how.ignore_lines or not is_byte(how.separator):
+    if how.ignore_lines:
+        # Before quotes are looked at: those of a remark begin no value.
+        text = (_without_ignored(some, how) for some in _at_line_ends(text, quotes=False))
+    if how.trim or not is_byte(how.separator):
         text = _at_line_ends(text, quotes=how.trim and is_byte(how.separator))
     for some in text:
-        yield as_csv(some, how).encode()
+        yield _between(some, how).encode()
 
 
 def _at_line_ends(text: Iterable[str], *, quotes: bool) -> Iterator[str]:
