@@ -7,7 +7,7 @@ device, and how often the CPU waited to read a value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -15,7 +15,6 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map_only
 
 from lethe.models.parts.placed import Placed
 
@@ -72,7 +71,8 @@ MOVES = {"_to_copy", "copy_"}
 
 def _run(func: Any, args: Any, kwargs: dict[str, Any], card: Card | None) -> Any:
     name = func._overloadpacket.__name__
-    tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, Tensor)]
+    tensors: list[Tensor] = []
+    _changed((args, kwargs), tensors.append)
     asked = kwargs.get("device")
     there = any(isinstance(value, OnCard) for value in tensors)
     if asked is not None:
@@ -90,11 +90,24 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any], card: Card | None) -> Any
         card.reads += 1
     if card is not None and name in MOVES and (target or there) and strangers:
         card.uploads += 1
-    plain = tree_map_only(OnCard, lambda value: value.inner, (args, kwargs))
+    plain = _changed((args, kwargs), lambda value: value.inner if isinstance(value, OnCard) else value)
     out = func(*plain[0], **plain[1])
     if name == "copy_" or (name.endswith("_") and not name.startswith("_") and isinstance(args[0], Tensor)):
         return args[0]
-    return tree_map_only(Tensor, OnCard, out) if target else out
+    return _changed(out, OnCard) if target else out
+
+
+def _changed(value: Any, change: Callable[[Tensor], Any]) -> Any:
+    """What an operation takes or gives, with its tensors changed. torch's own ``tree_map`` knows every kind of
+    container, and took nearly all of the time."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, tuple | list):
+        inside = [_changed(each, change) for each in value]
+        return inside if type(value) is list else tuple(inside) if type(value) is tuple else type(value)(inside)
+    if isinstance(value, dict):
+        return {name: _changed(each, change) for name, each in value.items()}
+    return value
 
 
 @contextmanager

@@ -49,14 +49,17 @@ WAITS = {
     "ripplenet",
 }
 """Models whose loss or batches depend on how many cells of some kind there are, which must be known."""
+LARGE_BATCHES = {"batch_size": 64}
+"""Of pairs: of models whose steps take long, with several batches an epoch still."""
 VALUES: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("fm", "nfm", "deepfm", "kgat", "samn", "cke", "xsimgcl", "mc-bpr", "nmtr"), LARGE_BATCHES),
     "wmf, by gradients": {"solver": "gradient"},
     "lightgcn, pairs": {"loss": "bpr"},
     "ehcf": {"graph": {"view": [], "buy": ["view"]}},
     "ghcf": {"behaviours": ["view", "buy"]},
-    "convncf": {"pretrain_epochs": 1},
+    "convncf": LARGE_BATCHES | {"pretrain_epochs": 1},
     # What is no gradient but rounding of users' biases, Adam would make a whole step of.
-    "cfm": {"optimizer": "sgd", "learning_rate": 0.01},
+    "cfm": LARGE_BATCHES | {"optimizer": "sgd", "learning_rate": 0.01},
 }
 
 
