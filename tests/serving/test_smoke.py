@@ -13,8 +13,7 @@ from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
 from lethe.serving import deploy
-from lethe.serving.answers import Recommended, Similar
-from lethe.serving.choosing import RawId
+from lethe.serving.answers import RawId, Recommended, Similar
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import Desk
 from lethe.serving.hidden import HiddenUsers, publish

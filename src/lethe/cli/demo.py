@@ -26,8 +26,7 @@ from lethe.forgetting.standing import ledger
 from lethe.proof.verification import verify
 from lethe.proof.verification import write_report as write_verdict
 from lethe.serving import deploy
-from lethe.serving.answers import Recommended
-from lethe.serving.choosing import RawId
+from lethe.serving.answers import RawId, Recommended
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 

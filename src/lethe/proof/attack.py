@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lethe.core.random import Stream
-from lethe.serving.choosing import RawId
+from lethe.serving.answers import RawId
 from lethe.serving.package import Package
 
 RESAMPLES = 1000

@@ -23,7 +23,7 @@ from lethe.errors import ArtifactError, ConfigError
 from lethe.forgetting.run import suppress
 from lethe.proof.attack import Auc, interval, signals
 from lethe.proof.rebuild import Progress, build_whole, clean_workspace, place_to_build
-from lethe.serving.choosing import RawId
+from lethe.serving.answers import RawId
 from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions
 
