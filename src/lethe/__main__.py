@@ -11,3 +11,7 @@ def main() -> None:
         from lethe.cli import main as run
     with without_more():
         run()
+
+
+if __name__ == "__main__":
+    main()
