@@ -14,7 +14,7 @@ from benchmarks.sharded import Kind, build, code, columns, grouped_bars, measure
 from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest
 from lethe.core.random import keyed_hash, unit_interval
-from lethe.evaluation import evaluate_users
+from lethe.evaluation.ranking import evaluate_users
 from lethe.learning.ensemble import Ensemble
 from lethe.tables.ids import Ids
 

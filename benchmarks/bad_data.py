@@ -16,7 +16,7 @@ from benchmarks.table import Result, Row
 from lethe.core.artifacts import Artifact
 from lethe.core.environment import code_digest
 from lethe.core.random import Stream
-from lethe.evaluation import evaluate_users, rank_users
+from lethe.evaluation.ranking import evaluate_users, rank_users
 from lethe.learning.ensemble import Ensemble
 from lethe.tables.interactions import Interactions
 

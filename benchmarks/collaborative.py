@@ -21,7 +21,8 @@ from lethe.core.environment import code_digest
 from lethe.core.random import Stream
 from lethe.data.split import split
 from lethe.errors import DataError
-from lethe.evaluation import evaluate_situations, evaluate_users
+from lethe.evaluation.contextual import evaluate_situations
+from lethe.evaluation.ranking import evaluate_users
 from lethe.learning.training import train
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Given, Model

@@ -14,7 +14,7 @@ from benchmarks import lfm_ml1m, ralst_ml1m, side_data
 from benchmarks.collaborative import RANKING, TIMED, Split, newest_parts, ranked, read_part, read_split, score
 from benchmarks.lfm_ml1m import predictor
 from lethe.errors import ConfigError
-from lethe.evaluation import evaluate_users
+from lethe.evaluation.ranking import evaluate_users
 from lethe.evaluation.rating import evaluate_ratings
 from lethe.models.parts.base import Model
 from lethe.models.parts.batches import negatives

@@ -18,7 +18,7 @@ from benchmarks.table import Result, Row, resumed
 from lethe.core.environment import code_digest
 from lethe.core.random import Stream
 from lethe.errors import ConfigError
-from lethe.evaluation import evaluate_users
+from lethe.evaluation.ranking import evaluate_users
 from lethe.learning.aggregation import identity
 from lethe.learning.ensemble import Asked, Ensemble
 from lethe.learning.training import train

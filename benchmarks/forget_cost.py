@@ -20,7 +20,7 @@ from lethe.build.recipe import Recipe
 from lethe.core.environment import code_digest
 from lethe.core.random import keyed_hash
 from lethe.core.workspace import Workspace
-from lethe.evaluation import evaluate_users
+from lethe.evaluation.ranking import evaluate_users
 from lethe.learning.ensemble import Ensemble
 from lethe.serving.packing import write_package
 from lethe.tables.interactions import Interactions

@@ -39,7 +39,8 @@ from benchmarks.gpu_models import (
     reads_no_tables,
 )
 from lethe.core.random import Stream
-from lethe.evaluation import evaluate_users, means, ranking
+from lethe.evaluation import ranking
+from lethe.evaluation.ranking import evaluate_users, means
 from lethe.evaluation.ranking_device import at_once, best_there
 from lethe.learning import replay
 from lethe.learning.aggregation import AGGREGATORS

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.page import bullets, grid, met, page
 from benchmarks.runs import apart, exponent, peak_mib
 from lethe.core.random import Stream
-from lethe.evaluation import evaluate
+from lethe.evaluation.ranking import evaluate
 from lethe.learning.training import train
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Model

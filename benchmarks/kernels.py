@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from benchmarks.collaborative import Split
 from benchmarks.page import grid, met
 from lethe.core.random import Stream
-from lethe.evaluation import evaluate_users
+from lethe.evaluation.ranking import evaluate_users
 from lethe.learning.training import Row, one_thread, train
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Model

@@ -14,7 +14,7 @@ from benchmarks.side_data import read_table
 from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest
 from lethe.core.random import Stream
-from lethe.evaluation import evaluate_users
+from lethe.evaluation.ranking import evaluate_users
 from lethe.learning.aggregation import identity
 from lethe.learning.sub_model import with_new_items
 from lethe.learning.training import train

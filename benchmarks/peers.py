@@ -27,7 +27,7 @@ from benchmarks.page import page
 from benchmarks.peer_programs import PEERS, Snapshot, install, run_peer
 from lethe.core.random import Stream
 from lethe.errors import LetheError
-from lethe.evaluation import evaluate
+from lethe.evaluation.ranking import evaluate
 from lethe.learning.training import Row, train
 from lethe.models import MODELS, configure
 

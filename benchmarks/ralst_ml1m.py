@@ -16,8 +16,7 @@ from benchmarks.commands.common import DATA, DataDir, this_command
 from benchmarks.table import Result, Row
 from lethe.core.environment import code_digest
 from lethe.core.random import Stream
-from lethe.evaluation import evaluate_users
-from lethe.evaluation.ranking import Score
+from lethe.evaluation.ranking import Score, evaluate_users
 from lethe.learning.training import train
 from lethe.models import MODELS, configure
 from lethe.models.parts.base import Config, Model

@@ -28,7 +28,7 @@ from lethe.core.environment import code_digest
 from lethe.core.workspace import Workspace
 from lethe.data.partition import PARTITIONS, lay_slices
 from lethe.data.stages import assign, shards_stage
-from lethe.evaluation import evaluate_users
+from lethe.evaluation.ranking import evaluate_users
 from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.combine import read_sub_model, write_ensemble
 from lethe.learning.ensemble import Ensemble

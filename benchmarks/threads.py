@@ -14,7 +14,7 @@ from benchmarks.growth import generate
 from benchmarks.page import grid, met, page
 from lethe.core import cores
 from lethe.core.random import Stream
-from lethe.evaluation import evaluate_users
+from lethe.evaluation.ranking import evaluate_users
 from lethe.learning.training import train
 from lethe.models import MODELS, configure
 from lethe.tables.catalogue import Catalogue

@@ -16,7 +16,7 @@ from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
 from lethe.data.stages import build_data
-from lethe.evaluation import evaluate
+from lethe.evaluation.ranking import evaluate
 from lethe.learning.ensemble import Ensemble
 from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions

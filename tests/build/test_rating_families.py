@@ -16,7 +16,7 @@ from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 from lethe.errors import ConfigError
-from lethe.evaluation import evaluate_ratings, predict_by_scores
+from lethe.evaluation.rating import evaluate_ratings, predict_by_scores
 from lethe.learning.ensemble import Ensemble
 from lethe.tables.interactions import Interactions
 from tests import house

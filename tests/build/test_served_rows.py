@@ -21,7 +21,7 @@ from lethe.config.params import Params
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.data.split import PARTS
-from lethe.evaluation import evaluate
+from lethe.evaluation.ranking import evaluate
 from lethe.forgetting.rollback import roll_back
 from lethe.learning.ensemble import Ensemble
 from lethe.proof.verification import verify

@@ -83,3 +83,12 @@ def test_a_light_command_loads_what_it_needs_and_no_more(command: str, used: Wor
     )
     assert ran.returncode == 0, ran.stderr
     assert set(ran.stdout.splitlines()[-1].split()) == LOADED[command]
+
+
+def test_what_a_training_came_to_is_told_without_what_trained() -> None:
+    """``lethe train`` trains in a process of its own, and then reads reports."""
+    told = "import lethe.build.reports, lethe.cli.tables, sys; print(*(name for name in %r if name in sys.modules))"
+    ran = subprocess.run(
+        [sys.executable, "-c", told % (HEAVY,)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert ran.stdout.split() == []

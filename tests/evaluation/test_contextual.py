@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lethe.evaluation import evaluate_situations
+from lethe.evaluation.contextual import evaluate_situations
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 
@@ -35,7 +35,7 @@ def test_each_situation_is_ranked_alone_and_masks_its_own_items_only() -> None:
 
 
 def test_one_context_gives_the_metrics_of_a_plain_ranking() -> None:
-    from lethe.evaluation import evaluate_users
+    from lethe.evaluation.ranking import evaluate_users
 
     rng = np.random.default_rng(3)
     users, items = np.nonzero(rng.random((20, 30)) < 0.4)

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lethe.errors import ConfigError, DataError
-from lethe.evaluation import evaluate, evaluate_users, popularity
 from lethe.evaluation.metrics import METRICS
-from lethe.evaluation.ranking import BLOCK
+from lethe.evaluation.ranking import BLOCK, evaluate, evaluate_users, popularity
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 

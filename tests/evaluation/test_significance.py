@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lethe.evaluation import paired_t_test
-from lethe.evaluation.significance import holm, mixed_t_test
+from lethe.evaluation.significance import holm, mixed_t_test, paired_t_test
 
 
 def test_agrees_with_the_paired_test_of_scipy():

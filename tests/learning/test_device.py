@@ -17,7 +17,7 @@ import torch
 
 from lethe.core.random import Stream
 from lethe.errors import ConfigError, DeviceError
-from lethe.evaluation import rank_users
+from lethe.evaluation.ranking import rank_users
 from lethe.learning import alone, device, training
 from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.scoring import scoring

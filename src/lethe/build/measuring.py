@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from lethe.config.measures import Measures
+from lethe.evaluation.assessing import ranking_quality, rating_quality
 from lethe.evaluation.contextual import rank_situations
-from lethe.evaluation.quality import Quality, ranking_quality, rating_quality
+from lethe.evaluation.quality import Quality
 from lethe.evaluation.ranking import Ranked, Score, means, rank_users
 from lethe.evaluation.rating import ERRORS, error_means, predict_by_scores, rating_errors
 from lethe.learning.aggregation.scoring import scoring

@@ -11,12 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from lethe.build.candidates import Outcome
 from lethe.build.decision import Decision
-from lethe.build.judging import judged_by
 from lethe.build.recipe import candidate_name
 from lethe.build.stored import artifact_store
 from lethe.build.version import Version
@@ -27,6 +26,9 @@ from lethe.core.reports import page_path, report_path, write_report, write_text
 from lethe.core.workspace import Workspace
 from lethe.errors import ConfigError
 from lethe.evaluation.quality import Quality
+
+if TYPE_CHECKING:
+    from lethe.build.candidates import Outcome
 
 
 class CandidateReport(Section):
@@ -177,6 +179,8 @@ def _family_report(
     workspace: Workspace, params: Params, outcomes: Sequence[Outcome], winner: WinnerReport
 ) -> FamilyReport:
     """Of one family's outcomes, and of what it serves now."""
+    from lethe.build.judging import judged_by  # Not at the top: it knows all models, whose reports are read without.
+
     candidates = []
     for outcome in outcomes:
         measured = outcome.metrics(workspace)

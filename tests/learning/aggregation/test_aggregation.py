@@ -11,7 +11,7 @@ import torch
 
 from lethe.core.random import Stream
 from lethe.errors import ArtifactError, ConfigError
-from lethe.evaluation import evaluate
+from lethe.evaluation.ranking import evaluate
 from lethe.learning.aggregation import AGGREGATORS, check
 from lethe.learning.aggregation.align import align, stack
 from lethe.learning.aggregation.attention import Attention

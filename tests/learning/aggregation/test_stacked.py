@@ -20,7 +20,7 @@ from lethe.core.random import Stream
 from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data
 from lethe.errors import ConfigError
-from lethe.evaluation import evaluate
+from lethe.evaluation.ranking import evaluate
 from lethe.forgetting.run import suppress
 from lethe.learning.aggregation import AGGREGATORS
 from lethe.learning.aggregation.align import stack

@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lethe.evaluation import evaluate_users, lists, rank_situations, rank_users
-from lethe.evaluation.diversity import gini, unlikeness
-from lethe.evaluation.lists import STEP, best_of
-from lethe.evaluation.quality import (
+from lethe.evaluation import lists
+from lethe.evaluation.assessing import (
     LEAST,
     error_interval,
     group_bounds,
@@ -20,6 +18,10 @@ from lethe.evaluation.quality import (
     ranking_quality,
     rating_quality,
 )
+from lethe.evaluation.contextual import rank_situations
+from lethe.evaluation.diversity import gini, unlikeness
+from lethe.evaluation.lists import STEP, best_of
+from lethe.evaluation.ranking import evaluate_users, rank_users
 from lethe.evaluation.rating import ERRORS
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
