@@ -15,7 +15,7 @@ from lethe.errors import DeploymentError
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.ledger.result import FORGOTTEN, Result
-from lethe.serving.hidden import is_url
+from lethe.serving.hidden import AS_ITEM, is_url
 from lethe.serving.hidden_ledger import STALE, HiddenByLedger
 
 
@@ -65,6 +65,16 @@ def test_who_is_hidden_is_whoever_asked_until_it_was_undone(url: str) -> None:
     book.lift("tiny", subject_digest("tiny", "anna"))
     users.look()
     assert not users.holds("tiny", "anna")
+
+
+def test_who_is_an_item_too_is_named_as_one(url: str) -> None:
+    book, users = Ledger(url), HiddenByLedger(url)
+    book.take([ForgetRequest.new("tiny", "anna", now=datetime.now(UTC), datasets=["tiny"], also_item=True)])
+    ask(book, "bert")
+    users.look()
+    anna = subject_digest("tiny", "anna")
+    assert users.digests() == {anna, anna + AS_ITEM, subject_digest("tiny", "bert")}
+    assert users.count() == 2
 
 
 def test_a_ledger_that_is_gone_hides_everybody_until_it_is_back(

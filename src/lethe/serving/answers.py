@@ -10,6 +10,13 @@ from pydantic import BaseModel, ConfigDict
 RawId = int | str
 Source = Literal["model", "similar", "popular"]
 Reason = Literal["taste", "history", "taste and history", "popular", "near", "content"]
+REASONS: dict[tuple[bool, bool], Reason] = {
+    (True, False): "taste",
+    (True, True): "taste and history",
+    (False, True): "history",
+    (False, False): "popular",
+}
+"""Why a model answers as it does, by whether it knows the user, and whether a history came with the request."""
 
 
 class Answer(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import numpy as np
 
 from lethe.errors import DataError, LetheError
 from lethe.serving.answers import (
+    REASONS,
     Described,
     Explained,
     Person,
     RawId,
-    Reason,
     Recommended,
     Scores,
     Similar,
@@ -30,6 +30,7 @@ from lethe.serving.event import Event
 from lethe.serving.events import EventBuffer, Unavailable
 from lethe.serving.features import FeatureFile
 from lethe.serving.hidden import HiddenUsers
+from lethe.serving.hidden_items import HiddenItems
 from lethe.serving.package import Package
 from lethe.serving.wishes import choice_of, without
 
@@ -171,8 +172,9 @@ class Desk:
             raise BadRequest(str(error)) from None
         values, source = (package.counts, "popular") if scored is None or self._hides(package, user_id) else scored
         places = package.places(item_ids)
-        known = [float(values[place]) if place >= 0 else None for place in places]
-        return Scores(scores=known, source=source, family=name, version=self.deployment.families[name])
+        known = self._people[name].known(places)
+        scores = [float(values[place]) if there else None for place, there in zip(places, known, strict=True)]
+        return Scores(scores=scores, source=source, family=name, version=self.deployment.families[name])
 
     def explain(
         self, user_id: RawId, item_id: RawId, k: int, family: str | None = None, history: Sequence[RawId] | None = None
@@ -186,7 +188,8 @@ class Desk:
         if self._hides(package, user_id):
             user, followed = -1, followed[:0]
         seen = package.seen(user) if user >= 0 else np.empty(0, np.int64)
-        carried, by = carriers(package, np.setdiff1d(np.concatenate([seen, followed]), [item]), item, k)
+        others = np.setdiff1d(np.concatenate([seen, followed]), [item])
+        carried, by = carriers(package, others[self._people[name].known(others)], item, k)
         return Explained(items=carried, by=by, family=name, version=self.deployment.families[name])
 
     def person(self, user_id: RawId) -> Person:
@@ -220,7 +223,7 @@ class Desk:
         if self._hides(package, user_id):
             answer, known, with_history = package.popular(k, choice, context), False, False
         note = None if known or answer.source != "popular" else self._note(family, user_id)
-        why = "popular" if answer.source == "popular" else _REASONS[known, with_history]
+        why = "popular" if answer.source == "popular" else REASONS[known, with_history]
         return Recommended(
             items=offered(answer.items, answer.source, why, package.is_new),
             family=family,
@@ -243,14 +246,22 @@ class Desk:
     def _choice(self, name: str, package: Package, wish: Wish) -> Choice:
         """What a request allows, as places of the package's items. Raises BadRequest."""
         try:
-            return choice_of(wish, name, package, lambda: self._features[name].now())
+            choice = choice_of(wish, name, package, lambda: self._features[name].now())
         except DataError as error:
             raise BadRequest(str(error)) from None
+        return replace(choice, allowed=self._people[name].left(choice.allowed))
 
     @cached_property
     def _features(self) -> Mapping[str, FeatureFile]:
         return {
             name: FeatureFile(self.features, package.info.dataset, package.ensemble.catalogue.items)
+            for name, package in self.packages.items()
+        }
+
+    @cached_property
+    def _people(self) -> Mapping[str, HiddenItems]:
+        return {
+            name: HiddenItems(self.hidden, package.info.dataset, package.ensemble.catalogue.items)
             for name, package in self.packages.items()
         }
 
@@ -264,9 +275,10 @@ class Desk:
         return self.hidden.holds(package.info.dataset, user_id)
 
     def _must_have(self, name: str, package: Package, item_ids: Sequence[RawId]) -> None:
-        unknown = [raw for raw, place in zip(item_ids, package.places(item_ids), strict=True) if place < 0]
-        if unknown:
-            raise NotServed(f"item_id: {clip(unknown[0])} must be an item of the family {name!r}")
+        known = self._people[name].known(package.places(item_ids))
+        if not known.all():
+            unknown = clip(item_ids[int(np.argmin(known))])
+            raise NotServed(f"item_id: {unknown} must be an item of the family {name!r}")
 
     def _family(self, name: str | None) -> tuple[str, Package]:
         name = self.deployment.default if name is None else name
@@ -277,14 +289,6 @@ class Desk:
     def _check(self, k: int) -> None:
         if not 1 <= k <= self.deployment.max_k:
             raise BadRequest(f"k: {clip(k)} must be between 1 and {self.deployment.max_k}")
-
-
-_REASONS: dict[tuple[bool, bool], Reason] = {
-    (True, False): "taste",
-    (True, True): "taste and history",
-    (False, True): "history",
-    (False, False): "popular",
-}
 
 
 def _must_fit(ratings: Sequence[float] | None, items: Sequence[RawId], whose: str) -> None:

@@ -22,11 +22,18 @@ from lethe.errors import DataError, DeploymentError, LetheError
 logger = logging.getLogger(__name__)
 
 THE_LIST = "the list of hidden users"
+AS_ITEM = "+item"
+"""Behind the digest of somebody who is an item too, in a further line of the list: see ``hidden_items``."""
 
 
 def is_url(text: str) -> bool:
     """Whether this names a database rather than a file."""
     return text.startswith(("sqlite://", "postgresql://", "postgresql+psycopg://"))
+
+
+def count_of(digests: Iterable[str]) -> int:
+    """How many users a list names."""
+    return sum(not digest.endswith(AS_ITEM) for digest in digests)
 
 
 class HiddenUsers:
@@ -56,6 +63,11 @@ class HiddenUsers:
         """Whether this user of a dataset is hidden, as the list says at this moment."""
         digests = self.digests()
         return digests is None or (bool(digests) and subject_digest(dataset, user_id) in digests)
+
+    def count(self) -> int | None:
+        """How many users are hidden; None: everybody."""
+        digests = self.digests()
+        return None if digests is None else count_of(digests)
 
     @property
     def answers(self) -> Literal["models", "popular items only"]:

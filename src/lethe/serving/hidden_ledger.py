@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from lethe.core import keys
 from lethe.errors import DeploymentError, LetheError
-from lethe.serving.hidden import THE_LIST, HiddenUsers
+from lethe.serving.hidden import AS_ITEM, THE_LIST, HiddenUsers
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ EVERY, STALE = 0.4, 1.0
 """Seconds between two looks at the database; age at which what was seen counts no more."""
 
 _requests = sa.table(
-    "requests", *(sa.column(name) for name in ("user_digest", "subject_digest", "kind", "state", "lifted"))
+    "requests", *(sa.column(name) for name in ("user_digest", "subject_digest", "kind", "state", "lifted", "also_item"))
 )
 _settings = sa.table("settings", sa.column("name"), sa.column("value"))
 _events = sa.table("events", sa.column("seq"))
@@ -36,7 +36,8 @@ _HIDING = sa.and_(
     _requests.c.state.not_in(["cancelled", "withdrawn"]),
     sa.or_(_requests.c.state != "completed", sa.and_(_requests.c.kind == "user", sa.not_(_requests.c.lifted))),
 )
-_LIST = sa.select(sa.func.coalesce(_requests.c.user_digest, _requests.c.subject_digest)).where(_HIDING)
+_WHO = sa.func.coalesce(_requests.c.user_digest, _requests.c.subject_digest)
+_LIST = sa.union(sa.select(_WHO).where(_HIDING), sa.select(_WHO.concat(AS_ITEM)).where(_HIDING, _requests.c.also_item))
 _NEWEST = sa.select(sa.func.max(_events.c.seq))
 _KEY = sa.select(_settings.c.value).where(_settings.c.name == "key fingerprint")
 

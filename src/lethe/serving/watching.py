@@ -60,11 +60,11 @@ def models(made: Mapping[str, datetime]) -> Iterator[Gauge]:
 
 
 def hiding(hidden: HiddenUsers) -> Iterator[Gauge]:
-    digests = hidden.digests()
+    count = hidden.count()
     about = "1; 0: nobody knows who is hidden, so that all answers are popular items"
-    yield Gauge.plain("lethe_answers_from_models", about, digests is not None)
-    if digests is not None:
-        yield Gauge.plain("lethe_hidden_users", "Users who are answered as if nobody knew them", len(digests))
+    yield Gauge.plain("lethe_answers_from_models", about, count is not None)
+    if count is not None:
+        yield Gauge.plain("lethe_hidden_users", "Users who are answered as if nobody knew them", count)
 
 
 def ledger(url: str) -> Look:

@@ -226,6 +226,15 @@ def test_who_has_an_open_request_is_hidden_whatever_becomes_of_the_others(file):
     assert hidden_in(file) == {other.user_digest}
 
 
+def test_who_is_an_item_too_is_hidden_as_one(file):
+    ledger = Ledger(f"sqlite:///{file}", file.with_name("hidden.json"))
+    request = new("u", also_item=True)
+    ledger.take([request])
+    assert hidden_in(file) == {request.user_digest, request.user_digest + hidden.AS_ITEM}
+    ledger.advance(request.id, "cancelled")
+    assert hidden_in(file) == frozenset()
+
+
 @pytest.mark.parametrize("accept", [True, False])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_kill_between_accepting_and_hiding_leaves_nobody_accepted_and_not_hidden(file, monkeypatch, when, accept):

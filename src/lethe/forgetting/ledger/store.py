@@ -70,8 +70,8 @@ class Store:
             listed = frozenset() if self._hidden_users is None else hidden.read(self._hidden_users, any_key=True)
         if listed:
             raise ConfigError(
-                f"ledger: is empty, but {len(listed)} users are hidden for open requests; restore it from a copy, or"
-                f" remove {self._hidden_users} and take the requests again"
+                f"ledger: is empty, but {hidden.count_of(listed)} users are hidden for open requests; restore it from a"
+                f" copy, or remove {self._hidden_users} and take the requests again"
             )
 
     @property
@@ -200,7 +200,8 @@ class Store:
             return True
         query = sa.select(requests_table).where(requests_table.c.state.in_(OPEN))
         waiting = [from_row(row) for row in connection.execute(query).mappings()]
-        wanted = frozenset(request.user_digest for request in waiting)
+        also_items = (request.user_digest + hidden.AS_ITEM for request in waiting if request.also_item)
+        wanted = frozenset(request.user_digest for request in waiting).union(also_items)
         there: frozenset[str] | None = None
         # Missing, damaged or of the key before: everybody is hidden until it is written.
         with suppress(DataError, ConfigError):

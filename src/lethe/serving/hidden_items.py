@@ -1,0 +1,48 @@
+"""People who are items too, as where people choose each other or sell: who is hidden is offered to nobody, from the
+moment their request is accepted, and is asked about as if they had never been there, which is how it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from lethe.core.keys import subject_hashes
+from lethe.serving.hidden import AS_ITEM, HiddenUsers
+from lethe.tables.ids import Ids
+
+
+class HiddenItems:
+    """Which of a family's items the list hides, looked up anew whenever it names others."""
+
+    def __init__(self, hidden: HiddenUsers, dataset: str, items: Ids) -> None:
+        self._hidden, self._dataset, self._items = hidden, dataset, items
+        # The digests that were looked up, and what came of it: together, so that no thread sees half of it.
+        self._known: tuple[frozenset[str], np.ndarray | None] = frozenset(), None
+
+    def left(self, allowed: np.ndarray | None = None) -> np.ndarray | None:
+        """[num_items] bool: what is left of the allowed items; None where all of them are."""
+        offered = self._offered()
+        return allowed if offered is None else offered if allowed is None else offered & allowed
+
+    def known(self, places: np.ndarray) -> np.ndarray:
+        """Which of some places [n] are those of an item that is there to be asked about; -1 is no place."""
+        offered, there = self._offered(), places >= 0
+        return there if offered is None else there & offered[places]
+
+    def _offered(self) -> np.ndarray | None:
+        digests = self._hidden.digests()
+        # While nobody knows who is hidden, those count of whom it was known.
+        people = self._known[0] if digests is None else _people(digests)
+        if people == self._known[0]:
+            return self._known[1]
+        found = {bytes.fromhex(digest) for digest in people}
+        hashes = subject_hashes(self._dataset, self._items.values.tolist())
+        offered = np.fromiter((digest not in found for digest in hashes), bool, len(self._items))
+        self._known = people, None if offered.all() else offered
+        return self._known[1]
+
+
+def _people(digests: Iterable[str]) -> frozenset[str]:
+    return frozenset(digest.removesuffix(AS_ITEM) for digest in digests if digest.endswith(AS_ITEM))
