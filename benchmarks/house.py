@@ -81,7 +81,7 @@ def counted(root: Path) -> list[Count]:
     rooms = sorted(
         path.name
         for path in (root / PACKAGES["lethe"]).iterdir()
-        if (path.suffix == ".py" and path.stem != "__init__") or (path / "__init__.py").is_file()
+        if (path.suffix == ".py" and not path.stem.startswith("__")) or (path / "__init__.py").is_file()
     )
     long = [
         f"{path.relative_to(root)}: {lines}"

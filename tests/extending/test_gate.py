@@ -16,6 +16,7 @@ from lethe.data.gates.report import Report
 from lethe.data.gates.table import GATES, Judged
 from lethe.data.stages import build_data
 from lethe.errors import ValidationError
+from lethe.tables.interactions import Interactions
 
 # --- the gate: what would stand in src/lethe/data/gates/ ---------------------------------------------------------
 
@@ -24,7 +25,7 @@ MOST = 8
 
 def no_robots(judged: Judged) -> Iterator[Report]:
     """Nobody has more rows than a person could make: counts reach the engine, ids don't."""
-    counts = np.unique(judged.interactions.user_ids, return_counts=True)[1]
+    counts = np.unique(Interactions.read(judged.rows("all")).user_ids, return_counts=True)[1]
     rule = Rule("ExpectColumnValuesToBeBetween", f"be at most {MOST}", "rows of a user", {"max_value": MOST})
     yield judged.engine.judge("robots", pd.DataFrame({"rows of a user": counts}), [rule])
 
