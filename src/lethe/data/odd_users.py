@@ -9,16 +9,9 @@ import numpy as np
 from lethe.tables.ids import Ids, alike
 from lethe.tables.interactions import Interactions
 
-_NOBODY = {"0", "-1", "-", "guest", "anonymous", "anon", "unknown", "undefined", "visitor", "nobody", "none", "null"}
-_NOBODY |= {
-    "nan",
-    "n/a",
-    "na",
-    "nil",
-    "(not set)",
-    "not logged in",
-    "logged out",
-    "gast",
+_NOBODY = {
+    *("0", "-1", "-", "guest", "gast", "anonymous", "anon", "unknown", "undefined", "visitor", "nobody", "none"),
+    *("null", "nan", "n/a", "na", "nil", "(not set)", "not logged in", "logged out"),
     "00000000-0000-0000-0000-000000000000",
 }
 """How systems name whoever they don't know."""

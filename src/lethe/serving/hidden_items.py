@@ -18,8 +18,8 @@ class HiddenItems:
 
     def __init__(self, hidden: HiddenUsers, dataset: str, items: Ids) -> None:
         self._hidden, self._dataset, self._items = hidden, dataset, items
-        # The digests that were looked up, and what came of it: together, so that no thread sees half of it.
-        self._known: tuple[frozenset[str], np.ndarray | None] = frozenset(), None
+        # The list that was looked at, who of it is an item, what came of it: together, so that no thread sees half of it.
+        self._seen: tuple[frozenset[str], frozenset[str], np.ndarray | None] = frozenset(), frozenset(), None
 
     def left(self, allowed: np.ndarray | None = None) -> np.ndarray | None:
         """[num_items] bool: what is left of the allowed items; None where all of them are."""
@@ -33,15 +33,21 @@ class HiddenItems:
 
     def _offered(self) -> np.ndarray | None:
         digests = self._hidden.digests()
-        # While nobody knows who is hidden, those count of whom it was known.
-        people = self._known[0] if digests is None else _people(digests)
-        if people == self._known[0]:
-            return self._known[1]
-        found = {bytes.fromhex(digest) for digest in people}
+        seen, people, offered = self._seen
+        # The same object, not an equal one: each answer asks, and of the hidden there may be many. While nobody knows
+        # who is hidden, those count of whom it was known.
+        if digests is None or digests is seen:
+            return offered
+        if (now := _people(digests)) != people:
+            offered = self._without(now)
+        self._seen = digests, now, offered
+        return offered
+
+    def _without(self, people: frozenset[str]) -> np.ndarray | None:
+        hidden = {bytes.fromhex(digest) for digest in people}
         hashes = subject_hashes(self._dataset, self._items.values.tolist())
-        offered = np.fromiter((digest not in found for digest in hashes), bool, len(self._items))
-        self._known = people, None if offered.all() else offered
-        return self._known[1]
+        offered = np.fromiter((digest not in hidden for digest in hashes), bool, len(self._items))
+        return None if offered.all() else offered
 
 
 def _people(digests: Iterable[str]) -> frozenset[str]:
