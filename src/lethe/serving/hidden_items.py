@@ -18,7 +18,7 @@ class HiddenItems:
 
     def __init__(self, hidden: HiddenUsers, dataset: str, items: Ids) -> None:
         self._hidden, self._dataset, self._items = hidden, dataset, items
-        # The list that was looked at, who of it is an item, what came of it: together, so that no thread sees half of it.
+        # The list that was looked at, who of it is an item, what came of it: together, so that no thread sees half.
         self._seen: tuple[frozenset[str], frozenset[str], np.ndarray | None] = frozenset(), frozenset(), None
 
     def left(self, allowed: np.ndarray | None = None) -> np.ndarray | None:
