@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from benchmarks.prefect_server import free_port
 from lethe.build.registry import Registry
@@ -24,9 +25,28 @@ from lethe.serving.smoke import Answers
 from tests.serving.conftest import make_workspace, promote
 
 
+def _host() -> str:
+    """IPv6's own machine, whose address has colons, where there is one."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return "::1"
+    except OSError:
+        return "127.0.0.1"
+
+
+HOST = _host()
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return make_workspace(tmp_path_factory.mktemp("server") / "workspace")
+    return _listening(make_workspace(tmp_path_factory.mktemp("server") / "workspace"))
+
+
+def _listening(workspace: Workspace) -> Workspace:
+    params = yaml.safe_load(workspace.params.read_text())
+    params["serving"] = params.get("serving", {}) | {"host": HOST}
+    workspace.params.write_text(yaml.safe_dump(params, sort_keys=False))
+    return workspace
 
 
 @pytest.fixture(scope="module")
@@ -153,9 +173,9 @@ def test_a_corrupt_model_never_reaches_the_server(workspace: Workspace, server: 
 
 
 def test_a_port_in_use_is_named_before_anything_starts(workspace: Workspace, server: Server, tmp_path: Path) -> None:
-    other = make_workspace(tmp_path / "other")
+    other = _listening(make_workspace(tmp_path / "other"))
     Deployment.read(workspace.deployment).write(other.deployment)
-    with pytest.raises(DeploymentError, match=rf"port: {server.port} on 127\.0\.0\.1 is already in use"):
+    with pytest.raises(DeploymentError, match=rf"port: {server.port} on {HOST} is already in use"):
         deploy.start(other, port=server.port)
     assert not other.server.exists()
     assert not (other.state / "logs").exists()

@@ -8,7 +8,7 @@ from lethe.config.params import Params
 from lethe.console.app import application
 from lethe.core.logs import log_as_json
 from lethe.core.workspace import Workspace
-from lethe.serving.server import check_may_listen
+from lethe.serving.listening import check_may_listen, url_of
 
 
 def serve(workspace: Workspace, host: str | None, port: int | None, say: Callable[[str], None]) -> None:
@@ -20,6 +20,6 @@ def serve(workspace: Workspace, host: str | None, port: int | None, say: Callabl
     check_may_listen(host, port)
     log_as_json()
     app = application(workspace)
-    say(f"console on http://{host}:{port}/ui (Ctrl-C stops it)")
+    say(f"console on {url_of(host, port)}/ui (Ctrl-C stops it)")
     # Its own lines have paths as they came, and what an error says.
     uvicorn.run(app, host=host, port=port, access_log=False, log_level="critical", server_header=False)

@@ -25,7 +25,8 @@ from lethe.core import logs
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, LetheError
 from lethe.serving.deployment import Deployment
-from lethe.serving.server import check_may_listen, environment, serve_command
+from lethe.serving.listening import check_may_listen, url_of
+from lethe.serving.server import environment, serve_command
 
 EVERY = 0.5
 """Seconds between two looks at deployment.json."""
@@ -48,7 +49,7 @@ def follow(workspace: Workspace, host: str | None, port: int | None, say: Callab
         server = _serve(
             workspace, host, port, _environment(workspace, settings.workers, _home_in(workspace, home.name))
         )
-        say(f"serves on http://{host}:{port}")
+        say(f"serves on {url_of(host, port)}")
         _watch(server, workspace.deployment, seen, say)
     except KeyboardInterrupt:
         return 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -28,15 +26,14 @@ from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, NotReady
 from lethe.serving import access
-from lethe.serving.access import Keys
 from lethe.serving.bentos import built
 from lethe.serving.deployment import Deployment
 from lethe.serving.hidden import HiddenUsers
+from lethe.serving.listening import check_may_listen, url_of
 
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Our own URLs are plain HTTP. Without it httpx reads the certificates of the whole world for each request, which takes
 longer than the answer."""
-LOCAL = ("127.0.0.1", "localhost", "::1")
 _BETWEEN = 0.05
 """Seconds between questions, where an answer is waited for."""
 
@@ -58,7 +55,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return url_of(self.host, self.port)
 
     def process(self) -> psutil.Process | None:
         """The main process, or None if it has ended."""
@@ -255,19 +252,3 @@ def environment(workspace: Workspace, workers: int) -> dict[str, str]:
         "LETHE_REPORTS": str(workspace.reports),
         "BENTOML_CONFIG_OPTIONS": f"{_SETTINGS}.workers={workers} {_SETTINGS}.tracing.excluded_urls='.*'",
     }
-
-
-def check_may_listen(host: str, port: int) -> None:
-    """Raises DeploymentError where nothing may listen: other machines may ask only with keys, a port is used once."""
-    if not Keys.from_environment() and host not in LOCAL:
-        raise DeploymentError(
-            f"host: {host} is open to other machines, which needs keys; make one with lethe keys api, or serve on "
-            "127.0.0.1"
-        )
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            reason = "is already in use" if error.errno == errno.EADDRINUSE else f"can't be used ({error.strerror})"
-            raise DeploymentError(f"port: {port} on {host} {reason}; stop what holds it or choose another") from None
