@@ -21,49 +21,8 @@ def prefect_is_asked_for() -> bool:
     return "prefect" in sys.modules or bool(os.environ.get("PREFECT_API_URL")) or any(path.is_file() for path in files)
 
 
+# Each of the two says in its ``__all__`` what it has, the same names.
 if TYPE_CHECKING or prefect_is_asked_for():
-    from flows.watched import (
-        PrefectFuture,
-        as_completed,
-        flow,
-        link,
-        quiet,
-        rename,
-        say,
-        server_fault,
-        table,
-        tagged,
-        task,
-        tell,
-    )
+    from flows.watched import *  # noqa: F403
 else:
-    from flows.plain import (
-        PrefectFuture,
-        as_completed,
-        flow,
-        link,
-        quiet,
-        rename,
-        say,
-        server_fault,
-        table,
-        tagged,
-        task,
-        tell,
-    )
-
-__all__ = [
-    "PrefectFuture",
-    "as_completed",
-    "flow",
-    "link",
-    "prefect_is_asked_for",
-    "quiet",
-    "rename",
-    "say",
-    "server_fault",
-    "table",
-    "tagged",
-    "task",
-    "tell",
-]
+    from flows.plain import *  # noqa: F403
