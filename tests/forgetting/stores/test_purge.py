@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.canonical import digest_file
+from lethe.core.project import write_project
 from lethe.core.workspace import Workspace
 from lethe.data.dvc import dvc
 from lethe.forgetting.ledger.ledger import Ledger
@@ -246,6 +247,20 @@ def test_a_subject_that_a_request_under_way_needs_is_no_finding_but_one_left_in_
     assert store.find(needles).places == ()
     made.state.joinpath("ledger.sqlite-journal-copy").write_text(CANARY)
     assert [str(place) for place in store.find(needles).places] == ["ledger: text"]
+
+
+def test_what_others_keep_in_the_projects_folder_is_counted_without_its_names(tmp_path: Path) -> None:
+    made = Workspace(tmp_path / "shop")
+    write_project(made.root, {"params.yaml": "", "README.md": ""})
+    ledger = Ledger(made.ledger_url)
+    for folder in (made.artifacts, made.reports, made.certificates, made.ingested("shop")):
+        folder.mkdir(parents=True)
+    (backups,) = outside_reach(made, ledger)
+    (made.root / f"{CANARY}.csv").touch()
+    (made.root / ".git").mkdir()
+    others, same = outside_reach(made, ledger)
+    assert others.what == "files and folders in the project's folder that are none of Lethe's: 2, not searched"
+    assert same == backups
 
 
 def test_what_can_only_be_told_to_erase_is_named(tmp_path: Path) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path, PurePath
 
 from lethe.config.promise import Lasting
 from lethe.config.stores import buckets
 from lethe.core.canonical import Json
+from lethe.core.project import RECORD
+from lethe.core.shipped import FILES
 from lethe.core.workspace import Workspace
 from lethe.data.dvc_objects import cache_folder, is_own, remotes, settle
 from lethe.forgetting.ledger.ledger import Ledger
@@ -95,5 +98,24 @@ def outside_reach(workspace: Workspace, ledger: Ledger) -> list[Lasting]:
     if os.environ.get("PREFECT_SERVER_DATABASE_CONNECTION_URL") or os.environ.get("PREFECT_API_URL"):
         what = "Prefect server elsewhere: it is given names and digests only; its database was not searched"
         places.append(Lasting(what=what, until="that server deletes its old runs"))
+    if count := _of_others(workspace):
+        what = f"files and folders in the project's folder that are none of Lethe's: {count}, not searched"
+        places.append(Lasting(what=what, until="their owner removes the rows there"))
     what = "backups and snapshots of this machine and its disks: not searched"
     return [*places, Lasting(what=what, until="their owner lets them expire")]
+
+
+def _of_others(workspace: Workspace) -> int:
+    """How many things whoever works here keeps beside ours: notebooks, exports, version control. Their names may be
+    people's, so they are counted only."""
+    searched = (
+        cache_folder(workspace),
+        *(Path(one.url) for one in remotes(workspace).values() if "://" not in one.url),
+    )
+    inside = [path.resolve() for path in searched if is_own(workspace, path)]
+    made = (workspace.state, workspace.suppression, workspace.artifacts, workspace.reports, workspace.certificates)
+    ours = {path.relative_to(workspace.root).parts[0] for path in (*made, workspace.source_copy("any"))}
+    ours |= {path.relative_to(workspace.root.resolve()).parts[0] for path in inside}
+    ours |= {PurePath(name).parts[0] for name in (*FILES, RECORD)}
+    ours |= {"flows", "README.md", "dvc.lock", workspace.params.name, workspace.lock.name}
+    return sum(path.name not in ours for path in workspace.root.iterdir())
