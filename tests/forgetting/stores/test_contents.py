@@ -123,6 +123,9 @@ OPENED: dict[str, Callable[[Path], object]] = {
     "who.feather": lambda p: write_feather(pa.table({"customer_id": [1, 42]}), p),
     "who.arrows": lambda p: arrows(p, pa.table({"user": [1, 42]})),
     "UPPER.CSV": lambda p: p.write_text("k,user\n1,42\n"),
+    "tabs.txt": lambda p: p.write_text("k\tuser\n1\t42\n"),
+    "customers.dat": lambda p: p.write_text('"k";"customer_id"\n"1";"42"\n'),
+    "one-column": lambda p: p.write_text("user_id\n7\n42\n", encoding="utf-16"),
     "blanks.csv": lambda p: p.write_text("k, user\n1, 42\n"),
     "fractions.csv": lambda p: p.write_text("k,user\n1,42.0\n2,\n"),
     "cp1252.csv": lambda p: p.write_bytes("k,user,name\n1,42,Ren\xe9\n".encode("cp1252")),
@@ -343,17 +346,17 @@ def test_what_is_there_twice_is_searched_once_but_not_by_its_name_or_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    of_text = contents._of_text
-    monkeypatch.setattr(contents, "_of_text", lambda name, content: opened.append(name) or of_text(name, content))
+    of_array = contents._of_array
+    monkeypatch.setattr(contents, "_of_array", lambda name, array: opened.append(name) or of_array(name, array))
     needles, digest = [Needles("ml", users=frozenset({SHORT}), digests=frozenset({"d" * 64}))], "d" * 64
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "notes").write_text("user,k\n42,1\n")
+        np.save(tmp_path / folder / "numbers.npy", [1, 42])
         (tmp_path / folder / "record").write_text(digest)
-    assert [look(tmp_path / folder / "notes", needles).kind for folder in ("first", "second")] == [None, None]
+    assert [look(tmp_path / folder / "numbers.npy", needles).kind for folder in ("first", "second")] == [None, None]
     assert len(opened) == 1
-    (tmp_path / "first" / "notes").rename(tmp_path / "first" / "notes.csv")
-    assert look(tmp_path / "first" / "notes.csv", needles).kind == "user id", "its name says that it has columns"
+    (tmp_path / "first" / "numbers.npy").rename(tmp_path / "first" / "user.npy")
+    assert look(tmp_path / "first" / "user.npy", needles).kind == "user id", "its name says whose numbers they are"
     assert look(tmp_path / "second" / "record", needles).kind is None
     assert look(tmp_path / "first" / "record", needles, digests_as_text=True).kind == "digest"
 

@@ -28,6 +28,7 @@ from lethe.forgetting.stores.parts import (
     Raw,
     Strings,
     decoded,
+    is_called_user,
     is_item,
     is_user,
     names_people,
@@ -41,6 +42,8 @@ PARQUET = b"PAR1"
 """What a table's file begins with."""
 DEEPEST = 3
 """How many archives may lie in one another."""
+_HEAD = 1 << 12
+"""Bytes in which the first line of a table ends."""
 _FEW = 100
 """Rows by which it is seen that a first line is one too."""
 LARGEST = 1 << 31
@@ -188,7 +191,7 @@ def sqlite_parts(content: bytes, path: Path | None) -> Iterator[Part]:
 
 
 def _of_text(name: PurePath, content: bytes) -> Iterator[Part]:
-    if name.suffix.lower() not in (".csv", ".tsv"):
+    if not _has_rows(name, content):
         yield from of_text(content)
         return
     try:
@@ -199,11 +202,27 @@ def _of_text(name: PurePath, content: bytes) -> Iterator[Part]:
     yield from _of_csv(text)
 
 
-def _of_csv(text: str) -> Iterator[Part]:
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t|", key=first.count)
+def _has_rows(name: PurePath, content: bytes) -> bool:
+    """Whether lines are rows of a table: its name says so, or its first line names a column of people."""
+    if name.suffix.lower() in (".csv", ".tsv"):
+        return True
+    head = content[:_HEAD]
     try:
-        header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        first = decoded(head.rpartition(b"\n")[0] or head).partition("\n")[0]
+        (header,) = csv.reader([first], delimiter=_delimiter(first))
+    except (UnicodeDecodeError, csv.Error, ValueError):
+        return False
+    # A record is no head of a table, whatever its first name is.
+    return first.lstrip()[:1] not in ("{", "[") and any(is_user(word) or is_called_user(word) for word in header)
+
+
+def _delimiter(first: str) -> str:
+    return max(",;\t|", key=first.count)
+
+
+def _of_csv(text: str) -> Iterator[Part]:
+    try:
+        header, *rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text.partition("\n")[0]))
     except (csv.Error, ValueError):
         yield Raw(text.encode(), binary=False)
         return
