@@ -20,7 +20,7 @@ from benchmarks.runs import apart, peak_mib
 from lethe.config.sharding import Balance
 from lethe.core.random import Stream
 from lethe.data.partition import PARTITIONS
-from lethe.data.stages import pretrain
+from lethe.data.partition.assigning import pretrain
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.interactions import Interactions
 

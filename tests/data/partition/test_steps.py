@@ -10,8 +10,8 @@ import pytest
 
 from lethe.config.sharding import Sharding
 from lethe.core.random import Stream
-from lethe.data import stages
 from lethe.data.partition import PARTITIONS, Assignment, lay_slices
+from lethe.data.partition.assigning import assigned_of
 from lethe.data.partition.kept import keep_pairs
 from lethe.errors import ConfigError
 from lethe.tables import blocks
@@ -44,7 +44,7 @@ def begun(rows: Interactions) -> Assignment:
 
 
 def laid(rows: Path, kept: Path, layout: Sharding) -> list[pa.Table]:
-    return [table["assignment"] for table in stages.assigned_of(EVERYBODY, rows, kept, layout, STREAM, None)]
+    return [table["assignment"] for table in assigned_of(EVERYBODY, rows, kept, layout, STREAM, None)]
 
 
 @pytest.mark.parametrize("name", FROZEN)
