@@ -62,7 +62,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
     @cache
     def made(model: str, sharding: str, of: Rows) -> tuple[Workspace, dict[str, str]]:
-        rows, folder = taste_blocks(), tmp_path_factory.mktemp("whole")
+        rows, folder = everybody(), tmp_path_factory.mktemp("whole")
         workspace = make_workspace(folder / "w", rows, (model,), tables_for(model, rows))
         return workspace, build(workspace, model, sharding, of)
 
@@ -76,6 +76,15 @@ def copied(workspace: Workspace, folder: Path) -> Workspace:
 def tables_for(model: str, rows: Interactions) -> SideTables:
     """Side tables for a model that reads any."""
     return side_tables(rows) if MODELS[model].reads() - {"timestamps", "contexts"} else NO_TABLES
+
+
+def everybody() -> Interactions:
+    """Blocks of taste, and an item that user-004 alone took; side tables let friends look at it, being the first."""
+    rows = taste_blocks()
+    assert rows.ratings is not None
+    assert rows.timestamps is not None
+    users, items = np.append(np.asarray(rows.user_ids), "user-004"), np.append(np.asarray(rows.item_ids), "a-777")
+    return Interactions.of(users, items, np.append(rows.ratings, 5), np.append(rows.timestamps, 999))
 
 
 def without(rows: Interactions, *users: str) -> Interactions:
@@ -94,7 +103,7 @@ def cases() -> list[tuple[str, str, Rows]]:
 def test_equality_forgetting_a_user_is_never_having_had_him(
     model: str, sharding: str, of: Rows, whole: Whole, tmp_path: Path
 ) -> None:
-    rows, gone = taste_blocks(), "user-004"
+    rows, gone = everybody(), "user-004"
     tables = tables_for(model, rows)
     built, before = whole(model, sharding, of)
     forgetful = copied(built, tmp_path / "forgetful")
@@ -107,7 +116,7 @@ def test_equality_forgetting_a_user_is_never_having_had_him(
 
 
 def test_equality_forgetting_single_interactions(tmp_path: Path) -> None:
-    rows = taste_blocks()
+    rows = everybody()
     gone = (rows.user_ids == "user-004") & np.isin(rows.item_ids, rows.item_ids[rows.user_ids == "user-004"][:2])
     forgetful = make_workspace(tmp_path / "forgetful", rows)
     build(forgetful, "wmf", "user-hash-3")
@@ -120,7 +129,7 @@ def test_order_of_requests_leaves_no_trace(tmp_path: Path) -> None:
     one, other = "user-003", "user-010"
     results = []
     for name, batches in (("ab", [[one], [other]]), ("ba", [[other], [one]]), ("both", [[one, other]])):
-        workspace = make_workspace(tmp_path / name, taste_blocks())
+        workspace = make_workspace(tmp_path / name, everybody())
         build(workspace, "wmf", "user-hash-3")
         for batch in batches:
             suppress(workspace, "tiny", [(user, ()) for user in batch])
@@ -133,7 +142,7 @@ def test_order_of_requests_leaves_no_trace(tmp_path: Path) -> None:
 def test_isolation_a_shard_alone_has_the_bytes_of_the_full_build(model: str, whole: Whole, tmp_path: Path) -> None:
     sharding = "user-hash-3" if model in TWO_TOWERS else "mean-3"
     _, digests = whole(model, sharding, "all")
-    alone = make_workspace(tmp_path / "alone", taste_blocks(), (model,), tables_for(model, taste_blocks()))
+    alone = make_workspace(tmp_path / "alone", everybody(), (model,), tables_for(model, everybody()))
     params = Params.read(alone.params)
     build_data(alone, params, "tiny", [sharding])
     candidate = Candidate(model=model, sharding=sharding)
@@ -161,7 +170,7 @@ def test_isolation_only_the_touched_shard_changes(whole: Whole, tmp_path: Path) 
 
 
 def test_forgetting_a_user_touches_the_shards_of_who_chose_them_and_no_other(tmp_path: Path) -> None:
-    rows = taste_blocks()
+    rows = everybody()
     tables = side_tables(rows)
     workspace = make_workspace(tmp_path / "w", rows, ("wmf",), tables)
     before = build(workspace, "wmf", "user-hash-3")
@@ -189,7 +198,7 @@ def test_forgetting_a_user_touches_the_shards_of_who_chose_them_and_no_other(tmp
 
 
 def test_locality_deleting_a_user_moves_nobody_else(tmp_path: Path) -> None:
-    rows, gone = taste_blocks(), "user-004"
+    rows, gone = everybody(), "user-004"
     with_user = make_workspace(tmp_path / "with", rows)
     without_user = make_workspace(tmp_path / "without", without(rows, gone))
     for workspace in (with_user, without_user):

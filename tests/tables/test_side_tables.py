@@ -111,6 +111,16 @@ def test_a_listed_interaction_leaves_the_other_behaviours_too(tmp_path: Path) ->
     assert left.tables["links"].digest() == TABLES.tables["links"].digest()
 
 
+def test_an_item_of_which_nothing_but_the_listed_was_said_is_new_no_more(tmp_path: Path) -> None:
+    """A source that never named that person would have no row about it."""
+    told = np.array(["user-004", "red"], dtype=object)
+    items, sellers = np.array(["a", "b"], dtype=object), np.array(["seller", "colour"], dtype=object)
+    features = SideTable.of("item_features", item=items, field=sellers, value=told, weight=np.ones(2))
+    tables = SideTables({"item_features": features, "items": SideTable.of("items", item=items)})
+    listed = SuppressionList(tmp_path / "list.csv", (Suppressed.item("d", "user-004"),))
+    assert listed.drop_side(tables, "d").tables["items"]["item"].tolist() == ["b"]
+
+
 def test_held_out_pairs_leave_the_other_behaviours() -> None:
     held = ROWS.take(np.arange(len(ROWS)) % 7 == 0)
     left = TABLES.without_pairs([held, held.take(np.zeros(len(held), bool))])

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 
+from lethe.config.dataset import Dataset
 from lethe.config.params import Params
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
@@ -24,7 +23,6 @@ from lethe.data.split import deduplicate, must_be_distinct
 from lethe.data.suppression import SuppressionList
 from lethe.errors import DataError
 from lethe.tables.blocks import merged
-from lethe.tables.columns import distinct
 from lethe.tables.ids import Ids
 from lethe.tables.inside import NOBODY, Known
 from lethe.tables.interactions import CONTEXT, Interactions
@@ -39,13 +37,12 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
     """
     config = params.datasets[dataset]
     suppressed = SuppressionList.read(workspace.suppression)
-    beside = _Named() if sources.side.is_any(config.side) else None
     read = sources.blocks(config.source, root=workspace.source_root, copy=workspace.source_copy(dataset))
     counts, later = Counter[str](), bool(suppressed.lengths(dataset))
     with fresh(workspace.ingested(dataset)) as folder:
         for name, blocks in read.items():
             with aside(folder) as own:
-                rows = in_order(blocks if beside is None else beside.watch(blocks), own)
+                rows = in_order(blocks, own)
                 allowed = (suppressed.drop(block, dataset) for block in _counted(rows, counts, "read"))
                 kept = _distinct(_counted(allowed, counts, "allowed"), config.duplicates)
                 # A longer id that is known may hold one of somebody's: who is known must be told first.
@@ -65,16 +62,8 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
             write_blocks(whole, _distinct(rows, agreed))
         if pq.read_metadata(whole).num_rows == 0:
             raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
-        strict = all(entry.dataset != dataset for entry in suppressed.entries)
-        users, items = (beside or _Named()).ids()
-        tables, behaviours = sources.side_blocks(config, users, items, root=workspace.source_root, strict=strict)
-        if tables:
-            users = Ids.in_file(whole, "user")
-            known_links(suppressed.drop_side(tables, dataset, known), users).write(folder / "side")
-        for name, blocks in behaviours.items():
-            with aside(folder) as own:
-                kept = _allowed(in_order(blocks, own), name, suppressed, dataset, known)
-                write_blocks(folder / "side" / f"{BEHAVIOUR}{name}.parquet", kept)
+        if sources.has_side(config):
+            _write_side(folder / "side", whole, config, workspace.source_root, dataset, suppressed, known)
     dropped = counts["read"] - counts["allowed"]
     write_whole(workspace.suppressed_rows(dataset), json.dumps({"rows": dropped}) + "\n")
 
@@ -126,20 +115,17 @@ def _allowed(
         yield deduplicate(left, "latest") if left.contexts else left
 
 
-@dataclass
-class _Named:
-    """Who and what some blocks name."""
-
-    users: list[np.ndarray] = field(default_factory=list)
-    items: list[np.ndarray] = field(default_factory=list)
-
-    def watch(self, blocks: Iterable[Interactions]) -> Iterator[Interactions]:
-        for block in blocks:
-            self.users.append(distinct(block.user_ids)[0])
-            self.items.append(distinct(block.item_ids)[0])
-            yield block
-
-    def ids(self) -> tuple[Ids, Ids]:
-        nobody = np.empty(0, dtype=np.int64)
-        users, items = (np.concatenate(ids) if ids else nobody for ids in (self.users, self.items))
-        return Ids.of(users), Ids.of(items)
+def _write_side(
+    folder: Path, whole: Path, config: Dataset, root: Path, dataset: str, suppressed: SuppressionList, known: Known
+) -> None:
+    """The side tables of the interactions that remain: what stands beside an item that only the forgotten had would
+    tell of them."""
+    users, items = (Ids.in_file(whole, name) for name in ("user", "item"))
+    strict = all(entry.dataset != dataset for entry in suppressed.entries)
+    tables, behaviours = sources.side_blocks(config, users, items, root=root, strict=strict)
+    if tables:
+        known_links(suppressed.drop_side(tables, dataset, known), users).write(folder)
+    for name, blocks in behaviours.items():
+        with aside(folder.parent) as own:
+            kept = _allowed(in_order(blocks, own), name, suppressed, dataset, known)
+            write_blocks(folder / f"{BEHAVIOUR}{name}.parquet", kept)

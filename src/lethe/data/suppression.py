@@ -20,6 +20,7 @@ from lethe.core.files import locked, write_whole
 from lethe.core.keys import fingerprint, must_fit, row_digest, subject_digest, subject_digests
 from lethe.data.listed import LONGEST, Listed, digests_in, lengths_among, named_inside, those
 from lethe.errors import DataError
+from lethe.tables.ids import Ids
 from lethe.tables.inside import NOBODY, Known, lengths_of
 from lethe.tables.interactions import CONTEXT, UNKNOWN, Interactions
 from lethe.tables.side_tables import BEHAVIOUR, SAID, SAYING, SideTable, SideTables
@@ -191,6 +192,9 @@ class SuppressionList:
             for name, rows in tables.behaviours.items()
         }
         kept = {name: table.take(~self._in_table(table, dataset, known)) for name, table in tables.tables.items()}
+        if "items" in kept:  # Those that a feature is left of.
+            told = Ids.of(kept["item_features"]["item"])
+            kept["items"] = kept["items"].take(told.encode(kept["items"]["item"]) >= 0)
         return SideTables(kept, behaviours)
 
     def matches(self, interactions: Interactions, dataset: str, table: str = INTERACTIONS) -> np.ndarray:

@@ -70,6 +70,14 @@ def test_ids_are_integers_only_where_all_are(tmp_path: Path) -> None:
     assert "set the source's ids to text" in fault(write(tmp_path / "a.csv", "user,item\nx,2\n"), ids="integer")
 
 
+def test_which_rows_are_chosen_hangs_on_no_other_row(tmp_path: Path) -> None:
+    """Else whoever leaves, with a word among numbers, takes other people's rows along or brings some back."""
+    lines = ["user,item,label", "1,1,1", "2,1,1.0", "3,1,+1", "4,1,01", "5,1,2", "6,1,", "7,1,likes"]
+    for some in (lines, lines[:-1]):
+        rows = read(write(tmp_path / "a.csv", "\n".join(some) + "\n"), where={"label": "1"})
+        assert rows.user_ids.tolist() == [1, 2, 3, 4]
+
+
 def test_times_become_seconds(tmp_path: Path) -> None:
     columns = {"timestamp": "when"}
     ms = read(write(tmp_path / "a.csv", "user,item,when\n1,2,1600000000999\n"), columns, timestamp_unit="ms")

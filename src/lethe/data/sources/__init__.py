@@ -19,7 +19,7 @@ from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 
-__all__ = ["INTERACTIONS", "SOURCES", "blocks", "digest", "read", "read_side", "side", "side_blocks"]
+__all__ = ["INTERACTIONS", "SOURCES", "blocks", "digest", "has_side", "read", "read_side", "side", "side_blocks"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ def blocks(source: Source, *, root: Path, copy: Path) -> dict[str, Iterable[Inte
         return reader.blocks(source, place)
     whole = reader.read(source, place)
     return {name: (rows,) for name, rows in (whole if isinstance(whole, dict) else {INTERACTIONS: whole}).items()}
+
+
+def has_side(dataset: Dataset) -> bool:
+    """Whether side tables may stand beside a dataset's interactions."""
+    return isinstance(dataset.source, SyntheticSource) or side.is_any(dataset.side)
 
 
 def read_side(dataset: Dataset, users: Ids, items: Ids, *, root: Path, strict: bool) -> SideTables:

@@ -27,6 +27,8 @@ from lethe.tables.interactions import UNKNOWN, Interactions, idle
 INTERACTIONS = "interactions"
 """What a source calls its rows that has no parts."""
 ROLES = ("user", "item", "rating", "timestamp", "weight")
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+"""As Arrow reads one."""
 _TWO = 2
 """Different words that stand in for ratings: yes and no."""
 
@@ -161,23 +163,24 @@ def _where(tables: Callable[[], Iterator[pa.Table]], file: str, how: TableFormat
             raise DataError(
                 f"{file}: column {name!r} of --where holds several values in one; give a column of one each"
             )
-        # Whether values are compared as numbers goes by all of them.
-        numbers = all(cast(simple(table[name]), pa.float64()) is not None for table in tables())
-        tables = partial(_those, tables, name, value, numbers)
+        tables = partial(_those, tables, name, value)
         if not any(map(len, tables())):
             raise DataError(f"{file}: it has no rows where {name} is {value!r}, at least 1 is needed")
     return tables
 
 
-def _those(tables: Callable[[], Iterator[pa.Table]], name: str, value: str, numbers: bool) -> Iterator[pa.Table]:
-    return (table.filter(_equals(simple(table[name]), value, numbers)) for table in tables())
+def _those(tables: Callable[[], Iterator[pa.Table]], name: str, value: str) -> Iterator[pa.Table]:
+    return (table.filter(_equals(simple(table[name]), value)) for table in tables())
 
 
-def _equals(column: pa.ChunkedArray, value: str, numbers: bool) -> pa.ChunkedArray:
-    """Whether each value is that one, as text or, where all of a column are ``numbers``, as a number."""
-    text = pc.equal(pc.utf8_trim_whitespace(column.cast(pa.string())), value.strip())
-    number = cast(pa.chunked_array([[value]]), pa.float64()) if numbers else None
-    same = text if number is None else pc.or_kleene(text, pc.equal(column.cast(pa.float64()), number[0]))
+def _equals(column: pa.ChunkedArray, value: str) -> pa.ChunkedArray:
+    """Whether each value is that one, as text or, where it is a number, as a number, whatever the others are."""
+    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    if is_text(column):
+        column = pc.if_else(pc.match_substring_regex(text, _NUMBER), text, pa.scalar(None, pa.string()))
+    same, numbers = pc.equal(text, value.strip()), cast(column, pa.float64())
+    if numbers is not None and (wanted := cast(pa.chunked_array([[value]]), pa.float64())) is not None:
+        same = pc.or_kleene(same, pc.equal(numbers, wanted[0]))
     return pc.fill_null(same, False)
 
 
