@@ -62,6 +62,10 @@ def test_what_was_served_otherwise_is_different(forgotten) -> None:
     reseeded = family.model_copy(update={"recipe": family.recipe | {"seed": 8}})
     other = content.model_copy(update={"families": {"plain": reseeded}})
     assert not reproduce(workspace, other).equal
+    with workspace.params.open("a") as file:
+        file.write("audit: {sample: 3}\n")
+    with pytest.raises(NotComparable, match="differs, and so does params"):
+        reproduce(workspace, other)
 
 
 def test_other_data_code_or_environment_are_not_compared(forgotten) -> None:
@@ -72,6 +76,19 @@ def test_other_data_code_or_environment_are_not_compared(forgotten) -> None:
             reproduce(workspace, other)
     with pytest.raises(NotComparable, match="no dataset 'other'"):
         reproduce(workspace, content.model_copy(update={"dataset": "other"}))
+    family = content.families["plain"]
+    recipe, layout = family.recipe, {"partition": "ubp", "num_shards": 2, "aggregator": "mean"}
+    for changes, why in (
+        ({"recipe": recipe | {"dataset": "other"}}, "the recipe of plain is of another dataset"),
+        ({"repeatable": False}, "plain was built where the same inputs give other bytes"),
+        ({"recipe": recipe | {"layout": layout, "epoch": 2}}, "the assignment to shards that epoch 2 of tiny began"),
+    ):
+        other = content.model_copy(update={"families": {"plain": family.model_copy(update=changes)}})
+        with pytest.raises(NotComparable, match=why):
+            reproduce(workspace, other)
+    nameless = {name: digest for name, digest in content.after.items() if name != "tiny/interactions"}
+    with pytest.raises(NotComparable, match="they have changed since"):
+        reproduce(workspace, content.model_copy(update={"after": nameless}))
     with (workspace.root / "ratings.csv").open("a") as file:
         file.write("user-001,item-new,3,9999\n")
     with pytest.raises(NotComparable, match="they have changed since"):
