@@ -571,6 +571,8 @@ def main():
         sys.exit(f"REFUSED: {fault}")
     except OSError as error:
         sys.exit(f"REFUSED: {error.filename}: {error.strerror}")
+    except (UnicodeDecodeError, RecursionError, EOFError) as error:
+        sys.exit(f"REFUSED: a file or what was typed can't be read ({type(error).__name__})")
     print(f"valid, signed by {fingerprint(key)}", *summary(it), sep="\n")
 
 

@@ -168,8 +168,13 @@ def test_a_forger_with_a_key_of_their_own_is_not_the_signer(signed, tmp_path, mo
         check(path, known_keys=known)
 
 
-def test_bad_files_are_one_line(signed, tmp_path, tool):
+def test_bad_files_are_one_line(signed, tmp_path, tool, monkeypatch):
     path, key = signed
+    (tmp_path / "known").write_bytes(b"\xff\xfe")
+    command = [TOOL.name, str(path), "--key", str(key), "--known-keys", str(tmp_path / "known")]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit, match=r"^REFUSED: a file or what was typed can't be read"):
+        tool.main()
     (tmp_path / "other.pem").write_text("no key")
     (tmp_path / "twice.json").write_bytes(path.read_bytes().replace(b"{\n", b'{\n "payload": "",\n', 1))
     for bad in ("none.json", "other.pem", "twice.json"):

@@ -18,8 +18,10 @@ from lethe.errors import DeploymentError, EvidenceError, LetheError
 from lethe.forgetting import certificate, completion, erasure, rollback, standing
 from lethe.forgetting import run as runs
 from lethe.forgetting.certificate.claims import SENTENCES
+from lethe.proof.request import prove
 from lethe.serving import hidden
 from lethe.tables.interactions import Interactions
+from lethe.tables.reader import Reader
 from tests.house import ask, forget, rebuild, train
 
 USERS = ("user-004", "user-007", "user-010")
@@ -61,22 +63,28 @@ def test_many_requests_are_one_run_with_a_certificate_each(tiny: Workspace) -> N
         assert signed.request.hidden
         assert signed.families["sharded"].claim == SENTENCES["removed"], "no rebuild was made here"
         assert signed.scan.found == 0
+        assert signed.materials["params.yaml"] == digest_file(tiny.params)
     assert len({request.certificate for request in done}) == 3
     anew = [a for a in ArtifactStore(tiny.artifacts).all() if a.key not in made and a.kind == "sub-model"]
     assert len(anew) == len(set(done[0].work.retrained)), "each touched shard was trained once for all"
     book.check_chain([signed.ledger_head])
 
 
-def test_the_certificate_names_the_code_that_built_what_was_replaced(
+def test_the_certificate_names_the_code_that_built_what_was_replaced_and_no_params_that_were_edited_meanwhile(
     tiny: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lethe.build.registry.whole_code_digest", lambda: "a" * 64)
     tiny.lock.write_text("torch==2.13.0\n")
     train(tiny)
     monkeypatch.undo()
-    (id,) = forget(tiny, USERS[0])
+    (id,) = ask(tiny, USERS[0])
+    run = erasure.erase(tiny, rebuild(tiny))
+    with tiny.params.open("a") as file:
+        file.write("audit: {sample: 3}\n")
+    completion.complete(tiny, run)
     path = tiny.root / standing.ledger(tiny).get(id).certificate
     signed = certificate.read(path)
+    assert "params.yaml" not in signed.materials
     assert (signed.materials["code before"], signed.materials["code"]) == ("a" * 64, whole_code_digest())
     assert signed.materials["requirements.lock"] == digest_file(tiny.lock)
 
@@ -166,10 +174,17 @@ def test_a_run_killed_after_the_ledger_erased_its_subjects_searches_for_the_same
     with pytest.raises(LetheError, match="scan: 1 places still hold forgotten data"):
         erasure.erase(tiny, resumed)
     (tiny.state / "kept.json").unlink()
-    completion.complete(tiny, erasure.erase(tiny, resumed))
+    source = tiny.root / "ratings.csv"
+    source.write_text(source.read_text() + "user-001,item-new,3,9999\n")
+    train(tiny)  # The night came before whoever resumes the run.
+    last = erasure.erase(tiny, resumed)
+    completion.complete(tiny, last, prove(tiny, last))
     request = standing.ledger(tiny).get(id)
     assert request.state == "completed"
-    assert certificate.read(tiny.root / request.certificate).scan == first.ended.scan
+    content = certificate.read(tiny.root / request.certificate)
+    assert content.scan == first.ended.scan
+    assert content.after["tiny/interactions"] == Reader().digest_beside(tiny.interactions("tiny"))
+    assert content.verification.result == "equal"
 
 
 def test_our_own_copy_of_a_source_is_rewritten(tiny: Workspace) -> None:

@@ -46,7 +46,7 @@ def test_everybody_who_is_known_is_named_anew(workspace: Workspace, tmp_path: Pa
     rotated = rotate(workspace, tmp_path / "before.json")
     now = SuppressionList.read(workspace.suppression)
     assert rotated.fingerprint == keys.fingerprint() != before
-    assert (rotated.kept, rotated.dropped) == (len(old.entries), 0)
+    assert (rotated.kept, rotated.dropped, rotated.open) == (len(old.entries), 0, 1)
     assert not {entry.digest for entry in old.entries} & {entry.digest for entry in now.entries}
     (waiting,) = ledger(workspace).pending()
     assert waiting.user_digest == keys.subject_digest("tiny", 8)

@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from lethe.config.params import Audit
 from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, ConfigError
-from lethe.forgetting import completion, intake
+from lethe.forgetting import completion, intake, witness
 from lethe.forgetting.standing import ledger
 from lethe.forgetting.witness import TimestampAuthority, WitnessLog, witness_of
 from lethe.proof import daily
@@ -98,12 +99,47 @@ def test_a_line_that_was_changed_or_taken_out_of_a_log_is_seen(tmp_path: Path, n
         log.tell(head)
     lines = log.path.read_text().splitlines()
     changed = json.dumps(json.loads(lines[number]) | {"head": "9" * 64})
-    for spoilt in ([*lines[:number], changed, *lines[number + 1 :]], [*lines[:number], *lines[number + 1 :]], ["x"]):
+    listed = json.dumps(json.loads(lines[0]) | {"head": []})
+    without = [*lines[:number], *lines[number + 1 :]]
+    for spoilt in ([*lines[:number], changed, *lines[number + 1 :]], without, ["x"], [listed]):
         log.path.write_text("\n".join(spoilt) + "\n")
         with pytest.raises(ArtifactError, match=r"witness: line . of heads\.jsonl was changed"):
             log.heads()
         with pytest.raises(ArtifactError):
             log.tell("4" * 64)
+
+
+def test_a_line_that_was_being_written_when_the_disk_was_full_was_never_told(tmp_path: Path) -> None:
+    log = WitnessLog(tmp_path / "heads.jsonl")
+    for head in HEADS:
+        log.tell(head)
+    whole = log.path.read_bytes()
+    for cut in (1, 100):
+        log.path.write_bytes(whole[:-cut])
+        assert log.heads() == HEADS[:2]
+        log.tell(HEADS[2])
+        assert log.heads() == HEADS
+
+
+def test_a_log_that_others_hold_or_that_is_none_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(witness, "_SECONDS", 0.01)
+    log = WitnessLog(tmp_path / "heads.jsonl")
+    with FileLock(f"{log.path}.lock"), pytest.raises(ConfigError, match=r"heads\.jsonl: is locked by another process"):
+        log.tell(HEADS[0])
+    with pytest.raises(ConfigError, match="Is a directory; the head was not kept"):
+        WitnessLog(tmp_path).tell(HEADS[0])
+    with pytest.raises(ConfigError, match="Is a directory; its heads can't be read"):
+        WitnessLog(tmp_path).heads()
+
+
+def test_the_log_of_another_project_is_left_as_it_is(tiny: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    with tiny.params.open("a") as file:
+        file.write("audit: {witness: heads.jsonl}\n")
+    log = WitnessLog(tiny.root / "heads.jsonl")
+    log.tell(HEADS[0])
+    completion._witness(tiny, ledger(tiny))
+    assert log.heads() == [HEADS[0]]
+    assert "or they are another project's; lethe audit run tries again" in caplog.text
 
 
 def test_an_authority_stamps_heads_and_nothing_else_passes_for_a_stamp(authority, tmp_path: Path) -> None:
@@ -131,6 +167,8 @@ def test_another_root_or_no_answer_is_one_line(authority, tmp_path: Path) -> Non
     nowhere = TimestampAuthority("http://127.0.0.1:9", root, tmp_path / "witnessed")
     with pytest.raises(ConfigError, match="the head was not time-stamped"):
         nowhere.tell(HEADS[0])
+    with pytest.raises(ConfigError, match="InvalidURL; the head was not time-stamped"):
+        TimestampAuthority("http://authority:none", root, tmp_path / "witnessed").tell(HEADS[0])
     assert not (tmp_path / "witnessed").exists()
     with pytest.raises(ConfigError, match="can't be read as a certificate"):
         TimestampAuthority(url, tmp_path / "none.pem", tmp_path / "witnessed").tell(HEADS[0])
@@ -153,7 +191,7 @@ def test_a_chain_that_was_written_anew_does_not_hold_what_was_witnessed(tiny: Wo
     with pytest.raises(ConfigError, match="ledger: is empty, but 1 users are hidden"):
         daily.check_log(lost)
     lost.hidden_users.unlink()
-    with pytest.raises(ArtifactError, match="2 hashes that certificates or the witness name are not in the log"):
+    with pytest.raises(ArtifactError, match="3 hashes that certificates or the witness name are not in the log"):
         daily.check_log(lost)
 
 

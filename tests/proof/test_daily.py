@@ -19,11 +19,13 @@ from lethe.core.artifacts import ArtifactStore
 from lethe.core.workspace import Workspace
 from lethe.data.suppression import SuppressionList
 from lethe.errors import LetheError
+from lethe.forgetting import certificate
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.standing import ledger
 from lethe.proof import daily as audit
 from lethe.tables.interactions import Interactions
 from tests.conftest import make_workspace, taste_blocks
+from tests.forgetting.certificates import content
 from tests.house import ask, forget, rebuild, train
 
 GONE, HERE = "user-004", "user-006"
@@ -85,6 +87,11 @@ def _lose_certificate(workspace: Workspace) -> None:
     min(workspace.certificates.glob("req-*.json")).unlink()
 
 
+def _bring_another_ledgers(workspace: Workspace) -> None:
+    """As in a folder whose ledger was put back from a backup, or with a certificate of another project."""
+    certificate.write(content(), workspace.certificates)
+
+
 def _change_log(workspace: Workspace) -> None:
     with closing(sqlite3.connect(workspace.state / "ledger.sqlite")) as connection, connection:
         connection.execute("DROP TRIGGER events_no_update")
@@ -125,6 +132,7 @@ PLANTED: dict[Callable[[Workspace], None], str] = {
     _forget_list: "suppression list: 2 of 2 that the ledger says are forgotten are not on it",
     _change_certificate: "audit: the certificate of req-",
     _lose_certificate: "audit: the certificate of req-",
+    _bring_another_ledgers: "ledger: 1 hashes that certificates or the witness name are not in the log",
     _change_log: "ledger: event 2 was changed",
     _change_shard: "audit: 1 digests differ from a rebuild; first: tiny/user-hash-3/all/shard/00",
     _change_served_bytes: "'seen.safetensors' is corrupt",

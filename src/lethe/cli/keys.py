@@ -70,7 +70,12 @@ def keys_rotate(
         lines.append(f"  {rotated.dropped} given up: nobody knows whom they named, so those may come back")
     if rotated.dropped_aliases:
         lines.append(f"  {rotated.dropped_aliases} aliases given up: tell them again (lethe forget alias)")
-    counts = {name: getattr(rotated, name) for name in ("kept", "dropped", "dropped_aliases")}
+    if rotated.open:
+        lines.append(
+            f"  {rotated.open} requests are open: a receipt that was given for one no longer answers its certificate; "
+            "give a new one (lethe forget add --receipt, as it was asked)"
+        )
+    counts = {name: getattr(rotated, name) for name in ("kept", "dropped", "dropped_aliases", "open")}
     show({"fingerprint": rotated.fingerprint, **counts}, as_json, lines)
 
 

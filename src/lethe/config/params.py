@@ -160,7 +160,8 @@ class Audit(Section):
     users: int = Field(50, ge=2)
     """Users that the membership audit forgets, and as many that it never shows."""
     witness: str | None = None
-    """Who keeps the heads of the ledger's chain: URL of an RFC 3161 authority, or path of a log that others keep."""
+    """Who keeps the heads of the ledger's chain: URL of an RFC 3161 authority, or path of a log that others keep for
+    this project alone."""
     witness_root: str | None = None
     """PEM file of the root certificate of that authority."""
 

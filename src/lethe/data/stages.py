@@ -92,8 +92,7 @@ def assign(
     its params change or a new epoch begins."""
     layout = params.shardings[sharding]
     folder = workspace.assignment(dataset, laid_in(sharding, of))
-    epoch = {"sharding": layout.plain(), "seed": params.seed, "epoch": params.datasets[dataset].epoch}
-    kept = folder / "assignment.parquet" if frozen(layout) and _begun(folder, epoch) else None
+    kept = kept_assignment(workspace, params, dataset, sharding, of)
     stream = Stream(params.seed)("partition", dataset, sharding)
     leaving = leaving_of(workspace, layout.placement, dataset)
     rows, whole = workspace.rows(dataset, of), partition_of(layout).frozen
@@ -103,7 +102,18 @@ def assign(
     with fresh(folder) as new:
         users = [EVERYBODY] if whole else stretches(rows)
         write_tables(new, ["assignment"], users, place, assigned_of, rows, kept, layout, stream, leaving)
-        (new / "epoch.json").write_text(json.dumps(epoch, sort_keys=True) + "\n")
+        (new / "epoch.json").write_text(json.dumps(_epoch(params, dataset, layout), sort_keys=True) + "\n")
+
+
+def kept_assignment(workspace: Workspace, params: Params, dataset: str, sharding: str, of: Rows) -> Path | None:
+    """The assignment that these params' epoch began with, where one is frozen for it."""
+    layout, folder = params.shardings[sharding], workspace.assignment(dataset, laid_in(sharding, of))
+    begun = frozen(layout) and _begun(folder, _epoch(params, dataset, layout))
+    return folder / "assignment.parquet" if begun else None
+
+
+def _epoch(params: Params, dataset: str, layout: Sharding) -> dict[str, object]:
+    return {"sharding": layout.plain(), "seed": params.seed, "epoch": params.datasets[dataset].epoch}
 
 
 def _begun(folder: Path, epoch: dict[str, object]) -> bool:

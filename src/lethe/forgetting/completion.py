@@ -13,6 +13,7 @@ from lethe.core.artifacts import ArtifactStore
 from lethe.core.canonical import digest_file
 from lethe.core.environment import packages_digest
 from lethe.core.keys import keyed
+from lethe.core.logs import said_of
 from lethe.core.workspace import Workspace
 from lethe.data.partition.guarantee import frozen, residues
 from lethe.errors import EvidenceError, LetheError
@@ -29,7 +30,7 @@ from lethe.forgetting.ledger.result import FORGOTTEN, Removed, Result, Work
 from lethe.forgetting.plan import PlannedFamily
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
-from lethe.forgetting.state import State, environment_of
+from lethe.forgetting.state import State, environment_of, settings_digests
 from lethe.forgetting.stores import purge
 from lethe.forgetting.stores.ledger import LedgerStore
 from lethe.forgetting.witness import witness_of
@@ -102,9 +103,10 @@ def _witness(workspace: Workspace, book: Ledger) -> None:
     """Have the newest head kept. Where the witness is out of reach the request stays completed: the audit asks."""
     try:
         if witness := witness_of(workspace, Params.read(workspace.params).audit):
-            witness.tell(book.check_chain())
-    except LetheError as error:
-        logger.warning("%s; lethe audit run tries again", error)
+            # Another project's log is left as it is.
+            witness.tell(book.check_chain(witness.heads()))
+    except (LetheError, OSError) as error:
+        logger.warning("%s; lethe audit run tries again", said_of(error))
 
 
 def _training_seconds(workspace: Workspace, run: Run) -> float:
@@ -144,7 +146,7 @@ def _content(
         before={name: keyed(digest) for name, digest in before.items()},
         after_keyed={name: keyed(digest) for name, digest in after.items()},
         after=after,
-        materials=_materials(workspace, run.before, ended.after),
+        materials=_materials(workspace, run, ended.after),
         environment=environment,
         purged=ended.purged,
         scan=ended.scan,
@@ -170,10 +172,12 @@ def _digests(state: State, dataset: str) -> dict[str, str]:
     return tables | own.artifacts
 
 
-def _materials(workspace: Workspace, before: State, after: State) -> dict[str, str]:
-    files = {one.name: one for one in (workspace.params, workspace.lock)} | {"suppression list": workspace.suppression}
-    named = {name: digest_file(path) for name, path in files.items() if path.is_file()}
-    built = {"code": after.code, "code before": before.code, "environment": after.environment}
+def _materials(workspace: Workspace, run: Run, after: State) -> dict[str, str]:
+    # Of a file that was edited since the run began nobody knows which of its steps read what: it is not named.
+    named = dict(run.files.items() & settings_digests(workspace).items())
+    if workspace.suppression.is_file():
+        named["suppression list"] = digest_file(workspace.suppression)
+    built = {"code": after.code, "code before": run.before.code, "environment": after.environment}
     return {**built, "installed packages": packages_digest(), **named}
 
 

@@ -47,17 +47,19 @@ def erase(workspace: Workspace, run: Run, reader: Reader | None = None) -> Run:
         needles = needles_of(workspace, book, run, after)
         scan = purge.scan(places, needles) if failed else scan
     must_be_clean(scan)
+    trees = {dataset: user_tree(workspace, dataset) for dataset in run.datasets}
+    absent = {request.id: trees[request.dataset].absent(request.subject_digest) for request in requests}
     if run.ended is not None and any(request.user is None for request in requests):
         # It was killed after the ledger erased its subjects. Keyed digests were searched for now; what the first scan
-        # showed of the ids themselves stands.
-        return run
-    trees = {dataset: user_tree(workspace, dataset) for dataset in run.datasets}
+        # showed of the ids themselves stands. What is served may have been trained anew since.
+        ended = run.ended.model_copy(update={"absent": absent, "after": after})
+        return run.model_copy(update={"ended": ended}).write(workspace)
     ended = Ended(
         purged=tuple(Purged(store=one.store, removed=one.entries, bytes=one.bytes) for one in removed),
         scan=_absence(scan, needles),
         outside_reach=(*_sources_outside(workspace, run), *purge.outside_reach(workspace, book)),
         rows=_rows(workspace, run, requests),
-        absent={request.id: trees[request.dataset].absent(request.subject_digest) for request in requests},
+        absent=absent,
         hidden=_hidden(workspace, book, requests),
         after=after,
     )

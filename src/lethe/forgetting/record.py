@@ -58,6 +58,8 @@ class Run(Section):
     """What each dataset's epoch is reckoned to have looked like, likewise."""
     newest: dict[str, int | None] = Field({})
     """The latest time that each dataset's epoch is reckoned to have begun with, likewise."""
+    files: dict[str, str] = Field({})
+    """SHA-256 of params.yaml and requirements.lock as the run began."""
     started: float
     ended: Ended | None = None
 

@@ -36,12 +36,14 @@ Line = tuple[Callable[..., Suppressed], tuple[object, ...]]
 
 @dataclass(frozen=True)
 class Rotated:
-    """``kept`` and ``dropped`` count lines of the suppression list."""
+    """``kept`` and ``dropped`` count lines of the suppression list, ``open`` requests whose receipts name digests of
+    before: their certificates answer only new ones."""
 
     fingerprint: str
     kept: int
     dropped: int
     dropped_aliases: int
+    open: int
 
 
 def rotate(workspace: Workspace, backup: Path, *, drop_unknown: bool = False) -> Rotated:
@@ -88,7 +90,7 @@ def rotate(workspace: Workspace, backup: Path, *, drop_unknown: bool = False) ->
             aliases.rewrite(pair_of(*named) for named in kept)
         digests = {entry.digest: "" for entry in lost} | {old.digest: new.digest for old, new in made.items()}
         book.rekey(digests | {old.user_digest: new.user_digest for old, new in made.items()})
-        return Rotated(fingerprint, len(made), len(lost), lost_aliases)
+        return Rotated(fingerprint, len(made), len(lost), lost_aliases, len(book.open()))
 
 
 def _lines(

@@ -33,7 +33,7 @@ from lethe.forgetting.plan import Plan, plan
 from lethe.forgetting.record import Run
 from lethe.forgetting.removal import rewrite_what_no_stage_makes, take_out
 from lethe.forgetting.standing import check_list, has_time, ledger, pending
-from lethe.forgetting.state import served, state_of
+from lethe.forgetting.state import served, settings_digests, state_of
 from lethe.forgetting.unsaid import NAMED_NOW, named_since
 from lethe.serving.server import must_serve_from_here
 from lethe.tables.blocks import Block, block_of, in_steps, rows_of
@@ -89,6 +89,7 @@ def begin(
             expected={dataset: begun.interactions for dataset, begun in epochs.items()},
             shapes={dataset: begun.shape for dataset, begun in epochs.items()},
             newest={dataset: begun.newest for dataset, begun in epochs.items()},
+            files=settings_digests(workspace),
             started=time.time(),
         )
         run = begun_before(workspace, run, waiting).write(workspace)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from lethe.build.registry import Registry
 from lethe.config.section import Section
 from lethe.core.artifacts import ArtifactStore
-from lethe.core.canonical import Json, canonical_json, digest_json
+from lethe.core.canonical import Json, canonical_json, digest_file, digest_json
 from lethe.core.environment import numeric_environment
 from lethe.core.workspace import Workspace
 from lethe.forgetting.plan import Served
@@ -123,6 +123,11 @@ def state_of(workspace: Workspace, reader: Reader | None = None) -> State:
         families=families,
         environment=digest_json(environment_of(workspace, families.values())),
     )
+
+
+def settings_digests(workspace: Workspace) -> dict[str, str]:
+    """SHA-256 of params.yaml and requirements.lock, by name, where they are there."""
+    return {one.name: digest_file(one) for one in (workspace.params, workspace.lock) if one.is_file()}
 
 
 def environment_of(workspace: Workspace, families: Iterable[FamilyState]) -> Json:

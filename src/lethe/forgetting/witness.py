@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from lethe.config.params import Audit
 from lethe.core.canonical import canonical_json, digest_json, strict_json
@@ -21,7 +21,7 @@ from lethe.core.workspace import Workspace
 from lethe.errors import ArtifactError, ConfigError
 
 GENESIS = "0" * 64
-_SECONDS = 20.0  # That an authority may take to answer.
+_SECONDS = 20.0  # That an authority may take to answer, and others to write into a log.
 
 
 class Witness(Protocol):
@@ -50,35 +50,56 @@ def witness_of(workspace: Workspace, settings: Audit) -> Witness | None:
 
 
 class WitnessLog:
-    """A file with a line for each head; each line names the digest of the one before it."""
+    """A file with a line for each head of one project; each line names the digest of the one before it.
+
+    What follows the last line feed was being written when its writer was killed or the disk full: it was never told.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def tell(self, head: str) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{self.path}.lock"):
-            lines = self._lines()
-            if any(line["head"] == head for line in lines):
-                return
-            previous = digest_json(lines[-1]) if lines else GENESIS
-            at = datetime.now(UTC).isoformat(timespec="seconds")
-            with self.path.open("ab") as file:
-                file.write(canonical_json({"at": at, "head": head, "previous": previous}) + b"\n")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{self.path}.lock", timeout=_SECONDS):
+                self._add(head)
+        except Timeout:
+            raise ConfigError(f"witness: {self.path}: is locked by another process; the head was not kept") from None
+        except OSError as error:
+            raise ConfigError(f"witness: {self.path}: {error.strerror}; the head was not kept") from None
 
     def heads(self) -> list[str]:
-        return [line["head"] for line in self._lines()]
+        try:
+            return [line["head"] for line in self._lines(self._written())]
+        except OSError as error:
+            raise ConfigError(f"witness: {self.path}: {error.strerror}; its heads can't be read") from None
 
-    def _lines(self) -> list[dict[str, str]]:
-        if not self.path.is_file():
-            return []
+    def _add(self, head: str) -> None:
+        written = self._written()
+        lines = self._lines(written)
+        if any(line["head"] == head for line in lines):
+            return
+        previous = digest_json(lines[-1]) if lines else GENESIS
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        with self.path.open("ab") as file:
+            if file.tell() > len(written):
+                file.truncate(len(written))
+            file.write(canonical_json({"at": at, "head": head, "previous": previous}) + b"\n")
+
+    def _written(self) -> bytes:
+        """The log's whole lines."""
+        content = self.path.read_bytes() if self.path.exists() else b""
+        return content[: content.rfind(b"\n") + 1]
+
+    def _lines(self, written: bytes) -> list[dict[str, str]]:
         lines: list[dict[str, str]] = []
-        for number, text in enumerate(self.path.read_bytes().splitlines(), 1):
+        for number, text in enumerate(written.splitlines(), 1):
             expected = digest_json(lines[-1]) if lines else GENESIS
             try:
                 line = strict_json(text)
                 whole = set(line) == {"at", "head", "previous"} and line["previous"] == expected
-            except (ValueError, TypeError):
+                whole = whole and all(isinstance(value, str) for value in line.values())
+            except (ValueError, TypeError, RecursionError):
                 whole = False
             if not whole:
                 raise ArtifactError(f"witness: line {number} of {self.path.name} was changed, or one before it removed")
@@ -108,7 +129,7 @@ class TimestampAuthority:
                 headers={"Content-Type": "application/timestamp-query"},
                 timeout=_SECONDS,
             ).raise_for_status()
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ConfigError(f"witness: {self.url}: {type(error).__name__}; the head was not time-stamped") from None
         self._check(answer.content, head, built.nonce)
         write_whole(path, answer.content)

@@ -90,11 +90,11 @@ def check_requests(workspace: Workspace) -> Requests:
 
 
 def check_log(workspace: Workspace) -> Log:
-    """The ledger's chain is whole, every certificate that it names is there unchanged, and it holds the heads that the
-    certificates name and that the witness keeps; the newest head is told to the witness."""
+    """The ledger's chain is whole, every certificate that it names is there unchanged, and it holds the heads that any
+    certificate in the folder names and that the witness keeps; the newest head is told to the witness."""
     book = ledger(workspace)
     book.check_chain()
-    heads = []
+    heads, named = [], set()
     for request in book.in_state("completed"):
         # An older Lethe gave none where nothing was held.
         if request.work is None and request.certificate is None:
@@ -103,8 +103,12 @@ def check_log(workspace: Workspace) -> Log:
         if result is None or not path.is_file() or digest_file(path) != result.certificate_digest:
             raise LetheError(f"audit: the certificate of {request.id} is missing or was changed")
         heads.append(certificate.check(path).content.ledger_head)
+        named.add(path)
+    # What was signed by a process that was killed before the ledger named it is of this chain too.
+    unnamed = sorted(set(workspace.certificates.glob("req-*.json")) - named)
+    kept = [certificate.check(path).content.ledger_head for path in unnamed]
     witness = witness_of(workspace, Params.read(workspace.params).audit)
-    head = book.check_chain([*heads, *(witness.heads() if witness else ())])
+    head = book.check_chain([*heads, *kept, *(witness.heads() if witness else ())])
     if witness is not None:
         witness.tell(head)  # The tail too: what came since the last audit.
     witnessed = len(witness.heads()) if witness else 0

@@ -9,10 +9,11 @@ from __future__ import annotations
 from lethe.build.builder import Builder
 from lethe.build.recipe import Recipe
 from lethe.config.params import Device, Params
-from lethe.core.canonical import digest_json
+from lethe.core.canonical import digest_file, digest_json
 from lethe.core.environment import numeric_environment, whole_code_digest
 from lethe.core.workspace import Workspace
-from lethe.data.stages import build_data
+from lethe.data.partition.guarantee import frozen
+from lethe.data.stages import build_data, kept_assignment
 from lethe.errors import NotComparable
 from lethe.forgetting.certificate import Erasure
 from lethe.learning.device import fault
@@ -24,7 +25,8 @@ from lethe.tables.reader import Reader
 def reproduce(workspace: Workspace, content: Erasure, progress: Progress = lambda _: None) -> Comparison:
     """Compare every digest that a certificate says is served with a build from the present data.
 
-    Raises NotComparable where code, numeric environment or data are not those of the certificate.
+    Raises NotComparable where code, numeric environment, data or a kept assignment are not those of the certificate,
+    where a family's environment doesn't repeat, or where something differs and so does params.yaml.
     """
     params = Params.read(workspace.params)
     device = _device(content, params.training.device)
@@ -40,9 +42,20 @@ def reproduce(workspace: Workspace, content: Erasure, progress: Progress = lambd
     with place_to_build(workspace, params, "reproduce") as folder:
         for family, one in content.families.items():
             recipe = Recipe.parse(one.recipe, f"families.{family}.recipe")
-            clean = clean_workspace(workspace, params, folder / family)
-            made |= _build(clean, _as_then(params, recipe, device), family, recipe, content, progress)
-    return compare(content.after, {name: digest for name, digest in made.items() if name in content.after})
+            if recipe.dataset != content.dataset:
+                raise NotComparable(f"{content.request.id}: the recipe of {family} is of another dataset")
+            if not one.repeatable:
+                raise NotComparable(f"{content.request.id}: {family} was built where the same inputs give other bytes")
+            then = _as_then(params, recipe, device)
+            made |= _build(clean_workspace(workspace, then, folder / family), then, family, recipe, content, progress)
+    comparison = compare(content.after, {name: digest for name, digest in made.items() if name in content.after})
+    if not comparison.equal and content.materials.get("params.yaml") != digest_file(workspace.params):
+        # What a package keeps beside its recipe, the split among it, comes from there.
+        raise NotComparable(
+            f"{content.request.id}: {comparison.differing[0]} differs, and so does params.yaml from the certificate's; "
+            "put that one back to compare"
+        )
+    return comparison
 
 
 def _device(content: Erasure, wanted: Device) -> Device | None:
@@ -62,6 +75,7 @@ def _as_then(params: Params, recipe: Recipe, device: Device) -> Params:
             "training": params.training.model_copy(update={"device": device}),
             "datasets": {recipe.dataset: dataset},
             "shardings": {recipe.sharding: recipe.layout},
+            "pipeline": params.pipeline.model_copy(update={"datasets": (recipe.dataset,)}),
         }
     )
 
@@ -70,9 +84,15 @@ def _build(
     clean: Workspace, params: Params, family: str, recipe: Recipe, content: Erasure, progress: Progress
 ) -> dict[str, str]:
     progress(f"{family}: data of {recipe.dataset}")
+    laid = (recipe.dataset, recipe.sharding, recipe.rows)
+    if frozen(recipe.layout) and kept_assignment(clean, params, *laid) is None:
+        raise NotComparable(
+            f"{content.request.id}: the assignment to shards that epoch {recipe.epoch} of {recipe.dataset} began with "
+            f"is not here, so {family} can't be built"
+        )
     build_data(clean, params, recipe.dataset, [recipe.sharding])
     made, table = table_digests(clean, {recipe.dataset: (recipe.laid_in,)}, Reader()), f"{recipe.dataset}/interactions"
-    if made[table] != content.after[table]:
+    if made[table] != content.after.get(table):
         raise NotComparable(
             f"{content.request.id}: the data of {recipe.dataset} are not the certificate's, they have changed since"
         )

@@ -224,7 +224,7 @@ class Erasure(Section):
     ({family}/package, {family}/ensemble, {family}/sub-model/{shard})."""
     materials: dict[str, Hex]
     """SHA-256 of what else decides a rebuild: code, installed packages and requirements.lock, environment, parameters,
-    suppression list."""
+    suppression list. params.yaml or the lock is not named where it was edited while the request was carried out."""
     environment: dict[str, JsonValue]
     purged: tuple[Purged, ...]
     scan: Absence

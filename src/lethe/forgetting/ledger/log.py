@@ -81,5 +81,8 @@ def check(events: Sequence[Event], requests: Iterable[ForgetRequest], heads: Col
     # What was signed before anything was logged names the beginning.
     missing = len(set(heads) - {GENESIS, *(event.hash for event in events)})
     if missing:
-        raise ArtifactError(f"ledger: {missing} hashes that certificates or the witness name are not in the log")
+        raise ArtifactError(
+            f"ledger: {missing} hashes that certificates or the witness name are not in the log; it was put back from "
+            "a backup or written anew, or they are another project's"
+        )
     return previous
