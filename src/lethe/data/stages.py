@@ -15,7 +15,7 @@ import numpy as np
 
 from lethe.config.dataset import Split
 from lethe.config.params import Params
-from lethe.config.sharding import ColumnPlacement, Rows, laid_in
+from lethe.config.sharding import ColumnPlacement, Rows, Sharding, laid_in
 from lethe.core.canonical import readable_json
 from lethe.core.environment import code_digest
 from lethe.core.files import write_whole
