@@ -10,15 +10,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lethe.config.dataset import Dataset
 from lethe.config.params import Params
+from lethe.config.table import TableFormat
 from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.data import sources
 from lethe.data.outputs import aside, fresh, write_blocks
 from lethe.data.sources import INTERACTIONS
+from lethe.data.sources.identifiers import read_ids
 from lethe.data.split import deduplicate, must_be_distinct
 from lethe.data.suppression import SuppressionList
 from lethe.errors import DataError
@@ -62,10 +65,34 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
             write_blocks(whole, _distinct(rows, agreed))
         if pq.read_metadata(whole).num_rows == 0:
             raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
+        if isinstance(config.source, TableFormat) and counts["read"] > counts["allowed"]:
+            _must_be_texts(config.source, whole, dataset)
         if sources.has_side(config):
             _write_side(folder / "side", whole, config, workspace.source_root, dataset, suppressed, known)
     dropped = counts["read"] - counts["allowed"]
     write_whole(workspace.suppressed_rows(dataset), json.dumps({"rows": dropped}) + "\n")
+
+
+def _must_be_texts(source: TableFormat, whole: Path, dataset: str) -> None:
+    """What ``auto`` took for texts must be so without the forgotten: from the rest alone integers would be built.
+
+    Raises DataError where all that is left are whole numbers."""
+    schema = pq.read_schema(whole)
+    now = {name: "integer" if pa.types.is_integer(schema.field(name).type) else "text" for name in ("user", "item")}
+    auto = {"user": source.ids == "auto", "item": (source.item_ids or source.ids) == "auto"}
+    for name in (name for name in now if auto[name] and now[name] == "text"):
+        if _are_whole(whole, name):
+            raise DataError(
+                f"dataset {dataset}: its {name}s were read as text because of ids that are forgotten, all others are "
+                f"whole numbers; write ids: {now['user']} and item_ids: {now['item']} below its source in params.yaml, "
+                "so that they stay as they are"
+            )
+
+
+def _are_whole(path: Path, column: str) -> bool:
+    with pq.ParquetFile(path) as file:
+        read = (pa.chunked_array([batch.column(0)]) for batch in file.iter_batches(columns=[column]))
+        return all(read_ids(ids, "auto", column).dtype != object for ids in read)
 
 
 def _counted(blocks: Iterable[Interactions], counts: Counter[str], name: str) -> Iterator[Interactions]:
