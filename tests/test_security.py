@@ -49,6 +49,8 @@ def _true(value: ast.expr) -> bool:
 def test_no_file_of_ours_loads_a_pickle() -> None:
     source = Path(lethe.__file__).parent
     files = [*source.rglob("*.py"), *(ROOT / "flows").glob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
+    made = ROOT / "benchmarks" / "work"  # Projects that benchmarks make are there, with copies of all this.
+    files = [path for path in files if not path.is_relative_to(made)]
     found = {str(path): unsafe(ast.parse(path.read_bytes())) for path in files}
     assert {path for path, what in found.items() if what} == {str(source / FOREIGN)}
     assert found[str(source / FOREIGN)] == {"pickle"}
