@@ -115,7 +115,7 @@ def _of_others(workspace: Workspace) -> int:
     inside = [path.resolve() for path in searched if is_own(workspace, path)]
     made = (workspace.state, workspace.suppression, workspace.artifacts, workspace.reports, workspace.certificates)
     ours = {path.relative_to(workspace.root).parts[0] for path in (*made, workspace.source_copy("any"))}
-    ours |= {path.relative_to(workspace.root.resolve()).parts[0] for path in inside}
+    ours |= {name for path in inside for name in path.relative_to(workspace.root.resolve()).parts[:1]}
     ours |= {PurePath(name).parts[0] for name in (*FILES, RECORD)}
     ours |= {"flows", "README.md", "dvc.lock", workspace.params.name, workspace.lock.name}
     return sum(path.name not in ours for path in workspace.root.iterdir())
