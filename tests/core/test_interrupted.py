@@ -14,7 +14,8 @@ from lethe.core.interrupted import INTERRUPTED, while_loading, without_more
 
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGINT)
+    # A shell may have told what it runs in the background not to hear of it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 

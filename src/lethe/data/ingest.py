@@ -65,11 +65,11 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
             write_blocks(whole, _distinct(rows, agreed))
         if pq.read_metadata(whole).num_rows == 0:
             raise DataError(f"dataset {dataset}: no interactions are left to learn from, at least 1 is needed")
-        if isinstance(config.source, TableFormat) and counts["read"] > counts["allowed"]:
+        dropped = counts["read"] - counts["allowed"]
+        if isinstance(config.source, TableFormat) and dropped:
             _must_be_texts(config.source, whole, dataset)
         if sources.has_side(config):
             _write_side(folder / "side", whole, config, workspace.source_root, dataset, suppressed, known)
-    dropped = counts["read"] - counts["allowed"]
     write_whole(workspace.suppressed_rows(dataset), json.dumps({"rows": dropped}) + "\n")
 
 

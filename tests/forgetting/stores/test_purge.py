@@ -14,6 +14,7 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
+from lethe.config.tuned import tuned_file
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.canonical import digest_file
 from lethe.core.project import write_project
@@ -253,13 +254,14 @@ def test_what_others_keep_in_the_projects_folder_is_counted_without_its_names(tm
     made = Workspace(tmp_path / "shop")
     write_project(made.root, {"params.yaml": "", "README.md": ""})
     ledger = Ledger(made.ledger_url)
-    for folder in (made.artifacts, made.reports, made.certificates, made.ingested("shop")):
+    tuned = tuned_file(made, "shop", "wmf").parent
+    for folder in (made.artifacts, made.reports, made.certificates, made.ingested("shop"), tuned):
         folder.mkdir(parents=True)
     (backups,) = outside_reach(made, ledger)
     (made.root / f"{CANARY}.csv").touch()
     (made.root / ".git").mkdir()
     others, same = outside_reach(made, ledger)
-    assert others.what == "files and folders in the project's folder that are none of Lethe's: 2, not searched"
+    assert others.what.startswith("other files and folders in the project's folder than Lethe's data and settings: 2, ")
     assert same == backups
 
 

@@ -99,7 +99,7 @@ def outside_reach(workspace: Workspace, ledger: Ledger) -> list[Lasting]:
         what = "Prefect server elsewhere: it is given names and digests only; its database was not searched"
         places.append(Lasting(what=what, until="that server deletes its old runs"))
     if count := _of_others(workspace):
-        what = f"files and folders in the project's folder that are none of Lethe's: {count}, not searched"
+        what = f"other files and folders in the project's folder than Lethe's data and settings: {count}, not searched"
         places.append(Lasting(what=what, until="their owner removes the rows there"))
     what = "backups and snapshots of this machine and its disks: not searched"
     return [*places, Lasting(what=what, until="their owner lets them expire")]
@@ -113,9 +113,8 @@ def _of_others(workspace: Workspace) -> int:
         *(Path(one.url) for one in remotes(workspace).values() if "://" not in one.url),
     )
     inside = [path.resolve() for path in searched if is_own(workspace, path)]
-    made = (workspace.state, workspace.suppression, workspace.artifacts, workspace.reports, workspace.certificates)
-    ours = {path.relative_to(workspace.root).parts[0] for path in (*made, workspace.source_copy("any"))}
-    ours |= {name for path in inside for name in path.relative_to(workspace.root.resolve()).parts[:1]}
+    ours = {name for path in inside for name in path.relative_to(workspace.root.resolve()).parts[:1]}
     ours |= {PurePath(name).parts[0] for name in (*FILES, RECORD)}
-    ours |= {"flows", "README.md", "dvc.lock", workspace.params.name, workspace.lock.name}
+    ours |= {one.name for one in (workspace.state, workspace.artifacts, workspace.reports, workspace.certificates)}
+    ours |= {workspace.params.name, workspace.lock.name, "data", "params", "flows", "README.md", "dvc.lock"}
     return sum(path.name not in ours for path in workspace.root.iterdir())
