@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 """The project's folder."""
+Say = Callable[[str], None]
+"""Where a line of progress goes."""

@@ -8,12 +8,13 @@ Every user of every family's data is asked for, for lists of several lengths, by
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from benchmarks import Say
 from benchmarks.page import grid, page
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
@@ -23,7 +24,7 @@ from lethe.tables.interactions import Interactions
 LENGTHS = (5, 10, 50, 100)
 
 
-def measure(folder: Path, say: Callable[[str], None]) -> dict[str, dict[str, Any]]:
+def measure(folder: Path, say: Say) -> dict[str, dict[str, Any]]:
     """By family: answers, places, places that hold what the user has, and answers by what they come from."""
     workspace = Workspace(folder)
     server = deploy.status(workspace)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import yaml
 from safetensors.numpy import load_file
 
+from benchmarks import Say
 from benchmarks.own_product import DATASET, make_workspace, person, prefect_server, serving
 from lethe.core.artifacts import ArtifactStore
 from lethe.core.process import run_flow
@@ -28,8 +29,6 @@ from lethe.forgetting.intake import submit
 from lethe.forgetting.standing import ledger
 from lethe.proof.verification import verify
 from lethe.serving import deploy
-
-Say = Callable[[str], None]
 
 USER, LINKED, STAYS = "canary-user@example.org", "canary-linked@example.org", person(1)
 RATING = 4.859375  # Exact in float32, and nobody else's.

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from benchmarks import Say
 from benchmarks.fault_kinds import STOPPED, Fault, every_fault, run
 from benchmarks.killed import ADDING, POINTS, Point
 from benchmarks.own_product import DATASET, Watch, person
@@ -18,8 +19,6 @@ from lethe.forgetting.run import Run
 from lethe.forgetting.standing import ledger
 from lethe.proof.verification import verify
 from lethe.serving import hidden
-
-Say = Callable[[str], None]
 
 
 def storm(workspace: Workspace, points: Sequence[Point] = POINTS, say: Say = lambda _: None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ A figure is trained point by point and seed by seed, and a point that lies in be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from benchmarks import Say
 from benchmarks.collaborative import tuned
 from benchmarks.convergence import LOSSES, learning_by
 from benchmarks.figure_data import Bench, Measured, bench
@@ -135,7 +136,7 @@ def points(figure: Figure, data_dir: Path) -> list[Point]:
 
 
 def run(
-    name: str, figure: Figure, data_dir: Path, seeds: int | None, work: Path | None, say: Callable[[str], None] = print
+    name: str, figure: Figure, data_dir: Path, seeds: int | None, work: Path | None, say: Say = print
 ) -> list[tuple[Point, list[Result]]]:
     """The results of every point under seeds 1, 2, ...; those that lie in ``work`` are not made again."""
     if seeds is not None and seeds < 1:

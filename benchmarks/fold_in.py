@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import Say
 from benchmarks.collaborative import TIMED, Split, newest_parts, read_split, tuned
 from benchmarks.table import Result, Row, resumed
 from lethe.core.environment import code_digest
@@ -66,9 +67,7 @@ FAMILIES: dict[str, tuple[str, Mapping[str, Any]]] = {
 GOALS = ("wmf", "enmf-u", "ease")
 
 
-def run(
-    names: list[str], data_dir: Path, seed: int, work: Path | None, say: Callable[[str], None]
-) -> list[dict[str, Any]]:
+def run(names: list[str], data_dir: Path, seed: int, work: Path | None, say: Say) -> list[dict[str, Any]]:
     """A row a family: both figures and their ratio; rows that lie in the folder ``work`` are not made again.
 
     Raises ConfigError for an unknown family.

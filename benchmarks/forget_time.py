@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks import ROOT
+from benchmarks import ROOT, Say
 from benchmarks import forget_goals as goals
 from benchmarks.forget_goals import DEMO
 from benchmarks.page import grid, page
@@ -176,7 +176,7 @@ def _measured(steps: dict[str, dict[str, float]], name: str) -> Iterator[None]:
     figures["cpu_seconds"] = round(figures["cpu_seconds"] + clock() - processor, 3)
 
 
-def measure(sizes: Sequence[int], kinds: Sequence[str], work: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def measure(sizes: Sequence[int], kinds: Sequence[str], work: Path, say: Say) -> list[dict[str, Any]]:
     """Figures of each row, the demo's first where it is among the kinds, from a fresh project and process each; those
     that are there already are not made again."""
     made = [kind for kind in kinds if kind != DEMO]

@@ -12,13 +12,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ROOT
+from benchmarks import ROOT, Say
 from benchmarks.gpu_models import BESIDE, FULL_BATCH
 from benchmarks.machine import machine
 from benchmarks.page import grid, page
@@ -31,8 +31,6 @@ SECONDS = 240
 EXACT = 1e-5
 """Relative error of a kernel in float32."""
 NO_GPU = "no GPU: nothing was run; --interpret runs the kernels on the CPU"
-
-Say = Callable[[str], None]
 
 
 def interpret() -> dict[str, Any]:

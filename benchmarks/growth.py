@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from benchmarks import Say
 from benchmarks.page import bullets, grid, met, page
 from benchmarks.runs import apart, exponent, peak_mib
 from lethe.core.random import Stream
@@ -85,7 +86,7 @@ def _train(rows: Interactions) -> tuple[Catalogue, Model]:
     return catalogue, model
 
 
-def measure(sizes: Sequence[int], say: Callable[[str], None]) -> list[dict[str, Any]]:
+def measure(sizes: Sequence[int], say: Say) -> list[dict[str, Any]]:
     """Figures of each size, from a fresh process each."""
     found = []
     for size in sizes:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Literal
 
 import yaml
 
-from benchmarks import ROOT
+from benchmarks import ROOT, Say
 from lethe.errors import ConfigError
 
 LIST = ROOT / "tests" / "mutants.yaml"
@@ -25,7 +25,6 @@ TIMEOUT = 600
 """Seconds a mutant's tests may take: one that hangs is seen as well."""
 
 Outcome = Literal["killed", "survived", "stale"]
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks import ROOT
+from benchmarks import ROOT, Say
 from benchmarks.prefect_server import free_port
 
 TIMEOUT = 900
@@ -194,7 +194,7 @@ def _ask(port: int, user: int | str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def run(folder: Path, files: list[Path], say: Callable[[str], None], *, whole: bool = True) -> dict[str, Any]:
+def run(folder: Path, files: list[Path], say: Say, *, whole: bool = True) -> dict[str, Any]:
     """The afternoon of the generated file and of each of ``files``; not ``whole``: of those only the first command."""
     site = build_wheel(folder / "wheel")
     names = sorted(path.name.partition("-")[0] for path in site.iterdir())

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks import ROOT
+from benchmarks import ROOT, Say
 from benchmarks.night_project import SMALL, WHOLE, bucket, enter_request, project
 from benchmarks.page import grid, page
 from benchmarks.place import REPLICAS, Place, place, wait_for
@@ -35,7 +35,7 @@ Step = dict[str, Any]
 class Night:
     """The story, in steps that are timed; each raises Wrong where something isn't as it must be."""
 
-    def __init__(self, place: Place, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, place: Place, say: Say = lambda _: None) -> None:
         self.place, self._say = place, say
         self.steps: list[Step] = []
         self.runs: list[str] = []
@@ -221,7 +221,7 @@ def story(night: Night, whole: bool) -> list[Step]:
     return night.steps
 
 
-def measure(folder: Path, whole: bool = True, say: Callable[[str], None] = lambda _: None) -> list[Step]:
+def measure(folder: Path, whole: bool = True, say: Say = lambda _: None) -> list[Step]:
     """The whole night, from an empty folder."""
     workspace = project(folder / "project", WHOLE if whole else SMALL)
     began = time.perf_counter()

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import Say
 from benchmarks.page import grid, page
 from benchmarks.runs import apart, peak_mib
 from lethe.config.sharding import Balance
@@ -48,7 +48,7 @@ def made_rows(count: int, seed: int = 7) -> Interactions:
     return Interactions.of(pairs // num_items, pairs % num_items)
 
 
-def measure(rows: int, folder: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def measure(rows: int, folder: Path, say: Say) -> list[dict[str, Any]]:
     """One figure a partition, the embeddings first."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "rows.parquet"

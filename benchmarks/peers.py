@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import Say
 from benchmarks.collaborative import Split, tuned
 from benchmarks.kernels import (
     GRADIENT,
@@ -186,7 +187,7 @@ def compare_all(
     work: Path,
     parts: Sequence[str],
     command: str,
-    say: Callable[[str], None],
+    say: Say,
     before: dict[str, Any] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Run the parts one after another -> (report, Markdown).

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
+from benchmarks import Say
 from benchmarks.project import Project, Wrong
 from benchmarks.promise_cases import CASES
 from benchmarks.runs import kept
 from lethe.core.canonical import digest_json
 from lethe.core.environment import whole_code_digest
-
-Say = Callable[[str], None]
 
 
 class CaseResult(TypedDict):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any, Literal, TypedDict
 
 import yaml
 
-from benchmarks import ROOT
+from benchmarks import ROOT, Say
 from benchmarks.project import Project, Wrong
 from benchmarks.promise_worlds import NEWCOMERS, START, Row, Shape, World
 from benchmarks.runs import kept
@@ -27,7 +27,6 @@ from lethe.core.environment import whole_code_digest
 
 WORLDS = 13
 """As many as there are kinds of ids: each is the first dataset of one world."""
-Say = Callable[[str], None]
 
 
 class WorldResult(TypedDict):

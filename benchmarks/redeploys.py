@@ -10,12 +10,13 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 import httpx
 
+from benchmarks import Say
 from benchmarks.page import bullets, grid, page
 from benchmarks.serving import Size, built, made, running
 from lethe.core.environment import whole_code_digest
@@ -84,9 +85,7 @@ class Customers:
             thread.join()
 
 
-def measure(
-    folder: Path, times: int, kept: Path, say: Callable[[str], None] = lambda _: None, size: Size = SIZE
-) -> list[Redeployment]:
+def measure(folder: Path, times: int, kept: Path, say: Say = lambda _: None, size: Size = SIZE) -> list[Redeployment]:
     """So many redeployments of a service with two workers; those that ``kept`` has of this code are not done again."""
     kept = kept / whole_code_digest()[:16]
     paths = [kept / f"{number:03d}.json" for number in range(1, times + 1)]

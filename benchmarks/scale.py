@@ -6,13 +6,14 @@ a measurement that was stopped is resumed at its next step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from benchmarks import Say
 from benchmarks.page import bullets, grid, met, page
 from benchmarks.runs import apart, exponent, kept
 from benchmarks.scale_log import write_log
@@ -49,7 +50,7 @@ def params_of(folder: Path) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
-def measure(size: int, folder: Path, say: Callable[[str], None]) -> list[Figures]:
+def measure(size: int, folder: Path, say: Say) -> list[Figures]:
     """Figures of each step of a size."""
     folder.mkdir(parents=True, exist_ok=True)
     made, figures = folder / LOG, list[Figures]()

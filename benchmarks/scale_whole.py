@@ -11,13 +11,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from benchmarks import Say
 from benchmarks.project import Project, Wrong
 from benchmarks.runs import kept
 from benchmarks.scale_log import write_log
@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def measure(rows: int, folder: Path, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def measure(rows: int, folder: Path, say: Say) -> list[dict[str, Any]]:
     """Figures of each command; ``rows`` below those of ML-20M make a smaller log of the same density a user."""
     project, figures = _project(rows, folder), list[dict[str, Any]]()
     _adopt_orphans()

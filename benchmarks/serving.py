@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ import numpy as np
 import psutil
 import yaml
 
+from benchmarks import Say
 from benchmarks.page import grid, page
 from benchmarks.prefect_server import free_port
 from benchmarks.serving_load import in_turns, request_of
@@ -114,7 +115,7 @@ def running(workspace: Workspace) -> Iterator[tuple[Server, float]]:
         deploy.stop(workspace)
 
 
-def measure(folder: Path, name: str, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(folder: Path, name: str, seconds: float, say: Say) -> dict[str, Any]:
     """All figures of one size."""
     size = SIZES[name]
     os.environ["LETHE_KEY_DIR"] = str(folder / "keys")

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import Say
 from benchmarks.budget import Spent
 from lethe.core.canonical import canonical_json, digest_json
 from lethe.core.environment import numeric_environment
@@ -157,9 +158,6 @@ class Table:
 def published(name: str) -> dict[str, dict[str, float | None]]:
     """What the papers of a table print, and its columns."""
     return Definition.of(name).published
-
-
-Say = Callable[[str], None]
 
 
 def run_table(table: Table, seeds: int, work: Path | None, say: Say = print) -> dict[str, list[Result]]:

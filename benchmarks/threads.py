@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks import Say
 from benchmarks.growth import generate
 from benchmarks.page import grid, met, page
 from lethe.core import cores
@@ -35,7 +36,7 @@ class Work(NamedTuple):
     goal: float | None = None
 
 
-def measure(rows: int, repeats: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def measure(rows: int, repeats: int, say: Say) -> list[dict[str, Any]]:
     """A row for each kind of work."""
     large, small = _rated(generate(rows)), _rated(generate(max(rows // 20, 1_000)))
     works = (
@@ -82,7 +83,7 @@ def _digest(parts: Sequence[np.ndarray]) -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()
 
 
-def _row(work: Work, repeats: int, say: Callable[[str], None]) -> dict[str, Any]:
+def _row(work: Work, repeats: int, say: Say) -> dict[str, Any]:
     seconds: dict[int, list[float]] = {count: [] for count in COUNTS}
     digests = {_with(count, work)[0] for count in COUNTS}  # Compiled, and everything loaded.
     for _ in range(repeats):

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from benchmarks import Say
 from benchmarks.page import grid, page
 from benchmarks.runs import kept
 from lethe.build.attempt import Attempt, attempt
@@ -164,7 +165,7 @@ def measure(
     folder: Path,
     models: Sequence[str],
     seconds: float,
-    say: Callable[[str], None],
+    say: Say,
     *,
     trials: int | None = None,
     rows: Mapping[str, int] = ROWS,

@@ -4,13 +4,13 @@ in production is forgotten in staging by its next run. Afterwards both serve the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from benchmarks import Say
 from benchmarks.project import Project, Wrong
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
@@ -18,7 +18,7 @@ from lethe.core.workspace import Workspace
 FAMILY, MODEL, OLDER, USER = "made", "mostpop", "wmf", "3"
 
 
-def measure(folder: Path, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def measure(folder: Path, say: Say = lambda _: None) -> dict[str, Any]:
     """Figures of what was handed over, and of who was followed. Raises Wrong where something isn't as it must be."""
     staging, production = _places(folder)
     _must(set(staging.holders(USER)) > set(), "the person has rows in staging")

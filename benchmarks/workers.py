@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks import Say
 from benchmarks.page import grid, met, page
 from benchmarks.partition_scale import made_rows
 from benchmarks.sharded import params_of
@@ -88,9 +89,7 @@ def _train(workspace: Workspace, place: Runner, *, sweeps: int) -> list[str]:
     return [store.get("sub-model", key).digest for key in keys]
 
 
-def measure(
-    rows: int, folder: Path, sizes: Sequence[int], repeats: int, say: Callable[[str], None]
-) -> list[dict[str, Any]]:
+def measure(rows: int, folder: Path, sizes: Sequence[int], repeats: int, say: Say) -> list[dict[str, Any]]:
     """A row a size."""
     workspace, runs = workspace_of(rows, folder), list[dict[str, Any]]()
     for _ in range(repeats):

@@ -30,7 +30,7 @@ from lethe.forgetting.removal import take_out
 from lethe.learning.runner.calling import HERE, Runner
 from lethe.tables.blocks import Block, length
 from lethe.tables.ids import Ids
-from lethe.tables.inside import Known
+from lethe.tables.inside import KnownIds
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
 from lethe.tables.side_tables import SideTable, SideTables, behaviours_in, known_links
@@ -194,7 +194,7 @@ def test_no_more_of_a_behaviour_is_looked_at_than_a_block(tmp_path: Path, monkey
     """By a gate, by `lethe tune`, to be counted and to be taken out."""
     workspace = many_views(tmp_path / "made")
     params = build(workspace)
-    files, known = behaviours_in(workspace.side("made")), Known((workspace.interactions("made"),))
+    files, known = behaviours_in(workspace.side("made")), KnownIds((workspace.interactions("made"),))
     listed, views = SuppressionList.read(workspace.suppression), Interactions.read(files["views"])
     request = ForgetRequest.new("made", int(views.user_ids[-1]), now=datetime.now(UTC), datasets=["made"])
     train = Interactions.read(workspace.split("made", "train"))

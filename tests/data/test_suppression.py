@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lethe.core.keys import fingerprint, subject_digest
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import ConfigError, DataError
-from lethe.tables.inside import Known
+from lethe.tables.inside import KnownIds
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTable, SideTables
 
@@ -75,7 +75,7 @@ def test_who_is_named_inside_of_what_is_said_leaves_by_digests_alone(tmp_path: P
         np.array(["a", "b"], dtype=object),
         contexts={"by": np.array(["ask user-1", "ask user-1-2"], dtype=object)},
     )
-    known = Known((Interactions.of(np.array(["user-1-2"], dtype=object), np.array(["a"], dtype=object)),))
+    known = KnownIds((Interactions.of(np.array(["user-1-2"], dtype=object), np.array(["a"], dtype=object)),))
     there = listing(tmp_path, Suppressed.item("tiny", "user-1"), *Suppressed.lengths("tiny", "user-1"))
     left = there.drop_side(SideTables({"item_features": features}), "tiny", known).tables["item_features"]
     assert sorted(left["value"]) == ["red", "sold by user-1-2", "sold by user-10"]

@@ -75,15 +75,15 @@ def test_what_another_took_up_meanwhile_is_left_alone(
     asked: tuple[Workspace, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace, id = asked
-    look = intake._look
+    look = intake.look
 
     def slowly(*arguments: Any) -> Any:
         """Between the looking and the accepting another console is faster."""
-        monkeypatch.setattr(intake, "_look", look)
+        monkeypatch.setattr(intake, "look", look)
         intake.take_up(workspace)
         return look(*arguments)
 
-    monkeypatch.setattr(intake, "_look", slowly)
+    monkeypatch.setattr(intake, "look", slowly)
     assert intake.establish(workspace, id, "approval", "ben").state == "accepted"
     states = [event.state for event in intake.ledger(workspace).events(id)]
     assert states == ["received", "received", "accepted"]

@@ -18,7 +18,7 @@ from lethe.forgetting.intake import Terms, retry, submit
 from lethe.forgetting.removal import take_out
 from lethe.forgetting.rotation import rotate
 from lethe.forgetting.standing import ledger, lift
-from lethe.tables.inside import Known
+from lethe.tables.inside import KnownIds
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
 from tests.forgetting.test_named import OTHER, PERSON, REFERRED, by_person, data, referred, signed, workspace, write
@@ -141,7 +141,7 @@ def counted(workspace: Workspace) -> tuple[int, int]:
     """Rows of interactions, and of features, that the list keeps out and that are there."""
     rows, listed = workspace.interactions("tiny"), SuppressionList.read(workspace.suppression)
     tables = SideTables.read(workspace.side("tiny"))
-    allowed = listed.drop_side(tables, "tiny", Known((rows,)))
+    allowed = listed.drop_side(tables, "tiny", KnownIds((rows,)))
     count = len(tables.tables["item_features"]) - len(allowed.tables["item_features"])
     return look_at(rows, None, "tiny", Params.read(workspace.params), listed).suppressed, count
 

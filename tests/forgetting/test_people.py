@@ -10,7 +10,7 @@ import pytest
 from lethe.forgetting.held import Tables
 from lethe.forgetting.ledger.beside import changed_by, mentioned_by
 from lethe.forgetting.ledger.requests import ForgetRequest, Held, holds
-from lethe.tables.inside import Known
+from lethe.tables.inside import KnownIds
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTable, SideTables
 
@@ -47,7 +47,7 @@ def tables(seed: int) -> Tables:
 
 def alone(there: Tables, asked: ForgetRequest) -> Held:
     """What a request covers, looked for by itself."""
-    side, known = there.beside.tables, Known((there.rows,))
+    side, known = there.beside.tables, KnownIds((there.rows,))
     views = there.behaviours["view"]
     mentions = {name: int(mentioned_by([asked], t.columns, len(t), known).sum()) for name, t in side.items()}
     return Held(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lethe.tables.inside import NOBODY, Known, inside, is_ordinary, lengths_of, may_stand_inside
+from lethe.tables.inside import NOBODY, KnownIds, inside, is_ordinary, lengths_of, may_stand_inside
 from lethe.tables.interactions import Interactions
 from lethe.tables.sought import Sought, spellings
 from lethe.tables.texts import Texts
@@ -20,7 +20,7 @@ def column(*said: str) -> np.ndarray:
     return np.array(said, dtype=object)
 
 
-def rows_with(said: np.ndarray | Texts, raw: str, known: Known = NOBODY) -> list[int]:
+def rows_with(said: np.ndarray | Texts, raw: str, known: KnownIds = NOBODY) -> list[int]:
     return [int(row) for rows in inside(said, [raw], known).values() for row in np.flatnonzero(rows)]
 
 
@@ -48,14 +48,14 @@ def test_a_longer_id_that_is_known_is_no_hit_and_is_one_itself() -> None:
     said = column("by user-1", "by user-1-2", "user-1-2 and user-1")
     rows = Interactions.of(column("user-1", "user-1-2"), column("a", "b"))
     assert rows_with(said, "user-1") == [0, 1, 2]
-    assert rows_with(said, "user-1", Known((rows,))) == [0, 2]
-    assert rows_with(said, "user-1-2", Known((rows,))) == [1, 2]
+    assert rows_with(said, "user-1", KnownIds((rows,))) == [0, 2]
+    assert rows_with(said, "user-1-2", KnownIds((rows,))) == [1, 2]
     as_item = Interactions.of(column("user-1"), column("user-1-2"))
-    assert rows_with(said, "user-1", Known((as_item,))) == [0, 2], "things have ids too"
+    assert rows_with(said, "user-1", KnownIds((as_item,))) == [0, 2], "things have ids too"
 
 
 def test_who_is_known_is_read_only_where_there_is_a_hit() -> None:
-    class Never(Known):
+    class Never(KnownIds):
         @property
         def ids(self) -> pa.LargeStringArray:  # type: ignore[override]
             raise AssertionError

@@ -27,7 +27,7 @@ from lethe.data.suppression import SuppressionList
 from lethe.errors import DataError
 from lethe.tables.blocks import merged
 from lethe.tables.ids import Ids
-from lethe.tables.inside import NOBODY, Known
+from lethe.tables.inside import NOBODY, KnownIds
 from lethe.tables.interactions import CONTEXT, Interactions
 from lethe.tables.order import in_order, together
 from lethe.tables.side_tables import BEHAVIOUR, SideTables, known_links
@@ -52,7 +52,7 @@ def ingest(workspace: Workspace, params: Params, dataset: str) -> None:
                 told = kept if later else _emptied(kept, suppressed, dataset, config.duplicates, counts)
                 write_blocks(folder / f"{name}.parquet", told)
         paths = [folder / f"{name}.parquet" for name in read]
-        known = Known(tuple(paths))
+        known = KnownIds(tuple(paths))
         for path in (path for path in paths if later and _has_contexts(path)):
             rows = map(together, merged([path]))
             write_blocks(path, _emptied(rows, suppressed, dataset, config.duplicates, counts, known))
@@ -122,7 +122,7 @@ def _emptied(
     dataset: str,
     duplicates: str,
     counts: Counter[str],
-    known: Known = NOBODY,
+    known: KnownIds = NOBODY,
 ) -> Iterator[Interactions]:
     """Blocks without the contexts that name somebody who is forgotten; what is the same row then is one."""
     for block in blocks:
@@ -134,7 +134,7 @@ def _emptied(
 
 
 def _allowed(
-    blocks: Iterable[Interactions], name: str, suppressed: SuppressionList, dataset: str, known: Known
+    blocks: Iterable[Interactions], name: str, suppressed: SuppressionList, dataset: str, known: KnownIds
 ) -> Iterator[Interactions]:
     """Distinct rows of a behaviour that may be learnt from, of blocks that hold all rows of their users."""
     for block in _distinct(blocks, "latest"):
@@ -143,7 +143,7 @@ def _allowed(
 
 
 def _write_side(
-    folder: Path, whole: Path, config: Dataset, root: Path, dataset: str, suppressed: SuppressionList, known: Known
+    folder: Path, whole: Path, config: Dataset, root: Path, dataset: str, suppressed: SuppressionList, known: KnownIds
 ) -> None:
     """The side tables of the interactions that remain: what stands beside an item that only the forgotten had would
     tell of them."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from lethe.core.keys import row_digest, subject_digests
 from lethe.tables.columns import distinct
-from lethe.tables.inside import Known, inside, may_stand_inside
+from lethe.tables.inside import KnownIds, inside, may_stand_inside
 from lethe.tables.side_tables import may_name
 from lethe.tables.texts import Column
 
@@ -47,7 +47,7 @@ def digests_in(dataset: str, column: Column, *, numbers: bool = True) -> tuple[l
 
 
 def named_inside(
-    dataset: str, column: Column, people: AbstractSet[str], lengths: AbstractSet[int], known: Known
+    dataset: str, column: Column, people: AbstractSet[str], lengths: AbstractSet[int], known: KnownIds
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Digests of those of some people whose ids stand inside of what a column says, with [n] bool: in which rows."""
     texts = sorted(may_stand_inside(column, lengths))

@@ -21,7 +21,7 @@ from lethe.core.keys import fingerprint, must_fit, row_digest, subject_digest, s
 from lethe.data.listed import LONGEST, Listed, digests_in, lengths_among, named_inside, those
 from lethe.errors import DataError
 from lethe.tables.ids import Ids
-from lethe.tables.inside import NOBODY, Known, lengths_of
+from lethe.tables.inside import NOBODY, KnownIds, lengths_of
 from lethe.tables.interactions import CONTEXT, UNKNOWN, Interactions
 from lethe.tables.side_tables import BEHAVIOUR, SAID, SAYING, SideTable, SideTables
 
@@ -145,7 +145,7 @@ class SuppressionList:
         return interactions.take(~named) if named.any() else interactions
 
     def emptied(
-        self, interactions: Interactions, dataset: str, table: str = INTERACTIONS, known: Known = NOBODY
+        self, interactions: Interactions, dataset: str, table: str = INTERACTIONS, known: KnownIds = NOBODY
     ) -> Interactions:
         """The same rows without the contexts that name somebody of the list as an item: these are unknown then, and
         pairs may recur."""
@@ -153,7 +153,7 @@ class SuppressionList:
         return interactions.without_contexts(named) if any(rows.any() for rows in named.values()) else interactions
 
     def named_in_contexts(
-        self, interactions: Interactions, dataset: str, table: str = INTERACTIONS, known: Known = NOBODY
+        self, interactions: Interactions, dataset: str, table: str = INTERACTIONS, known: KnownIds = NOBODY
     ) -> dict[str, np.ndarray]:
         """{field: [n] bool}: which rows name in a context somebody of the list as an item, or did when that person was
         forgotten. ``known``: whose longer ids are no hit."""
@@ -185,7 +185,7 @@ class SuppressionList:
             dataset, frozenset(e.digest for e in self.entries if (e.dataset, e.kind) == (dataset, "length"))
         )
 
-    def drop_side(self, tables: SideTables, dataset: str, known: Known = NOBODY) -> SideTables:
+    def drop_side(self, tables: SideTables, dataset: str, known: KnownIds = NOBODY) -> SideTables:
         """What is said about the listed leaves with them: links in both directions, features, behaviours."""
         behaviours = {
             name: self.emptied(self.drop(rows, dataset, BEHAVIOUR + name), dataset, BEHAVIOUR + name, known)
@@ -225,7 +225,7 @@ class SuppressionList:
         users = self._of(dataset).users
         return {id for id, digest in zip(ids, subject_digests(dataset, ids), strict=True) if digest in users}
 
-    def _in_table(self, table: SideTable, dataset: str, known: Known) -> np.ndarray:
+    def _in_table(self, table: SideTable, dataset: str, known: KnownIds) -> np.ndarray:
         """[n] bool: links of and to the listed, their features, what is said of them as items, and by other features. A
         number among these is hardly an id."""
         listed = self._of(dataset)

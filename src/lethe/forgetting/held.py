@@ -26,7 +26,7 @@ from lethe.tables import blocks
 from lethe.tables.blocks import Source, in_steps
 from lethe.tables.columns import distinct
 from lethe.tables.ids import Ids, near, same_id
-from lethe.tables.inside import NOBODY, Known, inside
+from lethe.tables.inside import NOBODY, KnownIds, inside
 from lethe.tables.interactions import Interactions
 from lethe.tables.reader import Reader
 from lethe.tables.side_tables import (
@@ -111,9 +111,9 @@ class Tables:
         return _sums(in_steps(count, rows), len(requests))
 
     @cached_property
-    def known(self) -> Known:
+    def known(self) -> KnownIds:
         """Whose ids are told apart from those that stand in them."""
-        return Known((self.rows,))
+        return KnownIds((self.rows,))
 
 
 def held_now(workspace: Workspace, requests: Sequence[ForgetRequest], reader: Reader | None = None) -> dict[str, Held]:
@@ -144,7 +144,7 @@ def rows_of(rows: Source, requests: Sequence[ForgetRequest]) -> list[int]:
     return _sums(in_steps(count, rows), len(requests))
 
 
-def tally_things(rows: Source, ids: Sequence[str], known: Known) -> list[int]:
+def tally_things(rows: Source, ids: Sequence[str], known: KnownIds) -> list[int]:
     """How often each of these distinct ids stands among the items, or is a context."""
 
     def count(block: blocks.Block, _: Sequence[blocks.Block]) -> list[int]:
@@ -154,7 +154,7 @@ def tally_things(rows: Source, ids: Sequence[str], known: Known) -> list[int]:
     return _sums(in_steps(count, rows), len(ids))
 
 
-def in_contexts(rows: Source, ids: Sequence[str], known: Known) -> list[int]:
+def in_contexts(rows: Source, ids: Sequence[str], known: KnownIds) -> list[int]:
     """How often each of these distinct ids is a context, or stands inside of one."""
     counts = in_steps(lambda block, _: _in_contexts(blocks.rows_of(block), ids, known).tolist(), rows)
     return _sums(counts, len(ids))
@@ -165,7 +165,7 @@ def _sums(counts: Iterable[Sequence[int]], count: int) -> list[int]:
     return [sum(of_one) for of_one in zip([0] * count, *counts, strict=True)]
 
 
-def _in_contexts(rows: Interactions, ids: Sequence[str], known: Known) -> np.ndarray:
+def _in_contexts(rows: Interactions, ids: Sequence[str], known: KnownIds) -> np.ndarray:
     """[len(ids)] int64: how often each is what a context says, or stands inside of it."""
     if not rows.contexts:
         return np.zeros(len(ids), dtype=np.int64)

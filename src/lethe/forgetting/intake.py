@@ -12,27 +12,15 @@ from lethe.config.params import Params
 from lethe.core.canonical import Json
 from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
-from lethe.data.suppression import SuppressionList
 from lethe.errors import RequestError
-from lethe.forgetting import kept_out
 from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.approval import may_be_accepted, must_be_another
-from lethe.forgetting.earlier import earlier_files
-from lethe.forgetting.held import (
-    Tables,
-    elsewhere,
-    ids_of_the_same,
-    near_spellings,
-    rows_of,
-    source_rows,
-)
-from lethe.forgetting.ledger.requests import UNSAID, Fact, ForgetRequest, Held
+from lethe.forgetting.held import elsewhere, ids_of_the_same
+from lethe.forgetting.ledger.requests import UNSAID, Fact, ForgetRequest
+from lethe.forgetting.looked import Looked, look
 from lethe.forgetting.nothing import ending
-from lethe.forgetting.removal import subjects
 from lethe.forgetting.standing import check_list, digests_asked_about, has_data, ledger, one_dataset, within_reach
 from lethe.forgetting.unsaid import NAMED_NOW, held_as_item, unsaid_items
-
-_FEW = 5  # Unknown ids whose other spellings are looked for: among many, one after the other would take long.
 
 
 @dataclass(frozen=True)
@@ -138,7 +126,7 @@ def take_up(workspace: Workspace) -> list[ForgetRequest]:
     done: list[ForgetRequest] = []
     for dataset in sorted({request.dataset for request in ready}):
         mine = [request for request in ready if request.dataset == dataset]
-        looked = _look(workspace, params, dataset, mine)
+        looked = look(workspace, params, dataset, mine)
         held = {request.id: looked.held[request.subject] for request in mine}
         done += book.accept(held, end=ending(workspace, params, book, looked.nothing), since="received")
     return done
@@ -182,21 +170,6 @@ def _must_head_nobody(workspace: Workspace, names: Sequence[str], asks: Sequence
         )
 
 
-@dataclass(frozen=True)
-class _Looked:
-    """What was found of some requests, by subject."""
-
-    tables: Tables | None
-    """None while they are being rebuilt."""
-    held: dict[str, Held]
-    nothing: list[ForgetRequest]
-    """Those that hold nothing which has to be removed."""
-    unknown: list[ForgetRequest]
-    """Those of them whom nobody ever held."""
-    near: int
-    """Ids that are the unknown ones in another spelling."""
-
-
 def _request(params: Params, dataset: str, ask: Ask, terms: Terms) -> ForgetRequest:
     settings = params.forgetting
     reason = terms.reason or settings.reasons[0]
@@ -231,7 +204,7 @@ class _Asked:
     """One an ask, also where two asks are the same; after them those about other ids of the same persons."""
     others: list[list[int]]
     """Of each ask, which of the requests these are."""
-    looked: _Looked
+    looked: Looked
     rows_as_item: list[int]
 
     @property
@@ -249,7 +222,7 @@ def _asked(workspace: Workspace, params: Params, dataset: str, asks: Sequence[As
         others.append([len(asks) + len(merged) + number for number in range(len(ids))])
         merged += [Ask(raw, ask.items) for raw in ids]
     requests = [_request(params, dataset, ask, terms) for ask in [*asks, *merged]]
-    looked = _look(workspace, params, dataset, list({request.subject: request for request in requests}.values()))
+    looked = look(workspace, params, dataset, list({request.subject: request for request in requests}.values()))
     return _Asked(
         dataset,
         requests,
@@ -271,31 +244,6 @@ def _take(workspace: Workspace, params: Params, asked: _Asked, terms: Terms, oth
         Answer(*taken[place], others, asked.rows_as_item[place], tuple(taken[one][0] for one in same_person))
         for place, same_person in enumerate(asked.others)
     ]
-
-
-def _look(workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]) -> _Looked:
-    tables = Tables.read(workspace, dataset) if workspace.interactions(dataset).is_file() else None
-    counts = tables.held(requests) if tables else [Held()] * len(requests)
-    held = {request.subject: count for request, count in zip(requests, counts, strict=True)}
-    absent = [request for request in requests if not held[request.subject]]
-    if not absent:
-        return _Looked(tables, held, [], [], 0)
-    source = source_rows(workspace, params, dataset)
-    listed = SuppressionList.read(workspace.suppression)
-    files = earlier_files(workspace, dataset, absent)
-    unknown = []
-    in_source = [0] * len(absent) if source is None else rows_of(source, absent)
-    for request, earlier, rows in zip(absent, files, in_source, strict=True):
-        held[request.subject] = Held(source=rows, earlier=earlier)
-        known = rows or earlier or all(entry in listed for entry in subjects([request]))
-        if not known and not kept_out.knows(workspace, request):
-            unknown.append(request)
-    near = sum(
-        near_spellings([tables.rows if tables else None, source], str(request.user)) for request in unknown[:_FEW]
-    )
-    # While the tables are rebuilt nobody can tell what will be in them: the next run will.
-    nothing = [] if tables is None else [request for request in absent if not held[request.subject]]
-    return _Looked(tables, held, nothing, unknown, near)
 
 
 def _nobody(where: str, unknown: set[int], asks: Sequence[Ask], near: int) -> RequestError:

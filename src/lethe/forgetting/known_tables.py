@@ -30,7 +30,7 @@ from lethe.tables.reader import Reader, settled
 from lethe.tables.side_tables import content_digest, folder_beside
 
 
-class Known(Section):
+class KnownDigests(Section):
     """What was found in a dataset's tables, for these thresholds of what is liked, when its files were as ``files``
     says."""
 
@@ -50,13 +50,13 @@ def table_digests(workspace: Workspace, dataset: str, infos: Sequence[PackageInf
 
 def remember(workspace: Workspace, reader: Reader) -> None:
     """Look at the tables that changed, and remember those of every dataset that is there."""
-    infos, known = [version.info for version in Registry(workspace).all_versions()], dict[str, Known]()
+    infos, known = [version.info for version in Registry(workspace).all_versions()], dict[str, KnownDigests]()
     for dataset in workspace.datasets():
         own = [info for info in infos if info.dataset == dataset]
         files = _files(workspace, dataset)
         digests = table_digests(workspace, dataset, own, reader)
         if files is not None and files == _files(workspace, dataset):
-            known[dataset] = Known(files=files, thresholds=sorted(_thresholds(own)), digests=sorted(digests))
+            known[dataset] = KnownDigests(files=files, thresholds=sorted(_thresholds(own)), digests=sorted(digests))
     plain = {dataset: one.plain() for dataset, one in known.items()}
     write_whole(_path(workspace), canonical_json(plain))
 
@@ -65,11 +65,11 @@ def _path(workspace: Workspace) -> Path:
     return workspace.state / "tables.json"
 
 
-def _read(workspace: Workspace) -> dict[str, Known]:
+def _read(workspace: Workspace) -> dict[str, KnownDigests]:
     """What is remembered; nothing where that can't be read, because it can all be looked at again."""
     path = _path(workspace)
     try:
-        return {dataset: Known.parse(one, path.name) for dataset, one in json.loads(path.read_bytes()).items()}
+        return {dataset: KnownDigests.parse(one, path.name) for dataset, one in json.loads(path.read_bytes()).items()}
     except (OSError, ValueError, AttributeError, ConfigError):
         return {}
 

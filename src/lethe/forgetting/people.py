@@ -12,7 +12,7 @@ import pyarrow as pa
 from lethe.forgetting.ledger.beside import said_of
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest
 from lethe.tables.ids import as_integer, same_id
-from lethe.tables.inside import Known, inside
+from lethe.tables.inside import KnownIds, inside
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SAID, SideTable, may_name, may_name_in_context
 from lethe.tables.texts import Column
@@ -23,7 +23,7 @@ _FEW = 20
 
 def of_each(
     requests: Sequence[ForgetRequest],
-    known: Known,
+    known: KnownIds,
     of_people: Callable[[People], Sequence[int]],
     of_one: Callable[[ForgetRequest], int],
 ) -> list[int]:
@@ -43,7 +43,7 @@ class People:
 
     ids: tuple[str, ...] = field(repr=False)
     also_items: bool
-    known: Known = field(repr=False)
+    known: KnownIds = field(repr=False)
 
     def rows(self, rows: Interactions) -> list[int]:
         """Of each, how many rows are of them."""

@@ -22,7 +22,7 @@ from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, covered_
 from lethe.forgetting.standing import digests_asked_about, has_time
 from lethe.tables.blocks import AT_ONCE, rows_of, side_by_side
 from lethe.tables.columns import ParquetWriter, from_arrow, pieces_of, to_arrow
-from lethe.tables.inside import Known
+from lethe.tables.inside import KnownIds
 from lethe.tables.interactions import CONTEXT, UNKNOWN, Interactions
 from lethe.tables.side_tables import BEHAVIOUR, SAYING, SideTables, behaviours_in
 
@@ -30,7 +30,7 @@ from lethe.tables.side_tables import BEHAVIOUR, SAYING, SideTables, behaviours_i
 def take_out(workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest]) -> None:
     """Put the subjects of requests on the suppression list, and with them every row that is theirs now, so that a lift
     brings none of those back; rewrite our copy of the source without them, here and at its URL. Safe to repeat."""
-    known = Known((workspace.interactions(dataset),))
+    known = KnownIds((workspace.interactions(dataset),))
     entries = [
         *subjects(requests),
         *(line for r in requests if r.also_item and r.user for line in Suppressed.lengths(dataset, r.user)),
@@ -51,7 +51,7 @@ def rewrite_what_no_stage_makes(
 ) -> None:
     """Tables of a dataset that left params.yaml, or of one of its shardings that did: the data stages pass them by, so
     the rows are taken out of the files themselves."""
-    folder, known = workspace.root / "data" / dataset, Known((workspace.interactions(dataset),))
+    folder, known = workspace.root / "data" / dataset, KnownIds((workspace.interactions(dataset),))
     made = {*params.pipeline.shardings, "ingested", "split"} if dataset in params.pipeline.datasets else set[str]()
     for part in sorted(path for path in folder.glob("*") if path.is_dir() and path.name not in made):
         for path in sorted(part.rglob("*.parquet")):
@@ -61,21 +61,21 @@ def rewrite_what_no_stage_makes(
                         writer.write(left)
 
 
-def _left(path: Path, requests: Sequence[ForgetRequest], known: Known) -> Iterator[tuple[pa.Table, pa.Table]]:
+def _left(path: Path, requests: Sequence[ForgetRequest], known: KnownIds) -> Iterator[tuple[pa.Table, pa.Table]]:
     """Some rows of a file at a time, and what is left of them: the same table, where none is the requests'."""
     for rows in pieces_of(path, AT_ONCE):
         named = _covered(rows, requests, known)
         yield rows, _emptied(rows.filter(pa.array(~named)) if named.any() else rows, requests, known)
 
 
-def _covered(table: pa.Table, requests: Sequence[ForgetRequest], known: Known) -> np.ndarray:
+def _covered(table: pa.Table, requests: Sequence[ForgetRequest], known: KnownIds) -> np.ndarray:
     columns = {name: from_arrow(table[name]) for name in (*ID_COLUMNS, *SAYING) if name in table.column_names}
     if {"user", "item"} <= columns.keys():
         return covered_by(requests, columns["user"], columns["item"])
     return mentioned_by(requests, columns, len(table), known)
 
 
-def _emptied(table: pa.Table, requests: Sequence[ForgetRequest], known: Known) -> pa.Table:
+def _emptied(table: pa.Table, requests: Sequence[ForgetRequest], known: KnownIds) -> pa.Table:
     contexts = {name: from_arrow(table[name]) for name in table.column_names if name.startswith(CONTEXT)}
     for name, named in named_in_contexts(requests, contexts, known):
         if named.any():
@@ -109,7 +109,7 @@ def _same_persons(workspace: Workspace, requests: Sequence[ForgetRequest]) -> It
 
 
 def _rows(
-    workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest], known: Known
+    workspace: Workspace, params: Params, dataset: str, requests: Sequence[ForgetRequest], known: KnownIds
 ) -> Iterator[Suppressed]:
     """Lines for the rows of whole users: as ingested, and as the source has them now, repeated ones and all."""
     whole = [request for request in requests if request.kind == "user" and request.user is not None]

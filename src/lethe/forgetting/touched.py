@@ -14,7 +14,7 @@ from lethe.core.canonical import Json
 from lethe.core.workspace import Workspace
 from lethe.forgetting.ledger.beside import changed_by, mentioned_by
 from lethe.forgetting.ledger.requests import ForgetRequest, covered_by
-from lethe.tables.inside import Known
+from lethe.tables.inside import KnownIds
 from lethe.tables.reader import Reader
 
 
@@ -74,11 +74,11 @@ def shards_of(
 ) -> dict[str, Shard]:
     """Every shard of the recipe's sharding, and what the requests, all of its dataset, touch in it."""
     tables = sorted(workspace.shards(recipe.dataset, recipe.laid_in).glob("*.parquet"))
-    known = Known((workspace.interactions(recipe.dataset),))
+    known = KnownIds((workspace.interactions(recipe.dataset),))
     return {path.stem: _shard(path, requests, recipe.layout.slices, reader, known) for path in tables}
 
 
-def _shard(path: Path, requests: Sequence[ForgetRequest], slices: int, reader: Reader, known: Known) -> Shard:
+def _shard(path: Path, requests: Sequence[ForgetRequest], slices: int, reader: Reader, known: KnownIds) -> Shard:
     rows, places = reader.interactions(path), slices_of(path, reader)
     users, items = rows.user_ids, rows.item_ids
     gone, changed = covered_by(requests, users, items), changed_by(requests, rows, known)

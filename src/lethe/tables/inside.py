@@ -40,7 +40,7 @@ def is_ordinary(raw: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownIds:
     """The ids of users and items of some interactions, read when they are first asked for: a hit inside a longer one of
     them is none."""
 
@@ -53,10 +53,10 @@ class Known:
         return pa.concat_arrays([_no_texts(), *(ids for step in steps for ids in step)]).unique()
 
 
-NOBODY = Known()
+NOBODY = KnownIds()
 
 
-def inside(column: Column, ids: Collection[str], known: Known) -> dict[str, np.ndarray]:
+def inside(column: Column, ids: Collection[str], known: KnownIds) -> dict[str, np.ndarray]:
     """{id: [n] bool}: in which rows a column of what is said has one of these ids in it, or is it; only ids that
     stand in some."""
     wanted = frozenset(raw for raw in ids if not is_ordinary(raw))

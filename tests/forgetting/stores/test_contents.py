@@ -26,7 +26,7 @@ from safetensors.numpy import save_file
 from lethe.forgetting.stores import contents
 from lethe.forgetting.stores.base import Folder
 from lethe.forgetting.stores.contents import DEEPEST
-from lethe.forgetting.stores.held import Held
+from lethe.forgetting.stores.held import StillHeld
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.parts import Columns, Part, Strings, of_strings, of_texts
 from lethe.forgetting.stores.scan import look
@@ -208,14 +208,14 @@ def test_what_is_not_opened_is_named(name: str, tmp_path: Path) -> None:
 def test_what_is_written_otherwise_is_no_finding_where_somebody_else_is_called_so(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("user\n42.0\n 42\n")
     (tmp_path / "counts.json").write_text('{"customers": 42, "members": 42, "user_count": 42, "account": {"age": 42}}')
-    others = [Needles("ml", users=frozenset({"42"}), held=Held.of(users=["42.0", " 42"]))]
+    others = [Needles("ml", users=frozenset({"42"}), held=StillHeld.of(users=["42.0", " 42"]))]
     assert look(tmp_path / "rows.csv", others).kind is None
     assert look(tmp_path / "counts.json", others).kind is None
 
 
 def test_a_context_or_feature_that_is_called_like_people_holds_none(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"situations": {"client": "42", "reader": {"42": 1}}}')
-    plain = Held.of()
+    plain = StillHeld.of()
     said = replace(plain, fields=frozenset({"client", "reader"}))
     assert look(tmp_path / "package.json", [Needles("ml", users=frozenset({"42"}), held=plain)]).kind == "user id"
     assert look(tmp_path / "package.json", [Needles("ml", users=frozenset({"42"}), held=said)]).kind is None

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lethe.forgetting.stores.held import Held
+from lethe.forgetting.stores.held import StillHeld
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.scan import look
 from lethe.tables.columns import write_parquet
@@ -115,7 +115,7 @@ def test_none_that_is_held_is_found_and_the_one_that_is_planted_is(
     name: str, family: tuple[str, frozenset[str]]
 ) -> None:
     gone, held = family
-    needles = [Needles("ml", users=frozenset({gone}), held=Held.of(users=held))]
+    needles = [Needles("ml", users=frozenset({gone}), held=StillHeld.of(users=held))]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         WRITERS[name](path, sorted(held))
@@ -129,7 +129,7 @@ def test_none_that_is_held_is_found_and_the_one_that_is_planted_is(
 @given(family=families())
 def test_file_names(family: tuple[str, frozenset[str]]) -> None:
     gone, held = (family[0].replace("/", "~"), {user.replace("/", "~") for user in family[1]})
-    needles = [Needles("ml", users=frozenset({gone}), held=Held.of(users=frozenset(held - {gone})))]
+    needles = [Needles("ml", users=frozenset({gone}), held=StillHeld.of(users=frozenset(held - {gone})))]
     with tempfile.TemporaryDirectory() as folder:
         for user in {*held, gone}:
             path = Path(folder) / f"of <{user}> alone"
@@ -163,7 +163,7 @@ def test_a_number_is_found_where_it_is_the_id_and_not_where_it_counts(tmp_path: 
 def test_a_family_of_thousands_is_searched_in_seconds(tmp_path: Path) -> None:
     ids = [f"user_{number}" for number in range(20_000)]
     gone, held = frozenset(ids[:10]), frozenset(ids[10:])
-    needles = [Needles("ml", users=gone, held=Held.of(users=held))]
+    needles = [Needles("ml", users=gone, held=StillHeld.of(users=held))]
     (tmp_path / "service.log").write_text("".join(f"asked by {user}\n" for user in ids[10:] * 5))
     assert look(tmp_path / "service.log", needles).kind is None
     with (tmp_path / "service.log").open("a") as log:

@@ -24,7 +24,7 @@ from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.result import NOTHING_WAS_HELD, Result
 from lethe.forgetting.stores import every_store
 from lethe.forgetting.stores.base import Site, Store
-from lethe.forgetting.stores.held import Held
+from lethe.forgetting.stores.held import StillHeld
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.purge import outside_reach, purge, scan
 from lethe.forgetting.stores.versions import Versions
@@ -148,7 +148,7 @@ def test_a_planted_person_is_found_before_and_not_after(workspace: Workspace) ->
     dvc(workspace, "repro", "-q")
     live["ml"] = {artifact_of(workspace, "ml")}
     register(workspace, "ml", "v2")
-    needles = [Needles.of("ml", both, digests=old, held=Held.of(items=frozenset({"7", "8"})))]
+    needles = [Needles.of("ml", both, digests=old, held=StillHeld.of(items=frozenset({"7", "8"})))]
 
     found = scan(places(), needles)
     assert {name for name, where in found.places.items() if where} == {

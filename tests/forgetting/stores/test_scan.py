@@ -22,7 +22,7 @@ from safetensors.numpy import save_file
 from lethe.data.suppression import Suppressed
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.stores.base import Folder
-from lethe.forgetting.stores.held import Held
+from lethe.forgetting.stores.held import StillHeld
 from lethe.forgetting.stores.needles import Needles
 from lethe.forgetting.stores.scan import look
 from lethe.tables import sought
@@ -197,7 +197,9 @@ def new(user, items=()):
 
 def test_needles_are_what_the_requests_name():
     requests = [new(LONG), new("42"), new("123456"), new("package"), new("an-item"), new("other", ["9", "8"])]
-    needles = Needles.of("ml", requests, digests=["d"], texts=["planted"], held=Held.of(items=frozenset({"an-item"})))
+    needles = Needles.of(
+        "ml", requests, digests=["d"], texts=["planted"], held=StillHeld.of(items=frozenset({"an-item"}))
+    )
     assert needles.users == {LONG, "42", "123456", "package", "an-item"}
     assert needles.pairs == {("other", "9"), ("other", "8")}
     assert needles.typed_only == {"42", "123456", "package", "an-item"}

@@ -13,7 +13,7 @@ from lethe.data.gates.counting import CopyCounts, Keys, TableCounts
 from lethe.data.suppression import SuppressionList
 from lethe.tables.blocks import Block, in_steps, rows_of
 from lethe.tables.drift import Tally
-from lethe.tables.inside import Known
+from lethe.tables.inside import KnownIds
 from lethe.tables.interactions import Interactions
 
 AT_ONCE = 1 << 20
@@ -35,7 +35,7 @@ class Look:
     copies: CopyCounts | None
 
 
-def _named(suppressed: SuppressionList, rows: Interactions, dataset: str, known: Known) -> int:
+def _named(suppressed: SuppressionList, rows: Interactions, dataset: str, known: KnownIds) -> int:
     named = suppressed.matches(rows, dataset)
     for of_field in suppressed.named_in_contexts(rows, dataset, known=known).values():
         named = named | of_field
@@ -47,7 +47,7 @@ def look_at(
 ) -> Look:
     """``suppressed``: the list, where it names anybody of the dataset. Raises DataError where a file can't be read."""
     config = params.datasets[dataset]
-    tally, known = Tally(config.has_times), Known((rows,))
+    tally, known = Tally(config.has_times), KnownIds((rows,))
 
     def count(block: Block, laid: Sequence[Block]) -> tuple[TableCounts, int, CopyCounts | None]:
         tally.add(block)

@@ -21,7 +21,7 @@ from lethe.data.split import PARTS
 from lethe.data.suppression import SuppressionList
 from lethe.errors import DataError
 from lethe.tables.ids import NOBODY, Ids
-from lethe.tables.inside import Known
+from lethe.tables.inside import KnownIds
 from lethe.tables.side_tables import SideTables, behaviours_in
 
 
@@ -93,7 +93,7 @@ def side(judged: Judged) -> Iterator[Report]:
     tables, behaviours = SideTables.read(judged.side, behaviours=False), behaviours_in(judged.side)
     if tables or behaviours:
         rows = judged.rows("all")
-        allowed = partial(judged.suppressed.drop_side, dataset=judged.dataset, known=Known((rows,)))
+        allowed = partial(judged.suppressed.drop_side, dataset=judged.dataset, known=KnownIds((rows,)))
         linked = Ids.in_file(rows, "user") if "links" in tables.tables else NOBODY
         yield validate_side(tables, behaviours, linked, allowed, engine=judged.engine)
 

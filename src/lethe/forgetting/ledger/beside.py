@@ -8,14 +8,14 @@ import numpy as np
 
 from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, covered_by
 from lethe.tables.ids import among
-from lethe.tables.inside import Known, inside
+from lethe.tables.inside import KnownIds, inside
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SAID, SAYING, may_name, may_name_in_context
 from lethe.tables.texts import Column
 
 
 def named_in_contexts(
-    requests: Sequence[ForgetRequest], contexts: Mapping[str, Column], known: Known
+    requests: Sequence[ForgetRequest], contexts: Mapping[str, Column], known: KnownIds
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Fields, each with [n] bool: which rows name there, alone or among other words, somebody whom one of the requests
     is about as an item too. ``known``: whose longer ids are no hit."""
@@ -27,7 +27,7 @@ def named_in_contexts(
         yield name, named
 
 
-def changed_by(requests: Sequence[ForgetRequest], rows: Interactions, known: Known) -> np.ndarray:
+def changed_by(requests: Sequence[ForgetRequest], rows: Interactions, known: KnownIds) -> np.ndarray:
     """[n] bool: which rows stay, and lose such a context."""
     changed = np.zeros(len(rows), dtype=bool)
     for _, named in named_in_contexts(requests, rows.contexts, known):
@@ -35,7 +35,9 @@ def changed_by(requests: Sequence[ForgetRequest], rows: Interactions, known: Kno
     return changed & ~covered_by(requests, rows.user_ids, rows.item_ids) if changed.any() else changed
 
 
-def said_of(ids: Collection[str], columns: Mapping[str, Column], known: Known) -> Iterator[tuple[str, str, np.ndarray]]:
+def said_of(
+    ids: Collection[str], columns: Mapping[str, Column], known: KnownIds
+) -> Iterator[tuple[str, str, np.ndarray]]:
     """Columns of a side table, with each of these ids that stands inside of what they say, and [n] bool: where."""
     for name in SAYING:
         if name in columns:
@@ -43,7 +45,7 @@ def said_of(ids: Collection[str], columns: Mapping[str, Column], known: Known) -
 
 
 def mentioned_by(
-    requests: Sequence[ForgetRequest], columns: Mapping[str, np.ndarray], count: int, known: Known
+    requests: Sequence[ForgetRequest], columns: Mapping[str, np.ndarray], count: int, known: KnownIds
 ) -> np.ndarray:
     """[n] bool: which rows of a side table, of these columns, are about all of a user of one of the requests."""
     whole = [r.user for r in requests if r.kind == "user" and r.user is not None]

@@ -26,7 +26,7 @@ _TEXT = {".py", ".json", ".css", ".js", ".html", ".mako", ".yaml", ".md", ".txt"
 
 
 @dataclass(frozen=True)
-class Held:
+class StillHeld:
     """Ids that the data of any dataset still hold, as Arrow has texts: of a million, Python's own take a second to make
     and ten times the room."""
 
@@ -38,7 +38,7 @@ class Held:
     """What contexts and features are called."""
 
     @classmethod
-    def of(cls, users: Iterable[str] = (), items: Iterable[str] = (), words: Iterable[str] = ()) -> Held:
+    def of(cls, users: Iterable[str] = (), items: Iterable[str] = (), words: Iterable[str] = ()) -> StillHeld:
         return cls(*(pa.array(sorted(ids), pa.large_string()) for ids in (users, items, words)))
 
     @cached_property
@@ -54,10 +54,10 @@ class Held:
         return named | frozenset(wanted.filter(pc.or_(*there)).to_pylist())
 
 
-NOBODY = Held.of()
+NOBODY = StillHeld.of()
 
 
-def still_held(workspace: Workspace) -> Held:
+def still_held(workspace: Workspace) -> StillHeld:
     """The ids of people and things in the tables of every dataset as they are now, and what these say of them."""
     users, items, words, fields = (list[pa.LargeStringArray]() for _ in range(4))
     for path in sorted((workspace.root / "data").glob("*/ingested/**/*.parquet")):
@@ -76,7 +76,7 @@ def still_held(workspace: Workspace) -> Held:
     def together(columns: list[pa.LargeStringArray]) -> pa.LargeStringArray:
         return pa.concat_arrays([*columns, NOBODY.users]).unique()
 
-    return Held(together(users), together(items), together(words), frozenset(together(fields).to_pylist()))
+    return StillHeld(together(users), together(items), together(words), frozenset(together(fields).to_pylist()))
 
 
 def _distinct(path: Path, name: str) -> pa.LargeStringArray:

@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 from lethe.core.keys import subject_digest, subject_digests
 from lethe.data.suppression import INTERACTIONS, Suppressed, SuppressionList
 from lethe.forgetting.ledger.requests import ForgetRequest
-from lethe.forgetting.stores.held import NOBODY, Held, own_words
+from lethe.forgetting.stores.held import NOBODY, StillHeld, own_words
 from lethe.forgetting.stores.parquet_files import StoredTable
 from lethe.forgetting.stores.parts import distinct_ids
 from lethe.tables.inside import is_ordinary
@@ -62,7 +62,7 @@ class Needles:
     keyed_pairs: Mapping[str, str] = field(default_factory=dict)
     items: frozenset[str] = field(default=frozenset(), repr=False)
     keyed_items: frozenset[str] = frozenset()
-    held: Held = field(default=NOBODY, repr=False)
+    held: StillHeld = field(default=NOBODY, repr=False)
     removed: SuppressionList = field(default=SuppressionList(Path()), repr=False)
     row_tables: tuple[str, ...] = (INTERACTIONS,)
     """Names of the tables that those rows may have been removed from."""
@@ -74,7 +74,7 @@ class Needles:
         requests: Iterable[ForgetRequest],
         *,
         suppressed: Iterable[Suppressed] = (),
-        held: Held = NOBODY,
+        held: StillHeld = NOBODY,
         digests: Collection[str] = (),
         texts: Collection[str] = (),
     ) -> Needles:
