@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks import Say
+from benchmarks import Say, asking
 from benchmarks.page import grid, page
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
@@ -32,7 +32,7 @@ def measure(folder: Path, say: Say) -> dict[str, dict[str, Any]]:
     figures = {}
     # Whether somebody is known is told to operators alone.
     headers = {"Authorization": f"Bearer {key}"} if (key := access.own_key()) else {}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=60, trust_env=False) as client:
+    with asking.client(base_url=server.url, headers=headers, timeout=60) as client:
         for family, version in Registry(workspace).served().items():
             say(family)
             figures[family] = _asked(client, family, Interactions.read(workspace.interactions(version.recipe.dataset)))

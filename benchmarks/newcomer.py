@@ -22,7 +22,7 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 
-from benchmarks import ROOT, Say
+from benchmarks import ROOT, Say, asking
 from benchmarks.prefect_server import free_port
 
 TIMEOUT = 900
@@ -178,7 +178,7 @@ def _wait(server: subprocess.Popen[str], port: int) -> None:
     end = time.monotonic() + TIMEOUT
     while time.monotonic() < end and server.poll() is None:
         try:
-            httpx.get(f"http://127.0.0.1:{port}/model", timeout=3, trust_env=False).raise_for_status()
+            asking.get(f"http://127.0.0.1:{port}/model", timeout=3).raise_for_status()
             return
         except httpx.HTTPError:
             time.sleep(0.5)
@@ -186,9 +186,7 @@ def _wait(server: subprocess.Popen[str], port: int) -> None:
 
 
 def _ask(port: int, user: int | str) -> dict[str, Any]:
-    answer = httpx.post(
-        f"http://127.0.0.1:{port}/recommend", json={"user_id": user, "k": 5}, timeout=60, trust_env=False
-    )
+    answer = asking.post(f"http://127.0.0.1:{port}/recommend", json={"user_id": user, "k": 5}, timeout=60)
     if answer.status_code != 200:
         raise Stopped(f"answer: status {answer.status_code}")
     return dict(answer.json())

@@ -17,9 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from benchmarks import ROOT, Say
+from benchmarks import ROOT, Say, asking
 from benchmarks.night_project import SMALL, WHOLE, bucket, enter_request, project
 from benchmarks.page import grid, page
 from benchmarks.place import REPLICAS, Place, place, wait_for
@@ -188,11 +186,11 @@ class Night:
     def answers(self, user: str) -> list[str]:
         """What each replica's answer to a user comes from."""
         asked = {"user_id": user, "k": 3}
-        given = [httpx.post(f"{self.place.address(name)}/recommend", json=asked, trust_env=False) for name in REPLICAS]
+        given = [asking.post(f"{self.place.address(name)}/recommend", json=asked) for name in REPLICAS]
         return [answer.raise_for_status().json()["source"] for answer in given]
 
     def _served(self, name: str) -> dict[str, str]:
-        about = httpx.get(f"{self.place.address(name)}/model", trust_env=False).raise_for_status().json()
+        about = asking.get(f"{self.place.address(name)}/model").raise_for_status().json()
         return {family: one["version"] for family, one in about["families"].items()}
 
     def _deployments(self) -> set[str]:

@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 import yaml
 
+from benchmarks import asking
 from benchmarks.place import OFFICER_KEY, Place
 from benchmarks.project import must
 from lethe.core.format import mark
@@ -81,7 +82,7 @@ def bucket(place: Place) -> Any:
 
 def enter_request(place: Place, user: str) -> str:
     """The night's request comes in by the form of the console, as somebody types it who is logged in; its id."""
-    with httpx.Client(base_url=place.address("console"), follow_redirects=True, trust_env=False) as browser:
+    with asking.client(base_url=place.address("console"), follow_redirects=True) as browser:
         sent = {"token": _token(browser.get("/ui/login")), "key": OFFICER_KEY}
         token = _token(browser.post("/ui/login", data=sent))
         shown = browser.post("/ui/requests/new", data={"token": token, "user": user})

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks import asking
 from benchmarks.postgres import PostgresServer, new_database
 from benchmarks.prefect_server import free_port
 from benchmarks.project import Wrong
@@ -113,7 +114,7 @@ class Place:
     def asked(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """What Prefect's server answers."""
         method = "GET" if body is None else "POST"
-        return httpx.request(method, f"{self.api}/{path}", json=body, trust_env=False).raise_for_status().json()
+        return asking.request(method, f"{self.api}/{path}", json=body).raise_for_status().json()
 
     def address(self, name: str) -> str:
         """Of a part that is asked over HTTP."""
@@ -185,6 +186,8 @@ def _environment(
         "LETHE_WEBHOOK_URL": f"{receiver.url}/hook",
         "PREFECT_API_URL": f"http://127.0.0.1:{ports['prefect']}/api",
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": prefect,
+        # What is due begins a second later, not ten.
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{ports['s3']}",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -226,7 +229,7 @@ def _serves(place: Place, name: str) -> bool:
     """From models, or nothing is deployed yet."""
     if not place.workspace.deployment.is_file():
         return True
-    ready = httpx.get(f"{place.address(name)}/readyz", trust_env=False).json()
+    ready = asking.get(f"{place.address(name)}/readyz").json()
     return bool(ready == {"ready": True, "answers": "models"})
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from benchmarks import asking
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError
 
@@ -44,6 +45,6 @@ def prefect_server(workspace: Workspace, **environment: str) -> Iterator[str]:
 
 def _healthy(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/api/health", trust_env=False, timeout=2).status_code == 200
+        return asking.get(f"http://127.0.0.1:{port}/api/health", timeout=2).status_code == 200
     except httpx.HTTPError:
         return False

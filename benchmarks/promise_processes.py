@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import httpx
 import yaml
 
+from benchmarks import asking
 from benchmarks.project import ROOT, TIMEOUT, Project, Wrong, csv
 
 Row = tuple[object, ...]
@@ -218,7 +218,7 @@ def moved_while_serving(project: Project) -> None:
 
 def _source(port: int, user: str) -> str:
     body = {"user_id": user, "k": 3}
-    answer = httpx.post(f"http://127.0.0.1:{port}/recommend", json=body, trust_env=False, timeout=30)
+    answer = asking.post(f"http://127.0.0.1:{port}/recommend", json=body, timeout=30)
     return str(answer.json()["source"])
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 
 import httpx
 
-from benchmarks import Say
+from benchmarks import Say, asking
 from benchmarks.page import bullets, grid, page
 from benchmarks.serving import Size, built, made, running
 from lethe.core.environment import whole_code_digest
@@ -28,6 +28,8 @@ from lethe.serving.server import Server
 
 SIZE = Size(6040, 3706)
 CUSTOMERS = 4
+BETWEEN = 0.05
+"""Seconds from an answer to a customer's next question."""
 AFTER = 1.0
 """Seconds that customers go on asking when the redeployment is done."""
 
@@ -55,7 +57,7 @@ class Customers:
 
     def _ask(self, number: int, keeps: bool) -> None:
         client, asked = self._client(), number
-        while not self._done.is_set():
+        while not self._done.wait(BETWEEN):
             body = {"user_id": self.ids[asked * 31 % len(self.ids)], "k": 10}
             asked += CUSTOMERS
             try:
@@ -72,7 +74,7 @@ class Customers:
         client.close()
 
     def _client(self) -> httpx.Client:
-        return httpx.Client(timeout=60, trust_env=False)
+        return asking.client(timeout=60)
 
     def __enter__(self) -> Customers:
         for thread in self._threads:

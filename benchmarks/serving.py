@@ -26,7 +26,7 @@ import numpy as np
 import psutil
 import yaml
 
-from benchmarks import Say
+from benchmarks import Say, asking
 from benchmarks.page import grid, page
 from benchmarks.prefect_server import free_port
 from benchmarks.serving_load import in_turns, request_of
@@ -210,7 +210,7 @@ def _until_it_answers(url: str, patience: float = 120) -> None:
     began = time.monotonic()
     while time.monotonic() - began < patience:
         try:
-            httpx.get(url, trust_env=False)
+            asking.get(url)
             return
         except httpx.TransportError:
             time.sleep(0.2)

@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 import httpx
 import psutil
 
+from benchmarks import asking
 from benchmarks.page import grid, page
 from benchmarks.prefect_server import free_port
 from benchmarks.serving import Size, made
@@ -100,7 +101,7 @@ def _seconds(holds: Callable[[], bool], process: subprocess.Popen[bytes], began:
 
 
 def _is_ready(port: int) -> bool:
-    ready = httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).json()
+    ready = asking.get(f"http://127.0.0.1:{port}/readyz").json()
     return bool(ready == {"ready": True, "answers": "models"})
 
 
@@ -109,7 +110,7 @@ def _has_worker(api: str) -> bool:
 
 
 def _asked(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = httpx.post(url, json=body, trust_env=False).raise_for_status().json()
+    rows: list[dict[str, Any]] = asking.post(url, json=body).raise_for_status().json()
     return rows
 
 

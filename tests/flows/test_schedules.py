@@ -12,10 +12,10 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-import httpx
 import pytest
 import sqlalchemy as sa
 
+from benchmarks import asking
 from benchmarks.postgres import NoPostgres, PostgresServer, new_database
 from benchmarks.prefect_server import prefect_server
 from benchmarks.receiver import Receiver
@@ -88,7 +88,7 @@ def run(workspace: Workspace, api: str, *arguments: str, **environment: str) -> 
 
 
 def kept(api: str, what: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = httpx.post(f"{api}/{what}/filter", json={}, trust_env=False).raise_for_status().json()
+    rows: list[dict[str, Any]] = asking.post(f"{api}/{what}/filter", json={}).raise_for_status().json()
     return rows
 
 
@@ -116,12 +116,10 @@ def test_what_is_there_already_is_not_put_there_again(api: str, workspace: Works
 
 def test_whoever_waits_is_told_of_a_scheduled_run_that_failed(api: str, receiver: Receiver) -> None:
     (nightly,) = (one for one in kept(api, "deployments") if one["name"] == "nightly")
-    begun = httpx.post(
-        f"{api}/deployments/{nightly['id']}/create_flow_run", json={"name": "nightly 'one'"}, trust_env=False
-    )
+    begun = asking.post(f"{api}/deployments/{nightly['id']}/create_flow_run", json={"name": "nightly 'one'"})
     failed = {"type": "FAILED", "name": "Failed", "message": "user-003 is in the text"}
     called = f"{api}/flow_runs/{begun.raise_for_status().json()['id']}/set_state"
-    httpx.post(called, json={"state": failed, "force": True}, trust_env=False).raise_for_status()
+    asking.post(called, json={"state": failed, "force": True}).raise_for_status()
     call = receiver.called()
     headers, told = call.headers, call.json
     url = told.pop("url")
@@ -146,7 +144,7 @@ def test_a_run_that_is_not_heard_of_any_more_gives_its_place_free(
     (audit,) = (one for one in kept(api, "deployments") if one["name"] == "audit")
 
     def asked(path: str, body: Any) -> Any:
-        return httpx.post(f"{api}/{path}", json=body, trust_env=False).raise_for_status().json()
+        return asking.post(f"{api}/{path}", json=body).raise_for_status().json()
 
     def begin() -> tuple[str, str]:
         """A further run, and what the server lets it be."""

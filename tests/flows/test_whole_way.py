@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
+from benchmarks import asking
 from benchmarks.prefect_server import free_port
 from benchmarks.prefect_server import prefect_server as started
 from lethe.core.artifacts import ArtifactStore
@@ -74,7 +74,7 @@ def shown(what: str) -> list[dict[str, Any]]:
     """What Prefect's server has of a kind, the first first."""
     order = {"logs": "TIMESTAMP_ASC", "artifacts": "CREATED_DESC"}.get(what)
     url = f"{os.environ['PREFECT_API_URL']}/{what}/filter"
-    answer = httpx.post(url, json={"sort": order} if order else {}, trust_env=False)
+    answer = asking.post(url, json={"sort": order} if order else {})
     rows: list[dict[str, Any]] = answer.raise_for_status().json()
     return rows
 
@@ -257,9 +257,9 @@ def test_no_id_of_a_person_is_where_it_has_no_business(running: Workspace, prefe
     assert server is not None
     person = re.compile(rb"user-\d{3}")
     assert ask(running, USERS[11])["known"]
-    httpx.post(f"{server.url}/recommend", json={"user_id": USERS[11], "k": 0}, trust_env=False)
-    httpx.post(f"{server.url}/recommend", json={"user_id": [USERS[11]]}, trust_env=False)
-    labels = httpx.get(f"{server.url}/metrics", trust_env=False)
+    asking.post(f"{server.url}/recommend", json={"user_id": USERS[11], "k": 0})
+    asking.post(f"{server.url}/recommend", json={"user_id": [USERS[11]]})
+    labels = asking.get(f"{server.url}/metrics")
     assert labels.status_code == 200
     assert b"/recommend" in labels.content
     assert not person.search(labels.content)

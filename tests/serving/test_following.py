@@ -18,6 +18,7 @@ import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from benchmarks import asking
 from benchmarks.prefect_server import free_port
 from benchmarks.receiver import Receiver
 from lethe.core.format import mark
@@ -79,7 +80,7 @@ def replicas(workspace: Workspace, collector: Receiver) -> Iterator[dict[int, su
 
 def ask(port: int, path: str, body: Any = None) -> Any:
     url, headers = f"http://127.0.0.1:{port}{path}", {"X-API-Key": KEY}
-    answer = httpx.request("POST" if body else "GET", url, json=body, headers=headers, trust_env=False, timeout=LONG)
+    answer = asking.request("POST" if body else "GET", url, json=body, headers=headers, timeout=LONG)
     return answer.raise_for_status().json()
 
 
@@ -109,7 +110,7 @@ def test_replicas_follow_each_deployment_and_who_is_hidden(
     for port in replicas:
         assert ask(port, "/recommend", {"user_id": "user-003"})["source"] == "model"
         headers = {"X-API-Key": KEY}
-        told = httpx.get(f"http://127.0.0.1:{port}/metrics", headers=headers, trust_env=False).text
+        told = asking.get(f"http://127.0.0.1:{port}/metrics", headers=headers).text
         assert 'lethe_answers_total{family="a",source="model"} 1.0' in told
         assert "lethe_ledger_up 1.0" in told
     book = ledger(workspace)
@@ -118,7 +119,7 @@ def test_replicas_follow_each_deployment_and_who_is_hidden(
     time.sleep(1.0)
     for port in replicas:
         assert ask(port, "/recommend", {"user_id": "user-003"})["source"] == "popular", "until a lift"
-        httpx.get(f"http://127.0.0.1:{port}/users/user-003?name=user-003", headers=headers, trust_env=False)
+        asking.get(f"http://127.0.0.1:{port}/users/user-003?name=user-003", headers=headers)
     for process in replicas.values():
         process.send_signal(signal.SIGTERM)
     for process in replicas.values():

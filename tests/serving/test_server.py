@@ -12,6 +12,7 @@ import httpx
 import pytest
 import yaml
 
+from benchmarks import asking
 from benchmarks.prefect_server import free_port
 from lethe.build.registry import Registry
 from lethe.core.workspace import Workspace
@@ -68,14 +69,14 @@ def released(workspace: Workspace, seeds: dict[str, int]) -> Deployment:
 
 
 def figures(server: Server) -> str:
-    return httpx.get(f"{server.url}/metrics", trust_env=False).text
+    return asking.get(f"{server.url}/metrics").text
 
 
 def test_workers_are_counted_together_and_no_path_is_kept(server: Server) -> None:
     """On fresh connections both workers answer; whichever is asked for the figures tells of both."""
     for number in range(20):
-        httpx.post(f"{server.url}/recommend", json={"user_id": "user-003"}, trust_env=False)
-        httpx.get(f"{server.url}/users/user-{number:03d}", trust_env=False)
+        asking.post(f"{server.url}/recommend", json={"user_id": "user-003"})
+        asking.get(f"{server.url}/users/user-{number:03d}")
     told = [figures(server) for _ in range(5)]
     assert all('lethe_request_seconds_count{route="other",status="404"} 20.0' in text for text in told)
     assert not any("user-0" in text for text in told)
@@ -93,9 +94,9 @@ class Customers:
         self.threads = [threading.Thread(target=self._ask) for _ in range(3)]
 
     def _ask(self) -> None:
-        while not self.done.is_set():
+        while not self.done.wait(0.01):
             try:
-                answer = httpx.post(self.url, json={"user_id": "user-003"}, timeout=60, trust_env=False)
+                answer = asking.post(self.url, json={"user_id": "user-003"}, timeout=60)
                 self.answers.append(answer.status_code)
             except httpx.HTTPError as error:
                 self.answers.append(error)
