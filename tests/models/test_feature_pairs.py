@@ -100,18 +100,19 @@ def test_scores_are_sums_over_the_features_of_user_situation_and_item(name: str)
 def test_the_loss_is_of_each_interaction_and_its_sampled_items(loss: str) -> None:
     model = model_of("fm", loss=loss, num_negatives=2, reg=0.3)
     model.prepare(data(), Stream(1))
-    users, items, contexts = [0, 2, 0, 0, 2, 2], [1, 3, 0, 2, 0, 1], [[0, 1], [2, 1]] + [[0, 1]] * 2 + [[2, 1]] * 2
-    labels = torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0, 0.0])
-    batch = SituatedPairs(torch.tensor(users), torch.tensor(items), torch.tensor(contexts), labels, 0)
+    contexts, compared = torch.tensor([[0, 1], [2, 1]]), torch.tensor([[1, 0, 2], [3, 0, 1]])
+    batch = SituatedPairs(torch.tensor([0, 2]), contexts, compared, 0)
+    users, items, contexts = [0] * 3 + [2] * 3, [1, 0, 2, 3, 0, 1], [[0, 1]] * 3 + [[2, 1]] * 3
+    labels = [True, False, False] * 2
     scores = [by_hand("fm", model, u, c, v) for u, c, v in zip(users, contexts, items, strict=True)]
     expected = 0.0
     for user, situation, item in zip(users, contexts, items, strict=True):
         for _, table, row, x in features(user, situation, item):
             expected += 0.3 * float(getattr(model, table).detach().double()[row, :-1].square().sum()) * x * x
     if loss == "log":
-        expected += sum(np.log1p(np.exp(-s if own else s)) for s, own in zip(scores, labels.tolist(), strict=True))
+        expected += sum(np.log1p(np.exp(-s if own else s)) for s, own in zip(scores, labels, strict=True))
     else:
-        pairs = [(0, 2), (0, 3), (1, 4), (1, 5)]
+        pairs = [(0, 1), (0, 2), (3, 4), (3, 5)]
         expected += sum(np.log1p(np.exp(scores[other] - scores[own])) for own, other in pairs)
     assert model.loss(batch).item() == pytest.approx(expected, rel=1e-5)
 
@@ -120,8 +121,17 @@ def test_a_batch_samples_what_a_user_lacks_in_every_context() -> None:
     model = model_of("fm", num_negatives=3, batch_size=0)
     (batch,) = model.batches(data(), Stream(1))
     own = {(0, 1), (0, 3), (1, 0), (2, 2), (2, 3)}
-    pairs = list(zip(batch.users.tolist(), batch.items.tolist(), strict=True))
-    assert sorted(pairs[:6]) == [(0, 1), (0, 1), (0, 3), (1, 0), (2, 2), (2, 3)]
-    assert own.isdisjoint(pairs[6:])
-    assert batch.users[6:].tolist() == batch.users[:6].repeat_interleave(3).tolist()
-    assert batch.contexts[6:].tolist() == batch.contexts[:6].repeat_interleave(3, dim=0).tolist()
+    first, sampled = batch.items[:, 0].tolist(), batch.items[:, 1:].tolist()
+    users = batch.users.tolist()
+    assert sorted(zip(users, first, strict=True)) == [(0, 1), (0, 1), (0, 3), (1, 0), (2, 2), (2, 3)]
+    assert own.isdisjoint((user, item) for user, items in zip(users, sampled, strict=True) for item in items)
+    rows = [(*row, *situation) for *row, situation in zip(users, first, batch.contexts.tolist(), strict=True)]
+    assert sorted(rows) == sorted(
+        (*row, *there) for *row, there in zip(*map(np.ndarray.tolist, _columns()), strict=True)
+    )
+
+
+def _columns() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    there = data()
+    assert there.contexts is not None
+    return there.users, there.items, there.contexts

@@ -22,6 +22,8 @@ from lethe.models.parts.fold_in import FoldIn
 class FM(FeaturePairs):
     """score(u, v) from the user and their features alone; ``score_given`` adds the contexts of the request."""
 
+    pooled = True
+
     class Config(FeatureConfig):
         pass
 

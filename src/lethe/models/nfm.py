@@ -27,6 +27,8 @@ from lethe.tables.matrix import InteractionMatrix, Shape
 class NFM(FeaturePairs):
     """score(u, v) from the user and their features alone; ``score_given`` adds the contexts of the request."""
 
+    pooled = True
+
     class Config(FeatureConfig):
         search: ClassVar[Search] = {
             "layers": Choice([], [64], [64, 32]),

@@ -7,6 +7,7 @@ sums [Σ x e ; Σ w x ; Σ (x e)²] (``parts.feature_tower``); a group without f
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -43,21 +44,22 @@ class FeatureConfig(SampledConfig):
 
 
 class SituatedPairs(NamedTuple):
-    """Pairs in a situation: n interactions, then the sampled items of each, in order.
+    """Interactions in their situations, each with the items it is compared by: its own, then those sampled for it.
 
-    users, items  [B] int64      contexts  [B, fields] int64, -1 for none      labels  [B] float32
+    users  [n] int64      contexts  [n, fields] int64, -1 for none      items  [n, 1 + num_negatives] int64
     """
 
     users: Tensor
-    items: Tensor
     contexts: Tensor
-    labels: Tensor
+    items: Tensor
     seed: int
 
 
 class FeaturePairs(base.Model):
     """Scores from ``predict``, of which a subclass says how; its Config is a FeatureConfig."""
 
+    pooled: ClassVar[bool] = False
+    """Whether ``predict`` reads the groups' sum alone, and may be given groups that are sums of several."""
     optional = frozenset({"user_features", "item_features", "contexts"})
     accepts = frozenset({"contexts"})
     by_content = True
@@ -93,22 +95,25 @@ class FeaturePairs(base.Model):
         step = config.batch_size or max(len(rows), 1)
         for start in range(0, len(rows), step):
             own = rows[start : start + step]
-            others = np.repeat(own, config.num_negatives)
-            items = np.concatenate([data.items[own], negatives(pairs, data.users[others], generator)])
-            every = np.concatenate([own, others])
-            labels = (np.arange(len(every)) < len(own)).astype(np.float32)
-            columns = [torch.from_numpy(column) for column in (data.users[every], items, contexts[every], labels)]
-            yield SituatedPairs(columns[0], columns[1], columns[2], columns[3], stream.integer("dropout", start))
+            others = negatives(pairs, np.repeat(data.users[own], config.num_negatives), generator)
+            items = np.column_stack([data.items[own], others.reshape(len(own), config.num_negatives)])
+            users, there, compared = map(torch.from_numpy, (data.users[own], contexts[own], items))
+            yield SituatedPairs(users, there, compared, stream.integer("dropout", start))
 
     def loss(self, batch: SituatedPairs) -> Tensor:
-        groups = torch.cat([self._left(batch.users, batch.contexts), self._right(batch.items)], dim=1)
-        scores = self.predict(groups, torch.Generator().manual_seed(batch.seed))
-        norm = groups[..., self.config.embedding_dim + 1 :].sum()
+        n, each = batch.items.shape
+        joined = _summed if self.pooled else _beside
+        left, right = joined(*self._left(batch.users, batch.contexts)), joined(*self._right(batch.items.flatten()))
+        # What stands on the left is the same for all items of an interaction, and is looked up once.
+        groups = self._met(left[:, None].expand(-1, each, -1, -1).flatten(0, 1), right)
+        scores = self.predict(groups, torch.Generator().manual_seed(batch.seed)).view(n, each)
+        squares = self.config.embedding_dim + 1
+        norm = each * left[..., squares:].sum() + right[..., squares:].sum()
         if self.config.loss == "log":
-            value = losses.log_loss(scores, batch.labels)
+            labels = functional.pad(scores.new_ones(n, 1), (0, each - 1))
+            value = losses.log_loss(scores, labels)
         else:
-            own = len(scores) // (1 + self.config.num_negatives)
-            value = losses.bpr(scores[:own].repeat_interleave(self.config.num_negatives), scores[own:])
+            value = losses.bpr(scores[:, :1], scores[:, 1:])
         return value + self.config.reg * norm
 
     def predict(self, groups: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -124,19 +129,22 @@ class FeaturePairs(base.Model):
         d, total = self.config.embedding_dim, groups.sum(dim=1)
         return 0.5 * (total[:, :d].square() - total[:, d + 1 :])
 
-    def _left(self, users: Tensor, contexts: Tensor) -> Tensor:
-        """Sums of users, their features and contexts -> [B, 3, 2 d + 1]."""
+    def _left(self, users: Tensor, contexts: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Sums of users, their features and contexts, each [B, 2 d + 1], None for a table without features."""
         known = contexts >= 0
         ones = torch.ones(int(known.sum()), device=users.device)
         bag = Bag(functional.pad(known.sum(dim=1).cumsum(0), (1, 0)), contexts[known], ones)
-        parts = _own(self.users, users), self._features("user", users), _sums(self.contexts, bag)
-        return torch.stack(parts, dim=1)
+        return _own(self.users, users), self._features("user", users), _sums(self.contexts, bag)
 
-    def _right(self, items: Tensor) -> Tensor:
-        """Sums of items and their features -> [B, 2, 2 d + 1]."""
-        return torch.stack([_own(self.items, items), self._features("item", items)], dim=1)
+    def _right(self, items: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Sums of items and of their features, as ``_left``."""
+        return _own(self.items, items), self._features("item", items)
 
-    def _features(self, side: str, rows: Tensor) -> Tensor:
+    def _met(self, left: Tensor, right: Tensor) -> Tensor:
+        """Aligned rows of both sides, as ``predict`` reads them."""
+        return left + right if self.pooled else torch.cat([left, right], dim=1)
+
+    def _features(self, side: str, rows: Tensor) -> Tensor | None:
         table = getattr(self, f"{side}_features")
         bag = self.held(side, Bag)
         indptr, places = entries_of(bag.indptr, rows)
@@ -146,17 +154,17 @@ class FeaturePairs(base.Model):
         device = self.bias.device
         users, items = (torch.arange(count, device=device) for count in (self.shape.num_users, self.shape.num_items))
         nowhere = torch.empty((len(users), 0), dtype=torch.int64, device=device)
-        self.user_sums = functional.pad(self._left(users, nowhere)[:, :2], (0, 0, 0, 0, 0, 1))
+        self.user_sums = functional.pad(_beside(*self._left(users, nowhere)[:2]), (0, 0, 0, 0, 0, 1))
         contexts = torch.arange(len(self.contexts), device=device)
         self.context_sums = functional.pad(_own(self.contexts, contexts), (0, 0, 0, 1))
-        self.item_sums = self._right(items)
+        self.item_sums = _beside(*self._right(items))
 
     def with_items(self, shape: Shape, places: Tensor, features: FeatureMatrix) -> Self:
         wide = type(self)(self.config, shape)
         wide.hold("item", _bag(shape.num_items, features))
         items = base.placed(self.items, places, shape.num_items)
         wide.load_state_dict({**self.state_dict(), "items": items, "item_sums": wide.item_sums})
-        wide.item_sums = wide._right(torch.arange(shape.num_items))
+        wide.item_sums = _beside(*wide._right(torch.arange(shape.num_items)))
         wide.item_sums[places] = self.item_sums
         return wide.eval()
 
@@ -176,11 +184,12 @@ class FeaturePairs(base.Model):
 
     @torch.no_grad()
     def _scores(self, left: Tensor) -> Tensor:
-        scores = left.new_empty(len(left), self.shape.num_items)
+        scores, items = left.new_empty(len(left), self.shape.num_items), self.item_sums
+        if self.pooled:
+            left, items = left.sum(dim=1, keepdim=True), items.sum(dim=1, keepdim=True)
         # User by user: what the network holds of many users at once would not fit the memory.
         for row, own in enumerate(left):
-            groups = torch.cat([own.expand(self.shape.num_items, -1, -1), self.item_sums], dim=1)
-            scores[row] = self.predict(groups)
+            scores[row] = self.predict(self._met(own.expand(self.shape.num_items, -1, -1), items))
         return scores
 
 
@@ -190,9 +199,19 @@ def _own(table: Tensor, rows: Tensor) -> Tensor:
     return torch.cat([taken, taken[:, :-1].square()], dim=1)
 
 
-def _sums(table: Tensor, bag: Bag) -> Tensor:
-    """``feature_tower.sums``, of an empty table too."""
-    return sums(table, bag) if len(table) else table.new_zeros(len(bag.indptr) - 1, 2 * table.shape[1] - 1)
+def _sums(table: Tensor, bag: Bag) -> Tensor | None:
+    """``feature_tower.sums``; None of an empty table."""
+    return sums(table, bag) if len(table) else None
+
+
+def _beside(own: Tensor, *others: Tensor | None) -> Tensor:
+    """Groups one beside the other, 0 for one without features -> [B, groups, 2 d + 1]."""
+    return torch.stack([own, *(torch.zeros_like(own) if one is None else one for one in others)], dim=1)
+
+
+def _summed(own: Tensor, *others: Tensor | None) -> Tensor:
+    """Groups as one -> [B, 1, 2 d + 1]."""
+    return reduce(torch.add, (one for one in others if one is not None), own)[:, None]
 
 
 def _bag(num_rows: int, features: FeatureMatrix | None) -> Bag:
