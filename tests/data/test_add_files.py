@@ -622,6 +622,32 @@ def test_names_of_columns_that_come_again_later_are_no_row(tiny: Workspace, tmp_
         )
 
 
+@pytest.mark.parametrize("again", ["User,ITEM", "\ufeffuser,item", " user,item"])
+def test_names_of_columns_come_again_in_another_case_or_behind_a_mark(
+    tiny: Workspace, tmp_path: Path, again: str
+) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("\n".join(["user,item", *(f"u{u}user,i{i}" for u, i, *_ in ROWS), again, "u1user,i99"]))
+    with pytest.raises(DataError, match=r"r\.csv: 1 rows repeat the names of the columns"):
+        add(tiny, path, {"rating": None, "timestamp": None})
+
+
+@pytest.mark.parametrize("names", ["user,item,rating,title", "user,item,title,rating", "title,user,item,rating"])
+def test_rows_inside_of_quotes_are_not_left_out_unsaid(tiny: Workspace, tmp_path: Path, names: str) -> None:
+    """A quote that has no other, and further down one more: all between them would be one value."""
+
+    def write(title: Callable[[int], str]) -> Path:
+        rows = ({"user": u, "item": i, "rating": r, "title": title(n)} for n, (u, i, r, _) in enumerate(ROWS))
+        lines = [",".join(str(row[name]) for name in names.split(",")) for row in rows]
+        (tmp_path / "r.csv").write_text("\n".join([names, *lines]))
+        return tmp_path / "r.csv"
+
+    columns = {"rating": "rating", "timestamp": None}
+    with pytest.raises(DataError, match=r"r\.csv: 10 lines that look like rows stand inside of values in quotes"):
+        add(tiny, write(lambda n: {50: '"7 inches', 60: '8"'}.get(n, "some")), columns)
+    assert len(add(tiny, write(lambda n: f'"Of {n},\nand 2, 3, 4"'), columns).rows) == len(ROWS)
+
+
 @pytest.mark.parametrize("name", ["a\nb.csv", "B\udcfccher.csv"])
 def test_a_file_whose_name_is_no_text_is_refused(tiny: Workspace, tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="path: its name has signs that are no text; rename the file"):

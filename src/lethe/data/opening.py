@@ -113,6 +113,8 @@ def found_in(path: Path, source: Mapping[str, Any], columns: Mapping[str, Any], 
     ready = source["kind"] == "folder"
     files = [path / source[part] for part in ("train", "valid", "test") if part in source] if ready else [path]
     found = find_file(files[0], columns, given)
+    for file in files[1:]:  # What is no table in them is told as it is in the first.
+        find_file(file, columns, {**given, **found.options})
     how = TableFormat.parse({"columns": columns, **given, **found.options}, "source")
     tables = [load_columns(file, how) for file in files]
     if path.is_dir():

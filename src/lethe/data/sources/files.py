@@ -143,7 +143,7 @@ def looks_like_names(cells: Sequence[str]) -> bool:
 def _rule(fault: str) -> str:
     # Arrow's own text would quote the row.
     if width := re.search(r"Expected (\d+) columns, got (\d+)", fault):
-        blank = ", or --trim where they are blank" if width[2] == "1" else ""
+        blank = ", or --trim where they are blank, or close a quote that is open" if width[2] == "1" else ""
         return (
             f"a row has {width[2]} columns, must be {width[1]}; give the separator (--separator), or what the lines"
             f" begin with that are no rows (--ignore-lines){blank}"
