@@ -39,6 +39,8 @@ from lethe.tables.inside import DISTINCTIVE
 
 Change = tuple[ForgetRequest, Json]
 """A request as it becomes, and what the log says of it."""
+_OURS = {"held", "result", "touched", "failure", "established", "hold", "hidden", "lifted", "also_item"}
+"""What the log says in our own words, or by the names in params.yaml: somebody may be called so."""
 Ending = Callable[[ForgetRequest], Result | None]
 """The result of a request that is to be accepted and ends at once, because nothing is held; None where it doesn't."""
 
@@ -103,6 +105,7 @@ class Ledger(Store):
                 if since is not None and old.state != since:
                     continue
                 _must_lead_to(old, "accepted")
+                _check_actor(actor, old)
                 told = old if also_item is None else replace(old, also_item=also_item, said_item=True)
                 new = _decided(replace(told, held=held[id], failure=None), end)
                 changes.append((new, _said_of(new) | said | _by(actor)))
@@ -242,7 +245,8 @@ class Ledger(Store):
 
     def _log(self, connection: sa.Connection, changes: Sequence[Change]) -> None:
         for request, detail in changes:
-            named = request.user is not None and len(request.user) >= DISTINCTIVE and request.user in str(detail)
+            said = str({name: value for name, value in detail.items() if name not in _OURS})
+            named = request.user is not None and len(request.user) >= DISTINCTIVE and request.user in said
             assert not named, "detail names the subject, and the log can never be erased from"
         # A request that is accepted is hidden first, and what the list then says is written down.
         accepting = any("held" in detail for _, detail in changes)

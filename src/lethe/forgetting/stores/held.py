@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import lethe
+from lethe.config.params import Params
 from lethe.core.workspace import Workspace
 from lethe.forgetting.stores.parts import distinct_ids
 from lethe.tables.blocks import AT_ONCE
@@ -33,7 +34,8 @@ class StillHeld:
     users: pa.LargeStringArray = field(repr=False)
     items: pa.LargeStringArray = field(repr=False)
     words: pa.LargeStringArray = field(repr=False)
-    """What features, facts and contexts say. They are no ids: a hit inside one of them is a hit."""
+    """What features, facts and contexts say, and what params.yaml calls things. They are no ids: a hit inside one of
+    them is a hit."""
     fields: frozenset[str] = frozenset()
     """What contexts and features are called."""
 
@@ -71,12 +73,19 @@ def still_held(workspace: Workspace) -> StillHeld:
                 fields += [pa.array([name.removeprefix(CONTEXT)], pa.large_string())] if name not in SAYING else []
             elif name == "field":
                 fields.append(_distinct(path, name))
-    words += fields
+    words += [*fields, _names(workspace)]
 
     def together(columns: list[pa.LargeStringArray]) -> pa.LargeStringArray:
         return pa.concat_arrays([*columns, NOBODY.users]).unique()
 
     return StillHeld(together(users), together(items), together(words), frozenset(together(fields).to_pylist()))
+
+
+def _names(workspace: Workspace) -> pa.LargeStringArray:
+    """What params.yaml calls things: paths, versions and records of ours are named after them."""
+    params = Params.read(workspace.params)
+    behaviours = (name for dataset in params.datasets.values() for name in dataset.side.behaviours)
+    return pa.array([*params.datasets, *params.families, *params.shardings, *behaviours], pa.large_string())
 
 
 def _distinct(path: Path, name: str) -> pa.LargeStringArray:
