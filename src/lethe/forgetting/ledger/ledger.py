@@ -175,12 +175,14 @@ class Ledger(Store):
             mine = [from_row(row) for row in connection.execute(query).mappings()]
             if any(request.state in OPEN for request in mine):
                 raise RequestError("user: a request about them is open; bring it to an end or withdraw it first")
-            done = [replace(request, lifted=True) for request in mine if request.state == "completed"]
-            if not done:
-                raise RequestError(f"user: no request about them was completed in {dataset}")
+            done = [r for r in mine if r.state == "completed"]
+            whole = [replace(request, lifted=True) for request in done if request.kind == "user"]
+            if not whole:
+                only = ", but of single interactions, which stay forgotten" if done else ""
+                raise RequestError(f"user: no request about them was completed in {dataset}{only}")
             detail: Json = {"lifted": True if since is None else since} | _by(actor)
-            self._put(connection, [(request, detail) for request in done])
-        return done
+            self._put(connection, [(request, detail) for request in whole])
+        return whole
 
     def erase(self, ids: Collection[str]) -> list[ForgetRequest]:
         """Remove the subjects of verified requests from the ledger and its file; safe to repeat."""
