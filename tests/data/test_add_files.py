@@ -15,10 +15,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lethe.config.params import Params
 from lethe.config.reading import Reading
 from lethe.config.table import TableFormat
 from lethe.core.workspace import Workspace
 from lethe.data.add import read_new
+from lethe.data.ingest import ingest
 from lethe.data.sources import table as table_source
 from lethe.data.sources.find_columns import find_columns
 from lethe.errors import ConfigError, DataError
@@ -607,6 +609,25 @@ def test_what_is_no_file_is_named(tiny: Workspace, tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError, match=words):
             add(tiny, tmp_path / name)
+
+
+def test_that_a_link_is_read_by_what_it_leads_to_is_told(tiny: Workspace, tmp_path: Path) -> None:
+    """Exports often have one to the newest of them."""
+    table(tmp_path / "r-2024.csv")
+    (tmp_path / "newest.csv").symlink_to("r-2024.csv")
+    added = add(tiny, tmp_path / "newest.csv")
+    assert added.source["path"].endswith("r-2024.csv")
+    assert (
+        "newest.csv: is a link to r-2024.csv, which is read from now on, wherever the link leads later" in added.notes
+    )
+
+
+def test_a_file_that_comes_in_another_encoding_says_so(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv")
+    add(tiny, path)
+    table(path, encoding="utf-16")
+    with pytest.raises(DataError, match=r"r\.csv: it is not in utf-8; give the encoding"):
+        ingest(tiny, Params.read(tiny.params), "shop")
 
 
 def test_names_of_columns_that_come_again_later_are_no_row(tiny: Workspace, tmp_path: Path) -> None:

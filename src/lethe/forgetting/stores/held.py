@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 
 import lethe
 from lethe.config.params import Params
+from lethe.core.canonical import canonical_json
+from lethe.core.environment import numeric_environment
 from lethe.core.workspace import Workspace
 from lethe.forgetting.stores.parts import distinct_ids
 from lethe.tables.blocks import AT_ONCE
@@ -97,7 +99,8 @@ def _distinct(path: Path, name: str) -> pa.LargeStringArray:
 
 
 def own_words(ids: Collection[str]) -> frozenset[str]:
-    """Those of these ids that our own files, and Prefect's list of its blocks, hold as words."""
+    """Those of these ids that our own files, what artifacts say of their making, and Prefect's list of its blocks hold
+    as words."""
     return Sought(frozenset(text for text in ids if len(text) > 1)).those_in(_own_files()) if ids else frozenset()
 
 
@@ -108,4 +111,6 @@ def _own_files() -> bytes:
     named = [str(path.relative_to(package)).encode() + b"\n" + path.read_bytes() for path in files]
     prefect = find_spec("prefect")  # Found, not imported: only flows do that.
     blocks = Path(prefect.origin or "").parent / "server" / "collection_blocks_data.json" if prefect else None
-    return b"\n".join([*named, blocks.read_bytes() if blocks and blocks.is_file() else b""])
+    # Artifacts name the machine and the libraries that made them.
+    made_by = canonical_json(numeric_environment("cpu"))
+    return b"\n".join([*named, made_by, blocks.read_bytes() if blocks and blocks.is_file() else b""])
