@@ -29,7 +29,7 @@ ODD = {
     21: "123456",
     22: "1234567",
     23: "item-001",
-    24: "of-the-shop",  # A family's name, and so that of its versions.
+    24: "lethe-of-the-shop",  # What versions of a family of this name are called.
     25: "interactions",  # What the ledger counts, and what tables are called.
     26: platform.python_version(),  # Artifacts say what made them, and when.
     27: f"{datetime.now(UTC):%Y-%m-%dT%H}",

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import lethe
+from lethe.build.registry import PREFIX
 from lethe.config.params import Params
 from lethe.core.canonical import canonical_json
 from lethe.core.environment import numeric_environment
@@ -87,7 +88,8 @@ def _names(workspace: Workspace) -> pa.LargeStringArray:
     """What params.yaml calls things: paths, versions and records of ours are named after them."""
     params = Params.read(workspace.params)
     behaviours = (name for dataset in params.datasets.values() for name in dataset.side.behaviours)
-    return pa.array([*params.datasets, *params.families, *params.shardings, *behaviours], pa.large_string())
+    families = (name for family in params.families for name in (family, PREFIX + family))
+    return pa.array([*params.datasets, *families, *params.shardings, *behaviours], pa.large_string())
 
 
 def _distinct(path: Path, name: str) -> pa.LargeStringArray:
