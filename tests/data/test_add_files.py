@@ -15,10 +15,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from lethe.config.params import Params
 from lethe.config.reading import Reading
 from lethe.config.table import TableFormat
 from lethe.core.workspace import Workspace
 from lethe.data.add import read_new
+from lethe.data.ingest import ingest
 from lethe.data.sources import table as table_source
 from lethe.data.sources.find_columns import find_columns
 from lethe.errors import ConfigError, DataError
@@ -609,6 +611,25 @@ def test_what_is_no_file_is_named(tiny: Workspace, tmp_path: Path) -> None:
             add(tiny, tmp_path / name)
 
 
+def test_that_a_link_is_read_by_what_it_leads_to_is_told(tiny: Workspace, tmp_path: Path) -> None:
+    """Exports often have one to the newest of them."""
+    table(tmp_path / "r-2024.csv")
+    (tmp_path / "newest.csv").symlink_to("r-2024.csv")
+    added = add(tiny, tmp_path / "newest.csv")
+    assert added.source["path"].endswith("r-2024.csv")
+    assert (
+        "newest.csv: is a link to r-2024.csv, which is read from now on, wherever the link leads later" in added.notes
+    )
+
+
+def test_a_file_that_comes_in_another_encoding_says_so(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv")
+    add(tiny, path)
+    table(path, encoding="utf-16")
+    with pytest.raises(DataError, match=r"r\.csv: it is not in utf-8; give the encoding"):
+        ingest(tiny, Params.read(tiny.params), "shop")
+
+
 def test_names_of_columns_that_come_again_later_are_no_row(tiny: Workspace, tmp_path: Path) -> None:
     lines = ["user,item", *(f"u{user},i{item}" for user, item, *_ in ROWS)]
     path = tmp_path / "r.csv"
@@ -620,6 +641,32 @@ def test_names_of_columns_that_come_again_later_are_no_row(tiny: Workspace, tmp_
         table_source.read(
             path, TableFormat.parse({n: v for n, v in source.items() if n in TableFormat.model_fields}, "x")
         )
+
+
+@pytest.mark.parametrize("again", ["User,ITEM", "\ufeffuser,item", " user,item"])
+def test_names_of_columns_come_again_in_another_case_or_behind_a_mark(
+    tiny: Workspace, tmp_path: Path, again: str
+) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("\n".join(["user,item", *(f"u{u}user,i{i}" for u, i, *_ in ROWS), again, "u1user,i99"]))
+    with pytest.raises(DataError, match=r"r\.csv: 1 rows repeat the names of the columns"):
+        add(tiny, path, {"rating": None, "timestamp": None})
+
+
+@pytest.mark.parametrize("names", ["user,item,rating,title", "user,item,title,rating", "title,user,item,rating"])
+def test_rows_inside_of_quotes_are_not_left_out_unsaid(tiny: Workspace, tmp_path: Path, names: str) -> None:
+    """A quote that has no other, and further down one more: all between them would be one value."""
+
+    def write(title: Callable[[int], str]) -> Path:
+        rows = ({"user": u, "item": i, "rating": r, "title": title(n)} for n, (u, i, r, _) in enumerate(ROWS))
+        lines = [",".join(str(row[name]) for name in names.split(",")) for row in rows]
+        (tmp_path / "r.csv").write_text("\n".join([names, *lines]))
+        return tmp_path / "r.csv"
+
+    columns = {"rating": "rating", "timestamp": None}
+    with pytest.raises(DataError, match=r"r\.csv: 10 lines that look like rows stand inside of values in quotes"):
+        add(tiny, write(lambda n: {50: '"7 inches', 60: '8"'}.get(n, "some")), columns)
+    assert len(add(tiny, write(lambda n: f'"Of {n},\nand 2, 3, 4"'), columns).rows) == len(ROWS)
 
 
 @pytest.mark.parametrize("name", ["a\nb.csv", "B\udcfccher.csv"])

@@ -80,6 +80,7 @@ def test_whole_numbers_of_every_type_are_the_same_integers(
         (pa.large_string(), lambda u: f"u{u}"),
         (pa.binary(), lambda u: f"ü{u}".encode()),
         (pa.large_binary(), lambda u: f"u{u}".encode()),
+        (pa.binary_view(), lambda u: f"u{u}".encode()),
         (pa.dictionary(pa.int8(), pa.large_string()), lambda u: f"u{u}"),
         (pa.uint64(), lambda u: 2**63 + u),
         (pa.decimal128(38, 0), lambda u: Decimal(10**30 + u)),
@@ -203,6 +204,13 @@ def test_blanks_and_line_breaks_around_whole_numbers(tiny: Workspace, tmp_path: 
     with pytest.raises(DataError, match="10 of 200 whole numbers have blanks or line breaks around them; give --trim"):
         add(tiny, path)
     assert add(tiny, path, trim=True).rows.digest() == expected().digest()
+
+
+def test_a_mark_of_the_byte_order_begins_no_id(tiny: Workspace, tmp_path: Path) -> None:
+    path = table(tmp_path / "r.csv", user=lambda u: f"u{u}", after=["\ufeffu7,39,3,1700000000"])
+    with pytest.raises(DataError, match="1 of 201 ids begin with a mark of the byte order, which stands where files"):
+        add(tiny, path)
+    assert "\ufeffu7" in add(tiny, path, ids="text").rows.user_ids
 
 
 @pytest.mark.parametrize("name", ["nan", "None", "NULL"])

@@ -192,8 +192,9 @@ def test_a_reason_is_a_code_and_a_request_can_be_cancelled(tmp_path: Path) -> No
             submit(workspace, None, people[7], terms=terms)
         assert "p007" not in str(caught.value).lower()
         assert "\n" not in str(caught.value)
-    with pytest.raises(RequestError, match="external_id: must not contain the id"):
-        submit_all(workspace, None, [Ask(people[7], external_id="desk/P007@EXAMPLE.ORG")])
+    for spelt in ("desk/P007@EXAMPLE.ORG", "to=p007%40example.org"):
+        with pytest.raises(RequestError, match="external_id: must not contain the id"):
+            submit_all(workspace, None, [Ask(people[7], external_id=spelt)])
     assert ledger(workspace).all() == []
     request = submit(workspace, None, people[7], terms=Terms("objection", "4711"))
     assert (request.reason, request.ticket) == ("objection", "4711")
@@ -305,6 +306,17 @@ def test_who_consents_again_comes_back_by_new_rows_alone(tmp_path: Path) -> None
     (again,) = forget(workspace, SEVEN)
     assert ledger(workspace).get(again).held.interactions == 4
     assert of(data(workspace), 7) == 0
+
+
+def test_of_whom_single_interactions_went_there_is_nothing_to_lift(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows(), timed=False)
+    train(workspace)
+    mine = [str(row[1]) for row in rows() if row[0] == 7]
+    forget(workspace, SEVEN, items=(mine[0],))
+    with pytest.raises(RequestError, match="was completed in tiny, but of single interactions, which stay forgotten"):
+        lift(workspace, None, SEVEN)
+    forget(workspace, SEVEN)
+    assert lift(workspace, None, SEVEN) == 1
 
 
 def test_positions_are_no_times_so_rows_that_move_stay_out(tmp_path: Path) -> None:

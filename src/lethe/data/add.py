@@ -21,7 +21,7 @@ from lethe.core.workspace import Workspace
 from lethe.data import sources
 from lethe.data.new_section import NewSection
 from lethe.data.odd_users import odd_users
-from lethe.data.opening import at_hand, found_in, must_be_elsewhere, path_below, source_of
+from lethe.data.opening import at_hand, found_in, link_told, must_be_elsewhere, path_below, source_of
 from lethe.data.profile import Profile, Ratings, profile_of, ratings_of
 from lethe.data.proposal import WEIGHING, FirstFamily, propose_family, propose_positive, propose_split
 from lethe.data.sources.find_columns import column_called, find_columns, head_of
@@ -103,7 +103,7 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
         names, told = _columns(file, place, reading, how)
         how |= told.options
         columns: Json = {**names, **({"context": [*reading.context]} if reading.context else {})}
-        told |= found_in(file, place, columns, how)
+        told |= found_in(file, place, columns, how) | Findings(notes=tuple(link_told(path)))
     section = NewSection(place, columns, {**how, **told.options})
     rows = _read(workspace, name, section)
     section, notes = _settled(section, rows, reading)

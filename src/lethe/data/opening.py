@@ -97,6 +97,16 @@ def source_of(workspace: Workspace, path: str, query: str | None) -> Json:
     return {"kind": "folder", **common, **{k: v for k, v in parts.items() if v is not None}}
 
 
+def link_told(path: str | Path) -> Iterator[str]:
+    """That a link was given, as exports have one to the newest of them, and what it leads to is read for good."""
+    if Path(path).is_symlink():
+        name = Path(path).name
+        yield (
+            f"{name}: is a link to {Path(path).resolve().name}, which is read from now on, wherever the link leads"
+            " later; write the link's own path to source.path in params.yaml to follow it"
+        )
+
+
 def _part(folder: Path, part: str) -> str | None:
     return next((f"{part}{suffix}" for suffix in _SUFFIXES if (folder / f"{part}{suffix}").is_file()), None)
 
@@ -113,6 +123,8 @@ def found_in(path: Path, source: Mapping[str, Any], columns: Mapping[str, Any], 
     ready = source["kind"] == "folder"
     files = [path / source[part] for part in ("train", "valid", "test") if part in source] if ready else [path]
     found = find_file(files[0], columns, given)
+    for file in files[1:]:  # What is no table in them is told as it is in the first.
+        find_file(file, columns, {**given, **found.options})
     how = TableFormat.parse({"columns": columns, **given, **found.options}, "source")
     tables = [load_columns(file, how) for file in files]
     if path.is_dir():

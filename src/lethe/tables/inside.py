@@ -29,14 +29,15 @@ from lethe.tables.texts import Column, Texts
 DISTINCTIVE = 6
 """Least length in characters of an id that may be searched as text: shorter ones occur by chance."""
 
+_TIME = re.compile(r"\d{4}-\d\d(-\d\d([T ]\d\d(:\d\d){0,2}(\.\d+)?(Z|[+-]\d\d:?\d\d)?)?)?", re.ASCII)
 _AT_ONCE = 1 << 15  # Values looked through together.
 _SPELT = re.compile(rb'["\\%+]')
 """What an id that is spelt in another way has in it."""
 
 
 def is_ordinary(raw: str) -> bool:
-    """Whether an id is one that texts hold by chance."""
-    return len(raw) < (DISTINCTIVE_DIGITS if raw.isdigit() else DISTINCTIVE)
+    """Whether an id is one that texts hold by chance: short, or a day or a time, which records have."""
+    return _TIME.fullmatch(raw) is not None or len(raw) < (DISTINCTIVE_DIGITS if raw.isdigit() else DISTINCTIVE)
 
 
 @dataclass(frozen=True)

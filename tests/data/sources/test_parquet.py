@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -76,6 +77,18 @@ def test_types_that_nothing_holds_are_told_with_their_files(tmp_path: Path) -> N
     rule = r"column 'at' is of type (timestamp\[ms\]|string) in .\.parquet, and .* in .\.parquet; write it alike in all"
     with pytest.raises(DataError, match=rule):
         read(tmp_path, "at")
+
+
+@pytest.mark.parametrize("other", [pa.array([1.0]), pa.array([Decimal(1)])], ids=["double", "decimal"])
+def test_a_value_that_the_type_of_all_files_does_not_hold_is_told_with_its_file(
+    tmp_path: Path, other: pa.Array
+) -> None:
+    write(tmp_path / "a.parquet", user=[2**60 + 1])
+    write(tmp_path / "b.parquet", user=other)
+    with pytest.raises(
+        DataError, match=r"'user' is of type int64 in a\.parquet, and the .* doesn't hold all its values"
+    ):
+        read(tmp_path, "user")
 
 
 def test_the_name_of_a_folder_is_text_to_the_letter(tmp_path: Path) -> None:

@@ -410,6 +410,15 @@ def test_a_log_entry_that_names_the_subject_is_our_bug(ledger):
     assert ledger.get(request.id).state == "accepted"
 
 
+def test_who_is_called_by_a_word_of_the_log_is_no_bug(ledger):
+    request, _ = add(ledger, "interactions", accept=True)
+    ledger.advance(request.id, "planned", touched={"interactions": ["whole"]})
+    ledger.fail([request.id], "interactions")
+    with pytest.raises(RequestError, match="actor: must not contain the id of the user"):
+        ledger.accept({request.id: HELD}, actor="desk of interactions")
+    assert ledger.accept({request.id: HELD}, actor="desk")[0].state == "accepted"
+
+
 def test_what_takes_several_requests_does_all_or_nothing(ledger):
     ids = [add(ledger, f"u{n}")[0].id for n in range(3)]
     assert [r.state for r in ledger.accept(dict.fromkeys(ids, HELD))] == ["accepted"] * 3

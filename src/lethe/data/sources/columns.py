@@ -15,7 +15,7 @@ MISSING = (
 """How tools write a value that is not there."""
 EXPONENT = r"^[+-]?[0-9]+([.,][0-9]*)?[eE][+-]?[0-9]+$"
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-_BYTES = (pa.types.is_binary, pa.types.is_large_binary)
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
 
 
 def simple(column: pa.ChunkedArray) -> pa.ChunkedArray:

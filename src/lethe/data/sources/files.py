@@ -26,6 +26,7 @@ from lethe.data.sources.text import is_byte
 from lethe.errors import DataError
 
 EMPTY = "the file is empty, at least a header and 1 row are needed"
+_NOT_UTF8 = "it is not in utf-8; give the encoding (--encoding cp1252, utf-16, gb18030 or another)"
 ROWS = 1 << 20
 """Rows of a file that are read, and brought into order, at once."""
 
@@ -143,7 +144,7 @@ def looks_like_names(cells: Sequence[str]) -> bool:
 def _rule(fault: str) -> str:
     # Arrow's own text would quote the row.
     if width := re.search(r"Expected (\d+) columns, got (\d+)", fault):
-        blank = ", or --trim where they are blank" if width[2] == "1" else ""
+        blank = ", or --trim where they are blank, or close a quote that is open" if width[2] == "1" else ""
         return (
             f"a row has {width[2]} columns, must be {width[1]}; give the separator (--separator), or what the lines"
             f" begin with that are no rows (--ignore-lines){blank}"
@@ -153,13 +154,16 @@ def _rule(fault: str) -> str:
     if "Empty CSV file" in fault:
         return "it has no rows, at least 1 is needed"
     if "UTF8" in fault:
-        return "it is not in utf-8; give the encoding (--encoding cp1252, utf-16, gb18030 or another)"
+        return _NOT_UTF8
     return "it is not readable"
 
 
 def _is_plain(path: Path, how: FileFormat) -> bool:
-    """Whether Arrow reads the file as it is."""
+    """Whether Arrow reads the file as it is. Raises DataError where it begins as UTF-16 does and should be UTF-8."""
     with path.open("rb") as file:
-        packed = is_packed(file.read(START))
+        start = file.read(START)
+    packed = is_packed(start)
     utf8 = codecs.lookup(how.encoding).name == "utf-8"
+    if utf8 and start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{path.name}: {_NOT_UTF8}")
     return utf8 and is_byte(how.separator) and not (how.trim or how.ignore_lines or packed)

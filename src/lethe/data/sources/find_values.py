@@ -72,6 +72,7 @@ def _ids(column: pa.ChunkedArray, where: str, how: TableFormat, role: str, *, fi
         return _typed_ids(column, where)
     column = without_thousands(column.drop_null(), how.thousands)
     _refuse_quoted(column, where)
+    _refuse_marks(column, where)
     _refuse_lost_digits(column, where)
     if not how.thousands:
         _refuse_thousands(column, where)
@@ -133,6 +134,14 @@ def _refuse_quoted(column: pa.ChunkedArray, where: str) -> None:
         raise DataError(
             f"{where}: all ids stand in quotes that are no quotes of CSV; write them in double ones or in none, or give"
             " --ids text to keep them"
+        )
+
+
+def _refuse_marks(column: pa.ChunkedArray, where: str) -> None:
+    if marked := count_like(column, r"^\x{feff}"):
+        raise DataError(
+            f"{where}: {marked} of {len(column)} ids begin with a mark of the byte order, which stands where files were"
+            " put together; take it away, or give --ids text to keep it"
         )
 
 

@@ -127,7 +127,18 @@ def _of_folder(path: Path, names: Sequence[str], rows: int) -> Iterator[pa.Table
         with _readable(path, part.file), pq.ParquetFile(part.file, buffer_size=_BUFFER, pre_buffer=False) as file:
             for batch in file.iter_batches(rows, columns=mine or part.own.names[:1]):
                 table = pa.Table.from_batches([batch])
-                yield pa.table({name: part.column(name, table, schema.field(name).type) for name in names})
+                yield pa.table({name: _as(schema.field(name).type, name, part, table, path) for name in names})
+
+
+def _as(kind: pa.DataType, name: str, part: _Part, table: pa.Table, folder: Path) -> pa.ChunkedArray:
+    """A file's column in the type of all. Raises DataError where that doesn't hold one of its values."""
+    try:
+        return part.column(name, table, kind)
+    except pa.ArrowInvalid:
+        raise DataError(
+            f"{folder.name}: column {name!r} is of type {part.kind(name)} in {part.file.name}, and the {kind} of other"
+            " files doesn't hold all its values; write it alike in all files"
+        ) from None
 
 
 def _kind_of(name: str, parts: Sequence[_Part], folder: Path) -> pa.DataType:

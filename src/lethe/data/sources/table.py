@@ -29,6 +29,8 @@ INTERACTIONS = "interactions"
 ROLES = ("user", "item", "rating", "timestamp", "weight")
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 """As Arrow reads one."""
+_SIGNS = " \ufeff"
+"""What may stand around the name of a column where files were put together."""
 _TWO = 2
 """Different words that stand in for ratings: yes and no."""
 
@@ -217,12 +219,20 @@ def refuse_names_again(table: pa.Table, file: str, how: TableFormat) -> None:
     """Raises DataError where the names of columns are a row, too: files were put together."""
     if not how.header or not all(is_text(simple(table[name])) for name in table.column_names):
         return
-    same = np.logical_and.reduce([pc.equal(simple(table[name]), name).to_numpy() == 1 for name in table.column_names])
-    if count := int(same.sum()):
+    for name in table.column_names:
+        # Few are left by the end of a name alone; before it a mark of the byte order may stand, in whatever case.
+        table = table.filter(pc.ends_with(pc.ascii_lower(simple(table[name])), _plain(name)))
+        table = table.filter(pc.equal(pc.utf8_trim(pc.ascii_lower(simple(table[name])), _SIGNS), _plain(name)))
+    if len(table):
         raise DataError(
-            f"{file}: {count} rows repeat the names of the columns; give --ignore-lines with what such lines begin"
+            f"{file}: {len(table)} rows repeat the names of the columns; give --ignore-lines with what such lines begin"
             " with, --no-header, and the places of the columns (--user-column 1 --item-column 2 ...)"
         )
+
+
+def _plain(name: str) -> str:
+    """As ``ascii_lower`` writes it."""
+    return name.strip(_SIGNS).encode().lower().decode()
 
 
 def _whole(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:

@@ -39,6 +39,8 @@ from lethe.tables.inside import DISTINCTIVE
 
 Change = tuple[ForgetRequest, Json]
 """A request as it becomes, and what the log says of it."""
+_OURS = {"held", "result", "touched", "failure", "established", "hold", "hidden", "lifted", "also_item"}
+"""What the log says in our own words, or by the names in params.yaml: somebody may be called so."""
 Ending = Callable[[ForgetRequest], Result | None]
 """The result of a request that is to be accepted and ends at once, because nothing is held; None where it doesn't."""
 
@@ -103,6 +105,7 @@ class Ledger(Store):
                 if since is not None and old.state != since:
                     continue
                 _must_lead_to(old, "accepted")
+                _check_actor(actor, old)
                 told = old if also_item is None else replace(old, also_item=also_item, said_item=True)
                 new = _decided(replace(told, held=held[id], failure=None), end)
                 changes.append((new, _said_of(new) | said | _by(actor)))
@@ -172,12 +175,14 @@ class Ledger(Store):
             mine = [from_row(row) for row in connection.execute(query).mappings()]
             if any(request.state in OPEN for request in mine):
                 raise RequestError("user: a request about them is open; bring it to an end or withdraw it first")
-            done = [replace(request, lifted=True) for request in mine if request.state == "completed"]
-            if not done:
-                raise RequestError(f"user: no request about them was completed in {dataset}")
+            done = [r for r in mine if r.state == "completed"]
+            whole = [replace(request, lifted=True) for request in done if request.kind == "user"]
+            if not whole:
+                only = ", but of single interactions, which stay forgotten" if done else ""
+                raise RequestError(f"user: no request about them was completed in {dataset}{only}")
             detail: Json = {"lifted": True if since is None else since} | _by(actor)
-            self._put(connection, [(request, detail) for request in done])
-        return done
+            self._put(connection, [(request, detail) for request in whole])
+        return whole
 
     def erase(self, ids: Collection[str]) -> list[ForgetRequest]:
         """Remove the subjects of verified requests from the ledger and its file; safe to repeat."""
@@ -242,7 +247,8 @@ class Ledger(Store):
 
     def _log(self, connection: sa.Connection, changes: Sequence[Change]) -> None:
         for request, detail in changes:
-            named = request.user is not None and len(request.user) >= DISTINCTIVE and request.user in str(detail)
+            said = str({name: value for name, value in detail.items() if name not in _OURS})
+            named = request.user is not None and len(request.user) >= DISTINCTIVE and request.user in said
             assert not named, "detail names the subject, and the log can never be erased from"
         # A request that is accepted is hidden first, and what the list then says is written down.
         accepting = any("held" in detail for _, detail in changes)

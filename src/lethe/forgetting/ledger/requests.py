@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -281,7 +282,8 @@ def _names(text: str, raw_id: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold().strip()
+    """As links (%40), other cases and other blanks spell it."""
+    return " ".join(unicodedata.normalize("NFKC", unquote(text)).casefold().split())
 
 
 def _seconds(time: datetime) -> datetime:

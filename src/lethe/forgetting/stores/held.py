@@ -13,6 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import lethe
+from lethe.build.registry import PREFIX
+from lethe.config.params import Params
+from lethe.core.canonical import canonical_json
+from lethe.core.environment import numeric_environment
 from lethe.core.workspace import Workspace
 from lethe.forgetting.stores.parts import distinct_ids
 from lethe.tables.blocks import AT_ONCE
@@ -33,7 +37,8 @@ class StillHeld:
     users: pa.LargeStringArray = field(repr=False)
     items: pa.LargeStringArray = field(repr=False)
     words: pa.LargeStringArray = field(repr=False)
-    """What features, facts and contexts say. They are no ids: a hit inside one of them is a hit."""
+    """What features, facts and contexts say, and what params.yaml calls things. They are no ids: a hit inside one of
+    them is a hit."""
     fields: frozenset[str] = frozenset()
     """What contexts and features are called."""
 
@@ -71,12 +76,20 @@ def still_held(workspace: Workspace) -> StillHeld:
                 fields += [pa.array([name.removeprefix(CONTEXT)], pa.large_string())] if name not in SAYING else []
             elif name == "field":
                 fields.append(_distinct(path, name))
-    words += fields
+    words += [*fields, _names(workspace)]
 
     def together(columns: list[pa.LargeStringArray]) -> pa.LargeStringArray:
         return pa.concat_arrays([*columns, NOBODY.users]).unique()
 
     return StillHeld(together(users), together(items), together(words), frozenset(together(fields).to_pylist()))
+
+
+def _names(workspace: Workspace) -> pa.LargeStringArray:
+    """What params.yaml calls things: paths, versions and records of ours are named after them."""
+    params = Params.read(workspace.params)
+    behaviours = (name for dataset in params.datasets.values() for name in dataset.side.behaviours)
+    families = (name for family in params.families for name in (family, PREFIX + family))
+    return pa.array([*params.datasets, *families, *params.shardings, *behaviours], pa.large_string())
 
 
 def _distinct(path: Path, name: str) -> pa.LargeStringArray:
@@ -88,7 +101,8 @@ def _distinct(path: Path, name: str) -> pa.LargeStringArray:
 
 
 def own_words(ids: Collection[str]) -> frozenset[str]:
-    """Those of these ids that our own files, and Prefect's list of its blocks, hold as words."""
+    """Those of these ids that our own files, what artifacts say of their making, and Prefect's list of its blocks hold
+    as words."""
     return Sought(frozenset(text for text in ids if len(text) > 1)).those_in(_own_files()) if ids else frozenset()
 
 
@@ -99,4 +113,6 @@ def _own_files() -> bytes:
     named = [str(path.relative_to(package)).encode() + b"\n" + path.read_bytes() for path in files]
     prefect = find_spec("prefect")  # Found, not imported: only flows do that.
     blocks = Path(prefect.origin or "").parent / "server" / "collection_blocks_data.json" if prefect else None
-    return b"\n".join([*named, blocks.read_bytes() if blocks and blocks.is_file() else b""])
+    # Artifacts name the machine and the libraries that made them.
+    made_by = canonical_json(numeric_environment("cpu"))
+    return b"\n".join([*named, made_by, blocks.read_bytes() if blocks and blocks.is_file() else b""])
