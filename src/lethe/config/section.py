@@ -9,10 +9,11 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstraints, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+from yaml.reader import ReaderError
 
 from lethe.core.canonical import digest_json
 from lethe.core.spelling import meant
@@ -56,6 +57,17 @@ class Section(BaseModel):
                 entry["description"] = said
         return made
 
+    @model_validator(mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, values: Any) -> Any:
+        """true and false are 1 and 0 to Python; where a number is wanted they are the words that stand in the file."""
+        if not isinstance(values, dict) or not any(isinstance(value, bool) for value in values.values()):
+            return values
+        return {
+            name: str(value).lower() if isinstance(value, bool) and _is_number(_fields(cls).get(name)) else value
+            for name, value in values.items()
+        }
+
     @classmethod
     def parse(cls, values: Any, where: str) -> Self:
         """Build from plain values; raises ConfigError with field, value and rule of the first fault."""
@@ -72,7 +84,7 @@ class Section(BaseModel):
                 raise ConfigError(f"{field}.{_tag_rule(cls, fault)}") from None
             # A URL with a secret in it must not be said either.
             hidden = fault["type"] == "missing" or "must hold no " in fault["msg"] or isinstance(fault["input"], dict)
-            value = "" if hidden else f" {fault['input']!r}"
+            value = "" if hidden else " nothing stands there;" if fault["input"] is None else f" {fault['input']!r}"
             raise ConfigError(f"{field}:{value} {_rule(fault)}") from None
 
     @classmethod
@@ -134,6 +146,13 @@ def _written(section: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
     return keys
 
 
+def _is_number(field: FieldInfo | None) -> bool:
+    """Whether a field takes numbers, and neither truth nor text."""
+    kind = None if field is None else _given(field.annotation)
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else [kind]
+    return {_bare(each) for each in kinds} <= {int, float}
+
+
 def _bare(kind: Any) -> Any:
     """A type without what is annotated of it, and without None."""
     return _bare(get_args(kind)[0]) if get_origin(kind) is Annotated else _given(kind)
@@ -172,20 +191,40 @@ def _kind_below(kind: Any, part: int | str) -> Any:
 
 def read_yaml(path: Path) -> Any:
     """Plain values of a YAML file; raises ConfigError."""
+    text = ""
     try:
-        return values_of(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return values_of(text)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        line = _line_of(error, text)
         if isinstance(error, RepeatedKey):
             raise ConfigError(f"{path.name}: line {line}: {error.problem}; keep one of them") from None
         if isinstance(error, UnclearNumber):
             raise ConfigError(
                 f"{path.name}: line {line}: {error.problem}; write it without zeros and colons, or in quotes"
             ) from None
-        raise ConfigError(f"{path.name}: line {line} is not valid YAML") from None
+        raise ConfigError(f"{path.name}: line {line} is not valid YAML{_said_of(error, text, line)}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path.name}: must be UTF-8; save it so") from None
     except ValueError:
         raise ConfigError(f"{path.name}: a value is written as a date that there isn't; put it in quotes") from None
+
+
+def _line_of(error: yaml.YAMLError, text: str) -> int:
+    """Counted from 1; of a sign that YAML doesn't have the reader says only which byte of the text it is."""
+    if isinstance(error, ReaderError):
+        return text.encode()[: error.position].count(b"\n") + 1
+    return getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+
+
+def _said_of(error: yaml.YAMLError, text: str, line: int) -> str:
+    """What is wrong with a line, where that can be told, and what to do."""
+    written = text.splitlines()[line - 1 : line]
+    if any("\t" in each[: len(each) - len(each.lstrip())] for each in written):
+        return ": it begins with a tab; indent by blanks"
+    problem = error.reason if isinstance(error, ReaderError) else getattr(error, "problem", None)
+    if str(problem).startswith("but "):
+        problem = f"{getattr(error, 'context', '')}, {problem}"
+    return f": {problem}" if problem else ""
