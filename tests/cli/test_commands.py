@@ -122,6 +122,8 @@ def test_what_the_machine_refuses_is_one_line(
         ),
         (["forget", "add", "--user", "user-007", "--receipt", "."], "receipt: . must be a new file"),
         (["forget", "add", "--user", "user-007", "--receipt", "no/r.json"], "receipt: no/r.json must be a new file"),
+        (["verify", "--attest", "params.yaml"], "attest: params.yaml must be a folder that may be written to, or made"),
+        (["verify", "--attest", "params.yaml/x"], "attest: params.yaml/x must be a folder that may be written to"),
         (["report", "--out", "params.yaml"], "out: params.yaml must be a file whose name ends in .html"),
         (["certificate", "show", "c.json", "--html", "c.json"], "html: c.json must be a file whose name ends in .html"),
         (["certificate", "show", "c.json", "--pdf", "/dev/stdout"], "pdf: /dev/stdout must be a file whose name ends"),

@@ -82,6 +82,14 @@ def test_it_leaves_no_service_however_it_is_ended(
     assert stopped == ([] if asked is signal.SIG_IGN else [tiny.root])
 
 
+def test_a_training_of_no_family_says_so(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny.root)
+    monkeypatch.setattr(lethe.cli, "run_flow", lambda _: None)
+    tiny.params.write_text(yaml.safe_dump(yaml.safe_load(tiny.params.read_text()) | {"families": {}}))
+    said = CliRunner().invoke(lethe.cli.app, ["train"]).output
+    assert said == "families: params.yaml names none, so nothing was trained; lethe data add makes one\n"
+
+
 def test_what_learnt_all_rows_has_a_row_without_figures(trained: Workspace) -> None:
     house.forget(trained, "user-003")
     (report,) = read_reports(trained)

@@ -29,7 +29,19 @@ from lethe.cli import (
     upgrade,
     worker,
 )
-from lethe.cli.common import PORTS, QUIET, Commands, Json, Root, is_quiet, run_flow, show, show_tables, workspace
+from lethe.cli.common import (
+    PORTS,
+    QUIET,
+    Commands,
+    Json,
+    Root,
+    is_quiet,
+    must_take_files,
+    run_flow,
+    show,
+    show_tables,
+    workspace,
+)
 from lethe.core import logs
 from lethe.core.interrupted import however_it_ends
 from lethe.core.workspace import NUMERIC, Workspace, past_proxies
@@ -105,14 +117,19 @@ def train(as_json: Json = False) -> None:
     run_flow("training")
     from lethe.build.reports import read_reports, together
     from lethe.cli.tables import candidates_table, console
+    from lethe.config.params import Params
 
-    reports = read_reports(workspace())
+    here = workspace()
+    reports = read_reports(here)
     if as_json:
         show(together(reports), as_json, [])
     elif not is_quiet():
         for report in reports:
             console().print(candidates_table(report))
             console().print(f"{report.winner.decision}: {report.winner}")
+        if not Params.read(here.params).families:
+            typer.echo("families: params.yaml names none, so nothing was trained; lethe data add makes one", err=True)
+            return
         typer.echo("next: lethe report for a page to look at; lethe serve, or lethe deploy for a service that stays up")
 
 
@@ -213,6 +230,8 @@ def verify(
 
     if seed is not None and sample is None:
         raise ConfigError("seed: draws a sample, so it goes with --sample")
+    if attest is not None:
+        must_take_files("attest", attest)
     here = workspace()
     comparison = run(here, lambda step: typer.echo(f"  rebuilding {step}", err=True), sample=sample, seed=seed)
     write_report(here, comparison)

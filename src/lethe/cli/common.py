@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -92,8 +93,15 @@ def each_once(option: str, pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
 
 def must_be_new(option: str, file: Path) -> None:
     """Raises ConfigError where a file that is written once is there, or has no folder to be in."""
-    if file.exists() or not file.parent.is_dir() or not file.name:
-        raise ConfigError(f"{option}: {file} must be a new file in a folder that is there")
+    if file.exists() or not file.parent.is_dir() or not file.name or not os.access(file.parent, os.W_OK):
+        raise ConfigError(f"{option}: {file} must be a new file in a folder that is there and may be written to")
+
+
+def must_take_files(option: str, folder: Path) -> None:
+    """Raises ConfigError where what is to be written at the end of long work could have no such folder."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ConfigError(f"{option}: {folder} must be a folder that may be written to, or made")
 
 
 def must_end_in(suffix: str, option: str, file: Path) -> None:
