@@ -115,7 +115,6 @@ def test_broken_yaml_names_the_line(tmp_path: Path, text: str) -> None:
         (b"seed: *other\n", "line 1 is not valid YAML: found undefined alias"),
         ("# \u00e9\u00e9\nseed: 1\npipeline: \0\n".encode(), "line 3 is not valid YAML: control characters are not"),
         (b"seed: 1\n---\nseed: 2\n", "line 2 is not valid YAML: expected a single document in the stream, but found"),
-        (b"seed: true\n", "params.yaml.seed: 'true' Input should be a valid integer"),
         (b"seed: 2026-13-45\n", "params.yaml: a value is written as a date that there isn't"),
     ],
 )
@@ -212,10 +211,24 @@ def test_defaults_are_part_of_the_digest() -> None:
         ({"serving": {"host": "http://x"}}, "serving.host: 'http://x' String should match"),
         ({"serving": {"host": ""}}, "serving.host: '' String should match"),
         ({"serving": None}, "serving: nothing stands there; must be a section of keys and values"),
-        ({"training": {"threads": False}}, "training.threads: 'false' Input should be a valid integer"),
-        ({"promotion": {"tolerance": True}}, "promotion.tolerance: 'true' Input should be a valid number"),
+        ({"seed": True}, "params.yaml.seed: true must be a number; YAML takes yes, no, on and off for true"),
+        ({"training": {"workers": True}}, "training.workers: true must be a number"),
+        ({"promotion": {"tolerance": False}}, "promotion.tolerance: false must be a number"),
+        ({"evaluation": {"cutoffs": [10, True]}}, "evaluation.cutoffs.1: true must be a number"),
     ],
-    ids=["due", "lead", "pattern", "no-pattern", "url", "no-host", "no-section", "truth", "truth-for-a-share"],
+    ids=[
+        "due",
+        "lead",
+        "pattern",
+        "no-pattern",
+        "url",
+        "no-host",
+        "no-section",
+        "truth",
+        "truth-in-a-section",
+        "truth-for-a-share",
+        "truth-in-a-list",
+    ],
 )
 def test_what_would_end_a_later_command_is_told_at_once(section: dict[str, Any], words: str) -> None:
     values = read_yaml(ROOT / "params.yaml")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstraints, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -57,22 +58,11 @@ class Section(BaseModel):
                 entry["description"] = said
         return made
 
-    @model_validator(mode="before")
-    @classmethod
-    def _truth_is_no_number(cls, values: Any) -> Any:
-        """true and false are 1 and 0 to Python; where a number is wanted they are the words that stand in the file."""
-        if not isinstance(values, dict) or not any(isinstance(value, bool) for value in values.values()):
-            return values
-        return {
-            name: str(value).lower() if isinstance(value, bool) and _is_number(_fields(cls).get(name)) else value
-            for name, value in values.items()
-        }
-
     @classmethod
     def parse(cls, values: Any, where: str) -> Self:
         """Build from plain values; raises ConfigError with field, value and rule of the first fault."""
         try:
-            return cls.model_validate({} if values is None else values)
+            made = cls.model_validate({} if values is None else values)
         except ValidationError as error:
             fault = error.errors()[0]
             field = ".".join([where, *_written(cls, fault["loc"])])
@@ -86,6 +76,9 @@ class Section(BaseModel):
             hidden = fault["type"] == "missing" or "must hold no " in fault["msg"] or isinstance(fault["input"], dict)
             value = "" if hidden else " nothing stands there;" if fault["input"] is None else f" {fault['input']!r}"
             raise ConfigError(f"{field}:{value} {_rule(fault)}") from None
+        for truth in _truth_for_numbers(values, made, where):
+            raise ConfigError(f"{truth} must be a number; YAML takes yes, no, on and off for true and false, too")
+        return made
 
     @classmethod
     def exactly(cls, values: Any) -> Self:
@@ -146,11 +139,18 @@ def _written(section: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
     return keys
 
 
-def _is_number(field: FieldInfo | None) -> bool:
-    """Whether a field takes numbers, and neither truth nor text."""
-    kind = None if field is None else _given(field.annotation)
-    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else [kind]
-    return {_bare(each) for each in kinds} <= {int, float}
+def _truth_for_numbers(given: Any, made: Any, where: str) -> Iterator[str]:
+    """Fields, and what stands there, of true and false that became 1 and 0, as Python has them."""
+    if isinstance(given, bool):
+        if isinstance(made, int | float) and not isinstance(made, bool):
+            yield f"{where}: {str(given).lower()}"
+    elif isinstance(given, dict):
+        for name, value in given.items():
+            below = made.get(name) if isinstance(made, dict) else getattr(made, str(name), None)
+            yield from _truth_for_numbers(value, below, f"{where}.{name}")
+    elif isinstance(given, list) and isinstance(made, tuple):
+        for place, (value, below) in enumerate(zip(given, made, strict=False)):
+            yield from _truth_for_numbers(value, below, f"{where}.{place}")
 
 
 def _bare(kind: Any) -> Any:
