@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,6 +83,45 @@ def test_the_tutorials_commands_are_there() -> None:
         name = " ".join(words[:2]) if " ".join(words[:2]) in known else words[0]
         options = {option for parameter in known[name].params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options
+
+
+ENVIRONMENT = r"\bLETHE_[A-Z0-9_]+\b"
+BETWEEN_OURSELVES = {"LETHE_DEPLOYMENT", "LETHE_WARM"}
+"""Set by our processes for our own."""
+OF_TESTS = {"LETHE_TEST_DEVICE"}
+
+
+def test_a_variable_of_the_environment_is_documented_and_read() -> None:
+    def named(pattern: str, *places: str) -> set[str]:
+        files = (path for place in places for path in (ROOT / place).rglob("*") if path.is_file())
+        texts = (path.read_text(encoding="utf-8") for path in files if "__pycache__" not in path.parts)
+        return {name for text in texts for name in re.findall(pattern, text)}
+
+    in_words = {*named(ENVIRONMENT, "docs"), *re.findall(ENVIRONMENT, (ROOT / "README.md").read_text(encoding="utf-8"))}
+    # In code as a text of its own, which is how a variable is read; in deploy/ by whatever reads that file.
+    read = named(r"(?<=[\"'])LETHE_[A-Z0-9_]+(?=[\"'])", "src", "flows")
+    statements = {name for name in read if name.endswith("_REBUILT_EQUAL")}
+    assert read - statements - BETWEEN_OURSELVES - in_words == set()
+    assert in_words - read - named(r"(?<=\$\{)LETHE_[A-Z0-9_]+", "deploy") - OF_TESTS == set()
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_is_there_with_its_options(page: Path) -> None:
+    known = dict(_commands(get_command(app)))
+    text = page.read_text(encoding="utf-8")
+    written = re.findall(r"`lethe ([a-z][^`\n]*)`", text) + re.findall(
+        r"^(?:.*&& )?lethe ([a-z].*)", text, re.MULTILINE
+    )
+    for line in written:
+        words = re.split(r"&&|;|#|\|| \(", line)[0].split()
+        name = " ".join(words[:2]) if " ".join(words[:2]) in known else words[0]
+        assert name in known, line
+        if not hasattr(known[name], "commands"):
+            options = {name for one in known[name].params for name in (*one.opts, *one.secondary_opts)} | {"-h"}
+            assert {word for word in words if word.startswith("-") and word != "-"} <= options, line
 
 
 def _commands(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:

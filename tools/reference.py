@@ -97,7 +97,8 @@ def _parameters(command: Any) -> str:
             continue
         argument = one.param_type_name == "argument"
         names = one.name.upper() if argument else " / ".join(filter(None, (", ".join(one.opts), *one.secondary_opts)))
-        meaning = _cell(" ".join((one.help or "").split()))
+        named = f" Also `{one.envvar}`." if one.envvar else ""
+        meaning = _cell(" ".join((one.help or "").split()) + named)
         rows.append(f"| `{names}` | {'yes' if one.required else 'no'} | {meaning} |")
     return "\n".join(["| option | needed | meaning |", "| --- | --- | --- |", *rows]) + "\n" if rows else ""
 

@@ -2,6 +2,7 @@
 
 LetheError                  anything a user can cause and mend; its text is one line: field, value, rule
 ├── ConfigError             a value in params.yaml or a flag
+│   └── UsageError          a command that is written otherwise than it is taken
 ├── DataError               a table: a missing column, a type, a range, an empty file
 │   ├── ValidationError     a gate (Great Expectations) that failed: column, rule, count
 │   └── Unreachable         a source or remote that doesn't answer now
@@ -28,6 +29,11 @@ class LetheError(Exception):
 
 class ConfigError(LetheError):
     """A value in params.yaml, a tuned-values file, or a flag breaks its rule."""
+
+
+class UsageError(ConfigError):
+    """A command is written otherwise than it is taken: an unknown option, a value that is missing, a word too many. Its
+    exit code is 2."""
 
 
 class DataError(LetheError):

@@ -122,6 +122,8 @@ def test_what_the_machine_refuses_is_one_line(
         ),
         (["forget", "add", "--user", "user-007", "--receipt", "."], "receipt: . must be a new file"),
         (["forget", "add", "--user", "user-007", "--receipt", "no/r.json"], "receipt: no/r.json must be a new file"),
+        (["verify", "--attest", "params.yaml"], "attest: params.yaml must be a folder that may be written to, or made"),
+        (["verify", "--attest", "params.yaml/x"], "attest: params.yaml/x must be a folder that may be written to"),
         (["report", "--out", "params.yaml"], "out: params.yaml must be a file whose name ends in .html"),
         (["certificate", "show", "c.json", "--html", "c.json"], "html: c.json must be a file whose name ends in .html"),
         (["certificate", "show", "c.json", "--pdf", "/dev/stdout"], "pdf: /dev/stdout must be a file whose name ends"),
@@ -141,3 +143,40 @@ def test_what_is_given_is_taken_whole_or_refused_before_anything_is_done(
     assert "user-007" not in str(ran.exception)
     assert tiny.params.read_bytes() == params
     assert json.loads(run("forget", "list", "--json")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["trian"], "error: lethe: no such command; known are audit, "),
+        (["forget", "user-007"], "error: forget: no such command; known are add, alias, "),
+        (["train", "--jsn"], "error: train: no such option: --jsn"),
+        (["forget", "add", "--user"], "error: option '--user' requires an argument"),
+        (["show"], "error: show: missing argument 'name'"),
+        (["status", "user-007"], "error: status: 1 words more than it takes"),
+        (
+            ["verify", "--sample", "none"],
+            "error: verify: invalid value for '--sample': Input should be a valid integer",
+        ),
+        (
+            ["serve", "--port", "0"],
+            "error: serve: invalid value for '--port': Input should be greater than or equal to 1",
+        ),
+        (["follow", "--port", "65536"], "error: follow: invalid value for '--port'"),
+        (["console", "--port", "-1"], "error: console: invalid value for '--port'"),
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_is_miswritten_is_told_in_one_line_with_exit_code_2(
+    words: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["lethe", *words])
+    monkeypatch.setattr(lethe.cli, "NUMERIC", {})
+    with pytest.raises(SystemExit) as ended:
+        lethe.cli.main()
+    said, told = capsys.readouterr()
+    assert (ended.value.code, said, told.count("\n")) == (2, "", 1)
+    assert told.startswith(line)
+    assert told.endswith("; see its -h\n")
+    # What was written may be somebody's id.
+    assert "user-007" not in told

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from lethe.config.dataset import Dataset
-from lethe.config.params import Params
+from lethe.config.params import Forgetting, Params
 from lethe.config.section import read_yaml
+from lethe.config.sharding import Sharding
 from lethe.core.canonical import canonical_json, digest_json
 from lethe.errors import ConfigError
 
@@ -110,6 +111,10 @@ def test_broken_yaml_names_the_line(tmp_path: Path, text: str) -> None:
             "pipeline.datasets.0: False Input should be a valid string; put it in quotes",
         ),
         (b"pipeline: {datasets: [2024-01-01]}\n", "datasets.0: .* should be a valid string; put it in quotes"),
+        (b"seed: 1\npipeline:\n\tdatasets: [a]\n", "line 3 is not valid YAML: it begins with a tab; indent by blanks"),
+        (b"seed: *other\n", "line 1 is not valid YAML: found undefined alias"),
+        ("# \u00e9\u00e9\nseed: 1\npipeline: \0\n".encode(), "line 3 is not valid YAML: control characters are not"),
+        (b"seed: 1\n---\nseed: 2\n", "line 2 is not valid YAML: expected a single document in the stream, but found"),
         (b"seed: 2026-13-45\n", "params.yaml: a value is written as a date that there isn't"),
     ],
 )
@@ -160,6 +165,28 @@ def test_a_fault_is_told_by_what_stands_in_the_file(values: dict[str, Any], line
     assert "\n" not in str(caught.value)
 
 
+def test_truth_stays_what_it_is_where_it_is_asked_for() -> None:
+    assert Forgetting.parse({"four_eyes": True, "requires": ["approval"]}, "f").four_eyes is True
+
+
+@pytest.mark.parametrize(
+    ("layout", "line"),
+    [
+        (
+            ("whale", 1, "identity"),
+            "x: partition 'whale', num_shards 1 and aggregator 'identity' don't go together: whole",
+        ),
+        (("whole", 2, "identity"), "x: partition 'whole', num_shards 2 and"),
+        (("user-hash", 4, "identity"), "x: partition 'user-hash', num_shards 4 and aggregator 'identity' don't go"),
+    ],
+    ids=["partition", "shards", "aggregator"],
+)
+def test_a_layout_that_is_half_whole_is_told_as_it_is(layout: tuple[str, int, str], line: str) -> None:
+    values = dict(zip(("partition", "num_shards", "aggregator"), layout, strict=True))
+    with pytest.raises(ConfigError, match=line):
+        Sharding.parse(values, "x")
+
+
 def test_canonical_json_knows_no_order_and_no_nan() -> None:
     assert canonical_json({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
     assert digest_json({"b": 1, "a": 2}) == digest_json({"a": 2, "b": 1})
@@ -183,8 +210,25 @@ def test_defaults_are_part_of_the_digest() -> None:
         ({"forgetting": {"ticket": ""}}, "forgetting.ticket: '' String should have at least 1"),
         ({"serving": {"host": "http://x"}}, "serving.host: 'http://x' String should match"),
         ({"serving": {"host": ""}}, "serving.host: '' String should match"),
+        ({"serving": None}, "serving: nothing stands there; must be a section of keys and values"),
+        ({"seed": True}, "params.yaml.seed: true must be a number; YAML takes yes, no, on and off for true"),
+        ({"training": {"workers": True}}, "training.workers: true must be a number"),
+        ({"promotion": {"tolerance": False}}, "promotion.tolerance: false must be a number"),
+        ({"evaluation": {"cutoffs": [10, True]}}, "evaluation.cutoffs.1: true must be a number"),
     ],
-    ids=["due", "lead", "pattern", "no-pattern", "url", "no-host"],
+    ids=[
+        "due",
+        "lead",
+        "pattern",
+        "no-pattern",
+        "url",
+        "no-host",
+        "no-section",
+        "truth",
+        "truth-in-a-section",
+        "truth-for-a-share",
+        "truth-in-a-list",
+    ],
 )
 def test_what_would_end_a_later_command_is_told_at_once(section: dict[str, Any], words: str) -> None:
     values = read_yaml(ROOT / "params.yaml")

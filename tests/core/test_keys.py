@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,21 @@ def test_digests_hang_on_the_key_and_on_every_part(folder: Path, monkeypatch: py
     monkeypatch.setenv("LETHE_KEY_DIR", str(folder.with_name("other")))
     assert keys.fingerprint() != first
     assert keys.subject_digest("d", 7) not in digests
+
+
+def test_what_the_disk_refuses_names_the_file_that_was_asked_for(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys.fingerprint()
+    keys.secret("signing.key")
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "another name")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OSError, match="Read-only") as refused:
+        keys.backup(tmp_path / "backup.json", "the list")
+    assert refused.value.filename == str(tmp_path / "backup.json")
 
 
 def test_a_backup_brings_the_keys_back_and_keeps_those_that_stood_there(folder: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Putting a file in place: whole or not at all, and a fault that names the file."""
+"""Putting a file in place: whole or not at all, and a fault that names the file; this machine is behind no proxy."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lethe.core.files import write_whole
+from lethe.core.workspace import past_proxies
 
 
 def test_what_is_written_replaces_what_was_there(tmp_path: Path) -> None:
@@ -38,3 +39,20 @@ def test_a_folder_that_is_not_to_be_written_to_stays_that_error(tmp_path: Path) 
     with pytest.raises(IsADirectoryError, match=str(tmp_path / "file.json")):
         write_whole(tmp_path / "file.json", "new")
     assert os.listdir(tmp_path) == ["file.json"]
+
+
+@pytest.mark.parametrize(
+    ("given", "past"),
+    [
+        ({}, None),
+        ({"no_proxy": "shop.example"}, None),
+        ({"HTTP_PROXY": "http://dead:9"}, "127.0.0.1,localhost,::1"),
+        ({"all_proxy": "http://dead:9", "NO_PROXY": "shop.example, localhost"}, "shop.example,localhost,127.0.0.1,::1"),
+        ({"https_proxy": "http://dead:9", "no_proxy": "*"}, "*"),
+    ],
+    ids=["no-proxy", "nothing-to-add", "a-proxy", "more-than-ours", "all"],
+)
+def test_what_answers_on_this_machine_is_asked_past_a_proxy(given: dict[str, str], past: str | None) -> None:
+    names = past_proxies(given)
+    assert names == ({} if past is None else {"no_proxy": past, "NO_PROXY": past})
+    assert past_proxies(given | names) == names, "our own processes start others in the same environment"

@@ -225,12 +225,20 @@ def test_every_object_of_staging_is_one_of_kubernetes() -> None:
 
 @pytest.mark.parametrize("unit", sorted((DEPLOY / "systemd").glob("*.service")), ids=lambda path: path.name)
 def test_a_unit_restarts_what_is_there_and_may_do_little(unit: Path) -> None:
-    parsed = configparser.ConfigParser(interpolation=None)
+    parsed = configparser.ConfigParser(interpolation=None, strict=False)
     parsed.optionxform = str  # type: ignore[assignment,method-assign]
     parsed.read_string(unit.read_text())
     service = parsed["Service"]
     assert (service["Restart"], service["NoNewPrivileges"], service["ProtectSystem"]) == ("always", "yes", "strict")
     assert service["User"] not in ("", "root")
+    # Of what is read-only there, all that a run writes: state, keys, and what is compiled.
+    variables = dict(each.split("=", 1) for each in service["Environment"].split())
+    writable = service["ReadWritePaths"].split()
+    assert variables["XDG_CACHE_HOME"] == f"/var/cache/{service['CacheDirectory']}"
+    project = service["WorkingDirectory"]
+    assert writable in ([f"{project}/.lethe"], [project, variables["LETHE_KEY_DIR"]])
+    # systemd starts nothing where one of these is missing.
+    assert service["ExecStartPre"].split()[-1] in writable
     program, *arguments = shlex.split(service["ExecStart"])
     if program.endswith("/lethe"):
         known: Any = get_command(app)

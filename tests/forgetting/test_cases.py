@@ -273,6 +273,8 @@ def test_the_same_people_under_two_names_are_told_or_forgotten_everywhere(tmp_pa
         RequestError, match=r"dataset: must be named where there are several \(one, two\), or take --every"
     ):
         submit(workspace, None, SEVEN)
+    with pytest.raises(RequestError, match=r"where there are several \(one, two\)$"):
+        lift(workspace, None, SEVEN)  # which has no --everywhere
     (answer,) = submit_all(workspace, "one", [Ask(SEVEN)])
     assert answer.elsewhere == {"two": EACH}
     answers = submit_all(workspace, None, [Ask(SEVEN), Ask("8")], everywhere=True)

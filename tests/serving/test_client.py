@@ -46,6 +46,18 @@ def test_it_is_made_by_lethe_itself() -> None:
         service.model()
 
 
+@pytest.mark.parametrize(
+    ("url", "asks_a_proxy"), [("http://127.0.0.1:1", False), ("http://[::1]:1", False), ("https://shop.example", True)]
+)
+def test_a_service_on_this_machine_is_asked_past_a_proxy(
+    url: str, asks_a_proxy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bool] = []
+    monkeypatch.setattr(clients.httpx, "Client", lambda **given: made.append(given["trust_env"]))
+    Client(url)
+    assert made == [asks_a_proxy]
+
+
 def test_a_refusal_is_the_services_own_line() -> None:
     with asking(Role.READER) as service:
         with pytest.raises(ServiceError, match=r"^family: 'x' must be one of f$") as caught:

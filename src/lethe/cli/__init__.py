@@ -29,12 +29,26 @@ from lethe.cli import (
     upgrade,
     worker,
 )
-from lethe.cli.common import QUIET, Commands, Json, is_quiet, run_flow, show, show_tables, workspace
+from lethe.cli.common import (
+    PORTS,
+    QUIET,
+    Commands,
+    Json,
+    Root,
+    is_quiet,
+    must_take_files,
+    run_flow,
+    show,
+    show_tables,
+    workspace,
+)
 from lethe.core import logs
-from lethe.core.workspace import NUMERIC, Workspace
-from lethe.errors import ConfigError, LetheError
+from lethe.core.interrupted import however_it_ends
+from lethe.core.workspace import NUMERIC, Workspace, past_proxies
+from lethe.errors import ConfigError, LetheError, UsageError
 
 app = Commands(
+    cls=Root,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -62,7 +76,7 @@ def main() -> None:
     """Entry point: errors a user can cause, a full or read-only disk among them, become one line and exit code 1."""
     # The only place where the environment of a process of ours is changed from inside, and it must be: the user's shell
     # didn't set it, and no command has loaded a numeric library yet.
-    os.environ.update(NUMERIC)
+    os.environ.update({**NUMERIC, **past_proxies(os.environ)})
     if isinstance(sys.stdout, io.TextIOWrapper):
         # An older terminal has no signs for a table's lines or a name: they are spelt out.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -71,7 +85,7 @@ def main() -> None:
         app()
     except (LetheError, OSError) as error:
         print(logs.fault(error), file=sys.stderr)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
 def _version(asked: bool) -> None:
@@ -103,14 +117,19 @@ def train(as_json: Json = False) -> None:
     run_flow("training")
     from lethe.build.reports import read_reports, together
     from lethe.cli.tables import candidates_table, console
+    from lethe.config.params import Params
 
-    reports = read_reports(workspace())
+    here = workspace()
+    reports = read_reports(here)
     if as_json:
         show(together(reports), as_json, [])
     elif not is_quiet():
         for report in reports:
             console().print(candidates_table(report))
             console().print(f"{report.winner.decision}: {report.winner}")
+        if not Params.read(here.params).families:
+            typer.echo("families: params.yaml names none, so nothing was trained; lethe data add makes one", err=True)
+            return
         typer.echo("next: lethe report for a page to look at; lethe serve, or lethe deploy for a service that stays up")
 
 
@@ -149,7 +168,9 @@ def _is_deployed(here: Workspace) -> bool:
 
 
 @app.command()
-def serve(port: Annotated[int | None, typer.Option(help="Port; default from params.yaml.")] = None) -> None:
+def serve(
+    port: Annotated[int | None, typer.Option(**PORTS, help="Port; default from params.yaml.")] = None,
+) -> None:
     """Serve what is registered until interrupted; what isn't deployed yet is deployed first."""
     from lethe.forgetting.standing import publish_hidden
     from lethe.serving.deploy import start, status, stop
@@ -158,13 +179,15 @@ def serve(port: Annotated[int | None, typer.Option(help="Port; default from para
     if status(here) is None and not _is_deployed(here):
         run_flow("deployment")
     publish_hidden(here)
-    server = start(here, port)
-    typer.echo(f"serving on {server.url} (Ctrl-C stops it)")
-    try:
-        while server.process() is not None:
-            time.sleep(1)
-    except KeyboardInterrupt:
-        stop(here)
+    # The service has a session of its own: what ends this process, be it while that one starts, would leave it behind.
+    with however_it_ends():
+        try:
+            server = start(here, port)
+            typer.echo(f"serving on {server.url} (Ctrl-C stops it)")
+            while server.process() is not None:
+                time.sleep(1)
+        except KeyboardInterrupt:
+            stop(here)
 
 
 @app.command()
@@ -207,6 +230,8 @@ def verify(
 
     if seed is not None and sample is None:
         raise ConfigError("seed: draws a sample, so it goes with --sample")
+    if attest is not None:
+        must_take_files("attest", attest)
     here = workspace()
     comparison = run(here, lambda step: typer.echo(f"  rebuilding {step}", err=True), sample=sample, seed=seed)
     write_report(here, comparison)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from lethe.core.format import must_fit
 from lethe.core.workspace import Workspace
-from lethe.errors import ConfigError
+from lethe.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,6 +25,8 @@ T = TypeVar("T")
 QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
 """What ``lethe --quiet`` sets, for the command that follows."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+PORTS = {"min": 1, "max": 65535}
+"""The ports that there are, as an option's bounds."""
 
 
 class _Command(TyperCommand):
@@ -32,12 +36,42 @@ class _Command(TyperCommand):
         _, left, given = self.make_parser(ctx).parse_args(args=[*args])
         if left and not ctx.allow_extra_args:
             # What was written may be somebody's id.
-            raise ConfigError(f"{ctx.info_name}: {len(left)} words more than it takes; see its -h")
+            raise UsageError(f"{ctx.info_name}: {len(left)} words more than it takes; see its -h")
         for option in given:
             single = option.nargs == 1 and not (option.multiple or getattr(option, "is_flag", False))
             if single and (times := given.count(option)) > 1:
-                raise ConfigError(f"{option.opts[-1]}: is given {times} times, must be given once")
+                raise UsageError(f"{option.opts[-1]}: is given {times} times, must be given once")
         return super().parse_args(ctx, args)
+
+
+class Root(TyperGroup):
+    """All commands: what is written otherwise than one takes it is said in one line, as every other fault is."""
+
+    def make_context(self, *words: Any, **more: Any) -> Any:
+        with _in_one_line():
+            return super().make_context(*words, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _in_one_line():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Faults of the parser, whose classes typer doesn't tell, as a UsageError that names the command."""
+    try:
+        yield
+    except Exception as error:
+        said = " ".join(getattr(error, "format_message", str)().split()).rstrip(".")
+        if not said:  # Help, which was asked for by no words at all, is printed already; or no fault of the parser.
+            raise
+        context = getattr(error, "ctx", None)
+        # The parser doesn't always know whose words it reads; that of all commands is called as it was started.
+        name = "" if context is None else f"{context.info_name if context.parent else 'lethe'}: "
+        if said.startswith("No such command") and context is not None:
+            # What was written may be somebody's id.
+            said = f"no such command; known are {', '.join(sorted(context.command.commands))}"
+        raise UsageError(f"{name}{said[0].lower()}{said[1:]}; see its -h") from None
 
 
 class Commands(typer.Typer):
@@ -59,8 +93,15 @@ def each_once(option: str, pairs: Iterable[tuple[str, T]]) -> dict[str, T]:
 
 def must_be_new(option: str, file: Path) -> None:
     """Raises ConfigError where a file that is written once is there, or has no folder to be in."""
-    if file.exists() or not file.parent.is_dir() or not file.name:
-        raise ConfigError(f"{option}: {file} must be a new file in a folder that is there")
+    if file.exists() or not file.parent.is_dir() or not file.name or not os.access(file.parent, os.W_OK):
+        raise ConfigError(f"{option}: {file} must be a new file in a folder that is there and may be written to")
+
+
+def must_take_files(option: str, folder: Path) -> None:
+    """Raises ConfigError where what is to be written at the end of long work could have no such folder."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise ConfigError(f"{option}: {folder} must be a folder that may be written to, or made")
 
 
 def must_end_in(suffix: str, option: str, file: Path) -> None:

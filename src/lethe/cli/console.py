@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from lethe.cli.common import workspace
+from lethe.cli.common import PORTS, workspace
 
 
 def console(
@@ -14,7 +14,7 @@ def console(
         str | None, typer.Option(envvar="LETHE_CONSOLE_HOST", help="Address to listen on; default from params.yaml.")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(envvar="LETHE_CONSOLE_PORT", help="Port; default from params.yaml.")
+        int | None, typer.Option(**PORTS, envvar="LETHE_CONSOLE_PORT", help="Port; default from params.yaml.")
     ] = None,
 ) -> None:
     """Serve the console: requests, plan and run, certificates, models, drift, and a page where the service is tried.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from types import NoneType, UnionType
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstrai
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+from yaml.reader import ReaderError
 
 from lethe.core.canonical import digest_json
 from lethe.core.spelling import meant
@@ -60,7 +62,7 @@ class Section(BaseModel):
     def parse(cls, values: Any, where: str) -> Self:
         """Build from plain values; raises ConfigError with field, value and rule of the first fault."""
         try:
-            return cls.model_validate({} if values is None else values)
+            made = cls.model_validate({} if values is None else values)
         except ValidationError as error:
             fault = error.errors()[0]
             field = ".".join([where, *_written(cls, fault["loc"])])
@@ -72,8 +74,11 @@ class Section(BaseModel):
                 raise ConfigError(f"{field}.{_tag_rule(cls, fault)}") from None
             # A URL with a secret in it must not be said either.
             hidden = fault["type"] == "missing" or "must hold no " in fault["msg"] or isinstance(fault["input"], dict)
-            value = "" if hidden else f" {fault['input']!r}"
+            value = "" if hidden else " nothing stands there;" if fault["input"] is None else f" {fault['input']!r}"
             raise ConfigError(f"{field}:{value} {_rule(fault)}") from None
+        for truth in _truth_for_numbers(values, made, where):
+            raise ConfigError(f"{truth} must be a number; YAML takes yes, no, on and off for true and false, too")
+        return made
 
     @classmethod
     def exactly(cls, values: Any) -> Self:
@@ -134,6 +139,20 @@ def _written(section: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
     return keys
 
 
+def _truth_for_numbers(given: Any, made: Any, where: str) -> Iterator[str]:
+    """Fields, and what stands there, of true and false that became 1 and 0, as Python has them."""
+    if isinstance(given, bool):
+        if isinstance(made, int | float) and not isinstance(made, bool):
+            yield f"{where}: {str(given).lower()}"
+    elif isinstance(given, dict):
+        for name, value in given.items():
+            below = made.get(name) if isinstance(made, dict) else getattr(made, str(name), None)
+            yield from _truth_for_numbers(value, below, f"{where}.{name}")
+    elif isinstance(given, list) and isinstance(made, tuple):
+        for place, (value, below) in enumerate(zip(given, made, strict=False)):
+            yield from _truth_for_numbers(value, below, f"{where}.{place}")
+
+
 def _bare(kind: Any) -> Any:
     """A type without what is annotated of it, and without None."""
     return _bare(get_args(kind)[0]) if get_origin(kind) is Annotated else _given(kind)
@@ -172,20 +191,40 @@ def _kind_below(kind: Any, part: int | str) -> Any:
 
 def read_yaml(path: Path) -> Any:
     """Plain values of a YAML file; raises ConfigError."""
+    text = ""
     try:
-        return values_of(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        return values_of(text)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+        line = _line_of(error, text)
         if isinstance(error, RepeatedKey):
             raise ConfigError(f"{path.name}: line {line}: {error.problem}; keep one of them") from None
         if isinstance(error, UnclearNumber):
             raise ConfigError(
                 f"{path.name}: line {line}: {error.problem}; write it without zeros and colons, or in quotes"
             ) from None
-        raise ConfigError(f"{path.name}: line {line} is not valid YAML") from None
+        raise ConfigError(f"{path.name}: line {line} is not valid YAML{_said_of(error, text, line)}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path.name}: must be UTF-8; save it so") from None
     except ValueError:
         raise ConfigError(f"{path.name}: a value is written as a date that there isn't; put it in quotes") from None
+
+
+def _line_of(error: yaml.YAMLError, text: str) -> int:
+    """Counted from 1; of a sign that YAML doesn't have the reader says only which byte of the text it is."""
+    if isinstance(error, ReaderError):
+        return text.encode()[: error.position].count(b"\n") + 1
+    return getattr(getattr(error, "problem_mark", None), "line", 0) + 1
+
+
+def _said_of(error: yaml.YAMLError, text: str, line: int) -> str:
+    """What is wrong with a line, where that can be told, and what to do."""
+    written = text.splitlines()[line - 1 : line]
+    if any("\t" in each[: len(each) - len(each.lstrip())] for each in written):
+        return ": it begins with a tab; indent by blanks"
+    problem = error.reason if isinstance(error, ReaderError) else getattr(error, "problem", None)
+    if str(problem).startswith("but "):
+        problem = f"{getattr(error, 'context', '')}, {problem}"
+    return f": {problem}" if problem else ""

@@ -80,7 +80,8 @@ class Sharding(Balance):
     def _whole_is_one_shard(self) -> Sharding:
         whole = (self.partition == "whole", self.num_shards == 1, self.aggregator == "identity")
         if any(whole) and not all(whole):
-            raise ValueError("partition 'whole', num_shards 1 and aggregator 'identity' go together")
+            given = f"partition {self.partition!r}, num_shards {self.num_shards} and aggregator {self.aggregator!r}"
+            raise ValueError(f"{given} don't go together: whole, 1 and identity do, and each with nothing else")
         if self.placement is not None and self.slices == 1:
             raise ValueError("placement needs at least 2 slices")
         return self

@@ -8,7 +8,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
+from types import FrameType, TracebackType
+from typing import NoReturn
 
 from lethe.core import logs
 
@@ -27,6 +28,23 @@ def in_one_line() -> None:
         end("interrupted; nothing was begun")
 
     sys.excepthook = hook
+
+
+def by_ctrl_c(number: int, frame: FrameType | None) -> NoReturn:
+    """A handler for other signals that mean the same: SIGTERM of a supervisor, SIGHUP of a terminal that is closed."""
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def however_it_ends() -> Iterator[None]:
+    """Within, SIGTERM and SIGHUP are taken as Ctrl-C is, but for one that whoever started us had us ignore (nohup)."""
+    ours = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, by_ctrl_c) for number in ours}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,22 @@ NUMERIC = {
 }
 """What every process of ours that computes has in its environment. The numeric libraries read it when they are loaded
 and never again, so no later call can stand in for it."""
+
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+"""How this machine is called by itself."""
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+def past_proxies(given: Mapping[str, str]) -> dict[str, str]:
+    """What keeps this machine's own addresses from a proxy that the environment names: Prefect's server, the service
+    and whatever else of ours answers on 127.0.0.1 is behind none. Nothing where no proxy is named."""
+    if not any(given.get(name) or given.get(name.upper()) for name in _PROXIES):
+        return {}
+    # Who has both written reads the lower case.
+    past = [name.strip() for name in (given.get("no_proxy") or given.get("NO_PROXY") or "").split(",") if name.strip()]
+    past += [] if "*" in past else [name for name in LOCAL if name not in past]
+    return dict.fromkeys(("no_proxy", "NO_PROXY"), ",".join(past))
 
 
 @dataclass(frozen=True)
@@ -181,6 +198,7 @@ class Workspace:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         return {
             **NUMERIC,
+            **past_proxies(os.environ),
             "PATH": path,
             "PREFECT_HOME": str(self.prefect_home),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -90,7 +90,7 @@ def submit_all(
     if everywhere:
         names = [name for name in within_reach(workspace, params) if has_data(workspace, name)]
     else:
-        names = [one_dataset(workspace, params, dataset)]
+        names = [one_dataset(workspace, params, dataset, ", or take --everywhere")]
     _must_head_nobody(workspace, names, asks)
     asked = [_asked(workspace, params, name, asks, terms) for name in names]
     unknown = set(range(len(asks))).intersection(*(one.unknown for one in asked))

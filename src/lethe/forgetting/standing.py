@@ -68,10 +68,11 @@ def within_reach(workspace: Workspace, params: Params) -> list[str]:
     return sorted({*params.pipeline.datasets, *workspace.datasets()})
 
 
-def one_dataset(workspace: Workspace, params: Params, dataset: str | None) -> str:
+def one_dataset(workspace: Workspace, params: Params, dataset: str | None, otherwise: str = "") -> str:
+    """The dataset that is meant; ``otherwise``: what a command takes in place of a name. Raises RequestError."""
     known = within_reach(workspace, params)
     if dataset is None and len(known) > 1:
-        raise RequestError(f"dataset: must be named where there are several ({', '.join(known)}), or take --everywhere")
+        raise RequestError(f"dataset: must be named where there are several ({', '.join(known)}){otherwise}")
     name = dataset or known[0]
     if name not in known:
         raise RequestError(f"dataset: unknown {name!r}; known: {', '.join(known)}")

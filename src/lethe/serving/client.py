@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from lethe.core.workspace import LOCAL
 from lethe.errors import ConfigError, LetheError
 from lethe.serving.answers import Batch, Explained, Person, RawId, Recommended, Scores, ServedModels, Similar, Taken
 from lethe.serving.asking import plain
@@ -176,7 +177,8 @@ def _reaching(url: str, timeout: float) -> httpx.Client:
     """Raises ConfigError for what is no address of a service."""
     try:
         if httpx.URL(url).scheme in ("http", "https") and httpx.URL(url).host:
-            return httpx.Client(base_url=url, timeout=timeout)
+            # A service on this machine is behind no proxy that the environment names.
+            return httpx.Client(base_url=url, timeout=timeout, trust_env=httpx.URL(url).host not in LOCAL)
     except httpx.InvalidURL:
         pass
     raise ConfigError("url: must be the address of a service, such as http://127.0.0.1:3000")

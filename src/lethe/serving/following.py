@@ -17,11 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from types import FrameType
 from typing import NoReturn
 
 from lethe.config.params import Params
 from lethe.core import logs
+from lethe.core.interrupted import by_ctrl_c
 from lethe.core.workspace import Workspace
 from lethe.errors import DeploymentError, LetheError
 from lethe.serving.deployment import Deployment
@@ -40,7 +40,7 @@ def follow(workspace: Workspace, host: str | None, port: int | None, say: Callab
     settings = Params.read(workspace.params).serving
     host, port = host or settings.host, settings.port if port is None else port
     check_may_listen(host, port)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, by_ctrl_c)
     server: subprocess.Popen[str] | None = None
     home = TemporaryDirectory(prefix="lethe-follow-")
     try:
@@ -129,7 +129,3 @@ def _end(server: subprocess.Popen[str], timeout: float = 30) -> None:
         server.wait(timeout)
     except subprocess.TimeoutExpired:
         server.kill()
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import socket
 
+from lethe.core.workspace import LOCAL
 from lethe.errors import DeploymentError
 from lethe.serving.access import Keys
-
-LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def url_of(host: str, port: int) -> str:
