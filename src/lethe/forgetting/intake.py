@@ -254,6 +254,6 @@ def _nobody(where: str, unknown: set[int], asks: Sequence[Ask], near: int) -> Re
         who = f"{len(unknown)} of {len(asks)} ids are nobody's, the first of them is number {first + 1}{head},"
     spelt = f", but {near} ids are the same there but for case, blanks or spelling" if near else ""
     return RequestError(
-        f"{field}: {who} in {where}{spelt}; correct it, or confirm by --confirm-unknown, or the box of the form, that it"
-        " is meant as it stands"
+        f"{field}: {who} in {where}{spelt}; correct it, or confirm by --confirm-unknown, or the box of the form, that"
+        " it is meant as it stands"
     )
