@@ -117,7 +117,8 @@ class FeaturePairs(base.Model):
         return value + self.config.reg * norm
 
     def predict(self, groups: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """ŷ of the groups' sums [B, 5, 2 d + 1] -> [B]; dropout where there is a generator."""
+        """ŷ of the groups' sums [B, 5, 2 d + 1], or of all together [B, 1, 2 d + 1] where ``pooled``, -> [B]; dropout
+        where there is a generator."""
         raise NotImplementedError
 
     def linear(self, groups: Tensor) -> Tensor:
