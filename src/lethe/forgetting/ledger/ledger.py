@@ -35,12 +35,9 @@ from lethe.forgetting.ledger.requests import (
 )
 from lethe.forgetting.ledger.result import Result
 from lethe.forgetting.ledger.store import Store, rows, update, where
-from lethe.tables.inside import DISTINCTIVE
 
 Change = tuple[ForgetRequest, Json]
 """A request as it becomes, and what the log says of it."""
-_OURS = {"held", "result", "touched", "failure", "established", "hold", "hidden", "lifted", "also_item"}
-"""What the log says in our own words, or by the names in params.yaml: somebody may be called so."""
 Ending = Callable[[ForgetRequest], Result | None]
 """The result of a request that is to be accepted and ends at once, because nothing is held; None where it doesn't."""
 
@@ -246,10 +243,8 @@ class Ledger(Store):
         self._log(connection, changes)
 
     def _log(self, connection: sa.Connection, changes: Sequence[Change]) -> None:
-        for request, detail in changes:
-            said = str({name: value for name, value in detail.items() if name not in _OURS})
-            named = request.user is not None and len(request.user) >= DISTINCTIVE and request.user in said
-            assert not named, "detail names the subject, and the log can never be erased from"
+        named = any(log.names(request.user, detail) for request, detail in changes if request.user is not None)
+        assert not named, "detail names the subject, and the log can never be erased from"
         # A request that is accepted is hidden first, and what the list then says is written down.
         accepting = any("held" in detail for _, detail in changes)
         hidden = self.hide(connection) if accepting else frozenset[str]()

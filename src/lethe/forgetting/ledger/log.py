@@ -13,10 +13,13 @@ from lethe.core.canonical import Json, canonical_json, digest_json
 from lethe.errors import ArtifactError
 from lethe.forgetting.ledger.database import events as events_table
 from lethe.forgetting.ledger.requests import ForgetRequest, State
+from lethe.tables.inside import DISTINCTIVE
 
 GENESIS = "0" * 64
 _NOW_CALLED = {"rejected": "cancelled"}
 """States of old entries, which can't be changed, by the names they have now."""
+_OURS = {"held", "result", "touched", "failure", "established", "hold", "hidden", "lifted", "also_item"}
+"""What details say in our own words, or by the names in params.yaml: somebody may be called so."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ def read(connection: sa.Connection, id: str | None = None) -> list[Event]:
     query = sa.select(events_table).order_by(events_table.c.seq)
     rows = connection.execute(query if id is None else query.where(events_table.c.request == id)).mappings()
     return [Event(**{**row, "detail": json.loads(row["detail"])}) for row in rows]
+
+
+def names(user: str, detail: Json) -> bool:
+    """Whether a detail seems to name somebody, in what isn't said in our own words."""
+    said = str({name: value for name, value in detail.items() if name not in _OURS})
+    return len(user) >= DISTINCTIVE and user in said
 
 
 def append(connection: sa.Connection, changes: Iterable[tuple[str, State, Json]], now: datetime) -> None:
