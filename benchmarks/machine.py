@@ -38,11 +38,14 @@ def said(report: dict[str, Any]) -> str:
     """The line below a report's table, with its end; empty where the report knows no pace, as older ones don't."""
     if "pace" not in report:
         return ""
-    own = report["pace"]
+    own, rows = report["pace"], report.get("rows", ())
+    # Rows of earlier runs stay in a report, of which each may say its pace or none does.
+    earlier = len({row.get("command") for row in rows}) > 1
+    when = " in the last run" if earlier and not any("pace" in row for row in rows) else ""
     # Of a table that was made in several runs (``merge``).
-    others = "; ".join(row["model"] for row in report.get("rows", ()) if row.get("pace", own) != own)
+    others = "; ".join(row["model"] for row in rows if row.get("pace", own) != own)
     return (
-        f"\nPace of the machine: {own['python']:.4f} s of the processor for {STEPS:,} steps of Python,"
+        f"\nPace of the machine{when}: {own['python']:.4f} s of the processor for {STEPS:,} steps of Python,"
         f" {own['numpy']:.4f} s for a product of two {SIDE} × {SIDE} matrices by numpy"
         f"{f', not of the rows {others}' if others else ''}.\n"
     )

@@ -68,3 +68,9 @@ def test_a_report_of_plain_figures_is_written_printed_and_committed(
     assert capsys.readouterr().out == f"{page}\n"
     written = json.loads((tmp_path / "results" / "queue.json").read_text())
     assert [written[name] for name in ("table", "each", "pace")] == ["queue", [1.5, 1.7], PACE]
+
+
+def test_rows_that_an_earlier_run_left_have_no_pace_of_this_one() -> None:
+    rows = [{"what": "an epoch", "command": "the first"}, {"what": "a sweep", "command": "the second"}]
+    assert "machine in the last run: " in machine.said(report(pace=PACE, rows=rows))
+    assert "machine: " in machine.said(report(pace=PACE, rows=rows[:1]))
