@@ -31,7 +31,7 @@ from lethe.serving.deployment import Deployment
 from lethe.serving.hidden import HiddenUsers
 from lethe.serving.listening import check_may_listen, url_of
 
-_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Our own URLs are plain HTTP. Without it httpx reads the certificates of the whole world for each request, which takes
 longer than the answer."""
 _BETWEEN = 0.05
@@ -78,7 +78,7 @@ class Server:
             headers = {"Authorization": f"Bearer {own}"} if own else {}
             url = self.url + path
             answer = httpx.request(
-                method, url, json=body, headers=headers, timeout=timeout, trust_env=False, verify=_NO_TLS
+                method, url, json=body, headers=headers, timeout=timeout, trust_env=False, verify=NO_TLS
             )
         except httpx.HTTPError as error:
             raise DeploymentError(f"{method} {path}: no answer ({type(error).__name__})") from None
