@@ -24,6 +24,7 @@ from benchmarks.postgres import PostgresServer, new_database
 from benchmarks.prefect_server import free_port
 from benchmarks.project import Wrong
 from benchmarks.receiver import Receiver
+from lethe.cli.worker import CALM
 from lethe.core.shipped import shipped_root
 from lethe.core.workspace import Workspace
 
@@ -212,6 +213,7 @@ def _parts(place: Place) -> Iterator[Part]:
     yield part(
         *("dask", listens("dask"), python, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"),
         *("--host", "127.0.0.1", "--port", str(ports["dask"])),
+        **CALM,
     )
     for number in (1, 2):
         yield part(f"dask-worker-{number}", lambda: _dask_workers(place) == 2, python, "-m", "lethe.cli", "worker")

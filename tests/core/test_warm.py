@@ -139,3 +139,21 @@ def test_a_shell_in_between_changes_nothing_that_counts(workspace: Workspace) ->
     text = "done = subprocess.run(f'{sys.executable} asking.py', shell=True); print(done.returncode)"
     exported = {"PS1": "(.venv) $ ", "PS2": "> ", "IFS": " ", "BASH_FUNC_module%%": "() {  eval $1\n}"}
     assert run(workspace, text, **exported) == "nothing left\n0\n"
+
+
+def test_what_a_worker_of_prefects_starts_has_one_too(workspace: Workspace) -> None:
+    """It spells settings anew, and hands a run what the run's engine then takes away."""
+    (workspace.root / "engine.py").write_text(
+        "import os, sys; from lethe.core import process; from lethe.core.workspace import Workspace;"
+        " del os.environ['PREFECT__CONTROL_TOKEN'];"
+        " print(sys.argv[1:], process.run_module(Workspace.find(), 'said'), end='')"
+    )
+    around = workspace.environment() | {"PYTHONPATH": str(workspace.root), "PREFECT__CONTROL_TOKEN": "x"}
+    done = subprocess.run(
+        [sys.executable, "-m", "lethe.data.warmed", "engine", "a"],
+        cwd=workspace.root,
+        env=around | {"PREFECT_LOGGING_TO_API_ENABLED": "True"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == f"['a'] {workspace.root} [] True False\n", done.stderr

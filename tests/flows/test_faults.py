@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import fault_kinds, faults
 from benchmarks.killed import ADDING, ASIDE, POINTS, Point, where
-from benchmarks.own_product import DATASET, make_workspace, prefect_server, serving
+from benchmarks.own_product import DATASET, make_workspace, serving
 from lethe.config.params import Params
 from lethe.core.format import mark
 from lethe.core.workspace import Workspace
@@ -21,10 +21,10 @@ TRIED = ("executing", "one family promoted", "all purged, not scanned")
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with prefect_server():
-        workspace = make_workspace(tmp_path_factory.mktemp("faults") / "w")
-        with serving(workspace):
-            yield workspace
+    """Without a server of Prefect's, as a command has none; the whole storm runs with one."""
+    workspace = make_workspace(tmp_path_factory.mktemp("faults") / "w")
+    with serving(workspace):
+        yield workspace
 
 
 def must_be_whole(service: dict[str, object]) -> None:

@@ -13,6 +13,14 @@ import typer
 from lethe.cli.common import workspace
 from lethe.errors import ConfigError
 
+CALM = {
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+}
+"""A worker's calls last for seconds and are asked for now and then: what Dask measures fifty times a second for the
+dashboard, which is off, is most of what one that waits computes. Whoever has set these keeps theirs."""
+
 
 def worker(
     address: Annotated[
@@ -46,4 +54,4 @@ def worker(
     for option, value in options.items():
         command += [option, value]
     here.temporary.mkdir(parents=True, exist_ok=True)
-    os.execve(sys.executable, command, here.environment())
+    os.execve(sys.executable, command, {**CALM, **here.environment()})

@@ -31,9 +31,11 @@ VARIABLE = "LETHE_WARM"
 """Names the socket to whatever a run starts."""
 _OF_A_PROCESS = {"PWD", "OLDPWD", "SHLVL", "_", "PATH", "PPID", "OPTIND", "IFS", "PS1", "PS2", "PS4"}
 """What shells, and DVC before it calls one, change from process to process (the prompt, for one, which activating a
-virtual environment exports, is none of a shell that nobody types into); and what begins with DVC_."""
+virtual environment exports, is none of a shell that nobody types into); and what begins with _OF_A_RUN."""
 _OF_A_LIBRARY = {"TORCHINDUCTOR_CACHE_DIR", "KMP_DUPLICATE_LIB_OK"}
 """What libraries set for themselves when they load: torch with its first optimiser, threadpoolctl at once."""
+_OF_A_RUN = ("DVC_", "PREFECT__")
+"""What DVC says of itself to its stages, and a worker of Prefect's to one run, whose engine takes it away."""
 _PATIENCE = 30.0
 """Seconds for the few bytes of a request, or for a fork."""
 
@@ -109,8 +111,13 @@ def begin(settings: Mapping[str, str], prepare: Callable[[], object]) -> Warm | 
     ``prepare`` is what the warm process does first, for all that it will run.
     """
     path = Path(settings[VARIABLE])
-    missing = {name for name, value in settings.items() if name != "PATH" and os.environ.get(name) != value}
-    if missing or threading.active_count() > 1 or not hasattr(os, "pidfd_open"):
+    # A worker of Prefect's spells settings anew, true as True.
+    is_set = {name: os.environ.get(name, "").lower() == value.lower() for name, value in settings.items()}
+    if (
+        not all(is_set[name] for name in settings if name != "PATH")
+        or threading.active_count() > 1
+        or not hasattr(os, "pidfd_open")
+    ):
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
@@ -132,6 +139,7 @@ def begin(settings: Mapping[str, str], prepare: Callable[[], object]) -> Warm | 
         return Warm(path, lifeline)
     try:
         os.close(lifeline)
+        os.environ.update(settings)
         prepare()
         _Server(listener, watched).serve()
     finally:
@@ -266,7 +274,7 @@ def _code(ended: Any) -> int:
 
 
 def _lasting(environment: Mapping[str, str]) -> dict[str, str]:
-    own = {name for name in environment if name in _OF_A_PROCESS | _OF_A_LIBRARY or name.startswith("DVC_")}
+    own = {name for name in environment if name in _OF_A_PROCESS | _OF_A_LIBRARY or name.startswith(_OF_A_RUN)}
     # Some shells hand on no name that they can't write themselves, as those of the functions that bash exports.
     return {name: value for name, value in environment.items() if name not in own and name.isidentifier()}
 
