@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks import ROOT, Say, asking
 from benchmarks.night_project import SMALL, WHOLE, bucket, enter_request, project
 from benchmarks.page import grid, page
-from benchmarks.place import REPLICAS, Place, place, wait_for
+from benchmarks.place import Place, place, wait_for
 from benchmarks.project import Wrong, must
 from benchmarks.redeploys import Customers
 from lethe.build.registry import Registry
@@ -50,11 +50,11 @@ class Night:
         """Nothing is deployed yet: the replicas wait for it."""
         self.run("nightly")
         self.place_serves()
-        must(self.answers(KNOWN) == ["model"] * 2, "somebody with rows is answered by the model")
+        must(self.answers(KNOWN) == self.each("model"), "somebody with rows is answered by the model")
 
     def rows_come(self) -> None:
         """Of somebody who was not there before."""
-        must(self.answers(NEW) == ["popular"] * 2, "nobody knows who comes")
+        must(self.answers(NEW) == self.each("popular"), "nobody knows who comes")
         ratings = self.place.workspace.root / "ratings.csv"
         own = [line for line in ratings.read_text().splitlines() if line.startswith(KNOWN)]
         with ratings.open("a") as file:
@@ -96,11 +96,13 @@ class Night:
         before = self.deployed()
         known = [f"user-{number:04d}" for number in range(5, 24)]
         with ExitStack() as stack:
-            asking = [stack.enter_context(Customers(self.place.address(name), known, count=1)) for name in REPLICAS]
+            asking = [
+                stack.enter_context(Customers(self.place.address(name), known, count=1)) for name in self.place.replicas
+            ]
             self.run("nightly")
             self.place_serves()
         must(self.deployed().families != before.families, "another version is deployed")
-        must(self.answers(NEW) == ["model"] * 2, "who came is answered by the model")
+        must(self.answers(NEW) == self.each("model"), "who came is answered by the model")
         failed = sum((customers.failed for customers in asking), Counter[str]())
         must(not failed, f"no request failed: {dict(failed)}")
         return {"requests": sum(customers.answered for customers in asking), "failed": failed.total()}
@@ -109,12 +111,12 @@ class Night:
         """A request is entered in the console, hides at once, and is fulfilled by the scheduled flow."""
         id = enter_request(self.place, FORGOTTEN)
         # Each worker looks at the ledger every so often.
-        wait_for(lambda: self.answers(FORGOTTEN) == ["popular"] * 2, "who asks is hidden")
+        wait_for(lambda: self.answers(FORGOTTEN) == self.each("popular"), "who asks is hidden")
         self.run("forgetting", parameters={"scheduled": False})
         self.place_serves()
         (request,) = json.loads(self.place.lethe("forget", "list", "--json"))
         must((request["id"], request["state"]) == (id, "completed"), "the request is completed")
-        must(self.answers(FORGOTTEN) == ["popular"] * 2, "and nobody knows them")
+        must(self.answers(FORGOTTEN) == self.each("popular"), "and nobody knows them")
         certificate = self.place.workspace.certificates / f"{id}.json"
         (key,) = certificate.parent.glob("*.pem")
         checker = [sys.executable, str(ROOT / "tools" / "check_certificate.py"), str(certificate), "--key", str(key)]
@@ -131,20 +133,20 @@ class Night:
         must(self._deployments() == deployments, "what is scheduled stays scheduled")
         must(self.deployed().families == families, "what is deployed stays deployed")
         must(set(Registry(self.place.workspace).served()) == set(versions), "what is promoted stays promoted")
-        must(self.answers(KNOWN) == ["model"] * 2, "the replicas answer from the model again")
+        must(self.answers(KNOWN) == self.each("model"), "the replicas answer from the model again")
         return {"parts": len(self.place.parts)}
 
     def epoch(self) -> None:
         """Shards are laid anew, winners chosen anew; nobody comes back."""
         self.run("epoch")
         self.place_serves()
-        must(self.answers(FORGOTTEN) == ["popular"] * 2, "who was forgotten stays so")
+        must(self.answers(FORGOTTEN) == self.each("popular"), "who was forgotten stays so")
 
     def audit(self) -> None:
         """Log, certificates, every store, a sampled rebuild: all holds; and no due date is near."""
         self.run("watch")
         self.run("audit")
-        must(self.answers(NEW) == ["model"] * 2, "who came is still answered by the model")
+        must(self.answers(NEW) == self.each("model"), "who came is still answered by the model")
 
     # --- below ---------------------------------------------------------------------------------------------------
 
@@ -177,7 +179,7 @@ class Night:
     def place_serves(self) -> None:
         """Until both replicas serve what is deployed."""
         wanted = self.deployed()
-        for name in REPLICAS:
+        for name in self.place.replicas:
             wait_for(lambda name=name: self._served(name) == wanted.families, f"{name} on the new version")
 
     def deployed(self) -> Deployment:
@@ -186,8 +188,12 @@ class Night:
     def answers(self, user: str) -> list[str]:
         """What each replica's answer to a user comes from."""
         asked = {"user_id": user, "k": 3}
-        given = [asking.post(f"{self.place.address(name)}/recommend", json=asked) for name in REPLICAS]
+        given = [asking.post(f"{self.place.address(name)}/recommend", json=asked) for name in self.place.replicas]
         return [answer.raise_for_status().json()["source"] for answer in given]
+
+    def each(self, source: str) -> list[str]:
+        """What each replica answers from, where all do the same."""
+        return [source] * len(self.place.replicas)
 
     def _served(self, name: str) -> dict[str, str]:
         about = asking.get(f"{self.place.address(name)}/model").raise_for_status().json()
@@ -220,10 +226,10 @@ def story(night: Night, whole: bool) -> list[Step]:
 
 
 def measure(folder: Path, whole: bool = True, say: Say = lambda _: None) -> list[Step]:
-    """The whole night, from an empty folder."""
+    """The night, from an empty folder; what is not ``whole`` has one replica and one worker of Dask's."""
     workspace = project(folder / "project", WHOLE if whole else SMALL)
     began = time.perf_counter()
-    with place(workspace) as made:
+    with place(workspace, of_each=2 if whole else 1) as made:
         bucket(made).create()
         night = Night(made, say)
         started = {"what": "everything is started", "seconds": round(time.perf_counter() - began, 1)}

@@ -30,7 +30,6 @@ from lethe.core.workspace import Workspace
 
 LONG = 900
 """Seconds that anything may take."""
-REPLICAS = ("service-1", "service-2")
 OFFICER_KEY = "a-key-of-the-privacy-officer"
 """With which people log in to the console."""
 
@@ -105,6 +104,7 @@ class Place:
     receiver: Receiver
     ports: dict[str, int]
     environment: dict[str, str]
+    replicas: list[str]
     parts: dict[str, Part] = field(default_factory=dict)
 
     @property
@@ -158,16 +158,18 @@ class Place:
 
 
 @contextmanager
-def place(workspace: Workspace) -> Iterator[Place]:
-    """Everything around a project, started; the replicas wait for its first deployment. Raises NoPostgres where there
-    is no PostgreSQL."""
+def place(workspace: Workspace, of_each: int = 2) -> Iterator[Place]:
+    """Everything around a project, started; ``of_each``: replicas, which wait for the first deployment, and Dask's
+    workers. Raises NoPostgres where there is no PostgreSQL."""
     with ExitStack() as stack:
         postgres = PostgresServer.start()
         stack.callback(postgres.stop)
         receiver = stack.enter_context(Receiver())
         stack.callback(receiver.shutdown)
-        ports = {name: free_port() for name in ("prefect", "dask", "s3", "console", *REPLICAS)}
-        made = Place(workspace, postgres, receiver, ports, _environment(workspace, postgres, receiver, ports))
+        replicas = [f"service-{number}" for number in range(1, of_each + 1)]
+        ports = {name: free_port() for name in ("prefect", "dask", "s3", "console", *replicas)}
+        around = _environment(workspace, postgres, receiver, ports)
+        made = Place(workspace, postgres, receiver, ports, around, replicas)
         made.parts = {part.name: part for part in _parts(made)}
         stack.callback(made.kill)
         made.start()
@@ -215,14 +217,16 @@ def _parts(place: Place) -> Iterator[Part]:
         *("--host", "127.0.0.1", "--port", str(ports["dask"])),
         **CALM,
     )
-    for number in (1, 2):
-        yield part(f"dask-worker-{number}", lambda: _dask_workers(place) == 2, python, "-m", "lethe.cli", "worker")
+    of_each = len(place.replicas)
+    for number in range(1, of_each + 1):
+        all_are_there = lambda: _dask_workers(place) == of_each  # noqa: E731
+        yield part(f"dask-worker-{number}", all_are_there, python, "-m", "lethe.cli", "worker")
     yield part("scheduled", lambda: _has_worker(place), "sh", str(shipped_root() / "deploy" / "scheduled.sh"))
     yield part(
         *("console", listens("console"), python, "-m", "lethe.cli", "console", "--port", str(ports["console"])),
         LETHE_API_KEYS=f"privacy-officer:{OFFICER_KEY}",
     )
-    for name in REPLICAS:
+    for name in place.replicas:
         command = (python, "-m", "lethe.cli", "follow", "--port", str(ports[name]))
         yield part(name, lambda name=name: _serves(place, name), *command)
 
