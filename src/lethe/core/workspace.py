@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lethe.core.compiled import cache_of_compiled
 from lethe.core.warm import VARIABLE as WARM
 from lethe.errors import ConfigError
 
@@ -199,6 +200,7 @@ class Workspace:
         return {
             **NUMERIC,
             **past_proxies(os.environ),
+            **cache_of_compiled(os.environ),
             "PATH": path,
             "PREFECT_HOME": str(self.prefect_home),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
