@@ -71,7 +71,7 @@ def test_a_folder_that_others_may_write_to_or_that_cannot_be_made_is_refused(
 ) -> None:
     folder = Path(cache_of_compiled(os.environ)[VARIABLE])
     folder.chmod(0o777)
-    with pytest.raises(ConfigError, match="NUMBA_CACHE_DIR: is not set, .*; name a folder that may be written to"):
+    with pytest.raises(ConfigError, match=r"NUMBA_CACHE_DIR: is not set, .*; name a folder that may be written to"):
         cache_of_compiled(os.environ)
     folder.rmdir()
     folder.symlink_to(tmp_path / "home")
