@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,9 +106,12 @@ class Fitted:
         """The k best items of each user, best first: columns user, item, score, source.
 
         ``seen``: also what the user has already. Of a user that it doesn't know the ``source`` is "popular", not
-        "model", and the scores are how many rows the items have.
+        "model", and the scores are how many rows the items have. Raises ConfigError where k is no number of items.
         """
         import pandas as pd
+
+        if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
+            raise ConfigError(f"k: {k!r} must be a whole number, at least 1")
 
         wanted = list(users)
         ids = self.ensemble.catalogue
@@ -119,7 +123,7 @@ class Fitted:
             if not seen:
                 scores[known] = np.where(self._has(places[known]), -np.inf, scores[known])
         # Equal scores in the order of the ids, whatever the machine.
-        order = np.argsort(-scores, axis=1, kind="stable")[:, : max(k, 0)]
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         parts = [
             pd.DataFrame(
                 {
