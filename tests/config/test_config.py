@@ -75,6 +75,36 @@ def test_the_shipped_params_are_valid() -> None:
             {},
             ["columns", "user and item must be two columns, both are 'id'"],
         ),
+        (
+            {"kind": "table", "path": "a.csv", "columns": {"context": ["at", "user"]}},
+            {},
+            ["columns", "context must be another column than user, both are 'user'"],
+        ),
+        (
+            {"kind": "table", "path": "a.csv", "columns": {"item": "sku", "weight": "sku"}},
+            {},
+            ["columns", "weight must be another column than item, both are 'sku'"],
+        ),
+        (
+            SYNTHETIC,
+            {"side": {"links": {"path": "a.csv", "friend": "user"}}},
+            ["side: links: user, friend must be columns of their own"],
+        ),
+        (
+            SYNTHETIC,
+            {"side": {"triples": {"path": "a.csv", "head": "tail"}}},
+            ["side: triples: head, relation, tail must be columns of their own"],
+        ),
+        (
+            SYNTHETIC,
+            {"side": {"user_features": {"path": "a.csv", "fields": {"user": {}, "age": {}}}}},
+            ["side: user_features: fields must not hold the key 'user': an id is no feature"],
+        ),
+        (
+            SYNTHETIC,
+            {"side": {"item_features": {"path": "a.csv", "key": "sku", "fields": {"sku": {}}}}},
+            ["side: item_features: fields must not hold the key 'sku'"],
+        ),
         (SYNTHETIC, {"duplicates": "drop"}, ["duplicates", "'drop'"]),
     ],
 )

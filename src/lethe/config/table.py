@@ -74,6 +74,11 @@ class Columns(Section):
     def _two_sides(self) -> Columns:
         if self.user == self.item:
             raise ValueError(f"user and item must be two columns, both are {self.user!r}")
+        for role in ("rating", "timestamp", "weight", "context"):
+            named = getattr(self, role)
+            for side in ("user", "item"):
+                if (column := getattr(self, side)) in (named if isinstance(named, tuple) else (named,)):
+                    raise ValueError(f"{role} must be another column than {side}, both are {column!r}")
         return self
 
 

@@ -125,7 +125,11 @@ def _must_have(path: Path, names: Sequence[str], present: list[str], tell: bool)
     for name in names:
         if name not in present:
             # A first line that is a row holds an id.
-            has = ", ".join(present) if tell else f"{len(present)} columns, and a first line that names none"
+            has = (
+                f"{', '.join(present)}; name one of these"
+                if tell
+                else f"{len(present)} columns, and a first line that names none"
+            )
             raise DataError(f"{path.name}: column {name!r} is missing, it has {has}")
         if present.count(name) > 1:
             raise DataError(f"{path.name}: column {name!r} is there {present.count(name)} times; rename all but one")
