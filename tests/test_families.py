@@ -1,4 +1,4 @@
-"""docs/families, and the pages on data: what they show works as shown; figures, models and messages are those there are."""
+"""docs/families, and the pages on data: what they show works as shown; their figures, models and messages are there."""
 
 from __future__ import annotations
 
