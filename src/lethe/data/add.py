@@ -32,6 +32,7 @@ from lethe.errors import ConfigError, DataError
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTables
+from lethe.tables.texts import Column
 
 _OF_DATASET = ("duplicates", "positive")
 _MADE_ONE = ("latest", "sum")
@@ -142,12 +143,14 @@ def _must_suffice(profile: Profile, section: NewSection, where: str, *, assumed:
 
 def _must_meet(tables: SideTables, files: Mapping[str, str], users: Ids, items: Ids) -> None:
     """Raises DataError where a table is about nobody, or nothing, that the interactions have: another was meant."""
-    of = {"user_features": ("user",), "item_features": ("item",), "triples": ("item",)}
-    named = [(name, role, table[role]) for name, table in tables.tables.items() for role in of.get(name, ())]
+    of = {"user_features": "user", "item_features": "item", "triples": "item"}
+    named: list[tuple[str, str, Column]] = [
+        (name, of[name], t[of[name]]) for name, t in tables.tables.items() if name in of
+    ]
     for name, rows in tables.behaviours.items():
         named += [(f"behaviours.{name}", "user", rows.user_ids), (f"behaviours.{name}", "item", rows.item_ids)]
     for name, role, ids in named:
-        if not (({"user": users, "item": items}[role]).encode(ids) >= 0).any():
+        if not ((users if role == "user" else items).encode(ids) >= 0).any():
             raise DataError(
                 f"{Path(files[name]).name}: as {name} it says nothing of any {role} of the interactions; name another"
                 " file, or write the ids as they are there"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,8 +109,7 @@ class Fitted:
         """
         import pandas as pd
 
-        if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
-            raise ConfigError(f"k: {k!r} must be a whole number, at least 1")
+        _must_be_a_number_of_items(k)
 
         wanted = list(users)
         ids = self.ensemble.catalogue
@@ -155,6 +153,11 @@ class Fitted:
         has = np.zeros((len(asked), len(ids.items)), dtype=bool)
         has[of[of >= 0], ids.items.encode(rows.item_ids)[of >= 0]] = True
         return has[again]
+
+
+def _must_be_a_number_of_items(k: object) -> None:
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise ConfigError(f"k: {k!r} must be a whole number, at least 1")
 
 
 def _rows(frame: pd.DataFrame, columns: dict[str, str | None]) -> Interactions:
