@@ -92,6 +92,19 @@ def test_a_table_about_nobody_of_the_interactions_is_refused(
     assert "shop" not in Params.read(tiny.params).datasets
 
 
+@pytest.mark.parametrize("header", ["who,what,where", "user,item_1,item_2"])
+def test_columns_of_a_behaviour_that_are_not_clear_ask_for_no_option_of_the_interactions(
+    tiny: Workspace, tmp_path: Path, header: str
+) -> None:
+    views = write(tmp_path / "views.csv", header, [(f"u{u}", f"i{u}", f"i{u}") for u in USERS])
+    shop = write(tmp_path / "orders.csv", "user,item", [(f"u{u}", f"i{i}") for u, i, *_ in ROWS])
+    with pytest.raises(DataError, match=r"^views\.csv: [^-]*; call them as in the interactions: user, item$"):
+        add(tiny, "shop", shop, Reading(side={"behaviours.view": views}, assume=True))
+    write(tmp_path / "views.csv", "user,item", [(f"u{u}", f"i{u}") for u in USERS])
+    new = add(tiny, "shop", shop, Reading(side={"behaviours.view": views}, assume=True))
+    assert [note for note in new.notes if "views" in note and "--" in note] == []
+
+
 def test_ids_of_a_behaviour_are_written_as_those_of_the_interactions(tiny: Workspace, tmp_path: Path) -> None:
     """Whoever viewed something is called by figures, but not everybody who ordered is."""
     orders = [("guest" if u == USERS[0] else u, i) for u, i, *_ in ROWS]

@@ -171,7 +171,8 @@ def _find_side(
         elif what == "triples":
             found = find_triples(path)
         elif what == "behaviours":
-            own, told = find_columns(path, _same_names(path, columns), {})
+            way_out = f"call them as in the interactions: {columns['user']}, {columns['item']}"
+            own, told = find_columns(path, _same_names(path, columns), {}, way_out)
             found = told | Findings({"columns": own}) | found_in(path, {"kind": "table"}, own, told.options)
             found |= Findings(_kinds(found.options, options))
         else:
