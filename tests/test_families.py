@@ -1,9 +1,10 @@
-"""docs/families: what the pages show works as shown, and their figures, models and messages are those there are."""
+"""docs/families, and the pages on data: what they show works as shown; their figures, models and messages are there."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from typer.testing import CliRunner
 
 from lethe.build.checks import check_params
 from lethe.cli import app
+from lethe.config.dataset import Dataset
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
+from lethe.data import sources
 from lethe.models import MODELS, configure
+from lethe.tables.ids import Ids
+from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import Shape
 from tests.conftest import ROOT
 from tools.messages import messages
@@ -84,6 +89,44 @@ def test_its_command_writes_what_it_shows_and_its_family_can_be_trained(page: st
     for part in ("datasets", "shardings"):
         shown[part] = written[part] | shown.get(part, {})
     check_params(shop, Params.parse(written | shown, "params.yaml"))
+
+
+def test_what_the_page_on_your_data_adds_is_added(shop: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command on a file or a database, as it stands there, one after the other under names of their own."""
+    page = (ROOT / "docs" / "your-data.md").read_text(encoding="utf-8").replace(" \\\n", "")
+    commands = re.findall(r"(?:^|`)(lethe data add shop [^`\n]+)", page, flags=re.MULTILINE)
+    commands = [command for command in commands if "s3://" not in command]
+    assert [re.findall(r"ratings|SHOP_URL|facts", command) for command in commands] == [
+        ["ratings"],
+        ["SHOP_URL"],
+        ["facts"],
+    ]
+    with sqlite3.connect(shop.root / "shop.sqlite") as database:
+        database.execute("CREATE TABLE orders (customer, product, at)")
+        rows = [line.split(",")[:3] for line in (shop.root / "orders.csv").read_text().splitlines()[1:]]
+        database.executemany("INSERT INTO orders VALUES (?, ?, CAST(? AS INTEGER))", rows)
+    database.close()
+    monkeypatch.setenv("SHOP_URL", "sqlite:///shop.sqlite")
+    for number, command in enumerate(commands):
+        ran = CliRunner().invoke(app, shlex.split(command.replace(" shop ", f" shop-{number} ", 1))[1:])
+        assert ran.exit_code == 0, f"{command}: {ran.output} {ran.exception}"
+    check_params(shop, Params.read(shop.params))
+
+
+def test_the_section_of_the_page_on_side_data_reads_what_it_names(shop: Workspace) -> None:
+    page = (ROOT / "docs" / "side-data.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    write(shop.root / "products.csv", "product,tags,subject", [(i, "new|red", f"thing-{i}") for i in ITEMS])
+    write(shop.root / "facts.csv", "subject,relation,object", [(f"thing-{i}", "made_by", "a") for i in ITEMS])
+    dataset = Dataset.parse(yaml.safe_load(block)["datasets"]["shop"], "datasets.shop")
+    rows = sources.read(dataset.source, root=shop.root, copy=shop.root / "none")
+    assert isinstance(rows, Interactions)
+    assert set(rows.contexts or ()) == {"daytime"}
+    users, items = Ids.of(rows.user_ids), Ids.of(rows.item_ids)
+    side = sources.read_side(dataset, users, items, root=shop.root, strict=True)
+    assert set(side.tables) == {"links", "user_features", "item_features", "triples"}
+    assert len(side.tables["triples"]) == len(ITEMS)
+    assert len(side.behaviours["view"])
 
 
 def test_every_model_is_on_a_page() -> None:

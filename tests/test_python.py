@@ -96,6 +96,10 @@ def test_somebody_unknown_gets_popular_items_and_seen_ones_may_be_had() -> None:
     assert len(fitted.recommend(["user-000"], k=20)) == 12
     assert len(fitted.recommend(["user-000"], k=20, seen=True)) == 20
     assert len(fitted.recommend([], k=3)) == 0
+    assert len(fitted.recommend(["user-000"], k=np.int64(10_000), seen=True)) == 20
+    for wrong in (0, -1, 2.0, "3", True, None):
+        with pytest.raises(ConfigError, match=f"^k: {wrong!r} must be a whole number, at least 1$"):
+            fitted.recommend(["user-000"], k=wrong)  # type: ignore[arg-type]
 
 
 def test_repeated_rows_and_whole_numbers_and_dates() -> None:

@@ -26,6 +26,7 @@ def open(path: str | Path = ".") -> Project:
     """The project in a folder, or in one above it. Raises ConfigError where there is none."""
     from lethe.cli.opened import Project
 
+    _let_compile()
     return Project.open(path)
 
 
@@ -38,6 +39,7 @@ def client(url: str, key: str | None = None, **options: Any) -> Client:
 
 def recommender(name: str, **settings: Any) -> Recommender:
     """A model by itself, by its name and options as in params.yaml: ``.fit(frame).recommend(users, k)``."""
+    _let_compile()
     from lethe.learning.alone import Recommender
 
     return Recommender.of(name, **settings)
@@ -54,3 +56,12 @@ def __getattr__(name: str) -> Any:
             if kind == name:
                 return partial(recommender, key)
     raise AttributeError(f"module 'lethe' has no attribute {name!r}")
+
+
+def _let_compile() -> None:
+    """Numba reads where to keep what it compiles when it is loaded: with the first model."""
+    import os
+
+    from lethe.core.compiled import cache_of_compiled
+
+    os.environ.update(cache_of_compiled(os.environ))

@@ -150,7 +150,15 @@ def test_what_is_given_is_taken_whole_or_refused_before_anything_is_done(
     [
         (["trian"], "error: lethe: no such command; known are audit, "),
         (["forget", "user-007"], "error: forget: no such command; known are add, alias, "),
-        (["train", "--jsn"], "error: train: no such option: --jsn"),
+        (["train", "--jsn"], "error: train: no such option (options like it are --json); what is none"),
+        (
+            ["forget", "show", "-user-007"],
+            "error: show: no such option; what is none, and begins with -, stands behind",
+        ),
+        (["status", "--user-007"], "error: status: no such option; what is none"),
+        (["status", "--user-007=1"], "error: status: no such option; what is none"),
+        (["--user-007"], "error: lethe: no such option; what is none"),
+        (["status", "--json=user-007"], "error: option '--json' does not take a value"),
         (["forget", "add", "--user"], "error: option '--user' requires an argument"),
         (["show"], "error: show: missing argument 'name'"),
         (["status", "user-007"], "error: status: 1 words more than it takes"),

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
+import time
+from typing import Any
 
 import pytest
 from distributed import LocalCluster
 
+from lethe.cli import worker as command
 from lethe.config.params import Params
 from lethe.core.workspace import Workspace
+from lethe.errors import Unreachable
 from lethe.learning.runner import cluster
 from lethe.learning.runner.by_params import ADDRESS, runner
 from tests.conftest import ROOT
@@ -48,3 +53,30 @@ def test_without_a_scheduler_s_address_it_is_one_line(tiny: Workspace, address: 
     assert worker.returncode == 1
     named = address[0] if address else "none is named"
     assert said == f"error: address: {named}: must be a scheduler's, tcp://HOST:PORT or tls://HOST:PORT\n"
+
+
+@pytest.mark.parametrize("port", ["1", "99999"])
+def test_where_no_scheduler_answers_it_is_one_line(tiny: Workspace, monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.chdir(tiny.root)
+    monkeypatch.setattr(command, "ANSWERS_IN", 0.01)
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("a worker was started"))
+    for host in ("127.0.0.1", "[::1]"):
+        with pytest.raises(
+            Unreachable, match=rf"^address: no scheduler answers at tcp://.*:{port}; start one, or name"
+        ):
+            command.worker(f"tcp://{host}:{port}")
+
+
+def test_one_that_comes_up_while_it_is_asked_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        later, connect = [OSError("refused")], socket.create_connection
+
+        def connected(*there: Any, **how: Any) -> socket.socket:
+            if later:
+                raise later.pop()
+            return connect(*there, **how)
+
+        monkeypatch.setattr(socket, "create_connection", connected)
+        monkeypatch.setattr(time, "sleep", lambda _: None)
+        command._must_answer(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+    assert later == []

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pytest
+from pydantic import BaseModel
 
 from lethe.config.dataset import Dataset
 from lethe.config.params import Forgetting, Params
-from lethe.config.section import read_yaml
+from lethe.config.section import Once, read_yaml
 from lethe.config.sharding import Sharding
 from lethe.core.canonical import canonical_json, digest_json
 from lethe.errors import ConfigError
+from lethe.models import MODELS
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,6 +74,36 @@ def test_the_shipped_params_are_valid() -> None:
             {"kind": "table", "path": "a.csv", "columns": {"user": "id", "item": "id"}},
             {},
             ["columns", "user and item must be two columns, both are 'id'"],
+        ),
+        (
+            {"kind": "table", "path": "a.csv", "columns": {"context": ["at", "user"]}},
+            {},
+            ["columns", "context must be another column than user, both are 'user'"],
+        ),
+        (
+            {"kind": "table", "path": "a.csv", "columns": {"item": "sku", "weight": "sku"}},
+            {},
+            ["columns", "weight must be another column than item, both are 'sku'"],
+        ),
+        (
+            SYNTHETIC,
+            {"side": {"links": {"path": "a.csv", "friend": "user"}}},
+            ["side: links: user, friend must be columns of their own"],
+        ),
+        (
+            SYNTHETIC,
+            {"side": {"triples": {"path": "a.csv", "head": "tail"}}},
+            ["side: triples: head, relation, tail must be columns of their own"],
+        ),
+        (
+            SYNTHETIC,
+            {"side": {"user_features": {"path": "a.csv", "fields": {"user": {}, "age": {}}}}},
+            ["side: user_features: fields must not hold the key 'user': an id is no feature"],
+        ),
+        (
+            SYNTHETIC,
+            {"side": {"item_features": {"path": "a.csv", "key": "sku", "fields": {"sku": {}}}}},
+            ["side: item_features: fields must not hold the key 'sku'"],
         ),
         (SYNTHETIC, {"duplicates": "drop"}, ["duplicates", "'drop'"]),
     ],
@@ -265,3 +298,53 @@ def test_a_name_that_there_is_not_is_said_with_the_family_that_names_it(family: 
 def test_positions_are_no_times(unit: str, times: bool) -> None:
     source = {"kind": "table", "path": "a.csv", "columns": {"timestamp": "at"}, "timestamp_unit": unit}
     assert Dataset.parse({"source": source}, "datasets.tiny").has_times is times
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "datasets: [ml-latest-small",
+            "datasets: [ml-latest-small, ml-latest-small",
+            r"^params.yaml.pipeline.datasets: \[.*\] must hold each entry once, ml-latest-small is there 2 times",
+        ),
+        (
+            "evaluation:\n",
+            "evaluation:\n  rating_metrics: [mae, rmse, mae]\n",
+            r"^params.yaml.evaluation.rating_metrics: \['mae', 'rmse', 'mae'\] must hold each entry once, mae is there",
+        ),
+        (
+            "- {model: bpr, sharding: whole}",
+            "- {model: bpr, sharding: whole}\n      - {sharding: whole, model: bpr}",
+            r"candidates: must hold each entry once, model='bpr' sharding='whole' is there 2 times; keep one of them$",
+        ),
+    ],
+    ids=["names", "metrics", "candidates"],
+)
+def test_a_list_that_is_a_set_holds_each_entry_once(tmp_path: Path, old: str, new: str, said: str) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    assert old in text
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(ConfigError, match=said):
+        Params.read(path)
+
+
+def _lists(kind: Any, name: str = "") -> Iterator[str]:
+    """Names of the fields below a section that take lists and let an entry be repeated."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        for below, field in kind.model_fields.items():
+            if Once not in field.metadata:
+                yield from _lists(field.annotation, f"{kind.__qualname__}.{below}")
+    elif get_origin(kind) is tuple and get_args(kind)[-1] is Ellipsis:
+        yield name
+        yield from _lists(get_args(kind)[0], name)
+    elif Once not in get_args(kind):
+        for part in get_args(kind):
+            yield from _lists(part, name)
+
+
+def test_every_list_is_such_a_set_or_named_here() -> None:
+    every = [found for section in (Params, *(model.Config for model in MODELS.values())) for found in _lists(section)]
+    # Widths of layers, one behind the other; behaviours are refused in words of their own.
+    assert {name.rpartition(".")[2] for name in every} == {"layers", "behaviours"}

@@ -71,6 +71,40 @@ def test_a_table_of_other_ids_is_refused_and_nothing_is_written(tiny: Workspace,
     assert tiny.params.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("what", "header", "role"),
+    [
+        ("user_features", "product,shelf", "user"),
+        ("item_features", "customer,shelf", "item"),
+        ("triples", "head,relation,tail", "item"),
+        ("behaviours.view", "user,item", "user"),
+    ],
+)
+def test_a_table_about_nobody_of_the_interactions_is_refused(
+    tiny: Workspace, tmp_path: Path, what: str, header: str, role: str
+) -> None:
+    """It would be read, and nothing be learnt from it, unsaid."""
+    other = write(tmp_path / "other.csv", header, [(f"x{n}", f"p{n % 5}", "a")[: header.count(",") + 1] for n in USERS])
+    orders = write(tmp_path / "orders.csv", "user,item,at", [(f"u{u}", f"i{i}", at) for u, i, _, at in ROWS])
+    said = rf"^other\.csv: as {what} it says nothing of any {role} of the interactions; name another file, or write the"
+    with pytest.raises(DataError, match=said):
+        add(tiny, "shop", orders, Reading(side={what: other}, assume=True))
+    assert "shop" not in Params.read(tiny.params).datasets
+
+
+@pytest.mark.parametrize("header", ["who,what,where", "user,item_1,item_2"])
+def test_columns_of_a_behaviour_that_are_not_clear_ask_for_no_option_of_the_interactions(
+    tiny: Workspace, tmp_path: Path, header: str
+) -> None:
+    views = write(tmp_path / "views.csv", header, [(f"u{u}", f"i{u}", f"i{u}") for u in USERS])
+    shop = write(tmp_path / "orders.csv", "user,item", [(f"u{u}", f"i{i}") for u, i, *_ in ROWS])
+    with pytest.raises(DataError, match=r"^views\.csv: [^-]*; call them as in the interactions: user, item$"):
+        add(tiny, "shop", shop, Reading(side={"behaviours.view": views}, assume=True))
+    write(tmp_path / "views.csv", "user,item", [(f"u{u}", f"i{u}") for u in USERS])
+    new = add(tiny, "shop", shop, Reading(side={"behaviours.view": views}, assume=True))
+    assert [note for note in new.notes if "views" in note and "--" in note] == []
+
+
 def test_ids_of_a_behaviour_are_written_as_those_of_the_interactions(tiny: Workspace, tmp_path: Path) -> None:
     """Whoever viewed something is called by figures, but not everybody who ordered is."""
     orders = [("guest" if u == USERS[0] else u, i) for u, i, *_ in ROWS]

@@ -403,7 +403,7 @@ def test_every_id_that_a_gate_lets_in_can_be_forgotten(tmp_path: Path) -> None:
     assert len(set(left.user_ids)) == 18
 
 
-@pytest.mark.parametrize("spelt", ["7.0", "007", " 7", "+7"])
+@pytest.mark.parametrize("spelt", ["7.0", "007", " 7", "+7", "mailto:7"])
 def test_who_comes_back_in_another_spelling_is_told_of(spelt: str, tmp_path: Path) -> None:
     workspace = workspace_of(tmp_path / "w", rows())
     data(workspace)

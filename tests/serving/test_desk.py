@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lethe.build.registry import Registry
 from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
+from lethe.serving.asking import Wish
 from lethe.serving.deployment import Deployment
 from lethe.serving.desk import BadRequest, Desk, NotServed
 from lethe.serving.hidden import HiddenUsers, publish
@@ -46,3 +49,16 @@ def test_a_batch_is_bounded_and_refused_as_one_user_is(desk: Desk) -> None:
     with pytest.raises(NotServed, match=r"^family: 'x' must be one of a"):
         desk.recommend_many(USERS, 5, "x")
     assert desk.recommend_many([], 5) == []
+
+
+def test_more_items_than_there_are_give_all_there_are(desk: Desk) -> None:
+    """Whoever asks, and in whatever way: k above the catalogue's size is a shorter list, each item once."""
+    desk = replace(desk, deployment=desk.deployment.model_copy(update={"max_k": 100}))
+    items = {offer.item_id for offer in desk.recommend("nobody", 100).items}
+    for wish in (Wish(keep_seen=True), Wish(keep_seen=True, diversity=0.5), Wish(keep_seen=True, diversity=1)):
+        answers = [desk.recommend("user-003", 100, wish=wish), *desk.recommend_many(USERS, 100, wish=wish)]
+        for answer in answers:
+            assert sorted(offer.item_id for offer in answer.items) == sorted(items)
+    near = desk.similar_items("item-001", 100).items
+    assert sorted(str(offer.item_id) for offer in near) == sorted(str(item) for item in items - {"item-001"})
+    assert 0 < len(desk.explain("user-003", "item-001", 100).items) < len(items)

@@ -124,6 +124,10 @@ def test_text_that_is_no_integer_is_in_no_integer_catalogue(known: set[int], tex
         ("\U0001f469‍\U0001f4bb", "\U0001f469\U0001f4bb"),
         ("7", "007"),
         ("7", "7.0"),
+        ("ann@example.org", "ann@example.org."),
+        ("ann@example.org", "mailto:ann@example.org"),
+        ("ann@example.org", "Mailto:%20Ann%40example.org."),
+        ("...", "%2e.."),
     ],
 )
 def test_other_spellings_are_near(held: str, asked: str) -> None:

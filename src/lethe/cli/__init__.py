@@ -43,6 +43,7 @@ from lethe.cli.common import (
     workspace,
 )
 from lethe.core import logs
+from lethe.core.compiled import cache_of_compiled
 from lethe.core.interrupted import however_it_ends
 from lethe.core.workspace import NUMERIC, Workspace, past_proxies
 from lethe.errors import ConfigError, LetheError, UsageError
@@ -82,6 +83,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         logs.begin()
+        os.environ.update(cache_of_compiled(os.environ))
         app()
     except (LetheError, OSError) as error:
         print(logs.fault(error), file=sys.stderr)

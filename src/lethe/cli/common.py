@@ -62,16 +62,23 @@ def _in_one_line() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = " ".join(getattr(error, "format_message", str)().split()).rstrip(".")
+        said = _without_what_was_written(error)
         if not said:  # Help, which was asked for by no words at all, is printed already; or no fault of the parser.
             raise
         context = getattr(error, "ctx", None)
         # The parser doesn't always know whose words it reads; that of all commands is called as it was started.
         name = "" if context is None else f"{context.info_name if context.parent else 'lethe'}: "
         if said.startswith("No such command") and context is not None:
-            # What was written may be somebody's id.
             said = f"no such command; known are {', '.join(sorted(context.command.commands))}"
         raise UsageError(f"{name}{said[0].lower()}{said[1:]}; see its -h") from None
+
+
+def _without_what_was_written(error: Exception) -> str:
+    """What the parser says of a fault, on one line. What it would repeat may be somebody's id, -5 say."""
+    if hasattr(error, "possibilities"):
+        near = f" (options like it are {', '.join(sorted(error.possibilities))})" if error.possibilities else ""
+        return f"no such option{near}; what is none, and begins with -, stands behind --"
+    return " ".join(getattr(error, "format_message", str)().split()).rstrip(".")
 
 
 class Commands(typer.Typer):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
+import time
 from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
 from lethe.cli.common import workspace
-from lethe.errors import ConfigError
+from lethe.errors import ConfigError, Unreachable
+
+ANSWERS_IN = 30.0
+"""Seconds that a scheduler has to come up, as long as a worker of Dask's would try."""
 
 CALM = {
     "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
@@ -53,5 +58,21 @@ def worker(
     command = [sys.executable, "-m", "distributed.cli.dask_worker", named, "--no-dashboard"]
     for option, value in options.items():
         command += [option, value]
+    _must_answer(named)
     here.temporary.mkdir(parents=True, exist_ok=True)
     os.execve(sys.executable, command, {**CALM, **here.environment()})
+
+
+def _must_answer(address: str) -> None:
+    """Raises Unreachable where nobody listens: Dask would say so by a traceback."""
+    host, _, port = address.partition("://")[2].rpartition(":")
+    deadline = time.monotonic() + ANSWERS_IN
+    while True:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS_IN).close()
+        except (OSError, OverflowError):
+            if time.monotonic() < deadline:
+                time.sleep(min(0.5, ANSWERS_IN))
+                continue
+            raise Unreachable(f"address: no scheduler answers at {address}; start one, or name another") from None
+        return

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from lethe.config.console import Console
 from lethe.config.dataset import Dataset, Fraction
 from lethe.config.evaluation import Evaluation
-from lethe.config.section import Name, Section, read_yaml
+from lethe.config.section import Name, Once, Section, read_yaml
 from lethe.config.serving import Serving
 from lethe.config.sharding import Rows, Sharding
 from lethe.config.stores import Stores
@@ -45,7 +45,7 @@ class Family(Section):
 
     dataset: Name
     """A name below ``datasets``."""
-    candidates: tuple[Candidate, ...] = Field(min_length=1)
+    candidates: Annotated[tuple[Candidate, ...], Once] = Field(min_length=1)
     """What is trained for it, at least one."""
 
 
@@ -117,7 +117,7 @@ class DriftLimits(Section):
 class Forgetting(Section):
     due_days: int = Field(30, ge=1, le=3650)
     """Days from the receipt of a request to the date it is due."""
-    reasons: tuple[ReasonCode, ...] = Field(
+    reasons: Annotated[tuple[ReasonCode, ...], Once] = Field(
         ("user-request", "consent-withdrawn", "objection", "account-closed", "retention", "bad-data", "legal-order"),
         min_length=1,
     )
@@ -125,13 +125,13 @@ class Forgetting(Section):
     ledger and certificates keep for good must hold no id of a person."""
     ticket: Pattern = r"[A-Za-z]{0,12}-?[0-9]{1,12}"
     """What a ticket's number looks like, whole, as a regular expression."""
-    requires: tuple[Literal["identity", "approval"], ...] = ()
+    requires: Annotated[tuple[Literal["identity", "approval"], ...], Once] = ()
     """What must be established (lethe forget establish) before a request is accepted, whichever way it came in. Its
     subject is hidden from the service meanwhile."""
     four_eyes: bool = False
     """Whether an approval counts only where another than who entered the request gave it, whichever way either came
     in. ``requires`` must then name approval."""
-    follows: tuple[str, ...] = ()
+    follows: Annotated[tuple[str, ...], Once] = ()
     """Folders of other projects that hold the same people, under the same keys: a forget run here asks first about
     everybody who was forgotten there. Of staging, that of production."""
     batch: Literal["at-once", "until-due"] = "at-once"
@@ -169,9 +169,9 @@ class Audit(Section):
 class Pipeline(Section):
     """The matrix of dvc.yaml: every dataset is split, every dataset is laid out in every sharding."""
 
-    datasets: tuple[Name, ...] = Field(min_length=1)
+    datasets: Annotated[tuple[Name, ...], Once] = Field(min_length=1)
     """Names below ``datasets``."""
-    shardings: tuple[Name, ...] = Field(min_length=1)
+    shardings: Annotated[tuple[Name, ...], Once] = Field(min_length=1)
     """Names below ``shardings``."""
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Self, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstraints, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -21,9 +21,21 @@ from lethe.core.spelling import meant
 from lethe.core.yaml_text import RepeatedKey, UnclearNumber, values_of
 from lethe.errors import ConfigError
 
+T = TypeVar("T")
 # DVC reads dots in a key as a path, and BentoML wants lower case: names are plain.
 _NAME = r"^[a-z0-9][a-z0-9-]*$"
 Name = Annotated[str, StringConstraints(pattern=_NAME)]
+
+
+def _each_once(entries: tuple[T, ...]) -> tuple[T, ...]:
+    for entry in entries:
+        if (times := entries.count(entry)) > 1:
+            raise ValueError(f"must hold each entry once, {entry} is there {times} times; keep one of them")
+    return entries
+
+
+Once = AfterValidator(_each_once)
+"""Of a list that is a set by meaning: an entry that is repeated is a mistake."""
 THRESHOLD = r"^( *(>=|>) *-?[0-9]+([.][0-9]+)? *|all)$"
 """Which ratings count as likes."""
 _PATTERNS = {
@@ -73,8 +85,10 @@ class Section(BaseModel):
             if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
                 raise ConfigError(f"{field}.{_tag_rule(cls, fault)}") from None
             # A URL with a secret in it must not be said either.
-            hidden = fault["type"] == "missing" or "must hold no " in fault["msg"] or isinstance(fault["input"], dict)
-            value = "" if hidden else " nothing stands there;" if fault["input"] is None else f" {fault['input']!r}"
+            given = fault["input"]
+            sections = any(isinstance(each, dict) for each in (given if isinstance(given, list) else [given]))
+            hidden = fault["type"] == "missing" or "must hold no " in fault["msg"] or sections
+            value = "" if hidden else " nothing stands there;" if given is None else f" {given!r}"
             raise ConfigError(f"{field}:{value} {_rule(fault)}") from None
         for truth in _truth_for_numbers(values, made, where):
             raise ConfigError(f"{truth} must be a number; YAML takes yes, no, on and off for true and false, too")

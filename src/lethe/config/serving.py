@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from lethe.config.section import Section
+from lethe.config.section import Once, Section
 
 
 class Limits(Section):
@@ -21,7 +23,7 @@ class Limits(Section):
     """Most users that one request may name: as many rows of scores are in memory together."""
     scored_aside: int = Field(200_000, ge=0)
     """Users times items from which a request is scored beside the loop that takes requests in."""
-    origins: tuple[str, ...] = ()
+    origins: Annotated[tuple[str, ...], Once] = ()
     """Web pages that may ask from a browser (CORS), as https://shop.example; none by default."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lethe.config.section import Name, Section
 from lethe.config.source import SourcePath
@@ -94,3 +94,16 @@ class SideSources(Section):
     """What is known of items."""
     triples: TriplesSource | None = None
     """What is known of items as facts: a knowledge graph."""
+
+    @model_validator(mode="after")
+    def _columns_apart(self) -> SideSources:
+        for name, roles in (("links", ("user", "friend")), ("triples", ("head", "relation", "tail"))):
+            if (table := getattr(self, name)) is not None and len({getattr(table, role) for role in roles}) < len(
+                roles
+            ):
+                raise ValueError(f"{name}: {', '.join(roles)} must be columns of their own")
+        for role in ("user", "item"):
+            table = getattr(self, f"{role}_features")
+            if table is not None and (key := table.key or role) in table.fields:
+                raise ValueError(f"{role}_features: fields must not hold the key {key!r}: an id is no feature")
+        return self

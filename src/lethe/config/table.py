@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from lethe.config.section import Section
+from lethe.config.section import Once, Section
 
 TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Units of time in one second."""
@@ -67,13 +67,18 @@ class Columns(Section):
     weight: ColumnName | None = None
     """Column that says how much an interaction counts, above 0 (views, purchases, minutes); null: all count alike. See
     ``unweighted`` of the dataset, and ``models.wmf.alpha``."""
-    context: tuple[ColumnName, ...] = ()
+    context: Annotated[tuple[ColumnName, ...], Once] = ()
     """Columns that say in what situation: a pair may recur in another one. An empty value is a value, "missing"."""
 
     @model_validator(mode="after")
     def _two_sides(self) -> Columns:
         if self.user == self.item:
             raise ValueError(f"user and item must be two columns, both are {self.user!r}")
+        for role in ("rating", "timestamp", "weight", "context"):
+            named = getattr(self, role)
+            for side in ("user", "item"):
+                if (column := getattr(self, side)) in (named if isinstance(named, tuple) else (named,)):
+                    raise ValueError(f"{role} must be another column than {side}, both are {column!r}")
         return self
 
 
@@ -88,7 +93,7 @@ class FileFormat(Section):
     """Encoding of CSV, by Python's name of it."""
     trim: bool = False
     """Whether blanks around the values of CSV are no part of them."""
-    ignore_lines: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    ignore_lines: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Once] = ()
     """Lines of CSV that begin with one of these are no rows: comments (``#``), a total (``Total,``), ``sep=``."""
     member: str | None = None
     """The file to read of a zip archive; null: the only one."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lethe.core.compiled import cache_of_compiled
 from lethe.core.warm import VARIABLE as WARM
 from lethe.errors import ConfigError
 
@@ -44,7 +45,8 @@ def past_proxies(given: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder with params.yaml and dvc.yaml. Nothing outside ``root`` is written, but for the keys (see keys.py)."""
+    """A folder with params.yaml and dvc.yaml. Nothing outside ``root`` is written, but for the keys (see keys.py) and what
+    is compiled (see compiled.py)."""
 
     root: Path
     sources: Path | None = None
@@ -199,6 +201,7 @@ class Workspace:
         return {
             **NUMERIC,
             **past_proxies(os.environ),
+            **cache_of_compiled(os.environ),
             "PATH": path,
             "PREFECT_HOME": str(self.prefect_home),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -31,6 +31,8 @@ from lethe.data.split import count_repeated, deduplicate
 from lethe.errors import ConfigError, DataError
 from lethe.tables.ids import Ids
 from lethe.tables.interactions import Interactions
+from lethe.tables.side_tables import SideTables
+from lethe.tables.texts import Column
 
 _OF_DATASET = ("duplicates", "positive")
 _MADE_ONE = ("latest", "sum")
@@ -112,7 +114,9 @@ def read_new(workspace: Workspace, name: str, path: str | Path, reading: Reading
         beside = _find_side(workspace, names, section.options, reading.side)
         section, notes = replace(section, side=dict(beside.options)), notes + beside.notes
         known = Ids.of(rows.user_ids), Ids.of(rows.item_ids)
-        sources.read_side(section.parsed(name), *known, root=workspace.root, strict=True)
+        _must_meet(
+            sources.read_side(section.parsed(name), *known, root=workspace.root, strict=True), reading.side, *known
+        )
     if not section.is_ready:
         timed = rows.timestamps is not None and section.parsed(name).has_times
         section = replace(section, split=propose_split(deduplicate(rows, "latest"), name, seed, timed=timed))
@@ -137,6 +141,22 @@ def _must_suffice(profile: Profile, section: NewSection, where: str, *, assumed:
         )
 
 
+def _must_meet(tables: SideTables, files: Mapping[str, str], users: Ids, items: Ids) -> None:
+    """Raises DataError where a table is about nobody, or nothing, that the interactions have: another was meant."""
+    of = {"user_features": "user", "item_features": "item", "triples": "item"}
+    named: list[tuple[str, str, Column]] = [
+        (name, of[name], t[of[name]]) for name, t in tables.tables.items() if name in of
+    ]
+    for name, rows in tables.behaviours.items():
+        named += [(f"behaviours.{name}", "user", rows.user_ids), (f"behaviours.{name}", "item", rows.item_ids)]
+    for name, role, ids in named:
+        if not ((users if role == "user" else items).encode(ids) >= 0).any():
+            raise DataError(
+                f"{Path(files[name]).name}: as {name} it says nothing of any {role} of the interactions; name another"
+                " file, or write the ids as they are there"
+            )
+
+
 def _find_side(
     workspace: Workspace, columns: Mapping[str, str], options: Mapping[str, Any], files: Mapping[str, str]
 ) -> Findings:
@@ -151,7 +171,8 @@ def _find_side(
         elif what == "triples":
             found = find_triples(path)
         elif what == "behaviours":
-            own, told = find_columns(path, _same_names(path, columns), {})
+            way_out = f"call them as in the interactions: {columns['user']}, {columns['item']}"
+            own, told = find_columns(path, _same_names(path, columns), {}, way_out)
             found = told | Findings({"columns": own}) | found_in(path, {"kind": "table"}, own, told.options)
             found |= Findings(_kinds(found.options, options))
         else:

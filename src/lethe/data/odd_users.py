@@ -40,6 +40,7 @@ def odd_users(rows: Interactions, where: str) -> Iterator[str]:
         )
     if spelt := alike(users):
         yield (
-            f"{where}: {spelt} ids are the same as another but for case, blanks, accents' form or zeros in front, and"
+            f"{where}: {spelt} ids are the same as another but for case, blanks, accents' form, zeros in front, a dot"
+            " at the end or mailto:, and"
             " are users of their own, each forgotten by itself; if they are one, write them alike in the source"
         )

@@ -39,4 +39,5 @@ def _others(raw: str) -> Iterator[str]:
     """Spellings that are told from this one by how they are written alone."""
     plain = unicodedata.normalize("NFC", raw).strip()
     number = _NUMBER.fullmatch(plain)
-    yield from {plain, plain.lower(), *([number[1]] if number else [])} - {raw}
+    address = plain.removeprefix("mailto:").rstrip(".")
+    yield from {plain, plain.lower(), address or plain, *([number[1]] if number else [])} - {raw}

@@ -105,9 +105,11 @@ class Fitted:
         """The k best items of each user, best first: columns user, item, score, source.
 
         ``seen``: also what the user has already. Of a user that it doesn't know the ``source`` is "popular", not
-        "model", and the scores are how many rows the items have.
+        "model", and the scores are how many rows the items have. Raises ConfigError where k is no number of items.
         """
         import pandas as pd
+
+        _must_be_a_number_of_items(k)
 
         wanted = list(users)
         ids = self.ensemble.catalogue
@@ -119,7 +121,7 @@ class Fitted:
             if not seen:
                 scores[known] = np.where(self._has(places[known]), -np.inf, scores[known])
         # Equal scores in the order of the ids, whatever the machine.
-        order = np.argsort(-scores, axis=1, kind="stable")[:, : max(k, 0)]
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         parts = [
             pd.DataFrame(
                 {
@@ -151,6 +153,11 @@ class Fitted:
         has = np.zeros((len(asked), len(ids.items)), dtype=bool)
         has[of[of >= 0], ids.items.encode(rows.item_ids)[of >= 0]] = True
         return has[again]
+
+
+def _must_be_a_number_of_items(k: object) -> None:
+    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+        raise ConfigError(f"k: {k!r} must be a whole number, at least 1")
 
 
 def _rows(frame: pd.DataFrame, columns: dict[str, str | None]) -> Interactions:

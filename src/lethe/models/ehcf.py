@@ -16,14 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
 from lethe.config.search import Log, Search
-from lethe.config.section import Name
+from lethe.config.section import Name, Once
 from lethe.core.random import Stream
 from lethe.models.parts.multibehaviour import BehaviourConfig, Behaviours, MultiBehaviour
 from lethe.tables.matrix import InteractionMatrix, Shape
@@ -38,7 +38,7 @@ class EHCF(MultiBehaviour):
         }
 
         solver: Literal["gradient"] = "gradient"
-        graph: dict[Name, tuple[Name, ...]] = Field(
+        graph: dict[Name, Annotated[tuple[Name, ...], Once]] = Field(
             {"view": (), "cart": ("view",), "buy": ("view", "cart")}, validate_default=True
         )
         """The predecessors of each behaviour; behaviours of the data that are not named are not learned from."""

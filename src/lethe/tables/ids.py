@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -234,8 +235,8 @@ def among(column: Column, ids: Collection[str]) -> np.ndarray:
 def near(column: Column, raw_id: str) -> int:
     """How many distinct ids of a column are another spelling of this one, which a person may have meant by it.
 
-    Spellings differ in case, in the Unicode form, in blanks and invisible joiners, or in how a whole number is
-    written (007, 7.0, +7).
+    Spellings differ in case, in the Unicode form, in blanks and invisible joiners, in how a whole number is written
+    (007, 7.0, +7), or by what a link or the end of a sentence adds (mailto:, %40, a dot).
     """
     folded = _folded(raw_id)
     return sum(text != raw_id and _folded(text) == folded for text in map(str, distinct(column)[0].tolist()))
@@ -254,6 +255,7 @@ def _folded(raw: str) -> str:
     if not raw.isascii():
         text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", raw).casefold())
         text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
-    text = " ".join(text.split())
+    text = " ".join(unquote(text).removeprefix("mailto:").split())
+    text = text.rstrip(".") or text
     number = _NUMBER.fullmatch(text)
     return f"{number[1].replace('+', '')}{number[2]}" if number else text

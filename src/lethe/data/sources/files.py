@@ -22,6 +22,7 @@ from lethe.core.canonical import digest_file, digest_json
 from lethe.data.sources import text
 from lethe.data.sources.packed import START, is_packed
 from lethe.data.sources.parquet import is_parquet, parquet_blocks, parquet_files, parquet_names
+from lethe.data.sources.quotes import without_swallowed
 from lethe.data.sources.text import is_byte
 from lethe.errors import DataError
 
@@ -93,7 +94,7 @@ def _csv_blocks(path: Path, names: Sequence[str], how: FileFormat) -> Iterator[p
     present: list[str] | None = None
     pieces: Iterator[Path | bytes] = iter([path]) if _is_plain(path, how) else text.pieces(path, how)
     try:
-        for piece in pieces:
+        for piece in without_swallowed(path, pieces, how):
             first = present is None
             if present is None:
                 with pa.csv.open_csv(_begin(piece), parse_options=parsing) as reader:
@@ -124,7 +125,11 @@ def _must_have(path: Path, names: Sequence[str], present: list[str], tell: bool)
     for name in names:
         if name not in present:
             # A first line that is a row holds an id.
-            has = ", ".join(present) if tell else f"{len(present)} columns, and a first line that names none"
+            has = (
+                f"{', '.join(present)}; name one of these"
+                if tell
+                else f"{len(present)} columns, and a first line that names none"
+            )
             raise DataError(f"{path.name}: column {name!r} is missing, it has {has}")
         if present.count(name) > 1:
             raise DataError(f"{path.name}: column {name!r} is there {present.count(name)} times; rename all but one")

@@ -50,9 +50,10 @@ _UNNAMED = 2
 
 
 def find_columns(
-    path: Path, named: Mapping[str, str | None], given: Mapping[str, Any]
+    path: Path, named: Mapping[str, str | None], given: Mapping[str, Any], way_out: str | None = None
 ) -> tuple[dict[str, str], Findings]:
-    """{role: column}, and whether the first line names the columns; ``named`` columns stay as they are.
+    """{role: column}, and whether the first line names the columns; ``named`` columns stay as they are. ``way_out``:
+    what to do about a file whose columns no option names.
 
     Raises DataError where user or item can't be told apart from other columns, naming the options.
     """
@@ -71,7 +72,7 @@ def find_columns(
     if header:
         for role in ROLES:
             if role not in (taken.keys() | given_up) and (likely := column_called(role, left)) is not None:
-                _refuse_alike(path, role, likely, left)
+                _refuse_alike(path, role, likely, left, way_out or f"give --{role}-column")
                 taken[role] = likely
                 left.remove(likely)
     values = {name: [row[place] for row in rows if place < len(row)] for place, name in enumerate(names)}
@@ -92,8 +93,8 @@ def find_columns(
     rest = [name for name in able if name != taken.get("rating")]
     if len(rest) < len(missing) or (missing and len(rest) - len(missing) > (0 if header else _UNNAMED)):
         raise DataError(
-            f"{path.name}: which columns are user and item is not clear from {_some(names)}; give"
-            f" {' and '.join(f'--{role}-column' for role in missing)}"
+            f"{path.name}: which columns are user and item is not clear from {_some(names)}; "
+            + (way_out or f"give {' and '.join(f'--{role}-column' for role in missing)}")
         )
     taken |= dict(zip(missing, rest, strict=False))
     columns = {role: taken[role] for role in NAMED if role in taken}
@@ -101,20 +102,20 @@ def find_columns(
     said += "" if header else " (the first line names none)"
     others = [name for name in names if name not in columns.values()]
     said += f"; not read: {_some(others)}" if others else ""
-    note = f"{path.name}: {said}; --user-column and the like say otherwise"
+    note = f"{path.name}: {said}" + ("" if way_out else "; --user-column and the like say otherwise")
     return columns, Findings({} if header else {"header": False}, (note,))
 
 
-def _refuse_alike(path: Path, role: str, likely: str, names: Sequence[str]) -> None:
+def _refuse_alike(path: Path, role: str, likely: str, names: Sequence[str], way_out: str) -> None:
     """Raises DataError where a user or an item may as well be another column: item1, item2, ..."""
     alike = [name for name in names if _letters(name) == _letters(likely)] if role in ("user", "item") else []
     if len(alike) >= _WIDE:
         raise DataError(
             f"{path.name}: {len(alike)} columns are called {likely} and the like, as in a table with a column for each"
-            f" {role}; write a row for each user and item, or give --{role}-column"
+            f" {role}; write a row for each user and item, or {way_out}"
         )
     if len(alike) > 1:
-        raise DataError(f"{path.name}: the {role} may be column {' or '.join(map(repr, alike))}; give --{role}-column")
+        raise DataError(f"{path.name}: the {role} may be column {' or '.join(map(repr, alike))}; {way_out}")
 
 
 def head_of(path: Path, given: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -16,7 +16,6 @@ from lethe.config.table import FileFormat
 from lethe.data.sources.columns import MISSING
 from lethe.data.sources.files import EMPTY, looks_like_names, must_be_file
 from lethe.data.sources.find_encoding import find_encoding
-from lethe.data.sources.find_quotes import refuse_swallowed_rows
 from lethe.data.sources.findings import Findings
 from lethe.data.sources.packed import unpacked
 from lethe.data.sources.parquet import is_parquet
@@ -44,9 +43,6 @@ def find_file(path: Path, names: Mapping[str, str | None], given: Mapping[str, A
     if given.get("header") is not False:
         _must_have_header(path, rows, names)
         _must_name_all(path, rows, found.options.get("separator", ","))
-    options = {**given, **found.options}
-    how = FileFormat(**{name: options[name] for name in FileFormat.model_fields if name in options})
-    refuse_swallowed_rows(path, rows[1:] if how.header else rows, how)
     return found
 
 
