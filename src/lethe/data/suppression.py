@@ -220,10 +220,11 @@ class SuppressionList:
             )
         return named
 
-    def whole_users(self, dataset: str, ids: Sequence[str]) -> set[str]:
-        """Which of these ids are of users of whom nothing may be there."""
-        users = self._of(dataset).users
-        return {id for id, digest in zip(ids, subject_digests(dataset, ids), strict=True) if digest in users}
+    def people_among(self, dataset: str, ids: Sequence[str], kind: Literal["user", "item"]) -> set[str]:
+        """Which of these ids are of people of whom nothing may be there, as users or as items."""
+        listed = self._of(dataset)
+        named = listed.users if kind == "user" else listed.items
+        return {id for id, digest in zip(ids, subject_digests(dataset, ids), strict=True) if digest in named}
 
     def _in_table(self, table: SideTable, dataset: str, known: KnownIds) -> np.ndarray:
         """[n] bool: links of and to the listed, their features, what is said of them as items, and by other features. A
