@@ -20,13 +20,13 @@ from lethe.core.workspace import Workspace
 from lethe.data.gates.epoch import Epoch, read_epoch, write_epoch
 from lethe.data.outputs import must_be_ingested
 from lethe.errors import LetheError
-from lethe.forgetting.aside import begun_before, members, nothing_goes_on, set_aside
+from lethe.forgetting.aside import NONE_LEFT, begun_before, members, nothing_goes_on, set_aside
 from lethe.forgetting.certificate.users import Member, UserTree
 from lethe.forgetting.earlier import digests_of_earlier, earlier_files
 from lethe.forgetting.held import held_now
 from lethe.forgetting.intake import follow_merged, take_up
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import UNSAID, ForgetRequest, Held, covered_by
+from lethe.forgetting.ledger.requests import LAST, UNSAID, ForgetRequest, Held, covered_by
 from lethe.forgetting.ledger.requests import State as RequestState
 from lethe.forgetting.nothing import ending
 from lethe.forgetting.places import follow_places
@@ -37,7 +37,7 @@ from lethe.forgetting.standing import check_list, has_time, ledger, pending
 from lethe.forgetting.state import served, settings_digests, state_of
 from lethe.forgetting.unsaid import NAMED_NOW, named_since
 from lethe.serving.server import must_serve_from_here
-from lethe.tables.blocks import Block, block_of, in_steps, rows_of
+from lethe.tables.blocks import Block, block_of, in_steps, rows_of, side_by_side
 from lethe.tables.drift import Tally, less, there_by
 from lethe.tables.ids import Ids
 from lethe.tables.reader import Reader
@@ -69,6 +69,7 @@ def begin(
         now_held = held_now(workspace, ready, reader)
         waiting, held = _with_something_left(workspace, params, book, ready, now_held)
         waiting = _answered(workspace, params, book, waiting, reader)
+        waiting = _leaving_some(workspace, params, book, waiting, now_held, reader)
         if not waiting:
             return None
         _drop_families_that_left(workspace, params)
@@ -185,6 +186,34 @@ def _answered(
         if len(unsaid) == len(requests):
             nothing_goes_on(unsaid, UNSAID, f"{unsaid[0]}: {NAMED_NOW}")
     return [request for request in requests if request.id not in unsaid]
+
+
+def _leaving_some(
+    workspace: Workspace,
+    params: Params,
+    book: Ledger,
+    requests: Sequence[ForgetRequest],
+    now_held: Mapping[str, Held],
+    reader: Reader,
+) -> list[ForgetRequest]:
+    """The requests but for those after which a dataset that is learnt from would be empty. Raises LetheError where that
+    is all of them."""
+
+    def takes_all(dataset: str) -> bool:
+        path, mine = workspace.interactions(dataset), [request for request in requests if request.dataset == dataset]
+        if sum(now_held[request.id].interactions for request in mine) < reader.rows(path):
+            return False  # As nearly always, and then no row is looked at.
+        rows = (rows_of(block) for block, _ in side_by_side(path))
+        return all(covered_by(mine, some.user_ids, some.item_ids).all() for some in rows)
+
+    learnt_from = {request.dataset for request in requests} & {*params.pipeline.datasets}
+    emptied = {dataset for dataset in learnt_from if takes_all(dataset)}
+    last = [request.id for request in requests if request.dataset in emptied]
+    if last:
+        book.fail(last, LAST)
+        if len(last) == len(requests):
+            nothing_goes_on(last, LAST, f"dataset {min(emptied)}: {NONE_LEFT}")
+    return [request for request in requests if request.id not in last]
 
 
 def remove_rows(workspace: Workspace, run: Run) -> None:
