@@ -313,6 +313,17 @@ def test_the_same_people_under_two_names_are_told_or_forgotten_everywhere(tmp_pa
         assert of(left, 7) == of(left, 8) == 0
 
 
+def test_another_dataset_that_only_links_know_somebody_by_is_told(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows(), names=("one", "two"))
+    for name in ("one", "two"):
+        data(workspace, name)
+    links = SideTable.of("links", user=np.array([8, 99, 99]), friend=np.array([99, 8, 9]))
+    links.write(workspace.side("two") / "links.parquet")
+    terms = Terms(confirm_unknown=True)
+    assert [a.elsewhere for a in submit_all(workspace, "one", [Ask("99")], terms)] == [{"two": 3}]
+    assert [a.elsewhere for a in submit_all(workspace, "two", [Ask("99")], terms)] == [{}]
+
+
 def test_who_consents_again_comes_back_by_new_rows_alone(tmp_path: Path) -> None:
     workspace = workspace_of(tmp_path / "w", rows(), timed=False)
     train(workspace)
