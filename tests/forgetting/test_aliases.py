@@ -13,7 +13,7 @@ from lethe.forgetting.aliases import Aliases
 from lethe.forgetting.bulk import read_pairs
 from lethe.forgetting.intake import Ask, Terms, submit, submit_all
 from lethe.forgetting.rotation import rotate
-from lethe.forgetting.standing import alias, ledger
+from lethe.forgetting.standing import alias, ledger, lift
 from lethe.serving import hidden
 from tests.forgetting.test_cases import EACH, Row, data, of, rows, workspace_of, write
 from tests.house import forget, fulfil, train
@@ -93,6 +93,21 @@ def test_what_is_removed_again_binds_nobody(workspace: Workspace) -> None:
     assert of(data(workspace), 8) == EACH
     with pytest.raises(RequestError, match="alias: pair 1 is not recorded for tiny, nothing was removed"):
         alias(workspace, None, [("8", "7")], remove=True)
+
+
+@pytest.mark.parametrize("how", ["lifted", "another person after all"])
+def test_an_id_that_was_kept_out_with_another_comes_back_with_it(workspace: Workspace, how: str) -> None:
+    alias(workspace, None, [("7", "1007"), ("8", "1008")])
+    forget(workspace, "7", "8")
+    later = [(user, row[1], 5, 1_800_000_000) for user in (7, 1007, 1008) for row in rows()[:1]]
+    write(workspace.root / "ratings.csv", [*rows(), *later])
+    assert {1007, 1008}.isdisjoint(data(workspace).user_ids)
+    if how == "lifted":
+        lift(workspace, None, "7")
+    else:
+        alias(workspace, None, [("7", "1007")], remove=True)
+    again = data(workspace)
+    assert [of(again, user) for user in (7, 1007, 1008)] == [int(how == "lifted"), 1, 0]
 
 
 def test_an_alias_makes_nobody_of_nobody(workspace: Workspace) -> None:

@@ -18,7 +18,7 @@ from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
 from lethe.tables.interactions import Interactions
-from tests.forgetting.test_cases import data, of, rows, workspace_of
+from tests.forgetting.test_cases import USERS, data, of, rows, workspace_of
 from tests.house import ask, forget, rebuild, train
 
 PEOPLE = SEVEN, EIGHT, NINE = ["seven@example.org", "eight@example.org", "nine@example.org"]
@@ -170,6 +170,25 @@ def test_a_dataset_that_left_params_is_still_within_reach(tmp_path: Path) -> Non
     assert any("two" in path.parts for path in tables)
     for path in tables:
         assert 7 not in Interactions.read(path).user_ids, path
+
+
+def test_the_last_people_of_a_dataset_hold_up_no_other_and_leave_with_it(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows(), names=("one", "two"))
+    train(workspace)
+    last = [request.id for request in (intake.submit(workspace, "two", str(user)) for user in range(USERS))]
+    with pytest.raises(LetheError, match=r"^dataset two: no interaction would be left .*; set aside as failed"):
+        runs.begin(workspace)
+    for id in last:
+        intake.retry(workspace, id)
+    going = intake.submit(workspace, "one", "7")
+    finish(workspace, rebuild(workspace))
+    assert states(workspace, [going.id, *last]) == ["completed", *["failed"] * USERS]
+    assert left_out(workspace)[0].startswith(f"{last[0]} is left out: it failed (last-rows, of its dataset no interact")
+    edit(workspace, pipeline__datasets=["one"], datasets__two=None, **{"families__of-two": None})
+    for id in last:
+        intake.retry(workspace, id)
+    finish(workspace, rebuild(workspace))
+    assert set(states(workspace, last)) == {"completed"}
 
 
 def test_a_sharding_that_left_params_keeps_no_row(tmp_path: Path) -> None:

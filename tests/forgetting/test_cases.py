@@ -17,9 +17,11 @@ from lethe.core.workspace import Workspace
 from lethe.data.stages import build_data, suppressed_rows
 from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import ConfigError, RequestError
-from lethe.forgetting import completion, erasure
+from lethe.forgetting import certificate, completion, erasure
+from lethe.forgetting import run as runs
 from lethe.forgetting.earlier import earlier_files
 from lethe.forgetting.intake import Ask, Terms, submit, submit_all
+from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.removal import subjects, take_out
 from lethe.forgetting.respelt import respelt
 from lethe.forgetting.standing import ledger, lift
@@ -29,7 +31,7 @@ from lethe.serving.package import Package
 from lethe.tables.interactions import Interactions
 from lethe.tables.side_tables import SideTable, SideTables
 from tests.conftest import make_workspace
-from tests.house import forget, rebuild, train
+from tests.house import ask, forget, fulfil, rebuild, train
 
 USERS, ITEMS, EACH = 24, 20, 6
 SEVEN = "7"
@@ -147,6 +149,27 @@ def test_whom_only_earlier_versions_hold_is_purged_from_them(tmp_path: Path) -> 
     assert Registry(workspace).is_retired(old)
     assert Suppressed.user("tiny", "person-7") in SuppressionList.read(workspace.suppression)
     assert earlier_files(workspace, "tiny", [request]) == [0]
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["asked before", "asked after"])
+def test_whom_the_source_lost_and_a_training_with_it_is_purged_from_earlier_files(tmp_path: Path, late: bool) -> None:
+    """Nothing changes in the data by such a request, and what was made of them before is what it removes."""
+    workspace = workspace_of(tmp_path / "w", rows())
+    train(workspace)
+    ids = [] if late else ask(workspace, SEVEN, "8")
+    write(workspace.root / "ratings.csv", [row for row in rows() if row[0] not in (7, 8)])
+    train(workspace)
+    going, held = ids or ask(workspace, SEVEN, "8")
+    ledger(workspace).hold(held, True)
+    fulfil(workspace)
+    done = certificate.read(workspace.certificates / f"{going}.json")
+    assert {kind for kind, count in done.rows.held.items() if count} == {"earlier"}
+    assert (done.rows.removed, done.rows.left) == (done.rows.held, 0)
+    ledger(workspace).hold(held, False)
+    assert runs.begin(workspace) is None, "of the other nothing was left then"
+    assert [ledger(workspace).get(id).state for id in (going, held)] == ["completed"] * 2
+    asked = [ForgetRequest.new("tiny", user, now=datetime.now(UTC), datasets=["tiny"]) for user in (SEVEN, "8")]
+    assert earlier_files(workspace, "tiny", asked) == [0, 0]
 
 
 def test_under_another_key_nothing_is_read_and_nobody_comes_back(
@@ -288,6 +311,17 @@ def test_the_same_people_under_two_names_are_told_or_forgotten_everywhere(tmp_pa
     for name in ("one", "two"):
         left = data(workspace, name)
         assert of(left, 7) == of(left, 8) == 0
+
+
+def test_another_dataset_that_only_links_know_somebody_by_is_told(tmp_path: Path) -> None:
+    workspace = workspace_of(tmp_path / "w", rows(), names=("one", "two"))
+    for name in ("one", "two"):
+        data(workspace, name)
+    links = SideTable.of("links", user=np.array([8, 99, 99]), friend=np.array([99, 8, 9]))
+    links.write(workspace.side("two") / "links.parquet")
+    terms = Terms(confirm_unknown=True)
+    assert [a.elsewhere for a in submit_all(workspace, "one", [Ask("99")], terms)] == [{"two": 3}]
+    assert [a.elsewhere for a in submit_all(workspace, "two", [Ask("99")], terms)] == [{}]
 
 
 def test_who_consents_again_comes_back_by_new_rows_alone(tmp_path: Path) -> None:

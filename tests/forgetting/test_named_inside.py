@@ -14,7 +14,7 @@ from lethe.data.gates.look import look_at
 from lethe.data.stages import build_data
 from lethe.data.suppression import SuppressionList
 from lethe.errors import RequestError
-from lethe.forgetting.intake import Terms, retry, submit
+from lethe.forgetting.intake import Ask, Terms, retry, submit, submit_all
 from lethe.forgetting.removal import take_out
 from lethe.forgetting.rotation import rotate
 from lethe.forgetting.standing import ledger, lift
@@ -68,6 +68,17 @@ def test_who_is_named_among_other_words_is_asked_about_and_taken_out_for_good(wo
     assert len(data(workspace)) == before - 6, "others keep their rows"
     assert said(workspace) == {f"sold by {OTHER}"}, "the source still says it, and the ingest keeps it out"
     assert PERSON.encode() not in workspace.suppression.read_bytes()
+
+
+def test_who_also_asks_for_single_interactions_is_asked_too(workspace: Workspace) -> None:
+    write(workspace, {}, {3: BY})
+    thing = str(next(item for user, item in zip(*columns(data(workspace)), strict=True) if user == PERSON))
+    with pytest.raises(RequestError, match="1 of 2 ids"):
+        submit_all(workspace, None, [Ask(PERSON, (thing,)), Ask(PERSON)])
+
+
+def columns(there: Interactions) -> tuple[list[str], list[str]]:
+    return there.user_ids.tolist(), there.item_ids.tolist()
 
 
 def test_what_new_data_say_in_other_words_stays_out_until_a_lift_and_what_was_removed_after_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -16,9 +17,10 @@ from lethe.forgetting import intake
 from lethe.forgetting import run as runs
 from lethe.forgetting.places import follow_places
 from lethe.forgetting.standing import ledger
+from lethe.tables.side_tables import SideTable
 from tests.conftest import make_workspace, taste_blocks
 from tests.forgetting.test_cases import data, of
-from tests.house import ask, forget, train
+from tests.house import ask, forget, fulfil, train
 
 WHOLE, PART, KEPT = "user-003", "user-004", "user-005"
 
@@ -67,3 +69,28 @@ def test_a_place_that_is_not_there_stops_the_run_in_one_line(staging: Workspace)
     with pytest.raises(ConfigError, match=r"^forgetting\.follows: no project is at \.\./production; correct it"):
         runs.begin(staging)
     assert ledger(staging).all() == []
+
+
+def test_whom_data_of_here_name_is_asked_about_and_nobody_else_waits(production: Workspace, staging: Workspace) -> None:
+    train(staging)
+    made_by = {"item": "item-000", "relation": "made by", "entity": WHOLE}
+    facts = SideTable.of("triples", **{name: np.array([value], dtype=object) for name, value in made_by.items()})
+    facts.write(staging.side("tiny") / "triples.parquet")
+    forget(production, WHOLE, PART)
+    assert runs.begin(staging) is not None
+    asked, going = ledger(staging).all()
+    assert [(one.state, one.failure) for one in (asked, going)] == [("failed", "unsaid-item"), ("planned", None)]
+    assert follow_places(staging) == 0, "nobody is asked about twice"
+
+
+def test_who_was_forgotten_as_an_item_too_is_so_here(production: Workspace, staging: Workspace) -> None:
+    train(staging)
+    thing = str(data(staging).item_ids[0])
+    forget(production, WHOLE)
+    intake.submit(production, "tiny", thing, terms=intake.Terms(also_item=True))
+    fulfil(production)
+    assert follow_places(staging) == 2
+    person, item = sorted(ledger(staging).open(), key=lambda one: one.also_item)
+    assert (person.also_item, item.also_item, item.kind) == (False, True, "user"), "of nobody else is anything asked"
+    fulfil(staging)
+    assert thing not in set(data(staging).item_ids)

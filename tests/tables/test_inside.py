@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import normalize
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,10 +12,11 @@ from hypothesis import strategies as st
 
 from lethe.tables.inside import NOBODY, KnownIds, inside, is_ordinary, lengths_of, may_stand_inside
 from lethe.tables.interactions import Interactions
-from lethe.tables.sought import Sought, spellings
+from lethe.tables.sought import Sought
+from lethe.tables.spelt import spellings
 from lethe.tables.texts import Texts
 
-ANNA = "anna@example.org"
+ANNA, ZOE = "anna@example.org", "Zoë/o'hara@example.org"
 
 
 def column(*said: str) -> np.ndarray:
@@ -42,6 +45,24 @@ def rows_with(said: np.ndarray | Texts, raw: str, known: KnownIds = NOBODY) -> l
 def test_an_id_must_stand_for_itself_in_any_of_its_spellings(said: str, is_there: bool) -> None:
     assert rows_with(column("red", said, said), ANNA) == ([1, 2] if is_there else [])
     assert (ANNA in may_stand_inside(column("red", said), lengths_of(ANNA))) == is_there
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        normalize("NFD", ZOE),
+        "Zo%C3%AB%2Fo%27hara%40example.org",
+        "Zo%c3%ab/o%27hara%40example.org",
+        r"Zo\u00EB\/o'hara@example.org",
+        "Zo&#235;/o&#39;hara@example.org",
+        "Zoe%CC%88/o%27hara%40example.org",
+    ],
+)
+def test_other_programs_write_an_id_otherwise(said: str) -> None:
+    assert rows_with(column("red", f"by {said}, used"), ZOE) == [1]
+    assert ZOE in may_stand_inside(column(f"by {said}, used"), lengths_of(ZOE))
+    known = Interactions.of(column(said), column("a"))
+    assert rows_with(column(f"by {said}, used"), ZOE, KnownIds((known,))) == [], "who is called so is somebody else"
 
 
 def test_a_longer_id_that_is_known_is_no_hit_and_is_one_itself() -> None:
@@ -76,7 +97,7 @@ def test_values_that_stand_in_no_row_and_many_rows_of_one_value() -> None:
     assert rows_with(coded, ANNA) == [0, 2]
 
 
-IDS = st.text(st.sampled_from('ab0 _@.-"%/+é漢\\&'), min_size=6, max_size=9).filter(
+IDS = st.text(st.sampled_from('ab0 _@.-"%/+é漢\\&e\u0301'), min_size=6, max_size=9).filter(
     lambda raw: bool(raw.strip()) and not is_ordinary(raw)
 )
 AROUND = st.text(st.sampled_from('a0 _@.%"é漢;\\u'), max_size=6)

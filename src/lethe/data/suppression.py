@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -118,12 +118,16 @@ class SuppressionList:
     def lift(self, dataset: str, user_id: object, since: int | None = None) -> Self:
         """Let a user in again: all but the rows that were removed, or but what is older than ``since`` (seconds). What
         was asked of single interactions stands."""
-        digest = subject_digest(dataset, user_id)
+        return self.lift_all(dataset, [subject_digest(dataset, user_id)], since)
+
+    def lift_all(self, dataset: str, digests: Collection[str], since: int | None = None) -> Self:
+        """The same of several, by their keyed digests."""
+        whole = {(dataset, kind, digest) for kind in ("user", "item") for digest in digests}
 
         def lifted(known: Iterable[Suppressed]) -> list[Suppressed]:
-            whole = [(dataset, kind, digest) for kind in ("user", "item")]
             kept = [entry for entry in known if _key(entry) not in whole]
-            return kept if since is None else [*kept, Suppressed.user(dataset, user_id, since)]
+            later = [Suppressed(dataset, "user", digest, digest, since) for digest in digests]
+            return kept if since is None else [*kept, *later]
 
         return self._changed(lifted)
 
@@ -220,10 +224,11 @@ class SuppressionList:
             )
         return named
 
-    def whole_users(self, dataset: str, ids: Sequence[str]) -> set[str]:
-        """Which of these ids are of users of whom nothing may be there."""
-        users = self._of(dataset).users
-        return {id for id, digest in zip(ids, subject_digests(dataset, ids), strict=True) if digest in users}
+    def people_among(self, dataset: str, ids: Sequence[str], kind: Literal["user", "item"]) -> set[str]:
+        """Which of these ids are of people of whom nothing may be there, as users or as items."""
+        listed = self._of(dataset)
+        named = listed.users if kind == "user" else listed.items
+        return {id for id, digest in zip(ids, subject_digests(dataset, ids), strict=True) if digest in named}
 
     def _in_table(self, table: SideTable, dataset: str, known: KnownIds) -> np.ndarray:
         """[n] bool: links of and to the listed, their features, what is said of them as items, and by other features. A

@@ -16,13 +16,15 @@ from lethe.core.files import write_whole
 from lethe.core.workspace import Workspace
 from lethe.errors import LetheError
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import PENDING, UNSAID, ForgetRequest
+from lethe.forgetting.ledger.requests import LAST, PENDING, UNSAID, ForgetRequest
 from lethe.forgetting.plan import PlannedFamily
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
 from lethe.forgetting.state import State
 from lethe.forgetting.unsaid import NAMED_NOW
 
+NONE_LEFT = "no interaction would be left to learn from; take it and its families out of params.yaml"
+_WHY = {UNSAID: f", {NAMED_NOW}", LAST: f", of its dataset {NONE_LEFT}"}
 _CLOCK = "set this machine's clock right, or withdraw it and enter it anew"
 
 
@@ -50,8 +52,7 @@ def not_going(workspace: Workspace) -> list[tuple[ForgetRequest, str]]:
     reasons = []
     for request in ledger(workspace).open():
         if request.state == "failed":
-            asked = f", {NAMED_NOW}" if request.failure == UNSAID else ""
-            reasons.append((request, f"it failed ({request.failure}{asked})"))
+            reasons.append((request, f"it failed ({request.failure}{_WHY.get(request.failure or '', '')})"))
         elif request.on_hold:
             reasons.append((request, "it is on hold"))
         elif request.state == "received":

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lethe.core.canonical import digest_file
 from lethe.core.workspace import Workspace
 from lethe.data.dvc_objects import (
     Memory,
@@ -46,6 +47,16 @@ def files_by_place(
     and each DVC remote; None where it could not be read."""
     with _earlier(workspace, dataset) as earlier:
         return {name: _holding(files, requests) for name, files in earlier.items()}
+
+
+def digests_of_earlier(workspace: Workspace, dataset: str, requests: Sequence[ForgetRequest]) -> set[str]:
+    """SHA-256 of each of these files that holds one of the subjects, as far as they can be read."""
+    digests = set[str]()
+    with _earlier(workspace, dataset) as earlier:
+        for files in earlier.values():
+            with suppress(Unreachable):
+                digests.update(digest_file(path) for path in files if any(_holding([path], requests) or ()))
+    return digests
 
 
 def ids_of_earlier_files(workspace: Workspace, dataset: str) -> set[str]:

@@ -15,7 +15,7 @@ from lethe.forgetting.aside import members, set_aside
 from lethe.forgetting.certificate import Absence, Lasting, Purged, Rows
 from lethe.forgetting.held import held_now
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import ForgetRequest
+from lethe.forgetting.ledger.requests import ForgetRequest, Held
 from lethe.forgetting.lineage import kept_versions, live_artifacts, live_digests
 from lethe.forgetting.record import Ended, Run
 from lethe.forgetting.run import current_plan, user_tree
@@ -92,7 +92,9 @@ def _absence(scan: purge.Scan, needles: Sequence[Needles]) -> Absence:
 
 def _rows(workspace: Workspace, run: Run, requests: Sequence[ForgetRequest]) -> dict[str, Rows]:
     rows = {}
-    for id, now in held_now(workspace, requests).items():
+    # Of those whom only files of earlier data held as the run began, these are counted.
+    late = {r.id: Held(earlier=count) for r in requests if (count := run.held[r.id].get("earlier"))}
+    for id, now in held_now(workspace, [replace(r, held=late.get(r.id, r.held)) for r in requests]).items():
         held, left = run.held[id], now.to_remove()
         rows[id] = Rows(held=held, removed={kind: held[kind] - left[kind] for kind in held}, left=sum(left.values()))
     return rows
@@ -161,7 +163,7 @@ def needles_of(workspace: Workspace, book: Ledger, run: Run, now: State, reader:
     has seen nobody who is forgotten, and stays.
     """
     alive = now.digests() | live_digests(workspace, kept_versions(workspace, run.datasets, reader), reader)
-    old = run.before.of(*run.datasets).digests() - alive
+    old = (run.before.of(*run.datasets).digests() | {*run.earlier}) - alive
     requests = members(book, run)
     listed, held = SuppressionList.read(workspace.suppression).entries, still_held(workspace)
     return [Needles.of(dataset, requests, suppressed=listed, held=held, digests=old) for dataset in run.datasets]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from lethe.forgetting.ledger.requests import ID_COLUMNS, ForgetRequest, Held, ho
 from lethe.forgetting.people import People, of_each, tally
 from lethe.tables import blocks
 from lethe.tables.blocks import Source, in_steps
-from lethe.tables.columns import distinct
+from lethe.tables.columns import distinct, from_arrow, pieces_of
 from lethe.tables.ids import Ids, near, same_id
 from lethe.tables.inside import NOBODY, KnownIds, inside
 from lethe.tables.interactions import Interactions
@@ -237,12 +238,19 @@ def _texts_of(columns: Sequence[Column]) -> set[str]:
 
 
 def elsewhere(workspace: Workspace, datasets: Sequence[str], users: Sequence[str]) -> dict[str, int]:
-    """In which of these datasets these ids are held: rows of interactions."""
+    """In which of these datasets these ids are held as people's: rows of interactions and what stands beside them."""
     rows = {}
     for name in datasets:
         if (path := workspace.interactions(name)).is_file():
-            rows[name] = sum(in_steps(lambda block, _: int(tally([blocks.rows_of(block).user_ids], users).sum()), path))
+            rows[name] = sum(_naming(table, users) for table in (path, *sorted(workspace.side(name).glob("*.parquet"))))
     return {name: count for name, count in rows.items() if count}
+
+
+def _naming(path: Path, users: Sequence[str]) -> int:
+    """How often a table names these people."""
+    pieces = (piece for piece in pieces_of(path, blocks.AT_ONCE) if len(piece))
+    columns = (piece[name] for piece in pieces for name in ID_COLUMNS[:2] if name in piece.column_names)
+    return sum(int(tally([from_arrow(column)], users).sum()) for column in columns)
 
 
 def near_spellings(rows: Sequence[Source | None], user: str) -> int:

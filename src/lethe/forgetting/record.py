@@ -58,6 +58,9 @@ class Run(Section):
     """What each dataset's epoch is reckoned to have looked like, likewise."""
     newest: dict[str, int | None] = Field({})
     """The latest time that each dataset's epoch is reckoned to have begun with, likewise."""
+    earlier: tuple[str, ...] = ()
+    """SHA-256 of files made of earlier data, and of copies of sources, that hold subjects whom no table held as
+    the run began."""
     files: dict[str, str] = Field({})
     """SHA-256 of params.yaml and requirements.lock as the run began."""
     started: float

@@ -14,18 +14,19 @@ from typing import Any
 from lethe.build.costs import Costs
 from lethe.build.registry import Registry
 from lethe.config.params import Params
+from lethe.core.canonical import digest_file
 from lethe.core.keys import subject_hashes
 from lethe.core.workspace import Workspace
 from lethe.data.gates.epoch import Epoch, read_epoch, write_epoch
 from lethe.data.outputs import must_be_ingested
 from lethe.errors import LetheError
-from lethe.forgetting.aside import begun_before, members, nothing_goes_on, set_aside
+from lethe.forgetting.aside import NONE_LEFT, begun_before, members, nothing_goes_on, set_aside
 from lethe.forgetting.certificate.users import Member, UserTree
-from lethe.forgetting.earlier import earlier_files
+from lethe.forgetting.earlier import digests_of_earlier, earlier_files
 from lethe.forgetting.held import held_now
 from lethe.forgetting.intake import follow_merged, take_up
 from lethe.forgetting.ledger.ledger import Ledger
-from lethe.forgetting.ledger.requests import UNSAID, ForgetRequest, Held, covered_by
+from lethe.forgetting.ledger.requests import LAST, UNSAID, ForgetRequest, Held, covered_by
 from lethe.forgetting.ledger.requests import State as RequestState
 from lethe.forgetting.nothing import ending
 from lethe.forgetting.places import follow_places
@@ -36,7 +37,7 @@ from lethe.forgetting.standing import check_list, has_time, ledger, pending
 from lethe.forgetting.state import served, settings_digests, state_of
 from lethe.forgetting.unsaid import NAMED_NOW, named_since
 from lethe.serving.server import must_serve_from_here
-from lethe.tables.blocks import Block, block_of, in_steps, rows_of
+from lethe.tables.blocks import Block, block_of, in_steps, rows_of, side_by_side
 from lethe.tables.drift import Tally, less, there_by
 from lethe.tables.ids import Ids
 from lethe.tables.reader import Reader
@@ -66,8 +67,9 @@ def begin(
         for dataset in {request.dataset for request in ready}:
             must_be_ingested(workspace, dataset)
         now_held = held_now(workspace, ready, reader)
-        waiting = _with_something_left(workspace, params, book, ready, now_held)
+        waiting, held = _with_something_left(workspace, params, book, ready, now_held)
         waiting = _answered(workspace, params, book, waiting, reader)
+        waiting = _leaving_some(workspace, params, book, waiting, now_held, reader)
         if not waiting:
             return None
         _drop_families_that_left(workspace, params)
@@ -81,7 +83,7 @@ def begin(
             datasets=datasets,
             plan=planned.record(),
             before=state_of(workspace, reader),
-            held={request.id: (request.held or now_held[request.id]).to_remove() for request in waiting},
+            held={request.id: held[request.id].to_remove() for request in waiting},
             suppressed={request.id: tuple(request.digests()) for request in waiting},
             users=_among_users(workspace, waiting),
             nonces={request.id: request.nonce or secrets.token_hex(16) for request in waiting},
@@ -89,6 +91,7 @@ def begin(
             expected={dataset: begun.interactions for dataset, begun in epochs.items()},
             shapes={dataset: begun.shape for dataset, begun in epochs.items()},
             newest={dataset: begun.newest for dataset, begun in epochs.items()},
+            earlier=_digests_of_earlier(workspace, waiting, held),
             files=settings_digests(workspace),
             started=time.time(),
         )
@@ -141,21 +144,35 @@ def _with_something_left(
     book: Ledger,
     requests: Sequence[ForgetRequest],
     now_held: Mapping[str, Held],
-) -> list[ForgetRequest]:
-    """The requests that have anything to remove still; those whose rows an earlier run took complete here."""
+) -> tuple[list[ForgetRequest], dict[str, Held]]:
+    """The requests that have anything to remove still, and what of each; those whose rows an earlier run took complete
+    here."""
     begun = book.ever_in("executing")
-    done = [r for r in requests if not (r.id in begun or r.held.earlier or now_held[r.id])]
+    then = {r.id: r.held or now_held[r.id] for r in requests if r.id in begun or now_held[r.id].rows}
+    held = {r.id: then.get(r.id, now_held[r.id]) for r in requests}
+    done = [request for request in requests if not held[request.id]]
     for dataset in sorted({request.dataset for request in done}):
         mine = [request for request in done if request.dataset == dataset]
         files = earlier_files(workspace, dataset, mine)
         # The rows may have gone by another way: then what was made of them is still there.
-        ended = [request for request, count in zip(mine, files, strict=True) if not count]
-        end = ending(workspace, params, book, ended)
-        results = {request.id: result for request in ended if (result := end(request)) is not None}
-        for id, result in results.items():
-            book.nothing_held(id, result)
-        begun |= {request.id for request in mine if request.id not in results}
-    return [r for r in requests if r not in done or r.id in begun]
+        held |= {request.id: Held(earlier=count) for request, count in zip(mine, files, strict=True)}
+        end = ending(workspace, params, book, [request for request in mine if not held[request.id]])
+        for request, result in [(request, end(request)) for request in mine]:
+            if result is not None:
+                book.nothing_held(request.id, result)
+                del held[request.id]
+    return [request for request in requests if request.id in held], held
+
+
+def _digests_of_earlier(
+    workspace: Workspace, requests: Sequence[ForgetRequest], held: Mapping[str, Held]
+) -> tuple[str, ...]:
+    """Of the files that hold those whom no table holds: what was made of earlier data, and our copies of sources."""
+    digests, late = set[str](), [request for request in requests if not held[request.id].rows]
+    for dataset in {request.dataset for request in late}:
+        digests |= digests_of_earlier(workspace, dataset, [r for r in late if r.dataset == dataset])
+    copies = {workspace.source_copy(request.dataset) for request in late if held[request.id].source_copy}
+    return tuple(sorted(digests | set(map(digest_file, copies))))
 
 
 def _answered(
@@ -169,6 +186,34 @@ def _answered(
         if len(unsaid) == len(requests):
             nothing_goes_on(unsaid, UNSAID, f"{unsaid[0]}: {NAMED_NOW}")
     return [request for request in requests if request.id not in unsaid]
+
+
+def _leaving_some(
+    workspace: Workspace,
+    params: Params,
+    book: Ledger,
+    requests: Sequence[ForgetRequest],
+    now_held: Mapping[str, Held],
+    reader: Reader,
+) -> list[ForgetRequest]:
+    """The requests but for those after which a dataset that is learnt from would be empty. Raises LetheError where that
+    is all of them."""
+
+    def takes_all(dataset: str) -> bool:
+        path, mine = workspace.interactions(dataset), [request for request in requests if request.dataset == dataset]
+        if sum(now_held[request.id].interactions for request in mine) < reader.rows(path):
+            return False  # As nearly always, and then no row is looked at.
+        rows = (rows_of(block) for block, _ in side_by_side(path))
+        return all(covered_by(mine, some.user_ids, some.item_ids).all() for some in rows)
+
+    learnt_from = {request.dataset for request in requests} & {*params.pipeline.datasets}
+    emptied = {dataset for dataset in learnt_from if takes_all(dataset)}
+    last = [request.id for request in requests if request.dataset in emptied]
+    if last:
+        book.fail(last, LAST)
+        if len(last) == len(requests):
+            nothing_goes_on(last, LAST, f"dataset {min(emptied)}: {NONE_LEFT}")
+    return [request for request in requests if request.id not in last]
 
 
 def remove_rows(workspace: Workspace, run: Run) -> None:

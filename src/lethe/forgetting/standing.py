@@ -10,7 +10,7 @@ from functools import partial
 from lethe.config.params import Params
 from lethe.core.keys import subject_digest
 from lethe.core.workspace import Workspace
-from lethe.data.suppression import SuppressionList
+from lethe.data.suppression import Suppressed, SuppressionList
 from lethe.errors import ConfigError, RequestError
 from lethe.forgetting import kept_out
 from lethe.forgetting.aliases import Aliases, pair_of
@@ -122,7 +122,8 @@ def lift(workspace: Workspace, dataset: str | None, user: str, since: datetime |
     """Let somebody who was forgotten be known again, by rows that are new; returns how many requests this is about.
 
     ``since``: by rows of that time or later alone. Raises RequestError where the dataset has no time, where nobody was
-    forgotten, or while a request about them is open.
+    forgotten, or while a request about them is open. Their other ids that nobody asked about joined the list with them,
+    and leave it with them.
     """
     params = Params.read(workspace.params)
     name = one_dataset(workspace, params, dataset)
@@ -132,9 +133,13 @@ def lift(workspace: Workspace, dataset: str | None, user: str, since: datetime |
         if not has_time(params, name) or Interactions.read(workspace.interactions(name)).timestamps is None:
             raise RequestError(f"since: dataset {name} has no time, so nothing shows which rows are new; leave it out")
         began = int(since.timestamp())
-    lifted = ledger(workspace).lift(name, subject_digest(name, user), began, actor)
+    digest = subject_digest(name, user)
+    lifted = ledger(workspace).lift(name, digest, began, actor)
+    listed, aliases, asked = _who_is_out(workspace)
+    others = (Suppressed(name, "user", other, other) for other in aliases.of(name, digest))
+    same = [other.digest for other in others if other in listed and (name, other.digest) not in asked]
     # Recorded first: a kill in between leaves somebody out who may come in, and the same command lets them in.
-    SuppressionList.read(workspace.suppression).lift(name, user, began)
+    listed.lift_all(name, [digest, *same], began)
     ledger(workspace).publish_hidden()
     return len(lifted)
 
@@ -149,8 +154,26 @@ def alias(workspace: Workspace, dataset: str | None, ids: Sequence[tuple[str, st
     if remove:
         if strange := [number for number, pair in enumerate(pairs, 1) if pair not in known.pairs]:
             raise RequestError(f"alias: pair {strange[0]} is not recorded for {name}, nothing was removed")
-        return len(known.pairs) - len(known.changed(gone=pairs).pairs)
+        left = known.changed(gone=pairs)
+        _let_in(workspace, name, {digest for pair in pairs for digest in pair[1:]}, left)
+        return len(known.pairs) - len(left.pairs)
     changed = known.changed(new=pairs)
     # Who has an open request is hidden already; of the other id nothing is kept from now on.
     ledger(workspace).publish_hidden()
     return len(changed.pairs) - len(known.pairs)
+
+
+def _let_in(workspace: Workspace, dataset: str, digests: set[str], aliases: Aliases) -> None:
+    """Take ids off the suppression list that joined it with somebody who is another person after all."""
+    listed, _, asked = _who_is_out(workspace)
+    people = [{digest, *aliases.of(dataset, digest)} for digest in digests]
+    alone = set[str]().union(*(ids for ids in people if not any((dataset, digest) in asked for digest in ids)))
+    if others := [digest for digest in alone if Suppressed(dataset, "user", digest, digest) in listed]:
+        listed.lift_all(dataset, others)
+        ledger(workspace).publish_hidden()
+
+
+def _who_is_out(workspace: Workspace) -> tuple[SuppressionList, Aliases, set[tuple[str, str]]]:
+    """The suppression list, what is known of ids of one person, and whom any request ever was about."""
+    listed, aliases = SuppressionList.read(workspace.suppression), Aliases.read(workspace.aliases)
+    return listed, aliases, digests_asked_about(workspace)

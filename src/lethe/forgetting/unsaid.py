@@ -32,8 +32,9 @@ def unsaid_items(
     config = params.datasets.get(dataset)
     if said or tables is None or config is None or config.items_are_users is not None:
         return [0] * len(requests)
-    counts = tables.as_things([str(request.user) for request in requests])
-    counts = [0 if request.items else count for request, count in zip(requests, counts, strict=True)]
+    people = list(dict.fromkeys(str(request.user) for request in requests if not request.items))
+    named = dict(zip(people, tables.as_things(people), strict=True))
+    counts = [0 if request.items else named[str(request.user)] for request in requests]
     if any(count and _is_text(request) for request, count in zip(requests, counts, strict=True)):
         raise RequestError(
             f"user: {sum(map(bool, counts))} of {len(requests)} ids are items of {dataset} too, or named by facts,"

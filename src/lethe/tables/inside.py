@@ -7,23 +7,21 @@ its spellings; and none that texts hold by chance.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import unquote, unquote_plus
 
 import numpy as np
 import pyarrow as pa
 
 from lethe.tables.blocks import Block, Source, in_steps, rows_of
 from lethe.tables.columns import holds_text
-from lethe.tables.ids import id_fault
 from lethe.tables.side_tables import DISTINCTIVE_DIGITS
-from lethe.tables.sought import ESCAPED, WORD, Sought, spellings
+from lethe.tables.sought import ESCAPED, WORD, Sought
+from lethe.tables.spelt import readings, spellings
 from lethe.tables.texts import Column, Texts
 
 DISTINCTIVE = 6
@@ -31,8 +29,6 @@ DISTINCTIVE = 6
 
 _TIME = re.compile(r"\d{4}-\d\d(-\d\d([T ]\d\d(:\d\d){0,2}(\.\d+)?(Z|[+-]\d\d:?\d\d)?)?)?", re.ASCII)
 _AT_ONCE = 1 << 15  # Values looked through together.
-_SPELT = re.compile(rb'["\\%+]')
-"""What an id that is spelt in another way has in it."""
 
 
 def is_ordinary(raw: str) -> bool:
@@ -87,7 +83,7 @@ def may_stand_inside(column: Column, lengths: Collection[int]) -> set[str]:
     values = _texts(column).values.to_pylist()
     blocks = (values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE))
     spelt = {some for block in blocks for some in _stretches("\0".join(block).encode(), lengths)}
-    return {raw for some in spelt for raw in _readings(some)}
+    return {raw for some in spelt for raw in readings(some)}
 
 
 def _stretches(content: bytes, lengths: Collection[int]) -> set[bytes]:
@@ -104,25 +100,6 @@ def _stretches(content: bytes, lengths: Collection[int]) -> set[bytes]:
         some = some[~WORD[block[some + length]] & (values[some + length - 1] == values[some]) & (block[some] != 0)]
         found.update(content[start : start + length] for start in some.tolist())
     return found
-
-
-def _readings(spelt: bytes) -> Iterator[str]:
-    """The ids that may be spelt so."""
-    try:
-        text = spelt.decode()
-    except UnicodeDecodeError:
-        return
-    yield text
-    if _SPELT.search(spelt):
-        others = {text.replace('""', '"'), unquote(text), unquote_plus(text), _of_json(text)} - {text}
-        yield from (raw for raw in others if id_fault(raw) is None and spelt in spellings(raw))
-
-
-def _of_json(text: str) -> str:
-    try:
-        return str(json.loads(f'"{text}"'))
-    except ValueError:
-        return text
 
 
 def _ids_of(block: Block, _: object) -> list[pa.LargeStringArray]:

@@ -7,7 +7,6 @@ no text have no words; there only numbers must stand alone.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections import defaultdict
@@ -15,10 +14,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 import numpy as np
 import pyarrow as pa
+
+from lethe.tables.spelt import spellings
 
 _BLOCK = 1 << 22  # Bytes looked at together.
 _SHORT = 256  # Bytes that are sooner looked at one by one.
@@ -233,13 +233,6 @@ class Sought:
             low = int(bounds[which]) - first
             if end + first <= int(bounds[which + 1]):
                 yield which, start - low, end - low
-
-
-def spellings(text: str) -> set[bytes]:
-    """How an id may be written: as UTF-8, as JSON, URLs and doubled quotes escape it, in one byte a character."""
-    spelt = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], text.replace('"', '""')}
-    spelt |= {quote(text), quote(text, safe=""), quote_plus(text)}
-    return {s.encode() for s in spelt} | ({text.encode("latin-1")} if all(c <= "ÿ" for c in text) else set())
 
 
 def _among(spelt: set[bytes], held: pa.LargeStringArray) -> set[bytes]:

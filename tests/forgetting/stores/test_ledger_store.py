@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from lethe.core.keys import subject_digest
 from lethe.forgetting.ledger import database
 from lethe.forgetting.ledger.ledger import Ledger
 from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.ledger.requests import Held as RowsHeld
+from lethe.forgetting.ledger.result import Result
 from lethe.forgetting.stores.ledger import LedgerStore
 from lethe.forgetting.stores.needles import Needles
 
@@ -119,3 +121,25 @@ def test_a_dry_run_counts_the_subjects(ledger: Ledger) -> None:
     verified(ledger, GONE)
     would = LedgerStore(ledger).would_remove(NEEDLES)
     assert (would.entries, would.bytes) == (1, len(GONE))
+
+
+@pytest.mark.parametrize("dataset", ["ml", "shop"])
+def test_what_another_request_about_the_same_person_needs_is_no_finding_and_all_else_is(
+    ledger: Ledger, dataset: str
+) -> None:
+    """On hold, or in another dataset: by ids, and by the digests that a resumed run has."""
+    id = verified(ledger, GONE)
+    ledger.erase([id])
+    if dataset == "ml":
+        ledger.complete(id, Result("forgotten", ()))
+    taken(ledger, GONE, dataset)
+    keyed = [Needles("ml", keyed_users=frozenset({subject_digest("ml", GONE)}))]
+    assert [LedgerStore(ledger).find(needles).places for needles in (NEEDLES, keyed)] == [(), ()]
+    both = [Needles("ml", users=frozenset({GONE, WAITS}))]
+    assert LedgerStore(ledger).find(both).places == ()
+    path = ledger.path
+    assert path is not None
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE left (user TEXT)")
+        connection.execute("INSERT INTO left VALUES (?)", (WAITS,))
+    assert [place.kind for place in LedgerStore(ledger).find(both).places] == ["user id"]

@@ -29,7 +29,8 @@ from lethe.tables import sought
 from lethe.tables.catalogue import Catalogue
 from lethe.tables.columns import write_parquet
 from lethe.tables.interactions import Interactions
-from lethe.tables.sought import Sought, spellings
+from lethe.tables.sought import Sought
+from lethe.tables.spelt import spellings
 
 SHORT, LONG, TEXT = "42", "canary-person", "canärie"
 NEEDLES = Needles("ml", users=frozenset({SHORT, LONG}), texts=frozenset({LONG, TEXT}))

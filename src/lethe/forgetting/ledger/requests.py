@@ -48,6 +48,8 @@ BEFORE_EXECUTING: tuple[State, ...] = ("received", "accepted", "planned", "faile
 Fact = Literal["identity", "approval"]
 UNSAID = "unsaid-item"
 """Why a request failed of whose user nobody has said whether an item, or what names the same id, is the person."""
+LAST = "last-rows"
+"""Why a request failed after which its dataset would have no interaction left to learn from."""
 
 LONGEST_LINE = 100
 ID_COLUMNS = ("user", "friend", "item", "entity")

@@ -37,10 +37,11 @@ class LedgerStore:
         requests = self.ledger.all()
         told = [*(request.to_json() for request in requests), *(vars(event) for event in self.ledger.events())]
         kind = find_in_parts(of_record(told), needles)
-        needed = {(request.dataset, request.user) for request in requests if request.user is not None}
-        subjects = {(n.dataset, user) for n in needles for user in n.texts | n.users | {user for user, _ in n.pairs}}
-        if kind is None and not subjects & needed:
-            kind = next((looked.kind for path in self.ledger.files() if (looked := look(path, needles)).kind), None)
+        # Also by another request about the same person, on hold, say, or in another dataset.
+        needed = {raw for request in requests if request.user is not None for raw in (request.user, *request.items)}
+        others = [n.without(needed) for n in needles]
+        if kind is None:
+            kind = next((looked.kind for path in self.ledger.files() if (looked := look(path, others)).kind), None)
         return Found((Place("ledger", kind),) if kind else ())
 
 

@@ -15,8 +15,8 @@ Four kinds of needle, because no one way of looking sees everything:
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,20 @@ class Needles:
             keyed_users=users,
             keyed_pairs={entry.digest: entry.user_digest for entry in mine if entry.kind == "interaction"},
             keyed_items=frozenset(entry.digest for entry in mine if entry.kind == "item"),
+        )
+
+    def without(self, ids: Set[str]) -> Needles:
+        """The same but for these ids, of people or things, which may be where this is to be searched."""
+        digests = set(subject_digests(self.dataset, sorted(ids)))
+        return replace(
+            self,
+            users=self.users - ids,
+            pairs=frozenset(pair for pair in self.pairs if pair[0] not in ids),
+            texts=self.texts - ids,
+            items=self.items - ids,
+            keyed_users=self.keyed_users - digests,
+            keyed_pairs={digest: owner for digest, owner in self.keyed_pairs.items() if owner not in digests},
+            keyed_items=self.keyed_items - digests,
         )
 
     def __len__(self) -> int:
