@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from hypothesis import settings
+from sqlalchemy import Engine, event
 
 from benchmarks.postgres import NoPostgres, PostgresServer, new_database
 from lethe.core.format import mark
@@ -32,6 +34,15 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MKL_
 # A GPU's kernels run in Triton's interpreter, which is chosen when torch or a kernel first imports it.
 if not Path("/dev/nvidiactl").exists():
     os.environ["TRITON_INTERPRET"] = "1"
+
+# No test takes the power away, so none in this process waits until the disk has what was written.
+os.fsync = lambda _: None
+
+
+@event.listens_for(Engine, "connect")
+def _lazily_to_disk(connection: object, _: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 ROOT = Path(__file__).parent.parent
