@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +141,10 @@ MODEL_SETTINGS = {
         ("directau", "sasrec", "hstu", "xsimgcl", "enmf-quadratic", "fm", "nfm", "deepfm", "sbpr", "samn"), SMALL
     ),
     **dict.fromkeys(("cmf", "mc-bpr", "nmtr", "cke", "cfkg", "rating-mlp"), SMALL),
+    **dict.fromkeys(
+        ("enmf-i", "enmf-a", "ultragcn", "simplex", "ensfm", "jnskr", "gru4rec", "gmf", "bias-lfm", "minibatch-lfm"),
+        SMALL,
+    ),
 }
 
 
@@ -192,3 +197,24 @@ def make_workspace(
 def tiny(tmp_path: Path) -> Workspace:
     """A workspace over two blocks of taste, nothing built yet."""
     return make_workspace(tmp_path / "workspace", taste_blocks())
+
+
+def copied(workspace: Workspace, folder: Path) -> Workspace:
+    """A workspace of the same bytes, for a test to change."""
+    return Workspace(shutil.copytree(workspace.root, folder))
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The small workspace with its models built and promoted; to be copied by whoever changes it."""
+    from tests import house  # it imports torch
+
+    workspace = make_workspace(tmp_path_factory.mktemp("trained") / "workspace", taste_blocks())
+    house.train(workspace)
+    return workspace
+
+
+@pytest.fixture
+def trained(trained_once: Workspace, tmp_path: Path) -> Workspace:
+    """A workspace over two blocks of taste, its models built and promoted."""
+    return copied(trained_once, tmp_path / "workspace")
