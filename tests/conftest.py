@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from hypothesis import settings
+from sqlalchemy import Engine, event
 
 from benchmarks.postgres import NoPostgres, PostgresServer, new_database
 from lethe.core.format import mark
@@ -32,6 +35,15 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MKL_
 # A GPU's kernels run in Triton's interpreter, which is chosen when torch or a kernel first imports it.
 if not Path("/dev/nvidiactl").exists():
     os.environ["TRITON_INTERPRET"] = "1"
+
+# No test takes the power away, so none in this process waits until the disk has what was written.
+os.fsync = lambda _: None
+
+
+@event.listens_for(Engine, "connect")
+def _lazily_to_disk(connection: object, _: object) -> None:
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 ROOT = Path(__file__).parent.parent
@@ -129,6 +141,10 @@ MODEL_SETTINGS = {
         ("directau", "sasrec", "hstu", "xsimgcl", "enmf-quadratic", "fm", "nfm", "deepfm", "sbpr", "samn"), SMALL
     ),
     **dict.fromkeys(("cmf", "mc-bpr", "nmtr", "cke", "cfkg", "rating-mlp"), SMALL),
+    **dict.fromkeys(
+        ("enmf-i", "enmf-a", "ultragcn", "simplex", "ensfm", "jnskr", "gru4rec", "gmf", "bias-lfm", "minibatch-lfm"),
+        SMALL,
+    ),
 }
 
 
@@ -181,3 +197,24 @@ def make_workspace(
 def tiny(tmp_path: Path) -> Workspace:
     """A workspace over two blocks of taste, nothing built yet."""
     return make_workspace(tmp_path / "workspace", taste_blocks())
+
+
+def copied(workspace: Workspace, folder: Path) -> Workspace:
+    """A workspace of the same bytes, for a test to change."""
+    return Workspace(shutil.copytree(workspace.root, folder))
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The small workspace with its models built and promoted; to be copied by whoever changes it."""
+    from tests import house  # it imports torch
+
+    workspace = make_workspace(tmp_path_factory.mktemp("trained") / "workspace", taste_blocks())
+    house.train(workspace)
+    return workspace
+
+
+@pytest.fixture
+def trained(trained_once: Workspace, tmp_path: Path) -> Workspace:
+    """A workspace over two blocks of taste, its models built and promoted."""
+    return copied(trained_once, tmp_path / "workspace")

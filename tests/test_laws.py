@@ -5,7 +5,6 @@ Absence is tested in tests/forgetting and tests/flows, recovery in tests/flows.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -29,7 +28,7 @@ from lethe.models import MODELS, configure
 from lethe.tables.interactions import Interactions
 from lethe.tables.matrix import Shape
 from lethe.tables.side_tables import NO_TABLES, SideTables
-from tests.conftest import make_workspace, taste_blocks
+from tests.conftest import copied, make_workspace, taste_blocks
 from tests.place import DEVICE
 from tests.side import digest_beside, side_tables, without_user
 
@@ -67,10 +66,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
         return workspace, build(workspace, model, sharding, of)
 
     return made
-
-
-def copied(workspace: Workspace, folder: Path) -> Workspace:
-    return Workspace(shutil.copytree(workspace.root, folder))
 
 
 def tables_for(model: str, rows: Interactions) -> SideTables:

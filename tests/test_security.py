@@ -104,13 +104,12 @@ def test_names_can_not_be_paths(tiny: Workspace, name: str) -> None:
             Params.parse(values, "params.yaml")
 
 
-def test_a_changed_byte_of_an_artifact_or_a_served_copy_is_seen(tiny: Workspace) -> None:
-    train(tiny)
-    version = Registry(tiny).served()["sharded"]
-    artifact = next(a for a in ArtifactStore(tiny.artifacts).all() if a.kind == "sub-model")
+def test_a_changed_byte_of_an_artifact_or_a_served_copy_is_seen(trained: Workspace) -> None:
+    version = Registry(trained).served()["sharded"]
+    artifact = next(a for a in ArtifactStore(trained.artifacts).all() if a.kind == "sub-model")
     for folder, read in (
-        (artifact.path, lambda: ArtifactStore(tiny.artifacts).get("sub-model", artifact.key)),
-        (Registry(tiny).folder(version.tag), lambda: Registry(tiny).open(version.tag)),
+        (artifact.path, lambda: ArtifactStore(trained.artifacts).get("sub-model", artifact.key)),
+        (Registry(trained).folder(version.tag), lambda: Registry(trained).open(version.tag)),
     ):
         read()
         for path in sorted(p for p in folder.rglob("*") if p.suffix in (".safetensors", ".parquet")):
@@ -122,14 +121,16 @@ def test_a_changed_byte_of_an_artifact_or_a_served_copy_is_seen(tiny: Workspace)
         read()
 
 
-def test_a_changed_manifest_is_seen(tiny: Workspace) -> None:
-    train(tiny)
-    version = Registry(tiny).served()["sharded"]
-    served, stored = Registry(tiny).folder(version.tag), ArtifactStore(tiny.artifacts).get("package", version.key).path
+def test_a_changed_manifest_is_seen(trained: Workspace) -> None:
+    version = Registry(trained).served()["sharded"]
+    served, stored = (
+        Registry(trained).folder(version.tag),
+        ArtifactStore(trained.artifacts).get("package", version.key).path,
+    )
     for folder, change, read in (
-        (served, (b'"guarantee":"equal', b'"guarantee":"Equal'), lambda: Registry(tiny).open(version.tag)),
-        (stored, (b'"guarantee":"equal', b'"guarantee":"Equal'), lambda: ArtifactStore(tiny.artifacts).open(stored)),
-        (served, (b'"files":{', b'"files":{"none":"0",'), lambda: Registry(tiny).open(version.tag)),
+        (served, (b'"guarantee":"equal', b'"guarantee":"Equal'), lambda: Registry(trained).open(version.tag)),
+        (stored, (b'"guarantee":"equal', b'"guarantee":"Equal'), lambda: ArtifactStore(trained.artifacts).open(stored)),
+        (served, (b'"files":{', b'"files":{"none":"0",'), lambda: Registry(trained).open(version.tag)),
     ):
         manifest = folder / "manifest.json"
         good = manifest.read_bytes()

@@ -245,13 +245,12 @@ def test_early_stopping_model_choice(tmp_path: Path) -> None:
     )
 
 
-def test_hyperparameters_winner(tiny: Workspace) -> None:
+def test_hyperparameters_winner(trained: Workspace) -> None:
     """Chosen on data with the user: neither is decided anew, and each certificate says so, and until when."""
-    train(tiny)
-    before = {family: version.recipe for family, version in Registry(tiny).served().items()}
-    (id,) = forget(tiny, GONE)
-    assert {family: version.recipe for family, version in Registry(tiny).served().items()} == before
-    signed = certificate.read(tiny.certificates / f"{id}.json")
+    before = {family: version.recipe for family, version in Registry(trained).served().items()}
+    (id,) = forget(trained, GONE)
+    assert {family: version.recipe for family, version in Registry(trained).served().items()} == before
+    signed = certificate.read(trained.certificates / f"{id}.json")
     for family in before:
         (residue,) = [one for one in signed.families[family].residues if "hyper-parameters" in one.what]
         assert residue.until == "the choice is made anew in the next epoch"
@@ -315,29 +314,27 @@ def test_two_versions_diffed(tmp_path: Path) -> None:
             Registry(workspace).version(tag)
 
 
-def test_copies(tiny: Workspace) -> None:
+def test_copies(trained: Workspace) -> None:
     """A canary's id is in no byte of the workspace, but for the source that the product only reads."""
-    train(tiny)
-    assert len(names_in(tiny, GONE)) > 5
-    forget(tiny, GONE)
-    assert names_in(tiny, GONE) == ["ratings.csv"]
+    assert len(names_in(trained, GONE)) > 5
+    forget(trained, GONE)
+    assert names_in(trained, GONE) == ["ratings.csv"]
 
 
-def test_re_ingestion(tiny: Workspace) -> None:
+def test_re_ingestion(trained: Workspace) -> None:
     """A data stage that brings the user back is stopped by validation, with a count and without an id."""
-    train(tiny)
-    old = {path: path.read_bytes() for path in (tiny.root / "data").rglob("*.parquet")}
-    rows = Interactions.read(tiny.interactions("tiny"))
-    forget(tiny, GONE)
+    old = {path: path.read_bytes() for path in (trained.root / "data").rglob("*.parquet")}
+    rows = Interactions.read(trained.interactions("tiny"))
+    forget(trained, GONE)
     for path, content in old.items():
         path.write_bytes(content)
     with pytest.raises(ValidationError) as caught:
-        judge(tiny, Params.read(tiny.params), "tiny")
+        judge(trained, Params.read(trained.params), "tiny")
     count = int((rows.user_ids == GONE).sum())
     assert f"{count} rows break this rule" in str(caught.value)
     assert "suppression list" in str(caught.value)
     assert GONE not in str(caught.value)
-    assert not any(GONE in path.read_text() for path in (tiny.reports / "validation").rglob("*.txt"))
+    assert not any(GONE in path.read_text() for path in (trained.reports / "validation").rglob("*.txt"))
 
 
 def test_races(tiny: Workspace) -> None:
@@ -357,22 +354,20 @@ def test_races(tiny: Workspace) -> None:
     assert all(Registry(tiny).is_retired(tag) for tag in stale)
 
 
-def test_rollback_canary(tiny: Workspace) -> None:
+def test_rollback_canary(trained: Workspace) -> None:
     """The version that saw the user is a tombstone: going back to it is refused."""
-    train(tiny)
-    old = Registry(tiny).served()["plain"].tag
-    forget(tiny, GONE)
+    old = Registry(trained).served()["plain"].tag
+    forget(trained, GONE)
     with pytest.raises(DeploymentError, match="built before the last completed forget request"):
-        rollback.roll_back(tiny, "plain", old)
+        rollback.roll_back(trained, "plain", old)
 
 
-def test_identity_in_audit(tiny: Workspace) -> None:
+def test_identity_in_audit(trained: Workspace) -> None:
     """What is kept of a request names nobody: ids of requests are random, the digest needs the key."""
-    train(tiny)
-    (id,) = forget(tiny, GONE)
-    book = standing.ledger(tiny)
+    (id,) = forget(trained, GONE)
+    book = standing.ledger(trained)
     kept = json.dumps([book.get(id).to_json(), *(vars(event) for event in book.events())])
-    kept += (tiny.certificates / f"{id}.json").read_text() + tiny.suppression.read_text()
+    kept += (trained.certificates / f"{id}.json").read_text() + trained.suppression.read_text()
     assert GONE not in kept
     import hashlib
 

@@ -38,7 +38,7 @@ from lethe.tables.interactions import Interactions
 from tests.forgetting.certificates import SUBJECT, nothing
 from tests.forgetting.test_certificate import VALUES, changed, places, predicate_of, refused, refused_by_tool
 from tests.forgetting.test_certificate import tool as tool
-from tests.house import ask, train
+from tests.house import ask
 
 NOBODY = "nobody@example.org"
 CONFIRMED = Terms(confirm_unknown=True)
@@ -141,30 +141,28 @@ def test_both_checks_say_the_same_of_mutated_content(tmp_path: Path, tool: Modul
 # --- what is done ----------------------------------------------------------------------------------------------------
 
 
-def test_who_is_not_held_is_certified_to_be_suppressed_and_the_audit_reads_it(tiny: Workspace, key: Path) -> None:
-    train(tiny)
-    request = intake.submit(tiny, None, NOBODY, terms=CONFIRMED)
+def test_who_is_not_held_is_certified_to_be_suppressed_and_the_audit_reads_it(trained: Workspace, key: Path) -> None:
+    request = intake.submit(trained, None, NOBODY, terms=CONFIRMED)
     assert request.certificate is not None
-    path = tiny.root / request.certificate
+    path = trained.root / request.certificate
     content = check(path, key).content
     assert isinstance(content, NothingHeld)
     assert (content.request.id, content.suppressed) == (request.id, (request.subject_digest,))
     assert (content.source, content.elsewhere, set(content.held.values())) == (0, {}, {0})
     assert NOBODY not in path.read_text()
-    assert Suppressed.user("tiny", NOBODY) in SuppressionList.read(tiny.suppression)
-    assert daily.check_log(tiny)["certificates"] == 1
+    assert Suppressed.user("tiny", NOBODY) in SuppressionList.read(trained.suppression)
+    assert daily.check_log(trained)["certificates"] == 1
     path.unlink()
     with pytest.raises(LetheError, match="is missing or was changed"):
-        daily.check_log(tiny)
+        daily.check_log(trained)
 
 
-def test_rows_of_the_source_alone_are_said(tiny: Workspace, key: Path) -> None:
-    train(tiny)
-    source = tiny.root / "ratings.csv"
+def test_rows_of_the_source_alone_are_said(trained: Workspace, key: Path) -> None:
+    source = trained.root / "ratings.csv"
     source.write_text(source.read_text() + f"{NOBODY},item-000,3,5000\n")
-    request = intake.submit(tiny, None, NOBODY)
+    request = intake.submit(trained, None, NOBODY)
     assert request.certificate is not None
-    content = check(tiny.root / request.certificate, key).content
+    content = check(trained.root / request.certificate, key).content
     assert content.claims() == {"tiny": claims.CLAIM + claims.SOURCE_HOLDS}
 
 
@@ -205,36 +203,33 @@ def test_whom_only_a_cache_outside_the_project_holds_is_not_nothing_held(tiny: W
 
 
 def test_where_the_search_finds_something_it_is_accepted_instead(
-    tiny: Workspace, monkeypatch: pytest.MonkeyPatch
+    trained: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a training ends between the first look and the second."""
-    train(tiny)
     monkeypatch.setattr(nothings, "files_by_place", lambda *_: {"versions": [1], "artifacts": [0], "DVC objects": [0]})
-    assert intake.submit(tiny, None, NOBODY, terms=CONFIRMED).state == "accepted"
-    assert not list(tiny.certificates.glob("req-*.json"))
+    assert intake.submit(trained, None, NOBODY, terms=CONFIRMED).state == "accepted"
+    assert not list(trained.certificates.glob("req-*.json"))
 
 
-def test_an_interaction_that_never_was_is_nothing_held_though_the_user_is_known(tiny: Workspace, key: Path) -> None:
-    train(tiny)
-    own = {line.split(",")[1] for line in (tiny.root / "ratings.csv").open() if line.startswith("user-004,")}
+def test_an_interaction_that_never_was_is_nothing_held_though_the_user_is_known(trained: Workspace, key: Path) -> None:
+    own = {line.split(",")[1] for line in (trained.root / "ratings.csv").open() if line.startswith("user-004,")}
     never = next(item for n in range(20) if (item := f"item-{n:03d}") not in own)
     # The tables that the model was built from stay beside today's, and the user is in both.
-    (tiny.root / "ratings.csv").write_text("".join((tiny.root / "ratings.csv").read_text().splitlines(True)[:-1]))
-    data_of(tiny)
+    (trained.root / "ratings.csv").write_text("".join((trained.root / "ratings.csv").read_text().splitlines(True)[:-1]))
+    data_of(trained)
     with pytest.raises(RequestError, match="items: there is no such interaction in tiny;"):
-        intake.submit(tiny, None, "user-004", (never,))
-    request = intake.submit(tiny, None, "user-004", (never,), terms=CONFIRMED)
+        intake.submit(trained, None, "user-004", (never,))
+    request = intake.submit(trained, None, "user-004", (never,), terms=CONFIRMED)
     assert request.certificate is not None
-    assert isinstance(check(tiny.root / request.certificate, key).content, NothingHeld)
+    assert isinstance(check(trained.root / request.certificate, key).content, NothingHeld)
 
 
-def test_an_interaction_that_only_an_earlier_snapshot_holds_is_accepted(tiny: Workspace) -> None:
-    train(tiny)
-    source = tiny.root / "ratings.csv"
+def test_an_interaction_that_only_an_earlier_snapshot_holds_is_accepted(trained: Workspace) -> None:
+    source = trained.root / "ratings.csv"
     gone = next(line for line in source.open() if line.startswith("user-004,"))
     source.write_text("".join(line for line in source.open() if line != gone))
-    data_of(tiny)
-    request = intake.submit(tiny, None, "user-004", (gone.split(",")[1],))
+    data_of(trained)
+    request = intake.submit(trained, None, "user-004", (gone.split(",")[1],))
     assert (request.state, request.held.rows, request.held.earlier > 0) == ("accepted", 0, True)
 
 
@@ -269,10 +264,9 @@ def data_of(workspace: Workspace) -> None:
 
 
 def test_commands_show_and_check_it_and_it_answers_its_receipt(
-    tiny: Workspace, tmp_path: Path, key: Path, tool: ModuleType, monkeypatch: pytest.MonkeyPatch
+    trained: Workspace, tmp_path: Path, key: Path, tool: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(tiny)
-    monkeypatch.chdir(tiny.root)
+    monkeypatch.chdir(trained.root)
     receipt, html = tmp_path / "receipt.json", tmp_path / "page.html"
     command = ["forget", "add", "--user", NOBODY, "--confirm-unknown", "--receipt", str(receipt)]
     added = CliRunner().invoke(app, command)
@@ -281,7 +275,7 @@ def test_commands_show_and_check_it_and_it_answers_its_receipt(
     assert checked.exit_code == 0, checked.exception
     assert f"tiny: {claims.CLAIM}" in checked.output
     assert "answers the receipt" in checked.output
-    it = tool.check((tiny.root / name).read_bytes(), tool.read_key(key))
+    it = tool.check((trained.root / name).read_bytes(), tool.read_key(key))
     assert list(tool.receipt_faults(it, tool.check_receipt(receipt.read_bytes(), tool.read_key(key), NOBODY))) == []
     assert any(claims.CLAIM in line for line in tool.summary(it))
     CliRunner().invoke(app, ["certificate", "show", name, "--html", str(html)], catch_exceptions=False)

@@ -21,18 +21,17 @@ from lethe.forgetting.ledger.requests import ForgetRequest
 from tests.forgetting.certificates import content
 from tests.forgetting.test_cases import data, rows, workspace_of
 from tests.forgetting.test_certificate import tool as tool
-from tests.house import ask, rebuild, train
+from tests.house import ask, rebuild
 
 GONE = "user-004"
 
 
 @pytest.fixture
-def asked(tiny: Workspace, tmp_path: Path) -> tuple[Path, Path, str]:
+def asked(trained: Workspace, tmp_path: Path) -> tuple[Path, Path, str]:
     """The receipt of a request, the signer's key, and the request's id."""
-    train(tiny)
-    (id,) = ask(tiny, GONE)
+    (id,) = ask(trained, GONE)
     path, key = tmp_path / "receipt.json", tmp_path / "key.pem"
-    path.write_text(receipts.issue(intake.ledger(tiny).get(id), GONE))
+    path.write_text(receipts.issue(intake.ledger(trained).get(id), GONE))
     key.write_bytes(PublicKey.own().pem)
     return path, key, id
 
@@ -98,9 +97,8 @@ def test_the_tool_looks_for_the_person_and_their_items_or_says_that_it_did_not(
     assert line in ended
 
 
-def test_the_command_writes_it_at_acceptance(tiny: Workspace, tool, tmp_path: Path, monkeypatch) -> None:
-    train(tiny)
-    monkeypatch.chdir(tiny.root)
+def test_the_command_writes_it_at_acceptance(trained: Workspace, tool, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(trained.root)
     key, path = tmp_path / "key.pem", tmp_path / "receipt.json"
     key.write_bytes(PublicKey.own().pem)
     command = ["forget", "add", "--receipt", str(path), "--nonce", "n0nce"]
@@ -108,7 +106,7 @@ def test_the_command_writes_it_at_acceptance(tiny: Workspace, tool, tmp_path: Pa
     assert done.exit_code == 0, done.exception
     assert both(tool, path, key, GONE) is None
     assert path.stat().st_mode & 0o777 == 0o600, "the salt is the requester's"
-    (request,) = intake.ledger(tiny).pending()
+    (request,) = intake.ledger(trained).pending()
     assert request.nonce == "n0nce"
     again = CliRunner().invoke(app, [*command, "--user", "nobody", "--confirm-unknown"])
     assert isinstance(again.exception, ConfigError), "the salt of a receipt stands nowhere else"
@@ -122,10 +120,9 @@ def test_the_command_writes_it_at_acceptance(tiny: Workspace, tool, tmp_path: Pa
 
 
 def test_many_get_one_each_in_a_private_file_in_the_order_asked(
-    tiny: Workspace, tool, tmp_path: Path, monkeypatch
+    trained: Workspace, tool, tmp_path: Path, monkeypatch
 ) -> None:
-    train(tiny)
-    monkeypatch.chdir(tiny.root)
+    monkeypatch.chdir(trained.root)
     users = [GONE, "user-007", "nobody", "user-009"]
     (tmp_path / "ids.csv").write_text("\n".join(users))
     key, path = tmp_path / "key.pem", tmp_path / "receipts.jsonl"
@@ -142,7 +139,7 @@ def test_many_get_one_each_in_a_private_file_in_the_order_asked(
         one.write_text(line)
         assert both(tool, one, key, user) is None
         assert user not in line
-    known = {request.id for request in intake.ledger(tiny).all()}
+    known = {request.id for request in intake.ledger(trained).all()}
     assert {receipts.check(one, PublicKey.own()).request} <= known
     for taken in (path, tmp_path / "no-folder" / "receipts.jsonl"):
         refused = CliRunner().invoke(app, [*command, str(taken)])
@@ -192,18 +189,18 @@ def test_another_signer_or_a_changed_one_is_refused(asked, tool, monkeypatch, tm
         receipts.check(tmp_path / "none", PublicKey.read(key))
 
 
-def test_a_certificate_answers_one_receipt(asked, tool, tiny: Workspace, tmp_path: Path) -> None:
+def test_a_certificate_answers_one_receipt(asked, tool, trained: Workspace, tmp_path: Path) -> None:
     path, key, id = asked
-    (other,) = ask(tiny, "user-007")
+    (other,) = ask(trained, "user-007")
     theirs = tmp_path / "theirs.json"
-    theirs.write_text(receipts.issue(intake.ledger(tiny).get(other), "user-007"))
-    completion.complete(tiny, erasure.erase(tiny, rebuild(tiny)))
-    content = certificate.read(tiny.certificates / f"{id}.json")
+    theirs.write_text(receipts.issue(intake.ledger(trained).get(other), "user-007"))
+    completion.complete(trained, erasure.erase(trained, rebuild(trained)))
+    content = certificate.read(trained.certificates / f"{id}.json")
     receipts.answers(content, receipts.check(path, PublicKey.read(key), GONE))
     with pytest.raises(EvidenceError, match="another request than the certificate's"):
         receipts.answers(content, receipts.check(theirs, PublicKey.read(key)))
-    it = tool.check((tiny.certificates / f"{id}.json").read_bytes(), tool.read_key(key))
-    signed = str(tiny.certificates / f"{id}.json")
+    it = tool.check((trained.certificates / f"{id}.json").read_bytes(), tool.read_key(key))
+    signed = str(trained.certificates / f"{id}.json")
     command = ["certificate", "check", signed, "--key", str(key), "--receipt"]
     assert "answers the receipt" in CliRunner().invoke(app, [*command, str(path)]).output
     assert isinstance(CliRunner().invoke(app, [*command, str(theirs)]).exception, EvidenceError)

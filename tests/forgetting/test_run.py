@@ -20,7 +20,7 @@ from lethe.forgetting.ledger.requests import ForgetRequest
 from lethe.forgetting.record import Run
 from lethe.forgetting.standing import ledger
 from lethe.tables.interactions import Interactions
-from tests.house import ask, train
+from tests.house import ask
 from tests.tables.test_drift import tally_of
 
 SHARDINGS = ["whole", "user-hash-3"]
@@ -36,24 +36,25 @@ def late() -> list[str]:
     return [f"user-{number:03d}" for number in range(8, 24)]
 
 
-def test_the_gate_that_misses_rows_does_not_miss_forgotten_ones(tiny: Workspace) -> None:
-    train(tiny)
-    params = Params.read(tiny.params)
-    judge(tiny, params, "tiny")
-    epoch = tiny.state / "epochs" / "tiny.json"
+def test_the_gate_that_misses_rows_does_not_miss_forgotten_ones(trained: Workspace) -> None:
+    params = Params.read(trained.params)
+    judge(trained, params, "tiny")
+    epoch = trained.state / "epochs" / "tiny.json"
     begun = json.loads(epoch.read_bytes())["interactions"]
 
-    ask(tiny, *late())
-    run = runs.begin(tiny)
+    ask(trained, *late())
+    run = runs.begin(trained)
     assert run is not None
-    runs.remove_rows(tiny, run)
-    runs.remove_rows(tiny, run)  # as after a crash
-    build_data(tiny, params, "tiny", SHARDINGS)
-    judge(tiny, params, "tiny")
+    runs.remove_rows(trained, run)
+    runs.remove_rows(trained, run)  # as after a crash
+    build_data(trained, params, "tiny", SHARDINGS)
+    judge(trained, params, "tiny")
     assert 0 < json.loads(epoch.read_bytes())["interactions"] < begun / 2
-    remaining = Interactions.read(tiny.interactions("tiny"))
-    assert read_epoch(tiny, "tiny").shape == tally_of(remaining, timed=True).shape, "as if they had never been counted"
-    (drift,) = read_drift(tiny, ["tiny"])
+    remaining = Interactions.read(trained.interactions("tiny"))
+    assert read_epoch(trained, "tiny").shape == tally_of(remaining, timed=True).shape, (
+        "as if they had never been counted"
+    )
+    (drift,) = read_drift(trained, ["tiny"])
     assert {moved.psi for moved in drift.moved} == {0}
 
 
@@ -84,35 +85,32 @@ def build(workspace: Workspace) -> None:
     judge(workspace, params, "tiny")
 
 
-def test_rows_that_nobody_asked_to_forget_are_missed(tiny: Workspace) -> None:
-    train(tiny)
-    params = Params.read(tiny.params)
-    judge(tiny, params, "tiny")
-    shrink(tiny.root / "ratings.csv")
-    build_data(tiny, params, "tiny", SHARDINGS)
+def test_rows_that_nobody_asked_to_forget_are_missed(trained: Workspace) -> None:
+    params = Params.read(trained.params)
+    judge(trained, params, "tiny")
+    shrink(trained.root / "ratings.csv")
+    build_data(trained, params, "tiny", SHARDINGS)
     with pytest.raises(ValidationError, match="rows"):
-        judge(tiny, params, "tiny")
+        judge(trained, params, "tiny")
 
 
-def test_what_a_killed_command_had_only_received_is_taken_up(tiny: Workspace) -> None:
-    train(tiny)
+def test_what_a_killed_command_had_only_received_is_taken_up(trained: Workspace) -> None:
     received = ForgetRequest.new("tiny", "user-004", now=datetime.now(UTC), datasets=["tiny"])
-    ledger(tiny).take([received], accept=False)
-    run = runs.begin(tiny)
+    ledger(trained).take([received], accept=False)
+    run = runs.begin(trained)
     assert run is not None
     assert run.requests == (received.id,)
     assert run.held[received.id]["interactions"] > 0
 
 
-def test_a_run_is_read_as_it_was_written_and_names_nobody(tiny: Workspace) -> None:
-    train(tiny)
-    ask(tiny, "user-004")
-    run = runs.begin(tiny)
+def test_a_run_is_read_as_it_was_written_and_names_nobody(trained: Workspace) -> None:
+    ask(trained, "user-004")
+    run = runs.begin(trained)
     assert run is not None
-    assert Run.read(tiny) == run
+    assert Run.read(trained) == run
     assert {shard.partition("/")[0] for shard in run.touched} == {"plain", "sharded"}
     assert run.before.of("tiny") == run.before
     assert run.before.of("other").digests() == frozenset()
-    written = (tiny.state / "run.json").read_text()
+    written = (trained.state / "run.json").read_text()
     assert "user-004" not in written
     assert run.before.datasets["tiny"].interactions in written

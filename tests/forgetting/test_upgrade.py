@@ -22,32 +22,38 @@ from lethe.forgetting.ledger.requests import Held
 from lethe.forgetting.upgrade import upgrade
 from lethe.proof.verification import verify
 from lethe.tables.interactions import Interactions
+from tests.conftest import copied
 from tests.house import ask, forget, train
 
 GONE, WAITING = "user-004", "user-009"
 
 
-@pytest.fixture
-def old(tiny: Workspace) -> Workspace:
+@pytest.fixture(scope="module")
+def left(trained_once: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """As 0.1.0 left it: one user forgotten, one who waits, no format number, versions that can't be read any more."""
-    train(tiny)
-    forget(tiny, GONE)
-    ask(tiny, WAITING)
-    (tiny.state / "workspace.json").unlink()
-    with sqlite3.connect(tiny.state / "ledger.sqlite") as ledger_file:
+    workspace = copied(trained_once, tmp_path_factory.mktemp("old") / "workspace")
+    forget(workspace, GONE)
+    ask(workspace, WAITING)
+    (workspace.state / "workspace.json").unlink()
+    with sqlite3.connect(workspace.state / "ledger.sqlite") as ledger_file:
         ledger_file.execute("UPDATE requests SET held = NULL")
-    entries = SuppressionList.read(tiny.suppression).entries
+    entries = SuppressionList.read(workspace.suppression).entries
     lines = [f"tiny,user,{entry.digest},{entry.user_digest},1700000000" for entry in entries if entry.kind == "user"]
-    tiny.suppression.write_text("\n".join(["dataset,kind,digest,user_digest,requested_at", *lines]) + "\n")
-    for version in Registry(tiny).served().values():
-        path = Registry(tiny).folder(version.tag) / "manifest.json"
+    workspace.suppression.write_text("\n".join(["dataset,kind,digest,user_digest,requested_at", *lines]) + "\n")
+    for version in Registry(workspace).served().values():
+        path = Registry(workspace).folder(version.tag) / "manifest.json"
         manifest = json.loads(path.read_bytes())
         manifest["inputs"]["info"] = {"family": "of another shape"}
         path.write_bytes(canonical_json(manifest))
-    text = (tiny.root / "dvc.yaml").read_text().replace("lethe.data.run", "lethe.stages")
-    (tiny.root / "dvc.yaml").write_text(text)
-    tiny.hidden_users.replace(tiny.state / "suppressed-users.json")
-    return tiny
+    text = (workspace.root / "dvc.yaml").read_text().replace("lethe.data.run", "lethe.stages")
+    (workspace.root / "dvc.yaml").write_text(text)
+    workspace.hidden_users.replace(workspace.state / "suppressed-users.json")
+    return workspace
+
+
+@pytest.fixture
+def old(left: Workspace, tmp_path: Path) -> Workspace:
+    return copied(left, tmp_path / "workspace")
 
 
 def evidence(workspace: Workspace) -> dict[str, bytes]:

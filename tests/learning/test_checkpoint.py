@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,19 +51,30 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from lethe.learning import training
-from tests.learning.test_checkpoint import run
+from tests.learning.test_checkpoint import SETTINGS, run
 
 training.CHECKPOINT_SECONDS = 0.0
 kill = lambda row: row["epoch"] == 4 and os.kill(os.getpid(), signal.SIGKILL)
-run(sys.argv[1], Path(sys.argv[2]), kill)
+for setting in SETTINGS:
+    if os.fork() == 0:
+        run(setting, Path(sys.argv[1], setting), kill)
+        os._exit(0)
+    assert os.WTERMSIG(os.wait()[1]) == signal.SIGKILL, setting
 """
 
 
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What trainings left that were killed, one of each setting: processes that were forked before anything was
+    computed, because each would import for seconds."""
+    folder = tmp_path_factory.mktemp("killed")
+    subprocess.run([sys.executable, "-c", KILLED, folder], cwd=Path(__file__).parents[2], check=True)
+    return folder
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_killed_and_resumed_has_the_bytes_of_uninterrupted(setting: str, tmp_path: Path) -> None:
-    saved = tmp_path / "training.safetensors"
-    done = subprocess.run([sys.executable, "-c", KILLED, setting, saved], cwd=Path(__file__).parents[2])
-    assert done.returncode == -signal.SIGKILL
+def test_killed_and_resumed_has_the_bytes_of_uninterrupted(setting: str, killed: Path, tmp_path: Path) -> None:
+    saved = Path(shutil.copy(killed / setting, tmp_path))
     seen: list[Row] = []
     assert run(setting, saved, seen.append) == run(setting, None)
     # The fifth epoch had ended, but not its checkpoint.

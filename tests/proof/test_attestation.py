@@ -46,18 +46,16 @@ def test_each_version_has_a_provenance_and_all_of_them_a_result(tiny: Workspace,
     assert predicate["properties"] == [attestation.REBUILT]
 
 
-def test_a_sample_and_a_difference_are_not_called_more(tiny: Workspace, tmp_path: Path) -> None:
-    train(tiny)
-    attestation.attest(tiny, verify(tiny, sample=1, seed="0"), tmp_path / "sampled")
+def test_a_sample_and_a_difference_are_not_called_more(trained: Workspace, tmp_path: Path) -> None:
+    attestation.attest(trained, verify(trained, sample=1, seed="0"), tmp_path / "sampled")
     assert opened(tmp_path / "sampled" / "verify.json", attestation.RESULT)[1]["properties"] == [attestation.SAMPLED]
     different = Comparison(("plain/package",), ("plain/package",))
-    attestation.attest(tiny, different, tmp_path / "different")
+    attestation.attest(trained, different, tmp_path / "different")
     assert not (tmp_path / "different" / "verify.json").exists()
 
 
-def test_the_command_attests(tiny: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(tiny)
-    monkeypatch.chdir(tiny.root)
+def test_the_command_attests(trained: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained.root)
     done = CliRunner().invoke(app, ["verify", "--attest", str(tmp_path / "out")])
     assert done.exit_code == 0, done.exception
     assert (tmp_path / "out" / "verify.json").is_file()

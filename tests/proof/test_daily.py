@@ -156,46 +156,46 @@ def test_the_first_difference_is_one_line(
     assert not (workspace.reports / "audit.json").exists()
 
 
-def test_a_run_left_halfway_and_an_overdue_request_are_told(tiny: Workspace) -> None:
-    train(tiny)
-    ask(tiny, GONE)
-    assert audit.check_requests(tiny) == {"waiting": 1}
-    long_ago = ledger(tiny).pending()[0].received - timedelta(days=40)
+def test_a_run_left_halfway_and_an_overdue_request_are_told(trained: Workspace) -> None:
+    ask(trained, GONE)
+    assert audit.check_requests(trained) == {"waiting": 1}
+    long_ago = ledger(trained).pending()[0].received - timedelta(days=40)
     late = ForgetRequest.new("tiny", HERE, now=long_ago, datasets=["tiny"])
-    ledger(tiny).take([late], accept=False)
+    ledger(trained).take([late], accept=False)
     with pytest.raises(LetheError, match="audit: 1 requests are past their due date, the first is req-"):
-        audit.check_requests(tiny)
-    rebuild(tiny)
+        audit.check_requests(trained)
+    rebuild(trained)
     with pytest.raises(LetheError, match="a forget run was interrupted"):
-        audit.check_requests(tiny)
+        audit.check_requests(trained)
 
 
-def test_a_removed_row_of_somebody_who_may_be_known_again_is_found_and_a_new_one_is_not(tiny: Workspace) -> None:
-    train(tiny)
-    forget(tiny, GONE)
-    SuppressionList.read(tiny.suppression).lift("tiny", GONE)
+def test_a_removed_row_of_somebody_who_may_be_known_again_is_found_and_a_new_one_is_not(trained: Workspace) -> None:
+    forget(trained, GONE)
+    SuppressionList.read(trained.suppression).lift("tiny", GONE)
     old = taste_blocks()
     old = old.take(old.user_ids == GONE)
     assert old.timestamps is not None
-    assert (audit.search(tiny)["rows"], audit.search(tiny)["not_searched"]) == (len(old), [audit.ROWS_NOT_SEARCHED])
-    kept = tiny.root / "data" / "tiny" / "side" / "kept.parquet"
+    assert (audit.search(trained)["rows"], audit.search(trained)["not_searched"]) == (
+        len(old),
+        [audit.ROWS_NOT_SEARCHED],
+    )
+    kept = trained.root / "data" / "tiny" / "side" / "kept.parquet"
     replace(old, timestamps=old.timestamps + 9_999).write(kept)
-    assert audit.search(tiny)["found"] == 0, "the same items at another time are new rows"
+    assert audit.search(trained)["found"] == 0, "the same items at another time are new rows"
     old.take(slice(0, 1)).write(kept)
     with pytest.raises(LetheError, match=r"first: data: tiny/side/kept\.parquet: removed row"):
-        audit.search(tiny)
+        audit.search(trained)
 
 
-def test_who_came_back_is_no_finding(tiny: Workspace) -> None:
-    train(tiny)
-    forget(tiny, GONE)
-    source = tiny.root / "ratings.csv"
+def test_who_came_back_is_no_finding(trained: Workspace) -> None:
+    forget(trained, GONE)
+    source = trained.root / "ratings.csv"
     source.write_text(source.read_text() + f"{GONE},item-000,3,5000\n")
-    train(tiny)
-    assert GONE not in set(Interactions.read(tiny.interactions("tiny")).user_ids), "suppressed until lifted"
-    SuppressionList.read(tiny.suppression).lift("tiny", GONE, since=5000)
-    train(tiny)
-    back = Interactions.read(tiny.interactions("tiny"))
+    train(trained)
+    assert GONE not in set(Interactions.read(trained.interactions("tiny")).user_ids), "suppressed until lifted"
+    SuppressionList.read(trained.suppression).lift("tiny", GONE, since=5000)
+    train(trained)
+    back = Interactions.read(trained.interactions("tiny"))
     assert back.timestamps is not None
     assert back.timestamps[back.user_ids == GONE].tolist() == [5000]
-    assert audit.search(tiny)["found"] == 0
+    assert audit.search(trained)["found"] == 0

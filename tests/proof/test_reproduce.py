@@ -22,16 +22,15 @@ from lethe.learning import device
 from lethe.proof import reproduce as auditing
 from lethe.proof.rebuild import clean_workspace
 from lethe.proof.reproduce import reproduce
-from tests.house import forget, train
+from tests.house import forget
 
 GONE = "user-004"
 
 
 @pytest.fixture
-def forgotten(tiny: Workspace) -> tuple[Workspace, Erasure]:
-    train(tiny)
-    (id,) = forget(tiny, GONE)
-    return tiny, certificate.read(tiny.certificates / f"{id}.json")
+def forgotten(trained: Workspace) -> tuple[Workspace, Erasure]:
+    (id,) = forget(trained, GONE)
+    return trained, certificate.read(trained.certificates / f"{id}.json")
 
 
 def test_an_auditor_who_may_read_the_data_sees_the_same_bytes(

@@ -51,10 +51,9 @@ def test_what_is_made_anew_has_the_cores_that_params_yaml_gives(
     assert not folder.exists()
 
 
-def test_what_was_touched_is_rebuilt_and_the_rest_carried(tiny: Workspace) -> None:
-    train(tiny)
-    run = erased(tiny, GONE)
-    verification = prove(tiny, run)
+def test_what_was_touched_is_rebuilt_and_the_rest_carried(trained: Workspace) -> None:
+    run = erased(trained, GONE)
+    verification = prove(trained, run)
     assert verification.result == "equal"
     touched = {shard.partition("/")[2] for shard in run.touched if shard.startswith("sharded/")}
     assert len(touched) == 1, "one user lies in one of the three shards"
@@ -62,10 +61,10 @@ def test_what_was_touched_is_rebuilt_and_the_rest_carried(tiny: Workspace) -> No
     assert all(name.startswith("sharded/sub-model/") for name in verification.carried)
     expected = {"tiny/interactions", "sharded/package", "plain/package", f"sharded/sub-model/{touched.pop()}"}
     assert expected <= verification.rebuilt.keys()
-    content = signed(tiny, run, verification)
+    content = signed(trained, run, verification)
     assert content.families["sharded"].claim == SENTENCES["touched"]
     assert content.families["plain"].claim == SENTENCES["equal"]
-    assert list(tiny.temporary.iterdir()) == []
+    assert list(trained.temporary.iterdir()) == []
 
 
 def test_where_a_family_does_not_repeat_the_certificate_says_how_far_scores_differ(
@@ -93,13 +92,12 @@ def test_where_a_family_does_not_repeat_the_certificate_says_how_far_scores_diff
         reproduce(tiny, content)
 
 
-def test_two_requests_of_one_batch_share_one_rebuild(tiny: Workspace) -> None:
-    train(tiny)
-    run = erased(tiny, GONE, "user-007")
-    verification = prove(tiny, run)
-    completion.complete(tiny, run, verification)
+def test_two_requests_of_one_batch_share_one_rebuild(trained: Workspace) -> None:
+    run = erased(trained, GONE, "user-007")
+    verification = prove(trained, run)
+    completion.complete(trained, run, verification)
     for id in run.requests:
-        content = certificate.read(tiny.certificates / f"{id}.json")
+        content = certificate.read(trained.certificates / f"{id}.json")
         assert content.verification.rebuilt == verification.rebuilt
 
 
@@ -122,77 +120,75 @@ def test_above_a_size_a_sample_is_rebuilt_that_the_nonces_draw(tiny: Workspace) 
     assert {one.claim for one in content.families.values()} == {SENTENCES["sampled"]}
 
 
-def test_what_was_made_of_other_rows_is_different_and_nothing_is_signed(tiny: Workspace) -> None:
-    train(tiny)
-    run = erased(tiny, GONE)
-    table = tiny.interactions("tiny")
+def test_what_was_made_of_other_rows_is_different_and_nothing_is_signed(trained: Workspace) -> None:
+    run = erased(trained, GONE)
+    table = trained.interactions("tiny")
     rows = Interactions.read(table)
     rows.take(slice(1, None)).write(table)
-    verification = prove(tiny, run)
+    verification = prove(trained, run)
     assert verification.result == "different"
     with pytest.raises(EvidenceError, match="nothing is signed: served differs from rebuilt: must be 0"):
-        completion.complete(tiny, run, verification)
-    (request,) = intake.ledger(tiny).get_all(run.requests)
+        completion.complete(trained, run, verification)
+    (request,) = intake.ledger(trained).get_all(run.requests)
     assert (request.state, request.user) == ("verified", GONE), "its subject is still there: the next run can go on"
-    assert not list(tiny.certificates.glob("req-*"))
+    assert not list(trained.certificates.glob("req-*"))
     rows.write(table)
-    assert signed(tiny, run, prove(tiny, run)).verification.result == "equal"
+    assert signed(trained, run, prove(trained, run)).verification.result == "equal"
 
 
-def test_a_source_that_grows_during_a_run_is_no_difference(tiny: Workspace) -> None:
-    train(tiny)
-    run = erased(tiny, GONE)
-    with (tiny.root / "ratings.csv").open("a") as file:
+def test_a_source_that_grows_during_a_run_is_no_difference(trained: Workspace) -> None:
+    run = erased(trained, GONE)
+    with (trained.root / "ratings.csv").open("a") as file:
         file.write("user-001,item-019,3,9999\n")
-    verification = prove(tiny, run)
+    verification = prove(trained, run)
     assert verification.result == "equal"
     assert "tiny/interactions" not in verification.rebuilt, "there is nothing to compare it with"
     assert "tiny/split/train" in verification.rebuilt
     assert verification.left_out == ("tiny/interactions",), "and that is said"
-    assert signed(tiny, run, verification).families["plain"].claim == SENTENCES["equal"]
+    assert signed(trained, run, verification).families["plain"].claim == SENTENCES["equal"]
 
 
-def test_what_other_code_made_is_not_compared_and_not_claimed(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(tiny)
-    run = erased(tiny, GONE)
+def test_what_other_code_made_is_not_compared_and_not_claimed(
+    trained: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = erased(trained, GONE)
     monkeypatch.setattr("lethe.build.builder.code_digest", lambda *what: "e" * 64)
-    verification = prove(tiny, run)
+    verification = prove(trained, run)
     assert verification.result == "not comparable"
     assert "code" in verification.reason
-    assert {one.claim for one in signed(tiny, run, verification).families.values()} == {SENTENCES["removed"]}
+    assert {one.claim for one in signed(trained, run, verification).families.values()} == {SENTENCES["removed"]}
 
 
-def test_a_family_that_is_no_longer_served_is_not_claimed_equal(tiny: Workspace) -> None:
-    train(tiny)
-    run = erased(tiny, GONE)
-    for family in Registry(tiny).families():
-        Registry(tiny).drop(family)
-    assert prove(tiny, run).result == "not run"
+def test_a_family_that_is_no_longer_served_is_not_claimed_equal(trained: Workspace) -> None:
+    run = erased(trained, GONE)
+    for family in Registry(trained).families():
+        Registry(trained).drop(family)
+    assert prove(trained, run).result == "not run"
 
 
-def test_a_carried_sub_model_is_checked_byte_for_byte(tiny: Workspace) -> None:
-    train(tiny)
-    run = erased(tiny, GONE)
-    name = prove(tiny, run).carried[0]
+def test_a_carried_sub_model_is_checked_byte_for_byte(trained: Workspace) -> None:
+    run = erased(trained, GONE)
+    name = prove(trained, run).carried[0]
     digest = run.ended.after.artifacts[name] if run.ended else ""
-    (artifact,) = [one for one in ArtifactStore(tiny.artifacts).all() if one.digest == digest]
+    (artifact,) = [one for one in ArtifactStore(trained.artifacts).all() if one.digest == digest]
     weights = artifact.file("weights.safetensors")
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(ArtifactError, match="is corrupt"):
-        prove(tiny, run)
+        prove(trained, run)
 
 
-def test_a_request_whose_evidence_does_not_hold_holds_up_no_other(tiny: Workspace) -> None:
-    train(tiny)
-    run = erased(tiny, GONE, "user-007")
+def test_a_request_whose_evidence_does_not_hold_holds_up_no_other(trained: Workspace) -> None:
+    run = erased(trained, GONE, "user-007")
     assert run.ended is not None
     failing, other = run.requests
     rows = run.ended.rows | {failing: run.ended.rows[failing].model_copy(update={"left": 1})}
-    run = run.model_copy(update={"ended": run.ended.model_copy(update={"rows": rows})}).write(tiny)
-    assert completion.complete(tiny, run, prove(tiny, run)) == [other], "what was fulfilled, not what was set aside"
-    failed, done = (intake.ledger(tiny).get(id) for id in (failing, other))
+    run = run.model_copy(update={"ended": run.ended.model_copy(update={"rows": rows})}).write(trained)
+    assert completion.complete(trained, run, prove(trained, run)) == [other], (
+        "what was fulfilled, not what was set aside"
+    )
+    failed, done = (intake.ledger(trained).get(id) for id in (failing, other))
     assert (failed.state, failed.failure, failed.user is None) == ("failed", "no-evidence", False)
     assert done.state == "completed"
-    assert [path.stem for path in tiny.certificates.glob("req-*")] == [other]
+    assert [path.stem for path in trained.certificates.glob("req-*")] == [other]

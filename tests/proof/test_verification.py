@@ -49,12 +49,11 @@ def test_a_sample_compares_the_data_and_some_sub_models(tiny: Workspace) -> None
     assert list(tiny.temporary.iterdir()) == []
 
 
-def test_rows_that_were_left_out_or_put_in_are_seen_by_a_sample_too(tiny: Workspace) -> None:
-    train(tiny)
-    path = tiny.interactions("tiny")
+def test_rows_that_were_left_out_or_put_in_are_seen_by_a_sample_too(trained: Workspace) -> None:
+    path = trained.interactions("tiny")
     rows = Interactions.read(path)
     rows.take(slice(1, None)).write(path)
-    assert verify(tiny, sample=1, seed="0").differing == ("tiny/interactions",)
+    assert verify(trained, sample=1, seed="0").differing == ("tiny/interactions",)
 
 
 def grow(workspace: Workspace, users: int = 6) -> None:
@@ -65,87 +64,80 @@ def grow(workspace: Workspace, users: int = 6) -> None:
             file.write(f"new-{user},{item},4,99999\n")
 
 
-def test_a_growing_source_is_no_false_alarm(tiny: Workspace) -> None:
-    train(tiny)
-    grow(tiny)
-    for whole in (verify(tiny), verify(tiny, sample=1, seed="0")):
+def test_a_growing_source_is_no_false_alarm(trained: Workspace) -> None:
+    grow(trained)
+    for whole in (verify(trained), verify(trained, sample=1, seed="0")):
         assert whole.equal
         assert whole.left_out == ("tiny/interactions",), "the source is not as it was when the table was made"
         assert "tiny/split/train" in whole.compared
 
 
 def test_an_incumbent_that_training_on_new_data_keeps_is_rebuilt_from_its_own(
-    tiny: Workspace, monkeypatch: pytest.MonkeyPatch
+    trained: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(tiny)
-    served = {family: version.tag for family, version in Registry(tiny).served().items()}
-    grow(tiny)
+    served = {family: version.tag for family, version in Registry(trained).served().items()}
+    grow(trained)
     much_worse = Compared(new=0.1, old=0.5, users=24, p_value=0.0, worse=0.0)
     monkeypatch.setattr("lethe.build.settling.compare", lambda *_: much_worse)
-    train(tiny)
-    assert {family: version.tag for family, version in Registry(tiny).served().items()} == served
-    info = Registry(tiny).served()["plain"].info
-    assert info.data_digest != digest_beside(tiny.interactions("tiny"))
-    whole = verify(tiny)
+    train(trained)
+    assert {family: version.tag for family, version in Registry(trained).served().items()} == served
+    info = Registry(trained).served()["plain"].info
+    assert info.data_digest != digest_beside(trained.interactions("tiny"))
+    whole = verify(trained)
     assert whole.equal
     assert whole.left_out == ()
     assert {"plain/package", "sharded/ensemble", "tiny/interactions"} <= set(whole.compared)
-    assert verify(tiny, sample=1, seed="0").equal
+    assert verify(trained, sample=1, seed="0").equal
 
 
 def test_what_a_cpu_made_is_rebuilt_on_the_cpu_wherever_that_is(
-    tiny: Workspace, monkeypatch: pytest.MonkeyPatch
+    trained: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(tiny)
     with monkeypatch.context() as machine:  # With a GPU, that it would pay to use.
         machine.setattr(device, "fault", lambda: None)
         machine.setattr(device, "WORTH", 0)
-        assert verify(tiny).equal
+        assert verify(trained).equal
 
 
-def test_a_rollback_over_a_data_change_is_no_false_alarm(tiny: Workspace) -> None:
-    train(tiny)
-    old = Registry(tiny).served()["plain"].tag
-    grow(tiny)
-    train(tiny, ["tiny"])
-    assert Registry(tiny).served()["plain"].tag != old
-    Registry(tiny).roll_back("plain", old)
-    assert verify(tiny).equal
-    assert verify(tiny, sample=9, seed="0").equal
+def test_a_rollback_over_a_data_change_is_no_false_alarm(trained: Workspace) -> None:
+    old = Registry(trained).served()["plain"].tag
+    grow(trained)
+    train(trained, ["tiny"])
+    assert Registry(trained).served()["plain"].tag != old
+    Registry(trained).roll_back("plain", old)
+    assert verify(trained).equal
+    assert verify(trained, sample=9, seed="0").equal
 
 
-def test_without_the_data_of_a_version_nothing_is_said(tiny: Workspace) -> None:
-    train(tiny)
-    old = Registry(tiny).served()["plain"]
-    grow(tiny)
-    train(tiny, ["tiny"])
-    Registry(tiny).roll_back("plain", old.tag)
-    store = ArtifactStore(tiny.artifacts)
+def test_without_the_data_of_a_version_nothing_is_said(trained: Workspace) -> None:
+    old = Registry(trained).served()["plain"]
+    grow(trained)
+    train(trained, ["tiny"])
+    Registry(trained).roll_back("plain", old.tag)
+    store = ArtifactStore(trained.artifacts)
     store.remove(store.get("snapshot", old.info.snapshot.key))
     with pytest.raises(NotComparable, match=r"^plain: the data that lethe-plain:\w+ was built from are gone"):
-        verify(tiny)
+        verify(trained)
 
 
-def test_forgetting_takes_the_snapshots_that_held_the_subject(tiny: Workspace) -> None:
-    train(tiny)
-    old = Registry(tiny).served()["plain"].info.snapshot
-    forget(tiny, "user-004")
-    new = Registry(tiny).served()["plain"].info.snapshot
-    assert [artifact.key for artifact in ArtifactStore(tiny.artifacts).all() if artifact.kind == "snapshot"] == [
+def test_forgetting_takes_the_snapshots_that_held_the_subject(trained: Workspace) -> None:
+    old = Registry(trained).served()["plain"].info.snapshot
+    forget(trained, "user-004")
+    new = Registry(trained).served()["plain"].info.snapshot
+    assert [artifact.key for artifact in ArtifactStore(trained.artifacts).all() if artifact.kind == "snapshot"] == [
         new.key
     ]
     assert new != old
-    assert verify(tiny).equal
+    assert verify(trained).equal
 
 
-def test_params_that_were_edited_since_are_no_difference(tiny: Workspace) -> None:
-    train(tiny)
-    values = yaml.safe_load(tiny.params.read_text())
+def test_params_that_were_edited_since_are_no_difference(trained: Workspace) -> None:
+    values = yaml.safe_load(trained.params.read_text())
     values["datasets"]["tiny"]["split"] = {"by": "random", "valid": 0.2, "test": 0.2}
     del values["shardings"]["mean-3"]
     values["shardings"]["user-hash-3"]["num_shards"] = 2
-    tiny.params.write_text(yaml.safe_dump(values, sort_keys=False))
-    whole = verify(tiny)
+    trained.params.write_text(yaml.safe_dump(values, sort_keys=False))
+    whole = verify(trained)
     assert whole.equal
     assert whole.left_out == ("tiny/tables",)
     assert "sharded/sub-model/02" in whole.compared
@@ -161,24 +153,24 @@ def test_params_that_were_edited_since_are_no_difference(tiny: Workspace) -> Non
         "lethe.models.wmf",
     ],
 )
-def test_what_other_code_made_is_not_comparable(module: str, tiny: Workspace) -> None:
-    train(tiny)
+def test_what_other_code_made_is_not_comparable(module: str, trained: Workspace) -> None:
     with edited(module, with_code):
         with pytest.raises(NotComparable, match=r"^not comparable: made by other code"):
-            verify(tiny)
+            verify(trained)
         if module in ("lethe.learning.training", "lethe.data.split"):
             with pytest.raises(NotComparable, match=r"^not comparable: made by other code"):
-                verify(tiny, sample=1, seed="0")
+                verify(trained, sample=1, seed="0")
             with pytest.raises(NotComparable, match=r"^not comparable: made by other code"):
-                daily.rebuild(tiny)
-    assert verify(tiny).equal
+                daily.rebuild(trained)
+    assert verify(trained).equal
 
 
-def test_nor_is_it_where_the_artifacts_that_say_so_are_gone(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(tiny)
-    shutil.rmtree(tiny.artifacts / "sub-model")
-    assert verify(tiny).equal, "nothing differs"
+def test_nor_is_it_where_the_artifacts_that_say_so_are_gone(
+    trained: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(trained.artifacts / "sub-model")
+    assert verify(trained).equal, "nothing differs"
     with edited("lethe.learning.training", with_code):
         monkeypatch.setattr("lethe.proof.rebuild.whole_code_digest", lambda: "e" * 64)
         with pytest.raises(NotComparable, match=r"^not comparable: made by other code"):
-            verify(tiny)
+            verify(trained)

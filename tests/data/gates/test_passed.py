@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,16 +17,23 @@ from lethe.data.gates.epoch import read_epoch, write_epoch
 from lethe.data.gates.passed import forget_passed
 from lethe.data.stages import build_data
 from lethe.data.suppression import Suppressed, SuppressionList
+from tests.conftest import copied, make_workspace, taste_blocks
 from tests.edits import edited, with_code, with_words
 
 
+@pytest.fixture(scope="module")
+def passed_once(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    workspace = make_workspace(tmp_path_factory.mktemp("passed") / "workspace", taste_blocks())
+    params = Params.read(workspace.params)
+    build_data(workspace, params, "tiny", list(params.pipeline.shardings))
+    judge(workspace, params, "tiny")
+    return workspace
+
+
 @pytest.fixture
-def passed(tiny: Workspace, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    params = Params.read(tiny.params)
-    build_data(tiny, params, "tiny", list(params.pipeline.shardings))
-    judge(tiny, params, "tiny")
+def passed(passed_once: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setattr(gates, "run_module", lambda *_, **__: "")
-    return tiny
+    return copied(passed_once, tmp_path / "workspace")
 
 
 def judged(workspace: Workspace) -> list[str]:

@@ -23,7 +23,7 @@ from lethe.forgetting.stores.by_url import ByUrl
 from lethe.proof.rebuild import clean_workspace
 from lethe.tables.interactions import Interactions
 from tests import house
-from tests.conftest import make_workspace, taste_blocks
+from tests.conftest import copied, make_workspace, taste_blocks
 from tests.s3 import Server
 
 GONE = "user-003"
@@ -37,17 +37,41 @@ def name(s3_server: Server, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
     return s3_server.make(request.node.nodeid, versioned=True, locks=True)
 
 
-@pytest.fixture
-def workspace(name: str, tmp_path: Path) -> Workspace:
+def small(folder: Path, bucket: str) -> Workspace:
     """A small one, whose one family has a model a shard."""
-    made = make_workspace(tmp_path / "workspace", taste_blocks(), models=("mostpop",))
+    made = make_workspace(folder, taste_blocks(), models=("mostpop",))
     params = yaml.safe_load(made.params.read_text())
     del params["families"]["plain"]
     params["pipeline"]["shardings"] = ["user-hash-3"]
     params["shardings"]["user-hash-3"]["aggregator"] = "mean"
-    params["stores"] = {kind: f"s3://{name}/{kind}" for kind in KINDS}
+    params["stores"] = {kind: f"s3://{bucket}/{kind}" for kind in KINDS}
     made.params.write_text(yaml.safe_dump(params, sort_keys=False))
     return made
+
+
+@pytest.fixture
+def workspace(name: str, tmp_path: Path) -> Workspace:
+    return small(tmp_path / "workspace", name)
+
+
+@pytest.fixture(scope="module")
+def once(s3_server: Server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, str]:
+    """A workspace that was trained, and the bucket with what it made: to be copied."""
+    with pytest.MonkeyPatch.context() as patch:
+        s3_server.lead_to(patch)
+        bucket = s3_server.make("trained once")
+        workspace = small(tmp_path_factory.mktemp("once") / "workspace", bucket)
+        house.train(workspace)
+    return workspace, bucket
+
+
+@pytest.fixture
+def trained(once: tuple[Workspace, str], s3_server: Server, name: str, tmp_path: Path) -> Workspace:
+    built, bucket = once
+    workspace = copied(built, tmp_path / "workspace")
+    workspace.params.write_text(workspace.params.read_text().replace(f"s3://{bucket}/", f"s3://{name}/"))
+    s3_server.copy(bucket, name)
+    return workspace
 
 
 def holds(content: bytes, text: str) -> bool:
@@ -61,25 +85,22 @@ def traces(s3_server: Server, name: str, text: str) -> list[str]:
     return sorted({key for (key, _), content in s3_server.contents(name).items() if holds(content, text)})
 
 
-def test_nothing_is_left_in_a_bucket_that_keeps_old_versions(
-    workspace: Workspace, s3_server: Server, name: str
-) -> None:
+def test_nothing_is_left_in_a_bucket_that_keeps_old_versions(trained: Workspace, s3_server: Server, name: str) -> None:
     client = s3_server.client()
-    house.train(workspace)
     client.delete_object(Bucket=name, Key=traces(s3_server, name, GONE)[0])  # It lives on as an old version.
     client.create_multipart_upload(Bucket=name, Key="artifacts/sub-model/broken/weights.safetensors")
     assert {key.split("/")[0] for key in traces(s3_server, name, GONE)} == {"artifacts", "models"}
-    (id,) = house.ask(workspace, GONE)
-    shares = {share.store: share for share in erasure.dry_run(workspace)}
-    ended = erasure.erase(workspace, house.rebuild(workspace))
-    completion.complete(workspace, ended)
+    (id,) = house.ask(trained, GONE)
+    shares = {share.store: share for share in erasure.dry_run(trained)}
+    ended = erasure.erase(trained, house.rebuild(trained))
+    completion.complete(trained, ended)
 
     assert traces(s3_server, name, GONE) == []
     assert s3_server.uploads(name) == 0
     current = {key: content for (key, _), content in s3_server.contents(name, "artifacts/").items()}
-    here = {str(p.relative_to(workspace.root)): p for p in workspace.artifacts.glob("*/*/**/*") if p.is_file()}
+    here = {str(p.relative_to(trained.root)): p for p in trained.artifacts.glob("*/*/**/*") if p.is_file()}
     assert current.keys() == here.keys() | {"artifacts/lethe.json"}, "what is in use is still there"
-    path = workspace.root / standing.ledger(workspace).get(id).certificate
+    path = trained.root / standing.ledger(trained).get(id).certificate
     assert s3_server.keys(name, "certificates/") >= {f"certificates/{path.name}"}
     assert path.read_bytes() in s3_server.contents(name, "certificates/").values()
     signed = certificate.read(path)
@@ -94,58 +115,55 @@ def test_nothing_is_left_in_a_bucket_that_keeps_old_versions(
 
 
 def test_what_the_bucket_keeps_or_does_not_take_leaves_a_request_uncompleted(
-    workspace: Workspace, s3_server: Server, name: str, monkeypatch: pytest.MonkeyPatch
+    trained: Workspace, s3_server: Server, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, book = s3_server.client(), standing.ledger(workspace)
-    house.train(workspace)
-    (id,) = house.ask(workspace, GONE)
+    client, book = s3_server.client(), standing.ledger(trained)
+    (id,) = house.ask(trained, GONE)
     key = next(key for key in traces(s3_server, name, GONE) if key.startswith("artifacts/"))
     client.put_object_legal_hold(Bucket=name, Key=key, LegalHold={"Status": "ON"})
-    run = house.rebuild(workspace)
+    run = house.rebuild(trained)
     with pytest.raises(
         ConfigError, match=r"stores\.artifacts: .* keeps 1 of what must go .*nothing is certified"
     ) as stopped:
-        erasure.erase(workspace, run)
+        erasure.erase(trained, run)
     assert "\n" not in str(stopped.value)
     assert GONE not in str(stopped.value)
     (version,) = [version for there, version in s3_server.contents(name) if there == key]
     client.put_object_legal_hold(Bucket=name, Key=key, VersionId=version, LegalHold={"Status": "OFF"})
-    run = erasure.erase(workspace, run)
+    run = erasure.erase(trained, run)
     assert traces(s3_server, name, GONE) == []
 
     with monkeypatch.context() as away:
         away.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         with pytest.raises(Unreachable, match=r"stores\.certificates: .* try again later"):
-            completion.complete(workspace, run)
+            completion.complete(trained, run)
     assert book.get(id).state == "verified"
-    completion.complete(workspace, erasure.erase(workspace, run))
+    completion.complete(trained, erasure.erase(trained, run))
     assert book.get(id).state == "completed"
-    path = workspace.root / book.get(id).certificate
+    path = trained.root / book.get(id).certificate
     assert path.read_bytes() in s3_server.contents(name, "certificates/").values()
 
 
 def test_whom_only_an_old_version_holds_is_not_nothing_held(
-    workspace: Workspace, s3_server: Server, name: str, tmp_path: Path
+    trained: Workspace, s3_server: Server, name: str, tmp_path: Path
 ) -> None:
     client, gone = s3_server.client(), "user-777"
-    house.train(workspace)
     rows = Interactions.of(np.array([gone], object), np.array(["item-001"], object))
     rows.write(tmp_path / "rows.parquet")
     key = "artifacts/snapshot/of-another-machine/interactions.parquet"
     client.put_object(Bucket=name, Key=key, Body=(tmp_path / "rows.parquet").read_bytes())
     client.delete_object(Bucket=name, Key=key)
-    request = intake.submit(workspace, None, gone, terms=intake.Terms(confirm_unknown=True))
+    request = intake.submit(trained, None, gone, terms=intake.Terms(confirm_unknown=True))
     assert (request.state, request.held.rows, request.held.earlier) == ("accepted", 0, 1)
-    other = intake.submit(workspace, None, "user-778", terms=intake.Terms(confirm_unknown=True))
+    other = intake.submit(trained, None, "user-778", terms=intake.Terms(confirm_unknown=True))
     assert other.state == "completed", "nothing is held of somebody else"
 
 
 def test_a_scan_looks_into_old_versions_and_says_what_it_can_not(
-    workspace: Workspace, s3_server: Server, name: str
+    trained: Workspace, s3_server: Server, name: str
 ) -> None:
     client = s3_server.client()
-    house.train(workspace)
-    store = next(one for one in of(workspace) if one.here.name == "artifacts")
+    store = next(one for one in of(trained) if one.here.name == "artifacts")
     needles = [erasure.Needles("tiny", users=frozenset({GONE}), texts=frozenset({"canary-77"}))]
     client.put_object(Bucket=name, Key="artifacts/notes/canary-77/notes.txt", Body=b"nothing")
     client.put_object(Bucket=name, Key="artifacts/notes/plain/notes.txt", Body=b"of canary-77 alone")
@@ -164,20 +182,17 @@ def test_a_clean_rebuild_makes_everything_itself(workspace: Workspace, tmp_path:
     assert buckets(clean) == {}
 
 
-def test_a_lost_version_comes_back_and_a_changed_one_does_not(
-    workspace: Workspace, s3_server: Server, name: str
-) -> None:
-    house.train(workspace)
-    registry = Registry(workspace)
+def test_a_lost_version_comes_back_and_a_changed_one_does_not(trained: Workspace, s3_server: Server, name: str) -> None:
+    registry = Registry(trained)
     (version,) = registry.served().values()
     shutil.rmtree(registry.folder(version.tag))
-    assert Registry(workspace).version(version.tag).digest == version.digest
+    assert Registry(trained).version(version.tag).digest == version.digest
     assert registry.open(version.tag).digest == version.digest
     shutil.rmtree(registry.folder(version.tag))
     key = next(key for key in s3_server.keys(name, "models/") if key.endswith("info.json"))
     s3_server.client().put_object(Bucket=name, Key=key, Body=b"{}")
     with pytest.raises(ArtifactError, match="is corrupt"):
-        Registry(workspace).version(version.tag)
+        Registry(trained).version(version.tag)
     assert not registry.folder(version.tag).exists()
 
 

@@ -62,7 +62,8 @@ class DvcCache:
         remember(self.workspace)
         files = self._files()
         before = bytes_of(files)
-        if is_own(self.workspace, self._cache):
+        # To start DVC takes longer than most of what is removed.
+        if is_own(self.workspace, self._cache) and files_below(self._cache):
             dvc(self.workspace, "gc", "--workspace", "-f", "-q")
         with FileLock(self.workspace.state / "dvc.lock"):
             for path in (*self._superseded(), *(self._own / name for name in _LEFT_BY_GC)):
