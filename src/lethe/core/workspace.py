@@ -45,8 +45,8 @@ def past_proxies(given: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder with params.yaml and dvc.yaml. Nothing outside ``root`` is written, but for the keys (see keys.py) and what
-    is compiled (see compiled.py)."""
+    """A folder with params.yaml and dvc.yaml. Nothing outside ``root`` is written, but for the keys (see keys.py)
+    and, if there is no other place, what is compiled (see compiled.py)."""
 
     root: Path
     sources: Path | None = None
