@@ -75,15 +75,14 @@ app.command()(worker.worker)
 
 def main() -> None:
     """Entry point: errors a user can cause, a full or read-only disk among them, become one line and exit code 1."""
-    # The only place where the environment of a process of ours is changed from inside, and it must be: the user's shell
-    # didn't set it, and no command has loaded a numeric library yet.
-    os.environ.update({**NUMERIC, **past_proxies(os.environ)})
     if isinstance(sys.stdout, io.TextIOWrapper):
         # An older terminal has no signs for a table's lines or a name: they are spelt out.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         logs.begin()
-        os.environ.update(cache_of_compiled(os.environ))
+        # The environment of a process of ours is changed from inside where one begins alone, and here it must be: the
+        # user's shell didn't set it, and no command has loaded a numeric library yet.
+        os.environ.update({**NUMERIC, **past_proxies(os.environ), **cache_of_compiled(os.environ)})
         app()
     except (LetheError, OSError) as error:
         print(logs.fault(error), file=sys.stderr)
