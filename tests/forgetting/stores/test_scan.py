@@ -120,7 +120,7 @@ def test_a_text_of_digits_must_stand_alone_but_not_between_the_values_of_a_datab
     assert look(tmp_path / "side-by-side.sqlite", [digits]).kind == "text"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     texts=st.sets(st.text("abC1é\\", min_size=2, max_size=9), min_size=1, max_size=6),
     content=st.text("abC1é\\ ", max_size=40),
