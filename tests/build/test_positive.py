@@ -54,7 +54,7 @@ def test_a_threshold_needs_ratings(tmp_path: Path) -> None:
     params = yaml.safe_load(workspace.params.read_text())
     for threshold, rating, rule in (
         (">= 4", None, "needs a column of ratings"),
-        ("4", "rating", "'4' String should m"),
+        ("4", "rating", "'4' must be a threshold such as"),
     ):
         params["datasets"]["tiny"] |= {"positive": threshold}
         params["datasets"]["tiny"]["source"]["columns"]["rating"] = rating

@@ -169,7 +169,7 @@ def test_a_solver_that_has_no_rate_is_not_tuned_for_one(tmp_path: Path) -> None:
     [
         ({"model": "nonesuch"}, "unknown model 'nonesuch'"),
         ({"metric": "recall"}, "NAME@K"),
-        ({"metric": "charm@5"}, "unknown 'charm'"),
+        ({"metric": "charm@5"}, "'charm@5' must read NAME@K"),
         ({"trials": 0}, "trials: 0 must be at least 1"),
         ({"at_once": 0}, "at-once: 0 must be at least 1"),
         ({"grid": {"charm": [1]}}, "grid.wmf.charm: unknown key"),

@@ -128,9 +128,9 @@ def test_a_model_that_would_not_learn_weights_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("clicks", "said"),
     [
-        *((number, "weights must be above 0") for number in ("0", "-3", "1e39", "1e-60")),
+        *((number, "weights must be above 0") for number in ("0", "-3", "1e-60")),
         ("many", "must be numbers"),
-        ("nan", "missing or not finite"),
+        *((number, "missing or not finite in 32 bits") for number in ("nan", "1e39")),
     ],
 )
 def test_a_weight_that_says_nothing_is_refused(clicks: str, said: str, tmp_path: Path) -> None:
