@@ -180,7 +180,7 @@ def make_workspace(
             "sharded": {"dataset": "tiny", "candidates": [{"model": m, "sharding": "user-hash-3"} for m in models]},
             "plain": {
                 "dataset": "tiny",
-                "candidates": [{"model": m, "sharding": "whole"} for m in ("mostpop", *models)],
+                "candidates": [{"model": m, "sharding": "whole"} for m in dict.fromkeys(("mostpop", *models))],
             },
         },
         "models": MODEL_SETTINGS,
