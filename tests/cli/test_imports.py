@@ -32,11 +32,11 @@ LOADED = {
     "--version": set(),
     "forget add --help": set(),
     "env": set(),
-    "status": {*TABLES, *LEDGER, "httpx", "bentoml"},
+    "status": {*TABLES, *LEDGER, "httpx"},
     "forget list": {*TABLES, *LEDGER},
     "forget add --user user-001": {*TABLES, *LEDGER},
 }
-"""All that a command loads of those. bentoml: the classes of its model store alone; of a service, httpx asks."""
+"""All that a command loads of those. Of a service, httpx asks."""
 
 PROGRAM = """
 import sys
