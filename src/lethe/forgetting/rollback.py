@@ -20,7 +20,9 @@ def roll_back(workspace: Workspace, family: str, to: str | None = None) -> str:
     known = Registry(workspace).families()
     if family not in known:
         if not known:
-            raise DeploymentError("families: none has a promoted model; run lethe train first")
+            raise DeploymentError(
+                "family: none was promoted yet, so none has an earlier version; run lethe train first"
+            )
         raise DeploymentError(f"family: {family!r} must be one of {', '.join(known)}")
     if Run.read(workspace) is not None:
         raise DeploymentError("roll back: a forget run is on its way and replaces what is served; finish it first")
