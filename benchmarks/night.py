@@ -177,7 +177,7 @@ class Night:
         return tasks
 
     def place_serves(self) -> None:
-        """Until both replicas serve what is deployed."""
+        """Until every replica serves what is deployed."""
         wanted = self.deployed()
         for name in self.place.replicas:
             wait_for(lambda name=name: self._served(name) == wanted.families, f"{name} on the new version")

@@ -50,6 +50,21 @@ def test_a_command_and_a_model_from_python_have_it_in_their_environment(
     assert os.environ.pop(VARIABLE) == folder
 
 
+def test_a_home_that_may_not_be_looked_into_is_one_that_can_not_be_written_to(
+    closed: set[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's, which HOME still names where a service gave its rights away."""
+    looked_at = os.stat
+
+    def stat(path: object, **options: object) -> os.stat_result:
+        if isinstance(path, (str, Path)) and (tmp_path / "home") in Path(path).parents:
+            raise PermissionError(13, "Permission denied")
+        return looked_at(path, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert Path(cache_of_compiled(os.environ)[VARIABLE]).parent == tmp_path / "tmp"
+
+
 @pytest.mark.parametrize("open_place", ["code", "home", "xdg", "named"])
 def test_where_one_of_its_own_places_will_do_nothing_is_set(
     closed: set[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_place: str

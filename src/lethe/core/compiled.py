@@ -38,5 +38,6 @@ def cache_of_compiled(given: Mapping[str, str]) -> dict[str, str]:
 
 def _may_write(folder: Path) -> bool:
     """Whether it is there and may be written to, or could be made."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    # Not Path.exists, which raises where a folder above may not be looked into (another user's home, say).
+    there = next(path for path in (folder, *folder.parents) if os.path.exists(path))
     return os.access(there, os.W_OK)

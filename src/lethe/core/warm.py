@@ -112,12 +112,8 @@ def begin(settings: Mapping[str, str], prepare: Callable[[], object]) -> Warm | 
     """
     path = Path(settings[VARIABLE])
     # A worker of Prefect's spells settings anew, true as True.
-    is_set = {name: os.environ.get(name, "").lower() == value.lower() for name, value in settings.items()}
-    if (
-        not all(is_set[name] for name in settings if name != "PATH")
-        or threading.active_count() > 1
-        or not hasattr(os, "pidfd_open")
-    ):
+    same = (os.environ.get(name, "").lower() == value.lower() for name, value in settings.items() if name != "PATH")
+    if not all(same) or threading.active_count() > 1 or not hasattr(os, "pidfd_open"):
         return None
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
